@@ -15,7 +15,15 @@ let package = Package(
         .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
 
         // The coding rooms.
-        .target(name: "ErasureCode", dependencies: ["CISAL"], swiftSettings: strictSwift),
+        .target(name: "CFragmentCore", dependencies: ["CLibCrypto"], cSettings: strictC),
+        .target(name: "ErasureCode", dependencies: ["CISAL", "CFragmentCore"], swiftSettings: strictSwift),
+        .target(name: "Fingerprint", dependencies: ["CFragmentCore", "ErasureCode"], swiftSettings: strictSwift),
+
+        // Tests.
+        .testTarget(name: "ErasureCodeTests", dependencies: ["ErasureCode"], swiftSettings: strictSwift),
+        .testTarget(
+            name: "FingerprintTests", dependencies: ["Fingerprint", "ErasureCode", "CFragmentCore", "CLibCrypto"],
+            swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11

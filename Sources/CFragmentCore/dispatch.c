@@ -1,0 +1,69 @@
+/* Which levels this machine has, and which of them production code uses: decided once, at first use. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "level.h"
+
+enum { LEVELS_MAX = 8 };
+
+static sfc_level levels[LEVELS_MAX];
+static size_t level_count;
+static size_t active_level;
+static pthread_once_t levels_once = PTHREAD_ONCE_INIT;
+
+static void add_level(sfc_level level) {
+    levels[level_count++] = level;
+}
+
+static void add_portable_level(void) {
+    add_level((sfc_level){
+        .name = "portable",
+        .multiply = sfc_multiply_portable,
+        .prepare_fold = sfc_prepare_fold_portable,
+        .fold = sfc_fold_portable,
+        .sha256_compress = NULL,
+        .sha256_lanes = 1,
+    });
+}
+
+static void choose_active_level(void) {
+    active_level = level_count - 1;
+    const char *wanted = getenv("SOLIDUS_CPU_LEVEL");
+    if (wanted == NULL) return;
+    for (size_t level = 0; level < level_count; level++) {
+        if (strcmp(levels[level].name, wanted) == 0) active_level = level;
+    }
+}
+
+static void find_levels(void) {
+    add_portable_level();
+    choose_active_level();
+}
+
+/* pthread_once fails only on an invalid argument. */
+static void ensure_levels(void) {
+    if (pthread_once(&levels_once, find_levels) != 0) abort();
+}
+
+size_t sfc_level_count(void) {
+    ensure_levels();
+    return level_count;
+}
+
+const char *sfc_level_name(size_t level) {
+    ensure_levels();
+    return level < level_count ? levels[level].name : NULL;
+}
+
+size_t sfc_active_level(void) {
+    ensure_levels();
+    return active_level;
+}
+
+const sfc_level *sfc_level_at(size_t level) {
+    ensure_levels();
+    /* A wrong index is a fault of the caller; going on would run instructions the machine may lack. */
+    if (level >= level_count) abort();
+    return &levels[level];
+}

@@ -1,0 +1,129 @@
+/* The key schedule: from r to everything a fingerprint needs that does not depend on the data.
+ *
+ * A fragment's bytes are split into eight bit planes, and each plane is a binary polynomial p(t) to be evaluated at
+ * t = r. Because the planes' coefficients are bits, p may first be reduced modulo any binary polynomial that vanishes
+ * at r. So the schedule looks for mu(t) of degree exactly 128 with mu(r) = 0: the minimal polynomial of r over GF(2)
+ * times a power of t. Folding then works modulo mu as a CRC does, and the key enters through mu itself.
+ *
+ * The minimal polynomial is the shortest linear recurrence of the sequence s_i = bit 0 of r^i, found by
+ * Berlekamp-Massey from 256 terms. Bit 0 is a linear functional on K with s_0 = 1, and the minimal polynomial of r is
+ * irreducible, so the recurrence of the non-zero sequence is the minimal polynomial and no proper divisor. (The trace
+ * would not do: it vanishes on subfields.) This covers r = 0, where s = 1, 0, 0, ... has the recurrence t.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "field.h"
+
+enum { SEQUENCE_TERMS = 256 };
+
+static uint64_t parity(sfc_word word) {
+    return (uint64_t)__builtin_parityll((uint64_t)word ^ (uint64_t)(word >> 64));
+}
+
+/* powers[i] = r^i for i = 0 ... 128, in four independent chains so that multiplications overlap. */
+static void compute_powers(const sfc_level *level, sfc_word r, sfc_word powers[129]) {
+    powers[0] = 1;
+    powers[1] = r;
+    powers[2] = sfc_field_multiply(level, r, r);
+    powers[3] = sfc_field_multiply(level, powers[2], r);
+    const sfc_word r4 = sfc_field_multiply(level, powers[2], powers[2]);
+    for (int i = 4; i <= 128; i++) powers[i] = sfc_field_multiply(level, powers[i - 4], r4);
+}
+
+/* The mask f with parity(x & f) = bit 0 of x * factor, for every x in K. */
+static sfc_word functional_of_product(sfc_word factor) {
+    sfc_word mask = 0;
+    for (int k = 0; k < 128; k++) {
+        mask |= (factor & 1) << k;
+        const sfc_word carry = sfc_mask_of_bit((uint64_t)(factor >> 127));
+        factor = (factor << 1) ^ (carry & 0x87);
+    }
+    return mask;
+}
+
+/* terms[i] = bit 0 of r^i for i = 0 ... 255; the upper half follows from r^(128 + i) = r^i * r^128. */
+static void compute_sequence(const sfc_word powers[129], uint8_t terms[SEQUENCE_TERMS]) {
+    const sfc_word functional = functional_of_product(powers[128]);
+    for (int i = 0; i < 128; i++) {
+        terms[i] = (uint8_t)(powers[i] & 1);
+        terms[128 + i] = (uint8_t)parity(powers[i] & functional);
+    }
+}
+
+static sfc_word reverse_bits(sfc_word word) {
+    static const uint64_t masks[6] = {0x5555555555555555, 0x3333333333333333, 0x0f0f0f0f0f0f0f0f,
+                                      0x00ff00ff00ff00ff, 0x0000ffff0000ffff, 0x00000000ffffffff};
+    uint64_t halves[2] = {(uint64_t)word, (uint64_t)(word >> 64)};
+    for (int h = 0; h < 2; h++) {
+        for (int k = 0; k < 6; k++) {
+            const int shift = 1 << k;
+            halves[h] = ((halves[h] >> shift) & masks[k]) | ((halves[h] & masks[k]) << shift);
+        }
+    }
+    return sfc_word_from_halves(halves[0], halves[1]);
+}
+
+/* Berlekamp-Massey: the sequence's minimal polynomial times t^(128 - its degree), without the leading t^128.
+ *
+ * `connection` holds the coefficients C_1 ... C_128 of the connection polynomial 1 + C_1 x + ... (bit i - 1 is C_i),
+ * `previous` those of the last shorter one, already times a power of x; `window` the latest terms, newest in bit 0. */
+static sfc_word minimal_polynomial(const uint8_t terms[SEQUENCE_TERMS]) {
+    sfc_word connection = 0, previous = 1, window = 0;
+    int recurrence_length = 0;
+    for (int n = 0; n < SEQUENCE_TERMS; n++) {
+        const uint64_t discrepancy = terms[n] ^ parity(connection & window);
+        const uint64_t lengthens = discrepancy & (uint64_t)(2 * recurrence_length <= n);
+        const sfc_word lengthens_mask = sfc_mask_of_bit(lengthens);
+
+        const sfc_word shorter = connection;
+        connection ^= previous & sfc_mask_of_bit(discrepancy);
+        previous = (((shorter & lengthens_mask) | (previous & ~lengthens_mask)) << 1) | lengthens;
+        recurrence_length = lengthens ? n + 1 - recurrence_length : recurrence_length;
+        window = (window << 1) | terms[n];
+    }
+    /* C_i is the coefficient of t^(128 - i). */
+    return reverse_bits(connection);
+}
+
+/* floor(t^256 / (t^128 + modulus)) without its leading t^128, by long division. */
+static sfc_word reciprocal_of(sfc_word modulus) {
+    sfc_word remainder = modulus, quotient = 0;
+    for (int i = 0; i < 128; i++) {
+        const sfc_word carry = sfc_mask_of_bit((uint64_t)(remainder >> 127));
+        quotient = (quotient << 1) | (carry & 1);
+        remainder = (remainder << 1) ^ (carry & modulus);
+    }
+    return quotient;
+}
+
+static void fill_evaluation(sfc_fingerprint_key *key, const sfc_word powers[129]) {
+    for (int i = 0; i < 32; i++) {
+        sfc_word *row = key->evaluation[i];
+        row[0] = 0;
+        for (int bit = 0; bit < 4; bit++) {
+            const int span = 1 << bit;
+            for (int v = 0; v < span; v++) row[span + v] = row[v] ^ powers[4 * i + bit];
+        }
+    }
+}
+
+sfc_fingerprint_key *sfc_fingerprint_key_create(size_t level, const uint8_t *r) {
+    sfc_fingerprint_key *key = malloc(sizeof *key);
+    if (key == NULL) return NULL;
+    key->level = sfc_level_at(level);
+
+    sfc_word powers[129];
+    uint8_t terms[SEQUENCE_TERMS];
+    compute_powers(key->level, sfc_load_word(r), powers);
+    compute_sequence(powers, terms);
+    key->modulus = minimal_polynomial(terms);
+    key->reciprocal = reciprocal_of(key->modulus);
+    fill_evaluation(key, powers);
+    key->level->prepare_fold(key);
+    return key;
+}
+
+void sfc_fingerprint_key_destroy(sfc_fingerprint_key *key) {
+    free(key);
+}

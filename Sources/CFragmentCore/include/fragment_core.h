@@ -1,0 +1,74 @@
+/* The C core of the coding rooms: fragment hashes, homomorphic fingerprints and the key that binds the two.
+ *
+ * Every entry that takes a `level` (an index below sfc_level_count()) gives the same bytes at every level; production
+ * code passes sfc_active_level(), tests run all of them. All functions may be called from any thread. Integers in byte
+ * layouts are little-endian. A pointer may be null where its length is 0.
+ */
+#ifndef SOLIDUS_FRAGMENT_CORE_H
+#define SOLIDUS_FRAGMENT_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SFC_FINGERPRINT_BYTES = 16,
+    SFC_DIGEST_BYTES = 32,
+    SFC_LEAF_BYTES = 2048,
+};
+
+/* Levels this machine can run, weakest first; level 0 is the portable one and always there. */
+size_t sfc_level_count(void);
+
+/* The level's name, as the environment variable SOLIDUS_CPU_LEVEL spells it; null beyond the last level. */
+const char *sfc_level_name(size_t level);
+
+/* The level production code uses: the one SOLIDUS_CPU_LEVEL names if the machine has it, the strongest otherwise. */
+size_t sfc_active_level(void);
+
+/* Everything that depends on the key r only, prepared once per stripe. Immutable, so threads may share it. */
+typedef struct sfc_fingerprint_key sfc_fingerprint_key;
+
+/* Prepares the key r (16 bytes); null only when memory is exhausted. */
+sfc_fingerprint_key *sfc_fingerprint_key_create(size_t level, const uint8_t *r);
+void sfc_fingerprint_key_destroy(sfc_fingerprint_key *key);
+
+/* fingerprint[16] = sum of E(data[i]) * r^(length - 1 - i) over K = GF(2^128). */
+void sfc_fingerprint(const sfc_fingerprint_key *key, const uint8_t *data, size_t length, uint8_t *fingerprint);
+
+/* result[16] = sum of E(coefficients[j]) * fingerprints[j] for j < count; fingerprints are 16 bytes each, packed. */
+void sfc_fingerprint_combine(size_t level, const uint8_t *coefficients, const uint8_t *fingerprints, size_t count,
+                             uint8_t *result);
+
+/* Tree hashes of `count` fragments of `length` bytes each: digests[32 * i] is that of fragments[i].
+ *
+ *   leaf hash     = SHA-256(0x00 || leaf), leaves of 2 KiB, the last one possibly shorter, none for an empty fragment
+ *   fragment hash = SHA-256(0x01 || length as 8 bytes || leaf hashes in order)
+ */
+void sfc_tree_hashes(size_t level, const uint8_t *const *fragments, size_t count, size_t length, uint8_t *digests);
+
+/* What the fingerprint key binds, besides the fragment hashes. */
+typedef struct {
+    uint16_t fragment_count;      /* n */
+    uint16_t data_fragment_count; /* m */
+    uint8_t matrix_id;            /* the family of the generator matrix */
+    uint64_t fragment_size_bytes;
+    uint64_t block_size_bytes;
+} sfc_stripe_shape;
+
+/* r[16] = the first 16 bytes of SHA-256 over, in this order and without gaps:
+ *
+ *   offset  bytes  field
+ *        0     32  "solidus fingerprint key v1" in ASCII, then zero bytes
+ *       32      2  n
+ *       34      2  m
+ *       36      1  matrix id
+ *       37      8  fragment size in bytes
+ *       45      8  block size in bytes
+ *       53   32 n  fragment hashes 0 ... n-1 (fragment_count * 32 bytes at `hashes`)
+ */
+void sfc_derive_key(const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_t *r);
+
+/* digest[32] = SHA-256 of the pieces one after another. */
+void sfc_sha256(const uint8_t *const *pieces, const size_t *lengths, size_t count, uint8_t *digest);
+
+#endif

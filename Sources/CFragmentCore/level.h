@@ -1,0 +1,98 @@
+/* The one interface between the level-independent code and the kernels of each instruction set level. */
+#ifndef SOLIDUS_LEVEL_H
+#define SOLIDUS_LEVEL_H
+
+#include "fragment_core.h"
+
+/* 128 coefficients over GF(2): bit i is the coefficient of degree i. */
+typedef unsigned __int128 sfc_word;
+
+/* A polynomial of degree below 256. */
+typedef struct {
+    sfc_word low, high;
+} sfc_product;
+
+enum {
+    SFC_PLANES = 8,
+    SFC_CHUNK_BYTES = 128,                    /* one word of every bit plane */
+    SFC_BLOCK_CHUNKS = 32,                    /* chunks folded between two updates of the state */
+    SFC_FOLD_TERMS = SFC_BLOCK_CHUNKS + 2,    /* the state's two halves, then the chunks */
+    SFC_FOLD_TERMS_PADDED = SFC_FOLD_TERMS + 2,
+    SFC_SHA256_BLOCK_BYTES = 64,
+    SFC_SHA256_LANES_MAX = 16,
+};
+
+/* The state of a fingerprint between chunks: for each bit plane a polynomial in t, not necessarily reduced, whose
+ * value at t = r is the plane's contribution so far. */
+typedef struct {
+    sfc_word lower[SFC_PLANES];
+    sfc_word upper[SFC_PLANES];
+} sfc_planes;
+
+/* One instruction set level. All its functions are safe to call at once from many threads. */
+typedef struct sfc_level {
+    const char *name;
+
+    /* The carry-less product of two words. */
+    sfc_product (*multiply)(sfc_word a, sfc_word b);
+
+    /* Fills the part of the key that only this level's `fold` reads. */
+    void (*prepare_fold)(sfc_fingerprint_key *key);
+
+    /* planes := planes * t^(128 * chunk_count) + chunks, modulo key->modulus or not reduced at all. */
+    void (*fold)(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
+
+    /* SHA-256's compression of `block_count` consecutive blocks in each of `lane_count` (1 ... sha256_lanes)
+     * independent states. Null where libcrypto is the best there is. */
+    void (*sha256_compress)(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
+                            size_t block_count);
+    size_t sha256_lanes;
+} sfc_level;
+
+struct sfc_fingerprint_key {
+    const sfc_level *level;
+    /* mu(t) of degree 128 with mu(r) = 0; its leading term is not stored. */
+    sfc_word modulus;
+    /* floor(t^256 / mu), again without the leading t^128. */
+    sfc_word reciprocal;
+    /* evaluation[i][v] = value at t = r of the four coefficients v of degrees 4 i ... 4 i + 3. */
+    sfc_word evaluation[32][16];
+    union {
+        /* portable: reduction[k][v] = v(t) * t^(8 k + 128) mod mu */
+        sfc_word reduction[8][256];
+        /* carry-less multipliers: constant[i] = t^(128 (SFC_FOLD_TERMS - 1 - i)) mod mu, zero in the padding;
+         * half_sum[i] holds the XOR of its two halves twice, for Karatsuba's middle product. */
+        struct {
+            sfc_word constant[SFC_FOLD_TERMS_PADDED];
+            sfc_word half_sum[SFC_FOLD_TERMS_PADDED];
+        } terms;
+    } fold;
+};
+
+/* The level at an index, which must be below sfc_level_count(). */
+const sfc_level *sfc_level_at(size_t level);
+
+/* Kernels that need no particular instruction set. */
+sfc_product sfc_multiply_portable(sfc_word a, sfc_word b);
+void sfc_prepare_fold_portable(sfc_fingerprint_key *key);
+void sfc_fold_portable(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
+
+/* Fills key->fold.terms; the prepare_fold of every level whose kernel multiplies. */
+void sfc_prepare_fold_terms(sfc_fingerprint_key *key);
+
+/* digests[i] = SHA-256(prefix || messages[i]) for `count` messages of one length; the prefix is at most 16 bytes. */
+void sfc_sha256_messages(const sfc_level *level, const uint8_t *prefix, size_t prefix_length,
+                         const uint8_t *const *messages, size_t count, size_t length,
+                         uint8_t (*digests)[SFC_DIGEST_BYTES]);
+
+static inline void sfc_store_le64(uint8_t *target, uint64_t value) {
+    for (int i = 0; i < 8; i++) target[i] = (uint8_t)(value >> (8 * i));
+}
+
+static inline uint64_t sfc_load_le64(const uint8_t *source) {
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++) value |= (uint64_t)source[i] << (8 * i);
+    return value;
+}
+
+#endif

@@ -1,0 +1,111 @@
+// The systematic m-of-n Reed-Solomon code: one block becomes n fragments, any m of which give it back.
+
+import CISAL
+
+/// An m-of-n code over GF(2^8) modulo x^8 + x^4 + x^3 + x^2 + 1.
+///
+/// The generator matrix is the identity over a Cauchy matrix (`gf_gen_cauchy1_matrix`): row i >= m has the coefficients
+/// 1 / (i xor j). Every square submatrix of a Cauchy matrix is invertible, so any m rows are, for every m <= n <= 255.
+/// Copying a value is cheap; the tables are shared and immutable.
+public struct ReedSolomonCode: Sendable, Hashable {
+    /// Number of data fragments m: as many fragments as it takes to decode.
+    public let dataFragmentCount: Int
+    /// Number of fragments n.
+    public let fragmentCount: Int
+
+    private let tables: CodeTables
+
+    /// The code with 1 <= m <= n <= 255; throws `.invalidParameters` otherwise.
+    public init(dataFragmentCount: Int, fragmentCount: Int) throws(ErasureCodeError) {
+        guard 1 <= dataFragmentCount, dataFragmentCount <= fragmentCount, fragmentCount <= 255 else {
+            throw .invalidParameters(dataFragmentCount: dataFragmentCount, fragmentCount: fragmentCount)
+        }
+        self.dataFragmentCount = dataFragmentCount
+        self.fragmentCount = fragmentCount
+        tables = CodeTables(dataFragmentCount: dataFragmentCount, fragmentCount: fragmentCount)
+    }
+
+    /// Names the family of generator matrices; bound into fingerprint keys so that fragments of another family never
+    /// pass for this one's.
+    package static let matrixID: UInt8 = 1
+
+    /// Number of fragments beyond the data.
+    package var parityFragmentCount: Int { fragmentCount - dataFragmentCount }
+
+    /// Size of each of a block's fragments in bytes: the block's m-th part, rounded up; 0 for an empty block.
+    package func fragmentSizeBytes(blockSizeBytes: Int) -> Int {
+        precondition(blockSizeBytes >= 0)
+        let (quotient, remainder) = blockSizeBytes.quotientAndRemainder(dividingBy: dataFragmentCount)
+        return quotient + (remainder > 0 ? 1 : 0)
+    }
+
+    /// The m coefficients with which fragment `index` combines the data fragments.
+    package func generatorRow(_ index: FragmentIndex) -> ArraySlice<UInt8> {
+        precondition(index.offset < fragmentCount)
+        let start = index.offset * dataFragmentCount
+        return tables.matrix[start..<start + dataFragmentCount]
+    }
+
+    /// The block's n fragments, each `fragmentSizeBytes(blockSizeBytes:)` long.
+    ///
+    /// Data fragments are slices of the block, without a copy, except those that reach past its end: they are padded
+    /// with zeros, and share one new storage with the parity fragments.
+    package func encode(block: SharedBytes) -> [SharedBytes] {
+        let sizeBytes = fragmentSizeBytes(blockSizeBytes: block.count)
+        guard sizeBytes > 0 else { return Array(repeating: SharedBytes(), count: fragmentCount) }
+
+        let unpaddedCount = block.count / sizeBytes
+        let paddedCount = dataFragmentCount - unpaddedCount
+        var fragments = (0..<unpaddedCount).map { block[$0 * sizeBytes..<($0 + 1) * sizeBytes] }
+
+        // Padded data, then parity, each on a cache line of its own.
+        let strideBytes = (sizeBytes + 63) & ~63
+        let storage = SharedBytes(count: (fragmentCount - unpaddedCount) * strideBytes) { target in
+            let tail = block[unpaddedCount * sizeBytes..<block.count]
+            for position in 0..<paddedCount {
+                let start = min(position * sizeBytes, tail.count)
+                tail[start..<min(start + sizeBytes, tail.count)].withUnsafeBytes { piece in
+                    UnsafeMutableRawBufferPointer(rebasing: target[(position * strideBytes)...]).copyMemory(from: piece)
+                }
+            }
+            let outputs = (paddedCount..<paddedCount + parityFragmentCount).map { row in
+                target.baseAddress!.advanced(by: row * strideBytes).assumingMemoryBound(to: UInt8.self)
+            }
+            withUnsafePointers(to: fragments) { unpadded in
+                let padded = (0..<paddedCount).map { position in
+                    UnsafePointer(
+                        target.baseAddress!.advanced(by: position * strideBytes).assumingMemoryBound(to: UInt8.self))
+                }
+                tables.parity.apply(to: unpadded.map { $0! } + padded, into: outputs, sizeBytes: sizeBytes)
+            }
+        }
+        for position in 0..<fragmentCount - unpaddedCount {
+            fragments.append(storage[position * strideBytes..<position * strideBytes + sizeBytes])
+        }
+        return fragments
+    }
+
+    public static func == (left: ReedSolomonCode, right: ReedSolomonCode) -> Bool {
+        left.dataFragmentCount == right.dataFragmentCount && left.fragmentCount == right.fragmentCount
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(dataFragmentCount)
+        hasher.combine(fragmentCount)
+    }
+}
+
+/// What encoding needs, computed once per code.
+private final class CodeTables: Sendable {
+    /// The generator matrix, n rows of m coefficients.
+    let matrix: [UInt8]
+    /// The matrix's rows m ..< n.
+    let parity: LinearCombinations
+
+    init(dataFragmentCount m: Int, fragmentCount n: Int) {
+        var matrix = [UInt8](repeating: 0, count: n * m)
+        gf_gen_cauchy1_matrix(&matrix, Int32(n), Int32(m))
+        self.matrix = matrix
+        parity = LinearCombinations(coefficients: matrix[(m * m)...], inputCount: m)
+    }
+}

@@ -1,0 +1,90 @@
+// SHA-256 digests as plain values.
+
+import CFragmentCore
+import ErasureCode
+
+/// Thirty-two bytes of SHA-256 output, held inline. Ordered as byte strings are, lexicographically.
+public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// Number of bytes.
+    package static let sizeBytes = 32
+
+    /// Big-endian words, first bytes first, so that comparing words compares bytes.
+    private var words: (UInt64, UInt64, UInt64, UInt64)
+
+    /// A digest whose bytes `fill` writes into the zeroed memory it is handed.
+    package init(fill: (UnsafeMutablePointer<UInt8>) -> Void) {
+        words = (0, 0, 0, 0)
+        withUnsafeMutableBytes(of: &words) { storage in
+            fill(storage.baseAddress!.assumingMemoryBound(to: UInt8.self))
+        }
+        words = (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
+    }
+
+    /// The digest with exactly these 32 bytes; nil for any other number of bytes.
+    package init?(bytes: some Collection<UInt8>) {
+        guard bytes.count == Self.sizeBytes else { return nil }
+        self.init { target in
+            for (offset, byte) in bytes.enumerated() { target[offset] = byte }
+        }
+    }
+
+    /// SHA-256 of the bytes.
+    package static func sha256(_ bytes: some Collection<UInt8>) -> Digest256 {
+        bytes.withContiguousStorageIfAvailable { sha256(of: [UnsafeRawBufferPointer($0)]) }
+            ?? Array(bytes).withUnsafeBytes { sha256(of: [$0]) }
+    }
+
+    /// SHA-256 of the bytes.
+    package static func sha256(_ bytes: SharedBytes) -> Digest256 {
+        bytes.withUnsafeBytes { sha256(of: [$0]) }
+    }
+
+    /// SHA-256 of the pieces one after another.
+    package static func sha256(pieces: [SharedBytes]) -> Digest256 {
+        withUnsafePointers(to: pieces) { pointers in
+            sha256(of: zip(pointers, pieces).map { UnsafeRawBufferPointer(start: $0, count: $1.count) })
+        }
+    }
+
+    /// SHA-256 of the pieces one after another.
+    package static func sha256(pieces: [[UInt8]]) -> Digest256 {
+        sha256(pieces.flatMap { $0 })
+    }
+
+    private static func sha256(of pieces: [UnsafeRawBufferPointer]) -> Digest256 {
+        let pointers = pieces.map { $0.baseAddress?.assumingMemoryBound(to: UInt8.self) }
+        return Digest256 { digest in sfc_sha256(pointers, pieces.map(\.count), pieces.count, digest) }
+    }
+
+    /// The bytes as an array.
+    public var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
+
+    /// Calls `body` with the 32 bytes; the pointer is valid only during the call.
+    package func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        let storage = (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
+        return try Swift.withUnsafeBytes(of: storage) { bytes throws(E) in try body(bytes) }
+    }
+
+    public static func == (left: Digest256, right: Digest256) -> Bool { left.words == right.words }
+
+    public static func < (left: Digest256, right: Digest256) -> Bool { left.words < right.words }
+
+    public func hash(into hasher: inout Hasher) {
+        withUnsafeBytes { hasher.combine(bytes: $0) }
+    }
+
+    /// Sixty-four lower-case hexadecimal digits.
+    public var description: String { lowerCaseHex(bytes) }
+}
+
+/// Two lower-case hexadecimal digits per byte.
+func lowerCaseHex(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    var text: [UInt8] = []
+    text.reserveCapacity(2 * bytes.count)
+    for byte in bytes {
+        text.append(digits[Int(byte >> 4)])
+        text.append(digits[Int(byte & 15)])
+    }
+    return String(decoding: text, as: UTF8.self)
+}
