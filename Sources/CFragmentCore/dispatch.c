@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "level.h"
+#include "cpu_features_x86.h"
+#include "kernels_x86.h"
 
 enum { LEVELS_MAX = 8 };
 
@@ -27,6 +28,37 @@ static void add_portable_level(void) {
     });
 }
 
+#if defined(__x86_64__)
+/* "sse42", "avx2" and "vpclmul" differ in the fingerprint's kernel. The SHA extensions came to processors independently
+ * of vector widths, so each level takes them where they exist. */
+static void add_x86_levels(void) {
+    const sfc_x86_features features = sfc_detect_x86_features();
+    if (!features.sse42 || !features.pclmulqdq) return;
+
+    sfc_level level = levels[0];
+    level.multiply = sfc_multiply_pclmul;
+    level.prepare_fold = sfc_prepare_fold_terms;
+    if (features.sha) {
+        level.sha256_compress = sfc_sha256_compress_shani;
+        level.sha256_lanes = SFC_SHA256_LANES_SHANI;
+    }
+
+    level.name = "sse42";
+    level.fold = sfc_fold_sse42;
+    add_level(level);
+
+    if (!features.avx2) return;
+    level.name = "avx2";
+    level.fold = sfc_fold_avx2;
+    add_level(level);
+
+    if (!features.vpclmulqdq) return;
+    level.name = "vpclmul";
+    level.fold = sfc_fold_vpclmul;
+    add_level(level);
+}
+#endif
+
 static void choose_active_level(void) {
     active_level = level_count - 1;
     const char *wanted = getenv("SOLIDUS_CPU_LEVEL");
@@ -38,6 +70,9 @@ static void choose_active_level(void) {
 
 static void find_levels(void) {
     add_portable_level();
+#if defined(__x86_64__)
+    add_x86_levels();
+#endif
     choose_active_level();
 }
 
