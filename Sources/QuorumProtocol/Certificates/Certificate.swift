@@ -1,0 +1,147 @@
+// Certificates: q signed statements that anyone can check who knows the cluster's public keys.
+
+import Fingerprint
+
+/// One server's statement on a version, reduced to what the version's context does not already say, with its proof: the
+/// leaf's place in a signed Merkle tree.
+public struct SignedStatement: Hashable, Sendable {
+    /// The size of a P-256 signature (r ‖ s) in bytes.
+    package static let signatureSizeBytes = 64
+
+    public let server: ServerIndex
+    public let incarnation: Incarnation
+    public let claim: Claim
+    package let leafIndex: UInt32
+    package let leafCount: UInt32
+    package let path: [Digest256]
+    package let signature: [UInt8]
+
+    package init(
+        server: ServerIndex, incarnation: Incarnation, claim: Claim, leafIndex: UInt32, leafCount: UInt32,
+        path: [Digest256], signature: [UInt8]
+    ) {
+        self.server = server
+        self.incarnation = incarnation
+        self.claim = claim
+        self.leafIndex = leafIndex
+        self.leafCount = leafCount
+        self.path = path
+        self.signature = signature
+    }
+
+    /// The full statement, put into the context of a version of an object.
+    package func statement(identity: ClusterIdentity, key: ObjectKey, timestamp: Timestamp) -> Statement {
+        Statement(
+            identity: identity, server: server, incarnation: incarnation, key: key, timestamp: timestamp, claim: claim)
+    }
+
+    package func encode(into encoder: inout CanonicalEncoder) {
+        encoder.append(server.rawValue)
+        encoder.append(incarnation.rawValue)
+        encoder.append(claim.rawValue)
+        encoder.append(leafIndex)
+        encoder.append(leafCount)
+        encoder.append(UInt8(path.count))
+        for sibling in path { encoder.append(sibling) }
+        encoder.append(raw: signature)
+    }
+
+    package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        server = ServerIndex(try decoder.integer("server"))
+        incarnation = Incarnation(try decoder.integer("incarnation"))
+        let claimValue: UInt8 = try decoder.integer("claim")
+        guard let claim = Claim(rawValue: claimValue) else {
+            throw .unknownValue(field: "claim", value: UInt64(claimValue))
+        }
+        self.claim = claim
+        leafIndex = try decoder.integer("leaf index")
+        leafCount = try decoder.integer("leaf count")
+        let pathCount = try decoder.count("path", as: UInt8.self, limit: 16)
+        var path: [Digest256] = []
+        for _ in 0..<pathCount { path.append(try decoder.digest("path")) }
+        self.path = path
+        signature = Array(try decoder.raw(Self.signatureSizeBytes, "signature"))
+    }
+}
+
+/// Proof that a quorum accepted a version: exactly q statements of distinct servers, in the servers' order. Not yet
+/// checked; `StatementVerifier` turns it into a `VerifiedCertificate`.
+public struct Certificate: Hashable, Sendable {
+    public let timestamp: Timestamp
+    public let statements: [SignedStatement]
+
+    package init(timestamp: Timestamp, statements: [SignedStatement]) {
+        self.timestamp = timestamp
+        self.statements = statements.sorted { $0.server < $1.server }
+    }
+
+    package func encode(into encoder: inout CanonicalEncoder) {
+        encoder.append(timestamp)
+        encoder.append(UInt8(statements.count))
+        for statement in statements { statement.encode(into: &encoder) }
+    }
+
+    package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        timestamp = try decoder.timestamp("certificate's timestamp")
+        let count = try decoder.count("statements", as: UInt8.self, limit: 255)
+        var statements: [SignedStatement] = []
+        for _ in 0..<count {
+            let statement = try SignedStatement(from: &decoder)
+            if let last = statements.last, last.server >= statement.server {
+                throw .notCanonical(field: "statements' order")
+            }
+            statements.append(statement)
+        }
+        self.statements = statements
+    }
+}
+
+/// A certificate whose q signatures were checked for one object; only `StatementVerifier` can make one.
+public struct VerifiedCertificate: Hashable, Sendable {
+    public let key: ObjectKey
+    public let certificate: Certificate
+
+    init(key: ObjectKey, certificate: Certificate) {
+        self.key = key
+        self.certificate = certificate
+    }
+
+    public var timestamp: Timestamp { certificate.timestamp }
+}
+
+/// A statement whose signature was checked for one version of one object; only `StatementVerifier` can make one.
+package struct VerifiedStatement: Hashable, Sendable {
+    package let key: ObjectKey
+    package let timestamp: Timestamp
+    package let signed: SignedStatement
+
+    init(key: ObjectKey, timestamp: Timestamp, signed: SignedStatement) {
+        self.key = key
+        self.timestamp = timestamp
+        self.signed = signed
+    }
+}
+
+/// Why a certificate or a statement proves nothing.
+public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// It has not exactly q statements.
+    case wrongStatementCount(have: Int, need: Int)
+    /// Two statements of one server, or out of order.
+    case repeatedServer(ServerIndex)
+    /// No such server in the group.
+    case unknownServer(ServerIndex)
+    /// The path does not belong to a tree of its leaf count.
+    case invalidPath(ServerIndex)
+    /// The signature is not the server's over this statement.
+    case invalidSignature(ServerIndex)
+
+    public var description: String {
+        switch self {
+        case .wrongStatementCount(let have, let need): "a certificate of \(have) statements; it takes \(need)"
+        case .repeatedServer(let server): "\(server) is named twice or out of order"
+        case .unknownServer(let server): "\(server) is not of this cluster"
+        case .invalidPath(let server): "the Merkle path of \(server)'s statement has the wrong shape"
+        case .invalidSignature(let server): "the signature of \(server) does not match its statement"
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// Signing: one P-256 signature over the Merkle root of all statements of one group commit.
+
+import Crypto
+import Fingerprint
+
+/// What the signature covers: the batch's root in its cluster, epoch, server and incarnation.
+struct SignedRoot: Hashable {
+    let identity: ClusterIdentity
+    let server: ServerIndex
+    let incarnation: Incarnation
+    let root: Digest256
+    let leafCount: UInt32
+
+    var bytes: [UInt8] {
+        var encoder = CanonicalEncoder(reservingBytes: 128)
+        encoder.append(tag: "solidus.statements.1")
+        encoder.append(identity.cluster)
+        encoder.append(identity.epoch)
+        encoder.append(server.rawValue)
+        encoder.append(incarnation.rawValue)
+        encoder.append(root)
+        encoder.append(leafCount)
+        return encoder.bytes
+    }
+}
+
+/// A server's signing hand.
+package struct StatementSigner: Sendable {
+    package let identity: ClusterIdentity
+    package let server: ServerIndex
+    package let incarnation: Incarnation
+    private let key: P256.Signing.PrivateKey
+
+    package init(
+        identity: ClusterIdentity, server: ServerIndex, incarnation: Incarnation, key: P256.Signing.PrivateKey
+    ) {
+        self.identity = identity
+        self.server = server
+        self.incarnation = incarnation
+        self.key = key
+    }
+
+    /// Signs up to `MerkleTree.leafCountMax` statements, which must be of this server's, with one signature.
+    package func sign(_ statements: [Statement]) throws(SigningError) -> [SignedStatement] {
+        guard !statements.isEmpty else { return [] }
+        for statement in statements {
+            precondition(
+                statement.identity == identity && statement.server == server && statement.incarnation == incarnation)
+        }
+        let (root, paths) = MerkleTree.build(statements.map { MerkleTree.leaf($0.bytes) })
+        let message = SignedRoot(
+            identity: identity, server: server, incarnation: incarnation, root: root,
+            leafCount: UInt32(statements.count))
+        let signature: [UInt8]
+        do {
+            signature = Array(try key.signature(for: message.bytes).rawRepresentation)
+        } catch {
+            throw SigningError(reason: "\(error)")
+        }
+        return statements.indices.map { index in
+            SignedStatement(
+                server: server, incarnation: incarnation, claim: statements[index].claim, leafIndex: UInt32(index),
+                leafCount: UInt32(statements.count), path: paths[index], signature: signature)
+        }
+    }
+}
+
+/// The cryptographic library refused to sign.
+package struct SigningError: Error, Sendable {
+    package let reason: String
+}

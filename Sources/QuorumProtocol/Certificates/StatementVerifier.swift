@@ -1,0 +1,89 @@
+// Checking statements and certificates against the servers' public keys.
+//
+// A root that was checked once is remembered together with its server, epoch, incarnation, leaf count AND signature: a
+// certificate that carries a known root under an altered signature must fail here as it fails everywhere else, or a
+// correct server would store, and hand on as proof, what nobody else accepts.
+
+import Crypto
+import DequeModule
+import Fingerprint
+import Synchronization
+
+/// The cluster's public statement keys, and a bounded memory of roots already checked. Safe to use from any thread.
+package final class StatementVerifier: Sendable {
+    /// How many checked roots are remembered.
+    package static let rememberedRootsMax = 8192
+
+    private struct CheckedRoot: Hashable {
+        let root: SignedRoot
+        let signature: [UInt8]
+    }
+
+    private struct Memory {
+        var roots: Set<CheckedRoot> = []
+        var order: Deque<CheckedRoot> = []
+    }
+
+    private let parameters: ClusterParameters
+    private let keys: [P256.Signing.PublicKey]
+    private let memory = Mutex(Memory())
+
+    /// - Parameter keys: the statement key of each server, in order; there must be n.
+    package init(parameters: ClusterParameters, keys: [P256.Signing.PublicKey]) {
+        precondition(keys.count == parameters.quorums.serverCount)
+        self.parameters = parameters
+        self.keys = keys
+    }
+
+    /// Checks one server's statement on one version.
+    package func verify(
+        _ signed: SignedStatement, key: ObjectKey, timestamp: Timestamp
+    ) throws(CertificateError) -> VerifiedStatement {
+        guard parameters.quorums.contains(signed.server) else { throw .unknownServer(signed.server) }
+        let statement = signed.statement(identity: parameters.identity, key: key, timestamp: timestamp)
+        guard
+            let root = MerkleTree.root(
+                leaf: MerkleTree.leaf(statement.bytes), index: signed.leafIndex, leafCount: signed.leafCount,
+                path: signed.path)
+        else { throw .invalidPath(signed.server) }
+        let signedRoot = SignedRoot(
+            identity: parameters.identity, server: signed.server, incarnation: signed.incarnation, root: root,
+            leafCount: signed.leafCount)
+        guard isSigned(signedRoot, signature: signed.signature) else { throw .invalidSignature(signed.server) }
+        return VerifiedStatement(key: key, timestamp: timestamp, signed: signed)
+    }
+
+    /// Checks a version's certificate for an object: exactly q statements of distinct servers, each signed.
+    package func verify(_ certificate: Certificate, key: ObjectKey) throws(CertificateError) -> VerifiedCertificate {
+        let quorum = parameters.quorums.quorum
+        guard certificate.statements.count == quorum else {
+            throw .wrongStatementCount(have: certificate.statements.count, need: quorum)
+        }
+        var previous: ServerIndex?
+        for statement in certificate.statements {
+            guard parameters.quorums.contains(statement.server) else { throw .unknownServer(statement.server) }
+            if let previous, previous >= statement.server { throw .repeatedServer(statement.server) }
+            previous = statement.server
+        }
+        for statement in certificate.statements {
+            _ = try verify(statement, key: key, timestamp: certificate.timestamp)
+        }
+        return VerifiedCertificate(key: key, certificate: certificate)
+    }
+
+    private func isSigned(_ root: SignedRoot, signature: [UInt8]) -> Bool {
+        let checked = CheckedRoot(root: root, signature: signature)
+        if memory.withLock({ $0.roots.contains(checked) }) { return true }
+        guard let parsed = try? P256.Signing.ECDSASignature(rawRepresentation: signature),
+            keys[root.server.offset].isValidSignature(parsed, for: root.bytes)
+        else { return false }
+        memory.withLock { memory in
+            guard memory.roots.insert(checked).inserted else { return }
+            memory.order.append(checked)
+            if memory.order.count > Self.rememberedRootsMax, let oldest = memory.order.popFirst() {
+                memory.roots.remove(oldest)
+            }
+        }
+        return true
+    }
+}

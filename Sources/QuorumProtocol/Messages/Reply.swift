@@ -1,0 +1,124 @@
+// What servers answer. All of it reflects durable state only.
+
+import ErasureCode
+import Fingerprint
+
+/// A server's answer to one request.
+package enum Reply: Equatable, Sendable {
+    /// To READ-TIMESTAMP.
+    case timestamp(CommittedClaim)
+    /// To PREPARE: the signed statement, and the highest committed timestamp the server knows.
+    case prepared(SignedStatement, committed: Timestamp?)
+    /// To COMMIT of the version named: it, or a higher one, is durably committed here.
+    case committed(Timestamp)
+    /// To READ: the committed version, and what the server holds of the version asked for.
+    case version(CommittedClaim, HeldParts?)
+    /// To any request: what was wrong with it; it changed nothing.
+    case refused(Refusal)
+}
+
+/// A server's claim about the highest version it has seen committed, and the proof it has.
+package struct CommittedClaim: Hashable, Sendable {
+    /// nil: no version was ever committed here.
+    package let certificate: Certificate?
+
+    package init(certificate: Certificate?) {
+        self.certificate = certificate
+    }
+
+    package var timestamp: Timestamp? { certificate?.timestamp }
+}
+
+/// What a server holds of one version.
+package struct HeldParts: Equatable, Sendable {
+    package let timestamp: Timestamp
+    package let descriptor: SealedDescriptor
+    /// The server's fragments, one for each stripe; nil when none were asked for or they are not held.
+    package let fragments: [SharedBytes]?
+
+    package init(timestamp: Timestamp, descriptor: SealedDescriptor, fragments: [SharedBytes]?) {
+        self.timestamp = timestamp
+        self.descriptor = descriptor
+        self.fragments = fragments
+    }
+}
+
+/// A version that a client left uncommitted at a server, with the server's fresh statement on it.
+public struct PendingVersion: Hashable, Sendable {
+    public let timestamp: Timestamp
+    public let descriptor: SealedDescriptor
+    public let statement: SignedStatement
+
+    package init(timestamp: Timestamp, descriptor: SealedDescriptor, statement: SignedStatement) {
+        self.timestamp = timestamp
+        self.descriptor = descriptor
+        self.statement = statement
+    }
+}
+
+/// Why a server did not do what a request asked (docs/protocol.md, What bad input gets). A refusal changes no state.
+public enum Refusal: Error, Equatable, Sendable {
+    /// Only clients may ask this.
+    case notEntitled(Principal)
+    /// The timestamp names another writer than the channel's client.
+    case foreignTimestamp(writer: ClientID, sender: ClientID)
+    /// The timestamp's digest is not the descriptor's.
+    case digestMismatch
+    /// The descriptor describes another object.
+    case foreignDescriptor
+    /// Fragments and stripes differ in number.
+    case wrongFragmentCount(got: Int, expected: Int)
+    /// The value is larger than a PREPARE may carry.
+    case tooManyStripes(got: Int, limit: Int)
+    /// A fragment is not the one that the cross-checksum describes.
+    case invalidFragment(StripeIndex, FragmentVerificationError)
+    /// The counter is ahead of what this server has seen committed: prove the version below it.
+    case justificationRequired(committedCounter: UInt64)
+    /// The counter is more than one above what is committed and proven.
+    case counterSkipped(got: UInt64, highestAllowed: UInt64)
+    /// The certificate proves nothing.
+    case invalidCertificate(CertificateError)
+    /// An admission statement proves nothing, or there are too few.
+    case invalidAdmission(have: Int, need: Int)
+    /// The client has as many uncommitted versions at this object as it may: these.
+    case tooManyPending([PendingVersion])
+    /// Too many requests wait for this object.
+    case busy
+    /// The server's disk is full.
+    case storageFull
+    /// The server cannot read or write its storage.
+    case storageFailed
+}
+
+extension Refusal: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .notEntitled(let principal): "\(principal) may not ask this"
+        case .foreignTimestamp(let writer, let sender): "the timestamp names writer \(writer); the sender is \(sender)"
+        case .digestMismatch: "the timestamp's digest is not that of the descriptor"
+        case .foreignDescriptor: "the descriptor is another object's"
+        case .wrongFragmentCount(let got, let expected): "\(got) fragments for \(expected) stripes"
+        case .tooManyStripes(let got, let limit): "\(got) stripes; one request may carry \(limit)"
+        case .invalidFragment(let stripe, let error): "\(stripe): \(error)"
+        case .justificationRequired(let counter):
+            "the committed counter here is \(counter); prove the version below yours"
+        case .counterSkipped(let got, let highest): "counter \(got) skips ahead; the highest allowed is \(highest)"
+        case .invalidCertificate(let error): "invalid certificate: \(error)"
+        case .invalidAdmission(let have, let need): "\(have) valid admission statements of \(need)"
+        case .tooManyPending(let versions): "\(versions.count) uncommitted versions of this client are pending"
+        case .busy: "too many requests wait for this object"
+        case .storageFull: "the server's disk is full"
+        case .storageFailed: "the server cannot use its storage"
+        }
+    }
+}
+
+extension Refusal {
+    /// Whether the same request may well be granted later, without anything having been wrong with it.
+    package var isTransient: Bool {
+        switch self {
+        case .busy: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// What clients ask of servers (docs/protocol.md, Write and Read).
+
+import ErasureCode
+import Fingerprint
+
+/// A request of the protocol; the sender is who the channel's certificate says, never what a message says.
+package enum Request: Equatable, Sendable {
+    /// Which version has been committed?
+    case readTimestamp(ObjectKey)
+    case prepare(Prepare)
+    case commit(Commit)
+    case read(Read)
+
+    package var key: ObjectKey {
+        switch self {
+        case .readTimestamp(let key): key
+        case .prepare(let prepare): prepare.key
+        case .commit(let commit): commit.key
+        case .read(let read): read.key
+        }
+    }
+}
+
+/// "Store your fragments of this version and sign that you have."
+package struct Prepare: Equatable, Sendable {
+    package let key: ObjectKey
+    package let timestamp: Timestamp
+    package let descriptor: SealedDescriptor
+    /// The receiver's own fragments, one for each stripe.
+    package let fragments: [SharedBytes]
+    /// Proof of the version whose counter is one below, for a server that has not seen it committed.
+    package let justification: Certificate?
+    /// f + 1 *stored* statements for this version: they make a server that is full of this client's pending versions
+    /// admit it all the same.
+    package let admission: [SignedStatement]
+
+    package init(
+        key: ObjectKey, timestamp: Timestamp, descriptor: SealedDescriptor, fragments: [SharedBytes],
+        justification: Certificate? = nil, admission: [SignedStatement] = []
+    ) {
+        self.key = key
+        self.timestamp = timestamp
+        self.descriptor = descriptor
+        self.fragments = fragments
+        self.justification = justification
+        self.admission = admission
+    }
+}
+
+/// "This version has its quorum: make it the object's."
+package struct Commit: Hashable, Sendable {
+    package let key: ObjectKey
+    package let certificate: Certificate
+    package let descriptor: SealedDescriptor
+
+    package init(key: ObjectKey, certificate: Certificate, descriptor: SealedDescriptor) {
+        self.key = key
+        self.certificate = certificate
+        self.descriptor = descriptor
+    }
+}
+
+/// "What is the committed version, and what do you hold of it, or of the version I name?"
+package struct Read: Hashable, Sendable {
+    /// How much of the version is wanted beside the committed timestamp and its certificate.
+    package enum Portion: UInt8, Sendable, Comparable {
+        case timestamp = 0
+        case descriptor = 1
+        case fragments = 2
+
+        package static func < (left: Portion, right: Portion) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    package let key: ObjectKey
+    /// The version asked for; nil asks for the committed one.
+    package let version: Timestamp?
+    package let portion: Portion
+
+    package init(key: ObjectKey, version: Timestamp? = nil, portion: Portion) {
+        self.key = key
+        self.version = version
+        self.portion = portion
+    }
+}

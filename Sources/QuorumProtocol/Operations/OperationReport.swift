@@ -1,0 +1,91 @@
+// What an operation has to say of the servers it dealt with: who misbehaved, who refused, who was missing.
+
+import Fingerprint
+
+/// What a server did that no correct server does, or what its disk did to it.
+public enum Misbehaviour: Equatable, Sendable, CustomStringConvertible {
+    /// It claimed a committed version whose certificate proves nothing.
+    case invalidCertificate(CertificateError)
+    /// It answered PREPARE with a statement that is not its own word on this version.
+    case invalidStatement(CertificateError)
+    /// It sent a fragment that is not the version's.
+    case invalidFragment(FragmentVerificationError)
+    /// It sent parts that do not belong to the version they claim to.
+    case foreignParts
+    /// It answered with something that is no answer to what was asked.
+    case unexpectedReply
+
+    public var description: String {
+        switch self {
+        case .invalidCertificate(let error): "claimed a version with an invalid certificate (\(error))"
+        case .invalidStatement(let error): "signed an invalid statement (\(error))"
+        case .invalidFragment(let error): "sent a bad fragment (\(error))"
+        case .foreignParts: "sent parts that do not belong to the version they claim to"
+        case .unexpectedReply: "answered with something that is no answer to the question"
+        }
+    }
+}
+
+/// The step in which an operation is.
+public enum OperationPhase: Sendable, CustomStringConvertible {
+    case readTimestamp
+    case prepare
+    case commit
+    case read
+    case writeBack
+
+    public var description: String {
+        switch self {
+        case .readTimestamp: "reading the timestamp"
+        case .prepare: "preparing"
+        case .commit: "committing"
+        case .read: "reading"
+        case .writeBack: "writing back what was read"
+        }
+    }
+}
+
+/// What was observed of the servers during an operation, in their order.
+public struct ServerObservations: Equatable, Sendable {
+    public internal(set) var misbehaviours: [ServerIndex: Misbehaviour] = [:]
+    public internal(set) var refusals: [ServerIndex: Refusal] = [:]
+
+    /// Servers that misbehaved, in order, with what they did.
+    public var misbehaving: [(server: ServerIndex, what: Misbehaviour)] {
+        misbehaviours.sorted { $0.key < $1.key }.map { (server: $0.key, what: $0.value) }
+    }
+
+    /// Servers that refused, in order, with their reason.
+    public var refusing: [(server: ServerIndex, why: Refusal)] {
+        refusals.sorted { $0.key < $1.key }.map { (server: $0.key, why: $0.value) }
+    }
+}
+
+/// Why an operation did not succeed, with what was there and what was needed.
+public enum OperationFailure: Error, Equatable, Sendable {
+    /// Too few servers gave a usable answer in time.
+    case unavailable(OperationPhase, answered: [ServerIndex], need: Int, observations: ServerObservations)
+    /// More than f servers refused, so no quorum can be had; at least one of the refusals is a correct server's.
+    case refused(OperationPhase, observations: ServerObservations)
+    /// The committed version is known, and too few good fragments of it came in time.
+    case tooFewFragments(Timestamp, have: Int, need: Int, observations: ServerObservations)
+    /// The counter of this object is at its end.
+    case timestampExhausted
+
+    public var observations: ServerObservations {
+        switch self {
+        case .unavailable(_, _, _, let observations), .refused(_, let observations),
+            .tooFewFragments(_, _, _, let observations):
+            observations
+        case .timestampExhausted: ServerObservations()
+        }
+    }
+
+    /// Whether a write that failed so may yet take effect: its COMMIT has left.
+    public var mayHaveTakenEffect: Bool {
+        switch self {
+        case .unavailable(let phase, _, _, _), .refused(let phase, _): phase == .commit
+        default: false
+        }
+    }
+}

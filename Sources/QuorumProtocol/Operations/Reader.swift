@@ -1,0 +1,383 @@
+// The reader's side of the protocol, without I/O (docs/protocol.md, Read).
+//
+// READ goes to all: m preferred servers send their fragment, the others only what they have committed. The version T to
+// return is the highest valid one once q replies count; its fragments are good when the version's own cross-checksum
+// verifies them, whoever sent them. If q servers name T as committed, that is the answer, after one round. Otherwise T is
+// written back (COMMIT to those who do not name it) until q have it, so that no later read can return an older one.
+//
+// A server may be a liar, slow, behind (it does not hold T), ahead (it has dropped T because a higher version was
+// committed: its claim then takes the reader there) or have lost its fragment. So as soon as one of those asked for a
+// fragment has answered without a good one, and at the latest when the hedge timer fires, every other server is asked.
+//
+// Invariants: nothing is returned whose descriptor's digest is not in a valid timestamp; T only ever rises.
+
+import ErasureCode
+import Fingerprint
+
+/// One read of one object.
+package struct Reader: Sendable {
+    package enum Input: Sendable {
+        case start
+        case reply(ServerIndex, Reply)
+        case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
+        case fragmentVerified(ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
+        /// The channel to the server is there again: what it may have missed is sent again.
+        case connected(ServerIndex)
+        /// The preferred servers have had their time.
+        case hedge
+        case retransmit
+        case deadline
+    }
+
+    package enum Effect: Sendable {
+        case send(ServerIndex, Request)
+        case verifyCertificate(ServerIndex, Certificate)
+        /// Verify bytes that the server sent as its fragment of the stripe.
+        case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
+        case finish(Result<ReadOutcome, OperationFailure>)
+    }
+
+    /// What is known of one version.
+    private struct Candidate: Sendable {
+        var descriptor: SealedDescriptor?
+        /// For each server its verified fragments, by stripe.
+        var fragments: [ServerIndex: [StripeIndex: VerifiedFragment]] = [:]
+        /// Servers whose fragments are being verified.
+        var verifying: [ServerIndex] = []
+        /// Servers that were asked for this version, and those of them that answered without anything good.
+        var asked: [ServerIndex] = []
+        var failed: [ServerIndex] = []
+    }
+
+    private enum Phase: Sendable {
+        case read
+        case writeBack(Commit)
+        case finished
+    }
+
+    private let parameters: ClusterParameters
+    private let key: ObjectKey
+    private let wantsValue: Bool
+    private let preferred: [ServerIndex]
+    private var phase = Phase.read
+    private var tally: ClaimTally
+    private var candidates: [Timestamp: Candidate] = [:]
+    private var isHedging = false
+    private var acknowledged: [ServerIndex] = []
+    private var observations = ServerObservations()
+    private var isWritingBack = false
+
+    /// - Parameters:
+    ///   - wantsValue: whether the fragments are wanted, or only the descriptor.
+    ///   - preference: all servers, those first that are to send their parts in the common case.
+    package init(parameters: ClusterParameters, key: ObjectKey, wantsValue: Bool, preference: [ServerIndex]) {
+        precondition(preference.sorted() == parameters.quorums.servers)
+        self.parameters = parameters
+        self.key = key
+        self.wantsValue = wantsValue
+        preferred = Array(preference.prefix(parameters.quorums.dataFragmentCount))
+        tally = ClaimTally(quorums: parameters.quorums)
+    }
+
+    private var quorums: QuorumConfiguration { parameters.quorums }
+    private var portion: Read.Portion { wantsValue ? .fragments : .descriptor }
+
+    /// Takes one input and appends what is to be done; nothing comes after `.finish`.
+    package mutating func handle(_ input: Input, into effects: inout [Effect]) {
+        if case .finished = phase { return }
+        switch input {
+        case .start:
+            for server in quorums.servers { sendFirst(to: server, into: &effects) }
+        case .reply(let server, let reply):
+            guard quorums.contains(server) else { return }
+            receive(reply, from: server, into: &effects)
+        case .certificateVerified(let server, let certificate, let result):
+            tally.verified(certificate, of: server, result)
+            if case .failure(let error) = result { observations.misbehaviours[server] = .invalidCertificate(error) }
+            advance(into: &effects)
+        case .fragmentVerified(let server, let timestamp, let stripe, let result):
+            fragmentVerified(server, timestamp, stripe, result)
+            advance(into: &effects)
+        case .connected(let server):
+            resend(to: server, into: &effects)
+        case .hedge:
+            isHedging = true
+            advance(into: &effects)
+        case .retransmit:
+            retransmit(into: &effects)
+        case .deadline:
+            finish(.failure(shortfall()), into: &effects)
+        }
+    }
+
+    private func sendFirst(to server: ServerIndex, into effects: inout [Effect]) {
+        let read = Read(key: key, portion: preferred.contains(server) ? portion : .timestamp)
+        effects.append(.send(server, .read(read)))
+    }
+
+    private mutating func finish(_ result: Result<ReadOutcome, OperationFailure>, into effects: inout [Effect]) {
+        phase = .finished
+        effects.append(.finish(result))
+    }
+}
+
+/// What a read found.
+package struct ReadOutcome: Sendable {
+    package enum Found: Sendable {
+        /// No version, or a tombstone.
+        case nothing(Timestamp?)
+        /// A version; for each stripe m good fragments when the value was wanted.
+        case version(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+    }
+
+    package let found: Found
+    /// 1 in the common case, 2 when the version had to be written back.
+    package let rounds: Int
+    package let observations: ServerObservations
+}
+
+// MARK: - Replies
+
+extension Reader {
+    private mutating func receive(_ reply: Reply, from server: ServerIndex, into effects: inout [Effect]) {
+        switch reply {
+        case .version(let claim, let parts):
+            observations.refusals[server] = nil
+            tally.record(claim, of: server)
+            take(parts, of: server, into: &effects)
+            advance(into: &effects)
+        case .committed(let timestamp):
+            if case .writeBack(let commit) = phase, commit.certificate.timestamp == timestamp,
+                !acknowledged.contains(server)
+            {
+                acknowledged.append(server)
+            }
+            advance(into: &effects)
+        case .refused(let refusal):
+            observations.refusals[server] = refusal
+            markFailed(server)
+            giveUpIfHopeless(into: &effects)
+            if case .finished = phase { return }
+            advance(into: &effects)
+        case .timestamp, .prepared:
+            observations.misbehaviours[server] = .unexpectedReply
+        }
+    }
+
+    private mutating func take(_ parts: HeldParts?, of server: ServerIndex, into effects: inout [Effect]) {
+        guard let parts else {
+            markFailed(server)
+            return
+        }
+        let descriptor = parts.descriptor.descriptor
+        guard parts.descriptor.digest == parts.timestamp.digest, descriptor.key == key,
+            parts.fragments == nil || parts.fragments!.count == descriptor.stripes.count
+        else {
+            observations.misbehaviours[server] = .foreignParts
+            markFailed(server)
+            return
+        }
+        // Only versions that are, or may yet turn out to be, the answer are worth remembering.
+        let isWanted = candidates[parts.timestamp] != nil || tally.namers(of: parts.timestamp).contains(server)
+        guard isWanted else { return }
+        var candidate = candidates[parts.timestamp] ?? Candidate()
+        if candidate.descriptor == nil { candidate.descriptor = parts.descriptor }
+        if !candidate.asked.contains(server) { candidate.asked.append(server) }
+        if wantsValue, !descriptor.stripes.isEmpty {
+            if let fragments = parts.fragments {
+                if candidate.fragments[server] == nil, !candidate.verifying.contains(server) {
+                    candidate.verifying.append(server)
+                    candidate.fragments[server] = [:]
+                    for (stripe, bytes) in fragments.enumerated() {
+                        let index = StripeIndex(UInt32(stripe))
+                        effects.append(
+                            .verifyFragment(server, parts.timestamp, index, descriptor.stripes[stripe], bytes))
+                    }
+                }
+            } else if !candidate.failed.contains(server) {
+                candidate.failed.append(server)
+            }
+        }
+        candidates[parts.timestamp] = candidate
+    }
+
+    private mutating func fragmentVerified(
+        _ server: ServerIndex, _ timestamp: Timestamp, _ stripe: StripeIndex,
+        _ result: Result<VerifiedFragment, FragmentVerificationError>
+    ) {
+        guard var candidate = candidates[timestamp], candidate.verifying.contains(server) else { return }
+        switch result {
+        case .success(let fragment):
+            candidate.fragments[server]?[stripe] = fragment
+            if candidate.fragments[server]?.count == candidate.descriptor?.descriptor.stripes.count {
+                candidate.verifying.removeAll { $0 == server }
+            }
+        case .failure(let error):
+            observations.misbehaviours[server] = .invalidFragment(error)
+            candidate.verifying.removeAll { $0 == server }
+            candidate.fragments[server] = nil
+            candidate.failed.append(server)
+        }
+        candidates[timestamp] = candidate
+    }
+
+    /// The server answered without anything usable, for whatever version it was asked for.
+    private mutating func markFailed(_ server: ServerIndex) {
+        for timestamp in candidates.keys.sorted() {
+            guard let candidate = candidates[timestamp], candidate.asked.contains(server),
+                candidate.fragments[server] == nil, !candidate.failed.contains(server)
+            else { continue }
+            candidates[timestamp]!.failed.append(server)
+        }
+    }
+}
+
+// MARK: - Decision
+
+extension Reader {
+    private mutating func advance(into effects: inout [Effect]) {
+        switch tally.standing() {
+        case .verify(let server, let certificate):
+            effects.append(.verifyCertificate(server, certificate))
+        case .verifying:
+            return
+        case .valid(nil, let countedReplies):
+            if countedReplies >= quorums.quorum { finish(.nothing(nil), into: &effects) }
+        case .valid(let timestamp?, let countedReplies):
+            advance(to: timestamp, countedReplies: countedReplies, into: &effects)
+        }
+    }
+
+    private mutating func advance(to timestamp: Timestamp, countedReplies: Int, into effects: inout [Effect]) {
+        if case .writeBack(let commit) = phase, commit.certificate.timestamp < timestamp {
+            phase = .read
+            acknowledged = []
+        }
+        guard let found = gathered(timestamp) else {
+            askForParts(of: timestamp, into: &effects)
+            return
+        }
+        guard countedReplies >= quorums.quorum else { return }
+        let namers = tally.namers(of: timestamp)
+        let holders = namers.count + acknowledged.count { !namers.contains($0) }
+        if holders >= quorums.quorum {
+            finish(found, into: &effects)
+            return
+        }
+        guard case .read = phase else { return }
+        guard let certificate = tally.certificate(of: timestamp) else {
+            if case .verify(let server, let unverified)? = tally.askProof(of: timestamp) {
+                effects.append(.verifyCertificate(server, unverified))
+            }
+            return
+        }
+        guard let descriptor = candidates[timestamp]?.descriptor else { return }
+        let commit = Commit(key: key, certificate: certificate.certificate, descriptor: descriptor)
+        phase = .writeBack(commit)
+        isWritingBack = true
+        for server in quorums.servers where !namers.contains(server) { effects.append(.send(server, .commit(commit))) }
+    }
+
+    /// The complete version, or nil while parts of it are missing.
+    private func gathered(_ timestamp: Timestamp) -> ReadOutcome.Found? {
+        guard let candidate = candidates[timestamp], let descriptor = candidate.descriptor else { return nil }
+        if descriptor.descriptor.kind == .tombstone { return .nothing(timestamp) }
+        guard wantsValue else { return .version(timestamp, descriptor, stripes: []) }
+        var stripes: [[VerifiedFragment]] = []
+        for stripe in descriptor.descriptor.stripes.indices {
+            let good = quorums.servers.compactMap { candidate.fragments[$0]?[StripeIndex(UInt32(stripe))] }
+            guard good.count >= quorums.dataFragmentCount else { return nil }
+            stripes.append(Array(good.prefix(quorums.dataFragmentCount)))
+        }
+        return .version(timestamp, descriptor, stripes: stripes)
+    }
+
+    /// Asks for the version's parts: the preferred servers first, every other one once that does not suffice.
+    private mutating func askForParts(of timestamp: Timestamp, into effects: inout [Effect]) {
+        var candidate = candidates[timestamp] ?? Candidate()
+        // The preferred servers' first answer already carries what they have of the version they name.
+        let expected = candidate.asked.filter { !candidate.failed.contains($0) }.count
+        let isUnderWay = preferred.contains { !tally.hasClaim(of: $0) && observations.refusals[$0] == nil }
+        let missing = quorums.servers.filter { !candidate.asked.contains($0) }
+        let needed = wantsValue ? quorums.dataFragmentCount : 1
+        if isHedging || !candidate.failed.isEmpty || (expected < needed && !isUnderWay) {
+            for server in missing {
+                candidate.asked.append(server)
+                effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
+            }
+        }
+        candidates[timestamp] = candidate
+    }
+
+    private mutating func finish(_ found: ReadOutcome.Found, into effects: inout [Effect]) {
+        let rounds = isWritingBack ? 2 : 1
+        finish(.success(ReadOutcome(found: found, rounds: rounds, observations: observations)), into: &effects)
+    }
+}
+
+// MARK: - Loss and failure
+
+extension Reader {
+    private func resend(to server: ServerIndex, into effects: inout [Effect]) {
+        if !tally.hasClaim(of: server) { sendFirst(to: server, into: &effects) }
+        switch phase {
+        case .read:
+            for timestamp in candidates.keys.sorted() where isWaiting(for: server, of: timestamp) {
+                effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
+            }
+        case .writeBack(let commit):
+            let timestamp = commit.certificate.timestamp
+            if !acknowledged.contains(server), !tally.namers(of: timestamp).contains(server) {
+                effects.append(.send(server, .commit(commit)))
+            }
+        case .finished:
+            break
+        }
+    }
+
+    private func isWaiting(for server: ServerIndex, of timestamp: Timestamp) -> Bool {
+        guard let candidate = candidates[timestamp] else { return false }
+        return candidate.asked.contains(server) && candidate.fragments[server] == nil
+            && !candidate.failed.contains(server)
+    }
+
+    /// What was answered badly is asked again too: a server may have been repaired, or a version been stored since.
+    private mutating func retransmit(into effects: inout [Effect]) {
+        isHedging = true
+        for timestamp in candidates.keys.sorted() {
+            guard let failed = candidates[timestamp]?.failed else { continue }
+            candidates[timestamp]!.asked.removeAll { failed.contains($0) }
+            candidates[timestamp]!.failed = []
+        }
+        for server in quorums.servers { resend(to: server, into: &effects) }
+        advance(into: &effects)
+    }
+
+    private mutating func giveUpIfHopeless(into effects: inout [Effect]) {
+        let final = observations.refusals.filter { !$0.value.isTransient }
+        guard final.count > quorums.faults else { return }
+        finish(.failure(.refused(operationPhase, observations: observations)), into: &effects)
+    }
+
+    private var operationPhase: OperationPhase {
+        if case .writeBack = phase { .writeBack } else { .read }
+    }
+
+    private mutating func shortfall() -> OperationFailure {
+        if case .valid(let timestamp?, let countedReplies) = tally.standing(), countedReplies >= quorums.quorum,
+            gathered(timestamp) == nil
+        {
+            let have = candidates[timestamp]?.fragments.values.count { !$0.isEmpty } ?? 0
+            return .tooFewFragments(
+                timestamp, have: have, need: quorums.dataFragmentCount, observations: observations)
+        }
+        let answered: [ServerIndex]
+        if case .writeBack(let commit) = phase {
+            let namers = tally.namers(of: commit.certificate.timestamp)
+            answered = quorums.servers.filter { namers.contains($0) || acknowledged.contains($0) }
+        } else {
+            answered = quorums.servers.filter { tally.hasClaim(of: $0) }
+        }
+        return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)
+    }
+}

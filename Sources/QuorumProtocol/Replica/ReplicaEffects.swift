@@ -1,0 +1,78 @@
+// What goes into a replica and what comes out of it.
+
+import ErasureCode
+import Fingerprint
+
+/// Where an answer goes: a connection's session and the request's number on it.
+package struct RequestTag: Hashable, Sendable {
+    package let session: UInt64
+    package let request: UInt64
+
+    package init(session: UInt64, request: UInt64) {
+        self.session = session
+        self.request = request
+    }
+}
+
+/// Names work that a replica has asked for, so that its completion finds its way back.
+package struct WorkToken: Hashable, Sendable {
+    package let rawValue: UInt64
+}
+
+/// Why the store did not do what it was asked.
+package enum StoreFailure: Error, Hashable, Sendable {
+    /// No room; nothing of the change was written.
+    case full
+    /// The store cannot be read or written.
+    case failed
+}
+
+/// What a replica is told.
+package enum ReplicaInput: Sendable {
+    case request(RequestTag, from: Principal, Request)
+    /// Answers `.load`; nil when the store knows nothing of the object.
+    case loaded(ObjectKey, Result<ObjectRecord?, StoreFailure>)
+    /// Answers `.verify`.
+    case verified(WorkToken, Result<VerificationEvidence, Refusal>)
+    /// Answers `.store`: the change is durable, and the statements are signed in the order asked.
+    case stored(WorkToken, Result<[SignedStatement], StoreFailure>)
+    /// The server's clock, in milliseconds; used for retention only, never for safety.
+    case tick(milliseconds: UInt64)
+    /// Answers `.findExpired`.
+    case expired([ObjectKey])
+}
+
+/// What a replica wants done.
+package enum ReplicaEffect: Sendable {
+    case reply(RequestTag, Reply)
+    /// Reply `.version(claim, parts)` with what the store holds of the version.
+    case replyWithVersion(RequestTag, CommittedClaim, ObjectKey, Timestamp, Read.Portion)
+    /// Reply `.refused(.tooManyPending)` with the versions' descriptors from the store.
+    case replyTooManyPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
+    /// Read the object's record from the store.
+    case load(ObjectKey)
+    case verify(WorkToken, VerificationJob)
+    /// Make the change durable, then sign the statements; in the order in which these effects come.
+    case store(WorkToken, ObjectChange?, [Statement])
+    /// Name objects whose next expiry is before the given time.
+    case findExpired(beforeMilliseconds: UInt64)
+}
+
+/// One atomic, durable change of one object.
+package struct ObjectChange: Sendable {
+    package let key: ObjectKey
+    package let record: ObjectRecord
+    package let puts: [VersionParts]
+    /// Versions whose descriptor and fragments are given back.
+    package let drops: [Timestamp]
+    /// When the object next has something to drop; nil for never.
+    package let nextExpiryMilliseconds: UInt64?
+
+    /// What is stored of one version.
+    package struct VersionParts: Sendable {
+        package let timestamp: Timestamp
+        package let descriptor: SealedDescriptor
+        /// Empty when only the descriptor is stored.
+        package let fragments: [VerifiedFragment]
+    }
+}

@@ -1,0 +1,90 @@
+// The slow part of judging a request: signatures, hashes, fingerprints. Pure; a shell runs it wherever it likes.
+
+import ErasureCode
+import Fingerprint
+
+/// What has to be proven about a request before it may change anything.
+package struct VerificationJob: Sendable {
+    package let key: ObjectKey
+    package let timestamp: Timestamp
+    /// A COMMIT's certificate, or a PREPARE's justification.
+    package let certificate: Certificate?
+    package let admission: [SignedStatement]
+    /// A PREPARE's fragments with the descriptor that they must match.
+    package let fragments: (descriptor: SealedDescriptor, bytes: [SharedBytes])?
+
+    /// Runs the checks for the server that holds `fragmentIndex`, the cheap ones first, signatures last.
+    package func run(
+        verifier: StatementVerifier, parameters: ClusterParameters, fragmentIndex: FragmentIndex
+    ) -> Result<VerificationEvidence, Refusal> {
+        do {
+            var verified: [VerifiedFragment] = []
+            if let fragments {
+                verified = try Self.verify(
+                    fragments.bytes, against: fragments.descriptor.descriptor, at: fragmentIndex)
+            }
+            return .success(
+                VerificationEvidence(
+                    certificate: try verifyCertificate(verifier),
+                    admission: try verifyAdmission(verifier, vouchers: parameters.quorums.vouchers),
+                    fragments: verified))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private static func verify(
+        _ fragments: [SharedBytes], against descriptor: Descriptor, at index: FragmentIndex
+    ) throws(Refusal) -> [VerifiedFragment] {
+        guard fragments.count == descriptor.stripes.count else {
+            throw .wrongFragmentCount(got: fragments.count, expected: descriptor.stripes.count)
+        }
+        var verified: [VerifiedFragment] = []
+        for (stripe, bytes) in fragments.enumerated() {
+            do {
+                verified.append(try descriptor.stripes[stripe].verify(bytes, at: index))
+            } catch {
+                throw .invalidFragment(StripeIndex(UInt32(stripe)), error)
+            }
+        }
+        return verified
+    }
+
+    private func verifyCertificate(_ verifier: StatementVerifier) throws(Refusal) -> VerifiedCertificate? {
+        guard let certificate else { return nil }
+        do {
+            return try verifier.verify(certificate, key: key)
+        } catch {
+            throw .invalidCertificate(error)
+        }
+    }
+
+    private func verifyAdmission(
+        _ verifier: StatementVerifier, vouchers: Int
+    ) throws(Refusal) -> [VerifiedStatement] {
+        guard !admission.isEmpty else { return [] }
+        var verified: [VerifiedStatement] = []
+        for signed in admission where signed.claim == .stored {
+            guard !verified.contains(where: { $0.signed.server == signed.server }) else { continue }
+            if let statement = try? verifier.verify(signed, key: key, timestamp: timestamp) {
+                verified.append(statement)
+            }
+            if verified.count == vouchers { return verified }
+        }
+        throw .invalidAdmission(have: verified.count, need: vouchers)
+    }
+}
+
+/// What a `VerificationJob` proved.
+package struct VerificationEvidence: Sendable {
+    package let certificate: VerifiedCertificate?
+    /// f + 1 *stored* statements of distinct servers, or none.
+    package let admission: [VerifiedStatement]
+    package let fragments: [VerifiedFragment]
+
+    init(certificate: VerifiedCertificate?, admission: [VerifiedStatement], fragments: [VerifiedFragment]) {
+        self.certificate = certificate
+        self.admission = admission
+        self.fragments = fragments
+    }
+}

@@ -1,0 +1,204 @@
+// Descriptors: all that is to know of a version but its fragments. Their digest is part of the version's timestamp.
+
+import ErasureCode
+import Fingerprint
+
+/// What a version is: a value's or a tombstone's complete description (docs/protocol.md, Descriptors).
+public struct Descriptor: Hashable, Sendable {
+    public enum Kind: UInt8, Sendable {
+        case value = 1
+        /// The version says that the object does not exist.
+        case tombstone = 2
+    }
+
+    package static let formatTag = "solidus.descriptor.1"
+    /// A descriptor's largest encoding in bytes, checked before one is read.
+    package static let sizeBytesMax = 64 << 10
+
+    public let kind: Kind
+    public let key: ObjectKey
+    /// The value's length; 0 for a tombstone.
+    public let lengthBytes: UInt64
+    /// Every stripe but the last has so many bytes.
+    public let stripeSizeBytes: UInt32
+    public let dataFragmentCount: UInt8
+    public let fragmentCount: UInt8
+    public let mode: VerificationMode
+    /// One fingerprinted cross-checksum for each stripe: ⌈length / stripe size⌉ of them.
+    public let stripes: [CrossChecksum]
+    public let metadata: ObjectMetadata
+
+    /// A value's descriptor.
+    package init(
+        value key: ObjectKey, lengthBytes: UInt64, stripeSizeBytes: UInt32, stripes: [CrossChecksum],
+        metadata: ObjectMetadata, parameters: ClusterParameters
+    ) {
+        kind = .value
+        self.key = key
+        self.lengthBytes = lengthBytes
+        self.stripeSizeBytes = stripeSizeBytes
+        dataFragmentCount = UInt8(parameters.quorums.dataFragmentCount)
+        fragmentCount = UInt8(parameters.quorums.serverCount)
+        mode = parameters.identity.mode
+        self.stripes = stripes
+        self.metadata = metadata
+    }
+
+    /// A tombstone's descriptor.
+    package init(tombstone key: ObjectKey, modifiedMilliseconds: UInt64, parameters: ClusterParameters) {
+        kind = .tombstone
+        self.key = key
+        lengthBytes = 0
+        stripeSizeBytes = UInt32(parameters.limits.stripeSizeBytesMax)
+        dataFragmentCount = UInt8(parameters.quorums.dataFragmentCount)
+        fragmentCount = UInt8(parameters.quorums.serverCount)
+        mode = parameters.identity.mode
+        stripes = []
+        metadata = ObjectMetadata(modifiedMilliseconds: modifiedMilliseconds)
+    }
+
+    /// How many bytes of the value the stripe holds.
+    package func blockSizeBytes(of stripe: StripeIndex) -> Int {
+        Self.blockSizeBytes(of: stripe.offset, lengthBytes: lengthBytes, stripeSizeBytes: stripeSizeBytes)
+    }
+
+    private static func blockSizeBytes(of stripe: Int, lengthBytes: UInt64, stripeSizeBytes: UInt32) -> Int {
+        let start = UInt64(stripe) * UInt64(stripeSizeBytes)
+        return Int(min(UInt64(stripeSizeBytes), lengthBytes - start))
+    }
+
+    fileprivate func encode() -> [UInt8] {
+        var encoder = CanonicalEncoder(reservingBytes: 512)
+        encoder.append(tag: Self.formatTag)
+        encoder.append(kind.rawValue)
+        encoder.append(counted: key.bytes)
+        encoder.append(lengthBytes)
+        encoder.append(stripeSizeBytes)
+        encoder.append(dataFragmentCount)
+        encoder.append(fragmentCount)
+        encoder.append(ReedSolomonCode.matrixID)
+        encoder.append(mode.rawValue)
+        metadata.encode(into: &encoder)
+        for stripe in stripes {
+            for hash in stripe.hashes { encoder.append(hash) }
+            for fingerprint in stripe.fingerprints { encoder.append(raw: fingerprint.bytes) }
+        }
+        return encoder.bytes
+    }
+
+    fileprivate init(decoding bytes: [UInt8], parameters: ClusterParameters) throws(DescriptorError) {
+        do {
+            try self.init(strictly: bytes, parameters: parameters)
+        } catch let error as DescriptorError {
+            throw error
+        } catch let error as MalformedEncoding {
+            throw .malformed(error)
+        } catch {
+            throw .malformed(.notCanonical(field: "descriptor"))
+        }
+    }
+
+    private init(strictly bytes: [UInt8], parameters: ClusterParameters) throws {
+        guard bytes.count <= Self.sizeBytesMax else {
+            throw MalformedEncoding.overLimit(
+                field: "descriptor", value: UInt64(bytes.count), limit: UInt64(Self.sizeBytesMax))
+        }
+        var decoder = CanonicalDecoder(bytes)
+        try decoder.expect(tag: Self.formatTag, "descriptor format")
+        let kindValue: UInt8 = try decoder.integer("kind")
+        guard let kind = Kind(rawValue: kindValue) else {
+            throw MalformedEncoding.unknownValue(field: "kind", value: UInt64(kindValue))
+        }
+        self.kind = kind
+        key = try decoder.objectKey("object key")
+        lengthBytes = try decoder.integer("length")
+        stripeSizeBytes = try decoder.integer("stripe size")
+        dataFragmentCount = try decoder.integer("data fragments")
+        fragmentCount = try decoder.integer("fragments")
+        let matrix: UInt8 = try decoder.integer("generator matrix")
+        let modeValue: UInt8 = try decoder.integer("mode")
+        metadata = try ObjectMetadata(from: &decoder)
+
+        let code = parameters.quorums.code
+        guard Int(dataFragmentCount) == code.dataFragmentCount, Int(fragmentCount) == code.fragmentCount,
+            matrix == ReedSolomonCode.matrixID
+        else { throw DescriptorError.wrongCode(dataFragments: dataFragmentCount, fragments: fragmentCount) }
+        guard let mode = VerificationMode(rawValue: modeValue), mode == parameters.identity.mode else {
+            throw DescriptorError.wrongMode(modeValue)
+        }
+        self.mode = mode
+        guard (1...UInt32(parameters.limits.stripeSizeBytesMax)).contains(stripeSizeBytes) else {
+            throw DescriptorError.stripeTooLarge(stripeSizeBytes, limit: parameters.limits.stripeSizeBytesMax)
+        }
+        guard kind == .value || lengthBytes == 0 else { throw DescriptorError.tombstoneWithValue }
+
+        let bytesPerStripe = code.fragmentCount * 32 + code.dataFragmentCount * 16
+        let fullStripes = lengthBytes / UInt64(stripeSizeBytes)
+        let stripeCount = fullStripes + (lengthBytes % UInt64(stripeSizeBytes) == 0 ? 0 : 1)
+        guard stripeCount <= UInt64(decoder.remaining / bytesPerStripe) else {
+            throw MalformedEncoding.truncated(field: "cross-checksums")
+        }
+        var stripes: [CrossChecksum] = []
+        stripes.reserveCapacity(Int(stripeCount))
+        for stripe in 0..<Int(stripeCount) {
+            var hashes: [Digest256] = []
+            for _ in 0..<code.fragmentCount { hashes.append(try decoder.digest("fragment hash")) }
+            var fingerprints: [Fingerprint] = []
+            for _ in 0..<code.dataFragmentCount {
+                guard let fingerprint = Fingerprint(bytes: try decoder.raw(16, "fingerprint")) else {
+                    throw MalformedEncoding.truncated(field: "fingerprint")
+                }
+                fingerprints.append(fingerprint)
+            }
+            let size = Self.blockSizeBytes(of: stripe, lengthBytes: lengthBytes, stripeSizeBytes: stripeSizeBytes)
+            stripes.append(
+                try CrossChecksum(code: code, blockSizeBytes: size, hashes: hashes, fingerprints: fingerprints))
+        }
+        self.stripes = stripes
+        try decoder.finish()
+    }
+}
+
+/// A descriptor with its canonical bytes and their digest, each computed once.
+public struct SealedDescriptor: Hashable, Sendable {
+    public let descriptor: Descriptor
+    package let bytes: [UInt8]
+    public let digest: Digest256
+
+    /// Encodes and digests a descriptor of our own making.
+    package init(_ descriptor: Descriptor) {
+        self.descriptor = descriptor
+        bytes = descriptor.encode()
+        digest = Digest256.sha256(bytes)
+    }
+
+    /// Decodes what somebody sent or stored, and checks it against the cluster's code, mode and limits.
+    package init(decoding bytes: [UInt8], parameters: ClusterParameters) throws(DescriptorError) {
+        descriptor = try Descriptor(decoding: bytes, parameters: parameters)
+        self.bytes = bytes
+        digest = Digest256.sha256(bytes)
+    }
+
+    public static func == (left: SealedDescriptor, right: SealedDescriptor) -> Bool { left.digest == right.digest }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
+}
+
+/// Why bytes are no descriptor of this cluster.
+public enum DescriptorError: Error, Equatable, Sendable, CustomStringConvertible {
+    case malformed(MalformedEncoding)
+    case wrongCode(dataFragments: UInt8, fragments: UInt8)
+    case wrongMode(UInt8)
+    case stripeTooLarge(UInt32, limit: Int)
+    case tombstoneWithValue
+
+    public var description: String {
+        switch self {
+        case .malformed(let error): "malformed descriptor: \(error)"
+        case .wrongCode(let m, let n): "the descriptor's code (\(m) of \(n)) is not the cluster's"
+        case .wrongMode(let mode): "the descriptor's verification mode (\(mode)) is not the cluster's"
+        case .stripeTooLarge(let size, let limit): "the stripe size of \(size) bytes is not between 1 and \(limit)"
+        case .tombstoneWithValue: "a tombstone with a length"
+        }
+    }
+}

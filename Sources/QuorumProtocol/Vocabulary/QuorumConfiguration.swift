@@ -1,0 +1,125 @@
+// How many servers, how many of them may lie, and every threshold that follows: the one place where they are computed.
+
+import ErasureCode
+import Fingerprint
+
+/// How a version's fragments are verified (docs/protocol.md, Verification modes).
+public enum VerificationMode: UInt8, Sendable, CaseIterable, CustomStringConvertible {
+    /// Hash and homomorphic fingerprint of every fragment, at write time and at read time.
+    case fingerprint = 1
+
+    public var description: String {
+        switch self {
+        case .fingerprint: "fingerprint"
+        }
+    }
+}
+
+/// The fault model: m-of-n Reed-Solomon with n = m + 2f and m ≥ f + 1, and the thresholds of a Byzantine quorum system
+/// with self-verifying replies (docs/protocol.md, Model; Malkhi & Reiter).
+public struct QuorumConfiguration: Hashable, Sendable {
+    /// f: how many servers may behave arbitrarily.
+    public let faults: Int
+    /// m: how many fragments make a stripe.
+    public let dataFragmentCount: Int
+    /// The m-of-n code.
+    public let code: ReedSolomonCode
+
+    /// - Throws: when f < 0, m < f + 1 or n = m + 2f > 255.
+    public init(faults: Int, dataFragmentCount: Int? = nil) throws(QuorumConfigurationError) {
+        guard (0...84).contains(faults) else { throw .faultsOutOfRange(faults) }
+        let m = dataFragmentCount ?? faults + 1
+        guard m >= faults + 1 else { throw .tooFewDataFragments(m, faults: faults) }
+        guard m <= 255 - 2 * faults else { throw .tooManyServers(dataFragments: m, faults: faults) }
+        self.faults = faults
+        self.dataFragmentCount = m
+        do {
+            code = try ReedSolomonCode(dataFragmentCount: m, fragmentCount: m + 2 * faults)
+        } catch {
+            throw .tooManyServers(dataFragments: m, faults: faults)
+        }
+    }
+
+    /// n = m + 2f.
+    public var serverCount: Int { dataFragmentCount + 2 * faults }
+    /// q = n − f = m + f: two quorums meet in m ≥ f + 1 servers, so in a correct one.
+    public var quorum: Int { serverCount - faults }
+    /// f + 1: so many servers cannot all be lying.
+    public var vouchers: Int { faults + 1 }
+    /// Every server, in order.
+    public var servers: [ServerIndex] { (0..<serverCount).map { ServerIndex(UInt8($0)) } }
+
+    /// Whether `server` belongs to the group.
+    package func contains(_ server: ServerIndex) -> Bool { server.offset < serverCount }
+
+    public static func == (left: QuorumConfiguration, right: QuorumConfiguration) -> Bool {
+        left.faults == right.faults && left.dataFragmentCount == right.dataFragmentCount
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(faults)
+        hasher.combine(dataFragmentCount)
+    }
+}
+
+/// Why numbers make no quorum system.
+public enum QuorumConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
+    case faultsOutOfRange(Int)
+    case tooFewDataFragments(Int, faults: Int)
+    case tooManyServers(dataFragments: Int, faults: Int)
+
+    public var description: String {
+        switch self {
+        case .faultsOutOfRange(let faults):
+            "faults = \(faults) is not between 0 and 84"
+        case .tooFewDataFragments(let m, let faults):
+            "data fragments = \(m) is below faults + 1 = \(faults + 1): two quorums could meet in liars only"
+        case .tooManyServers(let m, let faults):
+            "data fragments + 2 × faults = \(m + 2 * faults) servers; at most 255 are possible"
+        }
+    }
+}
+
+/// What every statement is bound to besides its object: the cluster, its epoch, the group of servers and the mode.
+public struct ClusterIdentity: Hashable, Sendable {
+    public let cluster: ClusterID
+    public let epoch: UInt64
+    public let group: UInt32
+    public let mode: VerificationMode
+
+    public init(cluster: ClusterID, epoch: UInt64, group: UInt32 = 0, mode: VerificationMode = .fingerprint) {
+        self.cluster = cluster
+        self.epoch = epoch
+        self.group = group
+        self.mode = mode
+    }
+}
+
+/// Bounds that keep what others can make a server hold finite (docs/protocol.md, Limits).
+public struct ProtocolLimits: Hashable, Sendable {
+    /// K: how many uncommitted versions one client may have at one object.
+    public var pendingVersionsPerClientMax = 8
+    /// How many superseded versions an object keeps for slow readers.
+    public var retainedVersionsMax = 8
+    /// How long a superseded version is kept for slow readers.
+    public var retentionMilliseconds: UInt64 = 30_000
+    /// The largest stripe, and so for now the largest value.
+    public var stripeSizeBytesMax = 8 << 20
+    /// How many requests may wait for one object at a server.
+    public var requestsPerObjectMax = 1024
+
+    public init() {}
+}
+
+/// All that the machines of one cluster share.
+public struct ClusterParameters: Hashable, Sendable {
+    public let identity: ClusterIdentity
+    public let quorums: QuorumConfiguration
+    public var limits: ProtocolLimits
+
+    public init(identity: ClusterIdentity, quorums: QuorumConfiguration, limits: ProtocolLimits = ProtocolLimits()) {
+        self.identity = identity
+        self.quorums = quorums
+        self.limits = limits
+    }
+}
