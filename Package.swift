@@ -6,6 +6,7 @@ let strictC: [CSetting] = [
     .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
 ]
 
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let deques = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 
@@ -14,6 +15,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
     ],
     targets: [
         // System libraries.
@@ -30,6 +32,7 @@ let package = Package(
         .target(
             name: "QuorumProtocol", dependencies: ["ErasureCode", "Fingerprint", crypto, deques],
             swiftSettings: strictSwift),
+        .target(name: "QuorumWire", dependencies: ["QuorumProtocol", nioCore], swiftSettings: strictSwift),
 
         // Tests.
         .testTarget(name: "ErasureCodeTests", dependencies: ["ErasureCode", "CISAL"], swiftSettings: strictSwift),

@@ -1,0 +1,226 @@
+// Refusals as bytes, and back: a code, then the evidence of that case.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+private enum RefusalCode: UInt8 {
+    case notEntitled = 1
+    case foreignTimestamp = 2
+    case digestMismatch = 3
+    case foreignDescriptor = 4
+    case wrongFragmentCount = 5
+    case tooManyStripes = 6
+    case invalidFragment = 7
+    case justificationRequired = 8
+    case counterSkipped = 9
+    case invalidCertificate = 10
+    case invalidAdmission = 11
+    case tooManyPending = 12
+    case busy = 13
+    case storageFull = 14
+    case storageFailed = 15
+}
+
+extension Refusal {
+    private static let pendingVersionsMax = 255
+
+    func encode(into encoder: inout CanonicalEncoder) {
+        switch self {
+        case .notEntitled(let principal):
+            encoder.append(RefusalCode.notEntitled.rawValue)
+            switch principal {
+            case .client(let client):
+                encoder.append(UInt8(0))
+                encoder.append(client)
+            case .server(let server):
+                encoder.append(UInt8(1))
+                encoder.append(server.rawValue)
+            }
+        case .foreignTimestamp(let writer, let sender):
+            encoder.append(RefusalCode.foreignTimestamp.rawValue)
+            encoder.append(writer)
+            encoder.append(sender)
+        case .digestMismatch:
+            encoder.append(RefusalCode.digestMismatch.rawValue)
+        case .foreignDescriptor:
+            encoder.append(RefusalCode.foreignDescriptor.rawValue)
+        case .wrongFragmentCount(let got, let expected):
+            encoder.append(RefusalCode.wrongFragmentCount.rawValue)
+            encoder.append(pair: got, expected)
+        case .tooManyStripes(let got, let limit):
+            encoder.append(RefusalCode.tooManyStripes.rawValue)
+            encoder.append(pair: got, limit)
+        case .invalidFragment(let stripe, let error):
+            encoder.append(RefusalCode.invalidFragment.rawValue)
+            encoder.append(stripe.rawValue)
+            error.encode(into: &encoder)
+        case .justificationRequired(let counter):
+            encoder.append(RefusalCode.justificationRequired.rawValue)
+            encoder.append(counter)
+        case .counterSkipped(let got, let highest):
+            encoder.append(RefusalCode.counterSkipped.rawValue)
+            encoder.append(got)
+            encoder.append(highest)
+        case .invalidCertificate(let error):
+            encoder.append(RefusalCode.invalidCertificate.rawValue)
+            error.encode(into: &encoder)
+        case .invalidAdmission(let have, let need):
+            encoder.append(RefusalCode.invalidAdmission.rawValue)
+            encoder.append(pair: have, need)
+        case .tooManyPending(let versions):
+            encoder.append(RefusalCode.tooManyPending.rawValue)
+            encoder.append(UInt8(versions.count))
+            for version in versions {
+                encoder.append(version.timestamp)
+                encoder.append(counted: version.descriptor.bytes)
+                version.statement.encode(into: &encoder)
+            }
+        case .busy:
+            encoder.append(RefusalCode.busy.rawValue)
+        case .storageFull:
+            encoder.append(RefusalCode.storageFull.rawValue)
+        case .storageFailed:
+            encoder.append(RefusalCode.storageFailed.rawValue)
+        }
+    }
+
+    init(from decoder: inout CanonicalDecoder, parameters: ClusterParameters) throws {
+        let codeValue: UInt8 = try decoder.integer("refusal")
+        guard let code = RefusalCode(rawValue: codeValue) else {
+            throw MalformedEncoding.unknownValue(field: "refusal", value: UInt64(codeValue))
+        }
+        switch code {
+        case .notEntitled:
+            self =
+                try decoder.flag("principal")
+                ? .notEntitled(.server(ServerIndex(try decoder.integer("server"))))
+                : .notEntitled(.client(try decoder.name("client")))
+        case .foreignTimestamp:
+            self = .foreignTimestamp(writer: try decoder.name("writer"), sender: try decoder.name("sender"))
+        case .digestMismatch: self = .digestMismatch
+        case .foreignDescriptor: self = .foreignDescriptor
+        case .wrongFragmentCount:
+            let (got, expected) = try decoder.pair("fragments")
+            self = .wrongFragmentCount(got: got, expected: expected)
+        case .tooManyStripes:
+            let (got, limit) = try decoder.pair("stripes")
+            self = .tooManyStripes(got: got, limit: limit)
+        case .invalidFragment:
+            let stripe = StripeIndex(try decoder.integer("stripe"))
+            self = .invalidFragment(stripe, try FragmentVerificationError(from: &decoder))
+        case .justificationRequired:
+            self = .justificationRequired(committedCounter: try decoder.integer("counter"))
+        case .counterSkipped:
+            self = .counterSkipped(got: try decoder.integer("counter"), highestAllowed: try decoder.integer("counter"))
+        case .invalidCertificate:
+            self = .invalidCertificate(try CertificateError(from: &decoder))
+        case .invalidAdmission:
+            let (have, need) = try decoder.pair("admission")
+            self = .invalidAdmission(have: have, need: need)
+        case .tooManyPending:
+            let count = try decoder.count("pending versions", as: UInt8.self, limit: Self.pendingVersionsMax)
+            var versions: [PendingVersion] = []
+            for _ in 0..<count {
+                let timestamp = try decoder.timestamp("pending version")
+                let descriptor = try decoder.descriptor(parameters)
+                versions.append(
+                    PendingVersion(
+                        timestamp: timestamp, descriptor: descriptor, statement: try SignedStatement(from: &decoder)))
+            }
+            self = .tooManyPending(versions)
+        case .busy: self = .busy
+        case .storageFull: self = .storageFull
+        case .storageFailed: self = .storageFailed
+        }
+    }
+}
+
+extension FragmentVerificationError {
+    fileprivate func encode(into encoder: inout CanonicalEncoder) {
+        switch self {
+        case .indexOutOfRange(let index, let fragmentCount):
+            encoder.append(UInt8(1))
+            encoder.append(index.rawValue)
+            encoder.append(UInt32(fragmentCount))
+        case .wrongSize(let index, let got, let expected):
+            encoder.append(UInt8(2))
+            encoder.append(index.rawValue)
+            encoder.append(pair: got, expected)
+        case .hashMismatch(let index):
+            encoder.append(UInt8(3))
+            encoder.append(index.rawValue)
+        case .fingerprintMismatch(let index):
+            encoder.append(UInt8(4))
+            encoder.append(index.rawValue)
+        }
+    }
+
+    fileprivate init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        let code: UInt8 = try decoder.integer("fragment error")
+        let index = FragmentIndex(try decoder.integer("fragment"))
+        switch code {
+        case 1:
+            let count: UInt32 = try decoder.integer("fragments")
+            self = .indexOutOfRange(index, fragmentCount: Int(count))
+        case 2:
+            let (got, expected) = try decoder.pair("fragment size")
+            self = .wrongSize(index, got: got, expected: expected)
+        case 3: self = .hashMismatch(index)
+        case 4: self = .fingerprintMismatch(index)
+        default: throw .unknownValue(field: "fragment error", value: UInt64(code))
+        }
+    }
+}
+
+extension CertificateError {
+    fileprivate func encode(into encoder: inout CanonicalEncoder) {
+        switch self {
+        case .wrongStatementCount(let have, let need):
+            encoder.append(UInt8(1))
+            encoder.append(pair: have, need)
+        case .repeatedServer(let server):
+            encoder.append(UInt8(2))
+            encoder.append(server.rawValue)
+        case .unknownServer(let server):
+            encoder.append(UInt8(3))
+            encoder.append(server.rawValue)
+        case .invalidPath(let server):
+            encoder.append(UInt8(4))
+            encoder.append(server.rawValue)
+        case .invalidSignature(let server):
+            encoder.append(UInt8(5))
+            encoder.append(server.rawValue)
+        }
+    }
+
+    fileprivate init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        let code: UInt8 = try decoder.integer("certificate error")
+        switch code {
+        case 1:
+            let (have, need) = try decoder.pair("statements")
+            self = .wrongStatementCount(have: have, need: need)
+        case 2: self = .repeatedServer(ServerIndex(try decoder.integer("server")))
+        case 3: self = .unknownServer(ServerIndex(try decoder.integer("server")))
+        case 4: self = .invalidPath(ServerIndex(try decoder.integer("server")))
+        case 5: self = .invalidSignature(ServerIndex(try decoder.integer("server")))
+        default: throw .unknownValue(field: "certificate error", value: UInt64(code))
+        }
+    }
+}
+
+extension CanonicalEncoder {
+    /// Two sizes or counts of ours, never negative.
+    fileprivate mutating func append(pair first: Int, _ second: Int) {
+        append(UInt32(clamping: first))
+        append(UInt32(clamping: second))
+    }
+}
+
+extension CanonicalDecoder {
+    fileprivate mutating func pair(_ field: String) throws(MalformedEncoding) -> (Int, Int) {
+        let first: UInt32 = try integer(field)
+        let second: UInt32 = try integer(field)
+        return (Int(first), Int(second))
+    }
+}

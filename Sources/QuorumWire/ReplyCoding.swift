@@ -1,0 +1,83 @@
+// Replies as bytes, and back.
+
+import ErasureCode
+import Fingerprint
+import NIOCore
+import QuorumProtocol
+
+extension Reply {
+    /// The reply's message to the request of the given number.
+    package func encoded(request number: UInt64) -> EncodedMessage {
+        var head = CanonicalEncoder()
+        switch self {
+        case .timestamp(let claim):
+            head.append(claim.certificate)
+            return EncodedMessage(type: .timestampReply, request: number, head: head)
+        case .prepared(let statement, let committed):
+            statement.encode(into: &head)
+            head.append(committed)
+            return EncodedMessage(type: .preparedReply, request: number, head: head)
+        case .committed(let timestamp):
+            head.append(timestamp)
+            return EncodedMessage(type: .committedReply, request: number, head: head)
+        case .version(let claim, let parts):
+            head.append(claim.certificate)
+            head.append(UInt8(parts == nil ? 0 : 1))
+            if let parts {
+                head.append(parts.timestamp)
+                head.append(counted: parts.descriptor.bytes)
+                head.append(UInt8(parts.fragments == nil ? 0 : 1))
+                head.appendSizes(of: parts.fragments ?? [])
+            }
+            return EncodedMessage(
+                type: .versionReply, request: number, head: head, fragments: parts?.fragments ?? [])
+        case .refused(let refusal):
+            refusal.encode(into: &head)
+            return EncodedMessage(type: .refusedReply, request: number, head: head)
+        }
+    }
+
+    /// The reply in a frame, and the number of the request that it answers.
+    ///
+    /// - Throws: when the frame is anything but the exact encoding of one reply of this cluster.
+    package static func decode(
+        _ frame: ByteBuffer, parameters: ClusterParameters
+    ) throws(WireError) -> (number: UInt64, reply: Reply) {
+        try decoding {
+            var message = try OpenedMessage(frame)
+            let reply: Reply
+            switch message.type {
+            case .timestampReply:
+                reply = .timestamp(CommittedClaim(certificate: try message.head.optionalCertificate()))
+            case .preparedReply:
+                let statement = try SignedStatement(from: &message.head)
+                reply = .prepared(statement, committed: try message.head.optionalTimestamp("committed"))
+            case .committedReply:
+                reply = .committed(try message.head.timestamp("timestamp"))
+            case .versionReply:
+                let claim = CommittedClaim(certificate: try message.head.optionalCertificate())
+                reply = .version(claim, try HeldParts.optional(from: &message, parameters: parameters))
+            case .refusedReply:
+                reply = .refused(try Refusal(from: &message.head, parameters: parameters))
+            case .readTimestamp, .prepare, .commit, .read:
+                throw WireError.unknownType(message.type.rawValue)
+            }
+            try message.finish()
+            return (message.request, reply)
+        }
+    }
+}
+
+extension HeldParts {
+    fileprivate static func optional(
+        from message: inout OpenedMessage, parameters: ClusterParameters
+    ) throws -> HeldParts? {
+        guard try message.head.flag("held parts") else { return nil }
+        let timestamp = try message.head.timestamp("held version")
+        let descriptor = try message.head.descriptor(parameters)
+        let hasFragments = try message.head.flag("held fragments")
+        let fragments = try message.fragments()
+        guard hasFragments || fragments.isEmpty else { throw MalformedEncoding.notCanonical(field: "held fragments") }
+        return HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: hasFragments ? fragments : nil)
+    }
+}

@@ -1,0 +1,175 @@
+// A message's bytes within a frame:
+//
+//   type u8 | request number u64 | head size u32 | head | fragment bytes
+//
+// The head is canonical (big-endian, counted, nothing left over) and small; it states the size of each fragment, and the
+// fragments follow it without gaps to the frame's end. So the head is copied and parsed, and fragments stay where the
+// network put them (docs/protocol.md, Messages).
+
+import ErasureCode
+import Fingerprint
+import NIOCore
+import QuorumProtocol
+
+/// The kinds of message; the value is the first byte of a frame.
+package enum MessageType: UInt8, Sendable {
+    case readTimestamp = 1
+    case prepare = 2
+    case commit = 3
+    case read = 4
+    case timestampReply = 129
+    case preparedReply = 130
+    case committedReply = 131
+    case versionReply = 132
+    case refusedReply = 133
+}
+
+/// Bounds of the wire, checked before anything is allocated for what they bound.
+package enum WireLimits {
+    /// Type, request number and head size.
+    package static let preambleSizeBytes = 1 + 8 + 4
+    /// The largest head: a refusal that lists K pending versions with their descriptors.
+    package static let headSizeBytesMax = 1 << 20
+    /// Fragments in one message.
+    package static let fragmentCountMax = 1
+
+    /// The largest frame of a cluster: preamble, head and one stripe's fragment.
+    package static func frameSizeBytesMax(_ parameters: ClusterParameters) -> Int {
+        preambleSizeBytes + headSizeBytesMax
+            + parameters.quorums.code.fragmentSizeBytes(blockSizeBytes: parameters.limits.stripeSizeBytesMax)
+    }
+}
+
+/// A message ready to be framed: the small part, and the fragments to send after it.
+package struct EncodedMessage: Sendable {
+    /// Preamble and head.
+    package let head: [UInt8]
+    package let fragments: [SharedBytes]
+
+    package var sizeBytes: Int { fragments.reduce(head.count) { $0 + $1.count } }
+
+    init(type: MessageType, request: UInt64, head: CanonicalEncoder, fragments: [SharedBytes] = []) {
+        var encoder = CanonicalEncoder(reservingBytes: WireLimits.preambleSizeBytes + head.bytes.count)
+        encoder.append(type.rawValue)
+        encoder.append(request)
+        encoder.append(UInt32(head.bytes.count))
+        encoder.append(raw: head.bytes)
+        self.head = encoder.bytes
+        self.fragments = fragments
+    }
+}
+
+/// Why a frame is no message of this cluster.
+package enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
+    case unknownType(UInt8)
+    case malformed(MalformedEncoding)
+    case invalidDescriptor(DescriptorError)
+
+    package var description: String {
+        switch self {
+        case .unknownType(let type): "unknown message type \(type)"
+        case .malformed(let error): "malformed message: \(error)"
+        case .invalidDescriptor(let error): "\(error)"
+        }
+    }
+}
+
+/// A frame taken apart: its type, its request number, its head to be decoded, and its fragments as slices of the frame.
+struct OpenedMessage {
+    let type: MessageType
+    let request: UInt64
+    var head: CanonicalDecoder
+    private var tail: ByteBuffer
+
+    init(_ frame: ByteBuffer) throws(WireError) {
+        var frame = frame
+        guard let typeValue = frame.readInteger(as: UInt8.self), let request = frame.readInteger(as: UInt64.self),
+            let headSize = frame.readInteger(as: UInt32.self)
+        else { throw .malformed(.truncated(field: "preamble")) }
+        guard let type = MessageType(rawValue: typeValue) else { throw .unknownType(typeValue) }
+        guard headSize <= WireLimits.headSizeBytesMax else {
+            throw .malformed(
+                .overLimit(field: "head", value: UInt64(headSize), limit: UInt64(WireLimits.headSizeBytesMax)))
+        }
+        guard let head = frame.readBytes(length: Int(headSize)) else { throw .malformed(.truncated(field: "head")) }
+        self.type = type
+        self.request = request
+        self.head = CanonicalDecoder(head)
+        tail = frame
+    }
+
+    /// The fragments whose sizes the head states next.
+    mutating func fragments() throws(MalformedEncoding) -> [SharedBytes] {
+        let count = try head.count("fragments", as: UInt8.self, limit: WireLimits.fragmentCountMax)
+        var fragments: [SharedBytes] = []
+        for _ in 0..<count {
+            let size: UInt32 = try head.integer("fragment size")
+            guard size <= tail.readableBytes, let slice = tail.readSlice(length: Int(size)) else {
+                throw .truncated(field: "fragment")
+            }
+            fragments.append(SharedBytes(sharing: slice))
+        }
+        return fragments
+    }
+
+    /// Checks that head and frame are used up.
+    func finish() throws(MalformedEncoding) {
+        try head.finish()
+        guard tail.readableBytes == 0 else { throw .trailingBytes(count: tail.readableBytes) }
+    }
+}
+
+extension SharedBytes {
+    /// The readable bytes of a buffer, without copying them: the buffer's storage is kept alive, and since it is shared
+    /// from then on, whoever writes to the buffer later writes to a copy.
+    package init(sharing buffer: ByteBuffer) {
+        self = buffer.withUnsafeReadableBytesWithStorageManagement { bytes, storage in
+            SharedBytes(owner: storage.takeUnretainedValue(), bytes: bytes)
+        }
+    }
+}
+
+extension CanonicalEncoder {
+    mutating func appendSizes(of fragments: [SharedBytes]) {
+        append(UInt8(fragments.count))
+        for fragment in fragments { append(UInt32(fragment.count)) }
+    }
+
+    mutating func append(_ certificate: Certificate?) {
+        append(UInt8(certificate == nil ? 0 : 1))
+        certificate?.encode(into: &self)
+    }
+}
+
+extension CanonicalDecoder {
+    mutating func optionalCertificate() throws(MalformedEncoding) -> Certificate? {
+        try flag("certificate") ? try Certificate(from: &self) : nil
+    }
+
+    mutating func descriptor(_ parameters: ClusterParameters) throws(WireError) -> SealedDescriptor {
+        let bytes: [UInt8]
+        do {
+            bytes = Array(try counted("descriptor", limit: Descriptor.sizeBytesMax))
+        } catch {
+            throw .malformed(error)
+        }
+        do {
+            return try SealedDescriptor(decoding: bytes, parameters: parameters)
+        } catch {
+            throw .invalidDescriptor(error)
+        }
+    }
+}
+
+/// Runs a decoder's body, naming errors as the wire does.
+func decoding<R>(_ body: () throws -> R) throws(WireError) -> R {
+    do {
+        return try body()
+    } catch let error as WireError {
+        throw error
+    } catch let error as MalformedEncoding {
+        throw .malformed(error)
+    } catch {
+        preconditionFailure("a decoder threw \(error)")
+    }
+}
