@@ -1,0 +1,44 @@
+// The bounds of a connection. Everything that can grow because of a peer is named here.
+
+import NIOCore
+
+/// Limits and times of connections; the defaults suit a cluster on a local network.
+package struct ConnectionLimits: Sendable, Equatable {
+    /// Largest payload of a frame, both ways, in bytes.
+    package var maximumFrameSizeBytes = 16 << 20
+    /// Bytes that may wait for one peer's socket, headers included; more is not accepted by `send`.
+    package var maximumOutboundBytes = 64 << 20
+    /// A server reads no more from a peer while more than this waits for that peer's socket, in bytes.
+    package var outboundHighWaterBytes = 1 << 20
+    /// A server hands up no more of a peer's frames while those not completed yet have this many bytes or more.
+    package var maximumUnansweredBytes = 32 << 20
+    /// A server hands up no more of a peer's frames while this many are not completed yet.
+    package var maximumUnansweredFrames = 1024
+    /// Time for TCP to connect.
+    package var connectTimeout = TimeAmount.seconds(2)
+    /// Time for TLS and HELLO together, once TCP is connected.
+    package var handshakeTimeout = TimeAmount.seconds(5)
+    /// Time for the other side to acknowledge the end of TLS before the socket is closed all the same.
+    package var closeTimeout = TimeAmount.seconds(1)
+
+    package init() {}
+
+    /// Fails early on limits that cannot work together; they come from our own code.
+    func check() {
+        precondition(maximumFrameSizeBytes > 0 && maximumFrameSizeBytes <= FrameFormat.largestLimitBytes)
+        precondition(maximumOutboundBytes >= maximumFrameSizeBytes + FrameFormat.headerSizeBytes)
+        precondition(outboundHighWaterBytes > 0 && maximumUnansweredBytes > 0 && maximumUnansweredFrames > 0)
+    }
+}
+
+/// Limits on the number of connections that a server holds.
+package struct AdmissionLimits: Sendable, Equatable {
+    /// Connections in their TLS and HELLO phase, of whoever they may be; more are closed as soon as accepted.
+    package var maximumHandshakes = 256
+    /// Sessions of all clients together. Servers do not count: clients cannot keep them out.
+    package var maximumClientSessions = 4096
+    /// Sessions of one identity.
+    package var maximumSessionsPerPeer = 64
+
+    package init() {}
+}

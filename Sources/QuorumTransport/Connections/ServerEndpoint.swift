@@ -1,0 +1,162 @@
+// The listening side: accepts connections, lets the pinned peers in and hands their frames up.
+
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Synchronization
+
+/// What a server endpoint listens on and whom it lets in.
+package struct ServerEndpointConfiguration: Sendable {
+    /// Name or address to listen on.
+    package var host: String
+    /// Port to listen on; 0 lets the system choose.
+    package var port: Int
+    /// The cluster and epoch that a peer's HELLO must name.
+    package var scope: ClusterScope
+    /// The certificates that may connect.
+    package var peers: PeerDirectory
+    /// Bounds of each connection.
+    package var limits = ConnectionLimits()
+    /// Bounds on the number of connections.
+    package var admission = AdmissionLimits()
+
+    package init(host: String, port: Int, scope: ClusterScope, peers: PeerDirectory) {
+        self.host = host
+        self.port = port
+        self.scope = scope
+        self.peers = peers
+    }
+}
+
+/// A listening endpoint with TLS 1.3 and mutual authentication.
+package final class ServerEndpoint: Sendable {
+    let configuration: ServerEndpointConfiguration
+    let delegate: any ServerEndpointDelegate
+    let registry: SessionRegistry
+    let statistics = TransportStatistics()
+    let logger: Logger
+    private let group: any EventLoopGroup
+    private let tls: NIOSSLContext
+    private let listener = Mutex<(any Channel)?>(nil)
+
+    /// Listens and serves until `shutdown`.
+    ///
+    /// - Parameters:
+    ///   - identity: this server's key and certificate.
+    ///   - delegate: told about sessions and frames; kept alive until the endpoint is shut down.
+    ///   - group: the event loops that connections are spread over.
+    /// - Throws: `addressInUse`, `addressForbidden`, `cannotListen` or `identity`.
+    package static func start(
+        _ configuration: ServerEndpointConfiguration, identity: TransportIdentity,
+        delegate: any ServerEndpointDelegate, group: any EventLoopGroup, logger: Logger
+    ) async throws(TransportError) -> ServerEndpoint {
+        let endpoint = try ServerEndpoint(
+            configuration, identity: identity, delegate: delegate, group: group, logger: logger)
+        try await endpoint.listen()
+        return endpoint
+    }
+
+    private init(
+        _ configuration: ServerEndpointConfiguration, identity: TransportIdentity,
+        delegate: any ServerEndpointDelegate, group: any EventLoopGroup, logger: Logger
+    ) throws(TransportError) {
+        configuration.limits.check()
+        self.configuration = configuration
+        self.delegate = delegate
+        self.group = group
+        self.logger = logger
+        registry = SessionRegistry(directory: configuration.peers, limits: configuration.admission)
+        do {
+            tls = try identity.serverContext(closeTimeout: configuration.limits.closeTimeout)
+        } catch {
+            throw .identity(error)
+        }
+    }
+
+    /// The port listened on; differs from the configured one when that is 0. Nil after shutdown.
+    package var port: Int? { listener.withLock { $0?.localAddress?.port } }
+
+    /// Counts since the start.
+    package var counters: TransportCounters { statistics.snapshot }
+
+    /// Number of sessions open now.
+    package var sessionCount: Int { registry.sessionCount }
+
+    /// Replaces the pinned certificates; sessions of certificates that are gone or belong to others now are closed.
+    package func replacePeers(_ peers: PeerDirectory) {
+        for session in registry.replaceDirectory(peers) { session.close() }
+    }
+
+    /// Accepts nobody any more, sends what is queued, closes every connection, and returns when all are closed.
+    ///
+    /// - Parameter grace: how long peers may take to receive what is queued for them before they are cut off.
+    package func shutdown(grace: TimeAmount) async {
+        let channel = listener.withLock { box in
+            defer { box = nil }
+            return box
+        }
+        try? await channel?.close().get()
+        for session in registry.beginShutdown() { session.close() }
+        let remaining = registry.openChannels
+        let cutOff = group.any().scheduleTask(in: grace) {
+            for channel in remaining { channel.close(promise: nil) }
+        }
+        for channel in remaining { try? await channel.closeFuture.get() }
+        cutOff.cancel()
+    }
+
+    private func listen() async throws(TransportError) {
+        let address = "\(configuration.host):\(configuration.port)"
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 512)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(.recvAllocator, value: SocketTuning.receiveAllocator)
+            .childChannelOption(.writeBufferWaterMark, value: SocketTuning.waterMark)
+            .childChannelInitializer { self.initialize($0) }
+        do {
+            let channel = try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
+            listener.withLock { $0 = channel }
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw .addressInUse(address: address)
+        } catch let error as IOError where error.errnoCode == EACCES || error.errnoCode == EPERM {
+            throw .addressForbidden(address: address)
+        } catch {
+            throw .cannotListen(address: address, reason: reasonText(error))
+        }
+    }
+
+    private func initialize(_ channel: any Channel) -> EventLoopFuture<Void> {
+        statistics.count { $0.acceptedConnections += 1 }
+        guard registry.admit(channel) else {
+            statistics.count { $0.refusedAtAccept += 1 }
+            return channel.close()
+        }
+        channel.closeFuture.whenComplete { _ in self.registry.remove(channel) }
+        return channel.eventLoop.makeCompletedFuture {
+            let verdict = PeerVerdict()
+            let registry = self.registry
+            let tlsHandler = NIOSSLServerHandler(context: tls) { chain, promise in
+                verdict.certificate = PresentedCertificate(chain: chain, now: CertificateValidity.currentSecond()) {
+                    registry.identity(of: $0) != nil
+                }
+                // Whoever it is may finish TLS, if only to be told in words why it is refused.
+                promise.succeed(.certificateVerified)
+            }
+            try channel.pipeline.syncOperations.addHandlers([
+                tlsHandler, ServerSessionHandler(endpoint: self, verdict: verdict),
+            ])
+        }
+    }
+}
+
+/// Socket settings common to both sides.
+enum SocketTuning {
+    /// Reads large enough that a large frame takes few of them.
+    static let receiveAllocator = AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16384, maximum: 262_144)
+    /// Encrypted bytes in the channel above which no further batch is encrypted, and below which the next one is.
+    static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 128 * 1024, high: 512 * 1024)
+}

@@ -1,0 +1,43 @@
+// Addresses and errors of the system in words for people.
+
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// "127.0.0.1:7001", without the resolved-name decorations of the library's own description.
+func addressText(_ address: SocketAddress) -> String {
+    guard let host = address.ipAddress, let port = address.port else { return "\(address)" }
+    return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+}
+
+/// The system's text for an I/O error, the library's own for anything else.
+func reasonText(_ error: any Error) -> String {
+    switch error {
+    case let error as IOError:
+        systemText(error.errnoCode)
+    case let error as NIOConnectionError:
+        if let first = error.connectionErrors.first {
+            reasonText(first.error)
+        } else if error.dnsAError != nil || error.dnsAAAAError != nil {
+            "the name \(error.host) has no address"
+        } else {
+            "\(error)"
+        }
+    case NIOSSLError.uncleanShutdown:
+        "the peer vanished without closing"
+    default:
+        "\(error)"
+    }
+}
+
+/// Whether a failed connection attempt ran into its time limit.
+func isConnectTimeout(_ error: any Error) -> Bool {
+    switch error {
+    case ChannelError.connectTimeout:
+        true
+    case let error as NIOConnectionError:
+        !error.connectionErrors.isEmpty && error.connectionErrors.allSatisfy { isConnectTimeout($0.error) }
+    default:
+        false
+    }
+}

@@ -1,0 +1,88 @@
+// Counts of what an endpoint did and refused.
+
+import Synchronization
+
+/// A snapshot of an endpoint's counts since it started.
+package struct TransportCounters: Equatable, Sendable {
+    /// Connections that TCP accepted.
+    package var acceptedConnections: UInt64 = 0
+    /// Connections that passed TLS and HELLO.
+    package var openedSessions: UInt64 = 0
+    /// Frames handed up.
+    package var receivedFrames: UInt64 = 0
+    /// Connections closed at once because too many others were in their handshake.
+    package var refusedAtAccept: UInt64 = 0
+    /// Refusals sent for an unlisted or unreadable certificate.
+    package var refusedUnknownPeer: UInt64 = 0
+    /// Refusals sent for a certificate outside its validity period.
+    package var refusedCertificateValidity: UInt64 = 0
+    /// Refusals sent for a HELLO of another cluster.
+    package var refusedWrongCluster: UInt64 = 0
+    /// Refusals sent for a HELLO of another epoch.
+    package var refusedWrongEpoch: UInt64 = 0
+    /// Refusals sent for another protocol version.
+    package var refusedVersion: UInt64 = 0
+    /// Refusals sent for a first frame that is no HELLO.
+    package var refusedMalformedHello: UInt64 = 0
+    /// Refusals sent because a limit of connections was reached.
+    package var refusedTooManyConnections: UInt64 = 0
+    /// Refusals sent while shutting down.
+    package var refusedShuttingDown: UInt64 = 0
+    /// Connections on which TLS failed, plain garbage among them.
+    package var failedTLS: UInt64 = 0
+    /// Connections dropped because TLS and HELLO took too long.
+    package var handshakeTimeouts: UInt64 = 0
+    /// Connections dropped for a frame above the limit.
+    package var oversizedFrames: UInt64 = 0
+    /// Connections dropped for a frame of zero bytes.
+    package var emptyFrames: UInt64 = 0
+    /// Connections that ended inside a frame.
+    package var truncatedFrames: UInt64 = 0
+    /// Frames not sent because the queue was full.
+    package var outboundOverflows: UInt64 = 0
+
+    package init() {}
+
+    /// All refusals that were put into words for a peer.
+    package var refusals: UInt64 {
+        refusedUnknownPeer + refusedCertificateValidity + refusedWrongCluster + refusedWrongEpoch + refusedVersion
+            + refusedMalformedHello + refusedTooManyConnections + refusedShuttingDown
+    }
+}
+
+/// The counts themselves, shared by an endpoint's event loops.
+final class TransportStatistics: Sendable {
+    private let counters = Mutex(TransportCounters())
+
+    var snapshot: TransportCounters { counters.withLock { $0 } }
+
+    func count(_ update: (inout TransportCounters) -> Void) {
+        counters.withLock { update(&$0) }
+    }
+
+    func count(refusal: RefusalReason) {
+        count { counters in
+            switch refusal {
+            case .unknownPeer: counters.refusedUnknownPeer += 1
+            case .certificateExpired, .certificateNotYetValid: counters.refusedCertificateValidity += 1
+            case .wrongCluster: counters.refusedWrongCluster += 1
+            case .wrongEpoch: counters.refusedWrongEpoch += 1
+            case .unsupportedVersion: counters.refusedVersion += 1
+            case .malformedHello: counters.refusedMalformedHello += 1
+            case .tooManyConnections: counters.refusedTooManyConnections += 1
+            case .shuttingDown: counters.refusedShuttingDown += 1
+            }
+        }
+    }
+
+    func count(frameError: TransportError) {
+        count { counters in
+            switch frameError {
+            case .frameTooLarge: counters.oversizedFrames += 1
+            case .emptyFrame: counters.emptyFrames += 1
+            case .truncatedFrame: counters.truncatedFrames += 1
+            default: break
+            }
+        }
+    }
+}

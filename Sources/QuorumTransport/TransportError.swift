@@ -1,0 +1,146 @@
+// Everything that can go wrong between two endpoints, with the evidence, in words for people.
+
+/// Why a server does not talk to a peer, sent as the only frame such a peer receives.
+package enum RefusalReason: Equatable, Hashable, Sendable {
+    /// The peer's certificate is not listed in the server's configuration.
+    case unknownPeer
+    /// The peer's certificate expired; seconds since 1970 by which it was valid.
+    case certificateExpired(notAfter: Int64)
+    /// The peer's certificate is not valid yet; seconds since 1970 from which it will be.
+    case certificateNotYetValid(notBefore: Int64)
+    /// The peer's HELLO names another cluster.
+    case wrongCluster
+    /// The peer's HELLO names another epoch than the answering side's.
+    case wrongEpoch(expected: UInt64)
+    /// The peer speaks another version of the transport protocol.
+    case unsupportedVersion(supported: UInt16)
+    /// The peer's first frame is no HELLO.
+    case malformedHello
+    /// This identity, or all clients together, have as many connections as allowed.
+    case tooManyConnections(limit: UInt32)
+    /// The server is about to stop.
+    case shuttingDown
+}
+
+extension RefusalReason: CustomStringConvertible {
+    /// Completes the sentence "server 2 refused this connection: …".
+    package var description: String {
+        switch self {
+        case .unknownPeer:
+            "our certificate is not listed in the cluster's configuration"
+        case .certificateExpired(let notAfter):
+            "our certificate expired at \(CertificateValidity.text(second: notAfter)); issue a new one"
+        case .certificateNotYetValid(let notBefore):
+            "our certificate is valid only from \(CertificateValidity.text(second: notBefore)); compare the clocks"
+        case .wrongCluster:
+            "it belongs to another cluster; compare the cluster id in both configurations"
+        case .wrongEpoch(let expected):
+            "it is in configuration epoch \(expected); fetch the current configuration"
+        case .unsupportedVersion(let supported):
+            "it speaks version \(supported) of the transport protocol; install the same release on both sides"
+        case .malformedHello:
+            "it did not understand the first frame"
+        case .tooManyConnections(let limit):
+            "the limit of \(limit) connections is reached"
+        case .shuttingDown:
+            "it is shutting down"
+        }
+    }
+}
+
+/// A failure of listening, connecting, framing or sending. `peer` names the other side and its address.
+package enum TransportError: Error, Equatable, Sendable {
+    /// Another process listens on this address.
+    case addressInUse(address: String)
+    /// The system does not allow listening on this address (a port below 1024, for instance).
+    case addressForbidden(address: String)
+    /// The address cannot be listened on; `reason` is the system's text.
+    case cannotListen(address: String, reason: String)
+    /// Our own key or certificate cannot be used.
+    case identity(IdentityError)
+    /// No connection could be made; `reason` is the system's text.
+    case cannotConnect(peer: String, reason: String)
+    /// Nothing answered within the time limit.
+    case connectTimedOut(peer: String, milliseconds: Int64)
+    /// The connection stands, but TLS and HELLO were not finished within the time limit.
+    case handshakeTimedOut(peer: String, milliseconds: Int64)
+    /// TLS failed for a reason other than the certificates below.
+    case tlsFailed(peer: String, reason: String)
+    /// The server presented another certificate than the one pinned for it.
+    case certificateNotPinned(peer: String, expected: CertificatePin, got: CertificatePin)
+    /// The server's certificate is the pinned one, but expired; seconds since 1970.
+    case certificateExpired(peer: String, notAfter: Int64)
+    /// The server's certificate is the pinned one, but not valid yet; seconds since 1970.
+    case certificateNotYetValid(peer: String, notBefore: Int64)
+    /// The server refused us and said why.
+    case refused(peer: String, reason: RefusalReason)
+    /// The server's HELLO does not fit our configuration: it is ours to refuse.
+    case helloRejected(peer: String, reason: RefusalReason)
+    /// A frame's header announces more bytes than allowed.
+    case frameTooLarge(peer: String, sizeBytes: UInt32, limitBytes: Int)
+    /// A frame's header announces no bytes at all.
+    case emptyFrame(peer: String)
+    /// The connection ended in the middle of a frame.
+    case truncatedFrame(peer: String, missingBytes: Int)
+    /// The connection ended without our asking.
+    case connectionLost(peer: String, reason: String)
+    /// We closed the connection.
+    case closed(peer: String)
+}
+
+extension TransportError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .addressInUse(let address):
+            "cannot listen on \(address): another process uses this port"
+        case .addressForbidden(let address):
+            "cannot listen on \(address): the system does not allow it; use a port from 1024 on"
+        case .cannotListen(let address, let reason):
+            "cannot listen on \(address): \(reason)"
+        case .identity(let error):
+            "\(error)"
+        case .cannotConnect(let peer, let reason):
+            "cannot connect to \(peer): \(reason)"
+        case .connectTimedOut(let peer, let milliseconds):
+            "\(peer) did not answer within \(milliseconds) ms; is the address right and the machine up?"
+        case .handshakeTimedOut(let peer, let milliseconds):
+            "\(peer) accepted the connection but did not finish the handshake within \(milliseconds) ms"
+        case .tlsFailed(let peer, let reason):
+            "TLS with \(peer) failed: \(reason)"
+        case .certificateNotPinned(let peer, let expected, let got):
+            "\(peer) presented the certificate \(got), but the configuration pins \(expected); "
+                + "another server answers at this address, or its certificate was renewed"
+        case .certificateExpired(let peer, let notAfter):
+            "the certificate of \(peer) expired at \(CertificateValidity.text(second: notAfter)); issue a new one"
+        case .certificateNotYetValid(let peer, let notBefore):
+            "the certificate of \(peer) is valid only from \(CertificateValidity.text(second: notBefore)); "
+                + "compare the clocks"
+        case .refused(let peer, let reason):
+            "\(peer) refused this connection: \(reason)"
+        case .helloRejected(let peer, let reason):
+            "\(peer) does not fit our configuration: \(reason)"
+        case .frameTooLarge(let peer, let size, let limit):
+            "\(peer) announced a frame of \(size) bytes, the limit is \(limit)"
+        case .emptyFrame(let peer):
+            "\(peer) announced a frame without a single byte"
+        case .truncatedFrame(let peer, let missing):
+            "\(peer) ended the connection inside a frame, \(missing) bytes short"
+        case .connectionLost(let peer, let reason):
+            "the connection to \(peer) was lost: \(reason)"
+        case .closed(let peer):
+            "the connection to \(peer) was closed by this side"
+        }
+    }
+}
+
+/// What became of a frame handed to `send`.
+package enum SendOutcome: Equatable, Sendable {
+    /// It waits for the socket, in order. Delivery is not promised: the connection may break.
+    case queued
+    /// There is no connection; the frame was dropped.
+    case notConnected
+    /// The queue is full; the frame was dropped.
+    case queueFull(queuedBytes: Int, limitBytes: Int)
+    /// The frame is empty or larger than the limit that the other side enforces; it was dropped.
+    case invalidSize(sizeBytes: Int, limitBytes: Int)
+}
