@@ -16,6 +16,14 @@ let package = Package(
 
         // The coding rooms.
         .target(name: "ErasureCode", dependencies: ["CISAL"], swiftSettings: strictSwift),
+
+        // The server's shell.
+        .target(name: "CPosixStorage", cSettings: strictC),
+        .target(
+            name: "QuorumServer", dependencies: ["ErasureCode", "CISAL", "CRocksDB", "CPosixStorage"],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumServerTests", dependencies: ["QuorumServer", "ErasureCode"], swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11
