@@ -78,3 +78,8 @@ extension StorageError: CustomStringConvertible {
         }
     }
 }
+
+/// Whether an errno says that the disk, or the part of it that one may use, is full.
+func isFullDisk(_ code: Int32) -> Bool {
+    code == ENOSPC || code == EDQUOT || code == EFBIG
+}
