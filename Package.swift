@@ -42,8 +42,16 @@ let package = Package(
         .target(name: "QuorumWire", dependencies: ["QuorumProtocol", nioCore], swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
+        .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
         .target(
             name: "QuorumTransport", dependencies: [nioCore, nioPosix, nioSSL, x509, crypto, logging],
+            swiftSettings: strictSwift),
+        .target(
+            name: "QuorumServer",
+            dependencies: [
+                "CISAL", "CPosixStorage", "CRocksDB", "ErasureCode", "Fingerprint", "QuorumProtocol",
+                "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, logging,
+            ],
             swiftSettings: strictSwift),
 
         // Tests.

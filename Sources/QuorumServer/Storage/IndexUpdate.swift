@@ -1,0 +1,132 @@
+// Turns the plan of one batch into one atomic write of the index. Appending and replay share it, so replay makes
+// exactly what appending would have made.
+
+import ErasureCode
+
+/// The index changes of one batch under construction.
+///
+/// Later mutations of a batch see the earlier ones, so what this batch already did to a version is remembered here:
+/// the database shows it only after the whole batch was written.
+struct IndexUpdate {
+    private let index: IndexDatabase
+    private let sequence: UInt64
+    private let changes = IndexWriteBatch()
+    private var versions: [[UInt8]: VersionState] = [:]
+    private var expiries: [[UInt8]: UInt64?] = [:]
+    private var walk: IndexIterator?
+    /// Journal bytes that this batch turned into garbage.
+    private(set) var garbageSizeBytes: UInt64 = 0
+
+    /// What the batch did to one version so far.
+    private struct VersionState {
+        /// Whether the entries that the database holds for it are gone.
+        var isDropped = false
+        /// The parts put by this batch and not dropped since, by index key; nil for an inline part.
+        var parts: [[UInt8]: JournalRange?] = [:]
+    }
+
+    /// The write that applies `plan` and moves the position behind it. `unreclaimed` is the segment's entry in the
+    /// segment table after the batch.
+    static func make(
+        _ plan: PlannedBatch, unreclaimed: UInt64, index: IndexDatabase
+    ) throws(StorageError) -> (changes: IndexWriteBatch, garbageSizeBytes: UInt64) {
+        var update = IndexUpdate(index: index, sequence: plan.header.sequence)
+        for range in plan.deadAtBirth { update.discard(range) }
+        for mutation in plan.mutations { try update.apply(mutation) }
+        let position = JournalPosition(
+            segment: plan.header.segment, offset: plan.header.end, sequence: plan.header.sequence + 1)
+        update.changes.put(IndexKey.position, position.encoded)
+        update.changes.put(IndexKey.segment(plan.header.segment), unreclaimed.encodedLittle)
+        return (update.changes, update.garbageSizeBytes)
+    }
+
+    private init(index: IndexDatabase, sequence: UInt64) {
+        self.index = index
+        self.sequence = sequence
+    }
+
+    private mutating func apply(_ mutation: PlannedMutation) throws(StorageError) {
+        switch mutation.record {
+        case .keep: break
+        case .set(let bytes): changes.put(IndexKey.record(mutation.key), bytes)
+        case .clear: changes.delete(IndexKey.record(mutation.key))
+        }
+        switch mutation.expiry {
+        case .keep: break
+        case .set(let time): try setExpiry(time, of: mutation.key)
+        case .clear: try setExpiry(nil, of: mutation.key)
+        }
+        for version in mutation.drops { try drop(IndexKey.version(version, of: mutation.key)) }
+        for put in mutation.puts { try store(put, IndexKey.version(put.version, of: mutation.key)) }
+    }
+
+    private mutating func setExpiry(_ time: UInt64?, of key: [UInt8]) throws(StorageError) {
+        let before: UInt64?
+        if let pending = expiries[key] {
+            before = pending
+        } else {
+            before = try index.number(of: IndexKey.expiry(key))
+        }
+        guard before != time else { return }
+        if let before { changes.delete(IndexKey.expiryByTime(before, key)) }
+        if let time {
+            changes.put(IndexKey.expiryByTime(time, key), [])
+            changes.put(IndexKey.expiry(key), time.encodedLittle)
+        } else {
+            changes.delete(IndexKey.expiry(key))
+        }
+        expiries.updateValue(time, forKey: key)
+    }
+
+    private mutating func drop(_ prefix: [UInt8]) throws(StorageError) {
+        var state = versions[prefix] ?? VersionState()
+        for (key, range) in state.parts {
+            if let range { discard(range) }
+            changes.delete(key)
+        }
+        if !state.isDropped {
+            let walk = self.walk ?? index.iterator()
+            self.walk = walk
+            walk.seek(prefix)
+            while let key = try walk.key(startingWith: prefix) {
+                defer { walk.next() }
+                // Its old bytes were discarded when this batch replaced it.
+                if state.parts[key] != nil { continue }
+                guard let entry = walk.withValue({ PartEntry($0, withBytes: false) }) else {
+                    throw index.malformed(key)
+                }
+                if let range = entry.journalRange { discard(range) }
+                changes.delete(key)
+            }
+        }
+        state.isDropped = true
+        state.parts = [:]
+        versions[prefix] = state
+    }
+
+    private mutating func store(_ part: PlannedPart, _ prefix: [UInt8]) throws(StorageError) {
+        let key = IndexKey.part(part.part, versionPrefix: prefix)
+        if let pending = versions[prefix]?.parts[key] {
+            if let range = pending { discard(range) }
+        } else if versions[prefix]?.isDropped != true {
+            let found = try index.withValue(of: key) { PartEntry($0, withBytes: false) }
+            if let found {
+                guard let entry = found else { throw index.malformed(key) }
+                if let range = entry.journalRange { discard(range) }
+            }
+        }
+        changes.put(key, PartEntry.encode(part))
+        let placement = part.placement
+        let range: JournalRange? =
+            part.isInline || placement.sizeBytes == 0
+            ? nil
+            : JournalRange(
+                segment: placement.segment, offset: placement.offset, sizeBytes: UInt64(placement.sizeBytes))
+        versions[prefix, default: VersionState()].parts.updateValue(range, forKey: key)
+    }
+
+    private mutating func discard(_ range: JournalRange) {
+        changes.put(IndexKey.waitingGarbage(sequence: sequence, range), range.sizeBytes.encodedLittle)
+        garbageSizeBytes += range.sizeBytes
+    }
+}

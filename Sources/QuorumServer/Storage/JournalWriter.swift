@@ -1,0 +1,235 @@
+// The writing side of the store: admits mutations, appends one batch, makes it durable, then applies it to the index.
+
+import ErasureCode
+
+/// The state of the one writer.
+struct JournalWriter {
+    private let directory: String
+    private let storeID: StoreID
+    private let options: StorageOptions
+    private let index: IndexDatabase
+
+    private var tail: JournalTail
+    /// Whether the tail segment was made from the reserve, which puts may not use.
+    private var tailIsReserve = false
+    private(set) var nextSequence: UInt64
+    /// Per segment the bytes of its batches that were not given back yet.
+    var unreclaimed: [UInt64: UInt64]
+    /// Journal bytes since the last request to flush the index.
+    private var unflushedSizeBytes: UInt64 = 0
+    /// Bytes that became garbage since then.
+    private var unflushedGarbageSizeBytes: UInt64 = 0
+    /// Where the walk over waiting garbage continues: what lies before was given back.
+    var reclaimCursor = IndexKey.waitingGarbage
+    /// Why every further change is refused.
+    private(set) var failure: StorageError?
+
+    init(
+        directory: String, storeID: StoreID, options: StorageOptions, index: IndexDatabase, tail: JournalTail,
+        nextSequence: UInt64, unreclaimed: [UInt64: UInt64]
+    ) {
+        self.directory = directory
+        self.storeID = storeID
+        self.options = options
+        self.index = index
+        self.tail = tail
+        self.nextSequence = nextSequence
+        self.unreclaimed = unreclaimed
+    }
+
+    // MARK: Appending
+
+    /// See `ObjectStore.apply`.
+    mutating func apply(_ mutations: [ObjectMutation]) -> [Result<Void, StorageError>] {
+        var results = [Result<Void, StorageError>](repeating: .success(()), count: mutations.count)
+        if let failure { return results.map { _ in .failure(failure) } }
+
+        var candidates: [Candidate] = []
+        candidates.reserveCapacity(mutations.count)
+        var metadataSize = 0
+        var payloadSize = 0
+        for (position, mutation) in mutations.enumerated() {
+            if let refusal = mutation.refusal(options) {
+                results[position] = .failure(refusal)
+                continue
+            }
+            let candidate = Candidate(
+                position: position, metadataSizeBytes: mutation.metadataSizeBytes,
+                payloadSizeBytes: mutation.payloadSizeBytes, hasPuts: !mutation.puts.isEmpty)
+            let size = metadataSize + candidate.metadataSizeBytes + payloadSize + candidate.payloadSizeBytes
+            guard size <= options.batchSizeBytesMax else {
+                results[position] = .failure(
+                    .overLimit(field: "batch size", value: size, limit: options.batchSizeBytesMax))
+                continue
+            }
+            metadataSize += candidate.metadataSizeBytes
+            payloadSize += candidate.payloadSizeBytes
+            candidates.append(candidate)
+        }
+        guard !candidates.isEmpty else { return results }
+
+        let admitted: [Candidate]
+        switch admit(candidates) {
+        case .success(let chosen): admitted = chosen
+        case .failure(let error):
+            for candidate in candidates { results[candidate.position] = .failure(error) }
+            return results
+        }
+        if admitted.count < candidates.count {
+            let kept = Set(admitted.map(\.position))
+            let available = options.system.freeBytes(directory) ?? 0
+            for candidate in candidates where !kept.contains(candidate.position) {
+                let needed = candidate.metadataSizeBytes + candidate.payloadSizeBytes
+                results[candidate.position] = .failure(.noSpace(neededBytes: needed, availableBytes: available))
+            }
+        }
+        guard !admitted.isEmpty else { return results }
+        do throws(StorageError) {
+            let chosen = admitted.count == mutations.count ? mutations : admitted.map { mutations[$0.position] }
+            try append(chosen)
+        } catch {
+            let failure = StorageError.failed(reason: error.description)
+            self.failure = failure
+            for candidate in admitted { results[candidate.position] = .failure(failure) }
+        }
+        return results
+    }
+
+    private mutating func append(_ mutations: [ObjectMutation]) throws(StorageError) {
+        let batch = EncodedBatch(
+            mutations, sequence: nextSequence, segment: tail.segment.number, offset: tail.offset, storeID: storeID,
+            inlinePartSizeBytesMax: options.inlinePartSizeBytesMax)
+        // The index is read before the journal is written, so that a damaged index is found while nothing happened.
+        let update = try plannedUpdate(batch.plan)
+        try tail.segment.write([batch.head] + batch.payload, at: tail.offset)
+        try tail.segment.synchronizeData(options.system)
+        try commit(batch.plan, update)
+        tail.offset = batch.plan.header.end
+    }
+
+    /// Applies a batch that the journal already holds. The tail is the caller's business.
+    mutating func replay(_ plan: PlannedBatch) throws(StorageError) {
+        try commit(plan, try plannedUpdate(plan))
+    }
+
+    private func plannedUpdate(
+        _ plan: PlannedBatch
+    ) throws(StorageError) -> (changes: IndexWriteBatch, garbageSizeBytes: UInt64) {
+        let before = unreclaimed[plan.header.segment] ?? 0
+        return try IndexUpdate.make(plan, unreclaimed: before + plan.header.batchSizeBytes, index: index)
+    }
+
+    private mutating func commit(
+        _ plan: PlannedBatch, _ update: (changes: IndexWriteBatch, garbageSizeBytes: UInt64)
+    ) throws(StorageError) {
+        try index.write(update.changes)
+        unreclaimed[plan.header.segment, default: 0] += plan.header.batchSizeBytes
+        nextSequence = plan.header.sequence + 1
+        unflushedSizeBytes += plan.header.batchSizeBytes
+        unflushedGarbageSizeBytes += update.garbageSizeBytes
+        if unflushedSizeBytes >= UInt64(max(options.flushIntervalBytes, 1)) { try requestFlush() }
+    }
+
+    mutating func moveTail(to tail: JournalTail) {
+        self.tail = tail
+    }
+
+    // MARK: Space
+
+    /// What admission needs to know of a mutation.
+    private struct Candidate {
+        var position: Int
+        var metadataSizeBytes: Int
+        var payloadSizeBytes: Int
+        var hasPuts: Bool
+    }
+
+    private static func sizeBytes(_ candidates: [Candidate]) -> UInt64 {
+        EncodedBatch.sizeBytes(
+            metadata: candidates.reduce(0) { $0 + $1.metadataSizeBytes },
+            payload: candidates.reduce(0) { $0 + $1.payloadSizeBytes })
+    }
+
+    private var tailRoomBytes: UInt64 {
+        tail.capacityBytes > tail.offset ? tail.capacityBytes - tail.offset : 0
+    }
+
+    /// Chooses which candidates the next batch takes and makes room for them behind `tail`.
+    ///
+    /// All of them if a segment for them can be had. On a full disk those without puts come first, since they are what
+    /// frees space, and may have a small segment made from the reserve; puts get what is left of the present segment.
+    private mutating func admit(_ candidates: [Candidate]) -> Result<[Candidate], StorageError> {
+        let total = Self.sizeBytes(candidates)
+        let reserve = UInt64(max(options.reservedFreeBytes, 0))
+        let hasPuts = candidates.contains(where: \.hasPuts)
+        if tailIsReserve, (options.system.freeBytes(directory) ?? .max) >= reserve { tailIsReserve = false }
+        if total <= tailRoomBytes, !(tailIsReserve && hasPuts) { return .success(candidates) }
+
+        do throws(StorageError) {
+            // A segment's header page and its last page are not for batches.
+            let needed = total + 2 * FormatLimit.pageSizeBytes
+            let usual = max(needed, pageAlignedUp(UInt64(max(options.segmentSizeBytes, 0))))
+            if try makeSegment(ofBytes: usual, leaving: reserve) { return .success(candidates) }
+            if usual > needed, try makeSegment(ofBytes: needed, leaving: reserve) { return .success(candidates) }
+
+            let withoutPuts = candidates.filter { !$0.hasPuts }
+            if !withoutPuts.isEmpty, Self.sizeBytes(withoutPuts) > tailRoomBytes {
+                let small = max(Self.sizeBytes(withoutPuts) + 2 * FormatLimit.pageSizeBytes, 1 << 20)
+                guard try makeSegment(ofBytes: small, leaving: reserve / 2) else { return .success([]) }
+                tailIsReserve = true
+            }
+            guard !tailIsReserve else { return .success(withoutPuts) }
+            var admitted = withoutPuts
+            for candidate in candidates where candidate.hasPuts {
+                if Self.sizeBytes(admitted + [candidate]) <= tailRoomBytes { admitted.append(candidate) }
+            }
+            return .success(admitted.sorted { $0.position < $1.position })
+        } catch {
+            if case .io(_, "fsync", _) = error { failure = .failed(reason: error.description) }
+            return .failure(error)
+        }
+    }
+
+    /// Makes a new tail segment if the file system has room for it beside `leaving`; false when it has not.
+    private mutating func makeSegment(ofBytes size: UInt64, leaving reserve: UInt64) throws(StorageError) -> Bool {
+        let available = options.system.freeBytes(directory) ?? .max
+        guard available >= size, available - size >= reserve else { return false }
+        let segment: SegmentFile
+        do throws(StorageError) {
+            segment = try SegmentFile.create(
+                in: directory, number: tail.segment.number + 1, storeID: storeID, allocatedBytes: size)
+        } catch {
+            if case .io(_, _, let code) = error, isFullDisk(code) { return false }
+            throw error
+        }
+        // What was allocated but never used goes back; a failure to do so costs only the space.
+        try? tail.segment.truncate(toBytes: tail.offset)
+        tail = JournalTail(
+            segment: segment, offset: FormatLimit.pageSizeBytes, capacityBytes: size - FormatLimit.pageSizeBytes)
+        tailIsReserve = false
+        return true
+    }
+
+    // MARK: Flushing
+
+    var flushWaits: Bool { unflushedGarbageSizeBytes >= UInt64(max(options.reclaimFlushBytes, 1)) }
+
+    /// Asks the index to write to disk what only memory holds, without waiting for it.
+    mutating func requestFlush() throws(StorageError) {
+        try index.flush(waiting: false)
+        unflushedSizeBytes = 0
+        unflushedGarbageSizeBytes = 0
+    }
+
+    /// Writes to disk what only the index's memory holds.
+    mutating func flush() throws(StorageError) {
+        try index.flush(waiting: true)
+        unflushedSizeBytes = 0
+        unflushedGarbageSizeBytes = 0
+    }
+
+    /// Refuses every further change.
+    mutating func fail(_ error: StorageError) {
+        failure = error
+    }
+}

@@ -1,0 +1,206 @@
+// The durable store of one server: a journal that holds every fact, and an index over it.
+//
+// One thread at a time changes it (a mutex sees to that); any number read beside it. `apply` returns when its batch is
+// durable and visible to readers. docs/storage.md has the formats and the argument for what survives a crash.
+
+import ErasureCode
+import Glibc
+import Synchronization
+
+/// Atomic, durable changes of objects, and the reads of a server. Keys, versions and records are opaque here.
+package final class ObjectStore: Sendable {
+    /// The directory the store lies in.
+    package let directory: String
+    /// The number given to `create`.
+    package let incarnation: UInt64
+
+    let journalDirectory: String
+    let options: StorageOptions
+    let index: IndexDatabase
+    let segments: SegmentCache
+    let gate = ClosingGate()
+    let writer: Mutex<JournalWriter>
+    private let lock: Mutex<StoreLock?>
+
+    private struct Paths {
+        let directory: String
+        var identity: String { directory + "/store" }
+        var lock: String { directory + "/lock" }
+        var journal: String { directory + "/journal" }
+        var index: String { directory + "/index" }
+    }
+
+    /// Makes an empty store in `directory`, which must be empty or absent, and leaves it closed.
+    /// After an error the directory holds no store.
+    package static func create(
+        directory: String, incarnation: UInt64, options: StorageOptions = StorageOptions()
+    ) throws(StorageError) {
+        let paths = Paths(directory: directory)
+        try Directory.make(directory)
+        guard try Directory.names(directory).isEmpty else { throw .alreadyExists(path: directory) }
+        let lock = try StoreLock(path: paths.lock, creating: true)
+        defer { withExtendedLifetime(lock) {} }
+
+        let identity = StoreIdentity(storeID: .random(), incarnation: incarnation)
+        try Directory.make(paths.journal)
+        let size = max(pageAlignedUp(UInt64(max(options.segmentSizeBytes, 0))), 4 * FormatLimit.pageSizeBytes)
+        _ = try SegmentFile.create(
+            in: paths.journal, number: 1, storeID: identity.storeID, allocatedBytes: size)
+
+        let index = try IndexDatabase(path: paths.index, creating: true, options: options)
+        defer { index.close() }
+        let changes = IndexWriteBatch()
+        changes.put(IndexKey.identity, identity.storeID.bytes)
+        let position = JournalPosition(segment: 1, offset: FormatLimit.pageSizeBytes, sequence: 1)
+        changes.put(IndexKey.position, position.encoded)
+        try index.write(changes)
+        try index.flush(waiting: true)
+
+        // The identity comes last: with it, everything before it is durable.
+        try Directory.synchronize(directory)
+        try identity.write(to: paths.identity)
+        try Directory.synchronize(directory)
+        try Directory.synchronize(directory + "/..")
+    }
+
+    /// Opens the store in `directory`, alone, and applies what the journal holds beyond the index.
+    /// Refuses when anything acknowledged is known to be lost.
+    package init(directory: String, options: StorageOptions = StorageOptions()) throws(StorageError) {
+        let paths = Paths(directory: directory)
+        // The identity is read first, so that a directory that is no store is called that, not locked.
+        let identity = try StoreIdentity.read(from: paths.identity)
+        let lock = try StoreLock(path: paths.lock, creating: false)
+        let index = try IndexDatabase(path: paths.index, creating: false, options: options)
+        do throws(StorageError) {
+            let opened = try Self.recover(
+                identity: identity, journalDirectory: paths.journal, index: index, options: options)
+            self.writer = Mutex(opened)
+        } catch {
+            index.close()
+            throw error
+        }
+        self.directory = directory
+        self.incarnation = identity.incarnation
+        self.journalDirectory = paths.journal
+        self.options = options
+        self.index = index
+        self.segments = SegmentCache(directory: paths.journal, countMax: options.openSegmentsMax)
+        self.lock = Mutex(lock)
+    }
+
+    deinit { abandon() }
+
+    private static func recover(
+        identity: StoreIdentity, journalDirectory: String, index: IndexDatabase, options: StorageOptions
+    ) throws(StorageError) -> JournalWriter {
+        let isOwn = try index.withValue(of: IndexKey.identity) { $0.elementsEqual(identity.storeID.bytes) }
+        guard isOwn == true else { throw .foreign(path: index.path) }
+        let position = try index.position(onlyFlushed: false)
+        var unreclaimed = try readSegmentTable(index)
+        let numbers = try Directory.names(journalDirectory).compactMap { SegmentFile.number(ofName: $0) }.sorted()
+        try settleOldSegments(
+            numbers, before: position.segment, unreclaimed: &unreclaimed, storeID: identity.storeID,
+            journalDirectory: journalDirectory, index: index)
+
+        let replay = try JournalReplay(
+            directory: journalDirectory, storeID: identity.storeID, position: position, numbers: numbers,
+            system: options.system)
+        // The tail is known only after the replay, which needs the writer: it begins with the first segment as tail.
+        let start = try SegmentFile.open(in: journalDirectory, number: position.segment, forWriting: true)
+        var writer = JournalWriter(
+            directory: journalDirectory, storeID: identity.storeID, options: options, index: index,
+            tail: JournalTail(segment: start, offset: position.offset, capacityBytes: 0),
+            nextSequence: position.sequence, unreclaimed: unreclaimed)
+        let tail = try replay.run(from: position) { plan throws(StorageError) in try writer.replay(plan) }
+        writer.moveTail(to: tail)
+        return writer
+    }
+
+    private static func readSegmentTable(_ index: IndexDatabase) throws(StorageError) -> [UInt64: UInt64] {
+        var table: [UInt64: UInt64] = [:]
+        let walk = index.iterator()
+        walk.seek(IndexKey.segments)
+        while let key = try walk.key(startingWith: IndexKey.segments) {
+            guard let numbers = IndexKey.numbers(in: key, count: 1), let value = try index.number(of: key) else {
+                throw index.malformed(key)
+            }
+            table[numbers[0]] = value
+            walk.next()
+        }
+        return table
+    }
+
+    /// Checks that every segment before `position` that holds something is there, and finishes interrupted removals.
+    private static func settleOldSegments(
+        _ numbers: [UInt64], before position: UInt64, unreclaimed: inout [UInt64: UInt64], storeID: StoreID,
+        journalDirectory: String, index: IndexDatabase
+    ) throws(StorageError) {
+        let present = Set(numbers)
+        for (number, bytes) in unreclaimed.sorted(by: { $0.key < $1.key }) where number < position {
+            if present.contains(number) { continue }
+            guard bytes == 0 else {
+                throw .missingSegment(path: SegmentFile.path(in: journalDirectory, number: number))
+            }
+            try index.write(try removalOfSegment(number, index: index))
+            unreclaimed[number] = nil
+        }
+        for number in numbers where number < position {
+            guard unreclaimed[number] != nil else {
+                let path = SegmentFile.path(in: journalDirectory, number: number)
+                guard unlink(path) == 0 else { throw .system("remove", path) }
+                continue
+            }
+            // A damaged header is no loss here: every part proves itself. A good one must be this store's.
+            let segment = try SegmentFile.open(in: journalDirectory, number: number, forWriting: false)
+            if let header = try segment.header(), header.storeID != storeID || header.number != number {
+                throw .foreign(path: segment.path)
+            }
+        }
+    }
+
+    // MARK: Changing
+
+    /// Makes the mutations durable in one append and one sync and then visible, and returns an outcome for each.
+    ///
+    /// A mutation that is over a limit or does not fit on the disk is refused alone, before anything of it is written;
+    /// the others go on. After a failed write all are refused with `.failed`, now and later: which of them are durable
+    /// is known only when the store is opened anew.
+    package func apply(_ batch: [ObjectMutation]) -> [Result<Void, StorageError>] {
+        do throws(StorageError) {
+            return try gate.pass { () throws(StorageError) in writer.withLock { $0.apply(batch) } }
+        } catch {
+            return batch.map { _ in .failure(error) }
+        }
+    }
+
+    /// Writes to disk what only the index's memory holds, so that an opening now would replay nothing.
+    package func flushIndex() throws(StorageError) {
+        try gate.pass { () throws(StorageError) in
+            try writer.withLock { (writer) throws(StorageError) in try writer.flush() }
+        }
+    }
+
+    // MARK: Closing
+
+    /// Flushes the index and closes; waits for calls in progress. The store is closed even when the flush fails.
+    package func close() throws(StorageError) {
+        do throws(StorageError) {
+            try flushIndex()
+        } catch .closed {
+            return
+        } catch {
+            abandon()
+            throw error
+        }
+        abandon()
+    }
+
+    /// Closes without flushing, as a crash would leave it; waits for calls in progress.
+    package func abandon() {
+        gate.shut {
+            segments.forgetAll()
+            index.close()
+            lock.withLock { $0 = nil }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+// The reading side of the store.
+
+import ErasureCode
+
+/// An object whose expiry has come.
+package struct ExpiredObject: Hashable, Sendable {
+    package let key: [UInt8]
+    /// Milliseconds since the epoch.
+    package let expiry: UInt64
+}
+
+/// An object in a listing.
+package struct ListedObject: Hashable, Sendable {
+    package let key: [UInt8]
+    package let record: [UInt8]
+}
+
+extension ObjectStore {
+    /// The record of an object, or nil when it has none.
+    package func record(of key: [UInt8]) throws(StorageError) -> [UInt8]? {
+        try gate.pass { () throws(StorageError) in
+            try index.withValue(of: IndexKey.record(key)) { Array($0) }
+        }
+    }
+
+    /// The next expiry of an object in milliseconds since the epoch, or nil when it has none.
+    package func expiry(of key: [UInt8]) throws(StorageError) -> UInt64? {
+        try gate.pass { () throws(StorageError) in try index.number(of: IndexKey.expiry(key)) }
+    }
+
+    /// The bytes of a part, or nil when there is none. Throws `.corruptPart`, `.missingSegment` or `.io` when the
+    /// store should have them and has lost them.
+    package func part(
+        of key: [UInt8], version: StoredVersion, part: VersionPart
+    ) throws(StorageError) -> SharedBytes? {
+        guard key.count <= FormatLimit.keySizeBytesMax, version.bytes.count <= FormatLimit.versionSizeBytesMax else {
+            return nil
+        }
+        let indexKey = IndexKey.part(part, versionPrefix: IndexKey.version(version, of: key))
+        return try gate.pass { () throws(StorageError) in
+            var tried: PartPlacement?
+            var failure: StorageError?
+            // The part may be dropped or replaced, and its old place given back, between the look into the index and
+            // the read. Only a place that the index still names afterwards has been lost.
+            while true {
+                guard let entry = try partEntry(indexKey) else { return nil }
+                if let failure, tried == entry.placement { throw failure }
+                tried = entry.placement
+                do throws(StorageError) {
+                    return try bytes(of: entry)
+                } catch {
+                    failure = error
+                }
+            }
+        }
+    }
+
+    private func partEntry(_ key: [UInt8]) throws(StorageError) -> PartEntry? {
+        let found = try index.withValue(of: key) { PartEntry($0, withBytes: true) }
+        guard let found else { return nil }
+        guard let entry = found else { throw index.malformed(key) }
+        return entry
+    }
+
+    private func bytes(of entry: PartEntry) throws(StorageError) -> SharedBytes {
+        let placement = entry.placement
+        let path: String
+        let bytes: SharedBytes
+        if let inline = entry.inlineBytes {
+            path = index.path
+            bytes = inline
+        } else {
+            let segment = try segments.file(placement.segment)
+            path = segment.path
+            bytes = try segment.readBytes(count: Int(placement.sizeBytes), at: placement.offset)
+        }
+        let checksum = Checksum.crc32c(bytes)
+        guard bytes.count == Int(placement.sizeBytes), checksum == placement.checksum else {
+            throw .corruptPart(
+                path: path, offset: placement.offset, expected: placement.checksum, found: checksum)
+        }
+        return bytes
+    }
+
+    /// Objects whose expiry is below `time` (milliseconds since the epoch), the earliest first, at most `limit`.
+    package func expired(before time: UInt64, limit: Int) throws(StorageError) -> [ExpiredObject] {
+        try gate.pass { () throws(StorageError) in
+            var found: [ExpiredObject] = []
+            let walk = index.iterator()
+            walk.seek(IndexKey.expiriesByTime)
+            while found.count < limit, let key = try walk.key(startingWith: IndexKey.expiriesByTime) {
+                guard key.count > 9, let expiry = IndexKey.numbers(in: Array(key[..<9]), count: 1)?[0] else {
+                    throw index.malformed(key)
+                }
+                guard expiry < time else { break }
+                found.append(ExpiredObject(key: Array(key[9...]), expiry: expiry))
+                walk.next()
+            }
+            return found
+        }
+    }
+
+    /// Objects that have a record, in the order of their keys, those above `after` (all when nil), at most `limit`.
+    package func objects(after: [UInt8]?, limit: Int) throws(StorageError) -> [ListedObject] {
+        try gate.pass { () throws(StorageError) in
+            var found: [ListedObject] = []
+            let walk = index.iterator()
+            // The least key above another is that key with a zero byte behind it.
+            walk.seek(IndexKey.records + (after.map { $0 + [0] } ?? []))
+            while found.count < limit, let key = try walk.key(startingWith: IndexKey.records) {
+                found.append(ListedObject(key: Array(key[1...]), record: walk.withValue { Array($0) }))
+                walk.next()
+            }
+            return found
+        }
+    }
+}
