@@ -13,6 +13,7 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let deques = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 
 let package = Package(
     name: "solidus",
@@ -44,13 +45,13 @@ let package = Package(
         // The shells: sockets and disks.
         .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
         .target(
-            name: "QuorumTransport", dependencies: [nioCore, nioPosix, nioSSL, x509, crypto, logging],
+            name: "QuorumTransport", dependencies: [nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging],
             swiftSettings: strictSwift),
         .target(
             name: "QuorumServer",
             dependencies: [
-                "CISAL", "CPosixStorage", "CRocksDB", "ErasureCode", "Fingerprint", "QuorumProtocol",
-                "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, logging,
+                "CISAL", "CPosixStorage", "CRocksDB", "ClusterFiles", "ErasureCode", "Fingerprint",
+                "QuorumProtocol", "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
 

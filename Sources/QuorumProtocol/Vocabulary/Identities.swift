@@ -80,8 +80,8 @@ extension SixteenByteName {
     }
 }
 
-/// A client's name: the first 16 bytes of the SHA-256 of its certificate's public key, so that nobody can take it who
-/// does not hold the private key.
+/// A client's name: 16 random bytes drawn when it is made; the cluster's configuration binds it to the certificate
+/// that the client must present.
 public struct ClientID: SixteenByteName {
     public let high: UInt64
     public let low: UInt64
