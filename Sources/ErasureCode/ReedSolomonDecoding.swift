@@ -25,7 +25,7 @@ extension ReedSolomonCode {
         let (paddedSizeBytes, overflow) = sizeBytes.multipliedReportingOverflow(by: dataFragmentCount)
         guard !overflow else { throw .invalidBlockSize(blockSizeBytes) }
         let data = chosen.prefix { $0.index.offset < dataFragmentCount }
-        let padded = SharedBytes(count: paddedSizeBytes) { target in
+        let padded = SharedBytes(uninitializedCount: paddedSizeBytes) { target in
             for fragment in data {
                 fragment.bytes.withUnsafeBytes { bytes in
                     UnsafeMutableRawBufferPointer(rebasing: target[(fragment.index.offset * sizeBytes)...])
