@@ -93,7 +93,9 @@ extension ReedSolomonCode {
             // Subtraction is addition: the data's share of each parity fragment is taken out with the same weights.
             for index in dataGiven {
                 var coefficient: UInt8 = 0
-                for (weight, parity) in zip(weights, parityGiven) { coefficient ^= gf_mul(weight, parity[index.offset]) }
+                for (weight, parity) in zip(weights, parityGiven) {
+                    coefficient ^= gf_mul(weight, parity[index.offset])
+                }
                 recovery.append(coefficient)
             }
             recovery.append(contentsOf: weights)

@@ -85,7 +85,9 @@ extension SharedBytes: Equatable {
     public static func == (left: SharedBytes, right: SharedBytes) -> Bool {
         guard left.count == right.count else { return false }
         guard left.count > 0 else { return true }
-        return left.withUnsafeBytes { a in right.withUnsafeBytes { b in memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 } }
+        return left.withUnsafeBytes { a in
+            right.withUnsafeBytes { b in memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 }
+        }
     }
 }
 

@@ -14,7 +14,8 @@ struct ErasureCodeRefusalTests {
         }
     }
 
-    private static func encoded() throws -> (code: ReedSolomonCode, given: [(index: FragmentIndex, bytes: SharedBytes)]) {
+    private static func encoded() throws -> (code: ReedSolomonCode, given: [(index: FragmentIndex, bytes: SharedBytes)])
+    {
         let code = try ReedSolomonCode(dataFragmentCount: 3, fragmentCount: 7)
         let fragments = code.encode(block: SharedBytes(Array(0..<100)))
         return (code, fragments.enumerated().map { (FragmentIndex(UInt8($0)), $1) })

@@ -87,7 +87,8 @@ struct ReedSolomonCodeTests {
         }
     }
 
-    @Test("rounds the fragment's size up", arguments: [(0, 3, 0), (1, 3, 1), (3, 3, 1), (4, 3, 2), (10, 8, 2), (7, 1, 7)])
+    @Test(
+        "rounds the fragment's size up", arguments: [(0, 3, 0), (1, 3, 1), (3, 3, 1), (4, 3, 2), (10, 8, 2), (7, 1, 7)])
     func fragmentSize(blockSizeBytes: Int, m: Int, expected: Int) throws {
         let code = try ReedSolomonCode(dataFragmentCount: m, fragmentCount: 9)
         #expect(code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes) == expected)

@@ -146,7 +146,8 @@ struct CrossChecksumTests {
         let otherSize = try CrossChecksum(
             code: honest.code, blockSizeBytes: 999, hashes: honest.hashes, fingerprints: honest.fingerprints)
         let otherFingerprint = try CrossChecksum(
-            code: honest.code, blockSizeBytes: 1000, hashes: honest.hashes, fingerprints: honest.fingerprints.reversed())
+            code: honest.code, blockSizeBytes: 1000, hashes: honest.hashes, fingerprints: honest.fingerprints.reversed()
+        )
         for changed in [otherHash, otherSize, otherFingerprint] {
             for position in 0..<3 {
                 let index = FragmentIndex(UInt8(position))

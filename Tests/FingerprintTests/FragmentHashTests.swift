@@ -61,8 +61,11 @@ struct FragmentHashTests {
 
     @Test("is never that of a fragment whose bytes spell another one's root")
     func rootIsNoLeaf() {
-        let leafHash = LibCrypto.sha256([0x00] + [UInt8](repeating: 9, count: 100))
-        #expect(Digest256.fragmentHash(of: SharedBytes(leafHash)).bytes != Self.reference([UInt8](repeating: 9, count: 100)))
+        let inner = [UInt8](repeating: 9, count: 100)
+        let rootInput = [0x01, 100, 0, 0, 0, 0, 0, 0, 0] + LibCrypto.sha256([0x00] + inner)
+        #expect(LibCrypto.sha256(rootInput) == Digest256.fragmentHash(of: SharedBytes(inner)).bytes)
+        #expect(
+            Digest256.fragmentHash(of: SharedBytes(rootInput)) != Digest256.fragmentHash(of: SharedBytes(inner)))
     }
 }
 

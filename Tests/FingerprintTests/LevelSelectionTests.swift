@@ -1,4 +1,4 @@
-// The environment variable that forces a level. Levels are chosen once per process, so each case runs in one of its own.
+// The environment variable that forces a level. Levels are chosen once per process, so each case runs in its own.
 
 import CFragmentCore
 import Glibc
