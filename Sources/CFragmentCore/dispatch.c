@@ -21,6 +21,7 @@ static void add_portable_level(void) {
     add_level((sfc_level){
         .name = "portable",
         .multiply = sfc_multiply_portable,
+        .powers = sfc_powers_portable,
         .prepare_fold = sfc_prepare_fold_portable,
         .fold = sfc_fold_portable,
         .sha256_compress = NULL,
@@ -37,6 +38,7 @@ static void add_x86_levels(void) {
 
     sfc_level level = levels[0];
     level.multiply = sfc_multiply_pclmul;
+    level.powers = sfc_powers_pclmul;
     level.prepare_fold = sfc_prepare_fold_terms;
     if (features.sha) {
         level.sha256_compress = sfc_sha256_compress_shani;

@@ -6,14 +6,8 @@
 #include <string.h>
 
 #include "field.h"
+#include "linear_map.h"
 #include "modulus.h"
-
-/* polynomial(r) for a polynomial of degree below 128. */
-static sfc_word evaluate_at_r(const sfc_fingerprint_key *key, sfc_word polynomial) {
-    sfc_word value = 0;
-    for (int i = 0; i < 32; i++) value ^= key->evaluation[i][(unsigned)(polynomial >> (4 * i)) & 15];
-    return value;
-}
 
 /* sum of theta^j times plane j's value at r, by Horner's rule in theta. */
 static sfc_word combine_planes(const sfc_fingerprint_key *key, const sfc_planes *planes) {
@@ -21,7 +15,7 @@ static sfc_word combine_planes(const sfc_fingerprint_key *key, const sfc_planes 
     sfc_word sum = 0;
     for (int j = SFC_PLANES - 1; j >= 0; j--) {
         const sfc_product state = {planes->lower[j], planes->upper[j]};
-        const sfc_word value = evaluate_at_r(key, sfc_modulus_reduce(key, state));
+        const sfc_word value = sfc_linear_map_apply(&key->evaluation, sfc_modulus_reduce(key, state));
         sum = sfc_field_multiply(key->level, sum, theta) ^ value;
     }
     return sum;

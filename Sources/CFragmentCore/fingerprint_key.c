@@ -11,44 +11,14 @@
  * would not do: it vanishes on subfields.) This covers r = 0, where s = 1, 0, 0, ... has the recurrence t.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "field.h"
+#include "linear_map.h"
 
 enum { SEQUENCE_TERMS = 256 };
 
 static uint64_t parity(sfc_word word) {
     return (uint64_t)__builtin_parityll((uint64_t)word ^ (uint64_t)(word >> 64));
-}
-
-/* powers[i] = r^i for i = 0 ... 128, in four independent chains so that multiplications overlap. */
-static void compute_powers(const sfc_level *level, sfc_word r, sfc_word powers[129]) {
-    powers[0] = 1;
-    powers[1] = r;
-    powers[2] = sfc_field_multiply(level, r, r);
-    powers[3] = sfc_field_multiply(level, powers[2], r);
-    const sfc_word r4 = sfc_field_multiply(level, powers[2], powers[2]);
-    for (int i = 4; i <= 128; i++) powers[i] = sfc_field_multiply(level, powers[i - 4], r4);
-}
-
-/* The mask f with parity(x & f) = bit 0 of x * factor, for every x in K. */
-static sfc_word functional_of_product(sfc_word factor) {
-    sfc_word mask = 0;
-    for (int k = 0; k < 128; k++) {
-        mask |= (factor & 1) << k;
-        const sfc_word carry = sfc_mask_of_bit((uint64_t)(factor >> 127));
-        factor = (factor << 1) ^ (carry & 0x87);
-    }
-    return mask;
-}
-
-/* terms[i] = bit 0 of r^i for i = 0 ... 255; the upper half follows from r^(128 + i) = r^i * r^128. */
-static void compute_sequence(const sfc_word powers[129], uint8_t terms[SEQUENCE_TERMS]) {
-    const sfc_word functional = functional_of_product(powers[128]);
-    for (int i = 0; i < 128; i++) {
-        terms[i] = (uint8_t)(powers[i] & 1);
-        terms[128 + i] = (uint8_t)parity(powers[i] & functional);
-    }
 }
 
 static sfc_word reverse_bits(sfc_word word) {
@@ -64,23 +34,48 @@ static sfc_word reverse_bits(sfc_word word) {
     return sfc_word_from_halves(halves[0], halves[1]);
 }
 
+/* The mask f with parity(x & f) = bit 0 of x * factor in K, for every x.
+ *
+ * Reduction modulo z^128 + z^7 + z^2 + z + 1 sends exactly the degrees 0, 128, 249 and 254 of a product (of degree at
+ * most 254) to bit 0, the latter two by way of z^(121 + 7) and z^(126 + 2). Degree d of the product gathers bit i of x
+ * times bit d - i of the factor. */
+static sfc_word functional_of_product(sfc_word factor) {
+    const sfc_word reversed = reverse_bits(factor);
+    return (factor & 1) ^ (reversed << 1) ^ (reversed << 122) ^ (reversed << 127);
+}
+
+/* terms[i] = bit 0 of r^i for i = 0 ... 255; the upper half follows from r^(128 + i) = r^i * r^128. */
+static void compute_sequence(const sfc_word powers[SFC_POWERS], uint8_t terms[SEQUENCE_TERMS]) {
+    const sfc_word functional = functional_of_product(powers[128]);
+    for (int i = 0; i < 128; i++) {
+        terms[i] = (uint8_t)(powers[i] & 1);
+        terms[128 + i] = (uint8_t)parity(powers[i] & functional);
+    }
+}
+
 /* Berlekamp-Massey: the sequence's minimal polynomial times t^(128 - its degree), without the leading t^128.
  *
  * `connection` holds the coefficients C_1 ... C_128 of the connection polynomial 1 + C_1 x + ... (bit i - 1 is C_i),
- * `previous` those of the last shorter one, already times a power of x; `window` the latest terms, newest in bit 0. */
+ * `previous` those of the last shorter one, already times a power of x; `window` the latest terms, newest in bit 0.
+ * The discrepancy of term n is s_n + parity(connection & window). It is computed a step ahead, from the values before
+ * the update connection + discrepancy * previous, so that the next step does not wait for a parity. */
 static sfc_word minimal_polynomial(const uint8_t terms[SEQUENCE_TERMS]) {
     sfc_word connection = 0, previous = 1, window = 0;
+    uint64_t discrepancy = terms[0];
     int recurrence_length = 0;
     for (int n = 0; n < SEQUENCE_TERMS; n++) {
-        const uint64_t discrepancy = terms[n] ^ parity(connection & window);
+        window = (window << 1) | terms[n];
+        const uint64_t next_term = n + 1 < SEQUENCE_TERMS ? terms[n + 1] : 0;
+        const uint64_t next_discrepancy =
+            next_term ^ parity(connection & window) ^ (discrepancy & parity(previous & window));
+
         const uint64_t lengthens = discrepancy & (uint64_t)(2 * recurrence_length <= n);
         const sfc_word lengthens_mask = sfc_mask_of_bit(lengthens);
-
         const sfc_word shorter = connection;
         connection ^= previous & sfc_mask_of_bit(discrepancy);
         previous = (((shorter & lengthens_mask) | (previous & ~lengthens_mask)) << 1) | lengthens;
         recurrence_length = lengthens ? n + 1 - recurrence_length : recurrence_length;
-        window = (window << 1) | terms[n];
+        discrepancy = next_discrepancy;
     }
     /* C_i is the coefficient of t^(128 - i). */
     return reverse_bits(connection);
@@ -97,29 +92,18 @@ static sfc_word reciprocal_of(sfc_word modulus) {
     return quotient;
 }
 
-static void fill_evaluation(sfc_fingerprint_key *key, const sfc_word powers[129]) {
-    for (int i = 0; i < 32; i++) {
-        sfc_word *row = key->evaluation[i];
-        row[0] = 0;
-        for (int bit = 0; bit < 4; bit++) {
-            const int span = 1 << bit;
-            for (int v = 0; v < span; v++) row[span + v] = row[v] ^ powers[4 * i + bit];
-        }
-    }
-}
-
 sfc_fingerprint_key *sfc_fingerprint_key_create(size_t level, const uint8_t *r) {
     sfc_fingerprint_key *key = malloc(sizeof *key);
     if (key == NULL) return NULL;
     key->level = sfc_level_at(level);
 
-    sfc_word powers[129];
+    sfc_word powers[SFC_POWERS];
     uint8_t terms[SEQUENCE_TERMS];
-    compute_powers(key->level, sfc_load_word(r), powers);
+    key->level->powers(sfc_load_word(r), powers);
     compute_sequence(powers, terms);
     key->modulus = minimal_polynomial(terms);
     key->reciprocal = reciprocal_of(key->modulus);
-    fill_evaluation(key, powers);
+    sfc_linear_map_fill(&key->evaluation, powers);
     key->level->prepare_fold(key);
     return key;
 }

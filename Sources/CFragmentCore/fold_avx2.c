@@ -2,10 +2,8 @@
  *
  * The words of chunk i and chunk i + 1 of a plane then lie next to each other in one 256-bit register and go to memory
  * with one store. Level "avx2" multiplies them one at a time (PCLMULQDQ), level "vpclmul" two at a time; there an odd
- * number of terms is padded with a zero term, and the two halves of each sum are added at the end.
+ * number of terms is made even by a term whose constant is zero, and the halves of each sum are added at the end.
  */
-#include <string.h>
-
 #include "kernels_x86.h"
 
 #if defined(__x86_64__)
@@ -86,17 +84,16 @@ INLINE_AVX2 void transpose_bits(__m256i rows[8]) {
     for (int r = 0; r < 8; r += 2) swap_bits(&rows[r], &rows[r + 1], 1, even_bits);
 }
 
-/* The state and the chunks of a block as terms; what lies behind the last chunk is zero as far as pairs reach. */
+/* The state and the chunks of a block as terms. An odd last chunk is split together with itself: one surplus term. */
 INLINE_AVX2 void split_block(const sfc_planes *planes, const uint8_t *chunks, size_t chunk_count,
                              plane_terms terms) {
-    static const uint8_t no_chunk[SFC_CHUNK_BYTES];
     for (int j = 0; j < SFC_PLANES; j++) {
         terms[j][0] = planes->upper[j];
         terms[j][1] = planes->lower[j];
     }
     for (size_t i = 0; i < chunk_count; i += 2) {
         const uint8_t *first = chunks + SFC_CHUNK_BYTES * i;
-        const uint8_t *second = i + 1 < chunk_count ? first + SFC_CHUNK_BYTES : no_chunk;
+        const uint8_t *second = i + 1 < chunk_count ? first + SFC_CHUNK_BYTES : first;
         __m256i rows[8];
         gather_bytes(first, second, rows);
         transpose_bits(rows);
@@ -175,7 +172,7 @@ TARGET_VPCLMUL void sfc_fold_vpclmul(const sfc_fingerprint_key *key, sfc_planes 
         const size_t skipped = SFC_BLOCK_CHUNKS - count;
         plane_terms terms;
         split_block(planes, chunks, count, terms);
-        /* With an odd count, split_block has left a zero term behind the last one, and the constants are padded. */
+        /* With an odd count the surplus term is multiplied by the zero that pads the constants. */
         const size_t even_term_count = (count + 2 + 1) & ~(size_t)1;
         for (int j = 0; j < SFC_PLANES; j += 2) {
             fold_two_planes_wide(key->fold.terms.constant + skipped, key->fold.terms.half_sum + skipped,

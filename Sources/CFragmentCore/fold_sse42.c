@@ -33,16 +33,6 @@ TARGET_INLINE void assemble(__m128i low, __m128i high, __m128i cross, sfc_word *
     store(upper, _mm_xor_si128(high, _mm_srli_si128(middle, 8)));
 }
 
-TARGET sfc_product sfc_multiply_pclmul(sfc_word a, sfc_word b) {
-    const __m128i x = load(&a), y = load(&b);
-    const __m128i x_sum = _mm_xor_si128(x, _mm_srli_si128(x, 8));
-    const __m128i y_sum = _mm_xor_si128(y, _mm_srli_si128(y, 8));
-    sfc_product product;
-    assemble(_mm_clmulepi64_si128(x, y, 0x00), _mm_clmulepi64_si128(x, y, 0x11),
-             _mm_clmulepi64_si128(x_sum, y_sum, 0x00), &product.low, &product.high);
-    return product;
-}
-
 /* Exchanges, in each byte, the bits of *a selected by mask << shift with those of *b selected by mask. */
 TARGET_INLINE void swap_bits(__m128i *a, __m128i *b, int shift, __m128i mask) {
     const __m128i difference = _mm_and_si128(_mm_xor_si128(_mm_srli_epi64(*a, shift), *b), mask);

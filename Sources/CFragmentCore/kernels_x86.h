@@ -8,6 +8,7 @@
 
 /* SSE4.2 with PCLMULQDQ. */
 sfc_product sfc_multiply_pclmul(sfc_word a, sfc_word b);
+void sfc_powers_pclmul(sfc_word r, sfc_word powers[SFC_POWERS]);
 void sfc_fold_sse42(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 
 /* AVX2 with PCLMULQDQ: 256-bit transposition, 128-bit products. */

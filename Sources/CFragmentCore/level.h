@@ -18,9 +18,15 @@ enum {
     SFC_BLOCK_CHUNKS = 32,                    /* chunks folded between two updates of the state */
     SFC_FOLD_TERMS = SFC_BLOCK_CHUNKS + 2,    /* the state's two halves, then the chunks */
     SFC_FOLD_TERMS_PADDED = SFC_FOLD_TERMS + 2,
+    SFC_POWERS = 129,                         /* r^0 ... r^128 */
     SFC_SHA256_BLOCK_BYTES = 64,
     SFC_SHA256_LANES_MAX = 16,
 };
+
+/* A linear map on words: rows[i][v] is the image of the four coefficients v of degrees 4 i ... 4 i + 3. */
+typedef struct {
+    sfc_word rows[32][16];
+} sfc_linear_map;
 
 /* The state of a fingerprint between chunks: for each bit plane a polynomial in t, not necessarily reduced, whose
  * value at t = r is the plane's contribution so far. */
@@ -35,6 +41,9 @@ typedef struct sfc_level {
 
     /* The carry-less product of two words. */
     sfc_product (*multiply)(sfc_word a, sfc_word b);
+
+    /* powers[i] = r^i in K. */
+    void (*powers)(sfc_word r, sfc_word powers[SFC_POWERS]);
 
     /* Fills the part of the key that only this level's `fold` reads. */
     void (*prepare_fold)(sfc_fingerprint_key *key);
@@ -55,8 +64,8 @@ struct sfc_fingerprint_key {
     sfc_word modulus;
     /* floor(t^256 / mu), again without the leading t^128. */
     sfc_word reciprocal;
-    /* evaluation[i][v] = value at t = r of the four coefficients v of degrees 4 i ... 4 i + 3. */
-    sfc_word evaluation[32][16];
+    /* From a polynomial p(t) of degree below 128 to p(r). */
+    sfc_linear_map evaluation;
     union {
         /* portable: reduction[k][v] = v(t) * t^(8 k + 128) mod mu */
         sfc_word reduction[8][256];
@@ -74,6 +83,7 @@ const sfc_level *sfc_level_at(size_t level);
 
 /* Kernels that need no particular instruction set. */
 sfc_product sfc_multiply_portable(sfc_word a, sfc_word b);
+void sfc_powers_portable(sfc_word r, sfc_word powers[SFC_POWERS]);
 void sfc_prepare_fold_portable(sfc_fingerprint_key *key);
 void sfc_fold_portable(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 

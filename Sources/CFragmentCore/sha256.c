@@ -1,4 +1,4 @@
-/* SHA-256 over one message through libcrypto, and over many messages of one length in lanes where the level has them. */
+/* SHA-256 over one message through libcrypto, and over many of one length in lanes where the level has them. */
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static void hash_in_lanes(const sfc_level *level, const uint8_t *prefix, size_t 
     uint32_t states[SFC_SHA256_LANES_MAX][8];
     uint8_t heads[SFC_SHA256_LANES_MAX][SFC_SHA256_BLOCK_BYTES];
     padded_tail tails[SFC_SHA256_LANES_MAX];
-    const uint8_t *blocks[SFC_SHA256_LANES_MAX];
+    const uint8_t *blocks[SFC_SHA256_LANES_MAX] = {NULL};
 
     const size_t total_length = prefix_length + length;
     const size_t whole_blocks = total_length / SFC_SHA256_BLOCK_BYTES;

@@ -63,7 +63,7 @@ TARGET_INLINE void compress_lanes(const int lanes, uint32_t (*states)[8], const 
                 schedule[lane][i] = _mm_shuffle_epi8(words, big_endian_words);
             }
         }
-#pragma clang loop unroll(full)
+#pragma GCC unroll 16
         for (int step = 0; step < 16; step++) {
             const __m128i constants = _mm_load_si128((const __m128i *)(round_constants + 4 * step));
             for (int lane = 0; lane < lanes; lane++) {

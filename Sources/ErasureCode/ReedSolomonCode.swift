@@ -60,13 +60,16 @@ public struct ReedSolomonCode: Sendable, Hashable {
 
         // Padded data, then parity, each on a cache line of its own.
         let strideBytes = (sizeBytes + 63) & ~63
-        let storage = SharedBytes(count: (fragmentCount - unpaddedCount) * strideBytes) { target in
+        let storage = SharedBytes(uninitializedCount: (fragmentCount - unpaddedCount) * strideBytes) { target in
             let tail = block[unpaddedCount * sizeBytes..<block.count]
             for position in 0..<paddedCount {
                 let start = min(position * sizeBytes, tail.count)
-                tail[start..<min(start + sizeBytes, tail.count)].withUnsafeBytes { piece in
-                    UnsafeMutableRawBufferPointer(rebasing: target[(position * strideBytes)...]).copyMemory(from: piece)
-                }
+                let piece = tail[start..<min(start + sizeBytes, tail.count)]
+                let fragment = UnsafeMutableRawBufferPointer(
+                    rebasing: target[position * strideBytes..<position * strideBytes + sizeBytes])
+                piece.withUnsafeBytes { fragment.copyMemory(from: $0) }
+                UnsafeMutableRawBufferPointer(rebasing: fragment[piece.count...])
+                    .initializeMemory(as: UInt8.self, repeating: 0)
             }
             let outputs = (paddedCount..<paddedCount + parityFragmentCount).map { row in
                 target.baseAddress!.advanced(by: row * strideBytes).assumingMemoryBound(to: UInt8.self)

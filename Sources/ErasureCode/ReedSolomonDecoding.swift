@@ -25,7 +25,7 @@ extension ReedSolomonCode {
         let (paddedSizeBytes, overflow) = sizeBytes.multipliedReportingOverflow(by: dataFragmentCount)
         guard !overflow else { throw .invalidBlockSize(blockSizeBytes) }
         let data = chosen.prefix { $0.index.offset < dataFragmentCount }
-        let padded = SharedBytes(count: paddedSizeBytes) { target in
+        let padded = SharedBytes(uninitializedCount: paddedSizeBytes) { target in
             for fragment in data {
                 fragment.bytes.withUnsafeBytes { bytes in
                     UnsafeMutableRawBufferPointer(rebasing: target[(fragment.index.offset * sizeBytes)...])
@@ -93,7 +93,9 @@ extension ReedSolomonCode {
             // Subtraction is addition: the data's share of each parity fragment is taken out with the same weights.
             for index in dataGiven {
                 var coefficient: UInt8 = 0
-                for (weight, parity) in zip(weights, parityGiven) { coefficient ^= gf_mul(weight, parity[index.offset]) }
+                for (weight, parity) in zip(weights, parityGiven) {
+                    coefficient ^= gf_mul(weight, parity[index.offset])
+                }
                 recovery.append(coefficient)
             }
             recovery.append(contentsOf: weights)

@@ -35,7 +35,21 @@ public struct SharedBytes: @unchecked Sendable {
             return
         }
         let storage = AlignedStorage(count: count)
+        storage.bytes.initializeMemory(as: UInt8.self, repeating: 0)
         try fill(storage.bytes)
+        self.init(owner: storage, bytes: UnsafeRawBufferPointer(storage.bytes))
+    }
+
+    /// New storage of `count` bytes, aligned to a cache line, that `fill` must write in full: every byte that is ever
+    /// read. Spares kernels that overwrite everything the zeroing.
+    package init(uninitializedCount count: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
+        precondition(count >= 0)
+        guard count > 0 else {
+            self.init()
+            return
+        }
+        let storage = AlignedStorage(count: count)
+        fill(storage.bytes)
         self.init(owner: storage, bytes: UnsafeRawBufferPointer(storage.bytes))
     }
 
@@ -71,7 +85,9 @@ extension SharedBytes: Equatable {
     public static func == (left: SharedBytes, right: SharedBytes) -> Bool {
         guard left.count == right.count else { return false }
         guard left.count > 0 else { return true }
-        return left.withUnsafeBytes { a in right.withUnsafeBytes { b in memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 } }
+        return left.withUnsafeBytes { a in
+            right.withUnsafeBytes { b in memcmp(a.baseAddress!, b.baseAddress!, a.count) == 0 }
+        }
     }
 }
 
@@ -79,13 +95,12 @@ extension SharedBytes: CustomStringConvertible {
     public var description: String { "\(count) bytes" }
 }
 
-/// Heap memory aligned to 64 bytes, zeroed, freed with its owner.
+/// Heap memory aligned to 64 bytes, not initialised, freed with its owner.
 private final class AlignedStorage {
     let bytes: UnsafeMutableRawBufferPointer
 
     init(count: Int) {
         bytes = .allocate(byteCount: count, alignment: 64)
-        bytes.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
     deinit { bytes.deallocate() }

@@ -2,8 +2,8 @@
 //
 // The hashes bind each fragment's bytes; the fingerprints of the m data fragments bind the fragments to one another:
 // because fingerprints are linear over the code's field, all n fragments pass only if they are the encoding of one
-// block, except with probability about 2^-100. The fingerprint key is derived from all hashes, so it is fixed only after
-// the fragments are, and a verifier always derives it anew.
+// block, except with probability about 2^-100. The fingerprint key is derived from all hashes, so it is fixed only
+// after the fragments are, and a verifier always derives it anew.
 
 import CFragmentCore
 import ErasureCode
@@ -67,8 +67,8 @@ public struct CrossChecksum: Hashable, Sendable {
     /// Size of each of the stripe's fragments in bytes.
     package var fragmentSizeBytes: Int { code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes) }
 
-    /// The key r of this stripe: the first 16 bytes of SHA-256 over the domain tag, n, m, matrix id, fragment size, block
-    /// size and all hashes, in the byte layout of `sfc_derive_key`.
+    /// The key r of this stripe: the first 16 bytes of SHA-256 over the domain tag, n, m, matrix id, fragment size,
+    /// block size and all hashes, in the byte layout of `sfc_derive_key`.
     package func deriveKey() -> FingerprintKey {
         Self.deriveKey(code: code, blockSizeBytes: blockSizeBytes, hashes: hashes)
     }

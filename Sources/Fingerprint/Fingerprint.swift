@@ -58,7 +58,7 @@ package struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
     package var description: String { lowerCaseHex(bytes.reversed()) }
 }
 
-/// A key r prepared for taking fingerprints. Preparing costs as much as fingerprinting some 10 KiB, so a key is made
+/// A key r prepared for taking fingerprints. Preparing costs as much as fingerprinting some 20 KiB, so a key is made
 /// once per stripe and shared.
 package final class FingerprintKey: @unchecked Sendable {
     // The C key is immutable from creation to deinit: threads may read it at once.
