@@ -213,7 +213,7 @@ import Testing
         #expect(throws: StorageError.alreadyExists(path: fixture.directory)) {
             try ObjectStore.create(directory: fixture.directory, incarnation: 1)
         }
-        for missing in [fixture.root, fixture.root + "/nowhere"] {
+        for missing in [fixture.journal, fixture.root + "/nowhere"] {
             #expect {
                 try ObjectStore(directory: missing)
             } throws: { error in

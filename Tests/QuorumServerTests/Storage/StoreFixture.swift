@@ -105,12 +105,18 @@ func flip(_ path: String, at offset: Int) throws {
 func key(_ text: String) -> [UInt8] { Array(text.utf8) }
 
 func version(_ number: Int) -> StoredVersion {
-    StoredVersion((0..<56).map { UInt8(truncatingIfNeeded: number &* 31 &+ $0) })
+    StoredVersion([UInt8](repeating: 7, count: 48) + withUnsafeBytes(of: UInt64(number).bigEndian) { Array($0) })
 }
 
 func bytes(_ count: Int, seed: UInt64) -> SharedBytes {
     var generator = SeededGenerator(seed: seed)
-    return SharedBytes((0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) })
+    return SharedBytes(count: count) { target in
+        for offset in stride(from: 0, to: count, by: 8) {
+            withUnsafeBytes(of: generator.next()) { word in
+                UnsafeMutableRawBufferPointer(rebasing: target[offset...]).copyBytes(from: word.prefix(count - offset))
+            }
+        }
+    }
 }
 
 func put(_ number: Int, _ part: VersionPart, _ bytes: SharedBytes) -> PartPut {
