@@ -70,7 +70,8 @@ import Testing
         let second = bytes(20, seed: 2)
         try store.applyAll([ObjectMutation(key: key("a"), puts: [put(1, .descriptor, first)])])
         try store.applyAll([
-            ObjectMutation(key: key("a"), puts: [put(1, .descriptor, second), put(1, .fragment(StripeIndex(1)), first)])
+            ObjectMutation(
+                key: key("a"), puts: [put(1, .descriptor, second), put(1, .fragment(StripeIndex(1)), first)])
         ])
         #expect(try store.part(of: key("a"), version: version(1), part: .descriptor) == second)
         try store.applyAll([

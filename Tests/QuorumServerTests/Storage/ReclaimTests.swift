@@ -55,7 +55,8 @@ import Testing
         try expectAlive(alive, of: 60, in: try fixture.open())
     }
 
-    @Test("Pages that parts share go back when the last of them dies, in whatever order", arguments: [21, 22] as [UInt64])
+    @Test(
+        "Pages that parts share go back when the last of them dies, in whatever order", arguments: [21, 22] as [UInt64])
     func sharedPages(seed: UInt64) throws {
         let fixture = try StoreFixture()
         let store = try fixture.open()

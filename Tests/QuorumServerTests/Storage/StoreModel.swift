@@ -52,7 +52,8 @@ struct StoreModel: Equatable {
         let listed = objects.compactMap { name, object in
             object.record.map { ListedObject(key: name, record: $0) }
         }
-        if try store.objects(after: nil, limit: .max) != listed.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+        if try store.objects(after: nil, limit: .max) != listed.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) })
+        {
             return "listing"
         }
         let expired = objects.compactMap { name, object in object.expiry.map { ExpiredObject(key: name, expiry: $0) } }
