@@ -87,7 +87,9 @@ final class IndexDatabase: @unchecked Sendable {
         of key: [UInt8], onlyFlushed: Bool = false, _ body: (UnsafeRawBufferPointer) -> R
     ) throws(StorageError) -> R? {
         let slice = try Self.call(path) { message in
-            key.withUnsafeChars { rocksdb_get_pinned(database, onlyFlushed ? flushedReadOptions : readOptions, $0, $1, message) }
+            key.withUnsafeChars {
+                rocksdb_get_pinned(database, onlyFlushed ? flushedReadOptions : readOptions, $0, $1, message)
+            }
         }
         guard let slice else { return nil }
         defer { rocksdb_pinnableslice_destroy(slice) }

@@ -44,6 +44,16 @@ enum IndexKey {
         return bytes
     }
 
+    /// The part that a key with this prefix names, or nil when the key has another shape.
+    static func part(in key: [UInt8], versionPrefix: [UInt8]) -> VersionPart? {
+        guard key.count == versionPrefix.count + 5 else { return nil }
+        return key.withUnsafeBytes { bytes in
+            var cursor = ByteCursor(UnsafeRawBufferPointer(rebasing: bytes[versionPrefix.count...]))
+            guard let tag = cursor.little(UInt8.self), let stripe = cursor.big(UInt32.self) else { return nil }
+            return VersionPart(tag: tag, stripe: stripe)
+        }
+    }
+
     static func segment(_ number: UInt64) -> [UInt8] {
         var bytes = segments
         bytes.appendBig(number)

@@ -11,8 +11,8 @@ struct IndexUpdate {
     private let index: IndexDatabase
     private let sequence: UInt64
     private let changes = IndexWriteBatch()
-    private var versions: [[UInt8]: VersionState] = [:]
-    private var expiries: [[UInt8]: UInt64?] = [:]
+    private var versions: [HashedBytes: VersionState] = [:]
+    private var expiries: [HashedBytes: UInt64?] = [:]
     private var walk: IndexIterator?
     /// Journal bytes that this batch turned into garbage.
     private(set) var garbageSizeBytes: UInt64 = 0
@@ -21,8 +21,8 @@ struct IndexUpdate {
     private struct VersionState {
         /// Whether the entries that the database holds for it are gone.
         var isDropped = false
-        /// The parts put by this batch and not dropped since, by index key; nil for an inline part.
-        var parts: [[UInt8]: JournalRange?] = [:]
+        /// The parts put by this batch and not dropped since; nil for an inline part.
+        var parts: [VersionPart: JournalRange?] = [:]
     }
 
     /// The write that applies `plan` and moves the position behind it. `unreclaimed` is the segment's entry in the
@@ -62,7 +62,7 @@ struct IndexUpdate {
 
     private mutating func setExpiry(_ time: UInt64?, of key: [UInt8]) throws(StorageError) {
         let before: UInt64?
-        if let pending = expiries[key] {
+        if let pending = expiries[HashedBytes(key)] {
             before = pending
         } else {
             before = try index.number(of: IndexKey.expiry(key))
@@ -75,14 +75,14 @@ struct IndexUpdate {
         } else {
             changes.delete(IndexKey.expiry(key))
         }
-        expiries.updateValue(time, forKey: key)
+        expiries.updateValue(time, forKey: HashedBytes(key))
     }
 
     private mutating func drop(_ prefix: [UInt8]) throws(StorageError) {
-        var state = versions[prefix] ?? VersionState()
-        for (key, range) in state.parts {
+        var state = versions[HashedBytes(prefix)] ?? VersionState()
+        for (part, range) in state.parts {
             if let range { discard(range) }
-            changes.delete(key)
+            changes.delete(IndexKey.part(part, versionPrefix: prefix))
         }
         if !state.isDropped {
             let walk = self.walk ?? index.iterator()
@@ -90,8 +90,9 @@ struct IndexUpdate {
             walk.seek(prefix)
             while let key = try walk.key(startingWith: prefix) {
                 defer { walk.next() }
+                guard let part = IndexKey.part(in: key, versionPrefix: prefix) else { throw index.malformed(key) }
                 // Its old bytes were discarded when this batch replaced it.
-                if state.parts[key] != nil { continue }
+                if state.parts[part] != nil { continue }
                 guard let entry = walk.withValue({ PartEntry($0, withBytes: false) }) else {
                     throw index.malformed(key)
                 }
@@ -101,14 +102,16 @@ struct IndexUpdate {
         }
         state.isDropped = true
         state.parts = [:]
-        versions[prefix] = state
+        versions[HashedBytes(prefix)] = state
     }
 
     private mutating func store(_ part: PlannedPart, _ prefix: [UInt8]) throws(StorageError) {
         let key = IndexKey.part(part.part, versionPrefix: prefix)
-        if let pending = versions[prefix]?.parts[key] {
+        let name = HashedBytes(prefix)
+        var state = versions[name] ?? VersionState()
+        if let pending = state.parts[part.part] {
             if let range = pending { discard(range) }
-        } else if versions[prefix]?.isDropped != true {
+        } else if !state.isDropped {
             let found = try index.withValue(of: key) { PartEntry($0, withBytes: false) }
             if let found {
                 guard let entry = found else { throw index.malformed(key) }
@@ -122,11 +125,25 @@ struct IndexUpdate {
             ? nil
             : JournalRange(
                 segment: placement.segment, offset: placement.offset, sizeBytes: UInt64(placement.sizeBytes))
-        versions[prefix, default: VersionState()].parts.updateValue(range, forKey: key)
+        state.parts.updateValue(range, forKey: part.part)
+        versions[name] = state
     }
 
     private mutating func discard(_ range: JournalRange) {
         changes.put(IndexKey.waitingGarbage(sequence: sequence, range), range.sizeBytes.encodedLittle)
         garbageSizeBytes += range.sizeBytes
+    }
+}
+
+/// Bytes as a dictionary's key, hashed as one run: an array of bytes hashes them one by one.
+private struct HashedBytes: Hashable {
+    private let bytes: [UInt8]
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    func hash(into hasher: inout Hasher) {
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 }

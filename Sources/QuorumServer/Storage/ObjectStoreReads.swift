@@ -7,12 +7,22 @@ package struct ExpiredObject: Hashable, Sendable {
     package let key: [UInt8]
     /// Milliseconds since the epoch.
     package let expiry: UInt64
+
+    package init(key: [UInt8], expiry: UInt64) {
+        self.key = key
+        self.expiry = expiry
+    }
 }
 
 /// An object in a listing.
 package struct ListedObject: Hashable, Sendable {
     package let key: [UInt8]
     package let record: [UInt8]
+
+    package init(key: [UInt8], record: [UInt8]) {
+        self.key = key
+        self.record = record
+    }
 }
 
 extension ObjectStore {

@@ -21,6 +21,8 @@ package struct ReclaimProgress: Equatable, Sendable {
     package var removedSegmentCount = 0
     /// Whether another step would find more to do at once.
     package var hasMore = false
+
+    package init() {}
 }
 
 /// How the journal's space is used.
