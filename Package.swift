@@ -41,7 +41,7 @@ let package = Package(
         // Tests.
         .testTarget(
             name: "QuorumTransportTests",
-            dependencies: ["QuorumTransport", nioCore, nioPosix, nioSSL],
+            dependencies: ["QuorumTransport", nioCore, nioPosix, nioTLS, nioSSL, logging],
             swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
