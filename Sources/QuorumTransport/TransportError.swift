@@ -48,6 +48,23 @@ extension RefusalReason: CustomStringConvertible {
     }
 }
 
+extension RefusalReason {
+    /// A short name for the refusing side's log; `description` speaks to the refused side.
+    package var name: String {
+        switch self {
+        case .unknownPeer: "unknown peer"
+        case .certificateExpired: "certificate expired"
+        case .certificateNotYetValid: "certificate not yet valid"
+        case .wrongCluster: "wrong cluster"
+        case .wrongEpoch: "wrong epoch"
+        case .unsupportedVersion: "unsupported version"
+        case .malformedHello: "malformed HELLO"
+        case .tooManyConnections: "too many connections"
+        case .shuttingDown: "shutting down"
+        }
+    }
+}
+
 /// A failure of listening, connecting, framing or sending. `peer` names the other side and its address.
 package enum TransportError: Error, Equatable, Sendable {
     /// Another process listens on this address.

@@ -21,7 +21,8 @@ struct ExchangeTests {
             let bytes = generator.bytes(size)
             let split = Int.random(in: 0...size, using: &generator)
             sent.append(bytes)
-            let frame = OutboundFrame(head: ByteBuffer(bytes: bytes[..<split]), body: ByteBuffer(bytes: bytes[split...]))
+            let frame = OutboundFrame(
+                head: ByteBuffer(bytes: bytes[..<split]), body: ByteBuffer(bytes: bytes[split...]))
             #expect(connection.send(frame) == .queued)
         }
         try await eventually("all echoes are back") { record.withRecord { $0.frameCount } == sizes.count }
@@ -110,7 +111,9 @@ struct ExchangeTests {
         let session = try #require(delegate.withRecord { $0.opened.first })
         var completed = 0
         while completed < 1000 {
-            try await eventually("frame \(completed) is handed up") { delegate.withRecord { $0.frameCount } > completed }
+            try await eventually("frame \(completed) is handed up") {
+                delegate.withRecord { $0.frameCount } > completed
+            }
             #expect(session.unansweredFrames.count <= 10)
             session.completed(frameSizeBytes: 4)
             completed += 1
@@ -175,7 +178,8 @@ struct ExchangeTests {
             handedUp = delegate.withRecord { $0.frameCount }
             try await Task.sleep(for: .milliseconds(200))
         } while handedUp != delegate.withRecord { $0.frameCount }
-        // One read of at most 256 KiB after the mark was passed: 16 requests, 4 MiB of replies; TLS may hold as much again.
+        // One read of at most 256 KiB after the mark was passed is 16 requests, so 4 MiB of replies; TLS may hold as
+        // much again.
         #expect(handedUp < 2000)
         #expect(session.queuedBytes <= 16 << 20)
         try await fixture.expectService(by: endpoint, echoes: false)

@@ -1,6 +1,7 @@
 // Who gets in, who does not, and what they are told.
 
 import NIOCore
+import NIOSSL
 import QuorumTransport
 import Testing
 
@@ -112,6 +113,23 @@ struct HandshakeTests {
         peer.send(framed(Greeting.hello(version: 77, Fixture.scope).encoded()))
         try await eventually("the server closes") { peer.isClosed }
         #expect(peer.greeting == .refusal(.unsupportedVersion(supported: Greeting.currentVersion)))
+        await endpoint.shutdown(grace: .seconds(5))
+    }
+
+    @Test(
+        "A peer that shows no certificate, or speaks an older TLS, does not get through TLS",
+        arguments: [(false, TLSVersion.tlsv13), (true, .tlsv12)])
+    func weakTLS(showsCertificate: Bool, version: TLSVersion) async throws {
+        let fixture = try Fixture()
+        let delegate = RecordingServer.echo()
+        let endpoint = try await fixture.start(delegate)
+        let peer = try await RawPeer.connect(
+            port: try #require(endpoint.port), identity: fixture.client, showsCertificate: showsCertificate,
+            maximumVersion: version)
+        peer.send(framed(Greeting.hello(version: Greeting.currentVersion, Fixture.scope).encoded()))
+        try await eventually("the server closes") { peer.isClosed }
+        #expect(endpoint.counters.failedTLS == 1)
+        #expect(endpoint.counters.openedSessions == 0 && peer.received.isEmpty)
         await endpoint.shutdown(grace: .seconds(5))
     }
 

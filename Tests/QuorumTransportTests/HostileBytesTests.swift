@@ -140,7 +140,9 @@ struct HostileBytesTests {
         await endpoint.shutdown(grace: .seconds(5))
     }
 
-    @Test("Mutated streams after HELLO, hundreds of connections, never trap and never stop the service", arguments: [31, 32])
+    @Test(
+        "Mutated streams after HELLO, hundreds of connections, never trap and never stop the service",
+        arguments: [31, 32])
     func mutatedStreams(seed: UInt64) async throws {
         var fixture = try Fixture()
         fixture.serverConfiguration.limits.maximumFrameSizeBytes = 2000
@@ -156,7 +158,8 @@ struct HostileBytesTests {
                 stream += [UInt8(size), 0, 0, 0] + generator.bytes(size)
             }
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
-                stream[Int.random(in: 0..<stream.count, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+                stream[Int.random(in: 0..<stream.count, using: &generator)] = UInt8.random(
+                    in: 0...255, using: &generator)
             }
             let peer = try await RawPeer.greeted(port: port, identity: fixture.client)
             var rest = stream[...]

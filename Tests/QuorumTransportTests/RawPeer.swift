@@ -38,13 +38,18 @@ final class RawPeer: Sendable {
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
     }
 
-    /// Connects to a local port; with TLS under `identity`, plain without one.
-    static func connect(port: Int, identity: TestIdentity?) async throws -> RawPeer {
+    /// Connects to a local port; with TLS under `identity`, plain without one. TLS may be spoken without showing the
+    /// certificate or in an older version.
+    static func connect(
+        port: Int, identity: TestIdentity?, showsCertificate: Bool = true, maximumVersion: TLSVersion = .tlsv13
+    ) async throws -> RawPeer {
         let record = RecordBox()
         let tls = try identity.map { identity in
             var configuration = TLSConfiguration.makeClientConfiguration()
             configuration.certificateVerification = .noHostnameVerification
             configuration.trustRoots = .certificates([])
+            configuration.maximumTLSVersion = maximumVersion
+            guard showsCertificate else { return try NIOSSLContext(configuration: configuration) }
             configuration.certificateChain = [
                 .certificate(try NIOSSLCertificate(bytes: Array(identity.generated.certificatePEM.utf8), format: .pem))
             ]

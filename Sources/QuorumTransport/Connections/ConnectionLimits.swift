@@ -23,7 +23,7 @@ package struct ConnectionLimits: Sendable, Equatable {
 
     package init() {}
 
-    /// Fails early on limits that cannot work together; they come from our own code.
+    /// Fails early on limits that cannot work together. Whoever takes limits from a person checks them before.
     func check() {
         precondition(maximumFrameSizeBytes > 0 && maximumFrameSizeBytes <= FrameFormat.largestLimitBytes)
         precondition(maximumOutboundBytes >= maximumFrameSizeBytes + FrameFormat.headerSizeBytes)

@@ -170,6 +170,8 @@ package final class PeerConnection: Sendable {
             .connectTimeout(configuration.limits.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(.socketOption(.so_keepalive), value: 1)
+            .channelOption(.tcpOption(SocketTuning.keepAliveIdle), value: SocketTuning.keepAliveIdleSeconds)
+            .channelOption(.tcpOption(SocketTuning.userTimeout), value: SocketTuning.userTimeoutMilliseconds)
             .channelOption(.recvAllocator, value: SocketTuning.receiveAllocator)
             .channelOption(.writeBufferWaterMark, value: SocketTuning.waterMark)
             .channelInitializer { channel in

@@ -84,9 +84,9 @@ package final class ServerEndpoint: Sendable {
     /// Number of sessions open now.
     package var sessionCount: Int { registry.sessionCount }
 
-    /// Replaces the pinned certificates; sessions of certificates that are gone or belong to others now are closed.
+    /// Replaces the pinned certificates; sessions of certificates that are gone or belong to others now are cut off.
     package func replacePeers(_ peers: PeerDirectory) {
-        for session in registry.replaceDirectory(peers) { session.close() }
+        for session in registry.replaceDirectory(peers) { session.cutOff() }
     }
 
     /// Accepts nobody any more, sends what is queued, closes every connection, and returns when all are closed.
@@ -98,7 +98,7 @@ package final class ServerEndpoint: Sendable {
             return box
         }
         try? await channel?.close().get()
-        for session in registry.beginShutdown() { session.close() }
+        for session in registry.beginShutdown() { session.close(grace: grace) }
         let remaining = registry.openChannels
         let cutOff = group.any().scheduleTask(in: grace) {
             for channel in remaining { channel.close(promise: nil) }
@@ -114,6 +114,8 @@ package final class ServerEndpoint: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
+            .childChannelOption(.tcpOption(SocketTuning.keepAliveIdle), value: SocketTuning.keepAliveIdleSeconds)
+            .childChannelOption(.tcpOption(SocketTuning.userTimeout), value: SocketTuning.userTimeoutMilliseconds)
             .childChannelOption(.recvAllocator, value: SocketTuning.receiveAllocator)
             .childChannelOption(.writeBufferWaterMark, value: SocketTuning.waterMark)
             .childChannelInitializer { self.initialize($0) }
@@ -151,12 +153,4 @@ package final class ServerEndpoint: Sendable {
             ])
         }
     }
-}
-
-/// Socket settings common to both sides.
-enum SocketTuning {
-    /// Reads large enough that a large frame takes few of them.
-    static let receiveAllocator = AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16384, maximum: 262_144)
-    /// Encrypted bytes in the channel above which no further batch is encrypted, and below which the next one is.
-    static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 128 * 1024, high: 512 * 1024)
 }

@@ -36,6 +36,8 @@ final class ServerSessionHandler: ChannelDuplexHandler {
     private var isClosedByUs = false
     private var timer: Scheduled<Void>?
     private var address = "unknown address"
+    /// Frames handed up and not counted yet: the counts are shared by all loops, so they are touched once per burst.
+    private var uncountedFrames: UInt64 = 0
 
     init(endpoint: ServerEndpoint, verdict: PeerVerdict) {
         self.endpoint = endpoint
@@ -69,6 +71,7 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         }
         phase = .ended(nil)
         heldChunks.removeAll()
+        countFrames()
         if let session {
             session.outbound.abandon()
             endpoint.delegate.sessionClosed(session, error: isClosedByUs ? nil : failure)
@@ -135,8 +138,9 @@ final class ServerSessionHandler: ChannelDuplexHandler {
 
     private func refuse(_ reason: RefusalReason, context: ChannelHandlerContext) {
         endpoint.statistics.count(refusal: reason)
-        endpoint.logger.info(
-            "refused a connection", metadata: ["address": "\(address)", "reason": "\(reason)"])
+        var metadata: Logger.Metadata = ["address": "\(address)", "reason": "\(reason.name)"]
+        if let pin = verdict.certificate?.pin { metadata["certificate"] = "\(pin)" }
+        endpoint.logger.info("refused a connection", metadata: metadata)
         phase = .ended(nil)
         heldChunks.removeAll()
         timer?.cancel()
@@ -170,6 +174,14 @@ final class ServerSessionHandler: ChannelDuplexHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         if case .open(let session) = phase { session.outbound.drain() }
+        countFrames()
+    }
+
+    private func countFrames() {
+        guard uncountedFrames > 0 else { return }
+        let frames = uncountedFrames
+        uncountedFrames = 0
+        endpoint.statistics.count { $0.receivedFrames += frames }
     }
 
     /// Hands up frames while the session's budget allows.
@@ -194,7 +206,7 @@ final class ServerSessionHandler: ChannelDuplexHandler {
                 receivedGreeting(frame, identity: identity, pin: pin, context: context)
             case .open(let session):
                 session.admitted(frameSizeBytes: frame.readableBytes)
-                endpoint.statistics.count { $0.receivedFrames += 1 }
+                uncountedFrames += 1
                 endpoint.delegate.session(session, received: frame)
             case .tls, .ended:
                 heldChunks.removeAll()
@@ -246,6 +258,7 @@ final class ServerSessionHandler: ChannelDuplexHandler {
             session.outbound.announceDrain()
             pump(context: context)
             session.outbound.drain()
+            countFrames()
         }
         guard isReadHeld else { return }
         isReadHeld = false

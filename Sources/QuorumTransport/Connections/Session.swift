@@ -85,10 +85,26 @@ package final class Session: Sendable {
     }
 
     /// Sends what is queued, then closes; no further frame is handed up.
-    package func close() {
+    ///
+    /// - Parameter grace: how long the peer may take to receive what is queued before it is cut off.
+    package func close(grace: TimeAmount = .seconds(10)) {
+        announceClosing()
+        outbound.closeWhenEmpty()
+        let channel = channel
+        let cutOff = channel.eventLoop.scheduleTask(in: grace) { channel.close(promise: nil) }
+        channel.closeFuture.whenComplete { _ in cutOff.cancel() }
+    }
+
+    /// Closes without sending what is queued.
+    func cutOff() {
+        announceClosing()
+        outbound.abandon()
+        channel.close(promise: nil)
+    }
+
+    private func announceClosing() {
         let channel = channel
         channel.eventLoop.execute { channel.pipeline.fireUserInboundEventTriggered(Closing()) }
-        outbound.closeWhenEmpty()
     }
 
     /// Whether the budget has room for another frame; when not, `Resumed` follows as soon as half of it is free.

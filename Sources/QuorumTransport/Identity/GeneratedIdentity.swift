@@ -44,7 +44,8 @@ package struct GeneratedIdentity: Sendable {
             let pem = try certificate.serializeAsPEM().pemString
             privateKeyPEM = key.pemRepresentation + "\n"
             certificatePEM = pem + "\n"
-            pin = try CertificatePin(derCertificate: NIOSSLCertificate(bytes: Array(pem.utf8), format: .pem).toDERBytes())
+            pin = try CertificatePin(
+                derCertificate: NIOSSLCertificate(bytes: Array(pem.utf8), format: .pem).toDERBytes())
         } catch {
             throw .cannotGenerate(reason: "\(error)")
         }

@@ -20,6 +20,14 @@ enum PresentedCertificate: Equatable {
     /// The peer presented nothing that can be read.
     case unreadable
 
+    /// The certificate's pin, if one could be computed.
+    var pin: CertificatePin? {
+        switch self {
+        case .valid(let pin), .expired(let pin, _), .notYetValid(let pin, _), .notPinned(let pin): pin
+        case .unreadable: nil
+        }
+    }
+
     /// Judges the leaf (first) certificate of `chain` at second `now`.
     init(chain: [NIOSSLCertificate], now: Int64, isPinned: (CertificatePin) -> Bool) {
         guard let leaf = chain.first, let bytes = try? leaf.toDERBytes() else {
