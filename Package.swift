@@ -8,40 +8,95 @@ let strictC: [CSetting] = [
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
-let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let deques = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 
 let package = Package(
     name: "solidus",
+    products: [
+        .library(name: "QuorumClient", targets: ["QuorumClient"]),
+        .executable(name: "solidus-bench", targets: ["solidus-bench"]),
+    ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
     ],
     targets: [
         // System libraries.
         .systemLibrary(name: "CISAL", providers: [.apt(["libisal-dev"])]),
-        .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CLibCrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
 
-        // The coding rooms.
-        .target(name: "ErasureCode", dependencies: ["CISAL"], swiftSettings: strictSwift),
+        // The C core and the coding rooms above it.
+        .target(name: "CFragmentCore", dependencies: ["CLibCrypto"], cSettings: strictC),
+        .target(name: "ErasureCode", dependencies: ["CISAL", "CFragmentCore"], swiftSettings: strictSwift),
+        .target(name: "Fingerprint", dependencies: ["CFragmentCore", "ErasureCode"], swiftSettings: strictSwift),
+
+        // The protocol: pure, without I/O.
+        .target(
+            name: "QuorumProtocol", dependencies: ["ErasureCode", "Fingerprint", crypto, deques],
+            swiftSettings: strictSwift),
+        .target(name: "QuorumWire", dependencies: ["QuorumProtocol", nioCore], swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
+        .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
         .target(
             name: "QuorumTransport",
-            dependencies: [nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging],
+            dependencies: [
+                "QuorumWire", nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
+            ],
+            swiftSettings: strictSwift),
+        .target(
+            name: "ClusterFiles", dependencies: ["QuorumProtocol", "QuorumTransport", crypto, toml],
+            swiftSettings: strictSwift),
+        .target(
+            name: "QuorumServer",
+            dependencies: [
+                "CISAL", "CPosixStorage", "CRocksDB", "ClusterFiles", "ErasureCode", "Fingerprint",
+                "QuorumProtocol", "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, logging,
+            ],
+            swiftSettings: strictSwift),
+        .target(
+            name: "QuorumClient",
+            dependencies: [
+                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumProtocol", "QuorumTransport", "QuorumWire",
+                nioCore, nioPosix, crypto, logging,
+            ],
             swiftSettings: strictSwift),
 
+        // The benchmark.
+        .executableTarget(
+            name: "solidus-bench", dependencies: ["ErasureCode", "Fingerprint", arguments],
+            path: "bench", swiftSettings: strictSwift),
+
         // Tests.
+        .testTarget(name: "ErasureCodeTests", dependencies: ["ErasureCode", "CISAL"], swiftSettings: strictSwift),
+        .testTarget(
+            name: "FingerprintTests",
+            dependencies: [
+                "CFragmentCore", "ErasureCode", "Fingerprint", "CLibCrypto", "CISAL",
+            ],
+            swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumTransportTests",
-            dependencies: ["QuorumTransport", nioCore, nioPosix, nioTLS, nioSSL, logging],
+            dependencies: [
+                "QuorumTransport", nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
+            ],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumServerTests", dependencies: ["QuorumServer", "ErasureCode"],
             swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
