@@ -1,0 +1,68 @@
+// A client's home: its name, its key, and the configuration of its cluster.
+
+import QuorumProtocol
+import QuorumTransport
+
+/// The directory of one client, loaded and checked against the cluster's configuration: `client.toml` (format, name,
+/// id), `key.pem` and `certificate.pem`. `cluster.toml` lies in it or two directories up.
+public struct ClientHome: Sendable {
+    /// The format of client.toml.
+    static let format = 1
+
+    /// The home's path.
+    public let directory: String
+    /// The cluster this client uses.
+    public let cluster: ClusterConfiguration
+    /// The client's name for people.
+    public let name: String
+    /// The client's name in timestamps.
+    public let id: ClientID
+    /// The key and certificate of its connections.
+    package let identity: TransportIdentity
+
+    /// Loads the home at `path`.
+    ///
+    /// - Throws: what is wrong, and where; a certificate that the cluster's configuration does not list for this
+    ///   client is.
+    public init(path: String) throws(ConfigurationError) {
+        let files = HomeFiles(path)
+        let advice = "a client's home is DIR/clients/NAME of a cluster that 'solidus cluster init DIR' made"
+        let file = try StrictTable(
+            parsing: TextFile.read(files.clientFile, advice: advice), path: files.clientFile,
+            keys: ["format", "name", "id"])
+        try file.checkFormat(Self.format)
+        let name = try file.text("name", expected: "the client's name")
+        let idText = try file.text("id", expected: "the client's id, 32 hexadecimal digits")
+        guard let id = ClientID(hexadecimal: idText) else {
+            throw file.invalid("id", idText, "a client's id is 32 hexadecimal digits")
+        }
+        let clusterFile = files.clusterFile
+        let cluster = try ClusterConfiguration(contentsOf: clusterFile)
+        guard let entry = cluster.clients.first(where: { $0.name == name }) else {
+            throw .unknownClient(path: clusterFile, name: name, listed: cluster.clients.map(\.name))
+        }
+        guard entry.id == id else {
+            throw file.invalid("id", idText, "\(clusterFile) lists the id \(entry.id) for client \(name)")
+        }
+
+        directory = files.directory
+        self.cluster = cluster
+        self.name = name
+        self.id = id
+        identity = try files.identity(pinned: entry.pin, owner: "client \(name)", listedIn: clusterFile)
+    }
+
+    /// Loads the home of the client named `client`, or of the first one listed, in a cluster's directory.
+    ///
+    /// - Throws: as `init(path:)`, and `unknownClient`.
+    public init(clusterDirectory: String, client: String? = nil) throws(ConfigurationError) {
+        let directory = HomeFiles(clusterDirectory).directory
+        let clusterFile = directory + "/" + ClusterConfiguration.fileName
+        let cluster = try ClusterConfiguration(contentsOf: clusterFile)
+        let listed = cluster.clients.map(\.name)
+        guard let name = client ?? listed.first, listed.contains(name) else {
+            throw .unknownClient(path: clusterFile, name: client ?? "", listed: listed)
+        }
+        try self.init(path: "\(directory)/clients/\(name)")
+    }
+}

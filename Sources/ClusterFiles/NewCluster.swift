@@ -1,0 +1,197 @@
+// Making a cluster: keys, certificates, a home per server and client, and cluster.toml, which comes last.
+
+import Crypto
+import Foundation
+import QuorumProtocol
+import QuorumTransport
+
+/// What a cluster shall be, and the writing of all its files.
+///
+/// cluster.toml appears last and by a rename, so a directory without one is no cluster, whatever interrupted its making.
+/// Private keys get mode 0600 and directories 0700.
+package struct NewCluster: Sendable {
+    /// f: how many servers may fail.
+    package var faults = 1
+    /// m: how many fragments make a stripe; nil takes f + 1.
+    package var dataFragmentCount: Int?
+    /// Where every server listens.
+    package var host = "127.0.0.1"
+    /// The port of server 0; server i gets the i-th after it.
+    package var basePort = 7400
+    /// A port for each server, in their order, instead of consecutive ones.
+    package var ports: [Int]?
+    /// The largest stripe.
+    package var stripeSizeBytesMax = ProtocolLimits().stripeSizeBytesMax
+    /// The clients to make.
+    package var clientNames = ["first"]
+    /// When the certificates begin to be valid; an hour ago allows for clocks that differ.
+    package var validFrom = Date(timeIntervalSinceNow: -3600)
+    /// When the certificates end to be valid: after ten years.
+    package var validUntil = Date(timeIntervalSinceNow: 10 * 365.25 * 86400)
+
+    package init() {}
+
+    /// Writes the cluster into `directory`, which must be absent or empty, and returns its configuration.
+    ///
+    /// - Parameter makeStore: makes a server's empty store in the directory given, which does not exist yet.
+    /// - Throws: `invalidParameters`, `directoryNotEmpty` or `cannotWrite`; then nothing that was written is left.
+    @discardableResult
+    package func write(
+        to directory: String, makeStore: (_ server: ServerIndex, _ directory: String) throws -> Void
+    ) throws(ConfigurationError) -> ClusterConfiguration {
+        let quorums = try checkedQuorums()
+        let addresses = try checkedAddresses(count: quorums.serverCount)
+        try checkClientNames()
+
+        let root = HomeFiles(directory).directory
+        let isNew = try Self.claim(root)
+        do throws(ConfigurationError) {
+            return try write(root, quorums, addresses, makeStore)
+        } catch {
+            for entry in isNew ? [root] : Self.entries.map({ "\(root)/\($0)" }) {
+                try? FileManager.default.removeItem(atPath: entry)
+            }
+            throw error
+        }
+    }
+
+    private static let temporaryClusterFile = ".\(ClusterConfiguration.fileName).new"
+    private static let entries = ["servers", "clients", temporaryClusterFile, ClusterConfiguration.fileName]
+
+    private func write(
+        _ root: String, _ quorums: QuorumConfiguration, _ addresses: [NetworkAddress],
+        _ makeStore: (ServerIndex, String) throws -> Void
+    ) throws(ConfigurationError) -> ClusterConfiguration {
+        var limits = ProtocolLimits()
+        limits.stripeSizeBytesMax = stripeSizeBytesMax
+        var random = SystemRandomNumberGenerator()
+        let id = ClusterID(high: random.next(), low: random.next())
+        var servers: [ServerEntry] = []
+        for server in quorums.servers {
+            let home = HomeFiles("\(root)/servers/\(server.rawValue)")
+            try Self.makeDirectory(home.directory)
+            let identity = try writeIdentity(home, commonName: "solidus server \(server.rawValue)")
+            let statementKey = P256.Signing.PrivateKey()
+            try TextFile.create(home.statementKey, statementKey.pemRepresentation + "\n", mode: 0o600)
+            try TextFile.create(
+                home.serverFile, "format = \(ServerHome.format)\nindex = \(server.rawValue)\n", mode: 0o644)
+            do {
+                try makeStore(server, home.store)
+            } catch {
+                throw .cannotWrite(path: home.store, reason: "\(error)")
+            }
+            let address = addresses[server.offset]
+            servers.append(
+                ServerEntry(
+                    index: server, host: address.host, port: address.port, pin: identity.pin,
+                    statementKey: statementKey.publicKey))
+        }
+        try Self.makeDirectory("\(root)/clients")
+        var clients: [ClientEntry] = []
+        for name in clientNames {
+            let home = HomeFiles("\(root)/clients/\(name)")
+            try Self.makeDirectory(home.directory)
+            let identity = try writeIdentity(home, commonName: "solidus client \(name)".prefix(64).description)
+            let clientID = ClientID(high: random.next(), low: random.next())
+            try TextFile.create(
+                home.clientFile, "format = \(ClientHome.format)\nname = \"\(name)\"\nid = \"\(clientID)\"\n",
+                mode: 0o644)
+            clients.append(ClientEntry(name: name, id: clientID, pin: identity.pin))
+        }
+        let configuration = ClusterConfiguration(
+            parameters: ClusterParameters(
+                identity: ClusterIdentity(cluster: id, epoch: 1), quorums: quorums, limits: limits),
+            servers: servers, clients: clients)
+        let temporary = "\(root)/\(Self.temporaryClusterFile)"
+        let final = "\(root)/\(ClusterConfiguration.fileName)"
+        try TextFile.create(temporary, configuration.toml(), mode: 0o644)
+        guard rename(temporary, final) == 0 else { throw .cannotWrite(path: final, reason: systemText(errno)) }
+        return configuration
+    }
+
+    private func writeIdentity(_ home: HomeFiles, commonName: String) throws(ConfigurationError) -> GeneratedIdentity {
+        let identity: GeneratedIdentity
+        do {
+            identity = try GeneratedIdentity(commonName: commonName, validFrom: validFrom, validUntil: validUntil)
+        } catch {
+            throw ConfigurationError(error)
+        }
+        try TextFile.create(home.privateKey, identity.privateKeyPEM, mode: 0o600)
+        try TextFile.create(home.certificate, identity.certificatePEM, mode: 0o644)
+        return identity
+    }
+
+    /// Makes `root` and `servers` in it, alone among processes that try the same; whether `root` is new.
+    private static func claim(_ root: String) throws(ConfigurationError) -> Bool {
+        let parent = (root as NSString).deletingLastPathComponent
+        if !parent.isEmpty, parent != root {
+            do {
+                try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+            } catch {
+                throw .cannotWrite(path: parent, reason: error.localizedDescription)
+            }
+        }
+        let isNew = mkdir(root, 0o700) == 0
+        if !isNew {
+            guard errno == EEXIST else { throw .cannotWrite(path: root, reason: systemText(errno)) }
+            do {
+                guard try FileManager.default.contentsOfDirectory(atPath: root).isEmpty else {
+                    throw ConfigurationError.directoryNotEmpty(path: root)
+                }
+            } catch let error as ConfigurationError {
+                throw error
+            } catch {
+                throw .cannotWrite(path: root, reason: error.localizedDescription)
+            }
+        }
+        guard mkdir("\(root)/servers", 0o700) == 0 else {
+            throw errno == EEXIST
+                ? .directoryNotEmpty(path: root) : .cannotWrite(path: root, reason: systemText(errno))
+        }
+        return isNew
+    }
+
+    private static func makeDirectory(_ path: String) throws(ConfigurationError) {
+        guard mkdir(path, 0o700) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
+    }
+
+    private func checkedQuorums() throws(ConfigurationError) -> QuorumConfiguration {
+        guard ClusterConfiguration.stripeSizeBytesRange.contains(stripeSizeBytesMax) else {
+            throw .invalidParameters(reason: "a stripe of \(stripeSizeBytesMax) bytes is out of range")
+        }
+        do {
+            return try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount)
+        } catch {
+            throw .invalidParameters(reason: "\(error)")
+        }
+    }
+
+    private func checkedAddresses(count: Int) throws(ConfigurationError) -> [NetworkAddress] {
+        let (last, overflow) = basePort.addingReportingOverflow(count - 1)
+        guard ports != nil || (!overflow && basePort >= 1 && last <= 65535) else {
+            throw .invalidParameters(reason: "\(count) ports from \(basePort) on do not lie within 1 to 65535")
+        }
+        let chosen = ports ?? Array(basePort...last)
+        guard chosen.count == count, Set(chosen).count == count else {
+            throw .invalidParameters(reason: "\(count) servers need \(count) different ports")
+        }
+        var addresses: [NetworkAddress] = []
+        for port in chosen {
+            guard let address = NetworkAddress(host: host, port: port) else {
+                throw .invalidParameters(reason: "'\(host)' port \(port) is no address to listen on")
+            }
+            addresses.append(address)
+        }
+        return addresses
+    }
+
+    private func checkClientNames() throws(ConfigurationError) {
+        guard let invalid = clientNames.first(where: { !ClientName.isValid($0) }) else {
+            guard Set(clientNames).count == clientNames.count else {
+                throw .invalidParameters(reason: "two clients have the same name")
+            }
+            return
+        }
+        throw .invalidParameters(reason: "'\(invalid)': \(ClientName.rule)")
+    }
+}

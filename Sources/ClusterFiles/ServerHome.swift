@@ -1,0 +1,69 @@
+// A server's home: its number, its keys, its store, and the configuration of its cluster.
+
+import Crypto
+import QuorumProtocol
+import QuorumTransport
+
+/// The directory of one server, loaded and checked against the cluster's configuration:
+/// `server.toml` (format, index), `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`.
+/// `cluster.toml` lies in it or two directories up.
+package struct ServerHome: Sendable {
+    /// The format of server.toml.
+    static let format = 1
+
+    /// The home's path.
+    package let directory: String
+    /// The cluster this server belongs to.
+    package let cluster: ClusterConfiguration
+    /// Which of the cluster's servers this is.
+    package let index: ServerIndex
+    /// The key and certificate of its connections.
+    package let identity: TransportIdentity
+    /// The key that it signs statements with.
+    package let statementKey: P256.Signing.PrivateKey
+    /// Where its durable store lies.
+    package let storeDirectory: String
+
+    /// Loads the home at `path`.
+    ///
+    /// - Throws: what is wrong, and where; keys that the cluster's configuration does not list for this server are.
+    package init(path: String) throws(ConfigurationError) {
+        let files = HomeFiles(path)
+        let advice = "a server's home is DIR/servers/INDEX of a cluster that 'solidus cluster init DIR' made"
+        let file = try StrictTable(
+            parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
+            keys: ["format", "index"])
+        try file.checkFormat(Self.format)
+        let number = try file.integer("index", expected: "the server's index, counted from 0")
+        let clusterFile = files.clusterFile
+        let cluster = try ClusterConfiguration(contentsOf: clusterFile)
+        guard cluster.servers.indices.contains(number) else {
+            throw file.invalid("index", number, "\(clusterFile) lists servers 0 to \(cluster.servers.count - 1)")
+        }
+        let entry = cluster.servers[number]
+
+        directory = files.directory
+        self.cluster = cluster
+        index = entry.index
+        identity = try files.identity(pinned: entry.pin, owner: entry.index.description, listedIn: clusterFile)
+        statementKey = try Self.statementKey(files.statementKey)
+        guard statementKey.publicKey.rawRepresentation == entry.statementKey.rawRepresentation else {
+            throw .foreignStatementKey(
+                path: files.statementKey, listedIn: clusterFile, owner: entry.index.description)
+        }
+        storeDirectory = files.store
+    }
+
+    /// This server's own entry in the configuration.
+    package var entry: ServerEntry { cluster.servers[index.offset] }
+
+    private static func statementKey(_ path: String) throws(ConfigurationError) -> P256.Signing.PrivateKey {
+        let bytes = try TextFile.read(path, advice: "restore it from where the cluster was made")
+        let pem = String(decoding: bytes, as: UTF8.self)
+        guard let key = try? P256.Signing.PrivateKey(pemRepresentation: pem) else {
+            throw .unusableIdentity(
+                reason: "\(path): not a P-256 private key in PEM; restore the file from where the cluster was made")
+        }
+        return key
+    }
+}
