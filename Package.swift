@@ -40,7 +40,9 @@ let package = Package(
         .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
 
         // The C core and the coding rooms above it.
-        .target(name: "CFragmentCore", dependencies: ["CLibCrypto"], cSettings: strictC),
+        .target(
+            name: "CFragmentCore", dependencies: ["CLibCrypto"],
+            cSettings: strictC, linkerSettings: [.linkedLibrary("crypto")]),
         .target(name: "ErasureCode", dependencies: ["CISAL", "CFragmentCore"], swiftSettings: strictSwift),
         .target(name: "Fingerprint", dependencies: ["CFragmentCore", "ErasureCode"], swiftSettings: strictSwift),
 
