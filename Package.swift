@@ -12,13 +12,19 @@ let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let deques = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 
 let package = Package(
     name: "solidus",
+    products: [
+        .library(name: "QuorumClient", targets: ["QuorumClient"]),
+        .executable(name: "solidus-bench", targets: ["solidus-bench"]),
+    ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
@@ -34,7 +40,9 @@ let package = Package(
         .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
 
         // The C core and the coding rooms above it.
-        .target(name: "CFragmentCore", dependencies: ["CLibCrypto"], cSettings: strictC),
+        .target(
+            name: "CFragmentCore", dependencies: ["CLibCrypto"],
+            cSettings: strictC, linkerSettings: [.linkedLibrary("crypto")]),
         .target(name: "ErasureCode", dependencies: ["CISAL", "CFragmentCore"], swiftSettings: strictSwift),
         .target(name: "Fingerprint", dependencies: ["CFragmentCore", "ErasureCode"], swiftSettings: strictSwift),
 
@@ -62,6 +70,18 @@ let package = Package(
                 "QuorumProtocol", "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
+        .target(
+            name: "QuorumClient",
+            dependencies: [
+                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumProtocol", "QuorumTransport", "QuorumWire",
+                nioCore, nioPosix, crypto, logging,
+            ],
+            swiftSettings: strictSwift),
+
+        // The benchmark.
+        .executableTarget(
+            name: "solidus-bench", dependencies: ["ErasureCode", "Fingerprint", arguments],
+            path: "bench", swiftSettings: strictSwift),
 
         // Tests.
         .testTarget(name: "ErasureCodeTests", dependencies: ["ErasureCode", "CISAL"], swiftSettings: strictSwift),

@@ -49,6 +49,10 @@ public enum OperationPhase: Sendable, CustomStringConvertible {
 public struct ServerObservations: Equatable, Sendable {
     public internal(set) var misbehaviours: [ServerIndex: Misbehaviour] = [:]
     public internal(set) var refusals: [ServerIndex: Refusal] = [:]
+    /// Servers that had not answered yet when the operation was done, although it was waiting for them in particular.
+    public internal(set) var slow: [ServerIndex] = []
+
+    public init() {}
 
     /// Servers that misbehaved, in order, with what they did.
     public var misbehaving: [(server: ServerIndex, what: Misbehaviour)] {

@@ -311,6 +311,7 @@ extension Reader {
 
     private mutating func finish(_ found: ReadOutcome.Found, into effects: inout [Effect]) {
         let rounds = isWritingBack ? 2 : 1
+        if isHedging { observations.slow = preferred.filter { !tally.hasClaim(of: $0) } }
         finish(.success(ReadOutcome(found: found, rounds: rounds, observations: observations)), into: &effects)
     }
 }

@@ -9,7 +9,7 @@ public struct ObjectMetadata: Hashable, Sendable {
 
     /// A MIME type; empty when the writer named none.
     public var contentType: String
-    /// An opaque tag of the value; the client library uses the SHA-256 of the bytes.
+    /// An opaque tag of the value, if the writer gave one.
     public var etag: String
     /// The writer's clock, in milliseconds since 1970; never trusted for order.
     public var modifiedMilliseconds: UInt64

@@ -1,0 +1,82 @@
+// Why an operation of a client's did not succeed, in words for people.
+
+import QuorumProtocol
+import QuorumTransport
+
+/// The state of the channel to a server that gave no answer, in words.
+public struct ServerTrouble: Sendable, Equatable {
+    public let server: ServerIndex
+    public let what: String
+}
+
+/// Why an operation did not succeed.
+public enum ClientError: Error, Sendable, CustomStringConvertible {
+    /// The object has no version, or was deleted.
+    case notFound(ObjectKey)
+    /// The value is larger than one stripe.
+    case valueTooLarge(ObjectKey, sizeBytes: Int, limitBytes: Int)
+    /// The metadata is over a limit.
+    case invalidMetadata(ObjectKey, MalformedEncoding)
+    /// Too few servers gave a usable answer in time; what is known of those who did not.
+    case unavailable(ObjectKey, OperationFailure, troubles: [ServerTrouble])
+    /// More than f servers refused.
+    case refused(ObjectKey, OperationFailure)
+    /// The client's own key or certificate cannot be used.
+    case identity(String)
+    /// The calling task was cancelled.
+    case cancelled(ObjectKey, OperationFailure)
+    /// The client was closed.
+    case closed
+
+    public var description: String {
+        switch self {
+        case .notFound(let key):
+            return "\(key) does not exist"
+        case .valueTooLarge(let key, let size, let limit):
+            let measured = size > limit ? "more than" : "exactly"
+            return
+                "\(key) cannot be stored: it has \(measured) \(limit) bytes, and \(limit) bytes is the largest value "
+                + "that this version stores"
+        case .invalidMetadata(let key, let error):
+            return "the metadata of \(key) cannot be stored: \(error)"
+        case .unavailable(let key, let failure, let troubles):
+            return (["\(key): \(failure.summary)"] + troubles.map { "  \($0.server): \($0.what)" })
+                .joined(separator: "\n")
+        case .refused(let key, let failure):
+            let reasons = failure.observations.refusing.map { "  \($0.server): \($0.why)" }
+            return (["\(key): \(failure.summary)"] + reasons).joined(separator: "\n")
+        case .identity(let reason):
+            return reason
+        case .cancelled(let key, let failure):
+            return "\(key): cancelled" + (failure.mayHaveTakenEffect ? "; the write may yet take effect" : "")
+        case .closed:
+            return "the client is closed"
+        }
+    }
+
+    /// What was seen of the servers before the operation failed.
+    public var observations: ServerObservations {
+        switch self {
+        case .unavailable(_, let failure, _), .refused(_, let failure), .cancelled(_, let failure):
+            failure.observations
+        default: ServerObservations()
+        }
+    }
+}
+
+extension OperationFailure {
+    /// One sentence on what was there and what was needed.
+    var summary: String {
+        switch self {
+        case .unavailable(let phase, let answered, let need, _):
+            "no quorum within the time limit while \(phase): \(answered.count) of \(need) servers gave a usable answer"
+                + (mayHaveTakenEffect ? "; the write may yet take effect" : "")
+        case .refused(let phase, let observations):
+            "\(observations.refusals.count) servers refused while \(phase)"
+        case .tooFewFragments(let timestamp, let have, let need, _):
+            "the version \(timestamp) cannot be read within the time limit: \(have) of \(need) good fragments came"
+        case .timestampExhausted:
+            "the object's timestamps are exhausted"
+        }
+    }
+}

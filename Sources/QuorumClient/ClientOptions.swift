@@ -1,0 +1,19 @@
+// What a client may be told about its patience.
+
+/// Times and sizes of a client's operations.
+public struct ClientOptions: Sendable {
+    /// How long an operation may take, all its rounds together.
+    public var timeoutMilliseconds = 15_000
+    /// How long the preferred servers have before a read asks all the others for their fragments too.
+    public var hedgeMilliseconds = 100
+    /// How often what was not answered is asked again.
+    public var retransmitMilliseconds = 2_000
+    /// How long a server that kept a read waiting, or misbehaved, is not preferred.
+    public var demotionMilliseconds = 10_000
+    /// How many event loops carry the connections.
+    public var eventLoopCount = 1
+    /// How many threads encode, verify and decode.
+    public var workerCount = 2
+
+    public init() {}
+}

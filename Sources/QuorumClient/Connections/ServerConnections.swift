@@ -1,0 +1,186 @@
+// The client's channels to all servers of the cluster, shared by its operations: requests go out under numbers, and each
+// reply finds the operation and the server that its number stands for.
+
+import ClusterFiles
+import ErasureCode
+import Logging
+import NIOCore
+import QuorumProtocol
+import QuorumTransport
+import QuorumWire
+import Synchronization
+
+/// An operation as the connections see it.
+protocol ReplyReceiver: AnyObject, Sendable {
+    func receive(_ reply: Reply, from server: ServerIndex)
+    /// The channel to the server is there again; what was under way on the old one is lost.
+    func connected(to server: ServerIndex)
+    /// The client is being closed: end now.
+    func abandon()
+}
+
+/// One connection to each server.
+final class ServerConnections: Sendable {
+    private struct OpenRequest {
+        let receiver: any ReplyReceiver
+        let server: ServerIndex
+    }
+
+    private struct State {
+        var nextNumber: UInt64 = 1
+        var open: [UInt64: OpenRequest] = [:]
+        var receivers: [ObjectIdentifier: any ReplyReceiver] = [:]
+        var connections: [PeerConnection] = []
+        var demotedUntil: [NIODeadline]
+        var isClosed = false
+    }
+
+    private let parameters: ClusterParameters
+    private let logger: Logger
+    private let state: Mutex<State>
+
+    /// Starts connecting to every server.
+    ///
+    /// - Throws: `.identity` when TLS refuses the client's key or certificate.
+    init(home: ClientHome, group: any EventLoopGroup, logger: Logger) throws(TransportError) {
+        parameters = home.cluster.parameters
+        self.logger = logger
+        let servers = home.cluster.servers
+        state = Mutex(State(demotedUntil: Array(repeating: .distantPast, count: servers.count)))
+        var limits = ConnectionLimits()
+        limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
+        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, 4 * limits.maximumFrameSizeBytes)
+        var connections: [PeerConnection] = []
+        for entry in servers {
+            var configuration = PeerConnectionConfiguration(
+                serverIndex: entry.index.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
+                scope: home.cluster.scope)
+            configuration.limits = limits
+            connections.append(
+                try PeerConnection(
+                    configuration, identity: home.identity, eventLoop: group.next(), logger: logger
+                ) { [weak self] event in self?.handle(event, from: entry.index) })
+        }
+        state.withLock { $0.connections = connections }
+        for connection in connections { connection.start() }
+    }
+
+    /// Whether requests still wait for the socket of a server that can be reached.
+    var hasQueuedRequests: Bool {
+        state.withLock { $0.connections }.contains { $0.state == .connected && $0.queuedBytes > 0 }
+    }
+
+    /// Ends every operation and closes every connection.
+    func close() {
+        let (receivers, connections) = state.withLock { state in
+            state.isClosed = true
+            return (Array(state.receivers.values), state.connections)
+        }
+        for receiver in receivers { receiver.abandon() }
+        for connection in connections { connection.close() }
+    }
+
+    // MARK: Operations
+
+    /// From now on the operation is told of connections that come back, and of the end.
+    func register(_ receiver: any ReplyReceiver) {
+        let isClosed = state.withLock { state in
+            if !state.isClosed { state.receivers[ObjectIdentifier(receiver)] = receiver }
+            return state.isClosed
+        }
+        if isClosed { receiver.abandon() }
+    }
+
+    /// Forgets the operation and its requests; replies to them are ignored.
+    func unregister(_ receiver: any ReplyReceiver, requests: [UInt64]) {
+        state.withLock { state in
+            state.receivers[ObjectIdentifier(receiver)] = nil
+            for number in requests { state.open[number] = nil }
+        }
+    }
+
+    /// Sends a request for an operation and returns its number; without a connection it is lost, and `connected(to:)`
+    /// tells when it can be sent again.
+    func send(_ request: Request, to server: ServerIndex, for receiver: any ReplyReceiver) -> UInt64 {
+        let (number, connection) = state.withLock { state in
+            let number = state.nextNumber
+            state.nextNumber += 1
+            state.open[number] = OpenRequest(receiver: receiver, server: server)
+            return (number, state.connections[server.offset])
+        }
+        guard case .connected = connection.state else { return number }
+        connection.send(OutboundFrame(request.encoded(request: number)))
+        return number
+    }
+
+    // MARK: Events
+
+    private func handle(_ event: PeerConnectionEvent, from server: ServerIndex) {
+        switch event {
+        case .connected:
+            for receiver in state.withLock({ Array($0.receivers.values) }) { receiver.connected(to: server) }
+        case .disconnected(let error):
+            logger.debug("\(error)")
+        case .frame(let frame):
+            let number: UInt64
+            let reply: Reply
+            do {
+                (number, reply) = try Reply.decode(frame, parameters: parameters)
+            } catch {
+                logger.warning("\(server) sent a frame that is no reply: \(error)")
+                demote(server, for: .seconds(10))
+                return
+            }
+            let receiver = state.withLock { state -> (any ReplyReceiver)? in
+                guard let open = state.open[number], open.server == server else { return nil }
+                state.open[number] = nil
+                return open.receiver
+            }
+            receiver?.receive(reply, from: server)
+        }
+    }
+
+    // MARK: Preference
+
+    /// All servers in the order in which reads should ask them: those connected and in good standing first, by position,
+    /// since the first m hold the data fragments, which need no decoding.
+    func preference() -> [ServerIndex] {
+        let now = NIODeadline.now()
+        let (connections, demotedUntil) = state.withLock { ($0.connections, $0.demotedUntil) }
+        func rank(_ server: ServerIndex) -> Int {
+            let isConnected = connections[server.offset].state == .connected
+            return (demotedUntil[server.offset] > now ? 2 : 0) + (isConnected ? 0 : 1)
+        }
+        return parameters.quorums.servers.map { (rank: rank($0), server: $0) }
+            .sorted { ($0.rank, $0.server) < ($1.rank, $1.server) }
+            .map(\.server)
+    }
+
+    /// Has the server asked last for some time.
+    func demote(_ server: ServerIndex, for time: TimeAmount) {
+        state.withLock { $0.demotedUntil[server.offset] = .now() + time }
+    }
+
+    /// What is wrong with the channels, for error texts: every server but those named.
+    func troubles(except answered: [ServerIndex], observations: ServerObservations) -> [ServerTrouble] {
+        let connections = state.withLock { $0.connections }
+        return parameters.quorums.servers.compactMap { server in
+            let connection = connections[server.offset]
+            if let misbehaviour = observations.misbehaviours[server] {
+                return ServerTrouble(server: server, what: misbehaviour.description)
+            }
+            if let refusal = observations.refusals[server] {
+                return ServerTrouble(server: server, what: "refused: \(refusal)")
+            }
+            guard !answered.contains(server) else { return nil }
+            switch connection.state {
+            case .disconnected(let error): return ServerTrouble(server: server, what: error.description)
+            case .connected:
+                return ServerTrouble(
+                    server: server, what: "\(connection.configuration.peer) is connected but did not answer")
+            case .idle, .connecting, .closed:
+                return ServerTrouble(server: server, what: "\(connection.configuration.peer) is not connected yet")
+            }
+        }
+    }
+}

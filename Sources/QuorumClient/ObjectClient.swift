@@ -1,0 +1,256 @@
+// The client library: objects in and out of a cluster of which f servers may lie.
+
+import ClusterFiles
+import ErasureCode
+import Fingerprint
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import QuorumProtocol
+import QuorumTransport
+import Synchronization
+
+/// A client of one cluster. Its methods may be called concurrently; each operation is atomic (linearizable) for its
+/// object, whatever other clients and up to f servers do (docs/protocol.md, Promises).
+///
+/// Two writes of one client to one object take their turns: the protocol allows a client one write per object at a time.
+public final class ObjectClient: Sendable {
+    /// The client's name in timestamps.
+    public let id: ClientID
+    /// The cluster's fault model, code and limits.
+    public let parameters: ClusterParameters
+
+    private let context: OperationContext
+    private let group: MultiThreadedEventLoopGroup
+    private let turns = WriteTurns()
+    private let isClosed = Mutex(false)
+
+    /// Starts connecting to the cluster's servers; operations wait for as many as they need.
+    ///
+    /// - Throws: `.identity` when the client's key or certificate cannot be used.
+    public init(home: ClientHome, options: ClientOptions = ClientOptions(), logger: Logger? = nil) throws(ClientError) {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: options.eventLoopCount)
+        let logger = logger ?? Logger(label: "solidus.client") { _ in SwiftLogNoOpLogHandler() }
+        let connections: ServerConnections
+        do {
+            connections = try ServerConnections(home: home, group: group, logger: logger)
+        } catch {
+            group.shutdownGracefully { _ in }
+            throw .identity(error.description)
+        }
+        let workers = NIOThreadPool(numberOfThreads: options.workerCount)
+        workers.start()
+        id = home.id
+        parameters = home.cluster.parameters
+        self.group = group
+        context = OperationContext(
+            parameters: home.cluster.parameters, options: options, connections: connections,
+            verifier: StatementVerifier(parameters: home.cluster.parameters, keys: home.cluster.statementKeys),
+            eventLoop: group.any(), workers: workers)
+    }
+
+    /// How long `close` lets the slower servers take what finished operations sent them.
+    private static let lingerMilliseconds = 500
+
+    /// Closes the connections; operations under way fail. Must be called before the client is let go.
+    ///
+    /// What finished writes still have to send to the servers beyond the quorum is sent first, within half a second, so
+    /// that a short-lived client leaves no server behind.
+    public func close() async {
+        guard
+            isClosed.withLock({ isClosed in
+                defer { isClosed = true }
+                return !isClosed
+            })
+        else { return }
+        for _ in 0..<(Self.lingerMilliseconds / 5) where context.connections.hasQueuedRequests {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        context.connections.close()
+        try? await context.workers.shutdownGracefully()
+        try? await group.shutdownGracefully()
+    }
+
+    /// Stores a value of at most one stripe (`parameters.limits.stripeSizeBytesMax`) as the object's new version.
+    ///
+    /// - Throws: `.valueTooLarge`, `.invalidMetadata`, `.unavailable`, `.refused`, `.cancelled`, `.closed`. After
+    ///   `.unavailable` the write may yet take effect if its failure says so.
+    public func put(
+        _ key: ObjectKey, _ value: SharedBytes, metadata: ObjectMetadata = ObjectMetadata()
+    ) async throws(ClientError) -> PutResult {
+        let limit = parameters.limits.stripeSizeBytesMax
+        guard value.count <= limit else {
+            throw .valueTooLarge(key, sizeBytes: value.count, limitBytes: limit)
+        }
+        var metadata = metadata
+        if metadata.modifiedMilliseconds == 0 { metadata.modifiedMilliseconds = Self.currentMilliseconds() }
+        do {
+            try metadata.validate()
+        } catch {
+            throw .invalidMetadata(key, error)
+        }
+        let parameters = parameters
+        let final = metadata
+        return try await write(key) {
+            Self.encode(value, key: key, metadata: final, parameters: parameters)
+        }
+    }
+
+    /// Deletes the object by writing a tombstone; deleting what does not exist succeeds too.
+    ///
+    /// - Throws: as `put`.
+    public func delete(_ key: ObjectKey) async throws(ClientError) -> PutResult {
+        let parameters = parameters
+        return try await write(key) {
+            let descriptor = Descriptor(
+                tombstone: key, modifiedMilliseconds: Self.currentMilliseconds(), parameters: parameters)
+            return .encoded(
+                SealedDescriptor(descriptor), fragments: Array(repeating: [], count: parameters.quorums.serverCount))
+        }
+    }
+
+    /// Reads the object's value.
+    ///
+    /// - Throws: `.notFound`, `.unavailable`, `.refused`, `.cancelled`, `.closed`.
+    public func get(_ key: ObjectKey) async throws(ClientError) -> StoredObject {
+        let (status, descriptor, stripes) = try await read(key, wantsValue: true)
+        var blocks: [SharedBytes] = []
+        for (stripe, fragments) in zip(descriptor.stripes, stripes) {
+            do {
+                blocks.append(try stripe.decode(fragments))
+            } catch {
+                preconditionFailure("m verified fragments of one stripe do not decode: \(error)")
+            }
+        }
+        return StoredObject(value: Self.joined(blocks), status: status)
+    }
+
+    /// Reads what is to know of the object beside its bytes.
+    ///
+    /// - Throws: as `get`.
+    public func head(_ key: ObjectKey) async throws(ClientError) -> ObjectStatus {
+        try await read(key, wantsValue: false).status
+    }
+}
+
+// MARK: - Writing
+
+extension ObjectClient {
+    private func write(
+        _ key: ObjectKey, encode: @escaping @Sendable () -> Writer.Input
+    ) async throws(ClientError) -> PutResult {
+        try checkOpen()
+        await turns.take(key)
+        let writer = Writer(parameters: parameters, key: key, writer: id)
+        let operation = Operation(writer, key: key, context: context)
+        let result = await operation.run { operation in
+            context.workers.submit { _ in operation.submit(encode()) }
+        }
+        turns.give(key)
+        switch result {
+        case .success(let outcome):
+            demote(outcome.observations)
+            return PutResult(
+                key: key, timestamp: outcome.timestamp, rounds: outcome.rounds, observations: outcome.observations)
+        case .failure(let failure):
+            throw error(key, failure)
+        }
+    }
+
+    private static func encode(
+        _ value: SharedBytes, key: ObjectKey, metadata: ObjectMetadata, parameters: ClusterParameters
+    ) -> Writer.Input {
+        var stripes: [CrossChecksum] = []
+        var fragments: [[SharedBytes]] = Array(repeating: [], count: parameters.quorums.serverCount)
+        let stripeSize = parameters.limits.stripeSizeBytesMax
+        for start in stride(from: 0, to: value.count, by: stripeSize) {
+            let block = value[start..<min(start + stripeSize, value.count)]
+            let encoded = CrossChecksum.encode(block: block, code: parameters.quorums.code)
+            stripes.append(encoded.crossChecksum)
+            for server in parameters.quorums.servers {
+                fragments[server.offset].append(encoded.fragments[server.offset])
+            }
+        }
+        let descriptor = Descriptor(
+            value: key, lengthBytes: UInt64(value.count), stripeSizeBytes: UInt32(stripeSize), stripes: stripes,
+            metadata: metadata, parameters: parameters)
+        return .encoded(SealedDescriptor(descriptor), fragments: fragments)
+    }
+}
+
+// MARK: - Reading
+
+extension ObjectClient {
+    private func read(
+        _ key: ObjectKey, wantsValue: Bool
+    ) async throws(ClientError) -> (status: ObjectStatus, descriptor: Descriptor, stripes: [[VerifiedFragment]]) {
+        try checkOpen()
+        let reader = Reader(
+            parameters: parameters, key: key, wantsValue: wantsValue, preference: context.connections.preference())
+        let result = await Operation(reader, key: key, context: context).run()
+        let outcome: ReadOutcome
+        switch result {
+        case .success(let success): outcome = success
+        case .failure(let failure): throw error(key, failure)
+        }
+        demote(outcome.observations)
+        guard case .version(let timestamp, let sealed, let stripes) = outcome.found else { throw .notFound(key) }
+        let descriptor = sealed.descriptor
+        let status = ObjectStatus(
+            key: key, lengthBytes: descriptor.lengthBytes, timestamp: timestamp, metadata: descriptor.metadata,
+            rounds: outcome.rounds, observations: outcome.observations)
+        return (status, descriptor, stripes)
+    }
+
+    private static func joined(_ blocks: [SharedBytes]) -> SharedBytes {
+        if blocks.count <= 1 { return blocks.first ?? SharedBytes() }
+        return SharedBytes(count: blocks.reduce(0) { $0 + $1.count }) { target in
+            var offset = 0
+            for block in blocks {
+                block.withUnsafeBytes { target[offset...].copyBytes(from: $0) }
+                offset += block.count
+            }
+        }
+    }
+}
+
+// MARK: - Failure
+
+extension ObjectClient {
+    private func checkOpen() throws(ClientError) {
+        if isClosed.withLock({ $0 }) { throw .closed }
+    }
+
+    /// Servers that misbehaved, refused or kept a read waiting are asked last for some time.
+    private func demote(_ observations: ServerObservations) {
+        let time = TimeAmount.milliseconds(Int64(context.options.demotionMilliseconds))
+        for (server, _) in observations.misbehaving { context.connections.demote(server, for: time) }
+        for (server, _) in observations.refusing { context.connections.demote(server, for: time) }
+        for server in observations.slow { context.connections.demote(server, for: time) }
+    }
+
+    private func error(_ key: ObjectKey, _ failure: OperationFailure) -> ClientError {
+        demote(failure.observations)
+        if Task.isCancelled { return .cancelled(key, failure) }
+        if isClosed.withLock({ $0 }) { return .closed }
+        switch failure {
+        case .refused:
+            return .refused(key, failure)
+        case .unavailable(_, let answered, _, let observations):
+            let troubles = context.connections.troubles(except: answered, observations: observations)
+            return .unavailable(key, failure, troubles: troubles)
+        case .tooFewFragments(_, _, _, let observations):
+            return .unavailable(
+                key, failure, troubles: context.connections.troubles(except: [], observations: observations))
+        case .timestampExhausted:
+            return .unavailable(key, failure, troubles: [])
+        }
+    }
+
+    private static func currentMilliseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+    }
+}

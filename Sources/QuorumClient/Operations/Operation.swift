@@ -1,0 +1,143 @@
+// The shell around one operation: the one funnel of event → machine → effects → I/O, with its timers.
+
+import NIOCore
+import NIOPosix
+import QuorumProtocol
+import Synchronization
+
+/// Drives one machine to its end. Events may come on any thread.
+final class Operation<Machine: OperationMachine>: ReplyReceiver {
+    /// Fragments up to this size are verified on the thread that brings them: waking another costs more.
+    private static var inlineWorkSizeBytesMax: Int { 64 << 10 }
+
+    private struct State {
+        var machine: Machine
+        var requests: [UInt64] = []
+        var timers: [Scheduled<Void>] = []
+        var repeating: RepeatedTask?
+        var continuation: CheckedContinuation<Result<Machine.Outcome, OperationFailure>, Never>?
+        var result: Result<Machine.Outcome, OperationFailure>?
+    }
+
+    private let key: ObjectKey
+    private let context: OperationContext
+    private let state: Mutex<State>
+
+    init(_ machine: Machine, key: ObjectKey, context: OperationContext) {
+        self.key = key
+        self.context = context
+        state = Mutex(State(machine: machine))
+    }
+
+    /// Runs the machine to its outcome. A cancelled task ends it as its deadline would.
+    ///
+    /// - Parameter begin: called once the operation has started, for work that is to run beside the first round.
+    func run(
+        begin: (Operation<Machine>) -> Void = { _ in }
+    ) async -> Result<Machine.Outcome, OperationFailure> {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                // A task that was cancelled before it came here has its result already.
+                let early = state.withLock { state in
+                    if state.result == nil { state.continuation = continuation }
+                    return state.result
+                }
+                if let early {
+                    continuation.resume(returning: early)
+                    return
+                }
+                startTimers()
+                context.connections.register(self)
+                submit(Machine.start)
+                begin(self)
+            }
+        } onCancel: {
+            submit(Machine.deadline)
+        }
+    }
+
+    func receive(_ reply: Reply, from server: ServerIndex) { submit(Machine.reply(reply, from: server)) }
+
+    func connected(to server: ServerIndex) { submit(Machine.connected(server)) }
+
+    func abandon() { submit(Machine.deadline) }
+
+    /// Runs an input through the machine and does what follows from it.
+    func submit(_ input: Machine.Input) {
+        var effects: [Machine.Effect] = []
+        state.withLock { state in
+            if state.result == nil { state.machine.handle(input, into: &effects) }
+        }
+        for effect in effects { perform(Machine.step(effect, key: key, verifier: context.verifier)) }
+    }
+
+    private func perform(_ step: OperationStep<Machine>) {
+        switch step {
+        case .send(let server, let request):
+            let number = context.connections.send(request, to: server, for: self)
+            let isOver = state.withLock { state in
+                state.requests.append(number)
+                return state.result != nil
+            }
+            if isOver { context.connections.unregister(self, requests: [number]) }
+        case .work(let costBytes, let work):
+            guard costBytes > Self.inlineWorkSizeBytesMax else {
+                submit(work())
+                return
+            }
+            context.workers.submit { _ in self.submit(work()) }
+        case .finish(let result):
+            finish(result)
+        }
+    }
+
+    private func startTimers() {
+        let loop = context.eventLoop
+        let options = context.options
+        var timers = [
+            loop.scheduleTask(in: .milliseconds(Int64(options.timeoutMilliseconds))) {
+                self.submit(Machine.deadline)
+            }
+        ]
+        if let hedge = Machine.hedge {
+            timers.append(
+                loop.scheduleTask(in: .milliseconds(Int64(options.hedgeMilliseconds))) { self.submit(hedge) })
+        }
+        let interval = TimeAmount.milliseconds(Int64(options.retransmitMilliseconds))
+        let repeating = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            self.submit(Machine.retransmit)
+        }
+        let isOver = state.withLock { state in
+            state.timers = timers
+            state.repeating = repeating
+            return state.result != nil
+        }
+        if isOver { stopTimers(timers, repeating) }
+    }
+
+    private func stopTimers(_ timers: [Scheduled<Void>], _ repeating: RepeatedTask?) {
+        for timer in timers { timer.cancel() }
+        repeating?.cancel()
+    }
+
+    private func finish(_ result: Result<Machine.Outcome, OperationFailure>) {
+        let (requests, timers, repeating, continuation) = state.withLock { state in
+            state.result = result
+            defer { state.continuation = nil }
+            return (state.requests, state.timers, state.repeating, state.continuation)
+        }
+        stopTimers(timers, repeating)
+        context.connections.unregister(self, requests: requests)
+        continuation?.resume(returning: result)
+    }
+}
+
+/// What all operations of a client share.
+struct OperationContext: Sendable {
+    let parameters: ClusterParameters
+    let options: ClientOptions
+    let connections: ServerConnections
+    let verifier: StatementVerifier
+    let eventLoop: any EventLoop
+    let workers: NIOThreadPool
+}

@@ -1,0 +1,33 @@
+// What operations return.
+
+import ErasureCode
+import QuorumProtocol
+
+/// A completed write or deletion.
+public struct PutResult: Sendable {
+    public let key: ObjectKey
+    public let timestamp: Timestamp
+    /// Rounds of messages, in the common case 3.
+    public let rounds: Int
+    public let observations: ServerObservations
+}
+
+/// What is to know of an object beside its bytes.
+public struct ObjectStatus: Sendable {
+    public let key: ObjectKey
+    public let lengthBytes: UInt64
+    public let timestamp: Timestamp
+    public let metadata: ObjectMetadata
+    /// Rounds of messages, in the common case 1.
+    public let rounds: Int
+    public let observations: ServerObservations
+
+    /// A tag that changes with the version: the writer's own, or else the version's digest.
+    public var etag: String { metadata.etag.isEmpty ? timestamp.digest.description : metadata.etag }
+}
+
+/// An object that was read.
+public struct StoredObject: Sendable {
+    public let value: SharedBytes
+    public let status: ObjectStatus
+}

@@ -1,0 +1,127 @@
+// The shell around the replica: the one funnel of event → machine → effects → I/O.
+//
+// The machine lives behind a mutex; whatever thread brings an event runs it through. Changes to store are queued while
+// the mutex is held, so that they reach the disk in the machine's order. Everything else is done after it is released:
+// small proofs and reads at once on the calling thread, since waking another costs more than they do, large ones on
+// worker threads.
+
+import ErasureCode
+import Fingerprint
+import Logging
+import NIOPosix
+import QuorumProtocol
+import Synchronization
+
+/// Runs one replica.
+final class ReplicaHost: Sendable {
+    /// Fragments up to this size are verified and read on the calling thread.
+    private static let inlineWorkSizeBytesMax = 64 << 10
+    /// How many expired objects one tick takes up.
+    private static let expiredObjectsPerTick = 256
+
+    private let parameters: ClusterParameters
+    private let fragmentIndex: FragmentIndex
+    private let replica: Mutex<Replica>
+    private let store: ProtocolStore
+    private let verifier: StatementVerifier
+    private let workers: NIOThreadPool
+    private let pipeline: Mutex<StoragePipeline?>
+    private let reply: @Sendable (RequestTag, Reply) -> Void
+
+    /// - Parameter reply: sends an answer to where its request came from; may be called from any thread.
+    init(
+        parameters: ClusterParameters, server: ServerIndex, store: ProtocolStore, verifier: StatementVerifier,
+        signer: StatementSigner, statistics: ServerStatistics, workers: NIOThreadPool, logger: Logger,
+        reply: @escaping @Sendable (RequestTag, Reply) -> Void
+    ) {
+        self.parameters = parameters
+        fragmentIndex = FragmentIndex(server.rawValue)
+        replica = Mutex(Replica(parameters: parameters, server: server, incarnation: signer.incarnation))
+        self.store = store
+        self.verifier = verifier
+        self.workers = workers
+        self.reply = reply
+        pipeline = Mutex(nil)
+        let made = StoragePipeline(store: store, signer: signer, statistics: statistics, logger: logger) {
+            [weak self] inputs in
+            for input in inputs { self?.submit(input) }
+        }
+        pipeline.withLock { $0 = made }
+    }
+
+    /// Runs an input through the machine and does what follows from it.
+    func submit(_ input: ReplicaInput) {
+        var effects: [ReplicaEffect] = []
+        replica.withLock { replica in
+            replica.handle(input, into: &effects)
+            for case .store(let token, let change, let statements) in effects {
+                pipeline.withLock { $0 }?.enqueue(
+                    StoragePipeline.Item(token: token, change: change, statements: statements))
+            }
+        }
+        for effect in effects { perform(effect) }
+    }
+
+    /// Finishes what is queued for the disk.
+    func shutdown() async {
+        await pipeline.withLock { $0 }?.shutdown()
+    }
+
+    private func perform(_ effect: ReplicaEffect) {
+        switch effect {
+        case .reply(let tag, let answer):
+            reply(tag, answer)
+        case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
+            replyWithVersion(tag, claim, key: key, timestamp: timestamp, portion: portion)
+        case .replyTooManyPending(let tag, let key, let versions):
+            let pending = versions.compactMap { version in
+                store.descriptor(of: version.timestamp, key: key).map {
+                    PendingVersion(timestamp: version.timestamp, descriptor: $0, statement: version.statement)
+                }
+            }
+            reply(tag, .refused(.tooManyPending(pending)))
+        case .load(let key):
+            submit(.loaded(key, store.record(of: key)))
+        case .verify(let token, let job):
+            let size = job.fragments?.bytes.reduce(0) { $0 + $1.count } ?? 0
+            run(costBytes: size) {
+                let result = job.run(
+                    verifier: self.verifier, parameters: self.parameters, fragmentIndex: self.fragmentIndex)
+                self.submit(.verified(token, result))
+            }
+        case .store:
+            // Queued while the machine was locked.
+            break
+        case .findExpired(let time):
+            let keys = store.expired(beforeMilliseconds: time, limit: Self.expiredObjectsPerTick)
+            if !keys.isEmpty { submit(.expired(keys)) }
+        }
+    }
+
+    private func replyWithVersion(
+        _ tag: RequestTag, _ claim: CommittedClaim, key: ObjectKey, timestamp: Timestamp, portion: Read.Portion
+    ) {
+        guard let descriptor = store.descriptor(of: timestamp, key: key) else {
+            reply(tag, .version(claim, nil))
+            return
+        }
+        guard portion == .fragments else {
+            reply(tag, .version(claim, HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: nil)))
+            return
+        }
+        let stripes = descriptor.descriptor.stripes
+        run(costBytes: stripes.reduce(0) { $0 + $1.fragmentSizeBytes }) {
+            let fragments = self.store.fragments(of: timestamp, key: key, stripeCount: stripes.count)
+            self.reply(
+                tag, .version(claim, HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: fragments)))
+        }
+    }
+
+    private func run(costBytes: Int, _ work: @escaping @Sendable () -> Void) {
+        guard costBytes > Self.inlineWorkSizeBytesMax else {
+            work()
+            return
+        }
+        workers.submit { _ in work() }
+    }
+}

@@ -1,0 +1,120 @@
+// One server of a cluster: its store, its replica and its endpoint, started and stopped together.
+
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import QuorumProtocol
+import QuorumTransport
+import Synchronization
+
+/// A running server.
+package final class Server: Sendable {
+    private static let tickInterval = TimeAmount.seconds(1)
+    private static let shutdownGrace = TimeAmount.seconds(2)
+
+    private let endpoint: ServerEndpoint
+    private let host: ReplicaHost
+    private let store: ObjectStore
+    private let statistics: ServerStatistics
+    private let group: MultiThreadedEventLoopGroup
+    private let workers: NIOThreadPool
+    private let ticker: RepeatedTask
+    private let logger: Logger
+
+    /// Opens the store, replays what a crash left, and serves until `shutdown`.
+    ///
+    /// - Throws: `.storage` when the store refuses to open, `.transport` when the address cannot be listened on.
+    package static func start(
+        _ configuration: ServerConfiguration, logger: Logger
+    ) async throws(ServerError) -> Server {
+        let store: ObjectStore
+        do {
+            store = try ObjectStore(directory: configuration.storeDirectory, options: configuration.storage)
+        } catch {
+            throw .storage(error)
+        }
+        let statistics = ServerStatistics()
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
+        let workers = NIOThreadPool(numberOfThreads: configuration.workerCount)
+        workers.start()
+        let sessions = RequestSessions(parameters: configuration.parameters, statistics: statistics, logger: logger)
+        let host = ReplicaHost(
+            parameters: configuration.parameters, server: configuration.server,
+            store: ProtocolStore(
+                store: store, parameters: configuration.parameters, statistics: statistics, logger: logger),
+            verifier: StatementVerifier(parameters: configuration.parameters, keys: configuration.statementKeys),
+            signer: StatementSigner(
+                identity: configuration.parameters.identity, server: configuration.server,
+                incarnation: Incarnation(store.incarnation), key: configuration.statementKey),
+            statistics: statistics, workers: workers, logger: logger
+        ) { tag, reply in sessions.reply(tag, reply) }
+        host.submit(.tick(milliseconds: currentMilliseconds()))
+        sessions.attach(host)
+
+        var endpointConfiguration = ServerEndpointConfiguration(
+            host: configuration.host, port: configuration.port, scope: configuration.scope,
+            peers: configuration.peers)
+        endpointConfiguration.limits = configuration.connectionLimits
+        do {
+            let endpoint = try await ServerEndpoint.start(
+                endpointConfiguration, identity: configuration.identity, delegate: sessions, group: group,
+                logger: logger)
+            let ticker = group.any().scheduleRepeatedTask(initialDelay: tickInterval, delay: tickInterval) { _ in
+                host.submit(.tick(milliseconds: currentMilliseconds()))
+            }
+            return Server(
+                endpoint: endpoint, host: host, store: store, statistics: statistics, group: group, workers: workers,
+                ticker: ticker, logger: logger)
+        } catch {
+            await host.shutdown()
+            try? store.close()
+            try? await workers.shutdownGracefully()
+            try? await group.shutdownGracefully()
+            throw .transport(error)
+        }
+    }
+
+    private init(
+        endpoint: ServerEndpoint, host: ReplicaHost, store: ObjectStore, statistics: ServerStatistics,
+        group: MultiThreadedEventLoopGroup, workers: NIOThreadPool, ticker: RepeatedTask, logger: Logger
+    ) {
+        self.endpoint = endpoint
+        self.host = host
+        self.store = store
+        self.statistics = statistics
+        self.group = group
+        self.workers = workers
+        self.ticker = ticker
+        self.logger = logger
+    }
+
+    /// The port listened on; nil after shutdown.
+    package var port: Int? { endpoint.port }
+
+    /// Counts of what was done and refused since the start.
+    package var counters: ServerCounters { statistics.snapshot }
+
+    /// Counts of the connections since the start.
+    package var transportCounters: TransportCounters { endpoint.counters }
+
+    /// Accepts nobody any more, finishes what is under way, and closes the store so that the next start replays nothing.
+    package func shutdown() async {
+        ticker.cancel()
+        await endpoint.shutdown(grace: Self.shutdownGrace)
+        try? await workers.shutdownGracefully()
+        await host.shutdown()
+        do {
+            try store.close()
+        } catch {
+            logger.error("the store could not be closed cleanly: \(error)")
+        }
+        try? await group.shutdownGracefully()
+    }
+
+    private static func currentMilliseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+    }
+}

@@ -1,0 +1,55 @@
+// Everything a server has to know before it starts.
+
+import ClusterFiles
+import Crypto
+import NIOCore
+import QuorumProtocol
+import QuorumTransport
+import QuorumWire
+
+/// One server: who it is, whom it knows, where it listens and where its store lies.
+package struct ServerConfiguration: Sendable {
+    package var parameters: ClusterParameters
+    package var server: ServerIndex
+    /// Name or address to listen on.
+    package var host: String
+    /// Port to listen on; 0 lets the system choose.
+    package var port: Int
+    package var identity: TransportIdentity
+    package var scope: ClusterScope
+    package var peers: PeerDirectory
+    /// The key that signs this server's statements.
+    package var statementKey: P256.Signing.PrivateKey
+    /// Every server's public statement key, in order.
+    package var statementKeys: [P256.Signing.PublicKey]
+    package var storeDirectory: String
+    package var storage = StorageOptions()
+    /// How many event loops carry the connections.
+    package var eventLoopCount = 2
+    /// How many threads verify and read large fragments.
+    package var workerCount = 2
+
+    /// The configuration that a server's home directory holds.
+    package init(home: ServerHome) {
+        let entry = home.cluster.servers[home.index.offset]
+        parameters = home.cluster.parameters
+        server = home.index
+        host = entry.host
+        port = entry.port
+        identity = home.identity
+        scope = home.cluster.scope
+        peers = home.cluster.peers
+        statementKey = home.statementKey
+        statementKeys = home.cluster.statementKeys
+        storeDirectory = home.storeDirectory
+    }
+
+    /// Bounds of each connection, as large as the cluster's largest message demands.
+    var connectionLimits: ConnectionLimits {
+        var limits = ConnectionLimits()
+        limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
+        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, 4 * limits.maximumFrameSizeBytes)
+        limits.maximumUnansweredBytes = max(limits.maximumUnansweredBytes, 2 * limits.maximumFrameSizeBytes)
+        return limits
+    }
+}

@@ -1,0 +1,61 @@
+// What a server counts.
+
+import QuorumProtocol
+import Synchronization
+
+/// Counts since the server started.
+package struct ServerCounters: Sendable, Equatable {
+    package var requests: UInt64 = 0
+    /// Refusals, by the name of their case.
+    package var refusals: [String: UInt64] = [:]
+    /// Frames of authenticated peers that were no message of this cluster.
+    package var malformedFrames: UInt64 = 0
+    /// Stored parts that no longer match their checksum, or that the disk did not give back.
+    package var lostParts: UInt64 = 0
+    /// Group commits, and the changes made durable by them.
+    package var groupCommits: UInt64 = 0
+    package var storedChanges: UInt64 = 0
+    /// Signatures made, and the statements they cover.
+    package var signatures: UInt64 = 0
+    package var signedStatements: UInt64 = 0
+
+    package init() {}
+}
+
+/// The counters of a running server, safe to use from any thread.
+final class ServerStatistics: Sendable {
+    private let counters = Mutex(ServerCounters())
+
+    var snapshot: ServerCounters { counters.withLock { $0 } }
+
+    func count(_ change: (inout ServerCounters) -> Void) {
+        counters.withLock { change(&$0) }
+    }
+
+    func countRefusal(_ refusal: Refusal) {
+        counters.withLock { $0.refusals[refusal.name, default: 0] += 1 }
+    }
+}
+
+extension Refusal {
+    /// The name of the case, for counters and logs.
+    var name: String {
+        switch self {
+        case .notEntitled: "notEntitled"
+        case .foreignTimestamp: "foreignTimestamp"
+        case .digestMismatch: "digestMismatch"
+        case .foreignDescriptor: "foreignDescriptor"
+        case .wrongFragmentCount: "wrongFragmentCount"
+        case .tooManyStripes: "tooManyStripes"
+        case .invalidFragment: "invalidFragment"
+        case .justificationRequired: "justificationRequired"
+        case .counterSkipped: "counterSkipped"
+        case .invalidCertificate: "invalidCertificate"
+        case .invalidAdmission: "invalidAdmission"
+        case .tooManyPending: "tooManyPending"
+        case .busy: "busy"
+        case .storageFull: "storageFull"
+        case .storageFailed: "storageFailed"
+        }
+    }
+}

@@ -1,0 +1,124 @@
+// Between connections and the replica: frames become requests of authenticated senders, replies find their way back.
+
+import Logging
+import NIOCore
+import QuorumProtocol
+import QuorumTransport
+import QuorumWire
+import Synchronization
+
+/// Takes the endpoint's frames to the replica and the replica's replies to the right session.
+final class RequestSessions: ServerEndpointDelegate {
+    private struct OpenRequest {
+        let session: Session
+        /// The number under which the client knows its request.
+        let number: UInt64
+        let frameSizeBytes: Int
+    }
+
+    private struct State {
+        var principals: [ObjectIdentifier: (id: UInt64, principal: Principal)] = [:]
+        var nextSession: UInt64 = 1
+        /// Requests are numbered here, since a client may use a number twice.
+        var nextRequest: UInt64 = 1
+        var open: [RequestTag: OpenRequest] = [:]
+    }
+
+    private let parameters: ClusterParameters
+    private let statistics: ServerStatistics
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let host = Mutex<ReplicaHost?>(nil)
+
+    init(parameters: ClusterParameters, statistics: ServerStatistics, logger: Logger) {
+        self.parameters = parameters
+        self.statistics = statistics
+        self.logger = logger
+    }
+
+    /// Names the replica that requests go to; before that none is accepted.
+    func attach(_ replicaHost: ReplicaHost) {
+        host.withLock { $0 = replicaHost }
+    }
+
+    func sessionOpened(_ session: Session) {
+        guard let principal = Principal(session.identity) else {
+            logger.error("\(session.peer) has a malformed identity in the configuration")
+            session.close()
+            return
+        }
+        state.withLock { state in
+            state.principals[ObjectIdentifier(session)] = (state.nextSession, principal)
+            state.nextSession += 1
+        }
+        logger.debug("\(session.peer) connected")
+    }
+
+    func session(_ session: Session, received frame: ByteBuffer) {
+        let size = frame.readableBytes
+        guard let host = host.withLock({ $0 }),
+            let sender = state.withLock({ $0.principals[ObjectIdentifier(session)] })
+        else {
+            session.completed(frameSizeBytes: size)
+            return
+        }
+        let number: UInt64
+        let request: Request
+        do {
+            (number, request) = try Request.decode(frame, parameters: parameters)
+        } catch {
+            statistics.count { $0.malformedFrames += 1 }
+            logger.warning("\(session.peer) sent a frame that is no request, and is disconnected: \(error)")
+            session.completed(frameSizeBytes: size)
+            session.close()
+            return
+        }
+        statistics.count { $0.requests += 1 }
+        let tag = state.withLock { state in
+            let tag = RequestTag(session: sender.id, request: state.nextRequest)
+            state.nextRequest += 1
+            state.open[tag] = OpenRequest(session: session, number: number, frameSizeBytes: size)
+            return tag
+        }
+        host.submit(.request(tag, from: sender.principal, request))
+    }
+
+    func sessionClosed(_ session: Session, error: TransportError?) {
+        state.withLock { $0.principals[ObjectIdentifier(session)] = nil }
+        if let error {
+            logger.debug("\(session.peer) is gone: \(error)")
+        } else {
+            logger.debug("\(session.peer) is gone")
+        }
+    }
+
+    /// Answers a request, once.
+    func reply(_ tag: RequestTag, _ reply: Reply) {
+        guard let open = state.withLock({ $0.open.removeValue(forKey: tag) }) else {
+            preconditionFailure("a request was answered twice")
+        }
+        if case .refused(let refusal) = reply {
+            statistics.countRefusal(refusal)
+            logger.debug("refused a request of \(open.session.peer): \(refusal)")
+        }
+        let outcome = open.session.send(OutboundFrame(reply.encoded(request: open.number)))
+        open.session.completed(frameSizeBytes: open.frameSizeBytes)
+        if case .queueFull = outcome {
+            logger.warning("\(open.session.peer) does not take its answers, and is disconnected")
+            open.session.close()
+        }
+    }
+}
+
+extension Principal {
+    /// The principal of a pinned certificate; nil when the configuration names it wrongly.
+    init?(_ identity: PeerIdentity) {
+        switch identity {
+        case .server(let index):
+            self = .server(ServerIndex(index))
+        case .client(let name):
+            guard let id = ClientID(hexadecimal: name) else { return nil }
+            self = .client(id)
+        }
+    }
+}

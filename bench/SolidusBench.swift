@@ -1,0 +1,11 @@
+// The benchmark harness: one command for each thing measured.
+
+import ArgumentParser
+
+@main
+struct SolidusBench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "solidus-bench",
+        abstract: "Measures Solidus; run a release build on quiet cores.",
+        subcommands: [CoreBenchmark.self])
+}
