@@ -100,6 +100,9 @@ let package = Package(
         .testTarget(
             name: "QuorumServerTests", dependencies: ["QuorumServer", "ErasureCode"],
             swiftSettings: strictSwift),
+        .testTarget(
+            name: "ClusterFilesTests", dependencies: ["ClusterFiles", "QuorumProtocol", "QuorumTransport", crypto],
+            swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11
