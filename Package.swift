@@ -100,6 +100,12 @@ let package = Package(
         .testTarget(
             name: "QuorumServerTests", dependencies: ["QuorumServer", "ErasureCode"],
             swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumClientTests",
+            dependencies: [
+                "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "ErasureCode", logging,
+            ],
+            swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11
