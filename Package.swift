@@ -62,6 +62,10 @@ let package = Package(
                 "CFragmentCore", "ErasureCode", "Fingerprint", "CLibCrypto", "CISAL",
             ],
             swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumWireTests",
+            dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", "QuorumWire", nioCore, crypto],
+            swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11
