@@ -153,7 +153,8 @@ enum Claims {
             Unknown(field: "certificate", value: 2, direction: .reply, frame: frame(.timestampReply, head: [2])),
             Unknown(field: "held parts", value: 255, direction: .reply, frame: frame(.versionReply, head: [0, 255])),
             Unknown(
-                field: "held fragments", value: 2, direction: .reply, frame: frame(.versionReply, head: parts + [2, 0])),
+                field: "held fragments", value: 2, direction: .reply,
+                frame: frame(.versionReply, head: parts + [2, 0])),
             Unknown(
                 field: "claim", value: 3, direction: .reply,
                 frame: frame(.preparedReply, head: statement(claim: 3, pathCount: 0))),
