@@ -92,6 +92,12 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .testTarget(
+            name: "QuorumWireTests",
+            dependencies: [
+                "QuorumWire", "QuorumProtocol", "Fingerprint", "ErasureCode", nioCore, crypto,
+            ],
+            swiftSettings: strictSwift),
+        .testTarget(
             name: "QuorumTransportTests",
             dependencies: [
                 "QuorumTransport", nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
