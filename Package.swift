@@ -39,6 +39,9 @@ let package = Package(
                 "CFragmentCore", "ErasureCode", "Fingerprint", "CLibCrypto", "CISAL",
             ],
             swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumProtocolTests", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", crypto],
+            swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11
