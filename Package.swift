@@ -92,6 +92,9 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .testTarget(
+            name: "QuorumProtocolTests", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", crypto],
+            swiftSettings: strictSwift),
+        .testTarget(
             name: "QuorumWireTests",
             dependencies: [
                 "QuorumWire", "QuorumProtocol", "Fingerprint", "ErasureCode", nioCore, crypto,
