@@ -21,6 +21,7 @@ let package = Package(
     name: "solidus",
     products: [
         .library(name: "QuorumClient", targets: ["QuorumClient"]),
+        .executable(name: "solidus", targets: ["solidus"]),
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
     ],
     dependencies: [
@@ -83,12 +84,31 @@ let package = Package(
             name: "solidus-bench", dependencies: ["ErasureCode", "Fingerprint", arguments],
             path: "bench", swiftSettings: strictSwift),
 
+        // The program.
+        .target(name: "CProcessControl", dependencies: [], cSettings: strictC),
+        .executableTarget(
+            name: "solidus",
+            dependencies: [
+                "CProcessControl", "ClusterFiles", "ErasureCode", "QuorumClient", "QuorumProtocol", "QuorumServer",
+                arguments, logging,
+            ],
+            swiftSettings: strictSwift),
+
         // Tests.
         .testTarget(name: "ErasureCodeTests", dependencies: ["ErasureCode", "CISAL"], swiftSettings: strictSwift),
         .testTarget(
             name: "FingerprintTests",
             dependencies: [
                 "CFragmentCore", "ErasureCode", "Fingerprint", "CLibCrypto", "CISAL",
+            ],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumProtocolTests", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", crypto],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumWireTests",
+            dependencies: [
+                "QuorumWire", "QuorumProtocol", "Fingerprint", "ErasureCode", nioCore, crypto,
             ],
             swiftSettings: strictSwift),
         .testTarget(
@@ -99,6 +119,12 @@ let package = Package(
             swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumServerTests", dependencies: ["QuorumServer", "ErasureCode"],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumClientTests",
+            dependencies: [
+                "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "ErasureCode", logging,
+            ],
             swiftSettings: strictSwift),
         .testTarget(
             name: "ClusterFilesTests", dependencies: ["ClusterFiles", "QuorumProtocol", "QuorumTransport", crypto],
