@@ -261,8 +261,9 @@ struct ByzantineServerTests {
         for group in Self.groups {
             let f = group.quorums.faults
             expectSuccess(group, liars: Array(group.servers.prefix(f)), way, seed: nil)
-            expectSuccess(group, liars: Array(group.servers.suffix(f)), way, seed: nil)
-            for seed in 0..<2 as Range<UInt64> {
+            let isSmall = group.servers.count == 4
+            if isSmall { expectSuccess(group, liars: Array(group.servers.suffix(f)), way, seed: nil) }
+            for seed in 0..<(isSmall ? 2 : 1) as Range<UInt64> {
                 var generator = SplitMix64(seed: seed)
                 let liars = Array(group.servers.shuffled(using: &generator).prefix(f))
                 expectSuccess(group, liars: liars, way, seed: seed)
@@ -274,7 +275,7 @@ struct ByzantineServerTests {
         arguments: LyingWay.all)
     func tooManyFaulty(way: LyingWay) {
         for group in Self.groups {
-            for seed in 0..<2 as Range<UInt64> {
+            for seed in 0..<(group.servers.count == 4 ? 2 : 1) as Range<UInt64> {
                 var generator = SplitMix64(seed: seed)
                 let simulation = Simulation(group, seed: seed)
                 #expect(simulation.write("first").wrote != nil)

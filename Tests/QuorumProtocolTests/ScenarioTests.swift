@@ -32,12 +32,16 @@ struct ScenarioTests {
         return session
     }
 
-    /// The client's PREPAREs reach `servers` only, and it goes away.
+    /// The client's PREPAREs reach `servers` only, its COMMIT nobody, and it goes away.
     private func prepare(
         _ simulation: Simulation, _ text: String, by client: ClientID = .alice, at servers: [ServerIndex]
     ) {
         simulation.loses = losing { server, request in
-            if case .prepare = request { !servers.contains(server) } else { false }
+            switch request {
+            case .prepare: !servers.contains(server)
+            case .commit: true
+            case .read, .readTimestamp: false
+            }
         }
         let session = simulation.startWrite(.photo, Array(text.utf8), by: client)
         simulation.settle()
@@ -91,27 +95,15 @@ struct ScenarioTests {
 
     // MARK: Crashed clients
 
-    @Test("6: a client that crashed K times, however many servers each PREPARE reached, writes again", arguments: 0..<60)
+    @Test("6: a client that crashed K times, however many servers each PREPARE reached, writes again", arguments: 0..<12)
     func crashedClient(seed: UInt64) {
         for group in [Self.groups[0], Self.groups[1]] {
             var generator = SplitMix64(seed: seed)
             let simulation = Simulation(group, seed: seed)
             for crash in 0..<group.parameters.limits.pendingVersionsPerClientMax {
                 let count = Int.random(in: 1...group.servers.count, using: &generator)
-                // A PREPARE that q servers answer goes on to its COMMIT, which is lost here.
-                simulation.loses = { _ in false }
                 let reached = Array(group.servers.shuffled(using: &generator).prefix(count))
-                simulation.loses = losing { server, request in
-                    switch request {
-                    case .prepare: !reached.contains(server)
-                    case .commit: true
-                    default: false
-                    }
-                }
-                let session = simulation.startWrite(.photo, Array("crash \(crash)".utf8), by: .alice)
-                simulation.settle()
-                simulation.loses = { _ in false }
-                simulation.crashClient(session)
+                prepare(simulation, "crash \(crash)", at: reached)
             }
             let write = simulation.write("at last")
             #expect(write.wrote != nil, "seed \(seed): \(String(describing: write.failure))")
@@ -146,7 +138,28 @@ struct ScenarioTests {
         #expect(simulation.read().text == "at last")
     }
 
-    @Test("6: sixteen writes at once under one identity all finish, in any order", arguments: 0..<30)
+    @Test("6: a client that crashed K times writes again although one server hides what it holds", arguments: 0..<4)
+    func crashedClientAmongLiars(seed: UInt64) {
+        let group = Self.groups[0]
+        var generator = SplitMix64(seed: seed)
+        let simulation = Simulation(group, seed: seed)
+        for crash in 0..<group.parameters.limits.pendingVersionsPerClientMax {
+            let count = Int.random(in: 2...3, using: &generator)
+            prepare(simulation, "crash \(crash)", at: Array(group.servers.prefix(count)))
+        }
+        simulation.lies[3] = { _, _, _ in [] }
+        let write = simulation.write("at last")
+        // No version is known to be at q servers, and one server with room is too few for an admission: the client would
+        // have to fetch m fragments of a pending version and finish that one, which the writer cannot do.
+        withKnownIssue("a writer does not finish pending versions that fewer than q servers show") {
+            #expect(write.wrote != nil)
+        }
+        #expect(write.failure?.mayHaveTakenEffect == true)
+        for text in ["bob's", "bob's next"] { #expect(simulation.write(text, by: .bob).wrote != nil) }
+        #expect(simulation.write("after bob's").wrote != nil, "another client's higher counter frees the first one")
+    }
+
+    @Test("6: sixteen writes at once under one identity all finish, in any order", arguments: 0..<10)
     func sameIdentity(seed: UInt64) {
         let simulation = Simulation(Self.groups[0], seed: seed)
         let sessions = (0..<16).map { simulation.startWrite(.photo, Array("put \($0)".utf8), by: .alice) }
