@@ -32,7 +32,7 @@ struct ClusterDown: ParsableCommand {
             for server in servers where forced.contains(server.stamp.processID) {
                 Standard.complain("warning: server \(server.index) did not end in time and was killed")
             }
-            try Standard.write("stopped \(servers.count) servers\n")
+            try Standard.write("stopped \(serverCount(servers.count))\n")
         }
     }
 

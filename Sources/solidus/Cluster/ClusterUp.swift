@@ -47,13 +47,13 @@ struct ClusterUp: ParsableCommand {
             if !detach, run.supervisor == nil { try own?.write(to: run.supervisorFile) }
         }
         let addresses = chosen.map { cluster.servers[$0].address }.joined(separator: " ")
-        try Standard.write("ready: \(chosen.count) servers at \(addresses)\n")
+        try Standard.write("ready: \(serverCount(chosen.count)) at \(addresses)\n")
         if detach { return }
 
         defer { if let own { run.remove(run.supervisorFile, of: own) } }
         let wasRunning = supervisor.watch()
         supervisor.stop()
         guard wasRunning else { throw Failure(.unexpected, "every server has ended") }
-        try Standard.write("stopped \(chosen.count) servers\n")
+        try Standard.write("stopped \(serverCount(chosen.count))\n")
     }
 }

@@ -91,6 +91,9 @@ enum Standard {
     }
 }
 
+/// "1 server", "3 servers".
+func serverCount(_ count: Int) -> String { count == 1 ? "1 server" : "\(count) servers" }
+
 /// Writes all bytes to a descriptor; the errno of the failure, or nil.
 func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int32? {
     var offset = 0
