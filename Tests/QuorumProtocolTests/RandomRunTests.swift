@@ -93,6 +93,8 @@ private final class RandomRun {
         for server in plan.group.servers.shuffled(using: &simulation.generator).prefix(plan.liarCount) {
             Liar.install(on: server, of: simulation)
         }
+        let slow = plan.group.servers.shuffled(using: &simulation.generator)
+        simulation.slowServers = Set(slow.prefix(Int.random(in: 0...slow.count - 1, using: &simulation.generator)))
         for (number, isWriter) in [true, true, false, false].enumerated() {
             let count = Int.random(in: 1...2, using: &simulation.generator)
             remaining.append((ClientID(high: 0, low: UInt64(number)), isWriter, count))
@@ -120,11 +122,15 @@ private final class RandomRun {
                 let server = plan.group.servers.randomElement(using: &simulation.generator)!
                 simulation.restart(server)
             }
-            if chance(1), let session = current.compactMap({ $0 }).randomElement(using: &simulation.generator) {
+            if chance(2), let session = current.compactMap({ $0 }).randomElement(using: &simulation.generator) {
                 simulation.crashClient(session)
             }
             if chance(5), let session = current.compactMap({ $0 }).randomElement(using: &simulation.generator) {
                 simulation.remind(session)
+            }
+            if chance(2) {
+                let server = plan.group.servers.randomElement(using: &simulation.generator)!
+                if simulation.slowServers.remove(server) == nil { simulation.slowServers.insert(server) }
             }
             if chance(3) { simulation.tick(advancingBy: chance(50) ? 1 : 31_000) }
             simulation.step()
