@@ -28,7 +28,7 @@ final class StoragePipeline: Sendable {
     private static let batchItemsMax = 4096
     /// A batch is full with so many bytes of parts: far below the store's limit for one batch, beyond which changes would
     /// be refused, and few enough that whoever waits for the first of them does not wait for gigabytes.
-    private static let batchSizeBytesMax = 64 << 20
+    private static let batchSizeBytesMax = 32 << 20
     private static let reclaimRangesPerStep = 256
     private static let batchesPerReclaim = 16
 
