@@ -69,9 +69,9 @@ package final class Server: Sendable {
                 ticker: ticker, logger: logger)
         } catch {
             sessions.detach()
+            try? await workers.shutdownGracefully()
             await host.shutdown()
             try? store.close()
-            try? await workers.shutdownGracefully()
             try? await group.shutdownGracefully()
             throw .transport(error)
         }

@@ -66,7 +66,8 @@ final class StoragePipeline: Sendable {
         if starts { thread.submit { state in if case .active = state { self.drain() } } }
     }
 
-    /// Finishes what is queued and stops the thread.
+    /// Finishes the batches that are under way and stops the thread. What it has not begun on is dropped: nobody was told
+    /// that it is durable.
     func shutdown() async {
         try? await thread.shutdownGracefully()
     }
