@@ -123,7 +123,8 @@ let package = Package(
         .testTarget(
             name: "QuorumClientTests",
             dependencies: [
-                "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "ErasureCode", logging,
+                "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "QuorumTransport", "ErasureCode",
+                logging, nioCore, nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(
