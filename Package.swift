@@ -92,6 +92,15 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .testTarget(
+            name: "QuorumProtocolTests", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", crypto],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumWireTests",
+            dependencies: [
+                "QuorumWire", "QuorumProtocol", "Fingerprint", "ErasureCode", nioCore, crypto,
+            ],
+            swiftSettings: strictSwift),
+        .testTarget(
             name: "QuorumTransportTests",
             dependencies: [
                 "QuorumTransport", nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
@@ -99,6 +108,12 @@ let package = Package(
             swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumServerTests", dependencies: ["QuorumServer", "ErasureCode"],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumClientTests",
+            dependencies: [
+                "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "ErasureCode", logging,
+            ],
             swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],

@@ -70,12 +70,7 @@ extension Refusal {
             encoder.append(pair: have, need)
         case .tooManyPending(let versions):
             encoder.append(RefusalCode.tooManyPending.rawValue)
-            encoder.append(UInt8(versions.count))
-            for version in versions {
-                encoder.append(version.timestamp)
-                encoder.append(counted: version.descriptor.bytes)
-                version.statement.encode(into: &encoder)
-            }
+            encoder.append(fitting: versions, countMax: Self.pendingVersionsMax)
         case .busy:
             encoder.append(RefusalCode.busy.rawValue)
         case .storageFull:
@@ -210,6 +205,24 @@ extension CertificateError {
 }
 
 extension CanonicalEncoder {
+    /// As many of the versions, from the first, as count and head have room for. A client can drive their number at a
+    /// server beyond both (each version that it has admitted counts), and it needs no more than the first to go on.
+    fileprivate mutating func append(fitting versions: [PendingVersion], countMax: Int) {
+        var room = WireLimits.headSizeBytesMax - bytes.count - 1
+        var listed: [[UInt8]] = []
+        for version in versions.prefix(countMax) {
+            var entry = CanonicalEncoder()
+            entry.append(version.timestamp)
+            entry.append(counted: version.descriptor.bytes)
+            version.statement.encode(into: &entry)
+            guard entry.bytes.count <= room else { break }
+            room -= entry.bytes.count
+            listed.append(entry.bytes)
+        }
+        append(UInt8(listed.count))
+        for entry in listed { append(raw: entry) }
+    }
+
     /// Two sizes or counts of ours, never negative.
     fileprivate mutating func append(pair first: Int, _ second: Int) {
         append(UInt32(clamping: first))

@@ -28,7 +28,7 @@ package enum MessageType: UInt8, Sendable {
 package enum WireLimits {
     /// Type, request number and head size.
     package static let preambleSizeBytes = 1 + 8 + 4
-    /// The largest head: a refusal that lists K pending versions with their descriptors.
+    /// The largest head; a refusal lists only as many pending versions with their descriptors as fit.
     package static let headSizeBytesMax = 1 << 20
     /// Fragments in one message.
     package static let fragmentCountMax = 1

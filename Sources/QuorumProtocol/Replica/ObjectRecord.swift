@@ -89,6 +89,7 @@ extension ObjectRecord {
             let holdsFragments = try decoder.flag("holds fragments")
             let isSuperseded = try decoder.flag("superseded")
             let milliseconds: UInt64 = try decoder.integer("superseded at")
+            guard isSuperseded || milliseconds == 0 else { throw .notCanonical(field: "superseded at") }
             held.append(
                 HeldVersion(
                     timestamp: timestamp, holdsFragments: holdsFragments,

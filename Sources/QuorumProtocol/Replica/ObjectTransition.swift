@@ -62,7 +62,8 @@ struct ObjectTransition {
             if pending.count >= parameters.limits.pendingVersionsPerClientMax, evidence.admission.isEmpty,
                 !pending.contains(where: { $0.timestamp == timestamp })
             {
-                return .tooManyPending(pending.map(\.timestamp))
+                return .tooManyPending(
+                    pending.prefix(parameters.limits.pendingVersionsPerClientMax).map(\.timestamp))
             }
         }
         // A version committed before its fragments came is completed here: what was missing is now held.

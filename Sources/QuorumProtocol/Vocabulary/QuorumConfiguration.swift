@@ -75,7 +75,7 @@ public enum QuorumConfigurationError: Error, Equatable, Sendable, CustomStringCo
         case .tooFewDataFragments(let m, let faults):
             "data fragments = \(m) is below faults + 1 = \(faults + 1): two quorums could meet in liars only"
         case .tooManyServers(let m, let faults):
-            "data fragments + 2 × faults = \(m + 2 * faults) servers; at most 255 are possible"
+            "\(m) data fragments + 2 × \(faults) faults are more than the 255 servers that are possible"
         }
     }
 }

@@ -1,0 +1,108 @@
+// A whole cluster in the test's own process: real servers with real stores and sockets, without processes to manage.
+
+import ClusterFiles
+import ErasureCode
+import Foundation
+import Glibc
+import Logging
+import QuorumClient
+import QuorumProtocol
+import QuorumServer
+
+/// A running cluster in a temporary directory.
+final class InProcessCluster {
+    let directory: String
+    private(set) var servers: [Server?] = []
+
+    init(faults: Int = 1, dataFragmentCount: Int? = nil, stripeSizeBytesMax: Int = 1 << 20) async throws {
+        directory = NSTemporaryDirectory() + "solidus-\(UUID().uuidString)"
+        var new = NewCluster()
+        new.faults = faults
+        new.dataFragmentCount = dataFragmentCount
+        new.stripeSizeBytesMax = stripeSizeBytesMax
+        let count = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount).serverCount
+        new.ports = try freePorts(count)
+        try new.write(to: directory) { _, store in try ObjectStore.create(directory: store, incarnation: 1) }
+        for index in 0..<count {
+            servers.append(nil)
+            try await start(index)
+        }
+    }
+
+    func start(_ index: Int) async throws {
+        var configuration = ServerConfiguration(home: try ServerHome(path: "\(directory)/servers/\(index)"))
+        configuration.eventLoopCount = 1
+        configuration.workerCount = 1
+        configuration.storage.segmentSizeBytes = 4 << 20
+        configuration.storage.reservedFreeBytes = 0
+        servers[index] = try await Server.start(configuration, logger: Logger(label: "server \(index)"))
+    }
+
+    func stop(_ index: Int) async {
+        await servers[index]?.shutdown()
+        servers[index] = nil
+    }
+
+    func client(_ options: ClientOptions = ClientOptions()) throws -> ObjectClient {
+        try ObjectClient(home: ClientHome(clusterDirectory: directory), options: options)
+    }
+
+    func remove() async {
+        for index in servers.indices { await stop(index) }
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+}
+
+/// Runs `body` with a cluster and a client, and removes both whatever happens.
+func withCluster(
+    faults: Int = 1, dataFragmentCount: Int? = nil, timeoutMilliseconds: Int = 30_000,
+    _ body: (InProcessCluster, ObjectClient) async throws -> Void
+) async throws {
+    let cluster = try await InProcessCluster(faults: faults, dataFragmentCount: dataFragmentCount)
+    var options = ClientOptions()
+    options.timeoutMilliseconds = timeoutMilliseconds
+    let client = try cluster.client(options)
+    do {
+        try await body(cluster, client)
+    } catch {
+        await client.close()
+        await cluster.remove()
+        throw error
+    }
+    await client.close()
+    await cluster.remove()
+}
+
+/// Ports that were free a moment ago.
+private func freePorts(_ count: Int) throws -> [Int] {
+    var sockets: [Int32] = []
+    defer { for socket in sockets { close(socket) } }
+    return (0..<count).map { _ in
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        sockets.append(descriptor)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                precondition(bind(descriptor, generic, length) == 0)
+                precondition(getsockname(descriptor, generic, &length) == 0)
+            }
+        }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+}
+
+/// Bytes that differ with every position and seed.
+func testBytes(_ count: Int, seed: UInt64) -> SharedBytes {
+    SharedBytes(count: count) { target in
+        var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+        for offset in target.indices {
+            state ^= state << 13
+            state ^= state >> 7
+            state ^= state << 17
+            target[offset] = UInt8(truncatingIfNeeded: state)
+        }
+    }
+}

@@ -1,0 +1,223 @@
+// Thousands of short random runs: clients write, delete and read under a scheduler that reorders, loses, duplicates and
+// crashes, among up to f lying servers. Every history must be linearizable, whatever was acknowledged must survive the
+// restart of all servers, and every operation must finish once the faults stop.
+
+import Fingerprint
+import QuorumProtocol
+import Testing
+
+@Suite("The register")
+struct RandomRunTests {
+    /// One kind of run, and how many seeds of it.
+    struct Plan: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let group: TestGroup
+        let seeds: Range<UInt64>
+        var liarCount = 0
+        var keys: [ObjectKey] = [.photo]
+    }
+
+    static let hasty: ProtocolLimits = {
+        var limits = ProtocolLimits()
+        limits.retainedVersionsMax = 0
+        limits.retentionMilliseconds = 0
+        limits.pendingVersionsPerClientMax = 3
+        return limits
+    }()
+
+    static let plans = [
+        Plan(testDescription: "f = 1", group: TestGroup(), seeds: 0..<700),
+        Plan(testDescription: "f = 1, a liar", group: TestGroup(), seeds: 1000..<1700, liarCount: 1),
+        Plan(
+            testDescription: "f = 1, a liar, no retention", group: TestGroup(limits: hasty), seeds: 2000..<2500,
+            liarCount: 1),
+        Plan(
+            testDescription: "f = 1, two objects", group: TestGroup(), seeds: 3000..<3150, liarCount: 1,
+            keys: [.photo, .other]),
+        Plan(testDescription: "f = 2, two liars", group: TestGroup(faults: 2), seeds: 4000..<4100, liarCount: 2),
+        Plan(
+            testDescription: "m = 4, n = 6, a liar", group: TestGroup(dataFragmentCount: 4), seeds: 5000..<5100,
+            liarCount: 1),
+    ]
+
+    @Test("stays linearizable, keeps what was acknowledged and finishes every operation", arguments: plans)
+    func runs(plan: Plan) {
+        for seed in plan.seeds {
+            if let failure = RandomRun(plan, seed: seed).failure() { Issue.record("seed \(seed): \(failure)") }
+        }
+    }
+
+    @Test("is seen to fail by the checker when a history is none of a register")
+    func checker() {
+        func operation(_ kind: RegisterOperation.Kind, _ start: Int, _ end: Int?) -> RegisterOperation {
+            RegisterOperation(kind: kind, startedAt: start, finishedAt: end)
+        }
+        let (a, b) = ([UInt8(1)], [UInt8(2)])
+        let good: [[RegisterOperation]] = [
+            [], [operation(.read(nil), 1, 2)],
+            [operation(.write(a), 1, 5), operation(.read(nil), 2, 3), operation(.read(a), 4, 6)],
+            [operation(.write(a), 1, nil), operation(.read(a), 2, 3)],
+            [operation(.write(a), 1, nil), operation(.read(nil), 2, 3)],
+            [operation(.write(a), 1, 4), operation(.write(b), 2, 3), operation(.read(a), 5, 6)],
+            [operation(.write(a), 1, 2), operation(.write(nil), 3, 4), operation(.read(nil), 5, 6)],
+        ]
+        let bad: [[RegisterOperation]] = [
+            [operation(.read(a), 1, 2)],
+            [operation(.write(a), 1, 2), operation(.read(nil), 3, 4)],
+            [operation(.write(a), 1, 9), operation(.read(a), 2, 3), operation(.read(nil), 4, 5)],
+            [operation(.write(a), 1, 2), operation(.write(b), 3, 4), operation(.read(a), 5, 6)],
+            [operation(.write(a), 1, nil), operation(.read(a), 2, 3), operation(.read(nil), 4, 5)],
+            [
+                operation(.write(a), 1, 2), operation(.write(b), 3, nil), operation(.read(b), 4, 5),
+                operation(.read(a), 6, 7),
+            ],
+        ]
+        for history in good { #expect(RegisterHistory(history).isLinearizable) }
+        for history in bad { #expect(!RegisterHistory(history).isLinearizable) }
+    }
+}
+
+/// One run of one seed.
+private final class RandomRun {
+    private let plan: RandomRunTests.Plan
+    private let simulation: Simulation
+    private var remaining: [(client: ClientID, isWriter: Bool, count: Int)] = []
+    private var current: [Int?] = []
+    private var valueCount = 0
+
+    init(_ plan: RandomRunTests.Plan, seed: UInt64) {
+        self.plan = plan
+        simulation = Simulation(plan.group, seed: seed)
+        simulation.lossPercent = Int.random(in: 0...10, using: &simulation.generator)
+        simulation.duplicationPercent = Int.random(in: 0...15, using: &simulation.generator)
+        for server in plan.group.servers.shuffled(using: &simulation.generator).prefix(plan.liarCount) {
+            Liar.install(on: server, of: simulation)
+        }
+        for (number, isWriter) in [true, true, false, false].enumerated() {
+            let count = Int.random(in: 1...2, using: &simulation.generator)
+            remaining.append((ClientID(high: 0, low: UInt64(number)), isWriter, count))
+        }
+        current = remaining.map { _ in nil }
+    }
+
+    /// What went wrong, or nil.
+    func failure() -> String? {
+        disturb()
+        return finishAll() ?? readBack() ?? judge()
+    }
+
+    private func chance(_ percent: Int) -> Bool { simulation.generator.chance(percent: percent) }
+
+    /// The phase with faults.
+    private func disturb() {
+        for _ in 0..<220 {
+            for client in remaining.indices where chance(12) { startNext(client) }
+            if chance(2) {
+                let server = plan.group.servers.randomElement(using: &simulation.generator)!
+                simulation.crash(server)
+            }
+            if chance(6) {
+                let server = plan.group.servers.randomElement(using: &simulation.generator)!
+                simulation.restart(server)
+            }
+            if chance(1), let session = current.compactMap({ $0 }).randomElement(using: &simulation.generator) {
+                simulation.crashClient(session)
+            }
+            if chance(5), let session = current.compactMap({ $0 }).randomElement(using: &simulation.generator) {
+                simulation.remind(session)
+            }
+            if chance(3) { simulation.tick(advancingBy: chance(50) ? 1 : 31_000) }
+            simulation.step()
+        }
+    }
+
+    private func startNext(_ client: Int) {
+        if let session = current[client], simulation.sessions[session].isRunning { return }
+        guard remaining[client].count > 0 else { return }
+        remaining[client].count -= 1
+        let id = remaining[client].client
+        let key = plan.keys.randomElement(using: &simulation.generator)!
+        if !remaining[client].isWriter {
+            current[client] = simulation.startRead(key, by: id)
+        } else if chance(20) {
+            current[client] = simulation.startWrite(key, nil, by: id)
+        } else {
+            valueCount += 1
+            current[client] = simulation.startWrite(key, Array("value \(valueCount)".utf8), by: id)
+        }
+    }
+
+    /// The faults stop (the liars go on): everything must come to its end.
+    private func finishAll() -> String? {
+        simulation.lossPercent = 0
+        simulation.duplicationPercent = 0
+        for server in plan.group.servers { simulation.restart(server) }
+        for client in remaining.indices {
+            while remaining[client].count > 0 || simulation.sessions.indices.contains(where: isRunning) {
+                startNext(client)
+                if let stuck = settleSessions() { return stuck }
+            }
+        }
+        return nil
+    }
+
+    private func isRunning(_ session: Int) -> Bool { simulation.sessions[session].isRunning }
+
+    private func settleSessions() -> String? {
+        for _ in 0..<15 {
+            simulation.settle()
+            let running = simulation.sessions.indices.filter(isRunning)
+            if running.isEmpty { break }
+            for session in running { simulation.remind(session) }
+        }
+        for (number, session) in simulation.sessions.enumerated() where session.isRunning {
+            simulation.expire(number)
+            return "operation \(number) does not finish: \(describe(simulation.sessions[number]))"
+        }
+        for (number, session) in simulation.sessions.enumerated() {
+            if case .failed(let failure)? = session.outcome { return "operation \(number) failed: \(failure)" }
+        }
+        return nil
+    }
+
+    /// All servers restart from what is durable; every object is read once more.
+    private func readBack() -> String? {
+        simulation.restartAll()
+        for key in plan.keys { _ = simulation.startRead(key, by: ClientID(high: 0, low: 99)) }
+        return settleSessions()
+    }
+
+    private func judge() -> String? {
+        for key in plan.keys {
+            let history = simulation.sessions.filter { $0.key == key }.compactMap { session -> RegisterOperation? in
+                let kind: RegisterOperation.Kind
+                if session.isWrite {
+                    kind = .write(session.bytes)
+                } else if case .read(let bytes, _)? = session.outcome {
+                    kind = .read(bytes)
+                } else {
+                    return nil
+                }
+                return RegisterOperation(kind: kind, startedAt: session.startedAt, finishedAt: session.finishedAt)
+            }
+            if !RegisterHistory(history).isLinearizable {
+                let lines = simulation.sessions.filter { $0.key == key }.map(describe)
+                return "not linearizable:\n" + lines.joined(separator: "\n")
+            }
+        }
+        return nil
+    }
+
+    private func describe(_ session: Session) -> String {
+        func text(_ bytes: [UInt8]?) -> String { bytes.map { String(decoding: $0, as: UTF8.self) } ?? "nothing" }
+        let end = session.finishedAt.map(String.init) ?? (session.isCrashed ? "crashed" : "running")
+        let what: String
+        switch session.outcome {
+        case .wrote(let outcome)?: what = "wrote \(text(session.bytes)) as \(outcome.timestamp)"
+        case .read(let bytes, _)?: what = "read \(text(bytes))"
+        case .failed(let failure)?: what = "failed: \(failure)"
+        case nil: what = session.isWrite ? "write of \(text(session.bytes))" : "read"
+        }
+        return "\(session.startedAt)...\(end) \(session.client.low): \(what)"
+    }
+}

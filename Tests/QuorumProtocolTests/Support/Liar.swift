@@ -1,0 +1,92 @@
+// A server that lies at random, as well as it can: with its own key, what it saw go by, and nobody's help.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+enum Liar {
+    /// Puts `server` under a liar's control; it behaves itself every other time.
+    static func install(on server: ServerIndex, of simulation: Simulation) {
+        var seen: [Reply] = []
+        simulation.lies[server] = { simulation, _, request in
+            guard simulation.generator.chance(percent: 40) else { return nil }
+            return answer(of: server, to: request, seen: seen, simulation)
+        }
+        simulation.rewrites[server] = { simulation, _, reply in
+            if seen.count < 32 { seen.append(reply) }
+            guard simulation.generator.chance(percent: 30) else { return [reply] }
+            return [rewritten(reply, of: server, simulation)]
+        }
+    }
+
+    private static func answer(
+        of server: ServerIndex, to request: Request, seen: [Reply], _ simulation: Simulation
+    ) -> [Reply] {
+        let group = simulation.group
+        switch Int.random(in: 0..<6, using: &simulation.generator) {
+        case 0: return []
+        case 1: return [.refused(refusals.randomElement(using: &simulation.generator)!)]
+        case 2:
+            // Anything it ever said, to whomever.
+            return seen.randomElement(using: &simulation.generator).map { [$0, $0] } ?? []
+        default: break
+        }
+        switch request {
+        case .readTimestamp(let key):
+            return [.timestamp(claim(key, of: server, simulation))]
+        case .read(let read):
+            let garbage = group.version(read.key, "garbage", counter: 9, writer: .mallory)
+            let parts = HeldParts(
+                timestamp: read.version ?? garbage.timestamp, descriptor: garbage.descriptor,
+                fragments: garbage.fragments[server.offset])
+            return [.version(claim(read.key, of: server, simulation), parts)]
+        case .prepare(let prepare):
+            // It signs without storing; sometimes for itself in another's name, or another version.
+            let claim: Claim = simulation.generator.chance(percent: 50) ? .stored : .superseded
+            let signer = simulation.generator.chance(percent: 70) ? server : group.servers.randomElement(using: &simulation.generator)!
+            let key = simulation.generator.chance(percent: 80) ? prepare.key : .other
+            let own = group.statement(of: server, key, prepare.timestamp, claim)
+            let statement = SignedStatement(
+                server: signer, incarnation: own.incarnation, claim: own.claim, leafIndex: 0, leafCount: 1, path: [],
+                signature: own.signature)
+            return [.prepared(statement, committed: nil)]
+        case .commit(let commit):
+            return [.committed(commit.certificate.timestamp)]
+        }
+    }
+
+    /// Nothing at all, or a huge timestamp with a forged certificate.
+    private static func claim(_ key: ObjectKey, of server: ServerIndex, _ simulation: Simulation) -> CommittedClaim {
+        guard simulation.generator.chance(percent: 60) else { return CommittedClaim(certificate: nil) }
+        let version = simulation.group.version(
+            key, "garbage", counter: UInt64.random(in: 1...9, using: &simulation.generator), writer: .mallory)
+        return CommittedClaim(
+            certificate: simulation.group.forgedCertificate(key, version.timestamp, liar: server))
+    }
+
+    private static func rewritten(_ reply: Reply, of server: ServerIndex, _ simulation: Simulation) -> Reply {
+        switch reply {
+        case .version(let claim, let parts?):
+            let garbage = parts.fragments?.map { SharedBytes($0.array.map { $0 ^ 0x55 }) }
+            return .version(
+                claim, HeldParts(timestamp: parts.timestamp, descriptor: parts.descriptor, fragments: garbage))
+        case .version(let claim, nil), .timestamp(let claim):
+            guard let certificate = claim.certificate else { return reply }
+            // A true certificate under an inflated timestamp.
+            let inflated = Timestamp(
+                counter: certificate.timestamp.counter + 1, writer: certificate.timestamp.writer,
+                digest: certificate.timestamp.digest)
+            let forged = CommittedClaim(
+                certificate: Certificate(timestamp: inflated, statements: certificate.statements))
+            if case .timestamp = reply { return .timestamp(forged) }
+            return .version(forged, nil)
+        case .prepared, .committed, .refused:
+            return .refused(.storageFull)
+        }
+    }
+
+    private static let refusals: [Refusal] = [
+        .busy, .storageFull, .storageFailed, .justificationRequired(committedCounter: 0), .tooManyPending([]),
+        .counterSkipped(got: 1, highestAllowed: 0), .digestMismatch,
+    ]
+}

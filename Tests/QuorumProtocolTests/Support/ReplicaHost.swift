@@ -1,0 +1,149 @@
+// One server in memory: the replica under test and a durable store that survives its crashes.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+/// What is durable; the record is kept as its canonical bytes.
+struct MemoryStore: Equatable {
+    struct Parts: Equatable {
+        let descriptor: [UInt8]
+        let fragments: [SharedBytes]
+    }
+
+    struct Object: Equatable {
+        var record: [UInt8]
+        var parts: [Timestamp: Parts] = [:]
+        var nextExpiryMilliseconds: UInt64?
+    }
+
+    private(set) var objects: [ObjectKey: Object] = [:]
+
+    func record(_ key: ObjectKey) -> ObjectRecord? {
+        guard let object = objects[key] else { return nil }
+        guard let record = try? ObjectRecord(decoding: object.record) else {
+            preconditionFailure("a record does not survive its encoding")
+        }
+        return record
+    }
+
+    mutating func apply(_ change: ObjectChange) {
+        var object = objects[change.key] ?? Object(record: [])
+        object.record = change.record.bytes
+        object.nextExpiryMilliseconds = change.nextExpiryMilliseconds
+        for put in change.puts {
+            object.parts[put.timestamp] = Parts(descriptor: put.descriptor.bytes, fragments: put.fragments.map(\.bytes))
+        }
+        for drop in change.drops { object.parts[drop] = nil }
+        precondition(
+            Set(object.parts.keys) == Set(change.record.held.map(\.timestamp)), "the store holds what the record says")
+        objects[change.key] = object
+    }
+
+    /// What is held of a version, as the shell would answer a READ.
+    func parts(
+        _ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion, parameters: ClusterParameters
+    ) -> HeldParts? {
+        guard let record = record(key), let version = record.version(timestamp),
+            let parts = objects[key]?.parts[timestamp],
+            let descriptor = try? SealedDescriptor(decoding: parts.descriptor, parameters: parameters)
+        else { return nil }
+        let wanted = portion == .fragments && version.holdsFragments
+        return HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: wanted ? parts.fragments : nil)
+    }
+
+    func expired(before milliseconds: UInt64) -> [ObjectKey] {
+        objects.filter { $0.value.nextExpiryMilliseconds.map { $0 <= milliseconds } ?? false }.map(\.key).sorted()
+    }
+}
+
+/// A replica with its store. Effects are handed to whoever schedules them, or run at once by `answer`.
+final class ReplicaHost {
+    let group: TestGroup
+    let server: ServerIndex
+    private(set) var store = MemoryStore()
+    private var replica: Replica
+    private var requestCount: UInt64 = 0
+
+    init(_ group: TestGroup, _ server: ServerIndex) {
+        self.group = group
+        self.server = server
+        replica = Replica(parameters: group.parameters, server: server, incarnation: Incarnation(1))
+    }
+
+    /// The machine and everything not stored is gone.
+    func crash() {
+        replica = Replica(parameters: group.parameters, server: server, incarnation: Incarnation(1))
+    }
+
+    /// The disk fails in a way that the server cannot notice.
+    func alterStore(_ change: (inout MemoryStore) -> Void) { change(&store) }
+
+    func handle(_ input: ReplicaInput) -> [ReplicaEffect] {
+        var effects: [ReplicaEffect] = []
+        replica.handle(input, into: &effects)
+        replica.checkInvariants()
+        return effects
+    }
+
+    enum Outcome {
+        case reply(RequestTag, Reply)
+        case input(ReplicaInput)
+    }
+
+    /// Does what the replica wants done.
+    func run(_ effect: ReplicaEffect) -> Outcome {
+        switch effect {
+        case .reply(let tag, let reply):
+            return .reply(tag, reply)
+        case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
+            return .reply(
+                tag, .version(claim, store.parts(key, timestamp, portion, parameters: group.parameters)))
+        case .replyTooManyPending(let tag, let key, let pending):
+            let versions = pending.compactMap { pending in
+                store.parts(key, pending.timestamp, .descriptor, parameters: group.parameters).map {
+                    PendingVersion(
+                        timestamp: pending.timestamp, descriptor: $0.descriptor, statement: pending.statement)
+                }
+            }
+            return .reply(tag, .refused(.tooManyPending(versions)))
+        case .load(let key):
+            return .input(.loaded(key, .success(store.record(key))))
+        case .verify(let token, let job):
+            let result = job.run(
+                verifier: group.verifier, parameters: group.parameters, fragmentIndex: FragmentIndex(server.rawValue))
+            return .input(.verified(token, result))
+        case .store(let token, let change, let statements):
+            if let change { store.apply(change) }
+            return .input(.stored(token, .success(statements.map { group.sign($0) })))
+        case .findExpired(let milliseconds):
+            return .input(.expired(store.expired(before: milliseconds)))
+        }
+    }
+
+    /// Runs an input and all that follows from it; the replies in the order in which they were made.
+    @discardableResult
+    func runToEnd(_ input: ReplicaInput) -> [Reply] {
+        var effects = handle(input)
+        var replies: [Reply] = []
+        while !effects.isEmpty {
+            switch run(effects.removeFirst()) {
+            case .reply(_, let reply): replies.append(reply)
+            case .input(let input): effects += handle(input)
+            }
+        }
+        return replies
+    }
+
+    /// The one answer to a request.
+    func answer(_ request: Request, from principal: Principal = .client(.alice)) -> Reply {
+        requestCount += 1
+        let tag = RequestTag(session: 0, request: requestCount)
+        let replies = runToEnd(.request(tag, from: principal, request))
+        precondition(replies.count == 1, "one request, one reply")
+        return replies[0]
+    }
+
+    /// The record of an object as it is durable.
+    func record(_ key: ObjectKey) -> ObjectRecord { store.record(key) ?? ObjectRecord() }
+}

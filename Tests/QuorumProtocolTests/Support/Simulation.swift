@@ -1,0 +1,378 @@
+// A cluster and its clients in one thread: every message, every piece of work and every completion is an event, and a
+// scheduler picks the next one, in order or by a seeded generator that also loses, duplicates and crashes.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+/// What a server under a liar's control answers; nil leaves the answer to the honest replica inside.
+typealias Lie = (_ simulation: Simulation, _ session: Int, _ request: Request) -> [Reply]?
+/// How a liar rewrites what the honest replica inside would have said.
+typealias Rewrite = (_ simulation: Simulation, _ session: Int, _ reply: Reply) -> [Reply]
+
+/// An operation of a client, under way or over.
+struct Session {
+    enum Machine {
+        case writer(Writer)
+        case reader(Reader)
+    }
+
+    /// What the client was told.
+    enum Outcome {
+        case wrote(WriteOutcome)
+        /// nil: nothing is there.
+        case read([UInt8]?, ReadOutcome)
+        case failed(OperationFailure)
+    }
+
+    let client: ClientID
+    let key: ObjectKey
+    var machine: Machine
+    /// What a write writes; nil for a tombstone, and for reads.
+    let bytes: [UInt8]?
+    let startedAt: Int
+    var finishedAt: Int?
+    var outcome: Outcome?
+    var isCrashed = false
+
+    var isRunning: Bool { outcome == nil && !isCrashed }
+
+    var isWrite: Bool {
+        if case .writer = machine { true } else { false }
+    }
+}
+
+final class Simulation {
+    enum Event {
+        case request(ServerIndex, session: Int, Request)
+        case reply(session: Int, ServerIndex, Reply)
+        case work(ServerIndex, life: Int, ReplicaEffect)
+        case completion(ServerIndex, life: Int, ReplicaInput)
+        case writer(session: Int, Writer.Input)
+        case reader(session: Int, Reader.Input)
+    }
+
+    let group: TestGroup
+    let hosts: [ReplicaHost]
+    var generator: SplitMix64
+    /// Whether events come in a random order; otherwise in the order in which they were made.
+    let isShuffled: Bool
+    var lossPercent = 0
+    var duplicationPercent = 0
+    var lies: [ServerIndex: Lie] = [:]
+    var rewrites: [ServerIndex: Rewrite] = [:]
+    /// Messages for which this is true are lost.
+    var loses: (Event) -> Bool = { _ in false }
+    private(set) var sessions: [Session] = []
+    private(set) var steps = 0
+    private(set) var nowMilliseconds: UInt64 = 1_000_000
+    private var events: [Event] = []
+    private var lives: [Int]
+    private(set) var isDown: [Bool]
+    private var requestCount: UInt64 = 0
+
+    /// In order without a seed, shuffled with one.
+    init(_ group: TestGroup, seed: UInt64? = nil) {
+        self.group = group
+        hosts = group.servers.map { ReplicaHost(group, $0) }
+        generator = SplitMix64(seed: seed ?? 0)
+        isShuffled = seed != nil
+        lives = hosts.map { _ in 0 }
+        isDown = hosts.map { _ in false }
+        tick()
+    }
+
+    func host(_ server: ServerIndex) -> ReplicaHost { hosts[server.offset] }
+
+    // MARK: Operations
+
+    func startWrite(_ key: ObjectKey, _ bytes: [UInt8]?, by client: ClientID, etag: String = "") -> Int {
+        let writer = Writer(parameters: group.parameters, key: key, writer: client)
+        let (descriptor, fragments) =
+            bytes.map { group.value(key, $0, etag: etag) } ?? group.tombstone(key, at: UInt64(sessions.count))
+        let session = addSession(client, key, .writer(writer), bytes)
+        begin(session)
+        events.append(.writer(session: session, .encoded(descriptor, fragments: fragments)))
+        return session
+    }
+
+    func startRead(
+        _ key: ObjectKey, by client: ClientID = .bob, wantsValue: Bool = true, preference: [ServerIndex]? = nil
+    ) -> Int {
+        let reader = Reader(
+            parameters: group.parameters, key: key, wantsValue: wantsValue,
+            preference: preference ?? (isShuffled ? group.servers.shuffled(using: &generator) : group.servers))
+        let session = addSession(client, key, .reader(reader), nil)
+        begin(session)
+        return session
+    }
+
+    private func addSession(
+        _ client: ClientID, _ key: ObjectKey, _ machine: Session.Machine, _ bytes: [UInt8]?
+    ) -> Int {
+        steps += 1
+        sessions.append(Session(client: client, key: key, machine: machine, bytes: bytes, startedAt: steps))
+        return sessions.count - 1
+    }
+
+    /// Runs the operation to its end, with retransmissions, and with its deadline when those do not help.
+    @discardableResult
+    func finish(_ session: Int, retransmissions: Int = 12) -> Session.Outcome? {
+        for _ in 0..<retransmissions where sessions[session].isRunning {
+            settle()
+            remind(session)
+        }
+        settle()
+        if sessions[session].isRunning { expire(session) }
+        return sessions[session].outcome
+    }
+
+    func write(_ text: String?, _ key: ObjectKey = .photo, by client: ClientID = .alice) -> Session.Outcome? {
+        finish(startWrite(key, text.map { Array($0.utf8) }, by: client))
+    }
+
+    func read(
+        _ key: ObjectKey = .photo, by client: ClientID = .bob, preference: [ServerIndex]? = nil
+    ) -> Session.Outcome? {
+        finish(startRead(key, by: client, preference: preference))
+    }
+
+    /// The hedge timer, then the retransmission timer of an operation fires.
+    func remind(_ session: Int) {
+        switch sessions[session].machine {
+        case .writer: feed(session, Writer.Input.retransmit)
+        case .reader:
+            feed(session, .hedge)
+            feed(session, Reader.Input.retransmit)
+        }
+    }
+
+    func expire(_ session: Int) {
+        switch sessions[session].machine {
+        case .writer: feed(session, Writer.Input.deadline)
+        case .reader: feed(session, Reader.Input.deadline)
+        }
+    }
+
+    /// The client goes away in the middle; nobody will know what became of its operation.
+    func crashClient(_ session: Int) {
+        if sessions[session].isRunning { sessions[session].isCrashed = true }
+    }
+
+    // MARK: Servers
+
+    func crash(_ server: ServerIndex) {
+        isDown[server.offset] = true
+        lives[server.offset] += 1
+        host(server).crash()
+    }
+
+    func restart(_ server: ServerIndex) {
+        guard isDown[server.offset] else { return }
+        isDown[server.offset] = false
+        apply(.tick(milliseconds: nowMilliseconds), to: server)
+    }
+
+    func restartAll() {
+        for server in group.servers {
+            crash(server)
+            restart(server)
+        }
+    }
+
+    func tick(advancingBy milliseconds: UInt64 = 1) {
+        nowMilliseconds += milliseconds
+        for server in group.servers where !isDown[server.offset] {
+            apply(.tick(milliseconds: nowMilliseconds), to: server)
+        }
+    }
+
+    // MARK: Events
+
+    var isSettled: Bool { events.isEmpty }
+
+    /// Runs until nothing is left to do.
+    func settle() {
+        while step() {}
+    }
+
+    /// Lets one event happen; false when there is none.
+    @discardableResult
+    func step() -> Bool {
+        guard !events.isEmpty else { return false }
+        steps += 1
+        var position = isShuffled ? Int.random(in: events.indices, using: &generator) : 0
+        if case .work(let server, _, .store) = events[position] {
+            // The store works off its changes in order.
+            position =
+                events.firstIndex { event in
+                    if case .work(server, _, .store) = event { true } else { false }
+                } ?? position
+        }
+        let event = events.remove(at: position)
+        switch event {
+        case .request, .reply:
+            if loses(event) || generator.chance(percent: lossPercent) { return true }
+            if generator.chance(percent: duplicationPercent) { events.append(event) }
+        default: break
+        }
+        happen(event)
+        return true
+    }
+
+    private func happen(_ event: Event) {
+        switch event {
+        case .request(let server, let session, let request):
+            receive(request, session: session, at: server)
+        case .reply(let session, let server, let reply):
+            guard sessions[session].isRunning else { return }
+            switch sessions[session].machine {
+            case .writer: feed(session, Writer.Input.reply(server, reply))
+            case .reader: feed(session, Reader.Input.reply(server, reply))
+            }
+        case .work(let server, let life, let effect):
+            guard lives[server.offset] == life else { return }
+            switch host(server).run(effect) {
+            case .reply(let tag, let reply): send(reply, of: server, tag: tag)
+            case .input(let input): events.append(.completion(server, life: life, input))
+            }
+        case .completion(let server, let life, let input):
+            guard lives[server.offset] == life else { return }
+            apply(input, to: server)
+        case .writer(let session, let input): feed(session, input)
+        case .reader(let session, let input): feed(session, input)
+        }
+    }
+
+    private func receive(_ request: Request, session: Int, at server: ServerIndex) {
+        guard !isDown[server.offset] else { return }
+        if let replies = lies[server]?(self, session, request) {
+            for reply in replies { events.append(.reply(session: session, server, reply)) }
+            return
+        }
+        requestCount += 1
+        let tag = RequestTag(session: UInt64(session), request: requestCount)
+        apply(.request(tag, from: .client(sessions[session].client), request), to: server)
+    }
+
+    private func apply(_ input: ReplicaInput, to server: ServerIndex) {
+        let life = lives[server.offset]
+        events += host(server).handle(input).map { .work(server, life: life, $0) }
+    }
+
+    private func send(_ reply: Reply, of server: ServerIndex, tag: RequestTag) {
+        let session = Int(tag.session)
+        let replies = rewrites[server].map { $0(self, session, reply) } ?? [reply]
+        for reply in replies { events.append(.reply(session: session, server, reply)) }
+    }
+
+    /// A message that nobody asked for.
+    func inject(_ reply: Reply, of server: ServerIndex, to session: Int) {
+        events.append(.reply(session: session, server, reply))
+    }
+
+    // MARK: Clients' machines
+
+    func feed(_ session: Int, _ input: Writer.Input) {
+        guard sessions[session].isRunning, case .writer(var machine) = sessions[session].machine else { return }
+        var effects: [Writer.Effect] = []
+        machine.handle(input, into: &effects)
+        sessions[session].machine = .writer(machine)
+        let key = sessions[session].key
+        for effect in effects {
+            switch effect {
+            case .send(let server, let request):
+                events.append(.request(server, session: session, request))
+            case .verifyCertificate(let server, let certificate):
+                let input = Writer.Input.certificateVerified(server, certificate, check(certificate, key))
+                events.append(.writer(session: session, input))
+            case .verifyStatement(let server, let signed, let timestamp):
+                let result = Result { () throws(CertificateError) in
+                    try group.verifier.verify(signed, key: key, timestamp: timestamp)
+                }
+                events.append(.writer(session: session, .statementVerified(server, signed, timestamp, result)))
+            case .finish(.success(let outcome)): end(session, .wrote(outcome))
+            case .finish(.failure(let failure)): end(session, .failed(failure))
+            }
+        }
+    }
+
+    func feed(_ session: Int, _ input: Reader.Input) {
+        guard sessions[session].isRunning, case .reader(var machine) = sessions[session].machine else { return }
+        var effects: [Reader.Effect] = []
+        machine.handle(input, into: &effects)
+        sessions[session].machine = .reader(machine)
+        let key = sessions[session].key
+        for effect in effects {
+            switch effect {
+            case .send(let server, let request):
+                events.append(.request(server, session: session, request))
+            case .verifyCertificate(let server, let certificate):
+                let input = Reader.Input.certificateVerified(server, certificate, check(certificate, key))
+                events.append(.reader(session: session, input))
+            case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
+                let result = Result { () throws(FragmentVerificationError) in
+                    try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
+                }
+                events.append(.reader(session: session, .fragmentVerified(server, timestamp, stripe, result)))
+            case .finish(.success(let outcome)): end(session, .read(Self.value(of: outcome), outcome))
+            case .finish(.failure(let failure)): end(session, .failed(failure))
+            }
+        }
+    }
+
+    private func begin(_ session: Int) {
+        switch sessions[session].machine {
+        case .writer: feed(session, Writer.Input.start)
+        case .reader: feed(session, Reader.Input.start)
+        }
+    }
+
+    private func check(
+        _ certificate: Certificate, _ key: ObjectKey
+    ) -> Result<VerifiedCertificate, CertificateError> {
+        Result { () throws(CertificateError) in try group.verifier.verify(certificate, key: key) }
+    }
+
+    private func end(_ session: Int, _ outcome: Session.Outcome) {
+        steps += 1
+        sessions[session].finishedAt = steps
+        sessions[session].outcome = outcome
+    }
+
+    /// The bytes of what was found; nil for nothing.
+    private static func value(of outcome: ReadOutcome) -> [UInt8]? {
+        guard case .version(_, let descriptor, let stripes) = outcome.found else { return nil }
+        var bytes: [UInt8] = []
+        for (stripe, fragments) in stripes.enumerated() {
+            guard let block = try? descriptor.descriptor.stripes[stripe].decode(fragments) else {
+                preconditionFailure("verified fragments do not decode")
+            }
+            bytes += block.array
+        }
+        return bytes
+    }
+}
+
+extension Session.Outcome? {
+    /// The text that was read; nil when nothing was there, "failed" when the read did not succeed.
+    var text: String? {
+        switch self {
+        case .read(let bytes, _)?: bytes.map { String(decoding: $0, as: UTF8.self) }
+        case .wrote?: "wrote"
+        case .failed?, nil: "failed"
+        }
+    }
+
+    var wrote: WriteOutcome? {
+        if case .wrote(let outcome)? = self { outcome } else { nil }
+    }
+
+    var read: ReadOutcome? {
+        if case .read(_, let outcome)? = self { outcome } else { nil }
+    }
+
+    var failure: OperationFailure? {
+        if case .failed(let failure)? = self { failure } else { nil }
+    }
+}

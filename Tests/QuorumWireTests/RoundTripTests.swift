@@ -1,0 +1,104 @@
+// What is encoded is decoded to the same, and two encodings are pinned byte by byte.
+
+import Crypto
+import ErasureCode
+import Fingerprint
+import NIOCore
+import QuorumProtocol
+import QuorumWire
+import Testing
+
+@Suite("A message's encoding")
+struct RoundTripTests {
+    @Test("decodes to the message and the number that were encoded", arguments: Sample.messages, [0, 1, UInt64.max])
+    func roundTrip(message: Message, number: UInt64) throws {
+        let frame = message.frame(number: number)
+        let (decodedNumber, decoded) = try message.direction.decode(frame)
+        #expect(decodedNumber == number)
+        #expect(decoded == message)
+        #expect(decoded.frame(number: number) == frame)
+        // Sealed descriptors are equal when their digests are: their contents are compared here.
+        #expect(decoded.descriptors.map(\.descriptor) == message.descriptors.map(\.descriptor))
+    }
+
+    @Test("decodes from the middle of a larger buffer without touching what is around it", arguments: Sample.messages)
+    func insideLargerBuffer(message: Message) throws {
+        let frame = message.frame(number: 1)
+        var buffer = ByteBuffer(bytes: [0xff, 0xfe] + frame + [0xfd, 0xfc])
+        buffer.moveReaderIndex(forwardBy: 2)
+        buffer.moveWriterIndex(to: 2 + frame.count)
+        #expect(try message.direction.decode(buffer).message == message)
+    }
+
+    @Test("has samples of exactly the cases that they stand for")
+    func samplesAreOfTheirKind() {
+        for kind in RequestKind.allCases {
+            #expect(!kind.samples.isEmpty && kind.samples.allSatisfy { RequestKind($0) == kind })
+        }
+        for kind in ReplyKind.allCases {
+            #expect(!kind.samples.isEmpty && kind.samples.allSatisfy { ReplyKind($0) == kind })
+        }
+        for kind in RefusalKind.allCases {
+            #expect(!kind.samples.isEmpty && kind.samples.allSatisfy { RefusalKind($0) == kind })
+        }
+        for kind in PrincipalKind.allCases { #expect(PrincipalKind(kind.sample) == kind) }
+        for kind in FragmentErrorKind.allCases { #expect(FragmentErrorKind(kind.sample) == kind) }
+        for kind in CertificateErrorKind.allCases { #expect(CertificateErrorKind(kind.sample) == kind) }
+    }
+
+    @Test("differs between any two messages")
+    func injective() {
+        #expect(Set(Sample.messages.map { $0.frame(number: 1) }).count == Sample.messages.count)
+    }
+
+    @Test("of one READ is these bytes")
+    func knownRead() {
+        let read = Message.request(.read(Read(key: Sample.objectKey("b/k"), portion: .fragments)))
+        #expect(
+            hexadecimal(read.frame(number: 0x0102_0304_0506_0708)) == "04010203040506070800000009"
+                + "00000003622f6b0002")
+    }
+
+    @Test("of one COMMITTED is these bytes")
+    func knownCommitted() {
+        let timestamp = Timestamp(counter: 5, writer: Sample.writer, digest: Digest256.sha256(Array("abc".utf8)))
+        #expect(
+            hexadecimal(Message.reply(.committed(timestamp)).frame(number: 42))
+                == "83000000000000002a00000038" + "0000000000000005" + "0102030405060708090a0b0c0d0e0f10"
+                + "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    }
+
+    @Test("carries a certificate whose signatures still verify")
+    func certificateSurvives() throws {
+        let keys = cluster.quorums.servers.map { _ in P256.Signing.PrivateKey() }
+        let timestamp = Sample.timestamp(1, of: Sample.value)
+        let statements = try [0, 1, 3].map { (server: UInt8) in
+            let signer = StatementSigner(
+                identity: cluster.identity, server: ServerIndex(server), incarnation: Incarnation(1),
+                key: keys[Int(server)])
+            func statement(_ key: ObjectKey) -> Statement {
+                Statement(
+                    identity: cluster.identity, server: ServerIndex(server), incarnation: Incarnation(1), key: key,
+                    timestamp: timestamp, claim: .stored)
+            }
+            return try signer.sign([statement(Sample.longKey), statement(Sample.key), statement(Sample.longKey)])[1]
+        }
+        let certificate = Certificate(timestamp: timestamp, statements: statements)
+        let frame = Message.reply(.timestamp(CommittedClaim(certificate: certificate))).frame(number: 1)
+        let (_, reply) = try Reply.decode(ByteBuffer(bytes: frame), parameters: cluster)
+        guard case .timestamp(let claim) = reply else {
+            Issue.record("decoded \(reply)")
+            return
+        }
+        let verifier = StatementVerifier(parameters: cluster, keys: keys.map(\.publicKey))
+        let received = try #require(claim.certificate)
+        #expect(try verifier.verify(received, key: Sample.key).certificate == certificate)
+    }
+
+    @Test("states a count beyond 32 bits as the largest that fits")
+    func clampedCount() throws {
+        let refusal = Refusal.tooManyStripes(got: Int.max, limit: 1)
+        let (_, decoded) = try Direction.reply.decode(Message.reply(.refused(refusal)).frame(number: 1))
+        #expect(decoded == .reply(.refused(.tooManyStripes(got: Int(UInt32.max), limit: 1))))
+    }
+}

@@ -1,0 +1,293 @@
+// At least one sample of every message, refusal and error within a refusal. The kinds below mirror the protocol's enums
+// through exhaustive switches both ways: a new case of the protocol does not compile here until it has samples.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+import QuorumWire
+
+enum RequestKind: CaseIterable {
+    case readTimestamp, prepare, commit, read
+
+    init(_ request: Request) {
+        switch request {
+        case .readTimestamp: self = .readTimestamp
+        case .prepare: self = .prepare
+        case .commit: self = .commit
+        case .read: self = .read
+        }
+    }
+
+    var samples: [Request] {
+        switch self {
+        case .readTimestamp:
+            [.readTimestamp(Sample.key), .readTimestamp(Sample.longKey)]
+        case .prepare:
+            [
+                .prepare(
+                    Prepare(
+                        key: Sample.key, timestamp: Sample.timestamp(1, of: Sample.value), descriptor: Sample.value,
+                        fragments: [Sample.fragment])),
+                .prepare(
+                    Prepare(
+                        key: Sample.key, timestamp: Sample.timestamp(2, of: Sample.tombstone),
+                        descriptor: Sample.tombstone, fragments: [], justification: Sample.certificate)),
+                .prepare(
+                    Prepare(
+                        key: Sample.longKey, timestamp: Sample.timestamp(.max, of: Sample.emptyValue),
+                        descriptor: Sample.emptyValue, fragments: [SharedBytes()],
+                        justification: Certificate(timestamp: Sample.timestamp(7, of: Sample.value), statements: []),
+                        admission: (0..<4).map { Sample.statement($0) })),
+            ]
+        case .commit:
+            [
+                .commit(Commit(key: Sample.key, certificate: Sample.certificate, descriptor: Sample.value)),
+                .commit(Commit(key: Sample.key, certificate: Sample.deepCertificate, descriptor: Sample.threeStripes)),
+                .commit(Commit(key: Sample.key, certificate: Sample.certificate, descriptor: Sample.described)),
+            ]
+        case .read:
+            Sample.portions.flatMap { portion -> [Request] in
+                [
+                    .read(Read(key: Sample.key, portion: portion)),
+                    .read(Read(key: Sample.key, version: Sample.timestamp(4, of: Sample.value), portion: portion)),
+                ]
+            }
+        }
+    }
+}
+
+enum ReplyKind: CaseIterable {
+    case timestamp, prepared, committed, version, refused
+
+    init(_ reply: Reply) {
+        switch reply {
+        case .timestamp: self = .timestamp
+        case .prepared: self = .prepared
+        case .committed: self = .committed
+        case .version: self = .version
+        case .refused: self = .refused
+        }
+    }
+
+    var samples: [Reply] {
+        let timestamp = Sample.timestamp(5, of: Sample.value)
+        let known = CommittedClaim(certificate: Sample.certificate)
+        let unknown = CommittedClaim(certificate: nil)
+        func parts(_ descriptor: SealedDescriptor, _ fragments: [SharedBytes]?) -> HeldParts {
+            HeldParts(timestamp: Sample.timestamp(5, of: descriptor), descriptor: descriptor, fragments: fragments)
+        }
+        switch self {
+        case .timestamp:
+            return [.timestamp(known), .timestamp(unknown)]
+        case .prepared:
+            return Sample.claims.flatMap { claim -> [Reply] in
+                [
+                    .prepared(Sample.statement(2, claim), committed: nil),
+                    .prepared(Sample.statement(255, claim, pathCount: 0), committed: timestamp),
+                ]
+            }
+        case .committed:
+            return [.committed(timestamp)]
+        case .version:
+            return [
+                .version(unknown, nil), .version(known, nil), .version(unknown, parts(Sample.value, nil)),
+                .version(known, parts(Sample.value, [Sample.fragment])), .version(known, parts(Sample.emptyValue, [])),
+                .version(known, parts(Sample.tombstone, [SharedBytes()])),
+            ]
+        case .refused:
+            return RefusalKind.allCases.flatMap(\.samples).map { .refused($0) }
+        }
+    }
+}
+
+enum RefusalKind: CaseIterable {
+    case notEntitled, foreignTimestamp, digestMismatch, foreignDescriptor, wrongFragmentCount, tooManyStripes
+    case invalidFragment, justificationRequired, counterSkipped, invalidCertificate, invalidAdmission, tooManyPending
+    case busy, storageFull, storageFailed
+
+    init(_ refusal: Refusal) {
+        switch refusal {
+        case .notEntitled: self = .notEntitled
+        case .foreignTimestamp: self = .foreignTimestamp
+        case .digestMismatch: self = .digestMismatch
+        case .foreignDescriptor: self = .foreignDescriptor
+        case .wrongFragmentCount: self = .wrongFragmentCount
+        case .tooManyStripes: self = .tooManyStripes
+        case .invalidFragment: self = .invalidFragment
+        case .justificationRequired: self = .justificationRequired
+        case .counterSkipped: self = .counterSkipped
+        case .invalidCertificate: self = .invalidCertificate
+        case .invalidAdmission: self = .invalidAdmission
+        case .tooManyPending: self = .tooManyPending
+        case .busy: self = .busy
+        case .storageFull: self = .storageFull
+        case .storageFailed: self = .storageFailed
+        }
+    }
+
+    var samples: [Refusal] {
+        let most = Int(UInt32.max)
+        switch self {
+        case .notEntitled: return PrincipalKind.allCases.map { .notEntitled($0.sample) }
+        case .foreignTimestamp: return [.foreignTimestamp(writer: Sample.writer, sender: Sample.otherWriter)]
+        case .digestMismatch: return [.digestMismatch]
+        case .foreignDescriptor: return [.foreignDescriptor]
+        case .wrongFragmentCount:
+            return [.wrongFragmentCount(got: 0, expected: 1), .wrongFragmentCount(got: most, expected: 0)]
+        case .tooManyStripes: return [.tooManyStripes(got: 409, limit: 1), .tooManyStripes(got: most, limit: most)]
+        case .invalidFragment:
+            return FragmentErrorKind.allCases.flatMap { kind in
+                [0, 1, .max].map { .invalidFragment(StripeIndex($0), kind.sample) }
+            }
+        case .justificationRequired: return [0, 41, .max].map { .justificationRequired(committedCounter: $0) }
+        case .counterSkipped:
+            return [.counterSkipped(got: 9, highestAllowed: 4), .counterSkipped(got: .max, highestAllowed: 0)]
+        case .invalidCertificate: return CertificateErrorKind.allCases.map { .invalidCertificate($0.sample) }
+        case .invalidAdmission: return [.invalidAdmission(have: 1, need: 2)]
+        case .tooManyPending:
+            return [.tooManyPending([]), .tooManyPending([Sample.value, Sample.tombstone].map { Sample.pending($0) })]
+        case .busy: return [.busy]
+        case .storageFull: return [.storageFull]
+        case .storageFailed: return [.storageFailed]
+        }
+    }
+}
+
+enum PrincipalKind: CaseIterable {
+    case client, server
+
+    init(_ principal: Principal) {
+        switch principal {
+        case .client: self = .client
+        case .server: self = .server
+        }
+    }
+
+    var sample: Principal {
+        switch self {
+        case .client: .client(Sample.writer)
+        case .server: .server(ServerIndex(3))
+        }
+    }
+}
+
+enum FragmentErrorKind: CaseIterable {
+    case indexOutOfRange, wrongSize, hashMismatch, fingerprintMismatch
+
+    init(_ error: FragmentVerificationError) {
+        switch error {
+        case .indexOutOfRange: self = .indexOutOfRange
+        case .wrongSize: self = .wrongSize
+        case .hashMismatch: self = .hashMismatch
+        case .fingerprintMismatch: self = .fingerprintMismatch
+        }
+    }
+
+    var sample: FragmentVerificationError {
+        switch self {
+        case .indexOutOfRange: .indexOutOfRange(FragmentIndex(200), fragmentCount: 4)
+        case .wrongSize: .wrongSize(FragmentIndex(1), got: Int(UInt32.max), expected: 2048)
+        case .hashMismatch: .hashMismatch(FragmentIndex(2))
+        case .fingerprintMismatch: .fingerprintMismatch(FragmentIndex(255))
+        }
+    }
+}
+
+enum CertificateErrorKind: CaseIterable {
+    case wrongStatementCount, repeatedServer, unknownServer, invalidPath, invalidSignature
+
+    init(_ error: CertificateError) {
+        switch error {
+        case .wrongStatementCount: self = .wrongStatementCount
+        case .repeatedServer: self = .repeatedServer
+        case .unknownServer: self = .unknownServer
+        case .invalidPath: self = .invalidPath
+        case .invalidSignature: self = .invalidSignature
+        }
+    }
+
+    var sample: CertificateError {
+        switch self {
+        case .wrongStatementCount: .wrongStatementCount(have: 2, need: 3)
+        case .repeatedServer: .repeatedServer(ServerIndex(0))
+        case .unknownServer: .unknownServer(ServerIndex(255))
+        case .invalidPath: .invalidPath(ServerIndex(1))
+        case .invalidSignature: .invalidSignature(ServerIndex(2))
+        }
+    }
+}
+
+/// The values that samples are made of. Signatures are plain bytes: the wire carries them, it does not judge them.
+enum Sample {
+    static let messages: [Message] =
+        RequestKind.allCases.flatMap(\.samples).map { .request($0) }
+        + ReplyKind.allCases.flatMap(\.samples).map { .reply($0) }
+
+    static let key = objectKey("photos/cat")
+    static let longKey = objectKey(
+        String(repeating: "b", count: ObjectKey.bucketSizeBytesMax) + "/"
+            + String(repeating: "n", count: ObjectKey.nameSizeBytesMax))
+    static let writer = ClientID(high: 0x0102_0304_0506_0708, low: 0x090a_0b0c_0d0e_0f10)
+    static let otherWriter = ClientID(high: 0, low: .max)
+    static let fragment = SharedBytes(0..<24)
+
+    /// One stripe of 48 bytes.
+    static let value = sealedValue(lengthBytes: 48)
+    static let emptyValue = sealedValue(lengthBytes: 0)
+    /// The last of the stripes is short.
+    static let threeStripes = sealedValue(lengthBytes: 2 * 64 + 1, stripeSizeBytes: 64)
+    static let described = sealedValue(
+        lengthBytes: 1,
+        metadata: ObjectMetadata(
+            contentType: "text/plain; charset=utf-8", etag: "\u{0}é", modifiedMilliseconds: .max,
+            user: ["": "", "b": "2", "a": "1", "\u{e9}": "composed", "\u{1f63a}": "cat"]))
+    static let tombstone = SealedDescriptor(
+        Descriptor(tombstone: key, modifiedMilliseconds: 1_700_000_000_000, parameters: cluster))
+
+    static let certificate = Certificate(
+        timestamp: timestamp(5, of: value), statements: [0, 1, 3].map { statement($0) })
+    /// Its paths are as long as paths may be.
+    static let deepCertificate = Certificate(
+        timestamp: timestamp(5, of: threeStripes), statements: [0, 2].map { statement($0, pathCount: 16) })
+
+    static let claims = (0...UInt8.max).compactMap(Claim.init(rawValue:))
+    static let portions = (0...UInt8.max).compactMap(Read.Portion.init(rawValue:))
+
+    static func objectKey(_ text: String) -> ObjectKey {
+        do {
+            return try ObjectKey(text)
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }
+
+    static func timestamp(_ counter: UInt64, of descriptor: SealedDescriptor) -> Timestamp {
+        Timestamp(counter: counter, writer: writer, digest: descriptor.digest)
+    }
+
+    static func statement(_ server: UInt8, _ claim: Claim = .stored, pathCount: Int = 1) -> SignedStatement {
+        SignedStatement(
+            server: ServerIndex(server), incarnation: Incarnation(1), claim: claim, leafIndex: 1, leafCount: .max,
+            path: (0..<pathCount).map { Digest256.sha256([server, UInt8($0)]) },
+            signature: (0..<64).map { server ^ $0 })
+    }
+
+    static func pending(_ descriptor: SealedDescriptor, counter: UInt64 = 6) -> PendingVersion {
+        PendingVersion(timestamp: timestamp(counter, of: descriptor), descriptor: descriptor, statement: statement(1))
+    }
+
+    static func sealedValue(
+        lengthBytes: Int, stripeSizeBytes: Int = 4096, metadata: ObjectMetadata = ObjectMetadata(),
+        parameters: ClusterParameters = cluster
+    ) -> SealedDescriptor {
+        let code = parameters.quorums.code
+        let stripes = stride(from: 0, to: lengthBytes, by: stripeSizeBytes).map { start in
+            let size = min(stripeSizeBytes, lengthBytes - start)
+            return CrossChecksum.encode(block: SharedBytes(Array(repeating: 7, count: size)), code: code).crossChecksum
+        }
+        return SealedDescriptor(
+            Descriptor(
+                value: key, lengthBytes: UInt64(lengthBytes), stripeSizeBytes: UInt32(stripeSizeBytes),
+                stripes: stripes, metadata: metadata, parameters: parameters))
+    }
+}
