@@ -98,7 +98,9 @@ enum Watchdog {
     /// The group that servers are to join.
     static let group: Result<pid_t, ProcessError> = {
         var ends: [Int32] = [0, 0]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { return .failure(.cannotSpawn("pipe", errno: errno)) }
+        guard pipe(&ends) == 0, fcntl(ends[1], F_SETFD, FD_CLOEXEC) == 0 else {
+            return .failure(.cannotSpawn("pipe", errno: errno))
+        }
         defer { close(ends[0]) }
         return Result { () throws(ProcessError) in
             try spawn(
@@ -122,7 +124,9 @@ private func spawn(
     posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY | O_CREAT | O_APPEND, 0o600)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     // A child must not hold the test's sockets: their ports would stay taken.
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+    for name in (try? File.names("/proc/self/fd")) ?? [] {
+        if let descriptor = Int32(name), descriptor > 2 { posix_spawn_file_actions_addclose(&actions, descriptor) }
+    }
 
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)

@@ -1,6 +1,7 @@
 // A cluster of real server processes on loopback, with its homes in a temporary directory.
 
 import ClusterFiles
+import ErasureCode
 import Foundation
 import Glibc
 import QuorumClient
@@ -67,7 +68,7 @@ final class TestCluster: Sendable {
     }
 
     func waitUntilListening(_ server: ServerIndex) async throws {
-        let process = try #require(process(server))
+        let process = try #require(self.process(server))
         let deadline = ContinuousClock.now + .seconds(Self.patienceSeconds)
         while !Loopback.accepts(port: port(server)) {
             if let end = process.currentEnd { throw ProcessError.endedEarly(process.name, end, output: log(server)) }
@@ -92,7 +93,7 @@ final class TestCluster: Sendable {
 
     /// SIGTERM, and waits for the end.
     func terminate(_ server: ServerIndex) async throws -> ProcessEnd {
-        let process = try #require(process(server))
+        let process = try #require(self.process(server))
         process.signal(SIGTERM)
         return try await process.wait(seconds: Self.patienceSeconds)
     }
@@ -109,6 +110,7 @@ final class TestCluster: Sendable {
     }
 
     /// Runs `body` with a client that is closed afterwards.
+    @discardableResult
     func withClient<R>(
         _ name: String = "first", timeoutMilliseconds: Int = 30_000, retransmitMilliseconds: Int = 500,
         _ body: (ObjectClient) async throws -> R
