@@ -21,6 +21,7 @@ let package = Package(
     name: "solidus",
     products: [
         .library(name: "QuorumClient", targets: ["QuorumClient"]),
+        .executable(name: "solidus", targets: ["solidus"]),
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
     ],
     dependencies: [
@@ -83,6 +84,16 @@ let package = Package(
             name: "solidus-bench", dependencies: ["ErasureCode", "Fingerprint", arguments],
             path: "bench", swiftSettings: strictSwift),
 
+        // The program.
+        .target(name: "CProcessControl", dependencies: [], cSettings: strictC),
+        .executableTarget(
+            name: "solidus",
+            dependencies: [
+                "CProcessControl", "ClusterFiles", "ErasureCode", "QuorumClient", "QuorumProtocol", "QuorumServer",
+                arguments, logging,
+            ],
+            swiftSettings: strictSwift),
+
         // Tests.
         .testTarget(name: "ErasureCodeTests", dependencies: ["ErasureCode", "CISAL"], swiftSettings: strictSwift),
         .testTarget(
@@ -114,6 +125,9 @@ let package = Package(
             dependencies: [
                 "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "ErasureCode", logging,
             ],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "ClusterFilesTests", dependencies: ["ClusterFiles", "QuorumProtocol", "QuorumTransport", crypto],
             swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],

@@ -26,17 +26,17 @@ struct RandomRunTests {
     }()
 
     static let plans = [
-        Plan(testDescription: "f = 1", group: TestGroup(), seeds: 0..<700),
-        Plan(testDescription: "f = 1, a liar", group: TestGroup(), seeds: 1000..<1700, liarCount: 1),
+        Plan(testDescription: "f = 1", group: TestGroup(), seeds: 0..<500),
+        Plan(testDescription: "f = 1, a liar", group: TestGroup(), seeds: 1000..<1600, liarCount: 1),
         Plan(
-            testDescription: "f = 1, a liar, no retention", group: TestGroup(limits: hasty), seeds: 2000..<2500,
+            testDescription: "f = 1, a liar, no retention", group: TestGroup(limits: hasty), seeds: 2000..<2400,
             liarCount: 1),
         Plan(
             testDescription: "f = 1, two objects", group: TestGroup(), seeds: 3000..<3150, liarCount: 1,
             keys: [.photo, .other]),
-        Plan(testDescription: "f = 2, two liars", group: TestGroup(faults: 2), seeds: 4000..<4100, liarCount: 2),
+        Plan(testDescription: "f = 2, two liars", group: TestGroup(faults: 2), seeds: 4000..<4060, liarCount: 2),
         Plan(
-            testDescription: "m = 4, n = 6, a liar", group: TestGroup(dataFragmentCount: 4), seeds: 5000..<5100,
+            testDescription: "m = 4, n = 6, a liar", group: TestGroup(dataFragmentCount: 4), seeds: 5000..<5060,
             liarCount: 1),
     ]
 

@@ -114,6 +114,18 @@ extension Refusal: CustomStringConvertible {
 }
 
 extension Refusal {
+    /// Whether this answers a PREPARE and nothing else; in another phase it is a late answer and says nothing.
+    package var answersPrepareOnly: Bool {
+        switch self {
+        case .foreignTimestamp, .wrongFragmentCount, .tooManyStripes, .invalidFragment, .justificationRequired,
+            .counterSkipped, .invalidAdmission, .tooManyPending:
+            true
+        case .notEntitled, .digestMismatch, .foreignDescriptor, .invalidCertificate, .busy, .storageFull,
+            .storageFailed:
+            false
+        }
+    }
+
     /// Whether the same request may well be granted later, without anything having been wrong with it.
     package var isTransient: Bool {
         switch self {

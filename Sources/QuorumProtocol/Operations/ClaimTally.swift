@@ -13,6 +13,9 @@ struct ClaimTally: Sendable {
     private var claims: [CommittedClaim?]
     private var proven: [Timestamp: VerifiedCertificate] = [:]
     private var verifying: ServerIndex?
+    /// Servers whose certificate proved nothing: a correct one never sends such a thing, and one that sends higher ones
+    /// faster than they are disproven would keep the tally from ever standing still.
+    private var exposed: Set<ServerIndex> = []
 
     init(quorums: QuorumConfiguration) {
         self.quorums = quorums
@@ -21,6 +24,7 @@ struct ClaimTally: Sendable {
 
     /// Takes a server's claim; a correct server's never go down, so a lower one than it made before is ignored.
     mutating func record(_ claim: CommittedClaim, of server: ServerIndex) {
+        guard !exposed.contains(server) else { return }
         if let earlier = claims[server.offset], claim.timestamp.precedes(earlier.timestamp) { return }
         if server == verifying, claims[server.offset] != claim { verifying = nil }
         claims[server.offset] = claim
@@ -79,16 +83,17 @@ struct ClaimTally: Sendable {
         return .verify(server, certificate)
     }
 
-    /// Takes the result of a verification; a claim that failed is thrown out, as if the server had not answered.
+    /// Takes the result of a verification; a server whose certificate failed is thrown out, as if it did not answer.
     mutating func verified(
-        _ certificate: Certificate, of server: ServerIndex, _ result: Result<VerifiedCertificate, CertificateError>
+        of server: ServerIndex, _ result: Result<VerifiedCertificate, CertificateError>
     ) {
         if verifying == server { verifying = nil }
         switch result {
         case .success(let certificate):
             proven[certificate.timestamp] = certificate
         case .failure:
-            if claims[server.offset]?.certificate == certificate { claims[server.offset] = nil }
+            claims[server.offset] = nil
+            exposed.insert(server)
         }
     }
 }

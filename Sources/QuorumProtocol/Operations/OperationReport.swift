@@ -85,10 +85,11 @@ public enum OperationFailure: Error, Equatable, Sendable {
         }
     }
 
-    /// Whether a write that failed so may yet take effect: its COMMIT has left.
+    /// Whether a write that failed so may yet take effect: its COMMIT has left, or its PREPARE, whose version a later
+    /// write of the same client commits when q servers turn out to hold it and are full.
     public var mayHaveTakenEffect: Bool {
         switch self {
-        case .unavailable(let phase, _, _, _), .refused(let phase, _): phase == .commit
+        case .unavailable(let phase, _, _, _), .refused(let phase, _): phase == .prepare || phase == .commit
         default: false
         }
     }

@@ -91,8 +91,8 @@ package struct Reader: Sendable {
         case .reply(let server, let reply):
             guard quorums.contains(server) else { return }
             receive(reply, from: server, into: &effects)
-        case .certificateVerified(let server, let certificate, let result):
-            tally.verified(certificate, of: server, result)
+        case .certificateVerified(let server, _, let result):
+            tally.verified(of: server, result)
             if case .failure(let error) = result { observations.misbehaviours[server] = .invalidCertificate(error) }
             advance(into: &effects)
         case .fragmentVerified(let server, let timestamp, let stripe, let result):
@@ -297,7 +297,10 @@ extension Reader {
         var candidate = candidates[timestamp] ?? Candidate()
         // The preferred servers' first answer already carries what they have of the version they name.
         let expected = candidate.asked.filter { !candidate.failed.contains($0) }.count
-        let isUnderWay = preferred.contains { !tally.hasClaim(of: $0) && observations.refusals[$0] == nil }
+        let isUnderWay = preferred.contains { server in
+            !tally.hasClaim(of: server) && observations.refusals[server] == nil
+                && observations.misbehaviours[server] == nil
+        }
         let missing = quorums.servers.filter { !candidate.asked.contains($0) }
         let needed = wantsValue ? quorums.dataFragmentCount : 1
         if isHedging || !candidate.failed.isEmpty || (expected < needed && !isUnderWay) {

@@ -87,8 +87,8 @@ package struct Writer: Sendable {
         case .reply(let server, let reply):
             guard quorums.contains(server) else { return }
             receive(reply, from: server, into: &effects)
-        case .certificateVerified(let server, let certificate, let result):
-            certificateVerified(server, certificate, result, into: &effects)
+        case .certificateVerified(let server, _, let result):
+            certificateVerified(server, result, into: &effects)
         case .statementVerified(let server, let signed, let timestamp, let result):
             statementVerified(server, signed, timestamp, result, into: &effects)
         case .connected(let server):
@@ -119,6 +119,7 @@ package struct Writer: Sendable {
             if !acknowledged.contains(server) { acknowledged.append(server) }
             advanceCommit(into: &effects)
         case (_, .refused(let refusal)):
+            guard !refusal.answersPrepareOnly else { return }
             observations.refusals[server] = refusal
             giveUpIfHopeless(into: &effects)
         case (_, .timestamp), (_, .prepared), (_, .committed):
@@ -184,10 +185,9 @@ extension Writer {
     }
 
     private mutating func certificateVerified(
-        _ server: ServerIndex, _ certificate: Certificate, _ result: Result<VerifiedCertificate, CertificateError>,
-        into effects: inout [Effect]
+        _ server: ServerIndex, _ result: Result<VerifiedCertificate, CertificateError>, into effects: inout [Effect]
     ) {
-        tally.verified(certificate, of: server, result)
+        tally.verified(of: server, result)
         if case .failure(let error) = result { observations.misbehaviours[server] = .invalidCertificate(error) }
         switch phase {
         case .readTimestamp: advanceReadTimestamp(into: &effects)
@@ -230,7 +230,8 @@ extension Writer {
         guard case .prepare(let own) = phase else { return }
         switch result {
         case .failure(let error):
-            observations.misbehaviours[server] = .invalidStatement(error)
+            // After a recovery the statement may be a good one on our former timestamp, which a reply does not name.
+            if recoveries == 0 { observations.misbehaviours[server] = .invalidStatement(error) }
         case .success(let verified) where timestamp == own:
             statements[server] = verified.signed
             full.removeAll { $0 == server }
@@ -256,7 +257,9 @@ extension Writer {
     ) {
         guard case .prepare(let timestamp) = phase, statements[server] == nil else { return }
         switch refusal {
-        case .justificationRequired where base != nil && !justified.contains(server):
+        case .justificationRequired where base != nil:
+            // Once it has the justification, this is a late answer to the PREPARE without one.
+            guard !justified.contains(server) else { return }
             if !wantJustification.contains(server) { wantJustification.append(server) }
             justify(into: &effects)
         case .tooManyPending(let versions) where !admitted.contains(server):

@@ -1,0 +1,59 @@
+// solidus cluster down
+
+import ArgumentParser
+import ClusterFiles
+import Glibc
+
+struct ClusterDown: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "down",
+        abstract: "Stop the servers that 'cluster up' started; those that do not run are no error.",
+        discussion: "A server that has not ended ten seconds after SIGTERM is killed.")
+
+    @OptionGroup var target: ClusterArgument
+    @OptionGroup var selection: ServerSelection
+
+    func run() throws {
+        let cluster = try ClusterConfiguration(contentsOf: target.clusterFile)
+        let chosen = try selection.chosen(of: cluster)
+        let run = target.run
+        guard access(run.path, F_OK) == 0 else {
+            try Standard.write("stopped 0 servers\n")
+            return
+        }
+        try run.locked {
+            // A supervisor in the foreground would report each server that is stopped behind its back; asked to end, it
+            // stops its servers itself.
+            let supervisor = selection.indices.isEmpty ? run.supervisor : nil
+            let servers = chosen.compactMap { index in run.server(index).map { (index: index, stamp: $0) } }
+            let forced = Self.end(servers.map(\.stamp), supervisor)
+            for server in servers { run.remove(run.serverFile(server.index), of: server.stamp) }
+            if let supervisor { run.remove(run.supervisorFile, of: supervisor) }
+            for server in servers where forced.contains(server.stamp.processID) {
+                Standard.complain("warning: server \(server.index) did not end in time and was killed")
+            }
+            try Standard.write("stopped \(servers.count) servers\n")
+        }
+    }
+
+    /// Ends the processes, by force after the time limit; returns those that needed it.
+    private static func end(_ servers: [ProcessStamp], _ supervisor: ProcessStamp?) -> Set<pid_t> {
+        (supervisor.map { [$0] } ?? servers).forEach { $0.askToEnd() }
+        let limit = Supervisor.stopMilliseconds + (supervisor == nil ? 0 : 1000)
+        let all = servers + (supervisor.map { [$0] } ?? [])
+        let left = waitForEnd(all, milliseconds: limit)
+        left.forEach { $0.signal(SIGKILL) }
+        _ = waitForEnd(left, milliseconds: Supervisor.stopMilliseconds)
+        return Set(left.map(\.processID))
+    }
+
+    private static func waitForEnd(_ processes: [ProcessStamp], milliseconds: Int) -> [ProcessStamp] {
+        let deadline = ContinuousClock.now + .milliseconds(milliseconds)
+        var left = processes.filter(\.isRunning)
+        while !left.isEmpty, ContinuousClock.now < deadline {
+            usleep(20_000)
+            left = left.filter(\.isRunning)
+        }
+        return left
+    }
+}

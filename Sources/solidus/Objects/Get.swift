@@ -1,0 +1,57 @@
+// solidus get
+
+import ArgumentParser
+import ClusterFiles
+import QuorumClient
+import QuorumProtocol
+
+struct Get: AsyncParsableCommand, ReportingCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Read an object into a file.",
+        discussion: "The file appears, or is replaced, only once all of its bytes are written.")
+
+    @OptionGroup var target: ObjectArgument
+    @Argument(help: "The file to write, or - for standard output.")
+    var file: String
+    @OptionGroup var access: ClientArguments
+    @OptionGroup var report: ReportOptions
+
+    private struct Outcome: Encodable {
+        let object: String
+        let file: String
+        let lengthBytes: Int
+        let version: String
+        let rounds: Int
+        let servers: ObservedServers
+    }
+
+    mutating func validate() throws {
+        if report.json && file == OutputFile.standardOutput {
+            throw ValidationError("--json and the object's bytes cannot both go to standard output.")
+        }
+    }
+
+    func run() async throws {
+        let home = try access.home()
+        let object = try await access.withClient(home) { client throws(ClientError) in
+            try await client.get(target.object)
+        }
+        Report.warn(object.status.observations)
+        try OutputFile.write(object.value, to: file)
+        let quorums = home.cluster.parameters.quorums
+        let text =
+            "read \(object.status.key): \(object.value.count) bytes of version \(object.status.timestamp), agreed on by "
+            + "\(quorums.quorum) of \(quorums.serverCount) servers"
+        if file == OutputFile.standardOutput {
+            Standard.complain(text)
+            return
+        }
+        try Report.finish(
+            report,
+            Outcome(
+                object: "\(object.status.key)", file: file, lengthBytes: object.value.count,
+                version: object.status.timestamp.fullName, rounds: object.status.rounds,
+                servers: ObservedServers(object.status.observations)),
+            text: text)
+    }
+}

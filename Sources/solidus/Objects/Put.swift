@@ -1,0 +1,65 @@
+// solidus put
+
+import ArgumentParser
+import ClusterFiles
+import QuorumClient
+import QuorumProtocol
+
+struct Put: AsyncParsableCommand, ReportingCommand {
+    static let configuration = CommandConfiguration(abstract: "Store a file as an object.")
+
+    @OptionGroup var target: ObjectArgument
+    @Argument(help: "The file to store, or - for standard input.")
+    var file: String
+    @Option(help: "The object's MIME type.")
+    var contentType = ""
+    @Option(name: .customLong("meta"), help: "User metadata, NAME=VALUE; may be repeated.")
+    var metadata: [String] = []
+    @OptionGroup var access: ClientArguments
+    @OptionGroup var report: ReportOptions
+
+    private struct Outcome: Encodable {
+        let object: String
+        let lengthBytes: Int
+        let version: String
+        let rounds: Int
+        let servers: ObservedServers
+    }
+
+    mutating func validate() throws {
+        _ = try userMetadata()
+    }
+
+    func run() async throws {
+        let home = try access.home()
+        let quorums = home.cluster.parameters.quorums
+        // One byte more than may be stored shows that a file is too large without reading all of it.
+        let value = try InputFile.read(file, sizeBytesMax: home.cluster.parameters.limits.stripeSizeBytesMax + 1)
+        let metadata = ObjectMetadata(contentType: contentType, user: try userMetadata())
+        let result = try await access.withClient(home) { client throws(ClientError) in
+            try await client.put(target.object, value, metadata: metadata)
+        }
+        Report.warn(result.observations)
+        try Report.finish(
+            report,
+            Outcome(
+                object: "\(result.key)", lengthBytes: value.count, version: result.timestamp.fullName,
+                rounds: result.rounds, servers: ObservedServers(result.observations)),
+            text: "stored \(result.key): \(value.count) bytes as version \(result.timestamp), durable at "
+                + "\(quorums.quorum) or more of \(quorums.serverCount) servers")
+    }
+
+    private func userMetadata() throws -> [String: String] {
+        var entries: [String: String] = [:]
+        for entry in metadata {
+            guard let mark = entry.firstIndex(of: "="), mark != entry.startIndex else {
+                throw ValidationError("--meta '\(entry)' is not of the form NAME=VALUE.")
+            }
+            let name = String(entry[..<mark])
+            guard entries.updateValue(String(entry[entry.index(after: mark)...]), forKey: name) == nil else {
+                throw ValidationError("--meta names '\(name)' twice.")
+            }
+        }
+        return entries
+    }
+}

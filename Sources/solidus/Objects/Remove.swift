@@ -1,0 +1,38 @@
+// solidus rm
+
+import ArgumentParser
+import QuorumClient
+import QuorumProtocol
+
+struct Remove: AsyncParsableCommand, ReportingCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rm", abstract: "Delete an object.", discussion: "An object that does not exist is an error.")
+
+    @OptionGroup var target: ObjectArgument
+    @OptionGroup var access: ClientArguments
+    @OptionGroup var report: ReportOptions
+
+    private struct Outcome: Encodable {
+        let object: String
+        let version: String
+        let rounds: Int
+        let servers: ObservedServers
+    }
+
+    func run() async throws {
+        let home = try access.home()
+        let quorums = home.cluster.parameters.quorums
+        let result = try await access.withClient(home) { client throws(ClientError) in
+            _ = try await client.head(target.object)
+            return try await client.delete(target.object)
+        }
+        Report.warn(result.observations)
+        try Report.finish(
+            report,
+            Outcome(
+                object: "\(result.key)", version: result.timestamp.fullName, rounds: result.rounds,
+                servers: ObservedServers(result.observations)),
+            text: "deleted \(result.key) by version \(result.timestamp), durable at \(quorums.quorum) or more of "
+                + "\(quorums.serverCount) servers")
+    }
+}

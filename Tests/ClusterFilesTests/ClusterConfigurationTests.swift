@@ -1,0 +1,265 @@
+// cluster.toml: what reads back, and what is refused with which complaint.
+
+import ClusterFiles
+import Foundation
+import QuorumProtocol
+import QuorumTransport
+import Testing
+
+@Suite struct ClusterConfigurationTests {
+    /// One way to spoil a good cluster.toml, and the key that the complaint must name.
+    struct Fault: Sendable, CustomTestStringConvertible {
+        let name: String
+        let key: String
+        let replaced: String
+        let by: String
+        let matches: @Sendable (ConfigurationError) -> Bool
+
+        var testDescription: String { name }
+
+        init(
+            _ name: String, key: String, replace: String, by: String,
+            _ matches: @escaping @Sendable (ConfigurationError) -> Bool
+        ) {
+            (self.name, self.key, replaced, self.by, self.matches) = (name, key, replace, by, matches)
+        }
+    }
+
+    private static func isUnknown(_ error: ConfigurationError) -> Bool {
+        if case .unknownKey = error { true } else { false }
+    }
+    private static func isMissing(_ error: ConfigurationError) -> Bool {
+        if case .missingKey = error { true } else { false }
+    }
+    private static func isWrongType(_ error: ConfigurationError) -> Bool {
+        if case .wrongType = error { true } else { false }
+    }
+    private static func isInvalid(_ error: ConfigurationError) -> Bool {
+        if case .invalidValue = error { true } else { false }
+    }
+    private static func isDuplicate(_ error: ConfigurationError) -> Bool {
+        if case .duplicate = error { true } else { false }
+    }
+
+    static let id = String(repeating: "ab", count: 16)
+    static let faults: [Fault] = [
+        Fault("unknown key at the top", key: "colour", replace: "format = 1", by: "format = 1\ncolour = 1", isUnknown),
+        Fault("unknown key in a table", key: "cluster.fault", replace: "faults = 1", by: "fault = 1", isUnknown),
+        Fault(
+            "unknown key of a server", key: "servers[2].weight", replace: "index = 2", by: "index = 2\nweight = 1",
+            isUnknown),
+        Fault("no format", key: "format", replace: "format = 1", by: "", isMissing),
+        Fault("no cluster", key: "cluster", replace: "[cluster]", by: "", isUnknownOrMissing),
+        Fault("no epoch", key: "cluster.epoch", replace: "epoch = 1", by: "", isMissing),
+        Fault("no index", key: "servers[1].index", replace: "index = 1", by: "", isMissing),
+        Fault("another format", key: "format = 2", replace: "format = 1", by: "format = 2") {
+            $0 == .unsupportedFormat(path: "c.toml", found: 2, supported: 1)
+        },
+        Fault("format as text", key: "format", replace: "format = 1", by: "format = \"1\"", isWrongType),
+        Fault("faults as a fraction", key: "cluster.faults", replace: "faults = 1", by: "faults = 1.0", isWrongType),
+        Fault("mode as a number", key: "cluster.mode", replace: "mode = \"fingerprint\"", by: "mode = 1", isWrongType),
+        Fault("unknown mode", key: "cluster.mode", replace: "\"fingerprint\"", by: "\"trust\"", isInvalid),
+        Fault("epoch 0", key: "cluster.epoch", replace: "epoch = 1", by: "epoch = 0", isInvalid),
+        Fault("negative faults", key: "cluster.faults", replace: "faults = 1", by: "faults = -1", isInvalid),
+        Fault(
+            "too few data fragments", key: "cluster.data_fragments", replace: "data_fragments = 2",
+            by: "data_fragments = 1", isInvalid),
+        Fault(
+            "too many data fragments", key: "cluster.data_fragments", replace: "data_fragments = 2",
+            by: "data_fragments = 254", isInvalid),
+        Fault(
+            "huge data fragments", key: "cluster.data_fragments", replace: "data_fragments = 2",
+            by: "data_fragments = 9223372036854775807", isInvalid),
+        Fault(
+            "huge faults", key: "cluster.faults", replace: "faults = 1", by: "faults = 9223372036854775807", isInvalid),
+        Fault(
+            "stripe too small", key: "cluster.stripe_bytes", replace: "stripe_bytes = 8388608",
+            by: "stripe_bytes = 1048575", isInvalid),
+        Fault(
+            "stripe too large", key: "cluster.stripe_bytes", replace: "stripe_bytes = 8388608",
+            by: "stripe_bytes = 67108865", isInvalid),
+        Fault("index out of range", key: "servers[3].index", replace: "index = 3", by: "index = 4", isInvalid),
+        Fault("index twice", key: "servers[3].index", replace: "index = 3", by: "index = 0", isDuplicate),
+        Fault("address twice", key: "servers[3].address", replace: ":7403", by: ":7400", isDuplicate),
+        Fault(
+            "address without a port", key: "servers[0].address", replace: "127.0.0.1:7400", by: "127.0.0.1", isInvalid),
+        Fault("port 0", key: "servers[0].address", replace: "127.0.0.1:7400", by: "127.0.0.1:0", isInvalid),
+        Fault("port 65536", key: "servers[0].address", replace: "127.0.0.1:7400", by: "127.0.0.1:65536", isInvalid),
+        Fault("bare IPv6 address", key: "servers[0].address", replace: "127.0.0.1:7400", by: "::1:7400", isInvalid),
+        Fault(
+            "client's name with a slash", key: "clients[0].name", replace: "\"first\"", by: "\"../first\"", isInvalid),
+        Fault(
+            "more servers needed", key: "4 servers are listed", replace: "data_fragments = 2", by: "data_fragments = 3"
+        ) {
+            $0 == .serverCountMismatch(path: "c.toml", listed: 4, faults: 1, dataFragments: 3, needed: 5)
+        },
+        Fault("not TOML", key: "c.toml:2:", replace: "format = 1", by: "format 1") {
+            if case .notTOML(_, 2, _, _) = $0 { true } else { false }
+        },
+        Fault("key listed twice", key: "c.toml:3:", replace: "format = 1", by: "format = 1\nformat = 1") {
+            if case .notTOML(_, 3, _, _) = $0 { true } else { false }
+        },
+        Fault("NUL byte", key: "NUL", replace: "[[clients]]", by: "\0[[clients]]") {
+            if case .notTOML = $0 { true } else { false }
+        },
+    ]
+
+    private static func isUnknownOrMissing(_ error: ConfigurationError) -> Bool {
+        isUnknown(error) || isMissing(error)
+    }
+
+    @Test("A spoilt cluster.toml is refused with the file and the key at fault", arguments: faults)
+    func refuses(fault: Fault) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let good = try ClusterConfiguration(contentsOf: cluster.clusterFile).toml()
+        let bad = good.replacingOccurrences(of: fault.replaced, with: fault.by)
+        try #require(bad != good)
+        let error = try #require(throws: ConfigurationError.self) {
+            try ClusterConfiguration(toml: bad, path: "c.toml")
+        }
+        #expect(fault.matches(error), "\(error)")
+        #expect(error.description.contains("c.toml"), "\(error)")
+        #expect(fault.name == "no cluster" || error.description.contains(fault.key), "\(error)")
+    }
+
+    @Test("Pins, statement keys, ids and names must be well-formed and all different")
+    func refusesRepeatedKeys() throws {
+        let cluster = try TemporaryCluster { $0.clientNames = ["first", "second"] }
+        let good = try ClusterConfiguration(contentsOf: cluster.clusterFile)
+        let text = good.toml()
+        let spoilt: [(old: String, new: String, key: String, isDuplicate: Bool)] = [
+            (good.servers[1].pin.description, good.servers[0].pin.description, "servers[1].certificate_pin", true),
+            (good.clients[1].pin.description, good.servers[0].pin.description, "clients[1].certificate_pin", true),
+            (good.clients[1].id.description, good.clients[0].id.description.uppercased(), "clients[1].id", true),
+            ("\"second\"", "\"first\"", "clients[1].name", true),
+            (good.servers[2].pin.description, "abc", "servers[2].certificate_pin", false),
+            (good.clients[0].id.description, "abc", "clients[0].id", false),
+            (good.parameters.identity.cluster.description, "abc", "cluster.id", false),
+        ]
+        for (old, new, key, isDuplicate) in spoilt {
+            let error = try #require(throws: ConfigurationError.self) {
+                try ClusterConfiguration(toml: text.replacingOccurrences(of: old, with: new), path: "c.toml")
+            }
+            switch error {
+            case .duplicate(_, key, _, _): #expect(isDuplicate)
+            case .invalidValue(_, key, _, _): #expect(!isDuplicate)
+            default: Issue.record("\(key): \(error)")
+            }
+        }
+        let keys = text.split(separator: "\n").filter { $0.hasPrefix("statement_key") }.map(String.init)
+        try #require(keys.count == 4)
+        let repeated = text.replacingOccurrences(of: keys[1], with: keys[0])
+        #expect {
+            try ClusterConfiguration(toml: repeated, path: "c.toml")
+        } throws: { error in
+            if case .duplicate(_, "servers[1].statement_key", _, _)? = error as? ConfigurationError {
+                true
+            } else {
+                false
+            }
+        }
+        // A point that is not on the curve.
+        let offCurve = "statement_key = \"04\(String(repeating: "11", count: 64))\""
+        #expect {
+            try ClusterConfiguration(toml: text.replacingOccurrences(of: keys[1], with: offCurve), path: "c.toml")
+        } throws: { error in
+            if case .invalidValue(_, "servers[1].statement_key", _, _)? = error as? ConfigurationError {
+                true
+            } else {
+                false
+            }
+        }
+    }
+
+    @Test("What is written reads back the same", arguments: [(0, nil), (1, nil), (1, 4), (2, 3)] as [(Int, Int?)])
+    func readsBack(faults: Int, dataFragments: Int?) throws {
+        let cluster = try TemporaryCluster {
+            $0.faults = faults
+            $0.dataFragmentCount = dataFragments
+            $0.host = "::1"
+            $0.basePort = 9000
+            $0.stripeSizeBytesMax = 4 << 20
+        }
+        let configuration = try ClusterConfiguration(contentsOf: cluster.clusterFile)
+        let again = try ClusterConfiguration(toml: configuration.toml(), path: "again")
+        #expect(again.parameters == configuration.parameters)
+        #expect(again.toml() == configuration.toml())
+        #expect(again.peers == configuration.peers)
+        #expect(configuration.parameters.quorums.faults == faults)
+        #expect(configuration.parameters.quorums.dataFragmentCount == dataFragments ?? faults + 1)
+        #expect(configuration.parameters.limits.stripeSizeBytesMax == 4 << 20)
+        #expect(configuration.servers.map(\.index) == configuration.parameters.quorums.servers)
+        #expect(configuration.servers.map(\.port) == Array(9000..<(9000 + configuration.servers.count)))
+        #expect(configuration.servers.allSatisfy { $0.host == "::1" && $0.address == "[::1]:\($0.port)" })
+        #expect(configuration.statementKeys.count == configuration.servers.count)
+    }
+
+    @Test("Servers may be listed in any order")
+    func sortsServers() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let text = try ClusterConfiguration(contentsOf: cluster.clusterFile).toml()
+        let swapped = text.replacingOccurrences(of: "index = 0", with: "index = x")
+            .replacingOccurrences(of: "index = 3", with: "index = 0")
+            .replacingOccurrences(of: "index = x", with: "index = 3")
+        let configuration = try ClusterConfiguration(toml: swapped, path: "c.toml")
+        #expect(configuration.servers.map(\.index.rawValue) == [0, 1, 2, 3])
+        #expect(configuration.servers.map(\.port) == [7403, 7401, 7402, 7400])
+    }
+
+    @Test("The peers of a server are the servers by index and the clients by id")
+    func namesPeers() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let configuration = try ClusterConfiguration(contentsOf: cluster.clusterFile)
+        #expect(configuration.peers.count == 5)
+        #expect(configuration.peers.identity(of: configuration.servers[2].pin) == .server(2))
+        let client = configuration.clients[0]
+        #expect(configuration.peers.identity(of: client.pin) == .client(client.id.description))
+        #expect(configuration.scope.clusterID == configuration.parameters.identity.cluster.bytes)
+        #expect(configuration.scope.epoch == 1)
+    }
+
+    @Test("Without stripe_bytes a stripe has 8 MiB")
+    func defaultsStripe() throws {
+        let cluster = try TemporaryCluster { $0.stripeSizeBytesMax = 1 << 20 }
+        let text = try ClusterConfiguration(contentsOf: cluster.clusterFile).toml()
+        let without = text.replacingOccurrences(of: "stripe_bytes = 1048576", with: "")
+        let configuration = try ClusterConfiguration(toml: without, path: "c.toml")
+        #expect(configuration.parameters.limits.stripeSizeBytesMax == 8 << 20)
+    }
+
+    @Test("Random damage to a cluster.toml gives a configuration or a typed error, never a crash")
+    func survivesDamage() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let text = try ClusterConfiguration(contentsOf: cluster.clusterFile).toml()
+        let good = Array(text.utf8)
+        var generator = SplitMix(state: 20_260_131)
+        var refused = 0
+        for _ in 0..<400 {
+            var bytes = good
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                bytes[Int.random(in: bytes.indices, using: &generator)] = UInt8.random(in: 0...127, using: &generator)
+            }
+            let damaged = String(decoding: bytes, as: UTF8.self)
+            do throws(ConfigurationError) {
+                _ = try ClusterConfiguration(toml: damaged, path: "c.toml")
+            } catch {
+                refused += 1
+                #expect(error.description.contains("c.toml"))
+            }
+        }
+        #expect(refused > 300)
+    }
+}
+
+/// A small generator with a fixed seed (splitmix64), so that a failure repeats.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,244 @@
+// The homes of servers and clients: what loads, and which wrong file is called what.
+
+import ClusterFiles
+import Foundation
+import QuorumProtocol
+import Testing
+
+@Suite struct HomeTests {
+    @Test("Every server's home and the client's load with their own keys")
+    func loads() throws {
+        let cluster = try TemporaryCluster { $0.faults = 1 }
+        for index in 0..<4 {
+            let home = try ServerHome(path: cluster.server(index) + "/")
+            #expect(home.index.offset == index)
+            #expect(home.identity.pin == home.cluster.servers[index].pin)
+            #expect(home.statementKey.publicKey.rawRepresentation == home.entry.statementKey.rawRepresentation)
+            #expect(home.storeDirectory == cluster.server(index) + "/store")
+            #expect(home.identity.warnings.isEmpty)
+        }
+        let client = try ClientHome(clusterDirectory: cluster.directory)
+        #expect(client.name == "first")
+        #expect(client.id == client.cluster.clients[0].id)
+        #expect(client.identity.pin == client.cluster.clients[0].pin)
+    }
+
+    @Test("A client is found by its name, and an unknown name is refused with those there are")
+    func findsClient() throws {
+        let cluster = try TemporaryCluster { $0.clientNames = ["first", "second"] }
+        #expect(try ClientHome(clusterDirectory: cluster.directory, client: "second").name == "second")
+        let error = configurationError { _ = try ClientHome(clusterDirectory: cluster.directory, client: "../first") }
+        #expect(
+            error == .unknownClient(path: cluster.clusterFile, name: "../first", listed: ["first", "second"]))
+    }
+
+    @Test("A home's own cluster.toml counts before the one two directories up")
+    func findsClusterFile() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let alone = cluster.parent + "/alone"
+        try FileManager.default.copyItem(atPath: cluster.client("first"), toPath: alone)
+        let error = configurationError { _ = try ClientHome(path: alone) }
+        guard case .fileMissing(alone + "/cluster.toml", _)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        try FileManager.default.copyItem(atPath: cluster.clusterFile, toPath: alone + "/cluster.toml")
+        #expect(try ClientHome(path: alone).name == "first")
+    }
+
+    @Test(
+        "A missing file of a server's home is named",
+        arguments: ["server.toml", "key.pem", "certificate.pem", "statement-key.pem"])
+    func missingServerFile(name: String) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let path = cluster.server(1) + "/" + name
+        try FileManager.default.removeItem(atPath: path)
+        let error = configurationError { _ = try ServerHome(path: cluster.server(1)) }
+        guard case .fileMissing(path, _)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(error?.description.contains(path) == true)
+    }
+
+    @Test("A missing file of a client's home is named", arguments: ["client.toml", "key.pem", "certificate.pem"])
+    func missingClientFile(name: String) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let path = cluster.client("first") + "/" + name
+        try FileManager.default.removeItem(atPath: path)
+        let error = configurationError { _ = try ClientHome(clusterDirectory: cluster.directory) }
+        guard case .fileMissing(path, _)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+    }
+
+    @Test("A directory that is no cluster, a file that is a directory and a file that is too large are told apart")
+    func unreadableFiles() throws {
+        let cluster = try TemporaryCluster { _ in }
+        guard case .fileMissing? = configurationError({ _ = try ClientHome(clusterDirectory: cluster.parent) }) else {
+            Issue.record("a directory without cluster.toml passed")
+            return
+        }
+        guard
+            case .fileUnreadable(cluster.directory, _)? = configurationError({
+                _ = try ClusterConfiguration(contentsOf: cluster.directory)
+            })
+        else {
+            Issue.record("a directory passed for a file")
+            return
+        }
+        try cluster.edit(cluster.clusterFile) { $0 + String(repeating: "#", count: 1 << 20) }
+        guard
+            case .fileTooLarge(cluster.clusterFile, _)? = configurationError({
+                _ = try ServerHome(path: cluster.server(0))
+            })
+        else {
+            Issue.record("a large file passed")
+            return
+        }
+    }
+
+    @Test("Another cluster's certificate in a server's home is refused, with both pins")
+    func foreignServerCertificate() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let other = try TemporaryCluster { _ in }
+        for name in ["key.pem", "certificate.pem"] {
+            try cluster.replace("\(cluster.server(2))/\(name)", with: "\(other.server(2))/\(name)")
+        }
+        let error = configurationError { _ = try ServerHome(path: cluster.server(2)) }
+        guard case .foreignCertificate(let path, _, "server 2", let expected, let found)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(path == cluster.server(2) + "/certificate.pem")
+        #expect(try expected == ClusterConfiguration(contentsOf: cluster.clusterFile).servers[2].pin.description)
+        #expect(try found == ClusterConfiguration(contentsOf: other.clusterFile).servers[2].pin.description)
+    }
+
+    @Test("A server's home under another server's index is refused")
+    func exchangedIndex() throws {
+        let cluster = try TemporaryCluster { _ in }
+        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "= 2", with: "= 3") }
+        guard
+            case .foreignCertificate(_, _, "server 3", _, _)? = configurationError({
+                _ = try ServerHome(path: cluster.server(2))
+            })
+        else {
+            Issue.record("server 2 passed for server 3")
+            return
+        }
+        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "= 3", with: "= 4") }
+        guard
+            case .invalidValue(_, "index", "4", _)? = configurationError({
+                _ = try ServerHome(path: cluster.server(2))
+            })
+        else {
+            Issue.record("a server passed that is not listed")
+            return
+        }
+    }
+
+    @Test("Another cluster's statement key is refused")
+    func foreignStatementKey() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let other = try TemporaryCluster { _ in }
+        let path = cluster.server(0) + "/statement-key.pem"
+        try cluster.replace(path, with: other.server(0) + "/statement-key.pem")
+        let error = configurationError { _ = try ServerHome(path: cluster.server(0)) }
+        guard case .foreignStatementKey(path, _, "server 0")? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+    }
+
+    @Test("Another cluster's client is refused, by its certificate and by its id")
+    func foreignClient() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let other = try TemporaryCluster { _ in }
+        let home = cluster.client("first")
+        for name in ["key.pem", "certificate.pem"] {
+            try cluster.replace("\(home)/\(name)", with: "\(other.client("first"))/\(name)")
+        }
+        guard
+            case .foreignCertificate(_, _, "client first", _, _)? = configurationError({
+                _ = try ClientHome(path: home)
+            })
+        else {
+            Issue.record("another cluster's certificate passed")
+            return
+        }
+        try cluster.replace("\(home)/client.toml", with: "\(other.client("first"))/client.toml")
+        guard case .invalidValue(_, "id", _, _)? = configurationError({ _ = try ClientHome(path: home) }) else {
+            Issue.record("another cluster's client id passed")
+            return
+        }
+    }
+
+    @Test("A key that does not belong to its certificate, and a file that is no key, are refused with the file's name")
+    func unusableKeys() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let key = cluster.server(0) + "/key.pem"
+        try cluster.replace(key, with: cluster.server(1) + "/key.pem")
+        guard
+            case .unusableIdentity(let mismatch)? = configurationError({ _ = try ServerHome(path: cluster.server(0)) })
+        else {
+            Issue.record("another certificate's key passed")
+            return
+        }
+        #expect(mismatch.contains(key))
+        try cluster.edit(cluster.server(2) + "/statement-key.pem") { _ in "nothing" }
+        guard case .unusableIdentity(let noKey)? = configurationError({ _ = try ServerHome(path: cluster.server(2)) })
+        else {
+            Issue.record("a text passed for a key")
+            return
+        }
+        #expect(noKey.contains(cluster.server(2) + "/statement-key.pem"))
+    }
+
+    @Test("An expired certificate and one of the future are refused with the second in question")
+    func validity() throws {
+        let now = Date()
+        let expired = try TemporaryCluster {
+            $0.validFrom = now.addingTimeInterval(-7200)
+            $0.validUntil = now.addingTimeInterval(-3600)
+        }
+        let early = try TemporaryCluster {
+            $0.validFrom = now.addingTimeInterval(3600)
+            $0.validUntil = now.addingTimeInterval(7200)
+        }
+        for path in [expired.server(0) + "/certificate.pem", expired.client("first") + "/certificate.pem"] {
+            let error = configurationError {
+                _ =
+                    try path.contains("servers")
+                    ? ServerHome(path: expired.server(0)).index.offset
+                    : ClientHome(path: expired.client("first")).name.count
+            }
+            guard case .certificateExpired(path, let notAfter, _)? = error else {
+                Issue.record("\(String(describing: error))")
+                continue
+            }
+            #expect(abs(Double(notAfter) - (now.timeIntervalSince1970 - 3600)) <= 1)
+            #expect(error?.description.contains("expired at") == true)
+        }
+        guard case .certificateNotYetValid? = configurationError({ _ = try ServerHome(path: early.server(3)) }) else {
+            Issue.record("a certificate of the future passed")
+            return
+        }
+    }
+
+    @Test("Unknown keys and another format in server.toml and client.toml are refused")
+    func strictHomes() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let server = cluster.server(0) + "/server.toml"
+        let client = cluster.client("first") + "/client.toml"
+        try cluster.edit(server) { $0 + "port = 1\n" }
+        try cluster.edit(client) { $0.replacingOccurrences(of: "format = 1", with: "format = 7") }
+        #expect(
+            configurationError { _ = try ServerHome(path: cluster.server(0)) }
+                == .unknownKey(path: server, key: "port"))
+        #expect(
+            configurationError { _ = try ClientHome(path: cluster.client("first")) }
+                == .unsupportedFormat(path: client, found: 7, supported: 1))
+    }
+}
