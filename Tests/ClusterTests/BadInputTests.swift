@@ -14,7 +14,7 @@ import QuorumTransport
 import Synchronization
 import Testing
 
-extension ClusterTests {
+extension Clusters {
     @Suite("A server that cannot start", .serialized) struct CannotStart {
         @Test("without its home it names the missing file", .timeLimit(.minutes(1)))
         func missingHome() async throws {

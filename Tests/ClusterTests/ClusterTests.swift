@@ -3,4 +3,4 @@
 import Testing
 
 /// The suites take turns, since each test keeps several processes busy.
-@Suite(.serialized) enum ClusterTests {}
+@Suite(.serialized) enum Clusters {}

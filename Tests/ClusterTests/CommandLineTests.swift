@@ -5,7 +5,7 @@ import Foundation
 import QuorumProtocol
 import Testing
 
-extension ClusterTests {
+extension Clusters {
     @Suite("The command line", .serialized) struct CommandLine {
         @Test("makes a cluster, runs it, stores, reads, describes and deletes, and takes it down",
             .timeLimit(.minutes(3)))

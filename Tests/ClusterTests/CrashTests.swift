@@ -5,7 +5,7 @@ import QuorumClient
 import QuorumProtocol
 import Testing
 
-extension ClusterTests {
+extension Clusters {
     @Suite("kill -9 at any moment", .serialized) struct Crashes {
         private static let keyCount = 6
         private static let sizesBytes = [100, 3000, 70_000, 400_000]

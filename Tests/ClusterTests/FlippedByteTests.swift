@@ -19,7 +19,7 @@ enum StoredByte: String, CaseIterable, Sendable {
     case identity
 }
 
-extension ClusterTests {
+extension Clusters {
     @Suite("One server's disk is damaged", .serialized) struct FlippedBytes {
         @Test("with a flipped byte of any kind every operation succeeds with the right bytes",
             .timeLimit(.minutes(5)), arguments: [ServerIndex].four)

@@ -6,7 +6,7 @@ import QuorumClient
 import QuorumProtocol
 import Testing
 
-extension ClusterTests {
+extension Clusters {
     @Suite("A healthy cluster", .serialized, .sharedCluster) struct Healthy {
         @Test("values of every size are stored and read back, also by another client", .timeLimit(.minutes(3)))
         func allSizes() async throws {

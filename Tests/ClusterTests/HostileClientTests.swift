@@ -14,7 +14,7 @@ import QuorumWire
 import Synchronization
 import Testing
 
-extension ClusterTests {
+extension Clusters {
     @Suite("A hostile client", .serialized) struct HostileClient {
         private static let frameCount = 3000
         private static let connectionCount = 4

@@ -10,7 +10,7 @@ import QuorumProtocol
 import QuorumTransport
 import Testing
 
-extension ClusterTests {
+extension Clusters {
     @Suite("One server down", .serialized, .sharedCluster) struct OneServerDown {
         @Test("killed with -9 and restarted with its disk: every operation succeeds before, while and after",
             .timeLimit(.minutes(3)), arguments: [ServerIndex].four)

@@ -5,7 +5,7 @@ import QuorumClient
 import QuorumProtocol
 import Testing
 
-extension ClusterTests {
+extension Clusters {
     @Suite("Two servers down", .serialized, .sharedCluster) struct TwoServersDown {
         private static let pairs: [[ServerIndex]] = [[0, 1], [1, 3], [2, 3]].map { $0.map { ServerIndex($0) } }
 

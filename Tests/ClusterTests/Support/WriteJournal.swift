@@ -42,12 +42,14 @@ final class WriteJournal: Sendable {
     func put(_ client: ObjectClient, sizeBytes: Int) async throws(ClientError) {
         let number = state.withLock { state in
             let number = UInt64(state.writes.count + 1)
-            state.writes[number] = Write(begin: state.tick(), end: nil)
+            let begin = state.tick()
+            state.writes[number] = Write(begin: begin, end: nil)
             return number
         }
         _ = try await client.put(key, SelfCheckingValue.make(key, number: number, sizeBytes: sizeBytes))
         state.withLock { state in
-            state.writes[number]?.end = state.tick()
+            let end = state.tick()
+            state.writes[number]?.end = end
             state.acknowledgedCount += 1
         }
     }
