@@ -130,6 +130,13 @@ let package = Package(
         .testTarget(
             name: "ClusterFilesTests", dependencies: ["ClusterFiles", "QuorumProtocol", "QuorumTransport", crypto],
             swiftSettings: strictSwift),
+        .testTarget(
+            name: "ClusterTests",
+            dependencies: [
+                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol", "QuorumServer",
+                "QuorumTransport", "QuorumWire", "solidus", nioCore, nioPosix, logging,
+            ],
+            swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11
