@@ -121,11 +121,19 @@ let package = Package(
         .testTarget(
             name: "QuorumClientTests",
             dependencies: [
-                "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "ErasureCode", logging,
+                "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "QuorumTransport", "ErasureCode",
+                logging, nioCore, nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(
             name: "ClusterFilesTests", dependencies: ["ClusterFiles", "QuorumProtocol", "QuorumTransport", crypto],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "ClusterTests",
+            dependencies: [
+                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol", "QuorumServer",
+                "QuorumTransport", "QuorumWire", "solidus", nioCore, nioPosix, logging,
+            ],
             swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],

@@ -141,7 +141,12 @@ extension ObjectClient {
         _ key: ObjectKey, encode: @escaping @Sendable () -> Writer.Input
     ) async throws(ClientError) -> PutResult {
         try checkOpen()
-        await turns.take(key)
+        guard await turns.take(key) else {
+            throw error(
+                key,
+                .unavailable(
+                    .readTimestamp, answered: [], need: parameters.quorums.quorum, observations: ServerObservations()))
+        }
         let writer = Writer(parameters: parameters, key: key, writer: id)
         let operation = Operation(writer, key: key, context: context)
         let result = await operation.run { operation in

@@ -14,6 +14,7 @@ package final class Server: Sendable {
     private static let shutdownGrace = TimeAmount.seconds(2)
 
     private let endpoint: ServerEndpoint
+    private let sessions: RequestSessions
     private let host: ReplicaHost
     private let store: ObjectStore
     private let statistics: ServerStatistics
@@ -64,22 +65,25 @@ package final class Server: Sendable {
                 host.submit(.tick(milliseconds: currentMilliseconds()))
             }
             return Server(
-                endpoint: endpoint, host: host, store: store, statistics: statistics, group: group, workers: workers,
+                endpoint: endpoint, sessions: sessions, host: host, store: store, statistics: statistics, group: group, workers: workers,
                 ticker: ticker, logger: logger)
         } catch {
+            sessions.detach()
+            try? await workers.shutdownGracefully()
             await host.shutdown()
             try? store.close()
-            try? await workers.shutdownGracefully()
             try? await group.shutdownGracefully()
             throw .transport(error)
         }
     }
 
     private init(
-        endpoint: ServerEndpoint, host: ReplicaHost, store: ObjectStore, statistics: ServerStatistics,
-        group: MultiThreadedEventLoopGroup, workers: NIOThreadPool, ticker: RepeatedTask, logger: Logger
+        endpoint: ServerEndpoint, sessions: RequestSessions, host: ReplicaHost, store: ObjectStore,
+        statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, workers: NIOThreadPool,
+        ticker: RepeatedTask, logger: Logger
     ) {
         self.endpoint = endpoint
+        self.sessions = sessions
         self.host = host
         self.store = store
         self.statistics = statistics
@@ -102,6 +106,7 @@ package final class Server: Sendable {
     package func shutdown() async {
         ticker.cancel()
         await endpoint.shutdown(grace: Self.shutdownGrace)
+        sessions.detach()
         try? await workers.shutdownGracefully()
         await host.shutdown()
         do {

@@ -48,6 +48,8 @@ final class Operation<Machine: OperationMachine>: ReplyReceiver {
                 }
                 startTimers()
                 context.connections.register(self)
+                // Cancelled meanwhile, it was taken off the list before it was put there.
+                if state.withLock({ $0.result != nil }) { context.connections.unregister(self, requests: []) }
                 submit(Machine.start)
                 begin(self)
             }

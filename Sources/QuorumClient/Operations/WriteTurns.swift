@@ -6,30 +6,56 @@ import Synchronization
 
 /// Hands out turns by object.
 final class WriteTurns: Sendable {
-    private let waiting = Mutex<[ObjectKey: Deque<CheckedContinuation<Void, Never>>]>([:])
+    private struct Waiter {
+        let number: UInt64
+        let continuation: CheckedContinuation<Bool, Never>
+    }
 
-    /// Returns when it is the caller's turn; each must be given back.
-    func take(_ key: ObjectKey) async {
-        await withCheckedContinuation { continuation in
-            let isFree = waiting.withLock { waiting in
-                guard waiting[key] != nil else {
-                    waiting[key] = []
-                    return true
+    private struct State {
+        var nextNumber: UInt64 = 0
+        /// Those that wait, for each object whose turn somebody has.
+        var waiting: [ObjectKey: Deque<Waiter>] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    /// Returns true when it is the caller's turn, which must be given back; false when its task was cancelled first.
+    func take(_ key: ObjectKey) async -> Bool {
+        let number = state.withLock { state in
+            state.nextNumber += 1
+            return state.nextNumber
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isGranted = state.withLock { state -> Bool? in
+                    // A task is marked as cancelled before its handler runs, so whichever of the two comes to the lock
+                    // first, the other one finds out.
+                    if Task.isCancelled { return false }
+                    guard state.waiting[key] != nil else {
+                        state.waiting[key] = []
+                        return true
+                    }
+                    state.waiting[key]!.append(Waiter(number: number, continuation: continuation))
+                    return nil
                 }
-                waiting[key]!.append(continuation)
-                return false
+                if let isGranted { continuation.resume(returning: isGranted) }
             }
-            if isFree { continuation.resume() }
+        } onCancel: {
+            let waiter = state.withLock { state -> Waiter? in
+                guard let position = state.waiting[key]?.firstIndex(where: { $0.number == number }) else { return nil }
+                return state.waiting[key]!.remove(at: position)
+            }
+            waiter?.continuation.resume(returning: false)
         }
     }
 
     /// Passes the turn on.
     func give(_ key: ObjectKey) {
-        let next = waiting.withLock { waiting in
-            let next = waiting[key]?.popFirst()
-            if next == nil { waiting[key] = nil }
+        let next = state.withLock { state in
+            let next = state.waiting[key]?.popFirst()
+            if next == nil { state.waiting[key] = nil }
             return next
         }
-        next?.resume()
+        next?.continuation.resume(returning: true)
     }
 }

@@ -151,6 +151,7 @@ extension Reader {
                 !acknowledged.contains(server)
             {
                 acknowledged.append(server)
+                observations.refusals[server] = nil
             }
             advance(into: &effects)
         case .refused(let refusal):

@@ -103,6 +103,7 @@ package struct Writer: Sendable {
     private mutating func receive(_ reply: Reply, from server: ServerIndex, into effects: inout [Effect]) {
         switch (phase, reply) {
         case (.readTimestamp, .timestamp(let claim)):
+            observations.refusals[server] = nil
             tally.record(claim, of: server)
             advanceReadTimestamp(into: &effects)
         case (.prepare(let timestamp), .prepared(let signed, _)):
@@ -117,6 +118,7 @@ package struct Writer: Sendable {
         case (.commit(let commit, _), .committed(let timestamp)):
             guard timestamp == commit.certificate.timestamp else { return }
             if !acknowledged.contains(server) { acknowledged.append(server) }
+            observations.refusals[server] = nil
             advanceCommit(into: &effects)
         case (_, .refused(let refusal)):
             guard !refusal.answersPrepareOnly else { return }

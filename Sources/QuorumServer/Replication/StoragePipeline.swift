@@ -14,6 +14,10 @@ final class StoragePipeline: Sendable {
         let token: WorkToken
         let change: ObjectChange?
         let statements: [Statement]
+
+        var partSizeBytes: Int {
+            change?.puts.reduce(0) { $1.fragments.reduce($0 + $1.descriptor.bytes.count) { $0 + $1.bytes.count } } ?? 0
+        }
     }
 
     private struct State {
@@ -22,6 +26,9 @@ final class StoragePipeline: Sendable {
     }
 
     private static let batchItemsMax = 4096
+    /// A batch is full with so many bytes of parts: far below the store's limit for one batch, beyond which changes would
+    /// be refused, and few enough that whoever waits for the first of them does not wait for gigabytes.
+    private static let batchSizeBytesMax = 32 << 20
     private static let reclaimRangesPerStep = 256
     private static let batchesPerReclaim = 16
 
@@ -31,6 +38,8 @@ final class StoragePipeline: Sendable {
     private let logger: Logger
     private let thread = NIOThreadPool(numberOfThreads: 1)
     private let state = Mutex(State())
+    /// The failure that the log was last told of; nil when changes were stored since.
+    private let reported = Mutex<StoreFailure?>(nil)
     private let completed: @Sendable ([ReplicaInput]) -> Void
 
     /// - Parameter completed: told on the storage thread, in order, what has become of a batch's items.
@@ -57,7 +66,8 @@ final class StoragePipeline: Sendable {
         if starts { thread.submit { state in if case .active = state { self.drain() } } }
     }
 
-    /// Finishes what is queued and stops the thread.
+    /// Finishes the batches that are under way and stops the thread. What it has not begun on is dropped: nobody was told
+    /// that it is durable.
     func shutdown() async {
         try? await thread.shutdownGracefully()
     }
@@ -79,27 +89,26 @@ final class StoragePipeline: Sendable {
                 state.isDraining = false
                 return nil
             }
-            let count = min(state.waiting.count, Self.batchItemsMax)
-            let batch = Array(state.waiting.prefix(count))
-            state.waiting.removeFirst(count)
+            var batch: [Item] = []
+            var sizeBytes = 0
+            while batch.count < Self.batchItemsMax, sizeBytes < Self.batchSizeBytesMax,
+                let item = state.waiting.popFirst()
+            {
+                sizeBytes += item.partSizeBytes
+                batch.append(item)
+            }
             return batch
         }
     }
 
     private func run(_ batch: [Item]) -> [ReplicaInput] {
         let changes = batch.compactMap(\.change)
-        var outcomes = store.store.apply(changes.map(ObjectMutation.init))[...]
-        var results: [Result<Void, StoreFailure>] = []
-        for item in batch {
-            guard let change = item.change, let outcome = outcomes.popFirst() else {
-                results.append(.success(()))
-                continue
-            }
-            results.append(
-                outcome.mapError { error in
-                    logger.error("a change of \(change.key) could not be stored: \(error)")
-                    return store.failure(for: error)
-                })
+        let outcomes = store.store.apply(changes.map(ObjectMutation.init))
+        precondition(outcomes.count == changes.count, "each change has its outcome")
+        report(changes, outcomes)
+        var rest = outcomes[...]
+        let results = batch.map { item -> Result<Void, StoreFailure> in
+            item.change == nil ? .success(()) : rest.removeFirst().mapError { store.failure(for: $0) }
         }
         let durable = zip(batch, results).filter { (try? $1.get()) != nil }.flatMap { $0.0.statements }
         var signed = sign(durable)[...]
@@ -122,6 +131,26 @@ final class StoragePipeline: Sendable {
         }
     }
 
+    /// Logs when changes begin to fail for a reason and when that ends, not for each change: on a full disk every one
+    /// that stores something fails, as often as clients care to ask.
+    private func report(_ changes: [ObjectChange], _ outcomes: [Result<Void, StorageError>]) {
+        var failure: StoreFailure?
+        for (change, outcome) in zip(changes, outcomes) {
+            switch outcome {
+            case .failure(let error):
+                let current = store.failure(for: error)
+                failure = current
+                if reported.withLock({ $0.exchange(with: current) }) != current {
+                    logger.error("changes cannot be stored, the first one of \(change.key): \(error)")
+                }
+            case .success where !change.puts.isEmpty && failure == nil:
+                if reported.withLock({ $0.exchange(with: nil) }) != nil { logger.notice("changes are stored again") }
+            case .success:
+                break
+            }
+        }
+    }
+
     /// One signature over all; nothing when the library refuses, which fails those who wait for a statement.
     private func sign(_ statements: [Statement]) -> [SignedStatement] {
         do {
@@ -139,5 +168,13 @@ final class StoragePipeline: Sendable {
         } catch {
             logger.warning("space of dropped versions could not be given back yet: \(error)")
         }
+    }
+}
+
+extension Optional {
+    /// Puts in another value and returns the one before.
+    fileprivate mutating func exchange(with value: Wrapped?) -> Wrapped? {
+        defer { self = value }
+        return self
     }
 }

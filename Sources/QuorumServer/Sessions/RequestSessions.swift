@@ -41,6 +41,11 @@ final class RequestSessions: ServerEndpointDelegate {
         host.withLock { $0 = replicaHost }
     }
 
+    /// Lets go of the replica: it holds on to this object, for its replies, and neither would be freed.
+    func detach() {
+        host.withLock { $0 = nil }
+    }
+
     func sessionOpened(_ session: Session) {
         guard let principal = Principal(session.identity) else {
             logger.error("\(session.peer) has a malformed identity in the configuration")
@@ -69,6 +74,8 @@ final class RequestSessions: ServerEndpointDelegate {
         } catch {
             statistics.count { $0.malformedFrames += 1 }
             logger.warning("\(session.peer) sent a frame that is no request, and is disconnected: \(error)")
+            // Frames that came in together with this one are still handed up; nobody listens to them any more.
+            state.withLock { $0.principals[ObjectIdentifier(session)] = nil }
             session.completed(frameSizeBytes: size)
             session.close()
             return

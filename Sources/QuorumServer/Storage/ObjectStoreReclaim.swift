@@ -63,8 +63,7 @@ extension ObjectStore {
         progress.hasMore = waiting.count == limit && limit > 0
 
         var needsFlush = writer.flushWaits
-        for (number, bytes) in writer.unreclaimed.sorted(by: { $0.key < $1.key })
-        where bytes == 0 && number < flushed.segment {
+        for number in writer.unreclaimed.filter({ $0.value == 0 && $0.key < flushed.segment }).keys.sorted() {
             // On disk the index must know too that nothing lives there, or an opening would miss the segment.
             guard try index.number(of: IndexKey.segment(number), onlyFlushed: true) == 0 else {
                 needsFlush = true

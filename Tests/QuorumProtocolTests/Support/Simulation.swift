@@ -59,6 +59,8 @@ final class Simulation {
     let isShuffled: Bool
     var lossPercent = 0
     var duplicationPercent = 0
+    /// Servers whose messages wait longer than others'.
+    var slowServers: Set<ServerIndex> = []
     var lies: [ServerIndex: Lie] = [:]
     var rewrites: [ServerIndex: Rewrite] = [:]
     /// Messages for which this is true are lost.
@@ -202,6 +204,9 @@ final class Simulation {
         guard !events.isEmpty else { return false }
         steps += 1
         var position = isShuffled ? Int.random(in: events.indices, using: &generator) : 0
+        for _ in 0..<4 where !slowServers.isEmpty && isSlow(events[position]) {
+            position = Int.random(in: events.indices, using: &generator)
+        }
         if case .work(let server, _, .store) = events[position] {
             // The store works off its changes in order.
             position =
@@ -218,6 +223,13 @@ final class Simulation {
         }
         happen(event)
         return true
+    }
+
+    private func isSlow(_ event: Event) -> Bool {
+        switch event {
+        case .request(let server, _, _), .reply(_, let server, _): slowServers.contains(server)
+        case .work, .completion, .writer, .reader: false
+        }
     }
 
     private func happen(_ event: Event) {

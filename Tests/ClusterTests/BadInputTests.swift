@@ -1,0 +1,353 @@
+// Wrong files, wrong keys, wrong clocks, taken ports, full and unreadable disks: an error for people that names what and
+// where, and no harm done.
+
+import ClusterFiles
+import Foundation
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import QuorumClient
+import QuorumProtocol
+import QuorumServer
+import QuorumTransport
+import Synchronization
+import Testing
+
+extension Clusters {
+    @Suite("A server that cannot start", .serialized) struct CannotStart {
+        @Test("without its home it names the missing file", .timeLimit(.minutes(1)))
+        func missingHome() async throws {
+            try await withTemporaryDirectory { directory in
+                let home = directory + "/servers/0"
+                let result = try await Executable.run(["serve", "--home", home], in: directory)
+                #expect(result.end == .exit(6))
+                #expect(result.output.contains(home), "\(result.output)")
+            }
+        }
+
+        @Test("with a cluster.toml that is garbage it names the file",
+            .timeLimit(.minutes(1)), arguments: ["\0\u{1}garbage", "format = ", "format = 99", "[cluster", ""])
+        func garbageConfiguration(_ text: String) async throws {
+            try await withCluster(starts: false) { cluster in
+                let file = cluster.directory + "/cluster.toml"
+                try File.write(file, Array(text.utf8))
+                for arguments in [["serve", "--home", cluster.home(ServerIndex(0))], ["stat", "a/b", "--cluster", cluster.directory]] {
+                    let result = try await cluster.run(arguments)
+                    #expect(result.end == .exit(6), "\(result)")
+                    #expect(result.output.contains("cluster.toml"), "\(result.output)")
+                }
+            }
+        }
+
+        @Test("without a file of its home it names the file", .timeLimit(.minutes(1)),
+            arguments: [
+                ("server.toml", 6), ("key.pem", 6), ("certificate.pem", 6), ("statement-key.pem", 6), ("store/store", 6),
+                ("store/index", 7), ("store/journal", 7),
+            ] as [(String, Int32)])
+        func missingFile(_ name: String, _ code: Int32) async throws {
+            try await withCluster(starts: false) { cluster in
+                let home = cluster.home(ServerIndex(2))
+                File.remove("\(home)/\(name)")
+                let result = try await cluster.run(["serve", "--home", home])
+                #expect(result.end == .exit(code), "\(result)")
+                #expect(result.output.contains(name.split(separator: "/")[0]), "\(result.output)")
+            }
+        }
+
+        @Test("with another cluster's keys it says that they are another's", .timeLimit(.minutes(1)),
+            arguments: [["key.pem", "certificate.pem"], ["statement-key.pem"], ["key.pem"]])
+        func foreignKeys(_ names: [String]) async throws {
+            try await withCluster(starts: false) { cluster in
+                try await withCluster(starts: false) { other in
+                    let home = cluster.home(ServerIndex(1))
+                    for name in names {
+                        try File.write("\(home)/\(name)", File.read("\(other.home(ServerIndex(1)))/\(name)"))
+                    }
+                    let result = try await cluster.run(["serve", "--home", home])
+                    #expect(result.end == .exit(6), "\(result)")
+                    #expect(result.output.contains(names.last!), "\(result.output)")
+                }
+            }
+        }
+
+        @Test("with another server's store it does not start", .timeLimit(.minutes(1)))
+        func foreignStoreFiles() async throws {
+            try await withCluster(starts: false) { cluster in
+                let (own, other) = (cluster.home(ServerIndex(0)), cluster.home(ServerIndex(1)))
+                File.remove(own + "/store/journal")
+                try FileManager.default.copyItem(atPath: other + "/store/journal", toPath: own + "/store/journal")
+                let result = try await cluster.run(["serve", "--home", own])
+                #expect(result.end == .exit(6), "\(result)")
+                #expect(result.output.contains("belongs to another store"), "\(result.output)")
+            }
+        }
+
+        @Test("on a port in use it names the address", .timeLimit(.minutes(1)))
+        func portInUse() async throws {
+            try await withCluster(starts: false) { cluster in
+                let server = ServerIndex(0)
+                let socket = try #require(Loopback.listen(port: cluster.port(server)))
+                defer { close(socket) }
+                let result = try await cluster.run(["serve", "--home", cluster.home(server)])
+                #expect(result.end == .exit(7), "\(result)")
+                #expect(result.output.contains("127.0.0.1:\(cluster.port(server))"), "\(result.output)")
+                #expect(result.output.contains("another process uses this port"), "\(result.output)")
+            }
+        }
+
+        @Test("on a store in use it says so, and the first server goes on", .timeLimit(.minutes(2)))
+        func storeInUse() async throws {
+            try await withCluster { cluster in
+                let server = ServerIndex(2)
+                let result = try await cluster.run(["serve", "--home", cluster.home(server)])
+                #expect(result.end == .exit(7), "\(result)")
+                #expect(result.output.contains("in use by another process"), "\(result.output)")
+                #expect(cluster.isAlive(server))
+                cluster.kill(ServerIndex(3))
+                try await cluster.withClient { client in
+                    try await cluster.checkOperations(client, "store-in-use", sizesBytes: [5, 64 << 10])
+                }
+            }
+        }
+
+        @Test("on a store whose files are directories, empty or foreign it ends with an error",
+            .timeLimit(.minutes(1)), arguments: ["store/store", "store/index/CURRENT", "store/journal/0000000000000001.segment"])
+        func unreadableStore(_ name: String) async throws {
+            try await withCluster(starts: false) { cluster in
+                let home = cluster.home(ServerIndex(0))
+                let path = "\(home)/\(name)"
+                for replacement in ["directory", "empty", "text"] {
+                    File.remove(path)
+                    switch replacement {
+                    case "directory":
+                        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+                    case "empty": try File.write(path, [])
+                    default: try File.write(path, Array("this is no store".utf8))
+                    }
+                    let result = try await cluster.run(["serve", "--home", home])
+                    guard case .exit(let code) = result.end, [6, 7].contains(code) else {
+                        Issue.record("\(replacement): \(result)")
+                        continue
+                    }
+                    #expect(result.output.contains("\(home)/store"), "\(replacement): \(result.output)")
+                }
+            }
+        }
+    }
+
+    @Suite("Wrong identities", .serialized) struct WrongIdentities {
+        @Test("a client of another cluster is refused by every server, and told so", .timeLimit(.minutes(2)))
+        func foreignClient() async throws {
+            try await withCluster { cluster in
+                let stored = try await cluster.withClient {
+                    try await cluster.checkOperations($0, "own", sizesBytes: [5])
+                }
+                try await withCluster(starts: false) { other in
+                    // Another cluster's client with this cluster's addresses and pins.
+                    try File.write(
+                        other.directory + "/cluster.toml",
+                        Array(try Self.mixed(servers: cluster, clients: other).utf8))
+                    try await other.withClient(timeoutMilliseconds: 1500) { client in
+                        let error = await #expect(throws: ClientError.self) { _ = try await client.get(stored[0].key) }
+                        guard case .unavailable? = error else {
+                            Issue.record("\(String(describing: error))")
+                            return
+                        }
+                        #expect(error!.description.contains("not listed in the cluster's configuration"), "\(error!)")
+                    }
+                    let result = try await other.run(
+                        ["get", "\(stored[0].key)", "-", "--cluster", other.directory, "--timeout", "2"])
+                    #expect(result.end == .exit(4))
+                    #expect(result.output.contains("not listed in the cluster's configuration"), "\(result.output)")
+                }
+                try await cluster.withClient { try await cluster.check(stored, $0) }
+            }
+        }
+
+        /// A configuration with one cluster's servers and the other's clients.
+        private static func mixed(servers: TestCluster, clients: TestCluster) throws -> String {
+            let marker = "[[clients]]"
+            let serverText = try File.text(servers.directory + "/cluster.toml")
+            let clientText = try File.text(clients.directory + "/cluster.toml")
+            let head = serverText[..<(try #require(serverText.range(of: marker)).lowerBound)]
+            let tail = clientText[(try #require(clientText.range(of: marker)).lowerBound)...]
+            return String(head) + String(tail)
+        }
+
+        @Test("a client home with another cluster's key is refused before anything is sent", .timeLimit(.minutes(1)))
+        func foreignClientHome() async throws {
+            try await withCluster(starts: false) { cluster in
+                try await withCluster(starts: false) { other in
+                    for name in ["key.pem", "certificate.pem"] {
+                        try File.write(
+                            "\(cluster.directory)/clients/first/\(name)",
+                            File.read("\(other.directory)/clients/first/\(name)"))
+                    }
+                    let result = try await cluster.run(["stat", "a/b", "--cluster", cluster.directory])
+                    #expect(result.end == .exit(6), "\(result)")
+                    #expect(result.output.contains("certificate.pem"), "\(result.output)")
+                }
+            }
+        }
+
+        @Test("an expired client certificate is named here, and refused by a server all the same",
+            .timeLimit(.minutes(2)))
+        func expiredClient() async throws {
+            try await withCluster(starts: false) { cluster in
+                let expired = try ExpiredIdentity("client")
+                try expired.replace(
+                    cluster.directory + "/clients/first", pin: cluster.configuration.clients[0].pin,
+                    in: cluster.directory + "/cluster.toml")
+                try await cluster.startAll()
+                let error = #expect(throws: ConfigurationError.self) { try cluster.clientHome() }
+                guard case .certificateExpired? = error else {
+                    Issue.record("\(String(describing: error))")
+                    return
+                }
+                let result = try await cluster.run(["stat", "a/b", "--cluster", cluster.directory])
+                #expect(result.end == .exit(6), "\(result)")
+                #expect(result.output.contains("clients/first/certificate.pem"), "\(result.output)")
+                #expect(result.output.contains("expired"), "\(result.output)")
+
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                let peer = try RawPeer(cluster, ServerIndex(0), identity: expired.identity, group: group)
+                let refusal = try await peer.waitForDisconnection()
+                peer.close()
+                try await group.shutdownGracefully()
+                guard case .refused(_, .certificateExpired) = refusal else {
+                    Issue.record("\(refusal)")
+                    return
+                }
+                #expect(cluster.isAlive(ServerIndex(0)))
+            }
+        }
+
+        @Test("a server with an expired certificate does not start, and is not believed if it does",
+            .timeLimit(.minutes(2)))
+        func expiredServer() async throws {
+            try await withCluster(starts: false) { cluster in
+                let server = ServerIndex(0)
+                let expired = try ExpiredIdentity("server")
+                try expired.replace(
+                    cluster.home(server), pin: cluster.configuration.servers[0].pin,
+                    in: cluster.directory + "/cluster.toml")
+                let result = try await cluster.run(["serve", "--home", cluster.home(server)])
+                #expect(result.end == .exit(6), "\(result)")
+                #expect(result.output.contains("servers/0/certificate.pem"), "\(result.output)")
+                #expect(result.output.contains("expired"), "\(result.output)")
+
+                for other in cluster.servers.dropFirst() { try await cluster.start(other) }
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                let recorder = Recorder()
+                let endpoint = try await ServerEndpoint.start(
+                    ServerEndpointConfiguration(
+                        host: "127.0.0.1", port: cluster.port(server), scope: cluster.configuration.scope,
+                        peers: cluster.configuration.peers),
+                    identity: expired.identity, delegate: recorder, group: group, logger: .silent)
+                do {
+                    try await cluster.withClient(timeoutMilliseconds: 4000) { client in
+                        try await cluster.checkOperations(client, "expired-server", sizesBytes: [0, 5, 64 << 10])
+                        cluster.kill(ServerIndex(1))
+                        let error = await #expect(throws: ClientError.self) {
+                            _ = try await client.get(try ObjectKey("tests/expired-server/5"))
+                        }
+                        #expect(error?.description.contains("expired") ?? false, "\(String(describing: error))")
+                    }
+                    #expect(recorder.frameCount == 0, "a client spoke to a server with an expired certificate")
+                } catch {
+                    Issue.record(error)
+                }
+                await endpoint.shutdown(grace: .milliseconds(100))
+                try await group.shutdownGracefully()
+            }
+        }
+    }
+
+    @Suite("A full disk", .serialized) struct FullDisk {
+        @Test("writes are refused with the reason, reads go on, and with space everything works again",
+            .timeLimit(.minutes(2)))
+        func full() async throws {
+            try await withCluster(starts: false) { cluster in
+                // In this process, so that the disks can be said to be full.
+                let isFull = Flags()
+                var servers: [Server] = []
+                for server in cluster.servers {
+                    var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
+                    configuration.storage.segmentSizeBytes = 64 << 10
+                    configuration.storage.system.freeBytes = { _ in isFull.isRaised(server.offset) ? 1 << 20 : 1 << 40 }
+                    servers.append(try await Server.start(configuration, logger: .silent))
+                }
+                do {
+                    try await cluster.withClient { client in
+                        let stored = try await cluster.checkOperations(client, "before")
+                        isFull.raise(2)
+                        try await cluster.check(stored, client)
+                        let during = try await cluster.checkOperations(client, "one-full")
+                        isFull.raise(0)
+                        try await cluster.check(stored + during, client)
+                        await expectStorageFull(client, at: [0, 2])
+                        let result = try await cluster.run(
+                            ["put", "tests/full", cluster.directory + "/cluster.toml", "--cluster", cluster.directory])
+                        #expect(result.end == .exit(5) && result.output.contains("disk is full"), "\(result)")
+                        try await cluster.check(stored + during, client)
+                        isFull.lowerAll()
+                        try await cluster.check(stored + during, client)
+                        try await cluster.checkOperations(client, "space-again")
+                    }
+                } catch {
+                    Issue.record(error)
+                }
+                for server in servers { await server.shutdown() }
+            }
+        }
+
+        private func expectStorageFull(_ client: ObjectClient, at servers: [UInt8]) async {
+            do throws(ClientError) {
+                // Larger than what is left of any segment.
+                _ = try await client.put(
+                    try! ObjectKey("tests/refused"), SeededBytes.make("refused", 1 << 20))
+                Issue.record("a write succeeded on full disks")
+            } catch {
+                guard case .refused(_, let failure) = error else {
+                    Issue.record("\(error)")
+                    return
+                }
+                #expect(failure.observations.refusing.map(\.server.rawValue) == servers)
+                #expect(failure.observations.refusing.allSatisfy { $0.why == .storageFull })
+            }
+        }
+    }
+}
+
+/// A key with a certificate whose time is over.
+struct ExpiredIdentity {
+    let generated: GeneratedIdentity
+    let identity: TransportIdentity
+
+    init(_ name: String) throws {
+        let now = Date()
+        generated = try GeneratedIdentity(
+            commonName: name, validFrom: now.addingTimeInterval(-7200), validUntil: now.addingTimeInterval(-3600))
+        identity = try TransportIdentity(
+            privateKeyPEM: generated.privateKeyPEM, certificatePEM: generated.certificatePEM,
+            now: Int64(now.timeIntervalSince1970) - 5000)
+    }
+
+    /// Puts key and certificate in the place of a home's, in the cluster's configuration as well.
+    func replace(_ home: String, pin: CertificatePin, in clusterFile: String) throws {
+        try File.write(home + "/key.pem", Array(generated.privateKeyPEM.utf8))
+        try File.write(home + "/certificate.pem", Array(generated.certificatePEM.utf8))
+        let text = try File.text(clusterFile).replacingOccurrences(of: "\(pin)", with: "\(generated.pin)")
+        try File.write(clusterFile, Array(text.utf8))
+    }
+}
+
+/// Something that is or is not so of each server.
+final class Flags: Sendable {
+    private let raised = Mutex<Set<Int>>([])
+
+    func isRaised(_ number: Int) -> Bool { raised.withLock { $0.contains(number) } }
+    func raise(_ number: Int) { raised.withLock { _ = $0.insert(number) } }
+    func lowerAll() { raised.withLock { $0 = [] } }
+}

@@ -1,0 +1,123 @@
+// The command line as people use it, from making a cluster to taking it down.
+
+import ErasureCode
+import Foundation
+import QuorumProtocol
+import Testing
+
+extension Clusters {
+    @Suite("The command line", .serialized) struct CommandLine {
+        @Test("makes a cluster, runs it, stores, reads, describes and deletes, and takes it down",
+            .timeLimit(.minutes(3)))
+        func session() async throws {
+            try await withTemporaryDirectory { directory in
+                let cluster = directory + "/cluster"
+                func run(_ arguments: String...) async throws -> CommandResult {
+                    try await Executable.run(arguments, in: directory)
+                }
+                let port = try consecutivePorts(4)
+                let made = try await run("cluster", "init", cluster, "--base-port", "\(port)")
+                #expect(made.end == .exit(0), "\(made)")
+                #expect(try await run("cluster", "init", cluster).end == .exit(6), "an existing cluster was overwritten")
+                let up = try await run("cluster", "up", cluster, "--detach")
+                do {
+                    #expect(up.end == .exit(0), "\(up)")
+                    try await self.objects(directory, cluster)
+                } catch {
+                    Issue.record(error)
+                }
+                let down = try await run("cluster", "down", cluster)
+                #expect(down.end == .exit(0), "\(down)")
+                for offset in 0..<4 { #expect(!Loopback.accepts(port: port + offset), "server \(offset) still runs") }
+                #expect(try await run("cluster", "down", cluster).end == .exit(0), "a second 'down' is an error")
+
+                // A second start finds everything that the first run stored.
+                #expect(try await run("cluster", "up", cluster, "--detach").end == .exit(0))
+                let kept = try await run("get", "tests/kept", directory + "/kept", "--cluster", cluster)
+                #expect(kept.end == .exit(0), "\(kept)")
+                #expect(try File.read(directory + "/kept") == SeededBytes.make("kept", 1 << 20).array)
+                #expect(try await run("cluster", "down", cluster).end == .exit(0))
+            }
+        }
+
+        private func objects(_ directory: String, _ cluster: String) async throws {
+            func run(_ arguments: String...) async throws -> CommandResult {
+                try await Executable.run(arguments + ["--cluster", cluster], in: directory)
+            }
+            let (source, target) = (directory + "/source", directory + "/target")
+            for size in [0, 1, 5, 64 << 10, 1 << 20, 8 << 20] {
+                let bytes = SeededBytes.make("command line \(size)", size).array
+                try File.write(source, bytes)
+                let put = try await run("put", "tests/value", source)
+                #expect(put.end == .exit(0), "\(put)")
+                let get = try await run("get", "tests/value", target)
+                #expect(get.end == .exit(0), "\(get)")
+                #expect(try File.read(target) == bytes)
+            }
+
+            let stat = try await run("stat", "tests/value", "--json")
+            #expect(stat.end == .exit(0), "\(stat)")
+            let parsed = try JSONSerialization.jsonObject(with: Data(stat.output.utf8)) as? [String: Any]
+            #expect(parsed?["object"] as? String == "tests/value", "\(stat.output)")
+            #expect(parsed?["length_bytes"] as? Int == 8 << 20, "\(stat.output)")
+
+            try File.write(source, Array("text".utf8))
+            #expect(try await run("put", "tests/value", source).end == .exit(0))
+            let shown = try await run("get", "tests/value", "-")
+            #expect(shown.end == .exit(0) && shown.output.contains("text"), "\(shown)")
+
+            #expect(try await run("rm", "tests/value").end == .exit(0))
+            for command in [["get", "tests/value", target], ["stat", "tests/value"]] {
+                let result = try await Executable.run(command + ["--cluster", cluster], in: directory)
+                #expect(result.end == .exit(3), "\(result)")
+                #expect(result.output.contains("tests/value"), "\(result.output)")
+            }
+            #expect(try File.read(target).count == 8 << 20, "a failed get changed its file")
+
+            try File.write(source, [UInt8](repeating: 7, count: 8 << 20 + 1))
+            let tooLarge = try await run("put", "tests/large", source)
+            #expect(tooLarge.end == .exit(5), "\(tooLarge)")
+            #expect(tooLarge.output.contains("\(8 << 20)"), "\(tooLarge.output)")
+
+            try File.write(source, SeededBytes.make("kept", 1 << 20).array)
+            #expect(try await run("put", "tests/kept", source).end == .exit(0))
+        }
+
+        @Test("wrong usage, wrong paths and wrong names have exit codes of their own and say what is wrong",
+            .timeLimit(.minutes(1)),
+            arguments: [
+                (["get"], 64, "Usage"), (["put", "noslash", "/dev/null"], 64, "noslash"),
+                (["put", "Bad/key", "/dev/null"], 64, "Bad"), (["frobnicate"], 64, "frobnicate"),
+                (["stat", "a/b", "--cluster", "/nonexistent"], 6, "/nonexistent/cluster.toml"),
+                (["stat", "a/b", "--timeout", "-1"], 64, "timeout"),
+            ] as [([String], Int32, String)])
+        func wrongUsage(_ arguments: [String], _ code: Int32, _ text: String) async throws {
+            try await withTemporaryDirectory { directory in
+                let result = try await Executable.run(arguments, in: directory)
+                #expect(result.end == .exit(code), "\(result)")
+                #expect(result.output.contains(text), "\(result.output)")
+            }
+        }
+
+        @Test("a file that is not there is named", .timeLimit(.minutes(1)))
+        func missingFile() async throws {
+            try await withCluster(starts: false) { cluster in
+                let missing = cluster.directory + "/missing"
+                let result = try await cluster.run(["put", "a/b", missing, "--cluster", cluster.directory])
+                #expect(result.end == .exit(7), "\(result)")
+                #expect(result.output.contains(missing), "\(result.output)")
+            }
+        }
+
+        /// The first of some consecutive free ports.
+        private func consecutivePorts(_ count: Int) throws -> Int {
+            for _ in 0..<1000 {
+                let first = Int.random(in: 12_000..<31_000)
+                let sockets = (0..<count).map { Loopback.listen(port: first + $0) }
+                defer { for case let socket? in sockets { close(socket) } }
+                if sockets.allSatisfy({ $0 != nil }) { return first }
+            }
+            throw FreePorts.NoneFree()
+        }
+    }
+}

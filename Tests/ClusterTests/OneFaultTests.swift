@@ -1,0 +1,169 @@
+// Any one server is faulty, in each way a server can be: every put and get succeeds with the right bytes.
+
+import ClusterFiles
+import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+import QuorumClient
+import QuorumProtocol
+import QuorumTransport
+import Testing
+
+extension Clusters {
+    @Suite("One server down", .serialized, .sharedCluster) struct OneServerDown {
+        @Test("killed with -9 and restarted with its disk: every operation succeeds before, while and after",
+            .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
+        func killed(_ server: ServerIndex) async throws {
+            let cluster = try SharedCluster.current
+            try await cluster.withClient { client in
+                let before = try await cluster.checkOperations(client, "before-kill-\(server.rawValue)")
+                cluster.kill(server)
+                try await cluster.check(before, client)
+                let during = try await cluster.checkOperations(client, "killed-\(server.rawValue)")
+                try await cluster.withClient { try await cluster.check(before + during, $0) }
+                try await cluster.start(server)
+                try await cluster.check(before + during, client)
+                try await cluster.checkOperations(client, "restarted-\(server.rawValue)", sizesBytes: [5, 64 << 10])
+                #expect(cluster.isAlive(server))
+            }
+        }
+
+        @Test("stopped in its tracks: every operation succeeds while and after",
+            .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
+        func frozen(_ server: ServerIndex) async throws {
+            let cluster = try SharedCluster.current
+            try await cluster.withClient { client in
+                let before = try await cluster.checkOperations(
+                    client, "before-stop-\(server.rawValue)", sizesBytes: [5, 64 << 10])
+                cluster.freeze(server)
+                defer { cluster.thaw(server) }
+                try await cluster.check(before, client)
+                let during = try await cluster.checkOperations(client, "stopped-\(server.rawValue)")
+                try await cluster.withClient { try await cluster.check(before + during, $0) }
+                cluster.thaw(server)
+                try await cluster.check(before + during, client)
+                try await cluster.checkOperations(client, "thawed-\(server.rawValue)", sizesBytes: [5, 64 << 10])
+            }
+        }
+
+        @Test("ended and started again in turn: every server comes back with all it had", .timeLimit(.minutes(3)))
+        func restarted() async throws {
+            let cluster = try SharedCluster.current
+            try await cluster.withClient { client in
+                let stored = try await cluster.checkOperations(client, "rolling")
+                for server in cluster.servers {
+                    #expect(try await cluster.terminate(server) == .exit(0))
+                    try await cluster.start(server)
+                }
+                // Each reader's preferred servers are among those restarted, and no write repaired anything.
+                for absent in cluster.servers {
+                    cluster.kill(absent)
+                    try await cluster.withClient { try await cluster.check(stored, $0) }
+                    try await cluster.start(absent)
+                }
+            }
+        }
+
+        @Test("another key at its address: it is named and left alone, and every operation succeeds",
+            .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
+        func wrongKey(_ server: ServerIndex) async throws {
+            let cluster = try SharedCluster.current
+            cluster.kill(server)
+            let generated = try GeneratedIdentity(
+                commonName: "impostor", validFrom: Date(timeIntervalSinceNow: -60),
+                validUntil: Date(timeIntervalSinceNow: 3600))
+            let identity = try TransportIdentity(
+                privateKeyPEM: generated.privateKeyPEM, certificatePEM: generated.certificatePEM)
+            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            let recorder = Recorder()
+            let endpoint = try await ServerEndpoint.start(
+                ServerEndpointConfiguration(
+                    host: "127.0.0.1", port: cluster.port(server), scope: cluster.configuration.scope,
+                    peers: cluster.configuration.peers),
+                identity: identity, delegate: recorder, group: group, logger: .silent)
+            do {
+                try await cluster.withClient { client in
+                    try await cluster.checkOperations(client, "wrong-key-\(server.rawValue)")
+                }
+                #expect(recorder.frameCount == 0, "a client spoke to a server with another key")
+            } catch {
+                Issue.record(error)
+            }
+            await endpoint.shutdown(grace: .milliseconds(100))
+            try await group.shutdownGracefully()
+            try await cluster.start(server)
+        }
+    }
+
+    @Suite("One server never there", .serialized) struct OneServerNeverThere {
+        @Test("every operation succeeds, and it catches up when it comes at last",
+            .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
+        func neverThere(_ server: ServerIndex) async throws {
+            try await withCluster(starts: false) { cluster in
+                let present = cluster.servers.filter { $0 != server }
+                for other in present { try cluster.launch(other) }
+                for other in present { try await cluster.waitUntilListening(other) }
+                try await cluster.withClient { client in
+                    let stored = try await cluster.checkOperations(client, "absent")
+                    try await cluster.start(server)
+                    try await cluster.check(stored, client)
+                    try await cluster.checkOperations(client, "present", sizesBytes: [5, 64 << 10])
+                }
+            }
+        }
+    }
+
+    @Suite("One server lies", .serialized) struct OneServerLies {
+        @Test("every operation succeeds with the right bytes, whatever it says",
+            .timeLimit(.minutes(5)), arguments: [ServerIndex].four)
+        func lies(_ server: ServerIndex) async throws {
+            try await withCluster { cluster in
+                let before = try await cluster.withClient { try await cluster.checkOperations($0, "before-lies") }
+                #expect(try await cluster.terminate(server) == .exit(0))
+                let impostor = try await Impostor.start(cluster, server, .silence)
+                do {
+                    var all = before.filter { $0.value.count <= 64 << 10 }
+                    let rewritten = WriteJournal(try ObjectKey("tests/rewritten"))
+                    for lie in Lie.allCases {
+                        impostor.lie(lie)
+                        let count = impostor.lieCount
+                        try await cluster.withClient { client in
+                            let sizes = [0, 5, 64 << 10] + (lie == .everything ? [cluster.stripeSizeBytes] : [])
+                            try await cluster.check(all, client)
+                            let during = try await cluster.checkOperations(client, "lie-\(lie)", sizesBytes: sizes)
+                            all += during
+                            // Overwriting and deleting what was written under earlier lies.
+                            for _ in 0..<3 {
+                                try await rewritten.put(client, sizeBytes: 1000)
+                                try await rewritten.get(client)
+                            }
+                            let gone = try ObjectKey("tests/gone")
+                            _ = try await client.put(gone, during[1].value)
+                            _ = try await client.delete(gone)
+                            await expectNotFound(client, gone)
+                        }
+                        #expect(impostor.lieCount > count, "nothing reached the liar under '\(lie)'")
+                    }
+                    try await cluster.withClient { try await cluster.check(before + all, $0) }
+                } catch {
+                    Issue.record(error)
+                }
+                await impostor.shutdown()
+            }
+        }
+    }
+}
+
+/// Counts what is sent to it.
+final class Recorder: ServerEndpointDelegate {
+    private let count = Count()
+    var frameCount: Int { count.value }
+
+    func sessionOpened(_ session: Session) {}
+    func session(_ session: Session, received frame: ByteBuffer) {
+        count.increase()
+        session.completed(frameSizeBytes: frame.readableBytes)
+    }
+    func sessionClosed(_ session: Session, error: TransportError?) {}
+}

@@ -1,0 +1,215 @@
+// A cluster of real server processes on loopback, with its homes in a temporary directory.
+
+import ClusterFiles
+import ErasureCode
+import Foundation
+import Glibc
+import QuorumClient
+import QuorumProtocol
+import QuorumServer
+import QuorumTransport
+import Synchronization
+import Testing
+
+/// The servers of one cluster, each a process of its own.
+final class TestCluster: Sendable {
+    /// No server takes longer to start or stop unless something is wrong.
+    static let patienceSeconds = 60.0
+
+    let directory: String
+    let configuration: ClusterConfiguration
+    private let processes: Mutex<[ServerIndex: ChildProcess]> = Mutex([:])
+
+    /// Writes a cluster's files on ports that are free now; no server runs yet.
+    init(
+        directory: String, faults: Int = 1, dataFragmentCount: Int? = nil, clientNames: [String] = ["first"],
+        change: (inout NewCluster) -> Void = { _ in }
+    ) throws {
+        var plan = NewCluster()
+        plan.faults = faults
+        plan.dataFragmentCount = dataFragmentCount
+        plan.clientNames = clientNames
+        plan.ports = try FreePorts.take((dataFragmentCount ?? faults + 1) + 2 * faults)
+        change(&plan)
+        self.directory = directory
+        configuration = try plan.write(to: directory) { _, path in
+            try ObjectStore.create(directory: path, incarnation: 1)
+        }
+    }
+
+    var servers: [ServerIndex] { configuration.parameters.quorums.servers }
+    var stripeSizeBytes: Int { configuration.parameters.limits.stripeSizeBytesMax }
+
+    func home(_ server: ServerIndex) -> String { "\(directory)/servers/\(server.rawValue)" }
+    func port(_ server: ServerIndex) -> Int { configuration.servers[server.offset].port }
+    func log(_ server: ServerIndex) -> String { (try? File.text("\(home(server))/log")) ?? "" }
+
+    // MARK: Processes
+
+    func startAll() async throws {
+        for server in servers { try launch(server) }
+        for server in servers { try await waitUntilListening(server) }
+    }
+
+    func start(_ server: ServerIndex) async throws {
+        try launch(server)
+        try await waitUntilListening(server)
+    }
+
+    /// Starts a server's process without waiting for anything.
+    @discardableResult
+    func launch(_ server: ServerIndex) throws -> ChildProcess {
+        let process = try ChildProcess(
+            Executable.path(), ["serve", "--home", home(server)], outputPath: "\(home(server))/log",
+            group: Watchdog.group.get())
+        let earlier = processes.withLock { $0.updateValue(process, forKey: server) }
+        earlier?.destroy()
+        return process
+    }
+
+    func waitUntilListening(_ server: ServerIndex) async throws {
+        let process = try #require(self.process(server))
+        let deadline = ContinuousClock.now + .seconds(Self.patienceSeconds)
+        while !Loopback.accepts(port: port(server)) {
+            if let end = process.currentEnd { throw ProcessError.endedEarly(process.name, end, output: log(server)) }
+            guard ContinuousClock.now < deadline else {
+                throw ProcessError.stillRunning("\(process.name), without listening,", seconds: Self.patienceSeconds)
+            }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        if let end = process.currentEnd { throw ProcessError.endedEarly(process.name, end, output: log(server)) }
+    }
+
+    func process(_ server: ServerIndex) -> ChildProcess? { processes.withLock { $0[server] } }
+
+    func isAlive(_ server: ServerIndex) -> Bool { process(server).map { $0.currentEnd == nil } ?? false }
+
+    /// kill -9.
+    func kill(_ server: ServerIndex) { process(server)?.destroy() }
+
+    /// SIGSTOP: the machine still answers TCP, the server nothing.
+    func freeze(_ server: ServerIndex) { process(server)?.signal(SIGSTOP) }
+    func thaw(_ server: ServerIndex) { process(server)?.signal(SIGCONT) }
+
+    /// SIGTERM, and waits for the end.
+    func terminate(_ server: ServerIndex) async throws -> ProcessEnd {
+        let process = try #require(self.process(server))
+        process.signal(SIGTERM)
+        return try await process.wait(seconds: Self.patienceSeconds)
+    }
+
+    func killAll() {
+        for server in servers { process(server)?.signal(SIGKILL) }
+        for server in servers { kill(server) }
+    }
+
+    // MARK: Clients
+
+    func clientHome(_ name: String = "first") throws -> ClientHome {
+        try ClientHome(clusterDirectory: directory, client: name)
+    }
+
+    /// Runs `body` with a client that is closed afterwards.
+    @discardableResult
+    func withClient<R>(
+        _ name: String = "first", timeoutMilliseconds: Int = 30_000, retransmitMilliseconds: Int = 500,
+        _ body: (ObjectClient) async throws -> R
+    ) async throws -> R {
+        var options = ClientOptions()
+        options.timeoutMilliseconds = timeoutMilliseconds
+        options.retransmitMilliseconds = retransmitMilliseconds
+        let client = try ObjectClient(home: clientHome(name), options: options)
+        do {
+            let result = try await body(client)
+            await client.close()
+            return result
+        } catch {
+            await client.close()
+            throw error
+        }
+    }
+
+    /// Runs the command line against this cluster.
+    func run(_ arguments: [String], seconds: Double = 60) async throws -> CommandResult {
+        try await Executable.run(arguments, in: directory, seconds: seconds)
+    }
+
+    /// Does what every test wants of a cluster in working order, for keys of its own.
+    @discardableResult
+    func checkOperations(
+        _ client: ObjectClient, _ label: String, sizesBytes: [Int]? = nil,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws -> [StoredValue] {
+        var generator = SeededGenerator(label)
+        var stored: [StoredValue] = []
+        for size in sizesBytes ?? Self.sizesBytes(stripeSizeBytes) {
+            let key = try ObjectKey("tests/\(label)/\(size)")
+            let value = generator.bytes(size)
+            _ = try await client.put(key, value)
+            stored.append(StoredValue(key: key, value: value))
+        }
+        try await check(stored, client, sourceLocation: sourceLocation)
+        return stored
+    }
+
+    /// Every value reads back as it was stored.
+    func check(
+        _ stored: [StoredValue], _ client: ObjectClient, sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        for item in stored {
+            let object = try await client.get(item.key)
+            #expect(object.value == item.value, "\(item.key)", sourceLocation: sourceLocation)
+        }
+    }
+
+    /// Nothing, one byte, less than a fragment's alignment, an inline bound, a large one, and the largest.
+    static func sizesBytes(_ stripeSizeBytes: Int) -> [Int] { [0, 1, 5, 64 << 10, 1 << 20, stripeSizeBytes] }
+}
+
+/// What an object is known to hold.
+struct StoredValue: Sendable {
+    let key: ObjectKey
+    let value: SharedBytes
+}
+
+/// Runs `body` with a cluster whose servers all run, and ends them in every case.
+func withCluster<R>(
+    faults: Int = 1, dataFragmentCount: Int? = nil, starts: Bool = true, clientNames: [String] = ["first"],
+    change: (inout NewCluster) -> Void = { _ in }, _ body: (TestCluster) async throws -> R
+) async throws -> R {
+    try await withTemporaryDirectory { directory in
+        let cluster = try TestCluster(
+            directory: directory + "/cluster", faults: faults, dataFragmentCount: dataFragmentCount,
+            clientNames: clientNames, change: change)
+        defer { cluster.killAll() }
+        if starts { try await cluster.startAll() }
+        return try await body(cluster)
+    }
+}
+
+/// One cluster for all tests of a suite, which leave every server running and in order.
+struct SharedCluster: SuiteTrait, TestScoping {
+    @TaskLocal private static var running: TestCluster?
+
+    /// The suite's cluster.
+    static var current: TestCluster {
+        get throws { try #require(running, "the suite has no shared cluster") }
+    }
+
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+    ) async throws {
+        try await withCluster { cluster in
+            try await Self.$running.withValue(cluster) { try await function() }
+        }
+    }
+}
+
+extension Trait where Self == SharedCluster {
+    static var sharedCluster: Self { SharedCluster() }
+}
+
+extension Array where Element == ServerIndex {
+    /// The four servers of the smallest cluster.
+    static var four: [ServerIndex] { (0..<4).map { ServerIndex($0) } }
+}

@@ -1,0 +1,81 @@
+// Refusals that a server takes back by granting the same request when it comes again.
+
+import Fingerprint
+import QuorumProtocol
+import Testing
+
+@Suite("Refusals that are taken back")
+struct WithdrawnRefusalTests {
+    private let group = TestGroup()
+    private let version: TestVersion
+
+    init() {
+        version = group.version(.photo, "a value", counter: 1)
+    }
+
+    @Test("a server that refused COMMIT and then took it does not count among those that refuse")
+    func commitTakenAfterAll() throws {
+        var writer = committingWriter()
+        let outcome = feed(
+            &writer,
+            [
+                .reply(0, .refused(.storageFull)),
+                .retransmit,
+                .reply(0, .committed(version.timestamp)),
+                .reply(1, .refused(.storageFull)),
+                .reply(2, .committed(version.timestamp)),
+                .reply(3, .committed(version.timestamp)),
+            ])
+        #expect(try outcome?.get().timestamp == version.timestamp)
+    }
+
+    @Test("more than f servers that refuse COMMIT and do not take it back end the write")
+    func commitRefused() {
+        var writer = committingWriter()
+        let outcome = feed(&writer, [.reply(0, .refused(.storageFull)), .reply(1, .refused(.storageFull))])
+        guard case .failure(.refused(.commit, _))? = outcome else {
+            Issue.record("the write ended with \(String(describing: outcome))")
+            return
+        }
+    }
+
+    /// A writer whose COMMIT has just left.
+    private func committingWriter() -> Writer {
+        var writer = Writer(parameters: group.parameters, key: .photo, writer: .alice)
+        let none = Reply.timestamp(CommittedClaim(certificate: nil))
+        var inputs: [Writer.Input] = [
+            .start, .encoded(version.descriptor, fragments: version.fragments), .reply(0, none), .reply(1, none),
+            .reply(2, none),
+        ]
+        for server in group.servers.prefix(group.quorums.quorum) {
+            let signed = group.statement(of: server, .photo, version.timestamp)
+            inputs.append(.reply(server, .prepared(signed, committed: nil)))
+        }
+        #expect(feed(&writer, inputs) == nil)
+        return writer
+    }
+
+    /// Feeds the inputs, verifying statements as they are to be verified; the outcome if there is one.
+    private func feed(_ writer: inout Writer, _ inputs: [Writer.Input]) -> Result<WriteOutcome, OperationFailure>? {
+        var outcome: Result<WriteOutcome, OperationFailure>?
+        var waiting = inputs[...]
+        while let input = waiting.popFirst() {
+            var effects: [Writer.Effect] = []
+            writer.handle(input, into: &effects)
+            for effect in effects {
+                switch effect {
+                case .finish(let result):
+                    outcome = result
+                case .verifyStatement(let server, let signed, let timestamp):
+                    let result = Result { () throws(CertificateError) in
+                        try group.verifier.verify(signed, key: .photo, timestamp: timestamp)
+                    }
+                    waiting = [.statementVerified(server, signed, timestamp, result)] + waiting
+                case .send, .verifyCertificate:
+                    break
+                }
+            }
+        }
+        return outcome
+    }
+}
