@@ -14,7 +14,6 @@ let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates"
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let deques = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
-let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 
 let package = Package(
@@ -32,7 +31,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
-        .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
     ],
     targets: [
         // System libraries.
@@ -62,7 +60,7 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .target(
-            name: "ClusterFiles", dependencies: ["QuorumProtocol", "QuorumTransport", crypto, toml],
+            name: "ClusterFiles", dependencies: ["QuorumProtocol", "QuorumTransport", crypto],
             swiftSettings: strictSwift),
         .target(
             name: "QuorumServer",

@@ -24,7 +24,9 @@ struct HomeFiles {
     var clusterFile: String {
         let own = directory + "/" + ClusterConfiguration.fileName
         let shared = directory + "/../../" + ClusterConfiguration.fileName
-        return access(own, F_OK) != 0 && access(shared, F_OK) == 0 ? shared : own
+        guard access(own, F_OK) != 0, let resolved = realpath(shared, nil) else { return own }
+        defer { free(resolved) }
+        return String(cString: resolved)
     }
 
     /// Loads key and certificate, and checks that they are those that the configuration lists for `owner`.

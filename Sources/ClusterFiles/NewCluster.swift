@@ -7,7 +7,8 @@ import QuorumTransport
 
 /// What a cluster shall be, and the writing of all its files.
 ///
-/// cluster.toml appears last and by a rename, so a directory without one is no cluster, whatever interrupted its making.
+/// cluster.toml appears last and by a rename, so a directory without one is no cluster, whatever interrupted its
+/// making.
 /// Private keys get mode 0600 and directories 0700.
 package struct NewCluster: Sendable {
     /// f: how many servers may fail.

@@ -227,17 +227,67 @@ import Testing
         #expect(configuration.parameters.limits.stripeSizeBytesMax == 8 << 20)
     }
 
+    @Test(
+        "What TOML does not allow, or what is not used here, is refused with line and column",
+        arguments: [
+            ("[", 2), ("[[a]", 5), ("[]", 2), ("[a] b", 5), ("[a.b]", 3), ("[[=]]", 3), ("= 1", 1), ("a", 2),
+            ("a =", 4),
+            ("a = # 1", 5), ("a = 1 2", 7), ("a = 01", 5), ("a = 1__0", 5), ("a = _1", 5), ("a = 0x10", 5),
+            ("a = 9223372036854775808", 5), ("a = nan", 5), ("a = yes", 5), ("a = 1979-05-27", 5), ("a = [1]", 5),
+            ("a = [[}", 5), ("a = {}", 5), ("a = \"b", 7), ("a = 'b", 7), ("a = \"\\x\"", 7), ("a = \"\\uD800\"", 12),
+            ("a = \"\\u12\"", 10), ("a = \"\"\"", 7), ("a = '''", 7), ("a.b = 1", 2), ("\"a\" = 1", 1), ("a\r= 1", 2),
+            ("a = \"\u{1}\"", 6), ("\u{e9} = 1", 1),
+        ])
+    func refusesSyntax(text: String, column: Int) throws {
+        let error = try #require(throws: ConfigurationError.self) {
+            try ClusterConfiguration(toml: "# first\n" + text, path: "c.toml")
+        }
+        guard case .notTOML("c.toml", 2, column, _) = error else {
+            Issue.record("\(error)")
+            return
+        }
+    }
+
+    @Test("Comments, blanks, literal strings, escapes, signs, CRLF and a byte order mark read as TOML says")
+    func readsSpellings() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let configuration = try ClusterConfiguration(contentsOf: cluster.clusterFile)
+        let spelled =
+            "\u{FEFF}"
+            + configuration.toml().replacingOccurrences(of: "\n", with: "  # remark \"[\r\n")
+            .replacingOccurrences(of: "[cluster]", with: "\t[ cluster ]")
+            .replacingOccurrences(of: "\"fingerprint\"", with: "'fingerprint'")
+            .replacingOccurrences(of: "\"first\"", with: "\"\\u0066irst\"")
+            .replacingOccurrences(of: "faults = 1", with: "faults=+1")
+            .replacingOccurrences(of: "8388608", with: "8_388_608")
+        #expect(try ClusterConfiguration(toml: spelled, path: "c.toml").toml() == configuration.toml())
+    }
+
+    @Test("The work of reading grows with the file's size only", arguments: ["[[a]]\n", "[[a]]\nb = 1\n", "a = 1\n"])
+    func readsLargeFiles(line: String) throws {
+        let text = String(repeating: line, count: (1 << 20) / line.utf8.count)
+        #expect(throws: ConfigurationError.self) { try ClusterConfiguration(toml: text, path: "c.toml") }
+    }
+
     @Test("Random damage to a cluster.toml gives a configuration or a typed error, never a crash")
     func survivesDamage() throws {
         let cluster = try TemporaryCluster { _ in }
         let text = try ClusterConfiguration(contentsOf: cluster.clusterFile).toml()
         let good = Array(text.utf8)
-        var generator = SplitMix(state: 20_260_131)
+        let marks = Array("[]{}=.,\"'#\\\n\r\t 0xe_+-:TZ".utf8) + [0, 7, 11, 12, 127]
+        let seed: UInt64 = 20_260_131
+        var generator = SplitMix(state: seed)
         var refused = 0
-        for _ in 0..<400 {
+        for _ in 0..<2000 {
             var bytes = good
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
-                bytes[Int.random(in: bytes.indices, using: &generator)] = UInt8.random(in: 0...127, using: &generator)
+                let place = Int.random(in: bytes.indices, using: &generator)
+                let byte = marks.randomElement(using: &generator) ?? 0
+                switch Int.random(in: 0..<3, using: &generator) {
+                case 0: bytes[place] = byte
+                case 1: bytes.insert(byte, at: place)
+                default: bytes.removeSubrange(place..<min(place + 8, bytes.count - 1))
+                }
             }
             let damaged = String(decoding: bytes, as: UTF8.self)
             do throws(ConfigurationError) {
@@ -247,7 +297,7 @@ import Testing
                 #expect(error.description.contains("c.toml"))
             }
         }
-        #expect(refused > 300)
+        #expect(refused > 1000, "seed \(seed)")
     }
 }
 

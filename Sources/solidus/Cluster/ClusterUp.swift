@@ -9,8 +9,8 @@ struct ClusterUp: ParsableCommand {
         commandName: "up",
         abstract: "Start a cluster's servers, each as a process of its own.",
         discussion: """
-            Prints "ready" when every server is. In the foreground, Ctrl-C or SIGTERM stops them all, and none outlives \
-            this command. What a server says goes to DIR/servers/INDEX/server.log.
+            Prints "ready" when every server is. In the foreground, Ctrl-C or SIGTERM stops them all, and none \
+            outlives this command. What a server says goes to DIR/servers/INDEX/server.log.
             """)
 
     @OptionGroup var target: ClusterArgument

@@ -40,8 +40,8 @@ struct Get: AsyncParsableCommand, ReportingCommand {
         try OutputFile.write(object.value, to: file)
         let quorums = home.cluster.parameters.quorums
         let text =
-            "read \(object.status.key): \(object.value.count) bytes of version \(object.status.timestamp), agreed on by "
-            + "\(quorums.quorum) of \(quorums.serverCount) servers"
+            "read \(object.status.key): \(object.value.count) bytes of version \(object.status.timestamp), "
+            + "agreed on by \(quorums.quorum) of \(quorums.serverCount) servers"
         if file == OutputFile.standardOutput {
             Standard.complain(text)
             return

@@ -72,7 +72,7 @@ struct Supervisor {
                 if let stamp = server.stamp { run.remove(run.serverFile(server.index), of: stamp) }
                 let left = servers.count - reported.count
                 Standard.complain(
-                    "warning: server \(server.index) ended (\(end)); \(left) keep running, see \(server.logPath)")
+                    "warning: server \(server.index) ended (\(end)); \(serverCount(left)) left, see \(server.logPath)")
             }
             if reported.count == servers.count { return false }
             if isInterrupted { return true }
