@@ -268,13 +268,15 @@ extension Clusters {
         @Test("writes are refused with the reason, reads go on, and with space everything works again",
             .timeLimit(.minutes(2)))
         func full() async throws {
-            try await withCluster(starts: false) { cluster in
+            var storage = StorageOptions()
+            storage.segmentSizeBytes = 64 << 10
+            try await withCluster(starts: false, storage: storage) { cluster in
                 // In this process, so that the disks can be said to be full.
                 let isFull = Flags()
                 var servers: [Server] = []
                 for server in cluster.servers {
                     var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
-                    configuration.storage.segmentSizeBytes = 64 << 10
+                    configuration.storage = storage
                     configuration.storage.system.freeBytes = { _ in isFull.isRaised(server.offset) ? 1 << 20 : 1 << 40 }
                     servers.append(try await Server.start(configuration, logger: .silent))
                 }
@@ -287,8 +289,10 @@ extension Clusters {
                         isFull.raise(0)
                         try await cluster.check(stored + during, client)
                         await expectStorageFull(client, at: [0, 2])
+                        let file = cluster.directory + "/value"
+                        try File.write(file, stored[4].value.array)
                         let result = try await cluster.run(
-                            ["put", "tests/full", cluster.directory + "/cluster.toml", "--cluster", cluster.directory])
+                            ["put", "tests/full", file, "--cluster", cluster.directory])
                         #expect(result.end == .exit(5) && result.output.contains("disk is full"), "\(result)")
                         try await cluster.check(stored + during, client)
                         isFull.lowerAll()

@@ -201,7 +201,9 @@ final class RawPeer: Sendable {
         var reply: Reply?
         for _ in 0..<10 where reply == nil {
             try await send(message.head + message.fragments.flatMap(\.array))
-            reply = try? await wait("an answer", seconds: 5) { self.state.withLock { $0.replies[number] } }
+            reply = try? await wait("an answer", seconds: 5) { () -> Reply? in
+                self.state.withLock { $0.replies[number] }
+            }
         }
         guard let reply else { throw NoAnswer(what: "\(request.kind)") }
         return reply

@@ -23,6 +23,7 @@ final class TestCluster: Sendable {
     /// Writes a cluster's files on ports that are free now; no server runs yet.
     init(
         directory: String, faults: Int = 1, dataFragmentCount: Int? = nil, clientNames: [String] = ["first"],
+        storage: StorageOptions = StorageOptions(),
         change: (inout NewCluster) -> Void = { _ in }
     ) throws {
         var plan = NewCluster()
@@ -33,7 +34,7 @@ final class TestCluster: Sendable {
         change(&plan)
         self.directory = directory
         configuration = try plan.write(to: directory) { _, path in
-            try ObjectStore.create(directory: path, incarnation: 1)
+            try ObjectStore.create(directory: path, incarnation: 1, options: storage)
         }
     }
 
@@ -175,12 +176,12 @@ struct StoredValue: Sendable {
 /// Runs `body` with a cluster whose servers all run, and ends them in every case.
 func withCluster<R>(
     faults: Int = 1, dataFragmentCount: Int? = nil, starts: Bool = true, clientNames: [String] = ["first"],
-    change: (inout NewCluster) -> Void = { _ in }, _ body: (TestCluster) async throws -> R
+    storage: StorageOptions = StorageOptions(), change: (inout NewCluster) -> Void = { _ in }, _ body: (TestCluster) async throws -> R
 ) async throws -> R {
     try await withTemporaryDirectory { directory in
         let cluster = try TestCluster(
             directory: directory + "/cluster", faults: faults, dataFragmentCount: dataFragmentCount,
-            clientNames: clientNames, change: change)
+            clientNames: clientNames, storage: storage, change: change)
         defer { cluster.killAll() }
         if starts { try await cluster.startAll() }
         return try await body(cluster)
