@@ -271,7 +271,8 @@ struct ByzantineServerTests {
         }
     }
 
-    @Test("f + 1 of them make no client return wrong bytes, and the deadline ends what cannot be finished",
+    @Test(
+        "f + 1 of them make no client return wrong bytes, and the deadline ends what cannot be finished",
         arguments: LyingWay.all)
     func tooManyFaulty(way: LyingWay) {
         for group in Self.groups {
@@ -296,9 +297,12 @@ struct ByzantineServerTests {
     @Test("a client names the liar and what it did")
     func observations() {
         let expected: [(String, (Misbehaviour) -> Bool)] = [
-            ("claims an inflated timestamp under a forged certificate", {
-                if case .invalidCertificate(.invalidSignature) = $0 { true } else { false }
-            }),
+            (
+                "claims an inflated timestamp under a forged certificate",
+                {
+                    if case .invalidCertificate(.invalidSignature) = $0 { true } else { false }
+                }
+            ),
             ("sends garbage fragments", { $0 == .invalidFragment(.hashMismatch(FragmentIndex(0))) }),
             ("sends too many fragments", { $0 == .foreignParts }),
         ]
@@ -307,7 +311,8 @@ struct ByzantineServerTests {
             #expect(simulation.write("second").wrote != nil)
             LyingWay.all.first { $0.testDescription == name }!.install(0, simulation)
             let observed = simulation.read().read?.observations.misbehaving ?? []
-            #expect(observed.map(\.server) == [0] && observed.allSatisfy { isExpected($0.what) }, "\(name): \(observed)")
+            #expect(
+                observed.map(\.server) == [0] && observed.allSatisfy { isExpected($0.what) }, "\(name): \(observed)")
         }
     }
 

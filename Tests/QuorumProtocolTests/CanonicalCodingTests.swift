@@ -160,7 +160,10 @@ struct CanonicalCodingTests {
 
     static let wrongDescriptors: [([UInt8], DescriptorError)] = [
         (altered { $0[1] ^= 1 }, .malformed(.notCanonical(field: "descriptor format"))),
-        (altered { $0[afterKey - ObjectKey.photo.bytes.count - 5] = 9 }, .malformed(.unknownValue(field: "kind", value: 9))),
+        (
+            altered { $0[afterKey - ObjectKey.photo.bytes.count - 5] = 9 },
+            .malformed(.unknownValue(field: "kind", value: 9))
+        ),
         (altered { $0[afterKey + 8] = 0xff }, .stripeTooLarge(0xff00_0064, limit: 8 << 20)),
         (altered { $0[afterKey + 11] = 0 }, .stripeTooLarge(0, limit: 8 << 20)),
         (altered { $0[afterKey + 12] = 3 }, .wrongCode(dataFragments: 3, fragments: 4)),
@@ -168,10 +171,14 @@ struct CanonicalCodingTests {
         (altered { $0[afterKey + 14] = 9 }, .wrongCode(dataFragments: 2, fragments: 4)),
         (altered { $0[afterKey + 15] = 9 }, .wrongMode(9)),
         (altered { $0[afterKey] = 0xff }, .malformed(.truncated(field: "cross-checksums"))),
-        (altered { for offset in 0..<8 { $0[afterKey + offset] = 0xff } },
-            .malformed(.truncated(field: "cross-checksums"))),
-        ([UInt8](repeating: 0, count: Descriptor.sizeBytesMax + 1),
-            .malformed(.overLimit(field: "descriptor", value: 65537, limit: 65536))),
+        (
+            altered { for offset in 0..<8 { $0[afterKey + offset] = 0xff } },
+            .malformed(.truncated(field: "cross-checksums"))
+        ),
+        (
+            [UInt8](repeating: 0, count: Descriptor.sizeBytesMax + 1),
+            .malformed(.overLimit(field: "descriptor", value: 65537, limit: 65536))
+        ),
     ]
 
     @Test("refuses a descriptor with a typed error", arguments: wrongDescriptors)
@@ -280,10 +287,12 @@ struct CanonicalCodingTests {
 
 @Suite("An object's key")
 struct ObjectKeyTests {
-    @Test("is BUCKET/NAME", arguments: [
-        "a/b", "a/b/c", "a.b-c/ä", "0/\u{0}", "a//", String(repeating: "b", count: 63) + "/x",
-        "b/" + String(repeating: "x", count: 1024),
-    ])
+    @Test(
+        "is BUCKET/NAME",
+        arguments: [
+            "a/b", "a/b/c", "a.b-c/ä", "0/\u{0}", "a//", String(repeating: "b", count: 63) + "/x",
+            "b/" + String(repeating: "x", count: 1024),
+        ])
     func valid(text: String) throws {
         #expect(try ObjectKey(text).bytes == Array(text.utf8))
     }

@@ -77,7 +77,9 @@ struct CertificateTests {
     func valid(group: TestGroup) throws {
         let version = group.version(.photo, "x", counter: 1)
         for claim in [Claim.stored, .superseded] {
-            for servers in [Array(group.servers.prefix(group.quorums.quorum)), group.servers.suffix(group.quorums.quorum)] {
+            for servers in [
+                Array(group.servers.prefix(group.quorums.quorum)), group.servers.suffix(group.quorums.quorum),
+            ] {
                 let certificate = group.certificate(of: version, by: servers, claim)
                 let verified = try group.freshVerifier().verify(certificate, key: .photo)
                 #expect(verified.timestamp == version.timestamp && verified.key == .photo)
@@ -150,7 +152,8 @@ struct CertificateTests {
         }
     }
 
-    @Test("proves nothing in another cluster, epoch or group of the same keys, even after it was checked here",
+    @Test(
+        "proves nothing in another cluster, epoch or group of the same keys, even after it was checked here",
         arguments: [
             TestGroup(cluster: 2), TestGroup(epoch: 2), TestGroup(group: 1), TestGroup(keySeed: 5),
         ])
@@ -175,7 +178,8 @@ struct CertificateTests {
         #expect(statement.bytes[tag] == VerificationMode.fingerprint.rawValue)
     }
 
-    @Test("proves nothing under another claim or incarnation, another place in the tree or another signature",
+    @Test(
+        "proves nothing under another claim or incarnation, another place in the tree or another signature",
         arguments: groups)
     func alteredStatement(group: TestGroup) {
         let version = group.version(.photo, "x", counter: 1)
@@ -218,7 +222,8 @@ struct CertificateTests {
         }
     }
 
-    @Test("is not proven for a second server by a root that a first one signed, however equal (scenario 15)",
+    @Test(
+        "is not proven for a second server by a root that a first one signed, however equal (scenario 15)",
         arguments: groups)
     func equalRoots(group: TestGroup) throws {
         // Server 0 signs a tree whose only leaf is what server 1 would have said: the root is the one server 1 would
@@ -232,8 +237,10 @@ struct CertificateTests {
             try verifier.verify(borrowed, key: .photo, timestamp: version.timestamp)
         }
         // Server 0 signs the very root of server 1's statement, as its own batch. Nothing of it passes for either.
-        let root = MerkleTree.leaf(honest.statement(
-            identity: group.parameters.identity, key: .photo, timestamp: version.timestamp).bytes)
+        let root = MerkleTree.leaf(
+            honest.statement(
+                identity: group.parameters.identity, key: .photo, timestamp: version.timestamp
+            ).bytes)
         let message = signedRootBytes(group, server: 0, root: root)
         let key = try P256.Signing.PrivateKey(rawRepresentation: [UInt8](repeating: 1, count: 31) + [1])
         let signature = Array(try key.signature(for: message).rawRepresentation)

@@ -25,9 +25,11 @@ struct QuorumConfigurationTests {
         #expect(quorums.serverCount == 3 * faults + 1)
     }
 
-    @Test("lets two quorums meet in m servers and in a correct one, for every choice", arguments: [
-        (0, 1), (0, 3), (1, 2), (1, 3), (1, 4), (2, 3), (2, 4),
-    ])
+    @Test(
+        "lets two quorums meet in m servers and in a correct one, for every choice",
+        arguments: [
+            (0, 1), (0, 3), (1, 2), (1, 3), (1, 4), (2, 3), (2, 4),
+        ])
     func intersection(faults: Int, dataFragmentCount: Int) throws {
         let quorums = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount)
         let n = quorums.serverCount

@@ -51,7 +51,8 @@ struct ScenarioTests {
 
     // MARK: Poison
 
-    @Test("1: garbage that its writer and a colluding server agree on is returned by nobody, whoever is asked first",
+    @Test(
+        "1: garbage that its writer and a colluding server agree on is returned by nobody, whoever is asked first",
         arguments: groups)
     func colludingGarbage(group: TestGroup) {
         let first = group.version(.photo, "honest value", counter: 1)
@@ -95,7 +96,8 @@ struct ScenarioTests {
 
     // MARK: Crashed clients
 
-    @Test("6: a client that crashed K times, however many servers each PREPARE reached, writes again", arguments: 0..<12)
+    @Test(
+        "6: a client that crashed K times, however many servers each PREPARE reached, writes again", arguments: 0..<12)
     func crashedClient(seed: UInt64) {
         for group in [Self.groups[0], Self.groups[1]] {
             var generator = SplitMix64(seed: seed)
@@ -111,7 +113,8 @@ struct ScenarioTests {
         }
     }
 
-    @Test("6: when every server is full of versions that q hold, one of them is committed, and the write follows",
+    @Test(
+        "6: when every server is full of versions that q hold, one of them is committed, and the write follows",
         arguments: groups)
     func recoveryByCommit(group: TestGroup) {
         let simulation = Simulation(group)
@@ -208,7 +211,8 @@ struct ScenarioTests {
         }
     }
 
-    @Test("6: a write that failed after its PREPARE left says that it may take effect, since a later recovery commits it")
+    @Test(
+        "6: a write that failed after its PREPARE left says that it may take effect, since a later recovery commits it")
     func failedPrepareMayTakeEffect() {
         let simulation = Simulation(Self.groups[0])
         var failure: OperationFailure?
@@ -216,9 +220,10 @@ struct ScenarioTests {
             simulation.loses = { event in
                 if case .reply(_, _, .prepared) = event { true } else { false }
             }
-            failure = simulation.finish(
-                simulation.startWrite(.photo, Array("lost \(crash)".utf8), by: .alice), retransmissions: 1
-            ).failure
+            failure =
+                simulation.finish(
+                    simulation.startWrite(.photo, Array("lost \(crash)".utf8), by: .alice), retransmissions: 1
+                ).failure
         }
         simulation.loses = { _ in false }
         #expect(failure?.mayHaveTakenEffect == true)
@@ -236,7 +241,9 @@ struct ScenarioTests {
 
     // MARK: Claims and crashes
 
-    @Test("8: a certificate whose bearer is slow outweighs f + 1 servers that agree on a stale version", arguments: groups)
+    @Test(
+        "8: a certificate whose bearer is slow outweighs f + 1 servers that agree on a stale version", arguments: groups
+    )
     func delayedCertificate(group: TestGroup) {
         let simulation = Simulation(group)
         #expect(simulation.write("old").wrote != nil)
@@ -246,7 +253,8 @@ struct ScenarioTests {
             simulation, "new", committingAt: group.servers.filter { !behind.contains($0) })
         #expect(simulation.sessions[session].outcome.wrote != nil)
         for bearer in group.servers where !behind.contains(bearer) {
-            let reader = simulation.startRead(.photo, preference: behind + group.servers.filter { !behind.contains($0) })
+            let reader = simulation.startRead(
+                .photo, preference: behind + group.servers.filter { !behind.contains($0) })
             simulation.loses = { event in
                 if case .reply(_, bearer, _) = event { true } else { false }
             }
@@ -280,7 +288,7 @@ struct ScenarioTests {
                 events += host.handle(inputs.removeFirst())
                 continue
             }
-            switch host.run(events.removeFirst()) {
+            switch host.run(events.remove(at: Int.random(in: events.indices, using: &generator))) {
             case .input(let input): inputs.append(input)
             case .reply(_, .committed(let timestamp)): told = max(told ?? timestamp, timestamp)
             case .reply(_, .timestamp(let claim)):
@@ -296,7 +304,8 @@ struct ScenarioTests {
         #expect(!claim.timestamp.precedes(told), "seed \(seed)")
     }
 
-    @Test("10: a version committed at one server only is found again by every reader that follows one who saw it",
+    @Test(
+        "10: a version committed at one server only is found again by every reader that follows one who saw it",
         arguments: groups)
     func committedAtOneServer(group: TestGroup) {
         for holder in group.servers {
@@ -318,7 +327,8 @@ struct ScenarioTests {
             let completesEarly = holder.rawValue % 2 == 0
             func completeBetween() {
                 for server in group.servers {
-                    #expect(simulation.host(server).answer(between.commit(certificate)) == .committed(between.timestamp))
+                    #expect(
+                        simulation.host(server).answer(between.commit(certificate)) == .committed(between.timestamp))
                 }
             }
             if completesEarly { completeBetween() }
@@ -391,7 +401,8 @@ struct ScenarioTests {
 
     // MARK: Lurking writes and deletion
 
-    @Test("12: a hidden chain of justifications goes no further than what it wrote, and correct writes go on",
+    @Test(
+        "12: a hidden chain of justifications goes no further than what it wrote, and correct writes go on",
         arguments: groups)
     func hiddenChain(group: TestGroup) {
         let simulation = Simulation(group)
@@ -434,7 +445,8 @@ struct ScenarioTests {
         #expect(simulation.read().text == "after")
     }
 
-    @Test("13: a server absent during a delete revives nothing by the old certificates it gets to see", arguments: groups)
+    @Test(
+        "13: a server absent during a delete revives nothing by the old certificates it gets to see", arguments: groups)
     func absentDuringDelete(group: TestGroup) {
         let simulation = Simulation(group)
         let absent = group.servers.suffix(group.quorums.faults)
@@ -462,7 +474,8 @@ struct ScenarioTests {
         #expect(simulation.write("three").wrote?.timestamp.counter == 4)
     }
 
-    @Test("15: a version written by m = 8, n = 10 survives the loss of any f servers and every replay", arguments: 0..<10)
+    @Test(
+        "15: a version written by m = 8, n = 10 survives the loss of any f servers and every replay", arguments: 0..<10)
     func wide(lost: UInt8) {
         let group = Self.groups[2]
         let simulation = Simulation(group)
@@ -477,7 +490,8 @@ struct ScenarioTests {
 
     // MARK: Rounds
 
-    @Test("a read of a version that q servers name takes one round, one that fewer name is written back",
+    @Test(
+        "a read of a version that q servers name takes one round, one that fewer name is written back",
         arguments: groups)
     func rounds(group: TestGroup) {
         let simulation = Simulation(group)

@@ -14,7 +14,7 @@ struct WithdrawnRefusalTests {
     }
 
     @Test("a server that refused COMMIT and then took it does not count among those that refuse")
-    func commitTakenAfterAll() {
+    func commitTakenAfterAll() throws {
         var writer = committingWriter()
         let outcome = feed(
             &writer,

@@ -43,7 +43,9 @@ enum Liar {
         case .prepare(let prepare):
             // It signs without storing; sometimes for itself in another's name, or another version.
             let claim: Claim = simulation.generator.chance(percent: 50) ? .stored : .superseded
-            let signer = simulation.generator.chance(percent: 70) ? server : group.servers.randomElement(using: &simulation.generator)!
+            let signer =
+                simulation.generator.chance(percent: 70)
+                ? server : group.servers.randomElement(using: &simulation.generator)!
             let key = simulation.generator.chance(percent: 80) ? prepare.key : .other
             let own = group.statement(of: server, key, prepare.timestamp, claim)
             let statement = SignedStatement(
