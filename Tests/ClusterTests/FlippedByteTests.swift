@@ -21,7 +21,8 @@ enum StoredByte: String, CaseIterable, Sendable {
 
 extension Clusters {
     @Suite("One server's disk is damaged", .serialized) struct FlippedBytes {
-        @Test("with a flipped byte of any kind every operation succeeds with the right bytes",
+        @Test(
+            "with a flipped byte of any kind every operation succeeds with the right bytes",
             .timeLimit(.minutes(5)), arguments: [ServerIndex].four)
         func flipped(_ server: ServerIndex) async throws {
             try await withCluster { cluster in
@@ -48,7 +49,7 @@ extension Clusters {
                     try cluster.launch(server)
                     let starts = await startsListening(cluster, server)
                     try await cluster.withClient { client in
-                        try await cluster.check(stored, client)
+                        try await cluster.check(Array(stored.shuffled(using: &generator).prefix(8)), client)
                         stored += try await cluster.checkOperations(
                             client, "flipped-\(kind)", sizesBytes: [0, 5, 64 << 10])
                     }
@@ -58,9 +59,9 @@ extension Clusters {
                         // What was refused was not changed either: with the bytes restored it is the old store.
                         try damage.flip()
                         try await cluster.start(server)
-                        try await cluster.withClient { try await cluster.check(Array(stored.suffix(5)), $0) }
                     }
                 }
+                try await cluster.withClient { try await cluster.check(stored, $0) }
             }
         }
 
