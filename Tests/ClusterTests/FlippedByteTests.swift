@@ -150,13 +150,16 @@ struct StoreDamage {
                 let batch = batches.randomElement(using: &generator)!
                 append(path, bytes, batch..<(batch + Self.batchHeaderSizeBytes), count: 1, &generator)
             case .metadata, .payload:
-                let batch = batches.randomElement(using: &generator)!
-                let metadata = batch + Self.batchHeaderSizeBytes
-                let size = Self.integer(bytes, at: batch + 56, count: 4)
-                let payload = metadata + size
-                let payloadSize = Self.integer(bytes, at: batch + 64, count: 8)
-                let range = kind == .metadata ? metadata..<payload : payload..<(payload + payloadSize)
-                append(path, bytes, range.clamped(to: 0..<bytes.count), count: 1, &generator)
+                let ranges = batches.map { batch in
+                    let metadata = batch + Self.batchHeaderSizeBytes
+                    let payload = metadata + Self.integer(bytes, at: batch + 56, count: 4)
+                    let end = payload + Self.integer(bytes, at: batch + 64, count: 8)
+                    return (kind == .metadata ? metadata..<payload : payload..<end).clamped(to: 0..<bytes.count)
+                }
+                // Some batches carry no part, and what was given back to the disk is zero.
+                let filled = ranges.filter { range in bytes[range].contains { $0 != 0 } }
+                guard let range = filled.randomElement(using: &generator) else { continue }
+                append(path, bytes, range, count: 1, &generator)
             case .lastBatch:
                 append(path, bytes, last..<min(bytes.count, last + 300), count: 1, &generator)
             case .anywhereInTheJournal:
