@@ -124,8 +124,9 @@ package struct NewCluster: Sendable {
 
     /// Makes `root` and `servers` in it, alone among processes that try the same; whether `root` is new.
     private static func claim(_ root: String) throws(ConfigurationError) -> Bool {
-        let parent = (root as NSString).deletingLastPathComponent
-        if !parent.isEmpty, parent != root {
+        // Foundation's own function traps on a path of one character.
+        let parent = root.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(root[..<$0]) } ?? ""
+        if !parent.isEmpty {
             do {
                 try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
             } catch {

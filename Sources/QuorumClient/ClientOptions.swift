@@ -6,7 +6,7 @@ public struct ClientOptions: Sendable {
     public var timeoutMilliseconds = 15_000
     /// How long the preferred servers have before a read asks all the others for their fragments too.
     public var hedgeMilliseconds = 100
-    /// How often what was not answered is asked again.
+    /// After what time that which was not answered is asked again; the time doubles with each turn.
     public var retransmitMilliseconds = 2_000
     /// How long a server that kept a read waiting, or misbehaved, is not preferred.
     public var demotionMilliseconds = 10_000

@@ -141,6 +141,8 @@ extension ObjectClient {
         _ key: ObjectKey, encode: @escaping @Sendable () -> Writer.Input
     ) async throws(ClientError) -> PutResult {
         try checkOpen()
+        // Waiting for a turn is part of the operation's time, so that a queue of writes that cannot succeed fails together.
+        let deadline = context.deadline
         guard await turns.take(key) else {
             throw error(
                 key,
@@ -148,7 +150,7 @@ extension ObjectClient {
                     .readTimestamp, answered: [], need: parameters.quorums.quorum, observations: ServerObservations()))
         }
         let writer = Writer(parameters: parameters, key: key, writer: id)
-        let operation = Operation(writer, key: key, context: context)
+        let operation = Operation(writer, key: key, deadline: deadline, context: context)
         let result = await operation.run { operation in
             context.workers.submit { _ in operation.submit(encode()) }
         }
@@ -193,7 +195,7 @@ extension ObjectClient {
         try checkOpen()
         let reader = Reader(
             parameters: parameters, key: key, wantsValue: wantsValue, preference: context.connections.preference())
-        let result = await Operation(reader, key: key, context: context).run()
+        let result = await Operation(reader, key: key, deadline: context.deadline, context: context).run()
         let outcome: ReadOutcome
         switch result {
         case .success(let success): outcome = success

@@ -44,12 +44,13 @@ package struct ServerConfiguration: Sendable {
         storeDirectory = home.storeDirectory
     }
 
-    /// Bounds of each connection, as large as the cluster's largest message demands.
+    /// Bounds of each connection, as large as the cluster's largest message demands; together with the number of
+    /// sessions that one identity may have, they bound the memory that it can tie up here.
     var connectionLimits: ConnectionLimits {
         var limits = ConnectionLimits()
         limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
-        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, 4 * limits.maximumFrameSizeBytes)
-        limits.maximumUnansweredBytes = max(limits.maximumUnansweredBytes, 2 * limits.maximumFrameSizeBytes)
+        limits.maximumOutboundBytes = 4 * limits.maximumFrameSizeBytes
+        limits.maximumUnansweredBytes = 2 * limits.maximumFrameSizeBytes
         return limits
     }
 }

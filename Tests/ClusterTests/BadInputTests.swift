@@ -26,13 +26,16 @@ extension Clusters {
             }
         }
 
-        @Test("with a cluster.toml that is garbage it names the file",
+        @Test(
+            "with a cluster.toml that is garbage it names the file",
             .timeLimit(.minutes(1)), arguments: ["\0\u{1}garbage", "format = ", "format = 99", "[cluster", ""])
         func garbageConfiguration(_ text: String) async throws {
             try await withCluster(starts: false) { cluster in
                 let file = cluster.directory + "/cluster.toml"
                 try File.write(file, Array(text.utf8))
-                for arguments in [["serve", "--home", cluster.home(ServerIndex(0))], ["stat", "a/b", "--cluster", cluster.directory]] {
+                for arguments in [
+                    ["serve", "--home", cluster.home(ServerIndex(0))], ["stat", "a/b", "--cluster", cluster.directory],
+                ] {
                     let result = try await cluster.run(arguments)
                     #expect(result.end == .exit(6), "\(result)")
                     #expect(result.output.contains("cluster.toml"), "\(result.output)")
@@ -40,9 +43,11 @@ extension Clusters {
             }
         }
 
-        @Test("without a file of its home it names the file", .timeLimit(.minutes(1)),
+        @Test(
+            "without a file of its home it names the file", .timeLimit(.minutes(1)),
             arguments: [
-                ("server.toml", 6), ("key.pem", 6), ("certificate.pem", 6), ("statement-key.pem", 6), ("store/store", 6),
+                ("server.toml", 6), ("key.pem", 6), ("certificate.pem", 6), ("statement-key.pem", 6),
+                ("store/store", 6),
                 ("store/index", 7), ("store/journal", 7),
             ] as [(String, Int32)])
         func missingFile(_ name: String, _ code: Int32) async throws {
@@ -55,7 +60,8 @@ extension Clusters {
             }
         }
 
-        @Test("with another cluster's keys it says that they are another's", .timeLimit(.minutes(1)),
+        @Test(
+            "with another cluster's keys it says that they are another's", .timeLimit(.minutes(1)),
             arguments: [["key.pem", "certificate.pem"], ["statement-key.pem"], ["key.pem"]])
         func foreignKeys(_ names: [String]) async throws {
             try await withCluster(starts: false) { cluster in
@@ -111,8 +117,10 @@ extension Clusters {
             }
         }
 
-        @Test("on a store whose files are directories, empty or foreign it ends with an error",
-            .timeLimit(.minutes(1)), arguments: ["store/store", "store/index/CURRENT", "store/journal/0000000000000001.segment"])
+        @Test(
+            "on a store whose files are directories, empty or foreign it ends with an error",
+            .timeLimit(.minutes(1)),
+            arguments: ["store/store", "store/index/CURRENT", "store/journal/0000000000000001.segment"])
         func unreadableStore(_ name: String) async throws {
             try await withCluster(starts: false) { cluster in
                 let home = cluster.home(ServerIndex(0))
@@ -191,7 +199,8 @@ extension Clusters {
             }
         }
 
-        @Test("an expired client certificate is named here, and refused by a server all the same",
+        @Test(
+            "an expired client certificate is named here, and refused by a server all the same",
             .timeLimit(.minutes(2)))
         func expiredClient() async throws {
             try await withCluster(starts: false) { cluster in
@@ -223,7 +232,8 @@ extension Clusters {
             }
         }
 
-        @Test("a server with an expired certificate does not start, and is not believed if it does",
+        @Test(
+            "a server with an expired certificate does not start, and is not believed if it does",
             .timeLimit(.minutes(2)))
         func expiredServer() async throws {
             try await withCluster(starts: false) { cluster in
@@ -265,16 +275,19 @@ extension Clusters {
     }
 
     @Suite("A full disk", .serialized) struct FullDisk {
-        @Test("writes are refused with the reason, reads go on, and with space everything works again",
+        @Test(
+            "writes are refused with the reason, reads go on, and with space everything works again",
             .timeLimit(.minutes(2)))
         func full() async throws {
-            try await withCluster(starts: false) { cluster in
+            var storage = StorageOptions()
+            storage.segmentSizeBytes = 64 << 10
+            try await withCluster(starts: false, storage: storage) { cluster in
                 // In this process, so that the disks can be said to be full.
                 let isFull = Flags()
                 var servers: [Server] = []
                 for server in cluster.servers {
                     var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
-                    configuration.storage.segmentSizeBytes = 64 << 10
+                    configuration.storage = storage
                     configuration.storage.system.freeBytes = { _ in isFull.isRaised(server.offset) ? 1 << 20 : 1 << 40 }
                     servers.append(try await Server.start(configuration, logger: .silent))
                 }
@@ -287,8 +300,10 @@ extension Clusters {
                         isFull.raise(0)
                         try await cluster.check(stored + during, client)
                         await expectStorageFull(client, at: [0, 2])
+                        let file = cluster.directory + "/value"
+                        try File.write(file, stored[4].value.array)
                         let result = try await cluster.run(
-                            ["put", "tests/full", cluster.directory + "/cluster.toml", "--cluster", cluster.directory])
+                            ["put", "tests/full", file, "--cluster", cluster.directory])
                         #expect(result.end == .exit(5) && result.output.contains("disk is full"), "\(result)")
                         try await cluster.check(stored + during, client)
                         isFull.lowerAll()

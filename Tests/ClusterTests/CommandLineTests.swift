@@ -7,7 +7,8 @@ import Testing
 
 extension Clusters {
     @Suite("The command line", .serialized) struct CommandLine {
-        @Test("makes a cluster, runs it, stores, reads, describes and deletes, and takes it down",
+        @Test(
+            "makes a cluster, runs it, stores, reads, describes and deletes, and takes it down",
             .timeLimit(.minutes(3)))
         func session() async throws {
             try await withTemporaryDirectory { directory in
@@ -18,7 +19,8 @@ extension Clusters {
                 let port = try consecutivePorts(4)
                 let made = try await run("cluster", "init", cluster, "--base-port", "\(port)")
                 #expect(made.end == .exit(0), "\(made)")
-                #expect(try await run("cluster", "init", cluster).end == .exit(6), "an existing cluster was overwritten")
+                #expect(
+                    try await run("cluster", "init", cluster).end == .exit(6), "an existing cluster was overwritten")
                 let up = try await run("cluster", "up", cluster, "--detach")
                 do {
                     #expect(up.end == .exit(0), "\(up)")
@@ -83,7 +85,8 @@ extension Clusters {
             #expect(try await run("put", "tests/kept", source).end == .exit(0))
         }
 
-        @Test("wrong usage, wrong paths and wrong names have exit codes of their own and say what is wrong",
+        @Test(
+            "wrong usage, wrong paths and wrong names have exit codes of their own and say what is wrong",
             .timeLimit(.minutes(1)),
             arguments: [
                 (["get"], 64, "Usage"), (["put", "noslash", "/dev/null"], 64, "noslash"),
@@ -96,6 +99,21 @@ extension Clusters {
                 let result = try await Executable.run(arguments, in: directory)
                 #expect(result.end == .exit(code), "\(result)")
                 #expect(result.output.contains(text), "\(result.output)")
+            }
+        }
+
+        @Test(
+            "a cluster can be made under any relative path", .timeLimit(.minutes(1)),
+            arguments: ["c", "./c", "c/", "a/b/c"])
+        func relativePath(_ path: String) async throws {
+            try await withTemporaryDirectory { directory in
+                let process = try ChildProcess(
+                    "/bin/sh",
+                    ["-c", "cd \"$1\" && exec \"$2\" cluster init \"$3\"", "sh", directory, Executable.path(), path],
+                    outputPath: directory + "/output", group: Watchdog.group.get())
+                defer { process.destroy() }
+                #expect(try await process.wait(seconds: 60) == .exit(0), "\(process.output)")
+                #expect(try File.names("\(directory)/\(path)").contains("cluster.toml"))
             }
         }
 

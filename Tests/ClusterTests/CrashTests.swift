@@ -126,7 +126,8 @@ extension Clusters {
     }
 
     @Suite("Deletion", .serialized) struct Deletion {
-        @Test("a server that slept through it does not bring the object back",
+        @Test(
+            "a server that slept through it does not bring the object back",
             .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
         func replayed(_ server: ServerIndex) async throws {
             try await withCluster { cluster in

@@ -21,7 +21,8 @@ enum StoredByte: String, CaseIterable, Sendable {
 
 extension Clusters {
     @Suite("One server's disk is damaged", .serialized) struct FlippedBytes {
-        @Test("with a flipped byte of any kind every operation succeeds with the right bytes",
+        @Test(
+            "with a flipped byte of any kind every operation succeeds with the right bytes",
             .timeLimit(.minutes(5)), arguments: [ServerIndex].four)
         func flipped(_ server: ServerIndex) async throws {
             try await withCluster { cluster in
@@ -48,7 +49,7 @@ extension Clusters {
                     try cluster.launch(server)
                     let starts = await startsListening(cluster, server)
                     try await cluster.withClient { client in
-                        try await cluster.check(stored, client)
+                        try await cluster.check(Array(stored.shuffled(using: &generator).prefix(8)), client)
                         stored += try await cluster.checkOperations(
                             client, "flipped-\(kind)", sizesBytes: [0, 5, 64 << 10])
                     }
@@ -58,9 +59,9 @@ extension Clusters {
                         // What was refused was not changed either: with the bytes restored it is the old store.
                         try damage.flip()
                         try await cluster.start(server)
-                        try await cluster.withClient { try await cluster.check(Array(stored.suffix(5)), $0) }
                     }
                 }
+                try await cluster.withClient { try await cluster.check(stored, $0) }
             }
         }
 
@@ -149,13 +150,16 @@ struct StoreDamage {
                 let batch = batches.randomElement(using: &generator)!
                 append(path, bytes, batch..<(batch + Self.batchHeaderSizeBytes), count: 1, &generator)
             case .metadata, .payload:
-                let batch = batches.randomElement(using: &generator)!
-                let metadata = batch + Self.batchHeaderSizeBytes
-                let size = Self.integer(bytes, at: batch + 56, count: 4)
-                let payload = metadata + size
-                let payloadSize = Self.integer(bytes, at: batch + 64, count: 8)
-                let range = kind == .metadata ? metadata..<payload : payload..<(payload + payloadSize)
-                append(path, bytes, range.clamped(to: 0..<bytes.count), count: 1, &generator)
+                let ranges = batches.map { batch in
+                    let metadata = batch + Self.batchHeaderSizeBytes
+                    let payload = metadata + Self.integer(bytes, at: batch + 56, count: 4)
+                    let end = payload + Self.integer(bytes, at: batch + 64, count: 8)
+                    return (kind == .metadata ? metadata..<payload : payload..<end).clamped(to: 0..<bytes.count)
+                }
+                // Some batches carry no part, and what was given back to the disk is zero.
+                let filled = ranges.filter { range in bytes[range].contains { $0 != 0 } }
+                guard let range = filled.randomElement(using: &generator) else { continue }
+                append(path, bytes, range, count: 1, &generator)
             case .lastBatch:
                 append(path, bytes, last..<min(bytes.count, last + 300), count: 1, &generator)
             case .anywhereInTheJournal:

@@ -7,7 +7,7 @@ import QuorumProtocol
 import Testing
 
 extension Clusters {
-    @Suite("A healthy cluster", .serialized, .sharedCluster) struct Healthy {
+    @Suite("A healthy cluster", .serialized, .sharedCluster { $0.stripeSizeBytesMax = 8 << 20 }) struct Healthy {
         @Test("values of every size are stored and read back, also by another client", .timeLimit(.minutes(3)))
         func allSizes() async throws {
             let cluster = try SharedCluster.current
@@ -65,7 +65,9 @@ extension Clusters {
             }
         }
 
-        @Test("a value larger than a stripe is refused by name and limit before anything is sent", .timeLimit(.minutes(1)))
+        @Test(
+            "a value larger than a stripe is refused by name and limit before anything is sent", .timeLimit(.minutes(1))
+        )
         func tooLarge() async throws {
             let cluster = try SharedCluster.current
             try await cluster.withClient { client in
@@ -102,7 +104,8 @@ extension Clusters {
             }
         }
 
-        @Test("reads beside concurrent writes of one object return whole values, never older than an acknowledged one",
+        @Test(
+            "reads beside concurrent writes of one object return whole values, never older than an acknowledged one",
             .timeLimit(.minutes(2)))
         func concurrentOverOneKey() async throws {
             let cluster = try SharedCluster.current
@@ -146,7 +149,8 @@ extension Clusters {
     }
 
     @Suite("Other fault models", .serialized) struct OtherFaultModels {
-        @Test("a cluster works, and works without any f of its servers",
+        @Test(
+            "a cluster works, and works without any f of its servers",
             .timeLimit(.minutes(3)), arguments: [(faults: 1, dataFragments: 3), (faults: 2, dataFragments: 3)])
         func otherShapes(faults: Int, dataFragments: Int) async throws {
             try await withCluster(faults: faults, dataFragmentCount: dataFragments) { cluster in

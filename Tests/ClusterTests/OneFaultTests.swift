@@ -12,7 +12,8 @@ import Testing
 
 extension Clusters {
     @Suite("One server down", .serialized, .sharedCluster) struct OneServerDown {
-        @Test("killed with -9 and restarted with its disk: every operation succeeds before, while and after",
+        @Test(
+            "killed with -9 and restarted with its disk: every operation succeeds before, while and after",
             .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
         func killed(_ server: ServerIndex) async throws {
             let cluster = try SharedCluster.current
@@ -29,7 +30,8 @@ extension Clusters {
             }
         }
 
-        @Test("stopped in its tracks: every operation succeeds while and after",
+        @Test(
+            "stopped in its tracks: every operation succeeds while and after",
             .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
         func frozen(_ server: ServerIndex) async throws {
             let cluster = try SharedCluster.current
@@ -65,7 +67,8 @@ extension Clusters {
             }
         }
 
-        @Test("another key at its address: it is named and left alone, and every operation succeeds",
+        @Test(
+            "another key at its address: it is named and left alone, and every operation succeeds",
             .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
         func wrongKey(_ server: ServerIndex) async throws {
             let cluster = try SharedCluster.current
@@ -97,7 +100,8 @@ extension Clusters {
     }
 
     @Suite("One server never there", .serialized) struct OneServerNeverThere {
-        @Test("every operation succeeds, and it catches up when it comes at last",
+        @Test(
+            "every operation succeeds, and it catches up when it comes at last",
             .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
         func neverThere(_ server: ServerIndex) async throws {
             try await withCluster(starts: false) { cluster in
@@ -115,7 +119,8 @@ extension Clusters {
     }
 
     @Suite("One server lies", .serialized) struct OneServerLies {
-        @Test("every operation succeeds with the right bytes, whatever it says",
+        @Test(
+            "every operation succeeds with the right bytes, whatever it says",
             .timeLimit(.minutes(5)), arguments: [ServerIndex].four)
         func lies(_ server: ServerIndex) async throws {
             try await withCluster { cluster in
@@ -123,14 +128,14 @@ extension Clusters {
                 #expect(try await cluster.terminate(server) == .exit(0))
                 let impostor = try await Impostor.start(cluster, server, .silence)
                 do {
-                    var all = before.filter { $0.value.count <= 64 << 10 }
+                    var all = before
                     let rewritten = WriteJournal(try ObjectKey("tests/rewritten"))
                     for lie in Lie.allCases {
                         impostor.lie(lie)
                         let count = impostor.lieCount
                         try await cluster.withClient { client in
                             let sizes = [0, 5, 64 << 10] + (lie == .everything ? [cluster.stripeSizeBytes] : [])
-                            try await cluster.check(all, client)
+                            try await cluster.check(Array(all.suffix(8)), client)
                             let during = try await cluster.checkOperations(client, "lie-\(lie)", sizesBytes: sizes)
                             all += during
                             // Overwriting and deleting what was written under earlier lies.
@@ -145,7 +150,7 @@ extension Clusters {
                         }
                         #expect(impostor.lieCount > count, "nothing reached the liar under '\(lie)'")
                     }
-                    try await cluster.withClient { try await cluster.check(before + all, $0) }
+                    try await cluster.withClient { try await cluster.check(all, $0) }
                 } catch {
                     Issue.record(error)
                 }

@@ -127,7 +127,8 @@ final class ServerConnections: Sendable {
             do {
                 (number, reply) = try Reply.decode(frame, parameters: parameters)
             } catch {
-                logger.warning("\(server) sent a frame that is no reply: \(error)")
+                // At a level that nobody has switched on: a liar could fill the log.
+                logger.debug("\(server) sent a frame that is no reply: \(error)")
                 demote(server, for: .seconds(10))
                 return
             }

@@ -14,17 +14,19 @@ final class Operation<Machine: OperationMachine>: ReplyReceiver {
         var machine: Machine
         var requests: [UInt64] = []
         var timers: [Scheduled<Void>] = []
-        var repeating: RepeatedTask?
+        var retransmission: Scheduled<Void>?
         var continuation: CheckedContinuation<Result<Machine.Outcome, OperationFailure>, Never>?
         var result: Result<Machine.Outcome, OperationFailure>?
     }
 
     private let key: ObjectKey
+    private let deadline: NIODeadline
     private let context: OperationContext
     private let state: Mutex<State>
 
-    init(_ machine: Machine, key: ObjectKey, context: OperationContext) {
+    init(_ machine: Machine, key: ObjectKey, deadline: NIODeadline, context: OperationContext) {
         self.key = key
+        self.deadline = deadline
         self.context = context
         state = Mutex(State(machine: machine))
     }
@@ -96,39 +98,41 @@ final class Operation<Machine: OperationMachine>: ReplyReceiver {
     private func startTimers() {
         let loop = context.eventLoop
         let options = context.options
-        var timers = [
-            loop.scheduleTask(in: .milliseconds(Int64(options.timeoutMilliseconds))) {
-                self.submit(Machine.deadline)
-            }
-        ]
+        var timers = [loop.scheduleTask(deadline: deadline) { self.submit(Machine.deadline) }]
         if let hedge = Machine.hedge {
             timers.append(
                 loop.scheduleTask(in: .milliseconds(Int64(options.hedgeMilliseconds))) { self.submit(hedge) })
         }
-        let interval = TimeAmount.milliseconds(Int64(options.retransmitMilliseconds))
-        let repeating = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
-            self.submit(Machine.retransmit)
-        }
         let isOver = state.withLock { state in
             state.timers = timers
-            state.repeating = repeating
             return state.result != nil
         }
-        if isOver { stopTimers(timers, repeating) }
+        if isOver { for timer in timers { timer.cancel() } }
+        retransmit(afterMilliseconds: Int64(options.retransmitMilliseconds))
     }
 
-    private func stopTimers(_ timers: [Scheduled<Void>], _ repeating: RepeatedTask?) {
-        for timer in timers { timer.cancel() }
-        repeating?.cancel()
+    /// Asks again after a time, then after twice that, and so on: over a channel that stands, the first copy is still
+    /// under way, and a slow server is not helped by further ones.
+    private func retransmit(afterMilliseconds delay: Int64) {
+        let timer = context.eventLoop.scheduleTask(in: .milliseconds(delay)) {
+            self.submit(Machine.retransmit)
+            self.retransmit(afterMilliseconds: 2 * delay)
+        }
+        let isOver = state.withLock { state in
+            state.retransmission = timer
+            return state.result != nil
+        }
+        if isOver { timer.cancel() }
     }
 
     private func finish(_ result: Result<Machine.Outcome, OperationFailure>) {
-        let (requests, timers, repeating, continuation) = state.withLock { state in
+        let (requests, timers, retransmission, continuation) = state.withLock { state in
             state.result = result
             defer { state.continuation = nil }
-            return (state.requests, state.timers, state.repeating, state.continuation)
+            return (state.requests, state.timers, state.retransmission, state.continuation)
         }
-        stopTimers(timers, repeating)
+        for timer in timers { timer.cancel() }
+        retransmission?.cancel()
         context.connections.unregister(self, requests: requests)
         continuation?.resume(returning: result)
     }
@@ -142,4 +146,7 @@ struct OperationContext: Sendable {
     let verifier: StatementVerifier
     let eventLoop: any EventLoop
     let workers: NIOThreadPool
+
+    /// When an operation that begins now must be over.
+    var deadline: NIODeadline { .now() + .milliseconds(Int64(options.timeoutMilliseconds)) }
 }

@@ -354,6 +354,9 @@ extension Replica {
             case .nothing:
                 break
             }
+            // What the store holds now is not known here: the change may be durable and only its signing have failed.
+            slots[key]!.record = nil
+            if slots[key]!.isIdle { slots[key] = nil } else { effects.append(.load(key)) }
         }
         advance(key, into: &effects)
     }

@@ -13,6 +13,13 @@ package struct VerificationJob: Sendable {
     /// A PREPARE's fragments with the descriptor that they must match.
     package let fragments: (descriptor: SealedDescriptor, bytes: [SharedBytes])?
 
+    /// How long the checks take, as the number of bytes that could be hashed and fingerprinted in that time.
+    package var costBytes: Int {
+        let signatureCostBytes = 8 << 10
+        let signatures = (certificate?.statements.count ?? 0) + admission.count
+        return (fragments?.bytes.reduce(0) { $0 + $1.count } ?? 0) + signatures * signatureCostBytes
+    }
+
     /// Runs the checks for the server that holds `fragmentIndex`, the cheap ones first, signatures last.
     package func run(
         verifier: StatementVerifier, parameters: ClusterParameters, fragmentIndex: FragmentIndex

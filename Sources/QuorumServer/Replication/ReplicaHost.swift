@@ -85,8 +85,7 @@ final class ReplicaHost: Sendable {
         case .load(let key):
             submit(.loaded(key, store.record(of: key)))
         case .verify(let token, let job):
-            let size = job.fragments?.bytes.reduce(0) { $0 + $1.count } ?? 0
-            run(costBytes: size) {
+            run(costBytes: job.costBytes) {
                 let result = job.run(
                     verifier: self.verifier, parameters: self.parameters, fragmentIndex: self.fragmentIndex)
                 self.submit(.verified(token, result))

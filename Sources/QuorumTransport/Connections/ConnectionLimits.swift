@@ -38,7 +38,7 @@ package struct AdmissionLimits: Sendable, Equatable {
     /// Sessions of all clients together. Servers do not count: clients cannot keep them out.
     package var maximumClientSessions = 4096
     /// Sessions of one identity.
-    package var maximumSessionsPerPeer = 64
+    package var maximumSessionsPerPeer = 32
 
     package init() {}
 }

@@ -15,6 +15,8 @@ import Testing
 final class TestCluster: Sendable {
     /// No server takes longer to start or stop unless something is wrong.
     static let patienceSeconds = 60.0
+    /// The stripes of clusters whose stripes' size does not matter: small ones, since every test stores a full one.
+    static let smallStripeSizeBytes = 2 << 20
 
     let directory: String
     let configuration: ClusterConfiguration
@@ -23,17 +25,19 @@ final class TestCluster: Sendable {
     /// Writes a cluster's files on ports that are free now; no server runs yet.
     init(
         directory: String, faults: Int = 1, dataFragmentCount: Int? = nil, clientNames: [String] = ["first"],
+        storage: StorageOptions = StorageOptions(),
         change: (inout NewCluster) -> Void = { _ in }
     ) throws {
         var plan = NewCluster()
         plan.faults = faults
         plan.dataFragmentCount = dataFragmentCount
         plan.clientNames = clientNames
+        plan.stripeSizeBytesMax = Self.smallStripeSizeBytes
         plan.ports = try FreePorts.take((dataFragmentCount ?? faults + 1) + 2 * faults)
         change(&plan)
         self.directory = directory
         configuration = try plan.write(to: directory) { _, path in
-            try ObjectStore.create(directory: path, incarnation: 1)
+            try ObjectStore.create(directory: path, incarnation: 1, options: storage)
         }
     }
 
@@ -134,19 +138,19 @@ final class TestCluster: Sendable {
         try await Executable.run(arguments, in: directory, seconds: seconds)
     }
 
-    /// Does what every test wants of a cluster in working order, for keys of its own.
+    /// Stores values under keys of the label's own and reads them back.
     @discardableResult
     func checkOperations(
         _ client: ObjectClient, _ label: String, sizesBytes: [Int]? = nil,
         sourceLocation: SourceLocation = #_sourceLocation
     ) async throws -> [StoredValue] {
         var generator = SeededGenerator(label)
-        var stored: [StoredValue] = []
-        for size in sizesBytes ?? Self.sizesBytes(stripeSizeBytes) {
-            let key = try ObjectKey("tests/\(label)/\(size)")
-            let value = generator.bytes(size)
-            _ = try await client.put(key, value)
-            stored.append(StoredValue(key: key, value: value))
+        let stored = try (sizesBytes ?? Self.sizesBytes(stripeSizeBytes)).map { size in
+            StoredValue(key: try ObjectKey("tests/\(label)/\(size)"), value: generator.bytes(size))
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for item in stored { group.addTask { _ = try await client.put(item.key, item.value) } }
+            try await group.waitForAll()
         }
         try await check(stored, client, sourceLocation: sourceLocation)
         return stored
@@ -156,9 +160,14 @@ final class TestCluster: Sendable {
     func check(
         _ stored: [StoredValue], _ client: ObjectClient, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
-        for item in stored {
-            let object = try await client.get(item.key)
-            #expect(object.value == item.value, "\(item.key)", sourceLocation: sourceLocation)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for item in stored {
+                group.addTask {
+                    let object = try await client.get(item.key)
+                    #expect(object.value == item.value, "\(item.key)", sourceLocation: sourceLocation)
+                }
+            }
+            try await group.waitForAll()
         }
     }
 
@@ -175,12 +184,13 @@ struct StoredValue: Sendable {
 /// Runs `body` with a cluster whose servers all run, and ends them in every case.
 func withCluster<R>(
     faults: Int = 1, dataFragmentCount: Int? = nil, starts: Bool = true, clientNames: [String] = ["first"],
-    change: (inout NewCluster) -> Void = { _ in }, _ body: (TestCluster) async throws -> R
+    storage: StorageOptions = StorageOptions(), change: (inout NewCluster) -> Void = { _ in },
+    _ body: (TestCluster) async throws -> R
 ) async throws -> R {
     try await withTemporaryDirectory { directory in
         let cluster = try TestCluster(
             directory: directory + "/cluster", faults: faults, dataFragmentCount: dataFragmentCount,
-            clientNames: clientNames, change: change)
+            clientNames: clientNames, storage: storage, change: change)
         defer { cluster.killAll() }
         if starts { try await cluster.startAll() }
         return try await body(cluster)
@@ -189,6 +199,8 @@ func withCluster<R>(
 
 /// One cluster for all tests of a suite, which leave every server running and in order.
 struct SharedCluster: SuiteTrait, TestScoping {
+    let change: @Sendable (inout NewCluster) -> Void
+
     @TaskLocal private static var running: TestCluster?
 
     /// The suite's cluster.
@@ -199,14 +211,18 @@ struct SharedCluster: SuiteTrait, TestScoping {
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
-        try await withCluster { cluster in
+        try await withCluster(change: change) { cluster in
             try await Self.$running.withValue(cluster) { try await function() }
         }
     }
 }
 
 extension Trait where Self == SharedCluster {
-    static var sharedCluster: Self { SharedCluster() }
+    static var sharedCluster: Self { sharedCluster { _ in } }
+
+    static func sharedCluster(_ change: @escaping @Sendable (inout NewCluster) -> Void) -> Self {
+        SharedCluster(change: change)
+    }
 }
 
 extension Array where Element == ServerIndex {
