@@ -65,7 +65,8 @@ package final class Server: Sendable {
                 host.submit(.tick(milliseconds: currentMilliseconds()))
             }
             return Server(
-                endpoint: endpoint, sessions: sessions, host: host, store: store, statistics: statistics, group: group, workers: workers,
+                endpoint: endpoint, sessions: sessions, host: host, store: store, statistics: statistics, group: group,
+                workers: workers,
                 ticker: ticker, logger: logger)
         } catch {
             sessions.detach()
