@@ -71,7 +71,7 @@ struct WithdrawnRefusalTests {
                         try group.verifier.verify(signed, key: .photo, timestamp: timestamp)
                     }
                     waiting = [.statementVerified(server, signed, timestamp, result)] + waiting
-                case .send, .verifyCertificate:
+                case .send, .verifyCertificate, .verifyFragment, .reencode:
                     break
                 }
             }
