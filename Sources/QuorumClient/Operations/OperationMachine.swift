@@ -38,6 +38,14 @@ private func verify(
     Result { () throws(CertificateError) in try verifier.verify(certificate, key: key) }
 }
 
+private func verify(
+    _ bytes: SharedBytes, of server: ServerIndex, against crossChecksum: CrossChecksum
+) -> Result<VerifiedFragment, FragmentVerificationError> {
+    Result { () throws(FragmentVerificationError) in
+        try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
+    }
+}
+
 extension Writer: OperationMachine {
     typealias Outcome = WriteOutcome
 
@@ -62,6 +70,14 @@ extension Writer: OperationMachine {
                     try verifier.verify(signed, key: key, timestamp: timestamp)
                 }
                 return .statementVerified(server, signed, timestamp, result)
+            }
+        case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
+            .work(costBytes: bytes.count) {
+                .fragmentVerified(server, timestamp, stripe, verify(bytes, of: server, against: crossChecksum))
+            }
+        case .reencode(let timestamp, let descriptor, let stripes):
+            .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
+                .reencoded(timestamp, fragments: Writer.reencode(stripes, of: descriptor))
             }
         case .finish(let result):
             .finish(result)
@@ -89,10 +105,7 @@ extension Reader: OperationMachine {
             }
         case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
             .work(costBytes: bytes.count) {
-                let result = Result { () throws(FragmentVerificationError) in
-                    try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
-                }
-                return .fragmentVerified(server, timestamp, stripe, result)
+                .fragmentVerified(server, timestamp, stripe, verify(bytes, of: server, against: crossChecksum))
             }
         case .finish(let result):
             .finish(result)

@@ -7,7 +7,8 @@
 // Side paths, each taken at most once per server and phase:
 // - a server that has not seen the version below asks for its justification, and PREPARE goes to it again with one;
 // - a server full of this client's uncommitted versions gets f + 1 *stored* statements for this one, and admits it;
-// - when that is not enough, a version that q servers already hold for us is committed first, which frees the others.
+// - when that is not enough, a version that this client left behind is finished first, which frees the others
+//   (WriterRecovery.swift).
 //
 // Invariants: once the first COMMIT has left, the timestamp never changes; a statement counts only after it was verified
 // for exactly this version; a reply of an earlier phase is ignored.
@@ -24,6 +25,9 @@ package struct Writer: Sendable {
         case reply(ServerIndex, Reply)
         case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
         case statementVerified(ServerIndex, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
+        case fragmentVerified(ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
+        /// For each server its fragments of a version that was left behind.
+        case reencoded(Timestamp, fragments: [[SharedBytes]])
         /// The channel to the server is there again: what it may have missed is sent again.
         case connected(ServerIndex)
         case retransmit
@@ -34,34 +38,42 @@ package struct Writer: Sendable {
         case send(ServerIndex, Request)
         case verifyCertificate(ServerIndex, Certificate)
         case verifyStatement(ServerIndex, SignedStatement, Timestamp)
+        /// Verify bytes that the server sent as its fragment of the stripe.
+        case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
+        /// Make every server's fragments (`Writer.reencode`) from m good ones of each stripe.
+        case reencode(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         case finish(Result<WriteOutcome, OperationFailure>)
     }
 
-    private enum Phase: Sendable {
+    enum Phase: Sendable {
         case readTimestamp
         case prepare(Timestamp)
+        /// Finishing a version that an earlier run of this client left behind; our own, named, waits.
+        case complete(PendingCompletion, own: Timestamp)
         /// Committing our own version, or (`recovering`) one that an earlier run of this client left behind.
         case commit(Commit, recovering: Bool)
         case finished
     }
 
-    private let parameters: ClusterParameters
-    private let key: ObjectKey
-    private let writer: ClientID
-    private var phase = Phase.readTimestamp
+    let parameters: ClusterParameters
+    let key: ObjectKey
+    let writer: ClientID
+    var phase = Phase.readTimestamp
     private var encoded: (descriptor: SealedDescriptor, fragments: [[SharedBytes]])?
     private var tally: ClaimTally
-    private var observations = ServerObservations()
-    private var rounds = 0
+    var observations = ServerObservations()
+    var rounds = 0
     // PREPARE
     private var statements: [ServerIndex: SignedStatement] = [:]
-    private var base: Timestamp?
+    private(set) var base: Timestamp?
     private var wantJustification: [ServerIndex] = []
     private var justified: [ServerIndex] = []
-    private var full: [ServerIndex] = []
+    private(set) var full: [ServerIndex] = []
     private var admitted: [ServerIndex] = []
-    private var pending: [Timestamp: (descriptor: SealedDescriptor, statements: [ServerIndex: SignedStatement])] = [:]
-    private var recoveries = 0
+    var leftBehind = LeftBehindVersions()
+    var recoveries = 0
+    /// Whether a version beside our own was ever read, prepared or committed: answers to that may come late.
+    var hasDetoured = false
     // COMMIT
     private var acknowledged: [ServerIndex] = []
 
@@ -72,7 +84,7 @@ package struct Writer: Sendable {
         tally = ClaimTally(quorums: parameters.quorums)
     }
 
-    private var quorums: QuorumConfiguration { parameters.quorums }
+    var quorums: QuorumConfiguration { parameters.quorums }
 
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
     package mutating func handle(_ input: Input, into effects: inout [Effect]) {
@@ -91,10 +103,14 @@ package struct Writer: Sendable {
             certificateVerified(server, result, into: &effects)
         case .statementVerified(let server, let signed, let timestamp, let result):
             statementVerified(server, signed, timestamp, result, into: &effects)
+        case .fragmentVerified(let server, let timestamp, let stripe, let result):
+            fragmentVerified(server, timestamp, stripe, result, into: &effects)
+        case .reencoded(let timestamp, let fragments):
+            reencoded(timestamp, fragments, into: &effects)
         case .connected(let server):
             resend(to: server, into: &effects)
         case .retransmit:
-            for server in quorums.servers { resend(to: server, into: &effects) }
+            remind(into: &effects)
         case .deadline:
             finish(.failure(unavailable()), into: &effects)
         }
@@ -107,14 +123,14 @@ package struct Writer: Sendable {
             tally.record(claim, of: server)
             advanceReadTimestamp(into: &effects)
         case (.prepare(let timestamp), .prepared(let signed, _)):
-            guard statements[server] == nil else { return }
-            guard signed.server == server else {
-                observations.misbehaviours[server] = .invalidStatement(.unknownServer(signed.server))
-                return
-            }
-            effects.append(.verifyStatement(server, signed, timestamp))
+            verify(signed, of: server, for: [timestamp], into: &effects)
+        case (.complete(let completion, let own), .prepared(let signed, _)):
+            // The reply does not name its version; it may be a late one on our own.
+            verify(signed, of: server, for: [completion.timestamp, own], into: &effects)
         case (.prepare, .refused(let refusal)):
             refusedPrepare(refusal, by: server, into: &effects)
+        case (.complete, .refused(let refusal)):
+            refusedCompletion(refusal, by: server, into: &effects)
         case (.commit(let commit, _), .committed(let timestamp)):
             guard timestamp == commit.certificate.timestamp else { return }
             if !acknowledged.contains(server) { acknowledged.append(server) }
@@ -127,8 +143,8 @@ package struct Writer: Sendable {
         case (_, .timestamp), (_, .prepared), (_, .committed):
             // An answer to a phase that is over.
             return
-        case (_, .version):
-            observations.misbehaviours[server] = .unexpectedReply
+        case (_, .version(_, let parts)):
+            take(parts, of: server, into: &effects)
         }
     }
 
@@ -160,7 +176,7 @@ extension Writer {
         justified = []
         full = []
         admitted = []
-        pending = [:]
+        leftBehind = LeftBehindVersions()
         acknowledged = []
         observations.refusals = [:]
         for server in quorums.servers { effects.append(.send(server, .readTimestamp(key))) }
@@ -193,7 +209,7 @@ extension Writer {
         if case .failure(let error) = result { observations.misbehaviours[server] = .invalidCertificate(error) }
         switch phase {
         case .readTimestamp: advanceReadTimestamp(into: &effects)
-        case .prepare: justify(into: &effects)
+        case .prepare, .complete: justify(into: &effects)
         case .commit, .finished: break
         }
     }
@@ -211,47 +227,78 @@ extension Writer {
 
     private func sendPrepare(_ timestamp: Timestamp, to server: ServerIndex, into effects: inout [Effect]) {
         guard let encoded else { preconditionFailure("a PREPARE before the value is encoded") }
-        let justification = justified.contains(server) ? base.flatMap { tally.certificate(of: $0) } : nil
         let prepare = Prepare(
             key: key, timestamp: timestamp, descriptor: encoded.descriptor,
-            fragments: encoded.fragments[server.offset], justification: justification?.certificate,
+            fragments: encoded.fragments[server.offset], justification: justification(for: server),
             admission: admitted.contains(server) ? admission : [])
         effects.append(.send(server, .prepare(prepare)))
     }
 
+    /// Proof of the version below, for a server that asked for it.
+    private func justification(for server: ServerIndex) -> Certificate? {
+        justified.contains(server) ? base.flatMap { tally.certificate(of: $0)?.certificate } : nil
+    }
+
     /// f + 1 *stored* statements for our version, or none while there are fewer.
-    private var admission: [SignedStatement] {
+    var admission: [SignedStatement] {
         let stored = quorums.servers.compactMap { statements[$0] }.filter { $0.claim == .stored }
         return stored.count >= quorums.vouchers ? Array(stored.prefix(quorums.vouchers)) : []
+    }
+
+    private mutating func verify(
+        _ signed: SignedStatement, of server: ServerIndex, for timestamps: [Timestamp], into effects: inout [Effect]
+    ) {
+        if case .prepare = phase, statements[server] != nil { return }
+        guard signed.server == server else {
+            observations.misbehaviours[server] = .invalidStatement(.unknownServer(signed.server))
+            return
+        }
+        for timestamp in timestamps { effects.append(.verifyStatement(server, signed, timestamp)) }
     }
 
     private mutating func statementVerified(
         _ server: ServerIndex, _ signed: SignedStatement, _ timestamp: Timestamp,
         _ result: Result<VerifiedStatement, CertificateError>, into effects: inout [Effect]
     ) {
-        guard case .prepare(let own) = phase else { return }
+        let own: Timestamp
+        var completing: Timestamp?
+        switch phase {
+        case .prepare(let timestamp): own = timestamp
+        case .complete(let completion, let timestamp): (own, completing) = (timestamp, completion.timestamp)
+        case .readTimestamp, .commit, .finished: return
+        }
         switch result {
         case .failure(let error):
-            // After a recovery the statement may be a good one on our former timestamp, which a reply does not name.
-            if recoveries == 0 { observations.misbehaviours[server] = .invalidStatement(error) }
+            // After a detour the statement may be a good one on another timestamp, which a reply does not name.
+            if !hasDetoured { observations.misbehaviours[server] = .invalidStatement(error) }
         case .success(let verified) where timestamp == own:
-            statements[server] = verified.signed
-            full.removeAll { $0 == server }
-            observations.refusals[server] = nil
-            if statements.count >= quorums.quorum {
-                guard let encoded else { preconditionFailure("a statement before the value is encoded") }
-                let chosen = quorums.servers.compactMap { statements[$0] }.prefix(quorums.quorum)
-                let certificate = Certificate(timestamp: own, statements: Array(chosen))
-                beginCommit(
-                    Commit(key: key, certificate: certificate, descriptor: encoded.descriptor), recovering: false,
-                    into: &effects)
-                return
-            }
-            admit(own, into: &effects)
+            signedOwn(verified, by: server, into: &effects)
+        case .success(let verified) where timestamp == completing:
+            completionSigned(verified, by: server, into: &effects)
         case .success(let verified):
-            pending[timestamp]?.statements[server] = verified.signed
+            leftBehind.record(verified, of: server)
             recover(into: &effects)
         }
+    }
+
+    private mutating func signedOwn(
+        _ verified: VerifiedStatement, by server: ServerIndex, into effects: inout [Effect]
+    ) {
+        statements[server] = verified.signed
+        full.removeAll { $0 == server }
+        observations.refusals[server] = nil
+        if statements.count >= quorums.quorum {
+            guard let encoded else { preconditionFailure("a statement before the value is encoded") }
+            let chosen = quorums.servers.compactMap { statements[$0] }.prefix(quorums.quorum)
+            let certificate = Certificate(timestamp: verified.timestamp, statements: Array(chosen))
+            beginCommit(
+                Commit(key: key, certificate: certificate, descriptor: encoded.descriptor), recovering: false,
+                into: &effects)
+            return
+        }
+        guard !admission.isEmpty else { return }
+        if case .complete = phase { resume(verified.timestamp, into: &effects) }
+        admit(verified.timestamp, into: &effects)
     }
 
     private mutating func refusedPrepare(
@@ -260,24 +307,32 @@ extension Writer {
         guard case .prepare(let timestamp) = phase, statements[server] == nil else { return }
         switch refusal {
         case .justificationRequired where base != nil:
-            // Once it has the justification, this is a late answer to the PREPARE without one.
-            guard !justified.contains(server) else { return }
-            if !wantJustification.contains(server) { wantJustification.append(server) }
-            justify(into: &effects)
-        case .tooManyPending(let versions) where !admitted.contains(server):
+            wantsJustification(server, into: &effects)
+        case .tooManyPending(let versions):
+            // Once it has an admission, this is a late answer to the PREPARE without one.
+            guard !admitted.contains(server) else { return }
             if !full.contains(server) { full.append(server) }
             observations.refusals[server] = refusal
             collect(versions, of: server, into: &effects)
             admit(timestamp, into: &effects)
         default:
+            if !refusal.isTransient { full.removeAll { $0 == server } }
             observations.refusals[server] = refusal
             giveUpIfHopeless(into: &effects)
         }
     }
 
+    /// The server must see proof of the version below before it takes one of this counter.
+    mutating func wantsJustification(_ server: ServerIndex, into effects: inout [Effect]) {
+        // Once it has the justification, this is a late answer to the PREPARE without one.
+        guard !justified.contains(server) else { return }
+        if !wantJustification.contains(server) { wantJustification.append(server) }
+        justify(into: &effects)
+    }
+
     /// Sends PREPARE again, with proof of the version below, to those who asked for it, as soon as there is proof.
     private mutating func justify(into effects: inout [Effect]) {
-        guard case .prepare(let timestamp) = phase, let base, !wantJustification.isEmpty else { return }
+        guard let base, !wantJustification.isEmpty else { return }
         guard tally.certificate(of: base) != nil else {
             if case .verify(let server, let certificate)? = tally.askProof(of: base) {
                 effects.append(.verifyCertificate(server, certificate))
@@ -288,7 +343,7 @@ extension Writer {
         wantJustification = []
         for server in waiting {
             justified.append(server)
-            sendPrepare(timestamp, to: server, into: &effects)
+            resend(to: server, into: &effects)
         }
     }
 
@@ -300,42 +355,12 @@ extension Writer {
             sendPrepare(timestamp, to: server, into: &effects)
         }
     }
-
-    private mutating func collect(
-        _ versions: [PendingVersion], of server: ServerIndex, into effects: inout [Effect]
-    ) {
-        for version in versions.prefix(parameters.limits.pendingVersionsPerClientMax) {
-            guard version.timestamp.writer == writer, version.statement.server == server,
-                version.statement.claim == .stored, version.descriptor.digest == version.timestamp.digest,
-                version.descriptor.descriptor.key == key
-            else {
-                observations.misbehaviours[server] = .foreignParts
-                continue
-            }
-            if pending[version.timestamp] == nil { pending[version.timestamp] = (version.descriptor, [:]) }
-            effects.append(.verifyStatement(server, version.statement, version.timestamp))
-        }
-    }
-
-    /// Commits a version of ours that q servers hold already, when the servers' fullness leaves no other way.
-    private mutating func recover(into effects: inout [Effect]) {
-        guard full.count + observations.refusals.keys.count(where: { !full.contains($0) }) > quorums.faults,
-            admission.isEmpty, recoveries < parameters.limits.pendingVersionsPerClientMax,
-            let timestamp = pending.keys.sorted().first(where: { pending[$0]!.statements.count >= quorums.quorum }),
-            let left = pending[timestamp]
-        else { return }
-        recoveries += 1
-        let chosen = quorums.servers.compactMap { left.statements[$0] }.prefix(quorums.quorum)
-        let certificate = Certificate(timestamp: timestamp, statements: Array(chosen))
-        beginCommit(
-            Commit(key: key, certificate: certificate, descriptor: left.descriptor), recovering: true, into: &effects)
-    }
 }
 
 // MARK: - COMMIT
 
 extension Writer {
-    private mutating func beginCommit(_ commit: Commit, recovering: Bool, into effects: inout [Effect]) {
+    mutating func beginCommit(_ commit: Commit, recovering: Bool, into effects: inout [Effect]) {
         phase = .commit(commit, recovering: recovering)
         rounds += 1
         acknowledged = []
@@ -361,12 +386,20 @@ extension Writer {
 // MARK: - Loss and failure
 
 extension Writer {
+    func resendToAll(into effects: inout [Effect]) {
+        for server in quorums.servers { resend(to: server, into: &effects) }
+    }
+
     private func resend(to server: ServerIndex, into effects: inout [Effect]) {
         switch phase {
         case .readTimestamp:
             if !tally.hasClaim(of: server) { effects.append(.send(server, .readTimestamp(key))) }
         case .prepare(let timestamp):
             if statements[server] == nil { sendPrepare(timestamp, to: server, into: &effects) }
+        case .complete(let completion, _):
+            if let request = completion.request(to: server, justification: justification(for: server)) {
+                effects.append(.send(server, request))
+            }
         case .commit(let commit, _):
             if !acknowledged.contains(server) { effects.append(.send(server, .commit(commit))) }
         case .finished:
@@ -384,7 +417,7 @@ extension Writer {
     private var operationPhase: OperationPhase {
         switch phase {
         case .readTimestamp: .readTimestamp
-        case .prepare: .prepare
+        case .prepare, .complete: .prepare
         case .commit(_, let recovering): recovering ? .prepare : .commit
         case .finished: .commit
         }
@@ -394,7 +427,7 @@ extension Writer {
         let answered: [ServerIndex]
         switch phase {
         case .readTimestamp: answered = quorums.servers.filter { tally.hasClaim(of: $0) }
-        case .prepare: answered = quorums.servers.filter { statements[$0] != nil }
+        case .prepare, .complete: answered = quorums.servers.filter { statements[$0] != nil }
         case .commit, .finished: answered = acknowledged.sorted()
         }
         return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)

@@ -303,6 +303,14 @@ final class Simulation {
                     try group.verifier.verify(signed, key: key, timestamp: timestamp)
                 }
                 events.append(.writer(session: session, .statementVerified(server, signed, timestamp, result)))
+            case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
+                let result = Result { () throws(FragmentVerificationError) in
+                    try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
+                }
+                events.append(.writer(session: session, .fragmentVerified(server, timestamp, stripe, result)))
+            case .reencode(let timestamp, let descriptor, let stripes):
+                let input = Writer.Input.reencoded(timestamp, fragments: Writer.reencode(stripes, of: descriptor))
+                events.append(.writer(session: session, input))
             case .finish(.success(let outcome)): end(session, .wrote(outcome))
             case .finish(.failure(let failure)): end(session, .failed(failure))
             }

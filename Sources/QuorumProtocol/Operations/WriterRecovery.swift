@@ -1,0 +1,251 @@
+// How a writer gets past servers that are full of versions which this client left behind (docs/protocol.md, When servers
+// are full).
+//
+// A version that q servers show is committed at once: their statements are its certificate. When none is, and our own
+// version has had one retransmission interval without getting f + 1 *stored* statements, a version that m servers show is
+// finished (PendingCompletion). A liar can spoil that by silence, so each attempt has its time, then comes the next
+// version, then our own again; after each such pass an attempt has twice the time, so that a slow network is no liar.
+//
+// Bounds: a server's list is taken once an interval, replaces its former one and has at most K entries.
+
+import ErasureCode
+import Fingerprint
+
+/// What is known of versions that this client left behind.
+struct LeftBehindVersions: Sendable {
+    typealias Version = (descriptor: SealedDescriptor, statements: [ServerIndex: SignedStatement])
+
+    /// With each server's verified *stored* statement.
+    fileprivate(set) var versions: [Timestamp: Version] = [:]
+    /// Which versions each server's list names.
+    private var lists: [ServerIndex: [Timestamp]] = [:]
+    /// Servers whose list was taken since the last retransmission.
+    fileprivate var listed: Set<ServerIndex> = []
+    /// Versions that were attempted in this pass.
+    fileprivate var attempted: Set<Timestamp> = []
+    /// How many retransmissions an attempt may take.
+    fileprivate var patience = 1
+
+    /// Puts a server's list in the place of its former one.
+    fileprivate mutating func take(_ list: [PendingVersion], of server: ServerIndex) {
+        for timestamp in lists[server] ?? [] {
+            versions[timestamp]?.statements[server] = nil
+        }
+        lists[server] = list.map(\.timestamp)
+        for version in list where versions[version.timestamp] == nil {
+            versions[version.timestamp] = (version.descriptor, [:])
+        }
+        let named = Set(lists.values.joined())
+        versions = versions.filter { named.contains($0.key) }
+    }
+
+    /// Takes a verified statement of one of the versions.
+    mutating func record(_ statement: VerifiedStatement, of server: ServerIndex) {
+        guard lists[server]?.contains(statement.timestamp) == true else { return }
+        versions[statement.timestamp]?.statements[server] = statement.signed
+    }
+}
+
+// MARK: - What servers show
+
+extension Writer {
+    mutating func collect(_ versions: [PendingVersion], of server: ServerIndex, into effects: inout [Effect]) {
+        guard leftBehind.listed.insert(server).inserted else { return }
+        let list = versions.prefix(parameters.limits.pendingVersionsPerClientMax).filter { version in
+            version.timestamp.writer == writer && version.statement.server == server
+                && version.statement.claim == .stored && version.descriptor.digest == version.timestamp.digest
+                && version.descriptor.descriptor.key == key
+        }
+        if list.count < min(versions.count, parameters.limits.pendingVersionsPerClientMax) {
+            observations.misbehaviours[server] = .foreignParts
+        }
+        leftBehind.take(list, of: server)
+        for version in list { effects.append(.verifyStatement(server, version.statement, version.timestamp)) }
+    }
+
+    /// Whether more servers are full, or refuse, than our version can do without.
+    private var isStuck: Bool {
+        admission.isEmpty && Set(full).union(observations.refusals.keys).count > quorums.faults
+    }
+
+    /// Each recovery commits a higher version of those that were left behind, of which there are no more than these.
+    private var mayRecover: Bool {
+        recoveries < parameters.limits.pendingVersionsPerClientMax * quorums.serverCount
+    }
+
+    /// Commits a version of ours that q servers hold already, when the servers' fullness leaves no other way.
+    mutating func recover(into effects: inout [Effect]) {
+        let complete = leftBehind.versions.filter { $0.value.statements.count >= quorums.quorum }
+        guard isStuck, mayRecover, let (timestamp, left) = complete.min(by: { $0.key < $1.key }) else { return }
+        let chosen = quorums.servers.compactMap { left.statements[$0] }.prefix(quorums.quorum)
+        beginRecoveryCommit(
+            Certificate(timestamp: timestamp, statements: Array(chosen)), left.descriptor, into: &effects)
+    }
+
+    private mutating func beginRecoveryCommit(
+        _ certificate: Certificate, _ descriptor: SealedDescriptor, into effects: inout [Effect]
+    ) {
+        recoveries += 1
+        hasDetoured = true
+        beginCommit(
+            Commit(key: key, certificate: certificate, descriptor: descriptor), recovering: true, into: &effects)
+    }
+}
+
+// MARK: - Finishing a version
+
+extension Writer {
+    /// Asks again whoever has not answered, and leaves a way that leads nowhere.
+    mutating func remind(into effects: inout [Effect]) {
+        leftBehind.listed = []
+        switch phase {
+        case .prepare(let own):
+            if isStuck, completeNext(own: own, into: &effects) { return }
+        case .complete(var completion, let own):
+            completion.reminders += 1
+            phase = .complete(completion, own: own)
+            if completion.reminders > leftBehind.patience {
+                abandonCompletion(own: own, into: &effects)
+                return
+            }
+        case .readTimestamp, .commit, .finished:
+            break
+        }
+        resendToAll(into: &effects)
+    }
+
+    /// Begins to finish the version that most servers show, of several the highest, since it frees the most.
+    private mutating func completeNext(own: Timestamp, into effects: inout [Effect]) -> Bool {
+        let candidates = leftBehind.versions.filter {
+            $0.value.statements.count >= quorums.dataFragmentCount && !leftBehind.attempted.contains($0.key)
+        }
+        let best = candidates.max {
+            ($0.value.statements.count, $0.key) < ($1.value.statements.count, $1.key)
+        }
+        guard mayRecover, let (timestamp, left) = best else {
+            leftBehind.attempted = []
+            leftBehind.patience = min(leftBehind.patience * 2, 64)
+            return false
+        }
+        leftBehind.attempted.insert(timestamp)
+        hasDetoured = true
+        rounds += 1
+        let completion = PendingCompletion(
+            timestamp: timestamp, descriptor: left.descriptor, stored: left.statements, quorums: quorums)
+        phase = .complete(completion, own: own)
+        resendToAll(into: &effects)
+        return true
+    }
+
+    private mutating func abandonCompletion(own: Timestamp, into effects: inout [Effect]) {
+        if completeNext(own: own, into: &effects) { return }
+        resume(own, into: &effects)
+    }
+
+    /// Goes on with our own version.
+    mutating func resume(_ own: Timestamp, into effects: inout [Effect]) {
+        phase = .prepare(own)
+        resendToAll(into: &effects)
+    }
+
+    /// Stores what became of the completion and does what follows.
+    private mutating func advance(_ completion: PendingCompletion, own: Timestamp, into effects: inout [Effect]) {
+        var completion = completion
+        let standing = completion.standing()
+        phase = .complete(completion, own: own)
+        switch standing {
+        case .waiting:
+            break
+        case .reencode(let stripes):
+            effects.append(.reencode(completion.timestamp, completion.descriptor, stripes: stripes))
+        case .certified(let certificate):
+            beginRecoveryCommit(certificate, completion.descriptor, into: &effects)
+        case .hopeless:
+            abandonCompletion(own: own, into: &effects)
+        }
+    }
+
+    mutating func take(_ parts: HeldParts?, of server: ServerIndex, into effects: inout [Effect]) {
+        guard case .complete(var completion, let own) = phase else {
+            // Late, unless nothing was ever read.
+            if !hasDetoured { observations.misbehaviours[server] = .unexpectedReply }
+            return
+        }
+        if let parts, parts.timestamp != completion.timestamp, leftBehind.versions[parts.timestamp] != nil {
+            // A late answer to an earlier attempt.
+            return
+        }
+        var parts = parts
+        if let foreign = parts,
+            foreign.timestamp != completion.timestamp || foreign.descriptor.digest != completion.timestamp.digest
+        {
+            observations.misbehaviours[server] = .foreignParts
+            parts = nil
+        }
+        let stripes = completion.descriptor.descriptor.stripes
+        for (stripe, bytes) in completion.take(parts, of: server).enumerated() {
+            let index = StripeIndex(UInt32(stripe))
+            effects.append(.verifyFragment(server, completion.timestamp, index, stripes[stripe], bytes))
+        }
+        advance(completion, own: own, into: &effects)
+    }
+
+    mutating func fragmentVerified(
+        _ server: ServerIndex, _ timestamp: Timestamp, _ stripe: StripeIndex,
+        _ result: Result<VerifiedFragment, FragmentVerificationError>, into effects: inout [Effect]
+    ) {
+        if case .failure(let error) = result { observations.misbehaviours[server] = .invalidFragment(error) }
+        guard case .complete(var completion, let own) = phase, completion.timestamp == timestamp else { return }
+        completion.verified(result, of: server, stripe)
+        advance(completion, own: own, into: &effects)
+    }
+
+    mutating func reencoded(_ timestamp: Timestamp, _ fragments: [[SharedBytes]], into effects: inout [Effect]) {
+        guard case .complete(var completion, let own) = phase, completion.timestamp == timestamp,
+            !completion.isPreparing
+        else { return }
+        rounds += 1
+        completion.reencoded(fragments)
+        phase = .complete(completion, own: own)
+        resendToAll(into: &effects)
+    }
+
+    mutating func completionSigned(
+        _ statement: VerifiedStatement, by server: ServerIndex, into effects: inout [Effect]
+    ) {
+        guard case .complete(var completion, let own) = phase else { return }
+        completion.record(statement, of: server)
+        advance(completion, own: own, into: &effects)
+    }
+
+    mutating func refusedCompletion(_ refusal: Refusal, by server: ServerIndex, into effects: inout [Effect]) {
+        guard case .complete(var completion, let own) = phase, !refusal.isTransient else { return }
+        switch refusal {
+        case .tooManyPending:
+            // A late answer to our own PREPARE: this one carries an admission.
+            return
+        case .justificationRequired where base != nil:
+            if completion.isPreparing { wantsJustification(server, into: &effects) }
+        default:
+            guard completion.isPreparing || !refusal.answersPrepareOnly else { return }
+            completion.refused(by: server)
+            advance(completion, own: own, into: &effects)
+        }
+    }
+
+    /// Each server's fragments of a value, from m good ones of each stripe: pure work for the shell.
+    package static func reencode(
+        _ stripes: [[VerifiedFragment]], of descriptor: SealedDescriptor
+    ) -> [[SharedBytes]] {
+        var fragments: [[SharedBytes]] = Array(repeating: [], count: Int(descriptor.descriptor.fragmentCount))
+        for (crossChecksum, good) in zip(descriptor.descriptor.stripes, stripes) {
+            guard let block = try? crossChecksum.decode(good) else {
+                preconditionFailure("m verified fragments of one stripe do not decode")
+            }
+            for (server, fragment) in crossChecksum.code.encode(block: block).enumerated() {
+                fragments[server].append(fragment)
+            }
+        }
+        return fragments
+    }
+}
