@@ -39,14 +39,51 @@ struct WithdrawnRefusalTests {
         }
     }
 
-    /// A writer whose COMMIT has just left.
-    private func committingWriter() -> Writer {
+    @Test("more than f servers that are full at first and then refuse PREPARE for good end the write")
+    func fullThenRefused() {
+        var writer = preparingWriter()
+        let full = Reply.refused(.tooManyPending([]))
+        #expect(feed(&writer, [.reply(0, full), .reply(1, full), .reply(0, .refused(.storageFull))]) == nil)
+        guard case .failure(.refused(.prepare, _))? = feed(&writer, [.reply(1, .refused(.storageFull))]) else {
+            Issue.record("the write goes on")
+            return
+        }
+    }
+
+    @Test("a server's list of pending versions is looked at once, however often it comes")
+    func repeatedList() {
+        var writer = preparingWriter()
+        let left = group.version(.photo, "left behind", counter: 1)
+        let list = Reply.refused(
+            .tooManyPending([
+                PendingVersion(
+                    timestamp: left.timestamp, descriptor: left.descriptor,
+                    statement: group.statement(of: 0, .photo, left.timestamp))
+            ]))
+        var effects: [Writer.Effect] = []
+        for _ in 0..<5 { writer.handle(.reply(0, list), into: &effects) }
+        let verifications = effects.filter { effect in
+            if case .verifyStatement = effect { true } else { false }
+        }
+        #expect(verifications.count == 1)
+    }
+
+    /// A writer whose PREPARE has just left.
+    private func preparingWriter() -> Writer {
         var writer = Writer(parameters: group.parameters, key: .photo, writer: .alice)
         let none = Reply.timestamp(CommittedClaim(certificate: nil))
-        var inputs: [Writer.Input] = [
+        let inputs: [Writer.Input] = [
             .start, .encoded(version.descriptor, fragments: version.fragments), .reply(0, none), .reply(1, none),
             .reply(2, none),
         ]
+        #expect(feed(&writer, inputs) == nil)
+        return writer
+    }
+
+    /// A writer whose COMMIT has just left.
+    private func committingWriter() -> Writer {
+        var writer = preparingWriter()
+        var inputs: [Writer.Input] = []
         for server in group.servers.prefix(group.quorums.quorum) {
             let signed = group.statement(of: server, .photo, version.timestamp)
             inputs.append(.reply(server, .prepared(signed, committed: nil)))

@@ -87,7 +87,8 @@ extension Writer {
     ) {
         recoveries += 1
         hasDetoured = true
-        beginCommit(Commit(key: key, certificate: certificate, descriptor: descriptor), recovering: true, into: &effects)
+        beginCommit(
+            Commit(key: key, certificate: certificate, descriptor: descriptor), recovering: true, into: &effects)
     }
 }
 
@@ -209,7 +210,9 @@ extension Writer {
         resendToAll(into: &effects)
     }
 
-    mutating func completionSigned(_ statement: VerifiedStatement, by server: ServerIndex, into effects: inout [Effect]) {
+    mutating func completionSigned(
+        _ statement: VerifiedStatement, by server: ServerIndex, into effects: inout [Effect]
+    ) {
         guard case .complete(var completion, let own) = phase else { return }
         completion.record(statement, of: server)
         advance(completion, own: own, into: &effects)
