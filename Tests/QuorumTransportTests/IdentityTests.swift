@@ -6,13 +6,15 @@ import QuorumTransport
 import Testing
 
 @Suite("Identity")
-struct IdentityTests {
+final class IdentityTests {
     private let directory: URL
 
     init() throws {
         directory = FileManager.default.temporaryDirectory.appending(path: "identity-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     }
+
+    deinit { try? FileManager.default.removeItem(at: directory) }
 
     private func write(_ text: String, _ name: String, mode: Int = 0o600) throws -> String {
         let path = directory.appending(path: name).path
