@@ -100,9 +100,6 @@ package final class Server: Sendable {
     /// Counts of what was done and refused since the start.
     package var counters: ServerCounters { statistics.snapshot }
 
-    /// Counts of the connections since the start.
-    package var transportCounters: TransportCounters { endpoint.counters }
-
     /// Accepts nobody any more, finishes what is under way, and closes the store so that the next start replays nothing.
     package func shutdown() async {
         ticker.cancel()
@@ -115,6 +112,14 @@ package final class Server: Sendable {
         } catch {
             logger.error("the store could not be closed cleanly: \(error)")
         }
+        let done = counters
+        let refused = done.refusals.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+        logger.info(
+            """
+            answered \(done.requests) requests (refused: \(refused.isEmpty ? "none" : refused)), \
+            \(done.malformedFrames) malformed frames, \(done.lostParts) lost parts, \
+            \(endpoint.counters.refusals) refused connections
+            """)
         try? await group.shutdownGracefully()
     }
 

@@ -49,9 +49,6 @@ package struct Replica: Sendable {
             for key in keys { enqueue(.expire, key: key, into: &effects) }
         }
     }
-
-    /// How many objects have something waiting or in flight.
-    package var busyObjectCount: Int { slots.count }
 }
 
 // MARK: - First gate: cheap checks
