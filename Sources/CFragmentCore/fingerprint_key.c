@@ -92,11 +92,8 @@ static sfc_word reciprocal_of(sfc_word modulus) {
     return quotient;
 }
 
-sfc_fingerprint_key *sfc_fingerprint_key_create(size_t level, const uint8_t *r) {
-    sfc_fingerprint_key *key = malloc(sizeof *key);
-    if (key == NULL) return NULL;
-    key->level = sfc_level_at(level);
-
+void sfc_fingerprint_key_init(const sfc_level *level, const uint8_t *r, sfc_fingerprint_key *key) {
+    key->level = level;
     sfc_word powers[SFC_POWERS];
     uint8_t terms[SEQUENCE_TERMS];
     key->level->powers(sfc_load_word(r), powers);
@@ -105,6 +102,11 @@ sfc_fingerprint_key *sfc_fingerprint_key_create(size_t level, const uint8_t *r) 
     key->reciprocal = reciprocal_of(key->modulus);
     sfc_linear_map_fill(&key->evaluation, powers);
     key->level->prepare_fold(key);
+}
+
+sfc_fingerprint_key *sfc_fingerprint_key_create(size_t level, const uint8_t *r) {
+    sfc_fingerprint_key *key = malloc(sizeof *key);
+    if (key != NULL) sfc_fingerprint_key_init(sfc_level_at(level), r, key);
     return key;
 }
 

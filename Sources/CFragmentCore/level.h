@@ -21,6 +21,7 @@ enum {
     SFC_POWERS = 129,                         /* r^0 ... r^128 */
     SFC_SHA256_BLOCK_BYTES = 64,
     SFC_SHA256_LANES_MAX = 16,
+    SFC_FRAGMENTS_MAX = 255,
 };
 
 /* A linear map on words: rows[i][v] is the image of the four coefficients v of degrees 4 i ... 4 i + 3. */
@@ -77,6 +78,9 @@ struct sfc_fingerprint_key {
         } terms;
     } fold;
 };
+
+/* Prepares the key r in memory of the caller's. */
+void sfc_fingerprint_key_init(const sfc_level *level, const uint8_t *r, sfc_fingerprint_key *key);
 
 /* The level at an index, which must be below sfc_level_count(). */
 const sfc_level *sfc_level_at(size_t level);

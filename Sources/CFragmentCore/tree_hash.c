@@ -74,7 +74,8 @@ void sfc_tree_hashes(size_t level, const uint8_t *const *fragments, size_t count
     free(leaf_hashes);
 }
 
-void sfc_derive_key(const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_t *r) {
+void sfc_derive_key(size_t level, const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_t *r) {
+    (void)level;
     uint8_t header[53] = "solidus fingerprint key v1";
     header[32] = (uint8_t)shape->fragment_count;
     header[33] = (uint8_t)(shape->fragment_count >> 8);

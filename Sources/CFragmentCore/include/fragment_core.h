@@ -66,7 +66,33 @@ typedef struct {
  *       45      8  block size in bytes
  *       53   32 n  fragment hashes 0 ... n-1 (fragment_count * 32 bytes at `hashes`)
  */
-void sfc_derive_key(const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_t *r);
+void sfc_derive_key(size_t level, const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_t *r);
+
+/* A stripe as whole operations see it: its sizes and its code. The generator must outlive the call. */
+typedef struct {
+    size_t level;
+    sfc_stripe_shape shape;
+    const uint8_t *generator; /* n rows of m coefficients */
+} sfc_stripe;
+
+/* fingerprints[16 m] = those of the stripe's first m fragments, shape.fragment_size_bytes long each, under the key that
+ * follows from the hashes of all n (32 n bytes). Allocates nothing. */
+void sfc_stripe_fingerprints(const sfc_stripe *stripe, const uint8_t *hashes, const uint8_t *const *data_fragments,
+                             uint8_t *fingerprints);
+
+typedef enum {
+    SFC_FRAGMENT_GOOD = 0,
+    /* The bytes are not those the hash names. */
+    SFC_FRAGMENT_HASH_MISMATCH = 1,
+    /* The bytes match their hash but contradict the fingerprints. */
+    SFC_FRAGMENT_FINGERPRINT_MISMATCH = 2,
+} sfc_verdict;
+
+/* verdicts[k] = an sfc_verdict on fragments[k] as the stripe's fragment indices[k], for k < count, at most n. Each
+ * fragment must be shape.fragment_size_bytes long and each index below n; hashes and fingerprints are what a writer
+ * claims, 32 n and 16 m bytes. Allocates nothing. */
+void sfc_fragments_verify(const sfc_stripe *stripe, const uint8_t *hashes, const uint8_t *fingerprints,
+                          const uint8_t *indices, const uint8_t *const *fragments, size_t count, uint8_t *verdicts);
 
 /* digest[32] = SHA-256 of the pieces one after another. */
 void sfc_sha256(const uint8_t *const *pieces, const size_t *lengths, size_t count, uint8_t *digest);
