@@ -29,9 +29,13 @@ sfc_x86_features sfc_detect_x86_features(void) {
     const bool wide_registers = avx && osxsave && (read_xcr0() & 6) == 6;
 
     if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return features;
-    features.sha = bit(ebx, 29);
+    features.sha = wide_registers && bit(ebx, 29);
     features.avx2 = wide_registers && bit(ebx, 5);
     features.vpclmulqdq = features.avx2 && bit(ecx, 10);
+    /* Bits 5 ... 7 of XCR0: mask registers, and the rest of the 512-bit registers. */
+    const bool widest_registers = wide_registers && (read_xcr0() & 0xe0) == 0xe0;
+    features.avx512 = widest_registers && bit(ebx, 16) && bit(ebx, 30);
+    features.gfni = features.avx512 && bit(ecx, 8);
     return features;
 }
 

@@ -5,6 +5,7 @@
 
 #include "cpu_features_x86.h"
 #include "kernels_x86.h"
+#include "sha256_choice.h"
 
 enum { LEVELS_MAX = 8 };
 
@@ -24,14 +25,13 @@ static void add_portable_level(void) {
         .powers = sfc_powers_portable,
         .prepare_fold = sfc_prepare_fold_portable,
         .fold = sfc_fold_portable,
-        .sha256_compress = NULL,
-        .sha256_lanes = 1,
+        .matrix = &sfc_matrix_isal,
     });
+    sfc_choose_sha256_portable(&levels[0]);
 }
 
 #if defined(__x86_64__)
-/* "sse42", "avx2" and "vpclmul" differ in the fingerprint's kernel. The SHA extensions came to processors independently
- * of vector widths, so each level takes them where they exist. */
+/* "sse42", "avx2" and "vpclmul" differ in the fingerprint's kernel and in the vectors that hashes may use. */
 static void add_x86_levels(void) {
     const sfc_x86_features features = sfc_detect_x86_features();
     if (!features.sse42 || !features.pclmulqdq) return;
@@ -40,18 +40,15 @@ static void add_x86_levels(void) {
     level.multiply = sfc_multiply_pclmul;
     level.powers = sfc_powers_pclmul;
     level.prepare_fold = sfc_prepare_fold_terms;
-    if (features.sha) {
-        level.sha256_compress = sfc_sha256_compress_shani;
-        level.sha256_lanes = SFC_SHA256_LANES_SHANI;
-    }
-
     level.name = "sse42";
     level.fold = sfc_fold_sse42;
+    sfc_choose_sha256_x86(&level, &features, 128);
     add_level(level);
 
     if (!features.avx2) return;
     level.name = "avx2";
     level.fold = sfc_fold_avx2;
+    sfc_choose_sha256_x86(&level, &features, 256);
     add_level(level);
 
     if (!features.vpclmulqdq) return;

@@ -17,10 +17,5 @@ void sfc_fold_avx2(const sfc_fingerprint_key *key, sfc_planes *planes, const uin
 /* AVX2 with VPCLMULQDQ: 256-bit products as well. */
 void sfc_fold_vpclmul(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 
-/* SHA extensions with SSE4.1, up to SFC_SHA256_LANES_SHANI states side by side. */
-enum { SFC_SHA256_LANES_SHANI = 4 };
-void sfc_sha256_compress_shani(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
-                               size_t block_count);
-
 #endif
 #endif

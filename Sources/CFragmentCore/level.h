@@ -2,7 +2,11 @@
 #ifndef SOLIDUS_LEVEL_H
 #define SOLIDUS_LEVEL_H
 
+#include <stdbool.h>
+
 #include "fragment_core.h"
+#include "matrix_kernels.h"
+#include "sha256_kernels.h"
 
 /* 128 coefficients over GF(2): bit i is the coefficient of degree i. */
 typedef unsigned __int128 sfc_word;
@@ -19,8 +23,6 @@ enum {
     SFC_FOLD_TERMS = SFC_BLOCK_CHUNKS + 2,    /* the state's two halves, then the chunks */
     SFC_FOLD_TERMS_PADDED = SFC_FOLD_TERMS + 2,
     SFC_POWERS = 129,                         /* r^0 ... r^128 */
-    SFC_SHA256_BLOCK_BYTES = 64,
-    SFC_SHA256_LANES_MAX = 16,
     SFC_FRAGMENTS_MAX = 255,
 };
 
@@ -52,11 +54,15 @@ typedef struct sfc_level {
     /* planes := planes * t^(128 * chunk_count) + chunks, modulo key->modulus or not reduced at all. */
     void (*fold)(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 
-    /* SHA-256's compression of `block_count` consecutive blocks in each of `lane_count` (1 ... sha256_lanes)
-     * independent states. Null where libcrypto is the best there is. */
-    void (*sha256_compress)(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
-                            size_t block_count);
-    size_t sha256_lanes;
+    /* The level's SHA-256 kernels from wide to narrow. A set of states goes to the first that the number of states left
+     * is enough for; the last one has from_lanes = 1. The numbers come from measured times per call. */
+    sfc_sha256_choice sha256[SFC_SHA256_CHOICES_MAX];
+
+    /* Only the portable kernel: libcrypto hashes long messages, as it may know this processor better. */
+    bool long_messages_by_libcrypto;
+
+    /* Linear combinations over GF(2^8). */
+    const sfc_matrix_kernel *matrix;
 } sfc_level;
 
 struct sfc_fingerprint_key {
@@ -85,6 +91,9 @@ void sfc_fingerprint_key_init(const sfc_level *level, const uint8_t *r, sfc_fing
 /* The level at an index, which must be below sfc_level_count(). */
 const sfc_level *sfc_level_at(size_t level);
 
+/* Every SHA-256 kernel this machine can run, whether or not a level uses it; returns how many. */
+size_t sfc_sha256_kernels(const sfc_sha256_kernel *const **kernels);
+
 /* Kernels that need no particular instruction set. */
 sfc_product sfc_multiply_portable(sfc_word a, sfc_word b);
 void sfc_powers_portable(sfc_word r, sfc_word powers[SFC_POWERS]);
@@ -93,11 +102,6 @@ void sfc_fold_portable(const sfc_fingerprint_key *key, sfc_planes *planes, const
 
 /* Fills key->fold.terms; the prepare_fold of every level whose kernel multiplies. */
 void sfc_prepare_fold_terms(sfc_fingerprint_key *key);
-
-/* digests[i] = SHA-256(prefix || messages[i]) for `count` messages of one length; the prefix is at most 16 bytes. */
-void sfc_sha256_messages(const sfc_level *level, const uint8_t *prefix, size_t prefix_length,
-                         const uint8_t *const *messages, size_t count, size_t length,
-                         uint8_t (*digests)[SFC_DIGEST_BYTES]);
 
 static inline void sfc_store_le64(uint8_t *target, uint64_t value) {
     for (int i = 0; i < 8; i++) target[i] = (uint8_t)(value >> (8 * i));

@@ -94,6 +94,19 @@ typedef enum {
 void sfc_fragments_verify(const sfc_stripe *stripe, const uint8_t *hashes, const uint8_t *fingerprints,
                           const uint8_t *indices, const uint8_t *const *fragments, size_t count, uint8_t *verdicts);
 
+/* A matrix over GF(2^8) modulo x^8 + x^4 + x^3 + x^2 + 1, prepared for multiplication. Immutable, so threads may share
+ * it. */
+typedef struct sfc_matrix sfc_matrix;
+
+/* The matrix of `row_count` (0 ... 255) rows and `column_count` (1 ... 255) columns, given row by row, one byte per
+ * coefficient; null only when memory is exhausted. */
+sfc_matrix *sfc_matrix_create(size_t level, const uint8_t *coefficients, size_t row_count, size_t column_count);
+void sfc_matrix_destroy(sfc_matrix *matrix);
+
+/* outputs[i] = sum over j of coefficient[i][j] * inputs[j], for pieces of `length` bytes: column_count inputs, row_count
+ * outputs. No output may overlap an input or another output. */
+void sfc_matrix_apply(const sfc_matrix *matrix, const uint8_t *const *inputs, uint8_t *const *outputs, size_t length);
+
 /* digest[32] = SHA-256 of the pieces one after another. */
 void sfc_sha256(const uint8_t *const *pieces, const size_t *lengths, size_t count, uint8_t *digest);
 
