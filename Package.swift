@@ -79,7 +79,8 @@ let package = Package(
 
         // The benchmark.
         .executableTarget(
-            name: "solidus-bench", dependencies: ["ErasureCode", "Fingerprint", arguments],
+            name: "solidus-bench",
+            dependencies: ["CFragmentCore", "CISAL", "CLibCrypto", "ErasureCode", "Fingerprint", arguments],
             path: "bench", swiftSettings: strictSwift),
 
         // The program.
