@@ -1,5 +1,5 @@
-/* SHA-256's compression function in plain C, as FIPS 180-4 section 6.2.2 has it: for short messages where no kernel of
- * the processor's own is at hand, and as what other kernels are checked against. */
+/* SHA-256's compression function in plain C, as FIPS 180-4 section 6.2.2 has it: for states that are advanced bit by bit
+ * where no kernel of the processor's own is at hand, and as what other kernels are checked against. */
 #include "sha256_kernels.h"
 
 const uint32_t sfc_sha256_round_constants[64] __attribute__((aligned(64))) = {

@@ -83,7 +83,7 @@ public struct CrossChecksum: Hashable, Sendable {
         packed.reserveCapacity(Digest256.sizeBytes * hashes.count)
         for hash in hashes { hash.withUnsafeBytes { packed.append(contentsOf: $0) } }
         var key = [UInt8](repeating: 0, count: Fingerprint.sizeBytes)
-        sfc_derive_key(&shape, packed, &key)
+        sfc_derive_key(sfc_active_level(), &shape, packed, &key)
         return FingerprintKey(sixteenBytes: key)
     }
 
