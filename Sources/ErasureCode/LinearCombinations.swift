@@ -13,10 +13,9 @@ final class LinearCombinations: @unchecked Sendable {
         precondition(inputCount > 0 && coefficients.count % inputCount == 0)
         self.inputCount = inputCount
         outputCount = coefficients.count / inputCount
-        let prepared = coefficients.withUnsafeBufferPointer { rows in
-            sfc_matrix_create(sfc_active_level(), rows.baseAddress, outputCount, inputCount)
+        guard let prepared = sfc_matrix_create(sfc_active_level(), Array(coefficients), outputCount, inputCount) else {
+            preconditionFailure("out of memory")
         }
-        guard let prepared else { preconditionFailure("out of memory") }
         matrix = prepared
     }
 
