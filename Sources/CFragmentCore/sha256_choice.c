@@ -3,7 +3,7 @@
  * The thresholds are ratios of times per call, which for a wide kernel do not depend on how many of its lanes carry a
  * message. In nanoseconds per block and call:
  *
- *   Zen 3   portable 225   SHA extensions 40, 44, 62, 75 (1 ... 4 states)   AVX2 310 (8 states)
+ *   Zen 3   portable 225   SHA extensions 40, 43, 62, 72 (1 ... 4 states)   AVX2 310 (8 states)
  *   Zen 5                  SHA extensions 75 (4 states)                     AVX-512 209 (16 states)
  *
  * So four states with the SHA extensions beat everything up to ten states, eleven and more are worth sixteen lanes;
