@@ -72,8 +72,8 @@ TARGET_INLINE void extend(shani_schedule *schedule, int step) {
     *oldest = _mm_sha256msg2_epu32(partial, newest);
 }
 
-/* Sixteen rounds of one or two lanes, whose blocks begin at the byte offset. They are read no sooner than here: there are
- * no registers to keep them in. */
+/* Sixteen rounds of one or two lanes, whose blocks begin at the byte offset. They are read no sooner than here: there
+ * are no registers to keep them in. */
 TARGET_INLINE void advance(const int lanes, shani_state *states, shani_schedule *schedules,
                            const uint8_t *const *blocks, size_t offset, const int group) {
     if (group == 0) {
