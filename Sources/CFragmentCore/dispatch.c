@@ -40,6 +40,8 @@ static void add_x86_levels(void) {
     level.multiply = sfc_multiply_pclmul;
     level.powers = sfc_powers_pclmul;
     level.prepare_fold = sfc_prepare_fold_terms;
+    if (features.avx2) level.matrix = &sfc_matrix_isal_avx;
+
     level.name = "sse42";
     level.fold = sfc_fold_sse42;
     sfc_choose_sha256_x86(&level, &features, 128);

@@ -58,8 +58,8 @@ typedef struct sfc_level {
      * is enough for; the last one has from_lanes = 1. The numbers come from measured times per call. */
     sfc_sha256_choice sha256[SFC_SHA256_CHOICES_MAX];
 
-    /* Only the portable kernel: libcrypto hashes long messages, as it may know this processor better. */
-    bool long_messages_by_libcrypto;
+    /* There is only the portable kernel: whole messages go to libcrypto, which may know this processor better. */
+    bool hashes_by_libcrypto;
 
     /* Linear combinations over GF(2^8). */
     const sfc_matrix_kernel *matrix;

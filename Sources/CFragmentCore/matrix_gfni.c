@@ -1,8 +1,8 @@
 /* Linear combinations with GFNI: each coefficient is the 8 x 8 bit matrix of multiplication by it.
  *
- * GFNI's own multiplication is modulo another polynomial, but its affine instruction applies any bit matrix to sixty-four
- * bytes at once. Up to six outputs are computed in one pass over the inputs, 128 bytes of each at a time: twelve sums in
- * registers. What is left at the end goes through the same steps with masked loads and stores.
+ * GFNI's own multiplication is modulo another polynomial, but its affine instruction applies any bit matrix to
+ * sixty-four bytes at once. Up to six outputs are computed in one pass over the inputs, 128 bytes of each at a time:
+ * twelve sums in registers. What is left at the end goes through the same steps with masked loads and stores.
  */
 #include <string.h>
 

@@ -27,6 +27,8 @@ typedef struct {
 extern const sfc_matrix_kernel sfc_matrix_isal;
 
 #if defined(__x86_64__)
+/* The same, to be used where there is AVX. */
+extern const sfc_matrix_kernel sfc_matrix_isal_avx;
 /* AVX-512 F and BW with GFNI. */
 extern const sfc_matrix_kernel sfc_matrix_gfni;
 #endif

@@ -127,7 +127,7 @@ static void compress_tails(const sfc_level *level, lane_set *set) {
 
 void sfc_sha256_messages(const sfc_level *level, const uint8_t *prefix, size_t prefix_length,
                          const sfc_sha256_message *messages, size_t count) {
-    if (level->long_messages_by_libcrypto) {
+    if (level->hashes_by_libcrypto) {
         sfc_sha256_messages_libcrypto(prefix, prefix_length, messages, count);
         return;
     }
@@ -145,21 +145,18 @@ void sfc_sha256_messages(const sfc_level *level, const uint8_t *prefix, size_t p
 
 void sfc_sha256_pieces(const sfc_level *level, const uint8_t *const *pieces, const size_t *lengths, size_t count,
                        uint8_t *digest) {
-    /* Below this length, libcrypto's context costs more than its faster rounds gain over the portable ones. */
-    enum { SHORT_MESSAGE_BYTES = 256 };
-    size_t total = 0;
-    for (size_t i = 0; i < count; i++) total += lengths[i];
-    if (level->long_messages_by_libcrypto && total > SHORT_MESSAGE_BYTES) {
+    if (level->hashes_by_libcrypto) {
         sfc_sha256_pieces_libcrypto(pieces, lengths, count, digest);
         return;
     }
     uint32_t state[1][8];
     uint8_t buffer[2 * BLOCK];
-    size_t buffered = 0;
+    size_t buffered = 0, total = 0;
     sfc_sha256_begin(state[0]);
     for (size_t i = 0; i < count; i++) {
         const uint8_t *bytes = pieces[i];
         size_t remaining = lengths[i];
+        total += remaining;
         if (remaining == 0) continue;
         if (buffered > 0) {
             const size_t taken = smaller(remaining, BLOCK - buffered);

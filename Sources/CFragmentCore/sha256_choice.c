@@ -3,7 +3,7 @@
  * The thresholds are ratios of times per call, which for a wide kernel do not depend on how many of its lanes carry a
  * message. In nanoseconds per block and call:
  *
- *   Zen 3   portable 225   SHA extensions 40, 44, 62, 75 (1 ... 4 states)   AVX2 310 (8 states)
+ *   Zen 3   portable 225   SHA extensions 40, 43, 62, 72 (1 ... 4 states)   AVX2 310 (8 states)
  *   Zen 5                  SHA extensions 75 (4 states)                     AVX-512 209 (16 states)
  *
  * So four states with the SHA extensions beat everything up to ten states, eleven and more are worth sixteen lanes;
@@ -14,6 +14,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 enum { KERNELS_MAX = 4, AVX512_LANES_WORTH_MORE_THAN_SHANI = 11 };
 
 static const sfc_sha256_kernel *machine_kernels[KERNELS_MAX];
@@ -22,7 +27,7 @@ static pthread_once_t machine_kernels_once = PTHREAD_ONCE_INIT;
 
 void sfc_choose_sha256_portable(sfc_level *level) {
     level->sha256[0] = (sfc_sha256_choice){&sfc_sha256_portable, 1};
-    level->long_messages_by_libcrypto = true;
+    level->hashes_by_libcrypto = true;
 }
 
 #if defined(__x86_64__)
@@ -38,23 +43,40 @@ void sfc_choose_sha256_x86(sfc_level *level, const sfc_x86_features *features, i
         *choice++ = (sfc_sha256_choice){&sfc_sha256_avx2, 2};
     }
     *choice = (sfc_sha256_choice){features->sha ? &sfc_sha256_shani : &sfc_sha256_portable, 1};
-    level->long_messages_by_libcrypto = !features->sha && !avx2 && !avx512;
+    level->hashes_by_libcrypto = !features->sha && !avx2 && !avx512;
 }
 
-static void find_x86_kernels(void) {
+static void find_processor_kernels(void) {
     const sfc_x86_features features = sfc_detect_x86_features();
     if (features.sha) machine_kernels[machine_kernel_count++] = &sfc_sha256_shani;
     if (features.avx2) machine_kernels[machine_kernel_count++] = &sfc_sha256_avx2;
     if (features.avx512) machine_kernels[machine_kernel_count++] = &sfc_sha256_avx512;
 }
 
+#elif defined(__aarch64__)
+
+static bool has_sha2(void) {
+    return (getauxval(AT_HWCAP) & HWCAP_SHA2) != 0;
+}
+
+void sfc_choose_sha256_arm(sfc_level *level) {
+    level->sha256[0] = (sfc_sha256_choice){has_sha2() ? &sfc_sha256_armv8 : &sfc_sha256_portable, 1};
+    level->hashes_by_libcrypto = !has_sha2();
+}
+
+static void find_processor_kernels(void) {
+    if (has_sha2()) machine_kernels[machine_kernel_count++] = &sfc_sha256_armv8;
+}
+
+#else
+
+static void find_processor_kernels(void) {}
+
 #endif
 
 static void find_kernels(void) {
     machine_kernels[machine_kernel_count++] = &sfc_sha256_portable;
-#if defined(__x86_64__)
-    find_x86_kernels();
-#endif
+    find_processor_kernels();
 }
 
 size_t sfc_sha256_kernels(const sfc_sha256_kernel *const **kernels) {

@@ -12,6 +12,10 @@ void sfc_choose_sha256_portable(sfc_level *level);
 /* Fills the level's choices with the best of the processor's kernels, of vector registers only those of up to
  * `vector_bits`. The SHA extensions came to processors independently of vector widths, so every level takes them. */
 void sfc_choose_sha256_x86(sfc_level *level, const sfc_x86_features *features, int vector_bits);
+#elif defined(__aarch64__)
+/* Fills the level's choices with the SHA-2 instructions where the processor has them, as sfc_choose_sha256_portable
+ * does otherwise. */
+void sfc_choose_sha256_arm(sfc_level *level);
 #endif
 
 #endif

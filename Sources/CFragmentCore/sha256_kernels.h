@@ -39,6 +39,9 @@ extern const sfc_sha256_kernel sfc_sha256_shani;
 extern const sfc_sha256_kernel sfc_sha256_avx2;
 /* AVX-512 F and BW, sixteen states. */
 extern const sfc_sha256_kernel sfc_sha256_avx512;
+#elif defined(__aarch64__)
+/* The SHA-2 instructions of ARMv8, four states. */
+extern const sfc_sha256_kernel sfc_sha256_armv8;
 #endif
 
 #endif

@@ -1,5 +1,5 @@
-/* SHA-256's compression function in plain C, as FIPS 180-4 section 6.2.2 has it: for short messages where no kernel of
- * the processor's own is at hand, and as what other kernels are checked against. */
+/* SHA-256's compression function in plain C, as FIPS 180-4 section 6.2.2 has it: for states advanced little by little
+ * where no kernel of the processor's own is at hand, and as what other kernels are checked against. */
 #include "sha256_kernels.h"
 
 const uint32_t sfc_sha256_round_constants[64] __attribute__((aligned(64))) = {
@@ -64,7 +64,9 @@ static void compress_block(uint32_t state[8], const uint8_t *block) {
 
 static void compress(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count, size_t block_count) {
     for (size_t lane = 0; lane < lane_count; lane++) {
-        for (size_t i = 0; i < block_count; i++) compress_block(states[lane], blocks[lane] + SFC_SHA256_BLOCK_BYTES * i);
+        for (size_t i = 0; i < block_count; i++) {
+            compress_block(states[lane], blocks[lane] + SFC_SHA256_BLOCK_BYTES * i);
+        }
     }
 }
 

@@ -72,8 +72,14 @@ TARGET_INLINE void extend(shani_schedule *schedule, int step) {
     *oldest = _mm_sha256msg2_epu32(partial, newest);
 }
 
-/* Sixteen rounds of one or two lanes. */
-TARGET_INLINE void advance(const int lanes, shani_state *states, shani_schedule *schedules, const int group) {
+/* Sixteen rounds of one or two lanes, whose blocks begin at the byte offset. They are read no sooner than here: there
+ * are no registers to keep them in. */
+TARGET_INLINE void advance(const int lanes, shani_state *states, shani_schedule *schedules,
+                           const uint8_t *const *blocks, size_t offset, const int group) {
+    if (group == 0) {
+#pragma GCC unroll 2
+        for (int lane = 0; lane < lanes; lane++) schedules[lane] = load_block(blocks[lane] + offset);
+    }
 #pragma GCC unroll 4
     for (int step = 0; step < STEPS_PER_GROUP; step++) {
         const uint32_t *constants = sfc_sha256_round_constants + 4 * (STEPS_PER_GROUP * group + step);
@@ -93,18 +99,17 @@ TARGET_INLINE void compress_lanes(const int lanes, uint32_t (*states)[8], const 
     for (int lane = 0; lane < lanes; lane++) state[lane] = load_state(states[lane]);
 
     for (size_t block = 0; block < block_count; block++) {
+        const size_t offset = SFC_SHA256_BLOCK_BYTES * block;
         shani_state entered[LANES];
         shani_schedule schedules[LANES];
 #pragma GCC unroll 4
-        for (int lane = 0; lane < lanes; lane++) {
-            entered[lane] = state[lane];
-            schedules[lane] = load_block(blocks[lane] + SFC_SHA256_BLOCK_BYTES * block);
-        }
+        for (int lane = 0; lane < lanes; lane++) entered[lane] = state[lane];
 #pragma GCC unroll 4
         for (int group = 0; group < GROUPS; group++) {
 #pragma GCC unroll 2
             for (int first = 0; first < lanes; first += PAIR) {
-                advance(lanes - first < PAIR ? 1 : PAIR, state + first, schedules + first, group);
+                const int pair_lanes = lanes - first < PAIR ? 1 : PAIR;
+                advance(pair_lanes, state + first, schedules + first, blocks + first, offset, group);
             }
         }
 #pragma GCC unroll 4

@@ -103,8 +103,8 @@ typedef struct sfc_matrix sfc_matrix;
 sfc_matrix *sfc_matrix_create(size_t level, const uint8_t *coefficients, size_t row_count, size_t column_count);
 void sfc_matrix_destroy(sfc_matrix *matrix);
 
-/* outputs[i] = sum over j of coefficient[i][j] * inputs[j], for pieces of `length` bytes: column_count inputs, row_count
- * outputs. No output may overlap an input or another output. */
+/* outputs[i] = sum over j of coefficient[i][j] * inputs[j], for column_count inputs and row_count outputs of `length`
+ * bytes each. No output may overlap an input or another output. */
 void sfc_matrix_apply(const sfc_matrix *matrix, const uint8_t *const *inputs, uint8_t *const *outputs, size_t length);
 
 /* digest[32] = SHA-256 of the pieces one after another. */
