@@ -20,10 +20,10 @@ static void add_level(sfc_level level) {
 static void add_portable_level(void) {
     add_level((sfc_level){
         .name = "portable",
-        .multiply = sfc_multiply_portable,
-        .powers = sfc_powers_portable,
-        .prepare_fold = sfc_prepare_fold_portable,
+        .prepare_key = sfc_prepare_key_portable,
         .fold = sfc_fold_portable,
+        .evaluate = sfc_evaluate_portable,
+        .inner_product = sfc_inner_product_portable,
         .sha256_compress = NULL,
         .sha256_lanes = 1,
     });
@@ -37,9 +37,9 @@ static void add_x86_levels(void) {
     if (!features.sse42 || !features.pclmulqdq) return;
 
     sfc_level level = levels[0];
-    level.multiply = sfc_multiply_pclmul;
-    level.powers = sfc_powers_pclmul;
-    level.prepare_fold = sfc_prepare_fold_terms;
+    level.prepare_key = sfc_prepare_key_pclmul;
+    level.evaluate = sfc_evaluate_pclmul;
+    level.inner_product = sfc_inner_product_pclmul;
     if (features.sha) {
         level.sha256_compress = sfc_sha256_compress_shani;
         level.sha256_lanes = SFC_SHA256_LANES_SHANI;
@@ -56,6 +56,9 @@ static void add_x86_levels(void) {
 
     if (!features.vpclmulqdq) return;
     level.name = "vpclmul";
+    level.prepare_key = sfc_prepare_key_vpclmul;
+    level.evaluate = sfc_evaluate_vpclmul;
+    level.inner_product = sfc_inner_product_vpclmul;
     level.fold = sfc_fold_vpclmul;
     add_level(level);
 }
