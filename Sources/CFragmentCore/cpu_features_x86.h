@@ -12,6 +12,7 @@ typedef struct {
     bool sha;
     bool avx2;       /* with the 256-bit registers saved by the operating system */
     bool vpclmulqdq; /* the 256-bit form, so only together with avx2 */
+    bool avx512;     /* F, BW, DQ, VL and VBMI, with GFNI, VPCLMULQDQ and all registers saved by the operating system */
 } sfc_x86_features;
 
 sfc_x86_features sfc_detect_x86_features(void);

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_features_aarch64.h"
 #include "cpu_features_x86.h"
+#include "kernels_aarch64.h"
 #include "kernels_x86.h"
 
 enum { LEVELS_MAX = 8 };
@@ -30,8 +32,8 @@ static void add_portable_level(void) {
 }
 
 #if defined(__x86_64__)
-/* "sse42", "avx2" and "vpclmul" differ in the fingerprint's kernel. The SHA extensions came to processors independently
- * of vector widths, so each level takes them where they exist. */
+/* "sse42", "avx2", "vpclmul" and "avx512" differ in the fingerprint's kernels. The SHA extensions came to processors
+ * independently of vector widths, so each level takes them where they exist. */
 static void add_x86_levels(void) {
     const sfc_x86_features features = sfc_detect_x86_features();
     if (!features.sse42 || !features.pclmulqdq) return;
@@ -61,6 +63,28 @@ static void add_x86_levels(void) {
     level.inner_product = sfc_inner_product_vpclmul;
     level.fold = sfc_fold_vpclmul;
     add_level(level);
+
+    if (!features.avx512) return;
+    level.name = "avx512";
+    level.prepare_key = sfc_prepare_key_avx512;
+    level.fold = sfc_fold_avx512;
+    level.evaluate = sfc_evaluate_avx512;
+    level.inner_product = sfc_inner_product_avx512;
+    add_level(level);
+}
+#endif
+
+#if defined(__aarch64__)
+static void add_aarch64_levels(void) {
+    if (!sfc_detect_aarch64_features().pmull) return;
+
+    sfc_level level = levels[0];
+    level.name = "pmull";
+    level.prepare_key = sfc_prepare_key_pmull;
+    level.fold = sfc_fold_pmull;
+    level.evaluate = sfc_evaluate_pmull;
+    level.inner_product = sfc_inner_product_pmull;
+    add_level(level);
 }
 #endif
 
@@ -77,6 +101,8 @@ static void find_levels(void) {
     add_portable_level();
 #if defined(__x86_64__)
     add_x86_levels();
+#elif defined(__aarch64__)
+    add_aarch64_levels();
 #endif
     choose_active_level();
 }

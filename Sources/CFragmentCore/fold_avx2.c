@@ -4,7 +4,7 @@
 
 #if defined(__x86_64__)
 
-#include "intrinsics_x86.h"
+#include <immintrin.h>
 
 #define SFC_TARGET __attribute__((target("avx2,pclmul")))
 #define SFC_INLINE static inline __attribute__((always_inline, target("avx2,pclmul")))

@@ -2,7 +2,7 @@
 #ifndef SOLIDUS_LANES_PCLMUL_H
 #define SOLIDUS_LANES_PCLMUL_H
 
-#include "intrinsics_x86.h"
+#include <immintrin.h>
 #include "level.h"
 
 #define SFC_TARGET __attribute__((target("sse4.2,pclmul,popcnt")))

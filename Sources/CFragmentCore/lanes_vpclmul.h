@@ -3,7 +3,7 @@
 #ifndef SOLIDUS_LANES_VPCLMUL_H
 #define SOLIDUS_LANES_VPCLMUL_H
 
-#include "intrinsics_x86.h"
+#include <immintrin.h>
 #include "level.h"
 
 #define SFC_TARGET __attribute__((target("avx2,pclmul,vpclmulqdq,popcnt,bmi,bmi2")))
