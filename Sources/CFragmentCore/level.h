@@ -11,17 +11,12 @@
 /* 128 coefficients over GF(2): bit i is the coefficient of degree i. */
 typedef unsigned __int128 sfc_word;
 
-/* A polynomial of degree below 256. */
-typedef struct {
-    sfc_word low, high;
-} sfc_product;
-
 enum {
     SFC_PLANES = 8,
     SFC_CHUNK_BYTES = 128,                    /* one word of every bit plane */
     SFC_BLOCK_CHUNKS = 32,                    /* chunks folded between two updates of the state */
     SFC_FOLD_TERMS = SFC_BLOCK_CHUNKS + 2,    /* the state's two halves, then the chunks */
-    SFC_FOLD_TERMS_PADDED = SFC_FOLD_TERMS + 2,
+    SFC_FOLD_PADDING = 2,
     SFC_POWERS = 129,                         /* r^0 ... r^128 */
     SFC_FRAGMENTS_MAX = 255,
 };
@@ -42,17 +37,17 @@ typedef struct {
 typedef struct sfc_level {
     const char *name;
 
-    /* The carry-less product of two words. */
-    sfc_product (*multiply)(sfc_word a, sfc_word b);
-
-    /* powers[i] = r^i in K. */
-    void (*powers)(sfc_word r, sfc_word powers[SFC_POWERS]);
-
-    /* Fills the part of the key that only this level's `fold` reads. */
-    void (*prepare_fold)(sfc_fingerprint_key *key);
+    /* Fills the key, but for its level, with everything that depends on r. */
+    void (*prepare_key)(sfc_fingerprint_key *key, sfc_word r);
 
     /* planes := planes * t^(128 * chunk_count) + chunks, modulo key->modulus or not reduced at all. */
     void (*fold)(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
+
+    /* sum of theta^j times plane j's value at r: the fingerprint of what was folded. */
+    sfc_word (*evaluate)(const sfc_fingerprint_key *key, const sfc_planes *planes);
+
+    /* sum of a[i] * b[i] in K for i < count. */
+    sfc_word (*inner_product)(const sfc_word *a, const sfc_word *b, size_t count);
 
     /* The level's SHA-256 kernels from wide to narrow. A set of states goes to the first that the number of states left
      * is enough for; the last one has from_lanes = 1. The numbers come from measured times per call. */
@@ -65,6 +60,20 @@ typedef struct sfc_level {
     const sfc_matrix_kernel *matrix;
 } sfc_level;
 
+/* The constants of the levels that fold by carry-less multiplication.
+ *
+ * A block of n chunks v_0 ... v_(n-1) advances the unreduced state U t^128 + L by
+ *   U t^(128 (n+1)) + L t^(128 n) + v_0 t^(128 (n-1)) + ... + v_(n-1)
+ * where each power of t is replaced by its residue modulo mu. The n + 2 products have degree below 255, and so has
+ * their sum: no reduction inside a block, and none between blocks. */
+typedef struct {
+    /* residue[SFC_FOLD_PADDING + g] = t^(128 g) mod mu, after zeros that pair off an odd chunk, before unused space. */
+    sfc_word residue[SFC_FOLD_PADDING + SFC_FOLD_TERMS + 2];
+    /* The XOR of the residue's two halves in both halves, for Karatsuba's middle product. */
+    sfc_word half_sum[SFC_FOLD_PADDING + SFC_FOLD_TERMS + 2];
+} sfc_fold_terms;
+
+/* Prepared by one level and read by the same only. */
 struct sfc_fingerprint_key {
     const sfc_level *level;
     /* mu(t) of degree 128 with mu(r) = 0; its leading term is not stored. */
@@ -72,16 +81,15 @@ struct sfc_fingerprint_key {
     /* floor(t^256 / mu), again without the leading t^128. */
     sfc_word reciprocal;
     /* From a polynomial p(t) of degree below 128 to p(r). */
-    sfc_linear_map evaluation;
+    union {
+        sfc_linear_map tables;
+        /* GFNI: matrices[i][o] is the 8 x 8 bit matrix from byte i of p to byte o of p(r), as GF2P8AFFINEQB wants it. */
+        uint64_t matrices[16][16];
+    } evaluation;
     union {
         /* portable: reduction[k][v] = v(t) * t^(8 k + 128) mod mu */
         sfc_word reduction[8][256];
-        /* carry-less multipliers: constant[i] = t^(128 (SFC_FOLD_TERMS - 1 - i)) mod mu, zero in the padding;
-         * half_sum[i] holds the XOR of its two halves twice, for Karatsuba's middle product. */
-        struct {
-            sfc_word constant[SFC_FOLD_TERMS_PADDED];
-            sfc_word half_sum[SFC_FOLD_TERMS_PADDED];
-        } terms;
+        sfc_fold_terms terms;
     } fold;
 };
 
@@ -95,13 +103,10 @@ const sfc_level *sfc_level_at(size_t level);
 size_t sfc_sha256_kernels(const sfc_sha256_kernel *const **kernels);
 
 /* Kernels that need no particular instruction set. */
-sfc_product sfc_multiply_portable(sfc_word a, sfc_word b);
-void sfc_powers_portable(sfc_word r, sfc_word powers[SFC_POWERS]);
-void sfc_prepare_fold_portable(sfc_fingerprint_key *key);
+void sfc_prepare_key_portable(sfc_fingerprint_key *key, sfc_word r);
+sfc_word sfc_evaluate_portable(const sfc_fingerprint_key *key, const sfc_planes *planes);
+sfc_word sfc_inner_product_portable(const sfc_word *a, const sfc_word *b, size_t count);
 void sfc_fold_portable(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
-
-/* Fills key->fold.terms; the prepare_fold of every level whose kernel multiplies. */
-void sfc_prepare_fold_terms(sfc_fingerprint_key *key);
 
 static inline void sfc_store_le64(uint8_t *target, uint64_t value) {
     for (int i = 0; i < 8; i++) target[i] = (uint8_t)(value >> (8 * i));

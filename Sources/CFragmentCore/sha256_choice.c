@@ -14,11 +14,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#if defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-#endif
-
 enum { KERNELS_MAX = 4, AVX512_LANES_WORTH_MORE_THAN_SHANI = 11 };
 
 static const sfc_sha256_kernel *machine_kernels[KERNELS_MAX];
@@ -55,17 +50,13 @@ static void find_processor_kernels(void) {
 
 #elif defined(__aarch64__)
 
-static bool has_sha2(void) {
-    return (getauxval(AT_HWCAP) & HWCAP_SHA2) != 0;
-}
-
-void sfc_choose_sha256_arm(sfc_level *level) {
-    level->sha256[0] = (sfc_sha256_choice){has_sha2() ? &sfc_sha256_armv8 : &sfc_sha256_portable, 1};
-    level->hashes_by_libcrypto = !has_sha2();
+void sfc_choose_sha256_aarch64(sfc_level *level, const sfc_aarch64_features *features) {
+    level->sha256[0] = (sfc_sha256_choice){features->sha2 ? &sfc_sha256_armv8 : &sfc_sha256_portable, 1};
+    level->hashes_by_libcrypto = !features->sha2;
 }
 
 static void find_processor_kernels(void) {
-    if (has_sha2()) machine_kernels[machine_kernel_count++] = &sfc_sha256_armv8;
+    if (sfc_detect_aarch64_features().sha2) machine_kernels[machine_kernel_count++] = &sfc_sha256_armv8;
 }
 
 #else

@@ -2,6 +2,7 @@
 #ifndef SOLIDUS_SHA256_CHOICE_H
 #define SOLIDUS_SHA256_CHOICE_H
 
+#include "cpu_features_aarch64.h"
 #include "cpu_features_x86.h"
 #include "level.h"
 
@@ -15,7 +16,7 @@ void sfc_choose_sha256_x86(sfc_level *level, const sfc_x86_features *features, i
 #elif defined(__aarch64__)
 /* Fills the level's choices with the SHA-2 instructions where the processor has them, as sfc_choose_sha256_portable
  * does otherwise. */
-void sfc_choose_sha256_arm(sfc_level *level);
+void sfc_choose_sha256_aarch64(sfc_level *level, const sfc_aarch64_features *features);
 #endif
 
 #endif
