@@ -6,10 +6,11 @@
  */
 #include <string.h>
 
-#include "intrinsics_x86.h"
 #include "matrix_kernels.h"
 
 #if defined(__x86_64__)
+
+#include "intrinsics_x86.h"
 
 #define TARGET __attribute__((target("avx512f,avx512bw,gfni")))
 #define TARGET_INLINE static inline __attribute__((always_inline, target("avx512f,avx512bw,gfni")))

@@ -3,10 +3,11 @@
  * Blocks are read 32 bytes per message and transposed, so that register t holds word W[t] of all eight. The working
  * variables a ... h keep their registers and change their names from round to round instead.
  */
-#include "intrinsics_x86.h"
 #include "sha256_kernels.h"
 
 #if defined(__x86_64__)
+
+#include "intrinsics_x86.h"
 
 #define TARGET __attribute__((target("avx2")))
 #define TARGET_INLINE static inline __attribute__((always_inline, target("avx2")))

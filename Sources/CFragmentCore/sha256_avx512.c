@@ -4,10 +4,11 @@
  * schedule, working variables and temporaries fit the thirty-two registers. Rotations are one instruction, and so is
  * every Boolean function of three variables: its truth table is the instruction's constant.
  */
-#include "intrinsics_x86.h"
 #include "sha256_kernels.h"
 
 #if defined(__x86_64__)
+
+#include "intrinsics_x86.h"
 
 #define TARGET __attribute__((target("avx512f,avx512bw")))
 #define TARGET_INLINE static inline __attribute__((always_inline, target("avx512f,avx512bw")))

@@ -10,10 +10,11 @@
  * reordering still overlaps one pair with the other. The extensions have no three-operand form; all around them is
  * compiled for AVX, which spares copies.
  */
-#include "intrinsics_x86.h"
 #include "sha256_kernels.h"
 
 #if defined(__x86_64__)
+
+#include "intrinsics_x86.h"
 
 #define TARGET __attribute__((target("sha,avx")))
 #define TARGET_INLINE static inline __attribute__((always_inline, target("sha,avx")))
