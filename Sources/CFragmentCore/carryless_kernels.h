@@ -127,15 +127,17 @@ SFC_INLINE fixed_factor modulus_fixed_factor(lanes factor, modulus_lanes mu) {
 /* The constants of level.h's fold_terms: t^(128 g) mod mu by doubling, and the sums of their halves. */
 SFC_INLINE void compute_fold_terms(const sfc_fingerprint_key *key, sfc_fold_terms *terms) {
     const modulus_lanes mu = {broadcast(&key->modulus), broadcast(&key->reciprocal)};
-    sfc_word residues[2 * SFC_FOLD_TERMS + LANE_COUNT];
+    sfc_word residues[SFC_FOLD_TERMS + LANE_COUNT];
     residues[0] = 1;
     for (int i = 1; i < LANE_COUNT; i++) residues[i] = 0;
     sfc_word step[LANE_COUNT];
     store_lanes(step, broadcast(&key->modulus));
-    for (int known = 1; known < SFC_FOLD_TERMS; known *= 2) {
+    for (int known = 1; known <= SFC_BLOCK_CHUNKS / 2; known *= 2) {
         const lanes step_lanes = broadcast(&step[0]);
         const fixed_factor by_step = modulus_fixed_factor(step_lanes, mu);
-        for (int i = 0; i < known && known + i < SFC_FOLD_TERMS; i += LANE_COUNT) {
+        /* The last round goes on for the two terms of the state. */
+        const int wanted = known < SFC_BLOCK_CHUNKS / 2 ? known : SFC_FOLD_TERMS - known;
+        for (int i = 0; i < wanted; i += LANE_COUNT) {
             const lanes next = modulus_reduce_short(multiply_by_fixed(load_lanes(&residues[i]), by_step), mu);
             store_lanes(&residues[known + i], next);
         }

@@ -47,25 +47,34 @@ SFC_INLINE sfc_word functional_of_product(sfc_word factor) {
     return (factor & 1) ^ (reversed << 1) ^ (reversed << 122) ^ (reversed << 127);
 }
 
-/* Bit i of `sequence` = bit 0 of r^i for i = 0 ... 255; the upper half follows from r^(128 + i) = r^i * r^128. */
+/* Bit i of `sequence` = bit 0 of r^i for i = 0 ... 255.
+ *
+ * The upper half is had without more powers: its odd terms by the functional that goes with r^(128 + i) = r^i r^128,
+ * its even terms from r^(2 i) = (r^i)^2. Squaring sends degree k to 2 k, and of the degrees that reduce to bit 0 the
+ * even ones are 0, 128 and 254, so bit 0 of a square is the sum of the bits 0, 64 and 127. */
 SFC_INLINE void compute_sequence(const sfc_word *powers, uint64_t sequence[SEQUENCE_WORDS]) {
     const sfc_word functional = functional_of_product(powers[128]);
-    for (int word = 0; word < 2; word++) {
-        uint64_t direct = 0, by_functional = 0;
-        for (int bit = 63; bit >= 0; bit--) {
-            const sfc_word power = powers[64 * word + bit];
-            direct = (direct << 1) | ((uint64_t)power & 1);
-            by_functional = (by_functional << 1) | parity(power & functional);
-        }
-        sequence[word] = direct;
-        sequence[2 + word] = by_functional;
+    uint64_t first = 0, second = 0, of_squares = 0, odd = 0;
+    for (int i = 63; i >= 0; i--) {
+        first = 2 * first + ((uint64_t)powers[i] & 1);
+        second = 2 * second + ((uint64_t)powers[64 + i] & 1);
+        const uint64_t high = (uint64_t)(powers[64 + i] >> 64);
+        of_squares = 2 * of_squares + ((high ^ (high >> 63)) & 1);
+        odd = 2 * odd + parity(powers[2 * i + 1] & functional);
     }
+    of_squares ^= second;
+    /* A polynomial's square has its bits spread over the even places. */
+    const sfc_word upper = multiply_64(of_squares, of_squares) | (multiply_64(odd, odd) << 1);
+    sequence[0] = first;
+    sequence[1] = second;
+    sequence[2] = (uint64_t)upper;
+    sequence[3] = (uint64_t)(upper >> 64);
 }
 
 /* What 64 steps of Berlekamp-Massey do to the pair (C, B), the connection polynomial and the last shorter one:
- * C := cc C + cb B and B := x (bc C + bb B). */
+ * C := c[0] C + c[1] B and B := x (b[0] C + b[1] B). */
 typedef struct {
-    uint64_t cc, cb, bc, bb;
+    sfc_word_vector c, b;
 } transfer;
 
 /* Sixty-four steps of Berlekamp-Massey from the 64 terms that each of C and B produces next.
@@ -76,33 +85,29 @@ typedef struct {
  * the position less twice the length of the recurrence; if it is not negative, a discrepancy makes the old C the new
  * B. The last step's factor x of B is left to the caller, as it may not fit in 64 bits. */
 SFC_INLINE transfer advance_64_terms(uint64_t c_terms, uint64_t b_terms, int64_t *surplus) {
-    uint64_t cc = 1, cb = 0, bc = 0, bb = 1;
+    transfer so_far = {{1, 0}, {0, 1}};
     int64_t excess = *surplus;
     int left = 64;
     for (;;) {
         const int run = c_terms != 0 ? __builtin_ctzll(c_terms) : 64;
         if (run >= left) break;
         c_terms >>= run;
-        bc <<= run;
-        bb <<= run;
+        so_far.b <<= run;
         left -= run;
         excess += run;
 
         /* Masks rather than branches: which way a discrepancy goes is as good as random. */
         const uint64_t lengthens = ~(uint64_t)(excess >> 63);
-        const uint64_t terms_difference = c_terms ^ b_terms;
-        const uint64_t c_difference = cc ^ bc, b_difference = cb ^ bb;
-        b_terms ^= terms_difference & lengthens;
-        bc ^= c_difference & lengthens;
-        bb ^= b_difference & lengthens;
-        c_terms = terms_difference;
-        cc = c_difference;
-        cb = b_difference;
-        excess ^= (int64_t)lengthens;
-        excess += (int64_t)lengthens;
+        c_terms ^= b_terms;
+        so_far.c ^= so_far.b;
+        b_terms ^= c_terms & lengthens;
+        so_far.b ^= so_far.c & lengthens;
+        /* A longer recurrence makes the surplus -1 - surplus, this step included, which the next run counts. */
+        excess = lengthens ? -2 - excess : excess;
     }
     *surplus = excess + left;
-    return (transfer){cc, cb, bc << (left - 1), bb << (left - 1)};
+    so_far.b <<= left - 1;
+    return so_far;
 }
 
 /* sum[0 ... count] += factor * words, for words of `count` 64-bit parts. */
@@ -116,25 +121,27 @@ SFC_INLINE void add_multiple(uint64_t *sum, uint64_t factor, const uint64_t *wor
 
 /* The sequence's minimal polynomial times t^(128 - its degree), without the leading t^128. */
 SFC_INLINE sfc_word minimal_polynomial(const uint64_t sequence[SEQUENCE_WORDS]) {
-    enum { WINDOWS = SEQUENCE_WORDS, POLYNOMIAL_WORDS = 3 };
+    enum { POLYNOMIAL_WORDS = 3 };
     /* C = 1 and B = x, whose terms open with the discrepancy 1 that B is taken to have had before the sequence. */
     uint64_t c[POLYNOMIAL_WORDS + 1] = {1}, b[POLYNOMIAL_WORDS + 1] = {2};
-    uint64_t c_terms[SEQUENCE_WORDS + 1] = {0}, b_terms[SEQUENCE_WORDS + 1] = {0};
+    uint64_t c_terms[SEQUENCE_WORDS], b_terms[SEQUENCE_WORDS];
     for (int i = 0; i < SEQUENCE_WORDS; i++) {
         c_terms[i] = sequence[i];
         b_terms[i] = (sequence[i] << 1) | (i > 0 ? sequence[i - 1] >> 63 : 1);
     }
     int64_t surplus = 0;
-    for (int window = 0; window < WINDOWS; window++) {
+    /* Unrolled, so that all of the above lives in registers. */
+#pragma GCC unroll 4
+    for (int window = 0; window < SEQUENCE_WORDS; window++) {
         const transfer step = advance_64_terms(c_terms[0], b_terms[0], &surplus);
 
-        /* The polynomials' degree is at most the number of terms seen; what exceeds 191 never matters. */
+        /* The polynomials' degree is about the number of terms seen, and what exceeds 128 never matters. */
         const int words = window + 1 < POLYNOMIAL_WORDS ? window + 1 : POLYNOMIAL_WORDS;
         uint64_t new_c[POLYNOMIAL_WORDS + 1] = {0}, new_b[POLYNOMIAL_WORDS + 1] = {0};
-        add_multiple(new_c, step.cc, c, words);
-        add_multiple(new_c, step.cb, b, words);
-        add_multiple(new_b, step.bc, c, words);
-        add_multiple(new_b, step.bb, b, words);
+        add_multiple(new_c, step.c[0], c, words);
+        add_multiple(new_c, step.c[1], b, words);
+        add_multiple(new_b, step.b[0], c, words);
+        add_multiple(new_b, step.b[1], b, words);
         for (int i = POLYNOMIAL_WORDS - 1; i >= 0; i--) {
             c[i] = new_c[i];
             b[i] = (new_b[i] << 1) | (i > 0 ? new_b[i - 1] >> 63 : 0);
@@ -142,10 +149,10 @@ SFC_INLINE sfc_word minimal_polynomial(const uint64_t sequence[SEQUENCE_WORDS]) 
 
         const int terms_left = SEQUENCE_WORDS - window;
         uint64_t new_c_terms[SEQUENCE_WORDS + 1] = {0}, new_b_terms[SEQUENCE_WORDS + 1] = {0};
-        add_multiple(new_c_terms, step.cc, c_terms, terms_left);
-        add_multiple(new_c_terms, step.cb, b_terms, terms_left);
-        add_multiple(new_b_terms, step.bc, c_terms, terms_left);
-        add_multiple(new_b_terms, step.bb, b_terms, terms_left);
+        add_multiple(new_c_terms, step.c[0], c_terms, terms_left);
+        add_multiple(new_c_terms, step.c[1], b_terms, terms_left);
+        add_multiple(new_b_terms, step.b[0], c_terms, terms_left);
+        add_multiple(new_b_terms, step.b[1], b_terms, terms_left);
         for (int i = 0; i + 1 < terms_left; i++) {
             c_terms[i] = new_c_terms[i + 1];
             b_terms[i] = (new_b_terms[i + 1] << 1) | (new_b_terms[i] >> 63);

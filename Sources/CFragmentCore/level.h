@@ -11,6 +11,9 @@
 /* 128 coefficients over GF(2): bit i is the coefficient of degree i. */
 typedef unsigned __int128 sfc_word;
 
+/* Two halves of a word, or two other 64-bit values, to be worked on side by side. */
+typedef uint64_t sfc_word_vector __attribute__((vector_size(16), may_alias));
+
 enum {
     SFC_PLANES = 8,
     SFC_CHUNK_BYTES = 128,                    /* one word of every bit plane */
