@@ -74,7 +74,7 @@ struct sfc_fingerprint_key {
     const sfc_level *level;
     /* mu(t) of degree 128 with mu(r) = 0; its leading term is not stored. */
     sfc_word modulus;
-    /* floor(t^256 / mu), again without the leading t^128. */
+    /* floor(t^256 / mu), again without the leading t^128; only for the levels that multiply. */
     sfc_word reciprocal;
     /* From a polynomial p(t) of degree below 128 to p(r). */
     union {
