@@ -79,7 +79,7 @@ struct sfc_fingerprint_key {
     /* From a polynomial p(t) of degree below 128 to p(r). */
     union {
         sfc_linear_map tables;
-        /* GFNI: matrices[i][o] is the 8 x 8 bit matrix from byte i of p to byte o of p(r), as GF2P8AFFINEQB wants it. */
+        /* GFNI: matrices[i][o] is the 8 x 8 bit matrix from byte i of p to byte o of p(r), for GF2P8AFFINEQB. */
         uint64_t matrices[16][16];
     } evaluation;
     union {
