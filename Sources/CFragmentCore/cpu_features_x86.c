@@ -23,7 +23,8 @@ sfc_x86_features sfc_detect_x86_features(void) {
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return features;
     const bool ssse3 = bit(ecx, 9), sse41 = bit(ecx, 19), sse42 = bit(ecx, 20);
     const bool osxsave = bit(ecx, 27), avx = bit(ecx, 28);
-    features.sse42 = ssse3 && sse41 && sse42;
+    const bool popcnt = bit(ecx, 23);
+    features.sse42 = ssse3 && sse41 && sse42 && popcnt;
     features.pclmulqdq = bit(ecx, 1);
     /* Bits 1 and 2 of XCR0: the 128-bit and the upper 128 bits of the 256-bit registers. Bits 5, 6 and 7: the mask
      * registers, the upper 256 bits of registers 0 ... 15, and registers 16 ... 31. */
@@ -34,7 +35,8 @@ sfc_x86_features sfc_detect_x86_features(void) {
     if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return features;
     features.sha = wide_registers && bit(ebx, 29);
     features.avx2 = wide_registers && bit(ebx, 5);
-    features.vpclmulqdq = features.avx2 && bit(ecx, 10);
+    const bool bmi1 = bit(ebx, 3), bmi2 = bit(ebx, 8);
+    features.vpclmulqdq = features.avx2 && bmi1 && bmi2 && bit(ecx, 10);
     const bool avx512f = bit(ebx, 16), avx512dq = bit(ebx, 17), avx512bw = bit(ebx, 30), avx512vl = bit(ebx, 31);
     const bool avx512vbmi = bit(ecx, 1), gfni = bit(ecx, 8);
     features.avx512 = widest_registers && features.avx2 && features.vpclmulqdq && avx512f && avx512dq && avx512bw &&

@@ -1,11 +1,9 @@
 /* The portable level's key schedule and evaluation of planes: carry-less products four bits at a time, and tables
  * wherever one factor stays the same. */
-#include <stddef.h>
-
-#define SFC_INLINE static inline
-
 #include "field.h"
 #include "linear_map.h"
+
+#define SFC_INLINE static inline
 
 /* The carry-less product of two 64-bit polynomials, four bits of b at a time. */
 static sfc_word multiply_64(uint64_t a, uint64_t b) {
@@ -90,7 +88,6 @@ void sfc_prepare_key_portable(sfc_fingerprint_key *key, sfc_word r) {
     compute_powers(r, powers);
     compute_sequence(powers, sequence);
     key->modulus = minimal_polynomial(sequence);
-    key->reciprocal = reciprocal_of(key->modulus);
     sfc_linear_map_fill(&key->evaluation.tables, powers);
     prepare_fold(key);
 }

@@ -4,7 +4,9 @@
 #define SOLIDUS_LANES_AVX512_H
 
 #include <immintrin.h>
+
 #include "level.h"
+#include "multiply_x86.h"
 
 #define SFC_AVX512_FEATURES "avx2,pclmul,popcnt,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,gfni,vpclmulqdq"
 #define SFC_TARGET __attribute__((target(SFC_AVX512_FEATURES)))
@@ -24,12 +26,5 @@ SFC_INLINE lanes multiply_low_low(lanes a, lanes b) { return _mm512_clmulepi64_e
 SFC_INLINE lanes multiply_high_low(lanes a, lanes b) { return _mm512_clmulepi64_epi128(a, b, 0x01); }
 SFC_INLINE lanes multiply_low_high(lanes a, lanes b) { return _mm512_clmulepi64_epi128(a, b, 0x10); }
 SFC_INLINE lanes multiply_high_high(lanes a, lanes b) { return _mm512_clmulepi64_epi128(a, b, 0x11); }
-
-SFC_INLINE sfc_word multiply_64(uint64_t a, uint64_t b) {
-    const __m128i factor_a = _mm_cvtsi64_si128((long long)a), factor_b = _mm_cvtsi64_si128((long long)b);
-    sfc_word product;
-    _mm_storeu_si128((__m128i *)&product, _mm_clmulepi64_si128(factor_a, factor_b, 0x00));
-    return product;
-}
 
 #endif

@@ -3,7 +3,9 @@
 #define SOLIDUS_LANES_PCLMUL_H
 
 #include <immintrin.h>
+
 #include "level.h"
+#include "multiply_x86.h"
 
 #define SFC_TARGET __attribute__((target("sse4.2,pclmul,popcnt")))
 #define SFC_INLINE static inline __attribute__((always_inline, target("sse4.2,pclmul,popcnt")))
@@ -20,12 +22,5 @@ SFC_INLINE lanes multiply_low_low(lanes a, lanes b) { return _mm_clmulepi64_si12
 SFC_INLINE lanes multiply_high_low(lanes a, lanes b) { return _mm_clmulepi64_si128(a, b, 0x01); }
 SFC_INLINE lanes multiply_low_high(lanes a, lanes b) { return _mm_clmulepi64_si128(a, b, 0x10); }
 SFC_INLINE lanes multiply_high_high(lanes a, lanes b) { return _mm_clmulepi64_si128(a, b, 0x11); }
-
-SFC_INLINE sfc_word multiply_64(uint64_t a, uint64_t b) {
-    const __m128i factor_a = _mm_cvtsi64_si128((long long)a), factor_b = _mm_cvtsi64_si128((long long)b);
-    sfc_word product;
-    store_lanes(&product, _mm_clmulepi64_si128(factor_a, factor_b, 0x00));
-    return product;
-}
 
 #endif

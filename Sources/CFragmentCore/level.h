@@ -81,12 +81,12 @@ struct sfc_fingerprint_key {
     const sfc_level *level;
     /* mu(t) of degree 128 with mu(r) = 0; its leading term is not stored. */
     sfc_word modulus;
-    /* floor(t^256 / mu), again without the leading t^128. */
+    /* floor(t^256 / mu), again without the leading t^128; only for the levels that multiply. */
     sfc_word reciprocal;
     /* From a polynomial p(t) of degree below 128 to p(r). */
     union {
         sfc_linear_map tables;
-        /* GFNI: matrices[i][o] is the 8 x 8 bit matrix from byte i of p to byte o of p(r), as GF2P8AFFINEQB wants it. */
+        /* GFNI: matrices[i][o] is the 8 x 8 bit matrix from byte i of p to byte o of p(r), for GF2P8AFFINEQB. */
         uint64_t matrices[16][16];
     } evaluation;
     union {
