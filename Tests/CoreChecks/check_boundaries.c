@@ -15,7 +15,7 @@ static const guard_side sides[2] = {BEFORE_GUARD, AFTER_GUARD};
 static size_t length_after(size_t length) {
     const size_t dense_end = by_effort(0, 700, 1200);
     if (length < dense_end) return length + 1;
-    return length + 1 + random_below(by_effort(2000, 60, 12));
+    return length + 1 + random_below(by_effort(2000, 250, 12));
 }
 
 static void set_side_detail(guard_side side) {
