@@ -40,8 +40,8 @@ let package = Package(
 
         // The C core and the coding rooms above it.
         .target(
-            name: "CFragmentCore", dependencies: ["CLibCrypto"],
-            cSettings: strictC, linkerSettings: [.linkedLibrary("crypto")]),
+            name: "CFragmentCore", dependencies: ["CISAL", "CLibCrypto"],
+            cSettings: strictC, linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("isal")]),
         .target(name: "ErasureCode", dependencies: ["CISAL", "CFragmentCore"], swiftSettings: strictSwift),
         .target(name: "Fingerprint", dependencies: ["CFragmentCore", "ErasureCode"], swiftSettings: strictSwift),
 
@@ -79,7 +79,8 @@ let package = Package(
 
         // The benchmark.
         .executableTarget(
-            name: "solidus-bench", dependencies: ["ErasureCode", "Fingerprint", arguments],
+            name: "solidus-bench",
+            dependencies: ["CFragmentCore", "CISAL", "CLibCrypto", "ErasureCode", "Fingerprint", arguments],
             path: "bench", swiftSettings: strictSwift),
 
         // The program.

@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_features_aarch64.h"
 #include "cpu_features_x86.h"
+#include "kernels_aarch64.h"
 #include "kernels_x86.h"
+#include "sha256_choice.h"
 
 enum { LEVELS_MAX = 8 };
 
@@ -20,43 +23,71 @@ static void add_level(sfc_level level) {
 static void add_portable_level(void) {
     add_level((sfc_level){
         .name = "portable",
-        .multiply = sfc_multiply_portable,
-        .powers = sfc_powers_portable,
-        .prepare_fold = sfc_prepare_fold_portable,
+        .prepare_key = sfc_prepare_key_portable,
         .fold = sfc_fold_portable,
-        .sha256_compress = NULL,
-        .sha256_lanes = 1,
+        .evaluate = sfc_evaluate_portable,
+        .inner_product = sfc_inner_product_portable,
+        .matrix = &sfc_matrix_isal,
     });
+    sfc_choose_sha256_portable(&levels[0]);
 }
 
 #if defined(__x86_64__)
-/* "sse42", "avx2" and "vpclmul" differ in the fingerprint's kernel. The SHA extensions came to processors independently
- * of vector widths, so each level takes them where they exist. */
+/* "sse42", "avx2", "vpclmul" and "avx512" differ in the fingerprint's kernels, in the vectors that hashes may use and
+ * in the encoder. */
 static void add_x86_levels(void) {
     const sfc_x86_features features = sfc_detect_x86_features();
     if (!features.sse42 || !features.pclmulqdq) return;
 
     sfc_level level = levels[0];
-    level.multiply = sfc_multiply_pclmul;
-    level.powers = sfc_powers_pclmul;
-    level.prepare_fold = sfc_prepare_fold_terms;
-    if (features.sha) {
-        level.sha256_compress = sfc_sha256_compress_shani;
-        level.sha256_lanes = SFC_SHA256_LANES_SHANI;
-    }
+    level.prepare_key = sfc_prepare_key_pclmul;
+    level.evaluate = sfc_evaluate_pclmul;
+    level.inner_product = sfc_inner_product_pclmul;
+    if (features.avx2) level.matrix = &sfc_matrix_isal_avx;
 
     level.name = "sse42";
     level.fold = sfc_fold_sse42;
+    sfc_choose_sha256_x86(&level, &features, 128);
     add_level(level);
 
     if (!features.avx2) return;
     level.name = "avx2";
     level.fold = sfc_fold_avx2;
+    sfc_choose_sha256_x86(&level, &features, 256);
     add_level(level);
 
     if (!features.vpclmulqdq) return;
     level.name = "vpclmul";
+    level.prepare_key = sfc_prepare_key_vpclmul;
+    level.evaluate = sfc_evaluate_vpclmul;
+    level.inner_product = sfc_inner_product_vpclmul;
     level.fold = sfc_fold_vpclmul;
+    add_level(level);
+
+    if (!features.avx512) return;
+    level.name = "avx512";
+    level.prepare_key = sfc_prepare_key_avx512;
+    level.fold = sfc_fold_avx512;
+    level.evaluate = sfc_evaluate_avx512;
+    level.inner_product = sfc_inner_product_avx512;
+    level.matrix = &sfc_matrix_gfni;
+    sfc_choose_sha256_x86(&level, &features, 512);
+    add_level(level);
+}
+#endif
+
+#if defined(__aarch64__)
+static void add_aarch64_levels(void) {
+    const sfc_aarch64_features features = sfc_detect_aarch64_features();
+    if (!features.pmull) return;
+
+    sfc_level level = levels[0];
+    level.name = "pmull";
+    level.prepare_key = sfc_prepare_key_pmull;
+    level.fold = sfc_fold_pmull;
+    level.evaluate = sfc_evaluate_pmull;
+    level.inner_product = sfc_inner_product_pmull;
+    sfc_choose_sha256_aarch64(&level, &features);
     add_level(level);
 }
 #endif
@@ -74,6 +105,8 @@ static void find_levels(void) {
     add_portable_level();
 #if defined(__x86_64__)
     add_x86_levels();
+#elif defined(__aarch64__)
+    add_aarch64_levels();
 #endif
     choose_active_level();
 }

@@ -23,44 +23,37 @@ static inline void sfc_store_word(uint8_t *target, sfc_word value) {
     sfc_store_le64(target + 8, (uint64_t)(value >> 64));
 }
 
-/* A product modulo z^128 + z^7 + z^2 + z + 1. */
-static inline sfc_word sfc_field_reduce(sfc_product product) {
-    const sfc_word high = product.high;
-    /* high * (z^7 + z^2 + z + 1) reaches degree 134; `overflow` is the part of degree 128 and more. */
-    const sfc_word overflow = (high >> 127) ^ (high >> 126) ^ (high >> 121);
-    const sfc_word folded = high ^ overflow;
-    return product.low ^ folded ^ (folded << 1) ^ (folded << 2) ^ (folded << 7);
-}
-
-static inline sfc_word sfc_field_multiply(const sfc_level *level, sfc_word a, sfc_word b) {
-    return sfc_field_reduce(level->multiply(a, b));
-}
-
 /* All ones if the lowest bit is set, else zero. */
 static inline sfc_word sfc_mask_of_bit(uint64_t bit) {
     return (sfc_word)0 - (sfc_word)(bit & 1);
 }
 
-/* The element of K that theta^j is, for j = 0 ... 7. */
-static inline sfc_word sfc_theta_power(int j) {
-    static const uint64_t halves[8][2] = {
-        {0x0000000000000000, 0x0000000000000001},
-        {0x053d8555a9979a1c, 0xa13fe8ac5560ce0c},
-        {0x4cf4b7439cbfbb84, 0xec7759ca3488aee0},
-        {0x7c6452594879f35e, 0xf287b3c857d12645},
-        {0x0dcb364640a222fe, 0x6b8330483c2e9848},
-        {0x5c6ea3f2f3bd6647, 0xef9791c31255d4f1},
-        {0x97be246db011860f, 0x40df9b6d2d87c98b},
-        {0xfae6e08c31e89f90, 0x017eb6dcd4f33a26},
-    };
-    return sfc_word_from_halves(halves[j][0], halves[j][1]);
-}
+#define SFC_WORD(high, low) (((sfc_word)(high) << 64) | (low))
+
+/* The elements of K that theta^0 ... theta^7 are. */
+#define SFC_THETA_0 SFC_WORD(0x0000000000000000, 0x0000000000000001)
+#define SFC_THETA_1 SFC_WORD(0x053d8555a9979a1c, 0xa13fe8ac5560ce0c)
+#define SFC_THETA_2 SFC_WORD(0x4cf4b7439cbfbb84, 0xec7759ca3488aee0)
+#define SFC_THETA_3 SFC_WORD(0x7c6452594879f35e, 0xf287b3c857d12645)
+#define SFC_THETA_4 SFC_WORD(0x0dcb364640a222fe, 0x6b8330483c2e9848)
+#define SFC_THETA_5 SFC_WORD(0x5c6ea3f2f3bd6647, 0xef9791c31255d4f1)
+#define SFC_THETA_6 SFC_WORD(0x97be246db011860f, 0x40df9b6d2d87c98b)
+#define SFC_THETA_7 SFC_WORD(0xfae6e08c31e89f90, 0x017eb6dcd4f33a26)
+
+static const sfc_word sfc_theta_powers[8] = {
+    SFC_THETA_0, SFC_THETA_1, SFC_THETA_2, SFC_THETA_3, SFC_THETA_4, SFC_THETA_5, SFC_THETA_6, SFC_THETA_7,
+};
+
+/* All sums of four elements, entry v having those that v's bits select. */
+#define SFC_SUMS(a, b, c, d)                                                                                       \
+    {0, (a), (b), (b) ^ (a), (c), (c) ^ (a), (c) ^ (b), (c) ^ (b) ^ (a),                                           \
+     (d), (d) ^ (a), (d) ^ (b), (d) ^ (b) ^ (a), (d) ^ (c), (d) ^ (c) ^ (a), (d) ^ (c) ^ (b), (d) ^ (c) ^ (b) ^ (a)}
 
 /* E(byte) = sum of byte's bits j times theta^j. */
 static inline sfc_word sfc_embed(uint8_t byte) {
-    sfc_word value = 0;
-    for (int j = 0; j < 8; j++) value ^= sfc_theta_power(j) & sfc_mask_of_bit(byte >> j);
-    return value;
+    static const sfc_word lower[16] = SFC_SUMS(SFC_THETA_0, SFC_THETA_1, SFC_THETA_2, SFC_THETA_3);
+    static const sfc_word upper[16] = SFC_SUMS(SFC_THETA_4, SFC_THETA_5, SFC_THETA_6, SFC_THETA_7);
+    return lower[byte & 15] ^ upper[byte >> 4];
 }
 
 #endif

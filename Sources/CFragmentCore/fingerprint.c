@@ -1,24 +1,26 @@
-/* Fingerprints, level-independent part: cutting a fragment into chunks, and from the folded planes to one element of K.
+/* Fingerprints, level-independent part: keys, cutting a fragment into chunks, and linear combinations.
  *
  * With plane j of the bytes d_i written as p_j(t) = sum of bit j of d_i times t^(L-1-i),
  *   fp(r, d) = sum_i E(d_i) r^(L-1-i) = sum_j theta^j p_j(r).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "field.h"
-#include "linear_map.h"
-#include "modulus.h"
 
-/* sum of theta^j times plane j's value at r, by Horner's rule in theta. */
-static sfc_word combine_planes(const sfc_fingerprint_key *key, const sfc_planes *planes) {
-    const sfc_word theta = sfc_theta_power(1);
-    sfc_word sum = 0;
-    for (int j = SFC_PLANES - 1; j >= 0; j--) {
-        const sfc_product state = {planes->lower[j], planes->upper[j]};
-        const sfc_word value = sfc_linear_map_apply(&key->evaluation, sfc_modulus_reduce(key, state));
-        sum = sfc_field_multiply(key->level, sum, theta) ^ value;
-    }
-    return sum;
+void sfc_fingerprint_key_init(const sfc_level *level, const uint8_t *r, sfc_fingerprint_key *key) {
+    key->level = level;
+    level->prepare_key(key, sfc_load_word(r));
+}
+
+sfc_fingerprint_key *sfc_fingerprint_key_create(size_t level, const uint8_t *r) {
+    sfc_fingerprint_key *key = malloc(sizeof *key);
+    if (key != NULL) sfc_fingerprint_key_init(sfc_level_at(level), r, key);
+    return key;
+}
+
+void sfc_fingerprint_key_destroy(sfc_fingerprint_key *key) {
+    free(key);
 }
 
 void sfc_fingerprint(const sfc_fingerprint_key *key, const uint8_t *data, size_t length, uint8_t *fingerprint) {
@@ -35,19 +37,25 @@ void sfc_fingerprint(const sfc_fingerprint_key *key, const uint8_t *data, size_t
     if (length > head_length) {
         key->level->fold(key, &planes, data + head_length, (length - head_length) / SFC_CHUNK_BYTES);
     }
-    sfc_store_word(fingerprint, combine_planes(key, &planes));
+    sfc_store_word(fingerprint, key->level->evaluate(key, &planes));
 }
 
 void sfc_fingerprint_combine(size_t level, const uint8_t *coefficients, const uint8_t *fingerprints, size_t count,
                              uint8_t *result) {
+    enum { BATCH = 16 };
     const sfc_level *kernels = sfc_level_at(level);
-    /* Reduction is linear, so one at the end serves all products. */
-    sfc_product sum = {0, 0};
-    for (size_t j = 0; j < count; j++) {
-        const sfc_word fingerprint = sfc_load_word(fingerprints + SFC_FINGERPRINT_BYTES * j);
-        const sfc_product term = kernels->multiply(sfc_embed(coefficients[j]), fingerprint);
-        sum.low ^= term.low;
-        sum.high ^= term.high;
+    sfc_word sum = 0;
+    while (count > 0) {
+        const size_t batch = count < BATCH ? count : BATCH;
+        sfc_word embedded[BATCH], values[BATCH];
+        for (size_t j = 0; j < batch; j++) {
+            embedded[j] = sfc_embed(coefficients[j]);
+            values[j] = sfc_load_word(fingerprints + SFC_FINGERPRINT_BYTES * j);
+        }
+        sum ^= kernels->inner_product(embedded, values, batch);
+        coefficients += batch;
+        fingerprints += SFC_FINGERPRINT_BYTES * batch;
+        count -= batch;
     }
-    sfc_store_word(result, sfc_field_reduce(sum));
+    sfc_store_word(result, sum);
 }

@@ -6,43 +6,6 @@
  */
 #include "field.h"
 
-/* The carry-less product of two 64-bit polynomials, four bits of b at a time. */
-static sfc_word multiply_64(uint64_t a, uint64_t b) {
-    sfc_word multiples[16];
-    multiples[0] = 0;
-    for (int bit = 0; bit < 4; bit++) {
-        const int span = 1 << bit;
-        for (int v = 0; v < span; v++) multiples[span + v] = multiples[v] ^ ((sfc_word)a << bit);
-    }
-    sfc_word sum = 0;
-    for (int shift = 60; shift >= 0; shift -= 4) sum = (sum << 4) ^ multiples[(b >> shift) & 15];
-    return sum;
-}
-
-/* Karatsuba: three products of halves instead of four. */
-sfc_product sfc_multiply_portable(sfc_word a, sfc_word b) {
-    const uint64_t a0 = (uint64_t)a, a1 = (uint64_t)(a >> 64);
-    const uint64_t b0 = (uint64_t)b, b1 = (uint64_t)(b >> 64);
-    const sfc_word low = multiply_64(a0, b0);
-    const sfc_word high = multiply_64(a1, b1);
-    const sfc_word middle = multiply_64(a0 ^ a1, b0 ^ b1) ^ low ^ high;
-    return (sfc_product){low ^ (middle << 64), high ^ (middle >> 64)};
-}
-
-void sfc_prepare_fold_portable(sfc_fingerprint_key *key) {
-    /* power = t^(8 k + bit + 128) mod mu; t^128 mod mu is the modulus itself. */
-    sfc_word power = key->modulus;
-    for (int k = 0; k < 8; k++) {
-        sfc_word *row = key->fold.reduction[k];
-        row[0] = 0;
-        for (int bit = 0; bit < 8; bit++) {
-            const int span = 1 << bit;
-            for (int v = 0; v < span; v++) row[span + v] = row[v] ^ power;
-            power = (power << 1) ^ (key->modulus & sfc_mask_of_bit((uint64_t)(power >> 127)));
-        }
-    }
-}
-
 /* Exchanges the bits of rows[r] selected by mask << shift with those of rows[r + distance] selected by mask, for each
  * pair of rows `distance` apart. */
 static inline void swap_blocks(uint64_t rows[8], int distance, int shift, uint64_t mask) {

@@ -6,21 +6,24 @@
 
 #if defined(__x86_64__)
 
-/* SSE4.2 with PCLMULQDQ. */
-sfc_product sfc_multiply_pclmul(sfc_word a, sfc_word b);
-void sfc_powers_pclmul(sfc_word r, sfc_word powers[SFC_POWERS]);
+/* PCLMULQDQ, with SSE4.2 or AVX2 for the splitting into planes. */
+void sfc_prepare_key_pclmul(sfc_fingerprint_key *key, sfc_word r);
+sfc_word sfc_evaluate_pclmul(const sfc_fingerprint_key *key, const sfc_planes *planes);
+sfc_word sfc_inner_product_pclmul(const sfc_word *a, const sfc_word *b, size_t count);
 void sfc_fold_sse42(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
-
-/* AVX2 with PCLMULQDQ: 256-bit transposition, 128-bit products. */
 void sfc_fold_avx2(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 
-/* AVX2 with VPCLMULQDQ: 256-bit products as well. */
+/* AVX2 with VPCLMULQDQ on 256 bits. */
+void sfc_prepare_key_vpclmul(sfc_fingerprint_key *key, sfc_word r);
+sfc_word sfc_evaluate_vpclmul(const sfc_fingerprint_key *key, const sfc_planes *planes);
+sfc_word sfc_inner_product_vpclmul(const sfc_word *a, const sfc_word *b, size_t count);
 void sfc_fold_vpclmul(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 
-/* SHA extensions with SSE4.1, up to SFC_SHA256_LANES_SHANI states side by side. */
-enum { SFC_SHA256_LANES_SHANI = 4 };
-void sfc_sha256_compress_shani(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
-                               size_t block_count);
+/* AVX-512 (F, BW, DQ, VL, VBMI) with VPCLMULQDQ and GFNI. */
+void sfc_prepare_key_avx512(sfc_fingerprint_key *key, sfc_word r);
+sfc_word sfc_evaluate_avx512(const sfc_fingerprint_key *key, const sfc_planes *planes);
+sfc_word sfc_inner_product_avx512(const sfc_word *a, const sfc_word *b, size_t count);
+void sfc_fold_avx512(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 
 #endif
 #endif

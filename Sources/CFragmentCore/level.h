@@ -2,25 +2,26 @@
 #ifndef SOLIDUS_LEVEL_H
 #define SOLIDUS_LEVEL_H
 
+#include <stdbool.h>
+
 #include "fragment_core.h"
+#include "matrix_kernels.h"
+#include "sha256_kernels.h"
 
 /* 128 coefficients over GF(2): bit i is the coefficient of degree i. */
 typedef unsigned __int128 sfc_word;
 
-/* A polynomial of degree below 256. */
-typedef struct {
-    sfc_word low, high;
-} sfc_product;
+/* Two halves of a word, or two other 64-bit values, to be worked on side by side. */
+typedef uint64_t sfc_word_vector __attribute__((vector_size(16), may_alias));
 
 enum {
     SFC_PLANES = 8,
     SFC_CHUNK_BYTES = 128,                    /* one word of every bit plane */
     SFC_BLOCK_CHUNKS = 32,                    /* chunks folded between two updates of the state */
     SFC_FOLD_TERMS = SFC_BLOCK_CHUNKS + 2,    /* the state's two halves, then the chunks */
-    SFC_FOLD_TERMS_PADDED = SFC_FOLD_TERMS + 2,
+    SFC_FOLD_PADDING = 2,
     SFC_POWERS = 129,                         /* r^0 ... r^128 */
-    SFC_SHA256_BLOCK_BYTES = 64,
-    SFC_SHA256_LANES_MAX = 16,
+    SFC_FRAGMENTS_MAX = 255,
 };
 
 /* A linear map on words: rows[i][v] is the image of the four coefficients v of degrees 4 i ... 4 i + 3. */
@@ -39,25 +40,43 @@ typedef struct {
 typedef struct sfc_level {
     const char *name;
 
-    /* The carry-less product of two words. */
-    sfc_product (*multiply)(sfc_word a, sfc_word b);
-
-    /* powers[i] = r^i in K. */
-    void (*powers)(sfc_word r, sfc_word powers[SFC_POWERS]);
-
-    /* Fills the part of the key that only this level's `fold` reads. */
-    void (*prepare_fold)(sfc_fingerprint_key *key);
+    /* Fills the key, but for its level, with everything that depends on r. */
+    void (*prepare_key)(sfc_fingerprint_key *key, sfc_word r);
 
     /* planes := planes * t^(128 * chunk_count) + chunks, modulo key->modulus or not reduced at all. */
     void (*fold)(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 
-    /* SHA-256's compression of `block_count` consecutive blocks in each of `lane_count` (1 ... sha256_lanes)
-     * independent states. Null where libcrypto is the best there is. */
-    void (*sha256_compress)(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
-                            size_t block_count);
-    size_t sha256_lanes;
+    /* sum of theta^j times plane j's value at r: the fingerprint of what was folded. */
+    sfc_word (*evaluate)(const sfc_fingerprint_key *key, const sfc_planes *planes);
+
+    /* sum of a[i] * b[i] in K for i < count. */
+    sfc_word (*inner_product)(const sfc_word *a, const sfc_word *b, size_t count);
+
+    /* The level's SHA-256 kernels from wide to narrow. A set of states goes to the first that the number of states left
+     * is enough for; the last one has from_lanes = 1. The numbers come from measured times per call. */
+    sfc_sha256_choice sha256[SFC_SHA256_CHOICES_MAX];
+
+    /* There is only the portable kernel: whole messages go to libcrypto, which may know this processor better. */
+    bool hashes_by_libcrypto;
+
+    /* Linear combinations over GF(2^8). */
+    const sfc_matrix_kernel *matrix;
 } sfc_level;
 
+/* The constants of the levels that fold by carry-less multiplication.
+ *
+ * A block of n chunks v_0 ... v_(n-1) advances the unreduced state U t^128 + L by
+ *   U t^(128 (n+1)) + L t^(128 n) + v_0 t^(128 (n-1)) + ... + v_(n-1)
+ * where each power of t is replaced by its residue modulo mu. The n + 2 products have degree below 255, and so has
+ * their sum: no reduction inside a block, and none between blocks. */
+typedef struct {
+    /* residue[SFC_FOLD_PADDING + g] = t^(128 g) mod mu, after zeros that pair off an odd chunk, before unused space. */
+    sfc_word residue[SFC_FOLD_PADDING + SFC_FOLD_TERMS + 2];
+    /* The XOR of the residue's two halves in both halves, for Karatsuba's middle product. */
+    sfc_word half_sum[SFC_FOLD_PADDING + SFC_FOLD_TERMS + 2];
+} sfc_fold_terms;
+
+/* Prepared by one level and read by the same only. */
 struct sfc_fingerprint_key {
     const sfc_level *level;
     /* mu(t) of degree 128 with mu(r) = 0; its leading term is not stored. */
@@ -65,35 +84,32 @@ struct sfc_fingerprint_key {
     /* floor(t^256 / mu), again without the leading t^128. */
     sfc_word reciprocal;
     /* From a polynomial p(t) of degree below 128 to p(r). */
-    sfc_linear_map evaluation;
+    union {
+        sfc_linear_map tables;
+        /* GFNI: matrices[i][o] is the 8 x 8 bit matrix from byte i of p to byte o of p(r), as GF2P8AFFINEQB wants it. */
+        uint64_t matrices[16][16];
+    } evaluation;
     union {
         /* portable: reduction[k][v] = v(t) * t^(8 k + 128) mod mu */
         sfc_word reduction[8][256];
-        /* carry-less multipliers: constant[i] = t^(128 (SFC_FOLD_TERMS - 1 - i)) mod mu, zero in the padding;
-         * half_sum[i] holds the XOR of its two halves twice, for Karatsuba's middle product. */
-        struct {
-            sfc_word constant[SFC_FOLD_TERMS_PADDED];
-            sfc_word half_sum[SFC_FOLD_TERMS_PADDED];
-        } terms;
+        sfc_fold_terms terms;
     } fold;
 };
+
+/* Prepares the key r in memory of the caller's. */
+void sfc_fingerprint_key_init(const sfc_level *level, const uint8_t *r, sfc_fingerprint_key *key);
 
 /* The level at an index, which must be below sfc_level_count(). */
 const sfc_level *sfc_level_at(size_t level);
 
+/* Every SHA-256 kernel this machine can run, whether or not a level uses it; returns how many. */
+size_t sfc_sha256_kernels(const sfc_sha256_kernel *const **kernels);
+
 /* Kernels that need no particular instruction set. */
-sfc_product sfc_multiply_portable(sfc_word a, sfc_word b);
-void sfc_powers_portable(sfc_word r, sfc_word powers[SFC_POWERS]);
-void sfc_prepare_fold_portable(sfc_fingerprint_key *key);
+void sfc_prepare_key_portable(sfc_fingerprint_key *key, sfc_word r);
+sfc_word sfc_evaluate_portable(const sfc_fingerprint_key *key, const sfc_planes *planes);
+sfc_word sfc_inner_product_portable(const sfc_word *a, const sfc_word *b, size_t count);
 void sfc_fold_portable(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
-
-/* Fills key->fold.terms; the prepare_fold of every level whose kernel multiplies. */
-void sfc_prepare_fold_terms(sfc_fingerprint_key *key);
-
-/* digests[i] = SHA-256(prefix || messages[i]) for `count` messages of one length; the prefix is at most 16 bytes. */
-void sfc_sha256_messages(const sfc_level *level, const uint8_t *prefix, size_t prefix_length,
-                         const uint8_t *const *messages, size_t count, size_t length,
-                         uint8_t (*digests)[SFC_DIGEST_BYTES]);
 
 static inline void sfc_store_le64(uint8_t *target, uint64_t value) {
     for (int i = 0; i < 8; i++) target[i] = (uint8_t)(value >> (8 * i));

@@ -16,15 +16,31 @@ static inline void sfc_linear_map_fill(sfc_linear_map *map, const sfc_word image
     }
 }
 
-static inline sfc_word sfc_linear_map_apply(const sfc_linear_map *map, sfc_word x) {
-    const uint64_t low = (uint64_t)x, high = (uint64_t)(x >> 64);
-    /* Two sums, so that look-ups of both halves overlap. */
-    sfc_word sum_low = 0, sum_high = 0;
-    for (int group = 0; group < 16; group++) {
-        sum_low ^= map->rows[group][(low >> (4 * group)) & 15];
-        sum_high ^= map->rows[16 + group][(high >> (4 * group)) & 15];
+/* The image of x, given for each byte of x, lowest first, sixteen times its lower and its upper four bits. */
+static inline sfc_word sfc_linear_map_look_up(const sfc_linear_map *map, const uint8_t lower[16],
+                                              const uint8_t upper[16]) {
+    const uint8_t *rows = (const uint8_t *)map->rows;
+    /* Two sums, so that the additions overlap. */
+    sfc_word_vector sum_lower = {0, 0}, sum_upper = {0, 0};
+    for (int byte = 0; byte < 16; byte++) {
+        sum_lower ^= *(const sfc_word_vector *)(rows + 512 * byte + lower[byte]);
+        sum_upper ^= *(const sfc_word_vector *)(rows + 512 * byte + 256 + upper[byte]);
     }
-    return sum_low ^ sum_high;
+    union {
+        sfc_word_vector vector;
+        sfc_word word;
+    } sum = {.vector = sum_lower ^ sum_upper};
+    return sum.word;
+}
+
+static inline sfc_word sfc_linear_map_apply(const sfc_linear_map *map, sfc_word x) {
+    uint8_t lower[16], upper[16];
+    for (int half = 0; half < 2; half++) {
+        const uint64_t bits = (uint64_t)(x >> (64 * half)), upper_bits = 0xf0f0f0f0f0f0f0f0;
+        sfc_store_le64(lower + 8 * half, (bits << 4) & upper_bits);
+        sfc_store_le64(upper + 8 * half, bits & upper_bits);
+    }
+    return sfc_linear_map_look_up(map, lower, upper);
 }
 
 #endif

@@ -1,29 +1,25 @@
 /* SHA-256 with the SHA extensions, one to four messages side by side.
  *
- * One message leaves the unit idle most of the time, because each pair of rounds waits for the one before; rounds of
- * other messages fill the gaps. The instructions want the state as two registers, ABEF and CDGH, and work on four
- * rounds per 16 bytes of message schedule:
+ * One message leaves the unit idle three quarters of the time, because each pair of rounds waits for the one before;
+ * rounds of other messages fill the gaps. The instructions want the state as two registers, ABEF and CDGH, and work on
+ * four rounds per 16 bytes of message schedule:
  *   W[t..t+3] = msg2(msg1(W[t-16..], W[t-12..]) + W[t-7..], W[t-4..]).
+ *
+ * Two messages need twelve registers, four would need twenty-four of the sixteen there are. So lanes are advanced in
+ * pairs, sixteen rounds of one pair and then of the next: few enough spills not to matter, while the processor's own
+ * reordering still overlaps one pair with the other. The extensions have no three-operand form; all around them is
+ * compiled for AVX, which spares copies.
  */
-#include "kernels_x86.h"
+#include "sha256_kernels.h"
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
+#include "intrinsics_x86.h"
 
-#define TARGET __attribute__((target("sha,sse4.1,ssse3")))
-#define TARGET_INLINE static inline __attribute__((always_inline, target("sha,sse4.1,ssse3")))
+#define TARGET __attribute__((target("sha,avx")))
+#define TARGET_INLINE static inline __attribute__((always_inline, target("sha,avx")))
 
-static const uint32_t round_constants[64] __attribute__((aligned(16))) = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
-};
+enum { LANES = 4, PAIR = 2, STEPS_PER_GROUP = 4, GROUPS = 4 };
 
 /* One message's state in the instructions' order. */
 typedef struct {
@@ -45,54 +41,90 @@ TARGET_INLINE void store_state(uint32_t words[8], shani_state state) {
     _mm_storeu_si128((__m128i *)(words + 4), _mm_alignr_epi8(dchg, feba, 8));
 }
 
+/* Sixteen big-endian words of a block, four to a register. */
+typedef struct {
+    __m128i words[4];
+} shani_schedule;
+
+TARGET_INLINE shani_schedule load_block(const uint8_t *bytes) {
+    const __m128i big_endian_words = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    shani_schedule schedule;
+    for (int i = 0; i < 4; i++) {
+        const __m128i words = _mm_loadu_si128((const __m128i *)(bytes + 16 * i));
+        schedule.words[i] = _mm_shuffle_epi8(words, big_endian_words);
+    }
+    return schedule;
+}
+
+TARGET_INLINE void four_rounds(shani_state *state, __m128i words, __m128i constants) {
+    const __m128i input = _mm_add_epi32(words, constants);
+    state->cdgh = _mm_sha256rnds2_epu32(state->cdgh, state->abef, input);
+    state->abef = _mm_sha256rnds2_epu32(state->abef, state->cdgh, _mm_shuffle_epi32(input, 0x0e));
+}
+
+/* Replaces the oldest four words, those of this step, by the words of four steps later. */
+TARGET_INLINE void extend(shani_schedule *schedule, int step) {
+    __m128i *oldest = &schedule->words[step % 4];
+    const __m128i second = schedule->words[(step + 1) % 4];
+    const __m128i third = schedule->words[(step + 2) % 4];
+    const __m128i newest = schedule->words[(step + 3) % 4];
+    const __m128i partial =
+        _mm_add_epi32(_mm_sha256msg1_epu32(*oldest, second), _mm_alignr_epi8(newest, third, 4));
+    *oldest = _mm_sha256msg2_epu32(partial, newest);
+}
+
+/* Sixteen rounds of one or two lanes, whose blocks begin at the byte offset. They are read no sooner than here: there
+ * are no registers to keep them in. */
+TARGET_INLINE void advance(const int lanes, shani_state *states, shani_schedule *schedules,
+                           const uint8_t *const *blocks, size_t offset, const int group) {
+    if (group == 0) {
+#pragma GCC unroll 2
+        for (int lane = 0; lane < lanes; lane++) schedules[lane] = load_block(blocks[lane] + offset);
+    }
+#pragma GCC unroll 4
+    for (int step = 0; step < STEPS_PER_GROUP; step++) {
+        const uint32_t *constants = sfc_sha256_round_constants + 4 * (STEPS_PER_GROUP * group + step);
+#pragma GCC unroll 2
+        for (int lane = 0; lane < lanes; lane++) {
+            four_rounds(&states[lane], schedules[lane].words[step], _mm_load_si128((const __m128i *)constants));
+            if (group + 1 < GROUPS) extend(&schedules[lane], step);
+        }
+    }
+}
+
 /* `lanes` is a constant at every call, so that loops over lanes vanish. */
 TARGET_INLINE void compress_lanes(const int lanes, uint32_t (*states)[8], const uint8_t *const *blocks,
                                   size_t block_count) {
-    const __m128i big_endian_words = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    shani_state state[SFC_SHA256_LANES_SHANI];
+    shani_state state[LANES];
+#pragma GCC unroll 4
     for (int lane = 0; lane < lanes; lane++) state[lane] = load_state(states[lane]);
 
     for (size_t block = 0; block < block_count; block++) {
-        shani_state entered[SFC_SHA256_LANES_SHANI];
-        __m128i schedule[SFC_SHA256_LANES_SHANI][4];
-        for (int lane = 0; lane < lanes; lane++) {
-            const uint8_t *bytes = blocks[lane] + SFC_SHA256_BLOCK_BYTES * block;
-            entered[lane] = state[lane];
-            for (int i = 0; i < 4; i++) {
-                const __m128i words = _mm_loadu_si128((const __m128i *)(bytes + 16 * i));
-                schedule[lane][i] = _mm_shuffle_epi8(words, big_endian_words);
+        const size_t offset = SFC_SHA256_BLOCK_BYTES * block;
+        shani_state entered[LANES];
+        shani_schedule schedules[LANES];
+#pragma GCC unroll 4
+        for (int lane = 0; lane < lanes; lane++) entered[lane] = state[lane];
+#pragma GCC unroll 4
+        for (int group = 0; group < GROUPS; group++) {
+#pragma GCC unroll 2
+            for (int first = 0; first < lanes; first += PAIR) {
+                const int pair_lanes = lanes - first < PAIR ? 1 : PAIR;
+                advance(pair_lanes, state + first, schedules + first, blocks + first, offset, group);
             }
         }
-#pragma GCC unroll 16
-        for (int step = 0; step < 16; step++) {
-            const __m128i constants = _mm_load_si128((const __m128i *)(round_constants + 4 * step));
-            for (int lane = 0; lane < lanes; lane++) {
-                __m128i *oldest = &schedule[lane][step % 4];
-                const __m128i second = schedule[lane][(step + 1) % 4];
-                const __m128i third = schedule[lane][(step + 2) % 4];
-                const __m128i newest = schedule[lane][(step + 3) % 4];
-
-                const __m128i input = _mm_add_epi32(*oldest, constants);
-                state[lane].cdgh = _mm_sha256rnds2_epu32(state[lane].cdgh, state[lane].abef, input);
-                state[lane].abef = _mm_sha256rnds2_epu32(state[lane].abef, state[lane].cdgh,
-                                                         _mm_shuffle_epi32(input, 0x0e));
-                if (step < 12) {
-                    const __m128i partial = _mm_add_epi32(_mm_sha256msg1_epu32(*oldest, second),
-                                                          _mm_alignr_epi8(newest, third, 4));
-                    *oldest = _mm_sha256msg2_epu32(partial, newest);
-                }
-            }
-        }
+#pragma GCC unroll 4
         for (int lane = 0; lane < lanes; lane++) {
             state[lane].abef = _mm_add_epi32(state[lane].abef, entered[lane].abef);
             state[lane].cdgh = _mm_add_epi32(state[lane].cdgh, entered[lane].cdgh);
         }
     }
+#pragma GCC unroll 4
     for (int lane = 0; lane < lanes; lane++) store_state(states[lane], state[lane]);
 }
 
-TARGET void sfc_sha256_compress_shani(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
-                                      size_t block_count) {
+TARGET static void compress(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
+                            size_t block_count) {
     switch (lane_count) {
     case 1: compress_lanes(1, states, blocks, block_count); break;
     case 2: compress_lanes(2, states, blocks, block_count); break;
@@ -101,5 +133,7 @@ TARGET void sfc_sha256_compress_shani(uint32_t (*states)[8], const uint8_t *cons
     default: break;
     }
 }
+
+const sfc_sha256_kernel sfc_sha256_shani = {.name = "shani", .lanes = LANES, .compress = compress};
 
 #endif

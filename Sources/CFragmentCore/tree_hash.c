@@ -3,78 +3,126 @@
  * One long SHA-256 stream cannot fill a processor; the leaves of a fragment are independent and can. Fragments of one
  * stripe are hashed together, so that lanes fill up even when each fragment has only a leaf or two. The prefixes 0x00
  * and 0x01 keep a leaf from being taken for a root; the length in the root fixes where leaves end.
+ *
+ * Fragments are taken in groups, and a group's leaves in strides of a few leaves of every fragment. The leaf hashes of
+ * a stride fall due in the roots at once: they are written where the roots' messages are assembled, and the roots of
+ * the group advance side by side. So the space needed does not depend on the fragments' length or number.
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include "level.h"
+#include "sha256.h"
 
-/* Leaves waiting for enough companions of the same length to be hashed side by side. */
+enum {
+    GROUP_FRAGMENTS = SFC_SHA256_LANES_MAX,
+    STRIDE_LEAVES = SFC_SHA256_LANES_MAX,
+    ROOT_PREFIX_BYTES = 9,
+    /* Beyond the stride's leaf hashes: what was left over of the last block before, and the padding at the end. */
+    ROOT_BUFFER_BYTES = STRIDE_LEAVES * SFC_DIGEST_BYTES + 2 * SFC_SHA256_BLOCK_BYTES,
+};
+
+/* The roots of a group of fragments. All have equally long messages, so that they fill their buffers in step. */
 typedef struct {
-    const uint8_t *leaves[SFC_SHA256_LANES_MAX];
-    uint8_t *targets[SFC_SHA256_LANES_MAX];
+    uint32_t states[GROUP_FRAGMENTS][8];
+    uint8_t buffers[GROUP_FRAGMENTS][ROOT_BUFFER_BYTES];
+    size_t count;
+    size_t buffered_bytes;
+} root_set;
+
+static void begin_roots(root_set *roots, size_t count, size_t length) {
+    uint8_t prefix[ROOT_PREFIX_BYTES] = {0x01};
+    sfc_store_le64(prefix + 1, length);
+    for (size_t i = 0; i < count; i++) {
+        sfc_sha256_begin(roots->states[i]);
+        memcpy(roots->buffers[i], prefix, sizeof prefix);
+    }
+    roots->count = count;
+    roots->buffered_bytes = sizeof prefix;
+}
+
+static void compress_roots(const sfc_level *level, root_set *roots, size_t block_count) {
+    const uint8_t *blocks[GROUP_FRAGMENTS];
+    for (size_t i = 0; i < roots->count; i++) blocks[i] = roots->buffers[i];
+    sfc_sha256_compress(level, roots->states, blocks, roots->count, block_count);
+}
+
+/* Takes in the `leaf_count` leaf hashes that follow the buffered bytes, up to the last whole block. */
+static void advance_roots(const sfc_level *level, root_set *roots, size_t leaf_count) {
+    const size_t filled_bytes = roots->buffered_bytes + leaf_count * SFC_DIGEST_BYTES;
+    const size_t block_count = filled_bytes / SFC_SHA256_BLOCK_BYTES;
+    compress_roots(level, roots, block_count);
+    roots->buffered_bytes = filled_bytes % SFC_SHA256_BLOCK_BYTES;
+    for (size_t i = 0; i < roots->count; i++) {
+        memmove(roots->buffers[i], roots->buffers[i] + block_count * SFC_SHA256_BLOCK_BYTES, roots->buffered_bytes);
+    }
+}
+
+static void finish_roots(const sfc_level *level, root_set *roots, uint64_t leaf_count, uint8_t *digests) {
+    const uint64_t message_length = ROOT_PREFIX_BYTES + leaf_count * SFC_DIGEST_BYTES;
+    size_t block_count = 0;
+    for (size_t i = 0; i < roots->count; i++) {
+        block_count = sfc_sha256_pad(roots->buffers[i], roots->buffered_bytes, message_length);
+    }
+    compress_roots(level, roots, block_count);
+    for (size_t i = 0; i < roots->count; i++) {
+        sfc_sha256_store_digest(roots->states[i], digests + i * SFC_DIGEST_BYTES);
+    }
+}
+
+/* Leaves waiting for enough companions to be hashed side by side. */
+typedef struct {
+    sfc_sha256_message leaves[SFC_SHA256_LANES_MAX];
     size_t count;
 } leaf_batch;
 
-static void hash_batch(const sfc_level *level, leaf_batch *batch, size_t leaf_length) {
+static void hash_batch(const sfc_level *level, leaf_batch *batch) {
     static const uint8_t leaf_prefix[1] = {0x00};
-    uint8_t digests[SFC_SHA256_LANES_MAX][SFC_DIGEST_BYTES];
-    sfc_sha256_messages(level, leaf_prefix, sizeof leaf_prefix, batch->leaves, batch->count, leaf_length, digests);
-    for (size_t i = 0; i < batch->count; i++) memcpy(batch->targets[i], digests[i], SFC_DIGEST_BYTES);
+    if (batch->count > 0) sfc_sha256_messages(level, leaf_prefix, sizeof leaf_prefix, batch->leaves, batch->count);
     batch->count = 0;
 }
 
-/* Hashes leaves first ... last - 1 of every fragment, all of leaf_length bytes, into leaf_hashes[fragment][leaf]. */
-static void hash_leaves(const sfc_level *level, const uint8_t *const *fragments, size_t count, size_t first,
-                        size_t last, size_t leaf_length, size_t leaves_per_fragment, uint8_t *leaf_hashes) {
-    leaf_batch batch;
-    batch.count = 0;
-    for (size_t fragment = 0; fragment < count; fragment++) {
-        for (size_t leaf = first; leaf < last; leaf++) {
-            batch.leaves[batch.count] = fragments[fragment] + leaf * SFC_LEAF_BYTES;
-            batch.targets[batch.count] = leaf_hashes + (fragment * leaves_per_fragment + leaf) * SFC_DIGEST_BYTES;
-            batch.count++;
-            if (batch.count == SFC_SHA256_LANES_MAX) hash_batch(level, &batch, leaf_length);
+/* Adds leaves first ... last - 1 of every fragment to the batch. `leaf_length` is that of each of them, and not above
+ * that of leaves already waiting. The hashes belong after the roots' buffered bytes and `skipped` hashes. */
+static void add_leaves(const sfc_level *level, leaf_batch *batch, const uint8_t *const *fragments, root_set *roots,
+                       size_t first, size_t last, size_t leaf_length, size_t skipped) {
+    for (size_t fragment = 0; fragment < roots->count; fragment++) {
+        uint8_t *digest = roots->buffers[fragment] + roots->buffered_bytes + skipped * SFC_DIGEST_BYTES;
+        for (size_t leaf = first; leaf < last; leaf++, digest += SFC_DIGEST_BYTES) {
+            batch->leaves[batch->count++] = (sfc_sha256_message){
+                .bytes = fragments[fragment] + leaf * SFC_LEAF_BYTES, .length = leaf_length, .digest = digest};
+            if (batch->count == SFC_SHA256_LANES_MAX) hash_batch(level, batch);
         }
     }
-    if (batch.count > 0) hash_batch(level, &batch, leaf_length);
 }
 
-static void hash_roots(const sfc_level *level, const uint8_t *leaf_hashes, size_t count, size_t length,
-                       size_t leaves_per_fragment, uint8_t *digests) {
-    uint8_t prefix[9] = {0x01};
-    sfc_store_le64(prefix + 1, length);
-    const size_t message_length = leaves_per_fragment * SFC_DIGEST_BYTES;
-    for (size_t first = 0; first < count; first += SFC_SHA256_LANES_MAX) {
-        const size_t remaining = count - first;
-        const size_t batch_count = remaining < SFC_SHA256_LANES_MAX ? remaining : SFC_SHA256_LANES_MAX;
-        const uint8_t *messages[SFC_SHA256_LANES_MAX];
-        uint8_t batch_digests[SFC_SHA256_LANES_MAX][SFC_DIGEST_BYTES];
-        for (size_t i = 0; i < batch_count; i++) messages[i] = leaf_hashes + (first + i) * message_length;
-        sfc_sha256_messages(level, prefix, sizeof prefix, messages, batch_count, message_length, batch_digests);
-        memcpy(digests + first * SFC_DIGEST_BYTES, batch_digests, batch_count * SFC_DIGEST_BYTES);
+static void hash_group(const sfc_level *level, const uint8_t *const *fragments, size_t count, size_t length,
+                       uint8_t *digests) {
+    const size_t whole_leaves = length / SFC_LEAF_BYTES;
+    const size_t last_leaf_length = length % SFC_LEAF_BYTES;
+    const size_t leaf_count = whole_leaves + (last_leaf_length > 0);
+    root_set roots;
+    begin_roots(&roots, count, length);
+    for (size_t first = 0; first < leaf_count; first += STRIDE_LEAVES) {
+        const size_t end = leaf_count - first < STRIDE_LEAVES ? leaf_count : first + STRIDE_LEAVES;
+        const size_t whole_end = end < whole_leaves ? end : whole_leaves;
+        leaf_batch batch;
+        batch.count = 0;
+        add_leaves(level, &batch, fragments, &roots, first, whole_end, SFC_LEAF_BYTES, 0);
+        add_leaves(level, &batch, fragments, &roots, whole_end, end, last_leaf_length, whole_end - first);
+        hash_batch(level, &batch);
+        advance_roots(level, &roots, end - first);
     }
+    finish_roots(level, &roots, leaf_count, digests);
 }
 
 void sfc_tree_hashes(size_t level, const uint8_t *const *fragments, size_t count, size_t length, uint8_t *digests) {
     const sfc_level *kernels = sfc_level_at(level);
-    const size_t whole_leaves = length / SFC_LEAF_BYTES;
-    const size_t last_leaf_length = length % SFC_LEAF_BYTES;
-    const size_t leaves = whole_leaves + (last_leaf_length > 0);
-
-    /* One byte more than needed, so that an empty fragment does not ask for nothing. A sixty-fourth of the fragments'
-     * own size: if that is not to be had, there is no way to go on. */
-    uint8_t *leaf_hashes = malloc(count * leaves * SFC_DIGEST_BYTES + 1);
-    if (leaf_hashes == NULL) abort();
-    hash_leaves(kernels, fragments, count, 0, whole_leaves, SFC_LEAF_BYTES, leaves, leaf_hashes);
-    if (last_leaf_length > 0) {
-        hash_leaves(kernels, fragments, count, whole_leaves, leaves, last_leaf_length, leaves, leaf_hashes);
+    for (size_t first = 0; first < count; first += GROUP_FRAGMENTS) {
+        const size_t group_count = count - first < GROUP_FRAGMENTS ? count - first : GROUP_FRAGMENTS;
+        hash_group(kernels, fragments + first, group_count, length, digests + first * SFC_DIGEST_BYTES);
     }
-    hash_roots(kernels, leaf_hashes, count, length, leaves, digests);
-    free(leaf_hashes);
 }
 
-void sfc_derive_key(const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_t *r) {
+void sfc_derive_key(size_t level, const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_t *r) {
     uint8_t header[53] = "solidus fingerprint key v1";
     header[32] = (uint8_t)shape->fragment_count;
     header[33] = (uint8_t)(shape->fragment_count >> 8);
@@ -87,6 +135,6 @@ void sfc_derive_key(const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_
     const uint8_t *pieces[2] = {header, hashes};
     const size_t lengths[2] = {sizeof header, (size_t)shape->fragment_count * SFC_DIGEST_BYTES};
     uint8_t digest[SFC_DIGEST_BYTES];
-    sfc_sha256(pieces, lengths, 2, digest);
+    sfc_sha256_pieces(sfc_level_at(level), pieces, lengths, 2, digest);
     memcpy(r, digest, SFC_FINGERPRINT_BYTES);
 }

@@ -13,7 +13,7 @@ public struct ReedSolomonCode: Sendable, Hashable {
     /// Number of fragments n.
     public let fragmentCount: Int
 
-    private let tables: CodeTables
+    let tables: CodeTables
 
     /// The code with 1 <= m <= n <= 255; throws `.invalidParameters` otherwise.
     public init(dataFragmentCount: Int, fragmentCount: Int) throws(ErasureCodeError) {
@@ -43,8 +43,11 @@ public struct ReedSolomonCode: Sendable, Hashable {
     package func generatorRow(_ index: FragmentIndex) -> ArraySlice<UInt8> {
         precondition(index.offset < fragmentCount)
         let start = index.offset * dataFragmentCount
-        return tables.matrix[start..<start + dataFragmentCount]
+        return generator[start..<start + dataFragmentCount]
     }
+
+    /// The generator matrix: n rows of m coefficients.
+    package var generator: [UInt8] { tables.generator }
 
     /// The block's n fragments, each `fragmentSizeBytes(blockSizeBytes:)` long.
     ///
@@ -95,20 +98,5 @@ public struct ReedSolomonCode: Sendable, Hashable {
     public func hash(into hasher: inout Hasher) {
         hasher.combine(dataFragmentCount)
         hasher.combine(fragmentCount)
-    }
-}
-
-/// What encoding needs, computed once per code.
-private final class CodeTables: Sendable {
-    /// The generator matrix, n rows of m coefficients.
-    let matrix: [UInt8]
-    /// The matrix's rows m ..< n.
-    let parity: LinearCombinations
-
-    init(dataFragmentCount m: Int, fragmentCount n: Int) {
-        var matrix = [UInt8](repeating: 0, count: n * m)
-        gf_gen_cauchy1_matrix(&matrix, Int32(n), Int32(m))
-        self.matrix = matrix
-        parity = LinearCombinations(coefficients: matrix[(m * m)...], inputCount: m)
     }
 }

@@ -35,13 +35,16 @@ extension ReedSolomonCode {
             guard data.count < dataFragmentCount else { return }
             let present = Set(data.map(\.index.offset))
             let missing = (0..<dataFragmentCount).filter { !present.contains($0) }
-            let recovery = recoveryMatrix(missing: missing, given: chosen.map(\.index))
+            let given = chosen.map(\.index)
+            let recovery = tables.recovery(from: given) {
+                LinearCombinations(
+                    coefficients: recoveryMatrix(missing: missing, given: given)[...], inputCount: dataFragmentCount)
+            }
             let outputs = missing.map { offset in
                 target.baseAddress!.advanced(by: offset * sizeBytes).assumingMemoryBound(to: UInt8.self)
             }
             withUnsafePointers(to: chosen.map(\.bytes)) { inputs in
-                LinearCombinations(coefficients: recovery[...], inputCount: dataFragmentCount)
-                    .apply(to: inputs.map { $0! }, into: outputs, sizeBytes: sizeBytes)
+                recovery.apply(to: inputs.map { $0! }, into: outputs, sizeBytes: sizeBytes)
             }
         }
         return padded[0..<blockSizeBytes]

@@ -95,13 +95,13 @@ extension SharedBytes: CustomStringConvertible {
     public var description: String { "\(count) bytes" }
 }
 
-/// Heap memory aligned to 64 bytes, not initialised, freed with its owner.
+/// Pooled memory aligned to 64 bytes, not initialised, given back with its owner.
 private final class AlignedStorage {
     let bytes: UnsafeMutableRawBufferPointer
 
     init(count: Int) {
-        bytes = .allocate(byteCount: count, alignment: 64)
+        bytes = UnsafeMutableRawBufferPointer(start: BufferPool.shared.take(count: count), count: count)
     }
 
-    deinit { bytes.deallocate() }
+    deinit { BufferPool.shared.give(bytes.baseAddress!, count: bytes.count) }
 }

@@ -48,12 +48,26 @@ public struct CrossChecksum: Hashable, Sendable {
         self.fingerprints = fingerprints
     }
 
-    private init(encodedBy code: ReedSolomonCode, blockSizeBytes: Int, fragments: [SharedBytes]) {
+    /// A cross-checksum with these n hashes and, under the key derived from them, the fingerprints of the m data
+    /// fragments: what a writer with these hashes commits to. Whether the two belong together is not looked at.
+    package init(code: ReedSolomonCode, blockSizeBytes: Int, hashes: [Digest256], data: [SharedBytes]) {
+        let sizeBytes = code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes)
+        precondition(hashes.count == code.fragmentCount && data.count == code.dataFragmentCount)
+        precondition(data.allSatisfy { $0.count == sizeBytes })
         self.code = code
         self.blockSizeBytes = blockSizeBytes
-        hashes = Digest256.fragmentHashes(of: fragments)
-        let key = Self.deriveKey(code: code, blockSizeBytes: blockSizeBytes, hashes: hashes)
-        fingerprints = fragments.prefix(code.dataFragmentCount).map { key.fingerprint(of: $0) }
+        self.hashes = hashes
+        fingerprints = Array(unsafeUninitializedCapacity: data.count) { fingerprints, count in
+            withUnsafePointers(to: data) { pointers in
+                Self.withStripe(code: code, blockSizeBytes: blockSizeBytes) { stripe in
+                    hashes.withUnsafeBytes { hashes in
+                        sfc_stripe_fingerprints(
+                            stripe, hashes.baseAddress!, pointers, UnsafeMutableRawPointer(fingerprints.baseAddress!))
+                    }
+                }
+            }
+            count = data.count
+        }
     }
 
     /// The block's n fragments and their cross-checksum, as an honest writer makes them.
@@ -61,31 +75,20 @@ public struct CrossChecksum: Hashable, Sendable {
         block: SharedBytes, code: ReedSolomonCode
     ) -> (fragments: [SharedBytes], crossChecksum: CrossChecksum) {
         let fragments = code.encode(block: block)
-        return (fragments, CrossChecksum(encodedBy: code, blockSizeBytes: block.count, fragments: fragments))
+        let crossChecksum = CrossChecksum(
+            code: code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments),
+            data: Array(fragments.prefix(code.dataFragmentCount)))
+        return (fragments, crossChecksum)
+    }
+
+    /// Whether the hashes are those of the block's encoding: the block is encoded anew and all n fragments are hashed.
+    /// This alone, without fingerprints, proves that any m fragments that match their hashes decode to this block.
+    package func matchesEncoding(of block: SharedBytes) -> Bool {
+        block.count == blockSizeBytes && Digest256.fragmentHashes(of: code.encode(block: block)) == hashes
     }
 
     /// Size of each of the stripe's fragments in bytes.
     package var fragmentSizeBytes: Int { code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes) }
-
-    /// The key r of this stripe: the first 16 bytes of SHA-256 over the domain tag, n, m, matrix id, fragment size,
-    /// block size and all hashes, in the byte layout of `sfc_derive_key`.
-    package func deriveKey() -> FingerprintKey {
-        Self.deriveKey(code: code, blockSizeBytes: blockSizeBytes, hashes: hashes)
-    }
-
-    private static func deriveKey(code: ReedSolomonCode, blockSizeBytes: Int, hashes: [Digest256]) -> FingerprintKey {
-        var shape = sfc_stripe_shape(
-            fragment_count: UInt16(code.fragmentCount), data_fragment_count: UInt16(code.dataFragmentCount),
-            matrix_id: ReedSolomonCode.matrixID,
-            fragment_size_bytes: UInt64(code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes)),
-            block_size_bytes: UInt64(blockSizeBytes))
-        var packed: [UInt8] = []
-        packed.reserveCapacity(Digest256.sizeBytes * hashes.count)
-        for hash in hashes { hash.withUnsafeBytes { packed.append(contentsOf: $0) } }
-        var key = [UInt8](repeating: 0, count: Fingerprint.sizeBytes)
-        sfc_derive_key(&shape, packed, &key)
-        return FingerprintKey(sixteenBytes: key)
-    }
 
     /// The block that verified fragments encode: any m distinct ones, all verified against this very cross-checksum.
     ///
@@ -93,5 +96,24 @@ public struct CrossChecksum: Hashable, Sendable {
     package func decode(_ fragments: [VerifiedFragment]) throws(ErasureCodeError) -> SharedBytes {
         for fragment in fragments where fragment.crossChecksum != self { throw .foreignFragment(fragment.index) }
         return try code.decode(fragments.map { ($0.index, $0.bytes) }, blockSizeBytes: blockSizeBytes)
+    }
+
+    /// Calls `body` with the stripe's sizes and code as the core takes them, valid only during the call.
+    func withStripe(_ body: (UnsafePointer<sfc_stripe>) -> Void) {
+        Self.withStripe(code: code, blockSizeBytes: blockSizeBytes, body)
+    }
+
+    private static func withStripe(
+        code: ReedSolomonCode, blockSizeBytes: Int, _ body: (UnsafePointer<sfc_stripe>) -> Void
+    ) {
+        let shape = sfc_stripe_shape(
+            fragment_count: UInt16(code.fragmentCount), data_fragment_count: UInt16(code.dataFragmentCount),
+            matrix_id: ReedSolomonCode.matrixID,
+            fragment_size_bytes: UInt64(code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes)),
+            block_size_bytes: UInt64(blockSizeBytes))
+        code.generator.withUnsafeBufferPointer { generator in
+            var stripe = sfc_stripe(level: sfc_active_level(), shape: shape, generator: generator.baseAddress!)
+            body(&stripe)
+        }
     }
 }

@@ -8,7 +8,7 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
     /// Number of bytes.
     package static let sizeBytes = 32
 
-    /// Big-endian words, first bytes first, so that comparing words compares bytes.
+    /// The bytes as they lie in memory, so that an array of digests is an array of their bytes.
     private var words: (UInt64, UInt64, UInt64, UInt64)
 
     /// A digest whose bytes `fill` writes into the zeroed memory it is handed.
@@ -17,7 +17,6 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
         withUnsafeMutableBytes(of: &words) { storage in
             fill(storage.baseAddress!.assumingMemoryBound(to: UInt8.self))
         }
-        words = (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
     }
 
     /// The digest with exactly these 32 bytes; nil for any other number of bytes.
@@ -61,13 +60,19 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
 
     /// Calls `body` with the 32 bytes; the pointer is valid only during the call.
     package func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
-        let storage = (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
-        return try Swift.withUnsafeBytes(of: storage) { bytes throws(E) in try body(bytes) }
+        try Swift.withUnsafeBytes(of: words) { bytes throws(E) in try body(bytes) }
     }
 
     public static func == (left: Digest256, right: Digest256) -> Bool { left.words == right.words }
 
-    public static func < (left: Digest256, right: Digest256) -> Bool { left.words < right.words }
+    public static func < (left: Digest256, right: Digest256) -> Bool {
+        left.wordsOfSignificance < right.wordsOfSignificance
+    }
+
+    /// The words whose order is that of the bytes: the first byte of each counts most.
+    private var wordsOfSignificance: (UInt64, UInt64, UInt64, UInt64) {
+        (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
+    }
 
     public func hash(into hasher: inout Hasher) {
         withUnsafeBytes { hasher.combine(bytes: $0) }

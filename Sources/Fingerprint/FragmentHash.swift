@@ -14,16 +14,13 @@ extension Digest256 {
     package static func fragmentHashes(of fragments: [SharedBytes]) -> [Digest256] {
         guard let sizeBytes = fragments.first?.count else { return [] }
         precondition(fragments.allSatisfy { $0.count == sizeBytes })
-        var packed = [UInt8](repeating: 0, count: fragments.count * Self.sizeBytes)
-        withUnsafePointers(to: fragments) { pointers in
-            sfc_tree_hashes(sfc_active_level(), pointers, pointers.count, sizeBytes, &packed)
-        }
-        return packed.withUnsafeBufferPointer { packed in
-            (0..<fragments.count).map { position in
-                Digest256 { digest in
-                    digest.update(from: packed.baseAddress! + position * Self.sizeBytes, count: Self.sizeBytes)
-                }
+        return Array(unsafeUninitializedCapacity: fragments.count) { hashes, count in
+            withUnsafePointers(to: fragments) { pointers in
+                sfc_tree_hashes(
+                    sfc_active_level(), pointers, pointers.count, sizeBytes,
+                    UnsafeMutableRawPointer(hashes.baseAddress!))
             }
+            count = fragments.count
         }
     }
 }

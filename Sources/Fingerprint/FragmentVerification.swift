@@ -1,5 +1,6 @@
 // Checking fragments against a cross-checksum: size, then hash, then fingerprint, cheapest first.
 
+import CFragmentCore
 import ErasureCode
 
 /// Why a fragment was refused.
@@ -31,57 +32,77 @@ package struct VerifiedFragment: Sendable {
     }
 }
 
-/// A cross-checksum with its key prepared, for checking several fragments of one stripe.
-package struct FragmentVerifier: Sendable {
-    /// What fragments are checked against.
-    package let crossChecksum: CrossChecksum
-    private let key: FingerprintKey
-
-    /// Derives the key from the cross-checksum's hashes; it is never taken from outside.
-    package init(_ crossChecksum: CrossChecksum) {
-        self.crossChecksum = crossChecksum
-        key = crossChecksum.deriveKey()
-    }
-
-    /// The fragment as verified, or the reason why not: size, then hash, then fingerprint.
-    package func verify(
-        _ bytes: SharedBytes, at index: FragmentIndex
-    ) throws(FragmentVerificationError) -> VerifiedFragment {
-        try crossChecksum.verifyHash(bytes, at: index)
-        return try verifyFingerprint(bytes, at: index)
-    }
-
-    /// The part of `verify` after the hash matched.
-    fileprivate func verifyFingerprint(
-        _ bytes: SharedBytes, at index: FragmentIndex
-    ) throws(FragmentVerificationError) -> VerifiedFragment {
-        let expected = Fingerprint.combining(
-            crossChecksum.fingerprints, coefficients: crossChecksum.code.generatorRow(index))
-        guard key.fingerprint(of: bytes) == expected else { throw .fingerprintMismatch(index) }
-        return VerifiedFragment(index: index, bytes: bytes, crossChecksum: crossChecksum)
-    }
-}
-
 extension CrossChecksum {
-    /// Checks one fragment fully: size, then hash, then fingerprint. For several fragments of a stripe, make a
-    /// `FragmentVerifier` and save the preparation of the key.
+    /// Checks one fragment fully: size, then hash, then fingerprint under the key derived from the hashes.
     package func verify(
         _ bytes: SharedBytes, at index: FragmentIndex
     ) throws(FragmentVerificationError) -> VerifiedFragment {
-        // A wrong hash is found before the key is prepared.
-        try verifyHash(bytes, at: index)
-        return try FragmentVerifier(self).verifyFingerprint(bytes, at: index)
+        try checkShape(bytes, at: index)
+        var verdict = UInt8(SFC_FRAGMENT_HASH_MISMATCH.rawValue)
+        bytes.withUnsafeBytes { source in
+            verify([source.baseAddress?.assumingMemoryBound(to: UInt8.self)], at: [index.rawValue], into: &verdict)
+        }
+        return try judged(bytes, at: index, verdict: verdict)
+    }
+
+    /// Checks several fragments of the stripe at once, at most n, which fills more of a processor's lanes and prepares
+    /// the key once. The results are in the fragments' order.
+    package func verify(
+        _ fragments: [(index: FragmentIndex, bytes: SharedBytes)]
+    ) -> [Result<VerifiedFragment, FragmentVerificationError>] {
+        precondition(fragments.count <= code.fragmentCount)
+        let shapely = fragments.filter { (try? checkShape($0.bytes, at: $0.index)) != nil }
+        var verdicts = [UInt8](repeating: UInt8(SFC_FRAGMENT_HASH_MISMATCH.rawValue), count: shapely.count)
+        withUnsafePointers(to: shapely.map(\.bytes)) { pointers in
+            verify(pointers, at: shapely.map(\.index.rawValue), into: &verdicts)
+        }
+        var remaining = verdicts[...]
+        return fragments.map { index, bytes in
+            Result { () throws(FragmentVerificationError) in
+                try checkShape(bytes, at: index)
+                return try judged(bytes, at: index, verdict: remaining.removeFirst())
+            }
+        }
     }
 
     /// Checks a fragment's size and hash only, which says nothing about its consistency with other fragments: for the
     /// verification modes that establish that by other means.
     package func verifyHash(_ bytes: SharedBytes, at index: FragmentIndex) throws(FragmentVerificationError) {
+        try checkShape(bytes, at: index)
+        guard Digest256.fragmentHash(of: bytes) == hashes[index.offset] else { throw .hashMismatch(index) }
+    }
+
+    private func checkShape(_ bytes: SharedBytes, at index: FragmentIndex) throws(FragmentVerificationError) {
         guard index.offset < code.fragmentCount else {
             throw .indexOutOfRange(index, fragmentCount: code.fragmentCount)
         }
         guard bytes.count == fragmentSizeBytes else {
             throw .wrongSize(index, got: bytes.count, expected: fragmentSizeBytes)
         }
-        guard Digest256.fragmentHash(of: bytes) == hashes[index.offset] else { throw .hashMismatch(index) }
+    }
+
+    /// The core's verdicts on fragments of the right size at positions below n.
+    private func verify(
+        _ fragments: [UnsafePointer<UInt8>?], at indices: [UInt8], into verdicts: UnsafeMutablePointer<UInt8>
+    ) {
+        withStripe { stripe in
+            hashes.withUnsafeBytes { hashes in
+                fingerprints.withUnsafeBytes { fingerprints in
+                    sfc_fragments_verify(
+                        stripe, hashes.baseAddress!, fingerprints.baseAddress!, indices, fragments, fragments.count,
+                        verdicts)
+                }
+            }
+        }
+    }
+
+    private func judged(
+        _ bytes: SharedBytes, at index: FragmentIndex, verdict: UInt8
+    ) throws(FragmentVerificationError) -> VerifiedFragment {
+        switch sfc_verdict(UInt32(verdict)) {
+        case SFC_FRAGMENT_GOOD: return VerifiedFragment(index: index, bytes: bytes, crossChecksum: self)
+        case SFC_FRAGMENT_FINGERPRINT_MISMATCH: throw .fingerprintMismatch(index)
+        default: throw .hashMismatch(index)
+        }
     }
 }

@@ -19,20 +19,30 @@ struct CrossChecksumTests {
         return (fragments, crossChecksum, block)
     }
 
+    /// What a writer publishes who does everything as it should, only over these fragments, consistent or not.
+    private static func commit(
+        to fragments: [SharedBytes], code: ReedSolomonCode, blockSizeBytes: Int
+    ) -> CrossChecksum {
+        CrossChecksum(
+            code: code, blockSizeBytes: blockSizeBytes, hashes: Digest256.fragmentHashes(of: fragments),
+            data: Array(fragments.prefix(code.dataFragmentCount)))
+    }
+
     @Test("lets every fragment of an honest encoding pass and decodes them", arguments: codes)
     func honestFragmentsPass(m: Int, n: Int) throws {
         for blockSizeBytes in [0, 1, 100, 4096, 20_001] {
             let (fragments, crossChecksum, block) = try Self.encode(m: m, n: n, blockSizeBytes: blockSizeBytes)
-            let verifier = FragmentVerifier(crossChecksum)
             var verified: [VerifiedFragment] = []
             for (position, fragment) in fragments.enumerated() {
                 let index = FragmentIndex(UInt8(position))
-                _ = try crossChecksum.verify(fragment, at: index)
-                verified.append(try verifier.verify(fragment, at: index))
+                verified.append(try crossChecksum.verify(fragment, at: index))
                 #expect(verified[position].index == index)
                 #expect(verified[position].bytes == fragment)
             }
             #expect(try crossChecksum.decode(Array(verified.suffix(m))) == block)
+            let together = crossChecksum.verify(fragments.enumerated().map { (FragmentIndex(UInt8($0)), $1) })
+            #expect(try together.map { try $0.get().bytes } == fragments)
+            #expect(crossChecksum.matchesEncoding(of: block))
         }
     }
 
@@ -50,14 +60,13 @@ struct CrossChecksumTests {
     @Test("refuses a fragment with any one byte flipped, by its hash")
     func flippedByte() throws {
         let (fragments, crossChecksum, _) = try Self.encode(m: 2, n: 4, blockSizeBytes: 600)
-        let verifier = FragmentVerifier(crossChecksum)
         for position in 0..<4 {
             let index = FragmentIndex(UInt8(position))
             for offset in 0..<fragments[position].count {
                 var bytes = fragments[position].array
                 bytes[offset] ^= UInt8(1) << UInt8(offset % 8)
                 #expect(throws: FragmentVerificationError.hashMismatch(index)) {
-                    try verifier.verify(SharedBytes(bytes), at: index)
+                    try crossChecksum.verify(SharedBytes(bytes), at: index)
                 }
             }
         }
@@ -83,9 +92,6 @@ struct CrossChecksumTests {
         #expect(throws: FragmentVerificationError.indexOutOfRange(index, fragmentCount: 7)) {
             try crossChecksum.verify(fragments[0], at: index)
         }
-        #expect(throws: FragmentVerificationError.indexOutOfRange(index, fragmentCount: 7)) {
-            try FragmentVerifier(crossChecksum).verify(fragments[0], at: index)
-        }
     }
 
     @Test("refuses a fragment of another size", arguments: [0, 199, 201, 600])
@@ -104,14 +110,10 @@ struct CrossChecksumTests {
         // The lying writer does everything as it should, only over a garbage fragment.
         var fragments = code.encode(block: SharedBytes(generator.bytes(5000)))
         fragments[position] = SharedBytes(generator.bytes(fragments[position].count))
-        let hashes = Digest256.fragmentHashes(of: fragments)
-        let shell = try CrossChecksum(
-            code: code, blockSizeBytes: 5000, hashes: hashes,
+        let crossChecksum = Self.commit(to: fragments, code: code, blockSizeBytes: 5000)
+        let arbitrary = try CrossChecksum(
+            code: code, blockSizeBytes: 5000, hashes: crossChecksum.hashes,
             fingerprints: Array(repeating: #require(Fingerprint(bytes: generator.bytes(16))), count: 3))
-        let key = shell.deriveKey()
-        let crossChecksum = try CrossChecksum(
-            code: code, blockSizeBytes: 5000, hashes: hashes,
-            fingerprints: fragments.prefix(3).map { key.fingerprint(of: $0) })
 
         let refused = (0..<7).filter { candidate in
             let index = FragmentIndex(UInt8(candidate))
@@ -130,7 +132,7 @@ struct CrossChecksumTests {
         for candidate in 0..<7 {
             let index = FragmentIndex(UInt8(candidate))
             #expect(throws: FragmentVerificationError.fingerprintMismatch(index)) {
-                try shell.verify(fragments[candidate], at: index)
+                try arbitrary.verify(fragments[candidate], at: index)
             }
         }
     }
@@ -156,6 +158,59 @@ struct CrossChecksumTests {
                 }
             }
         }
+    }
+
+    @Test("judges fragments that are checked together as it judges each alone")
+    func mixedBatch() throws {
+        var generator = SeededGenerator(seed: 42)
+        let code = try ReedSolomonCode(dataFragmentCount: 3, fragmentCount: 7)
+        var fragments = code.encode(block: SharedBytes(generator.bytes(9000)))
+        // Parity fragment 5 is garbage that the writer committed to; 1 is altered, 2 cut and 6 swapped on the way.
+        fragments[5] = SharedBytes(generator.bytes(3000))
+        let crossChecksum = Self.commit(to: fragments, code: code, blockSizeBytes: 9000)
+        let offered: [(index: FragmentIndex, bytes: SharedBytes)] = [
+            (FragmentIndex(6), fragments[4]), (FragmentIndex(0), fragments[0]),
+            (FragmentIndex(1), SharedBytes(generator.bytes(3000))), (FragmentIndex(2), fragments[2][0..<2999]),
+            (FragmentIndex(5), fragments[5]), (FragmentIndex(9), fragments[3]), (FragmentIndex(4), fragments[4]),
+        ]
+        let errors = crossChecksum.verify(offered).map { result -> FragmentVerificationError? in
+            if case .failure(let error) = result { error } else { nil }
+        }
+        #expect(
+            errors == [
+                .hashMismatch(FragmentIndex(6)), nil, .hashMismatch(FragmentIndex(1)),
+                .wrongSize(FragmentIndex(2), got: 2999, expected: 3000), .fingerprintMismatch(FragmentIndex(5)),
+                .indexOutOfRange(FragmentIndex(9), fragmentCount: 7), nil,
+            ])
+        for (fragment, error) in zip(offered, errors) {
+            let alone = Result { () throws(FragmentVerificationError) in
+                try crossChecksum.verify(fragment.bytes, at: fragment.index)
+            }
+            if case .failure(let lonely) = alone { #expect(lonely == error) } else { #expect(error == nil) }
+        }
+        #expect(crossChecksum.verify([]).isEmpty)
+    }
+
+    @Test("tells a block's encoding from one that differs in a single fragment", arguments: [0, 2, 3, 6])
+    func reencoding(position: Int) throws {
+        var generator = SeededGenerator(seed: 43)
+        let code = try ReedSolomonCode(dataFragmentCount: 3, fragmentCount: 7)
+        let block = SharedBytes(generator.bytes(5000))
+        var fragments = code.encode(block: block)
+        var altered = fragments[position].array
+        altered[17] ^= 1
+        fragments[position] = SharedBytes(altered)
+        let poisonous = Self.commit(to: fragments, code: code, blockSizeBytes: 5000)
+        #expect(!poisonous.matchesEncoding(of: block))
+        // Nor does any block that some of its fragments decode to match.
+        for start in 0..<5 {
+            let chosen = (start..<start + 3).map { (FragmentIndex(UInt8($0)), fragments[$0]) }
+            let decoded = try code.decode(chosen, blockSizeBytes: 5000)
+            #expect(!poisonous.matchesEncoding(of: decoded))
+        }
+        let honest = CrossChecksum.encode(block: block, code: code).crossChecksum
+        #expect(honest.matchesEncoding(of: block))
+        #expect(!honest.matchesEncoding(of: block[0..<4999]))
     }
 
     @Test("decodes no fragment that was verified against another cross-checksum")

@@ -66,7 +66,46 @@ typedef struct {
  *       45      8  block size in bytes
  *       53   32 n  fragment hashes 0 ... n-1 (fragment_count * 32 bytes at `hashes`)
  */
-void sfc_derive_key(const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_t *r);
+void sfc_derive_key(size_t level, const sfc_stripe_shape *shape, const uint8_t *hashes, uint8_t *r);
+
+/* A stripe as whole operations see it: its sizes and its code. The generator must outlive the call. */
+typedef struct {
+    size_t level;
+    sfc_stripe_shape shape;
+    const uint8_t *generator; /* n rows of m coefficients */
+} sfc_stripe;
+
+/* fingerprints[16 m] = those of the stripe's first m fragments, shape.fragment_size_bytes long each, under the key that
+ * follows from the hashes of all n (32 n bytes). Allocates nothing. */
+void sfc_stripe_fingerprints(const sfc_stripe *stripe, const uint8_t *hashes, const uint8_t *const *data_fragments,
+                             uint8_t *fingerprints);
+
+typedef enum {
+    SFC_FRAGMENT_GOOD = 0,
+    /* The bytes are not those the hash names. */
+    SFC_FRAGMENT_HASH_MISMATCH = 1,
+    /* The bytes match their hash but contradict the fingerprints. */
+    SFC_FRAGMENT_FINGERPRINT_MISMATCH = 2,
+} sfc_verdict;
+
+/* verdicts[k] = an sfc_verdict on fragments[k] as the stripe's fragment indices[k], for k < count, at most n. Each
+ * fragment must be shape.fragment_size_bytes long and each index below n; hashes and fingerprints are what a writer
+ * claims, 32 n and 16 m bytes. Allocates nothing. */
+void sfc_fragments_verify(const sfc_stripe *stripe, const uint8_t *hashes, const uint8_t *fingerprints,
+                          const uint8_t *indices, const uint8_t *const *fragments, size_t count, uint8_t *verdicts);
+
+/* A matrix over GF(2^8) modulo x^8 + x^4 + x^3 + x^2 + 1, prepared for multiplication. Immutable, so threads may share
+ * it. */
+typedef struct sfc_matrix sfc_matrix;
+
+/* The matrix of `row_count` (0 ... 255) rows and `column_count` (1 ... 255) columns, given row by row, one byte per
+ * coefficient; null only when memory is exhausted. */
+sfc_matrix *sfc_matrix_create(size_t level, const uint8_t *coefficients, size_t row_count, size_t column_count);
+void sfc_matrix_destroy(sfc_matrix *matrix);
+
+/* outputs[i] = sum over j of coefficient[i][j] * inputs[j], for column_count inputs and row_count outputs of `length`
+ * bytes each. No output may overlap an input or another output. */
+void sfc_matrix_apply(const sfc_matrix *matrix, const uint8_t *const *inputs, uint8_t *const *outputs, size_t length);
 
 /* digest[32] = SHA-256 of the pieces one after another. */
 void sfc_sha256(const uint8_t *const *pieces, const size_t *lengths, size_t count, uint8_t *digest);

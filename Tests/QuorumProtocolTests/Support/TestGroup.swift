@@ -158,22 +158,13 @@ final class TestGroup: Sendable {
         _ key: ObjectKey, _ text: String, garbageAt victim: ServerIndex, counter: UInt64, writer: ClientID = .mallory
     ) -> TestVersion {
         let block = SharedBytes(Array(text.utf8))
-        var (fragments, honest) = CrossChecksum.encode(block: block, code: quorums.code)
+        var fragments = quorums.code.encode(block: block)
+        let data = Array(fragments.prefix(quorums.dataFragmentCount))
         fragments[victim.offset] = SharedBytes(fragments[victim.offset].array.map { ~$0 })
-        let hashes = Digest256.fragmentHashes(of: fragments)
-        let original = quorums.code.encode(block: block)
-        guard
-            let shape = try? CrossChecksum(
-                code: quorums.code, blockSizeBytes: block.count, hashes: hashes, fingerprints: honest.fingerprints)
-        else { preconditionFailure("the shape is right") }
-        let fingerprintKey = shape.deriveKey()
-        guard
-            let crossChecksum = try? CrossChecksum(
-                code: quorums.code, blockSizeBytes: block.count, hashes: hashes,
-                fingerprints: original.prefix(quorums.dataFragmentCount).map { fingerprintKey.fingerprint(of: $0) })
-        else { preconditionFailure("the shape is right") }
-        honest = crossChecksum
-        let sealed = descriptor(key, lengthBytes: block.count, honest)
+        let crossChecksum = CrossChecksum(
+            code: quorums.code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments),
+            data: data)
+        let sealed = descriptor(key, lengthBytes: block.count, crossChecksum)
         return TestVersion(
             timestamp: Timestamp(counter: counter, writer: writer, digest: sealed.digest), descriptor: sealed,
             fragments: fragments.map { [$0] })
