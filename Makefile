@@ -81,7 +81,7 @@ sanitize: setup
 fuzz: setup
 	$(call build-core,fuzz)
 	Tests/CoreFuzz/make-seeds $(CORE_BUILD)/corpus
-	$(CORE_BUILD)/fuzz/checks -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=512 -print_final_stats=1 \
+	$(CORE_BUILD)/fuzz/checks -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=133 -print_final_stats=1 \
 	    -artifact_prefix=$(CORE_BUILD)/ $(CORE_BUILD)/corpus
 
 # The same checks for the kernels of another processor: built by a cross compiler, run by an emulator.
