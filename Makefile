@@ -60,9 +60,9 @@ $(eval $(call core-program,sanitize,$(CLANG) -O2 $(SANITIZERS),$(CHECK_SOURCES),
 $(eval $(call core-program,threads,$(CLANG) -O2 -g -fsanitize=thread,$(CHECK_SOURCES),-lisal -lcrypto \
 	-L$(SWIFT_LIBRARIES) -Wl$(comma)-rpath$(comma)$(SWIFT_LIBRARIES) -ldispatch -lBlocksRuntime))
 $(eval $(call core-program,fuzz,$(CLANG) -O2 $(SANITIZERS) -fsanitize=fuzzer,$(FUZZ_SOURCES),-lisal -lcrypto))
-$(eval $(call core-program,aarch64,aarch64-linux-gnu-gcc -O2 -static -I$(ARM64_ROOT)/usr/include \
+$(eval $(call core-program,aarch64,$(CLANG) --target=aarch64-linux-gnu -O2 -I$(ARM64_ROOT)/usr/include \
 	-I$(ARM64_ROOT)/usr/include/aarch64-linux-gnu,$(CHECK_SOURCES),\
-	-L$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu -lisal -lcrypto))
+	-fuse-ld=lld -L$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu -lisal -lcrypto))
 build-core = $(MAKE) --no-print-directory -s -j$(shell nproc) $(CORE_BUILD)/$(1)/checks
 
 # Every level this machine has against slow references.
@@ -88,4 +88,5 @@ fuzz: setup
 check-aarch64: setup
 	scripts/setup-aarch64 $(ARM64_ROOT)
 	$(call build-core,aarch64)
-	qemu-aarch64 -cpu max $(CORE_BUILD)/aarch64/checks $(or $(CHECK_OPTIONS),--brief)
+	qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu \
+	    $(CORE_BUILD)/aarch64/checks $(or $(CHECK_OPTIONS),--brief)
