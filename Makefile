@@ -1,6 +1,6 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
-.PHONY: run test build format lint setup
+.PHONY: run test build format lint setup check-core sanitize fuzz check-aarch64 check-avx512
 
 SWIFT_SOURCES = Package.swift Sources Tests bench
 
@@ -9,10 +9,12 @@ run: setup
 	swift build -c release --product solidus
 	scripts/run-demo "$$(swift build -c release --show-bin-path)/solidus"
 
-# Builds and runs every test.
+# Builds and runs every test; of the C core's own checks and fuzzing a slice.
 test: setup
 	swift build --build-tests
 	swift test --skip-build
+	$(MAKE) check-core sanitize
+	$(MAKE) fuzz FUZZ_SECONDS=10
 
 build: setup
 	swift build -c release --product solidus
@@ -25,3 +27,66 @@ lint:
 
 setup:
 	scripts/setup
+
+# The checks of the C core, in C, under the compiler that comes with Swift. CHECK_OPTIONS may be --long, --brief and
+# the beginnings of suites' names; SOLIDUS_TEST_SEED repeats a run.
+CLANG ?= $(dir $(realpath $(shell command -v swift)))clang
+CORE ?= Sources/CFragmentCore
+CORE_BUILD = .build/core-checks
+FUZZ_SECONDS ?= 60
+ARM64_ROOT = .build/arm64-root
+
+CORE_SOURCES = $(wildcard $(CORE)/*.c)
+CHECK_SOURCES = $(wildcard Tests/CoreChecks/*.c)
+FUZZ_SOURCES = $(wildcard Tests/CoreFuzz/*.c)
+CORE_HEADERS = $(wildcard $(CORE)/*.h $(CORE)/include/*.h Tests/CoreChecks/*.h)
+CORE_FLAGS = -std=gnu11 -Wall -Wextra -Werror -I$(CORE)/include -I$(CORE)
+# The thread sanitizer of Swift's compiler refers to libdispatch.
+SWIFT_LIBRARIES = $(dir $(CLANG))../lib/swift/linux
+comma = ,
+SANITIZERS = -g -fsanitize=address,undefined -fno-sanitize-recover=all
+
+# $(call core-program,NAME,COMPILER AND FLAGS,SOURCES,LIBRARIES): the program $(CORE_BUILD)/NAME/checks.
+define core-program
+$(CORE_BUILD)/$(1)/%.o: %.c $(CORE_HEADERS)
+	@mkdir -p $$(@D)
+	$(2) $(CORE_FLAGS) -c $$< -o $$@
+$(CORE_BUILD)/$(1)/checks: $(patsubst %.c,$(CORE_BUILD)/$(1)/%.o,$(CORE_SOURCES) $(3))
+	$(2) $$^ $(4) -o $$@
+endef
+$(eval $(call core-program,plain,$(CLANG) -O2,$(CHECK_SOURCES),-lisal -lcrypto))
+$(eval $(call core-program,static,$(CLANG) -O2 -static,$(CHECK_SOURCES),-lisal -lcrypto))
+$(eval $(call core-program,sanitize,$(CLANG) -O2 $(SANITIZERS),$(CHECK_SOURCES),-lisal -lcrypto))
+$(eval $(call core-program,threads,$(CLANG) -O2 -g -fsanitize=thread,$(CHECK_SOURCES),-lisal -lcrypto \
+	-L$(SWIFT_LIBRARIES) -Wl$(comma)-rpath$(comma)$(SWIFT_LIBRARIES) -ldispatch -lBlocksRuntime))
+$(eval $(call core-program,fuzz,$(CLANG) -O2 $(SANITIZERS) -fsanitize=fuzzer,$(FUZZ_SOURCES),-lisal -lcrypto))
+$(eval $(call core-program,aarch64,$(CLANG) --target=aarch64-linux-gnu -O2 -I$(ARM64_ROOT)/usr/include \
+	-I$(ARM64_ROOT)/usr/include/aarch64-linux-gnu,$(CHECK_SOURCES),\
+	-fuse-ld=lld -L$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu -lisal -lcrypto))
+build-core = $(MAKE) --no-print-directory -s -j$(shell nproc) $(CORE_BUILD)/$(1)/checks
+
+# Every level this machine has against slow references.
+check-core: setup
+	$(call build-core,plain)
+	$(CORE_BUILD)/plain/checks $(CHECK_OPTIONS)
+
+# The same under the address and undefined-behaviour sanitizers; what threads share under the thread sanitizer.
+sanitize: setup
+	$(call build-core,sanitize)
+	$(call build-core,threads)
+	$(CORE_BUILD)/sanitize/checks $(CHECK_OPTIONS)
+	$(CORE_BUILD)/threads/checks threads
+
+# Fuzzes the verification of fragments for FUZZ_SECONDS.
+fuzz: setup
+	$(call build-core,fuzz)
+	Tests/CoreFuzz/make-seeds $(CORE_BUILD)/corpus
+	$(CORE_BUILD)/fuzz/checks -max_total_time=$(FUZZ_SECONDS) -timeout=20 -max_len=133 -print_final_stats=1 \
+	    -artifact_prefix=$(CORE_BUILD)/ $(CORE_BUILD)/corpus
+
+# The same checks for the kernels of another processor: built by a cross compiler, run by an emulator.
+check-aarch64: setup
+	scripts/setup-aarch64 $(ARM64_ROOT)
+	$(call build-core,aarch64)
+	qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu \
+	    $(CORE_BUILD)/aarch64/checks $(or $(CHECK_OPTIONS),--brief)
