@@ -55,7 +55,8 @@ $(CORE_BUILD)/$(1)/checks: $(patsubst %.c,$(CORE_BUILD)/$(1)/%.o,$(CORE_SOURCES)
 	$(2) $$^ $(4) -o $$@
 endef
 $(eval $(call core-program,plain,$(CLANG) -O2,$(CHECK_SOURCES),-lisal -lcrypto))
-$(eval $(call core-program,static,$(CLANG) -O2 -static,$(CHECK_SOURCES),-lisal -lcrypto))
+$(eval $(call core-program,emulated,$(CLANG) -O2 -include Tests/CoreChecks/emulation/gf2p8affine.h,\
+	$(CHECK_SOURCES),-lisal -lcrypto))
 $(eval $(call core-program,sanitize,$(CLANG) -O2 $(SANITIZERS),$(CHECK_SOURCES),-lisal -lcrypto))
 $(eval $(call core-program,threads,$(CLANG) -O2 -g -fsanitize=thread,$(CHECK_SOURCES),-lisal -lcrypto \
 	-L$(SWIFT_LIBRARIES) -Wl$(comma)-rpath$(comma)$(SWIFT_LIBRARIES) -ldispatch -lBlocksRuntime))
@@ -90,3 +91,7 @@ check-aarch64: setup
 	$(call build-core,aarch64)
 	qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu \
 	    $(CORE_BUILD)/aarch64/checks $(or $(CHECK_OPTIONS),--brief)
+check-avx512: setup
+	$(call build-core,emulated)
+	scripts/check-avx512 $(CLANG) $(CORE_BUILD)/emulated/checks $(CORE_BUILD)/avx512 \
+	    $(or $(CHECK_OPTIONS),--brief --level avx512)

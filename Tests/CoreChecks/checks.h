@@ -28,6 +28,7 @@ extern const suite fingerprint_suites[];
 extern const suite hash_suites[];
 extern const suite sha256_suites[];
 extern const suite encoder_suites[];
+extern const suite stripe_suites[];
 extern const suite boundary_suites[];
 extern const suite thread_suites[];
 

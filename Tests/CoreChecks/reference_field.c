@@ -49,8 +49,9 @@ element reference_embed(uint8_t byte) {
 }
 
 element reference_fingerprint(element r, const uint8_t *data, size_t length) {
-    element embedded[256];
-    for (int byte = 0; byte < 256; byte++) embedded[byte] = reference_embed((uint8_t)byte);
+    /* Filled at the first call; E(255) is not 0. Called from one thread only. */
+    static element embedded[256];
+    for (int byte = 0; embedded[255] == 0 && byte < 256; byte++) embedded[byte] = reference_embed((uint8_t)byte);
     element sum = 0;
     for (size_t i = 0; i < length; i++) sum = reference_multiply(sum, r) ^ embedded[data[i]];
     return sum;
