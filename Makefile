@@ -36,10 +36,10 @@ CORE_BUILD = .build/core-checks
 FUZZ_SECONDS ?= 60
 ARM64_ROOT = .build/arm64-root
 
-CORE_SOURCES = $(wildcard $(CORE)/*.c)
+CORE_SOURCES = $(wildcard $(CORE)/*.c $(CORE)/*/*.c)
 CHECK_SOURCES = $(wildcard Tests/CoreChecks/*.c)
 FUZZ_SOURCES = $(wildcard Tests/CoreFuzz/*.c)
-CORE_HEADERS = $(wildcard $(CORE)/*.h $(CORE)/include/*.h Tests/CoreChecks/*.h)
+CORE_HEADERS = $(wildcard $(CORE)/*.h $(CORE)/*/*.h Tests/CoreChecks/*.h)
 CORE_FLAGS = -std=gnu11 -Wall -Wextra -Werror -I$(CORE)/include -I$(CORE)
 # The thread sanitizer of Swift's compiler refers to libdispatch.
 SWIFT_LIBRARIES = $(dir $(CLANG))../lib/swift/linux

@@ -41,7 +41,8 @@ let package = Package(
         // The C core and the coding rooms above it.
         .target(
             name: "CFragmentCore", dependencies: ["CISAL", "CLibCrypto"],
-            cSettings: strictC, linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("isal")]),
+            cSettings: strictC + [.headerSearchPath(".")],
+            linkerSettings: [.linkedLibrary("crypto"), .linkedLibrary("isal")]),
         .target(name: "ErasureCode", dependencies: ["CISAL", "CFragmentCore"], swiftSettings: strictSwift),
         .target(name: "Fingerprint", dependencies: ["CFragmentCore", "ErasureCode"], swiftSettings: strictSwift),
 

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu_features_aarch64.h"
-#include "cpu_features_x86.h"
-#include "kernels_aarch64.h"
-#include "kernels_x86.h"
-#include "sha256_choice.h"
+#include "processor/cpu_features_aarch64.h"
+#include "processor/cpu_features_x86.h"
+#include "fingerprint/kernels_aarch64.h"
+#include "fingerprint/kernels_x86.h"
+#include "hash/sha256_choice.h"
 
 enum { LEVELS_MAX = 8 };
 

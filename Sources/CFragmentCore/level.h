@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 #include "fragment_core.h"
-#include "matrix_kernels.h"
-#include "sha256_kernels.h"
+#include "code/matrix_kernels.h"
+#include "hash/sha256_kernels.h"
 
 /* 128 coefficients over GF(2): bit i is the coefficient of degree i. */
 typedef unsigned __int128 sfc_word;

@@ -5,7 +5,7 @@
 
 #include "checks.h"
 #include "reference.h"
-#include "sha256.h"
+#include "hash/sha256.h"
 
 enum { LANES = SFC_SHA256_LANES_MAX, PREFIX_MAX = 16 };
 

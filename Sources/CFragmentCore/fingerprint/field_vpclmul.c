@@ -1,0 +1,25 @@
+/* The key schedule and the evaluation of planes with VPCLMULQDQ on 256 bits. */
+#include "fingerprint/kernels_x86.h"
+
+#if defined(__x86_64__)
+
+#include "fingerprint/lanes_vpclmul.h"
+
+#include "fingerprint/carryless_kernels.h"
+
+SFC_TARGET void sfc_prepare_key_vpclmul(sfc_fingerprint_key *key, sfc_word r) {
+    sfc_word powers[SFC_POWERS + LANE_COUNT];
+    compute_powers(r, powers);
+    prepare_folding(key, powers);
+    prepare_evaluation_tables(&key->evaluation.tables, powers);
+}
+
+SFC_TARGET sfc_word sfc_evaluate_vpclmul(const sfc_fingerprint_key *key, const sfc_planes *planes) {
+    return evaluate_by_tables(key, planes);
+}
+
+SFC_TARGET sfc_word sfc_inner_product_vpclmul(const sfc_word *a, const sfc_word *b, size_t count) {
+    return inner_product(a, b, count);
+}
+
+#endif
