@@ -61,7 +61,8 @@ private func seconds(_ work: () -> Void) -> Double {
     return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
 }
 
-private func median(_ values: [Double]) -> Double {
+/// The middle value, or the mean of the two in the middle; there must be at least one.
+func median(_ values: [Double]) -> Double {
     let sorted = values.sorted()
     return sorted.count % 2 == 1
         ? sorted[sorted.count / 2] : (sorted[sorted.count / 2 - 1] + sorted[sorted.count / 2]) / 2
