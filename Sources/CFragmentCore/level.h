@@ -21,7 +21,6 @@ enum {
     SFC_FOLD_TERMS = SFC_BLOCK_CHUNKS + 2,    /* the state's two halves, then the chunks */
     SFC_FOLD_PADDING = 2,
     SFC_POWERS = 129,                         /* r^0 ... r^128 */
-    SFC_FRAGMENTS_MAX = 255,
 };
 
 /* A linear map on words: rows[i][v] is the image of the four coefficients v of degrees 4 i ... 4 i + 3. */

@@ -22,8 +22,18 @@ package final class BufferPool: Sendable {
     }
 
     private struct Idle {
+        /// By capacity.
         var buffers: [Int: [IdleBuffer]] = [:]
         var retainedBytes = 0
+
+        /// Takes a buffer out of the capacity that holds most bytes, unless that is `capacity` itself.
+        mutating func evict(toMakeRoomFor capacity: Int) -> IdleBuffer? {
+            guard let largest = buffers.max(by: { $0.key * $0.value.count < $1.key * $1.value.count }),
+                largest.key != capacity, !largest.value.isEmpty
+            else { return nil }
+            retainedBytes -= largest.key
+            return buffers[largest.key]!.removeLast()
+        }
     }
 
     private let idle = Mutex(Idle())
@@ -58,12 +68,18 @@ package final class BufferPool: Sendable {
         let capacity = Self.capacity(for: count)
         if capacity >= Self.pooledSizeBytesMin {
             let returned = IdleBuffer(start: buffer)
+            // What is in use today displaces what was in use yesterday.
+            var evicted: [IdleBuffer] = []
             let isRetained = idle.withLock { idle in
-                guard idle.retainedBytes + capacity <= retainedBytesMax else { return false }
+                while idle.retainedBytes + capacity > retainedBytesMax {
+                    guard let other = idle.evict(toMakeRoomFor: capacity) else { return false }
+                    evicted.append(other)
+                }
                 idle.retainedBytes += capacity
                 idle.buffers[capacity, default: []].append(returned)
                 return true
             }
+            for other in evicted { other.start.deallocate() }
             if isRetained { return }
         }
         buffer.deallocate()

@@ -22,7 +22,7 @@ public struct SharedBytes: @unchecked Sendable {
 
     /// A copy of a sequence's bytes.
     public init(_ bytes: some Collection<UInt8>) {
-        self.init(count: bytes.count) { target in
+        self.init(uninitializedCount: bytes.count) { target in
             target.copyBytes(from: bytes)
         }
     }

@@ -2,7 +2,7 @@
 //
 // The hashes bind each fragment's bytes; the fingerprints of the m data fragments bind the fragments to one another:
 // because fingerprints are linear over the code's field, all n fragments pass only if they are the encoding of one
-// block, except with probability about 2^-100. The fingerprint key is derived from all hashes, so it is fixed only
+// block, except with a probability that QuorumConfiguration bounds (docs/protocol.md, Values). The fingerprint key is derived from all hashes, so it is fixed only
 // after the fragments are, and a verifier always derives it anew.
 
 import CFragmentCore

@@ -29,14 +29,14 @@ static void free_pieces(piece_set *pieces) {
     free(pieces->bytes);
 }
 
-/* ISA-L's plain C, which shares nothing with its vector kernels or with ours. */
+/* ISA-L as everybody calls it. */
 static void isal_apply(const uint8_t *coefficients, size_t row_count, size_t column_count,
                        const piece_set *inputs, const piece_set *outputs) {
     uint8_t *tables = allocate(32 * row_count * column_count);
     uint8_t *mutable_coefficients = allocate(row_count * column_count);
     memcpy(mutable_coefficients, coefficients, row_count * column_count);
     ec_init_tables((int)column_count, (int)row_count, mutable_coefficients, tables);
-    ec_encode_data_base((int)inputs->length, (int)column_count, (int)row_count, tables, inputs->bytes, outputs->bytes);
+    ec_encode_data((int)inputs->length, (int)column_count, (int)row_count, tables, inputs->bytes, outputs->bytes);
     free(mutable_coefficients);
     free(tables);
 }

@@ -4,6 +4,7 @@
 
 #include "checks.h"
 #include "reference.h"
+#include "hash/sha256.h"
 
 /* `count` random fragments, each at an alignment of its own, and their hashes by definition. */
 static void check_fragments(size_t count, size_t length, size_t first_alignment) {
@@ -89,9 +90,11 @@ static void check_pieces(void) {
         }
         random_fill(text, total);
         reference_sha256(text, total, expected);
-        sfc_sha256(pieces, lengths, count, actual);
         for (EACH_LEVEL(level)) {
             set_case(level, total, 0);
+            sfc_sha256_pieces(sfc_level_at(level), pieces, lengths, count, actual);
+            expect_bytes(actual, expected, 32, "SHA-256 of pieces at a level");
+            sfc_sha256(pieces, lengths, count, actual);
             expect_bytes(actual, expected, 32, "SHA-256 of pieces");
         }
     }

@@ -1,3 +1,4 @@
+/* Memory between inaccessible pages, and canaries around what may be written. */
 #include "guarded.h"
 
 #include <stdlib.h>

@@ -91,14 +91,14 @@ static void judge_all(const stripe *of, const cross_checksum *checksum, uint8_t 
     judge(of, checksum, indices, bytes, of->n, verdicts);
 }
 
-/* outputs[i] = rows[i] times inputs, by ISA-L's plain C. */
+/* outputs[i] = rows[i] times inputs, by ISA-L. */
 static void combine(const uint8_t *rows, size_t row_count, size_t column_count, uint8_t **inputs, uint8_t **outputs,
                     size_t length) {
     static uint8_t tables[32 * N_MAX * N_MAX];
     uint8_t coefficients[N_MAX * N_MAX];
     memcpy(coefficients, rows, row_count * column_count);
     ec_init_tables((int)column_count, (int)row_count, coefficients, tables);
-    ec_encode_data_base((int)length, (int)column_count, (int)row_count, tables, inputs, outputs);
+    ec_encode_data((int)length, (int)column_count, (int)row_count, tables, inputs, outputs);
 }
 
 static void hash_fragment(size_t level, stripe *of, size_t index) {

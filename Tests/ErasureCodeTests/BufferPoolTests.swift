@@ -28,6 +28,20 @@ struct BufferPoolTests {
         #expect(pool.retainedBytes == 3 * 81_920)
     }
 
+    @Test("gives up idle buffers of another size for those that are in use now")
+    func eviction() {
+        let pool = BufferPool(retainedBytesMax: 10 << 20)
+        let large = (0..<3).map { _ in pool.take(count: 4 << 20) }
+        for buffer in large { pool.give(buffer, count: 4 << 20) }
+        #expect(pool.retainedBytes == 8 << 20)
+        let small = (0..<200).map { _ in pool.take(count: 32 << 10) }
+        for buffer in small { pool.give(buffer, count: 32 << 10) }
+        #expect(pool.retainedBytes <= 10 << 20)
+        let again = Set((0..<200).map { _ in pool.take(count: 32 << 10) })
+        #expect(again == Set(small))
+        for buffer in again { pool.give(buffer, count: 32 << 10) }
+    }
+
     @Test("leaves small buffers to the allocator")
     func small() {
         let pool = BufferPool(retainedBytesMax: 1 << 20)

@@ -67,15 +67,27 @@ struct QuorumConfigurationTests {
         #expect(throws: QuorumConfigurationError.tooManyServers(dataFragments: .max, faults: 1)) {
             try QuorumConfiguration(faults: 1, dataFragmentCount: .max)
         }
-        #expect(throws: Never.self) { try QuorumConfiguration(faults: 84) }
         #expect(throws: Never.self) { try QuorumConfiguration(faults: 1, dataFragmentCount: 253) }
+        #expect(throws: Never.self) { try QuorumConfiguration(faults: 0, dataFragmentCount: 255) }
+    }
+
+    @Test("refuses codes with so many combinations of fragments that some inconsistent one could be made to pass")
+    func fingerprintsMustBind() {
+        // C(34, 13) and C(72, 65) are below 2^32; C(37, 14), C(92, 83) and all of the larger ones are not.
+        #expect(throws: Never.self) { try QuorumConfiguration(faults: 11) }
+        #expect(throws: Never.self) { try QuorumConfiguration(faults: 4, dataFragmentCount: 64) }
+        for (m, faults) in [(13, 12), (82, 5), (128, 63), (200, 27), (85, 84)] {
+            #expect(throws: QuorumConfigurationError.fingerprintsTooShort(dataFragments: m, faults: faults)) {
+                try QuorumConfiguration(faults: faults, dataFragmentCount: m)
+            }
+        }
     }
 
     @Test("describes even absurd numbers without trapping")
     func descriptions() {
         for error in [
             QuorumConfigurationError.tooManyServers(dataFragments: .max, faults: 1), .faultsOutOfRange(.min),
-            .tooFewDataFragments(.min, faults: 2),
+            .tooFewDataFragments(.min, faults: 2), .fingerprintsTooShort(dataFragments: .max, faults: .max),
         ] {
             #expect(!error.description.isEmpty)
         }

@@ -10,14 +10,14 @@ struct CoreBenchmark: ParsableCommand {
         abstract: "Times the C core on one core: every kernel at every level, every operation on a stripe.",
         discussion: """
             Everything that is compared is measured in the same interleaved rounds; medians over the rounds are \
-            printed, and ratios are medians of the rounds' ratios. Bind it to a quiet core (taskset -c 1) and set \
+            printed, and ratios are medians of the rounds' ratios. Memory is warm: what fits a cache is there. Bind it to a quiet core (taskset -c 1) and set \
             SOLIDUS_CPU_LEVEL to see the operations at a lower level.
             """)
 
     @Option(help: "Interleaved rounds.")
     var rounds = 15
 
-    @Option(help: "Milliseconds a sample takes at least.")
+    @Option(help: "About how many milliseconds a sample takes.")
     var sampleMilliseconds = 5.0
 
     @Flag(help: "Print one JSON object a line.")

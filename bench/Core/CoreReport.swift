@@ -84,6 +84,7 @@ struct CoreReport {
         operation(timings, timings.hashOne, level: .active)
         operation(timings, timings.verify, level: .active, relativeTo: ("hash one", timings.hashOne))
         operation(timings, timings.verifyAndDecode, level: .active)
+        operation(timings, timings.verifyTogetherAndDecode, level: .active)
         operation(timings, timings.reencodeAndCompare, level: .active)
     }
 
@@ -104,11 +105,12 @@ struct CoreReport {
             }
             line(object)
         } else {
+            let comparison = if let other, let ratio { "\(number(ratio)) x \(other.name)" } else { "" }
             row(
                 [
                     "(\(timings.code.dataFragmentCount),\(timings.code.fragmentCount))", size(timings.verify.bytes),
                     timing.name, level?.name ?? "", number(timing.gigabytesPerSecond),
-                    zip(ratio, other).map { "\(number($0)) x \($1.name)" } ?? "",
+                    comparison,
                 ], Self.stripeColumns)
         }
     }
@@ -140,11 +142,6 @@ struct CoreReport {
 
     // MARK: - Formatting
 
-    private func zip<A, B>(_ a: A?, _ b: B?) -> (A, B)? {
-        guard let a, let b else { return nil }
-        return (a, b)
-    }
-
     private func size(_ bytes: Int) -> String {
         bytes >= 1 << 20 ? "\(bytes >> 20) MiB" : "\(bytes >> 10) KiB"
     }
@@ -154,7 +151,7 @@ struct CoreReport {
     }
 
     private func row(_ cells: [String], _ widths: [Int]) {
-        let padded = Swift.zip(cells, widths).map { cell, width in
+        let padded = zip(cells, widths).map { cell, width in
             cell.padding(toLength: max(width, cell.count + 1), withPad: " ", startingAt: 0)
         }
         print(padded.joined())

@@ -17,7 +17,7 @@ struct CoreTarget {
     let atLeast: Double
     let measured: Double
 
-    /// The promises are for the strongest level; `isPromised` says whether this machine is one they are made for.
+    /// Whether this machine is one that the promise is made for.
     let isPromised: Bool
 
     /// Two runs of the very same work differ by up to this much.
@@ -27,11 +27,11 @@ struct CoreTarget {
         measured >= atLeast * (1 - Self.noise) ? .met : isPromised ? .missed : .otherMachine
     }
 
-    /// All promises, as kept by the strongest level of this machine.
+    /// All promises, as kept by the level that production code uses in this run.
     static func all(kernels: [KernelTimings], stripes: [StripeTimings]) -> [CoreTarget] {
         let twoOfFour = try? ReedSolomonCode(dataFragmentCount: 2, fragmentCount: 4)
         let fourOfEight = try? ReedSolomonCode(dataFragmentCount: 4, fragmentCount: 8)
-        let isWidest = CoreLevel.all.contains { $0.name == "avx512" }
+        let isWidest = CoreLevel.active.name == "avx512"
         let large = kernels.filter { $0.fragmentSizeBytes >= 32 << 10 }
         let medium = kernels.filter { $0.fragmentSizeBytes == 512 << 10 }
         let position = CoreLevel.active.index

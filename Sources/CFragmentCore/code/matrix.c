@@ -11,7 +11,7 @@ struct sfc_matrix {
 
 sfc_matrix *sfc_matrix_create(size_t level, const uint8_t *coefficients, size_t row_count, size_t column_count) {
     /* Beyond the field's size there is no code; a caller who gets here with one is at fault. */
-    if (row_count > SFC_MATRIX_SIDE_MAX || column_count > SFC_MATRIX_SIDE_MAX) abort();
+    if (row_count > SFC_FRAGMENTS_MAX || column_count > SFC_FRAGMENTS_MAX) abort();
     enum { CACHE_LINE_BYTES = 64 };
     sfc_matrix *matrix = malloc(sizeof *matrix);
     if (matrix == NULL) return NULL;

@@ -10,7 +10,7 @@
 
 #if defined(__x86_64__)
 
-#include "processor/intrinsics_x86.h"
+#include <immintrin.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw,gfni")))
 #define TARGET_INLINE static inline __attribute__((always_inline, target("avx512f,avx512bw,gfni")))
@@ -64,7 +64,8 @@ TARGET_INLINE void combine_step(const int rows, const uint64_t *matrices, size_t
     for (size_t j = 0; j < column_count; j++) {
         const uint8_t *source = inputs[j] + offset;
         const __m512i first = _mm512_maskz_loadu_epi8(masks.first, source);
-        const __m512i second = _mm512_maskz_loadu_epi8(masks.second, source + REGISTER_BYTES);
+        const __m512i second =
+            masks.second ? _mm512_maskz_loadu_epi8(masks.second, source + REGISTER_BYTES) : _mm512_setzero_si512();
 #pragma GCC unroll 6
         for (int i = 0; i < rows; i++) {
             const __m512i matrix = _mm512_set1_epi64((long long)matrices[i * column_count + j]);
@@ -75,7 +76,9 @@ TARGET_INLINE void combine_step(const int rows, const uint64_t *matrices, size_t
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++) {
         _mm512_mask_storeu_epi8(outputs[i] + offset, masks.first, sums[i][0]);
-        _mm512_mask_storeu_epi8(outputs[i] + offset + REGISTER_BYTES, masks.second, sums[i][1]);
+        if (masks.second) {
+            _mm512_mask_storeu_epi8(outputs[i] + offset + REGISTER_BYTES, masks.second, sums[i][1]);
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 #include "code/matrix_kernels.h"
 
 #if defined(__x86_64__)
-#include "processor/intrinsics_x86.h"
+#include <immintrin.h>
 #endif
 
 /* In its AVX2 form; with AVX-512 there are six rows to a pass. */
@@ -22,7 +22,7 @@ static void prepare(uint8_t *entries, const uint8_t *coefficients, size_t row_co
 static void apply(const uint8_t *entries, size_t row_count, size_t column_count, const uint8_t *const *inputs,
                   uint8_t *const *outputs, size_t offset, size_t length) {
     /* Here, too, inputs and tables are only read. */
-    uint8_t *sources[SFC_MATRIX_SIDE_MAX], *targets[SFC_MATRIX_SIDE_MAX];
+    uint8_t *sources[SFC_FRAGMENTS_MAX], *targets[SFC_FRAGMENTS_MAX];
     for (size_t j = 0; j < column_count; j++) sources[j] = (uint8_t *)inputs[j] + offset;
     for (size_t i = 0; i < row_count; i++) targets[i] = outputs[i] + offset;
     ec_encode_data((int)length, (int)column_count, (int)row_count, (uint8_t *)entries, sources, targets);

@@ -2,10 +2,7 @@
 #ifndef SOLIDUS_MATRIX_KERNELS_H
 #define SOLIDUS_MATRIX_KERNELS_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-enum { SFC_MATRIX_SIDE_MAX = 255 };
+#include "fragment_core.h"
 
 /* One implementation. The form in which it wants a matrix is its own: `entry_bytes` bytes for each coefficient. */
 typedef struct {

@@ -14,7 +14,6 @@
 #define SOLIDUS_CARRYLESS_KERNELS_H
 
 #include "fingerprint/key_schedule.h"
-#include "fingerprint/linear_map.h"
 
 /* In each lane a polynomial of degree below 256: low + middle t^64 + high t^128. */
 typedef struct {
@@ -160,24 +159,6 @@ SFC_INLINE void prepare_folding(sfc_fingerprint_key *key, const sfc_word *powers
     compute_fold_terms(key, &key->fold.terms);
 }
 
-/* The map from p(t) to p(r) as tables; sfc_linear_map_fill with the level's register width. */
-SFC_INLINE void prepare_evaluation_tables(sfc_linear_map *map, const sfc_word *powers) {
-    /* In which lanes of a row's first register the table index has bit 0, and bit 1. */
-    static const sfc_word lanes_with_bit[2][4] = {{0, ~(sfc_word)0, 0, ~(sfc_word)0},
-                                                  {0, 0, ~(sfc_word)0, ~(sfc_word)0}};
-    for (int group = 0; group < 32; group++) {
-        lanes row[16 / LANE_COUNT];
-        row[0] = zero_lanes();
-        for (int bit = 0; bit < 4; bit++) {
-            const lanes image = broadcast(&powers[4 * group + bit]);
-            const int span = (1 << bit) / LANE_COUNT;
-            if (span == 0) row[0] ^= image & load_lanes(lanes_with_bit[bit & 1]);
-            for (int v = 0; v < span; v++) row[span + v] = row[v] ^ image;
-        }
-        for (int v = 0; v < 16 / LANE_COUNT; v++) store_lanes(&map->rows[group][LANE_COUNT * v], row[v]);
-    }
-}
-
 /* Sum of a[i] b[i] in K; reduction is linear, so one at the end serves all products. */
 SFC_INLINE sfc_word inner_product(const sfc_word *a, const sfc_word *b, size_t count) {
     product_lanes sum = {zero_lanes(), zero_lanes(), zero_lanes()};
@@ -212,13 +193,6 @@ SFC_INLINE void reduce_planes(const sfc_fingerprint_key *key, const sfc_planes *
     for (int j = 0; j < SFC_PLANES; j += LANE_COUNT) {
         store_lanes(&reduced[j], load_lanes(&planes->lower[j]) ^ reduce_upper(load_lanes(&planes->upper[j]), mu));
     }
-}
-
-SFC_INLINE sfc_word evaluate_by_tables(const sfc_fingerprint_key *key, const sfc_planes *planes) {
-    sfc_word values[SFC_PLANES];
-    reduce_planes(key, planes, values);
-    for (int j = 0; j < SFC_PLANES; j++) values[j] = sfc_linear_map_apply(&key->evaluation.tables, values[j]);
-    return inner_product(sfc_theta_powers, values, SFC_PLANES);
 }
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "fingerprint/lanes_vpclmul.h"
 
-#include "fingerprint/carryless_kernels.h"
+#include "fingerprint/evaluation_tables.h"
 
 SFC_TARGET void sfc_prepare_key_vpclmul(sfc_fingerprint_key *key, sfc_word r) {
     sfc_word powers[SFC_POWERS + LANE_COUNT];

@@ -38,8 +38,8 @@ SFC_INLINE void swap_bits(uint8x16_t *a, uint8x16_t *b, int shift, uint8_t mask)
     *b = vbslq_u8(lower, a_down, *b);
 }
 
-/* words[j][0] = plane j of a chunk. */
-SFC_INLINE void split_into_planes(const uint8_t *chunk, sfc_word *words, size_t stride) {
+/* words[j][column] = plane j of a chunk. */
+SFC_INLINE void split_into_planes(const uint8_t *chunk, sfc_word words[SFC_PLANES][GROUP_CHUNKS], size_t column) {
     const uint8x16x4_t first = vld4q_u8(chunk), second = vld4q_u8(chunk + 64);
     uint8x16_t rows[8];
     for (int c = 0; c < 4; c++) {
@@ -52,7 +52,7 @@ SFC_INLINE void split_into_planes(const uint8_t *chunk, sfc_word *words, size_t 
         swap_bits(&rows[r + 1], &rows[r + 3], 2, 0x33);
     }
     for (int r = 0; r < 8; r += 2) swap_bits(&rows[r], &rows[r + 1], 1, 0x55);
-    for (int j = 0; j < 8; j++) store_lanes(&words[stride * j], vreinterpretq_u64_u8(rows[j]));
+    for (int j = 0; j < 8; j++) store_lanes(&words[j][column], vreinterpretq_u64_u8(rows[j]));
 }
 
 /* Adds the products of two planes' terms; powers of t descend, so the residues are read backwards. */
@@ -94,7 +94,7 @@ SFC_INLINE void fold_block(const sfc_fold_terms *constants, sfc_planes *planes, 
     for (size_t left = chunk_count; left > 0;) {
         const size_t group = left < GROUP_CHUNKS ? left : GROUP_CHUNKS;
         for (size_t i = 0; i < group; i++) {
-            split_into_planes(chunks + SFC_CHUNK_BYTES * i, &terms[0][i], GROUP_CHUNKS);
+            split_into_planes(chunks + SFC_CHUNK_BYTES * i, terms, i);
         }
         chunks += SFC_CHUNK_BYTES * group;
         left -= group;

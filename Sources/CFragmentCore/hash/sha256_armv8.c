@@ -10,8 +10,13 @@
 
 #include <arm_neon.h>
 
-#define TARGET __attribute__((target("sha2")))
-#define TARGET_INLINE static inline __attribute__((always_inline, target("sha2")))
+#if defined(__clang__)
+#define FEATURES "sha2"
+#else
+#define FEATURES "+crypto"
+#endif
+#define TARGET __attribute__((target(FEATURES)))
+#define TARGET_INLINE static inline __attribute__((always_inline, target(FEATURES)))
 
 enum { LANES = 4, STEPS = 16 };
 

@@ -14,7 +14,7 @@
 
 #if defined(__x86_64__)
 
-#include "processor/intrinsics_x86.h"
+#include <immintrin.h>
 
 #define TARGET __attribute__((target("sha,avx")))
 #define TARGET_INLINE static inline __attribute__((always_inline, target("sha,avx")))

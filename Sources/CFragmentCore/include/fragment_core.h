@@ -2,7 +2,8 @@
  *
  * Every entry that takes a `level` (an index below sfc_level_count()) gives the same bytes at every level; production
  * code passes sfc_active_level(), tests run all of them. All functions may be called from any thread. Integers in byte
- * layouts are little-endian. A pointer may be null where its length is 0.
+ * layouts are little-endian. A pointer may be null where its length is 0. Only the functions called create allocate,
+ * except that levels without a SHA-256 kernel of their own hash through libcrypto, which allocates a context per batch.
  */
 #ifndef SOLIDUS_FRAGMENT_CORE_H
 #define SOLIDUS_FRAGMENT_CORE_H
@@ -14,6 +15,7 @@ enum {
     SFC_FINGERPRINT_BYTES = 16,
     SFC_DIGEST_BYTES = 32,
     SFC_LEAF_BYTES = 2048,
+    SFC_FRAGMENTS_MAX = 255, /* the largest n of any code over GF(2^8) */
 };
 
 /* Levels this machine can run, weakest first; level 0 is the portable one and always there. */
@@ -48,7 +50,7 @@ void sfc_tree_hashes(size_t level, const uint8_t *const *fragments, size_t count
 
 /* What the fingerprint key binds, besides the fragment hashes. */
 typedef struct {
-    uint16_t fragment_count;      /* n */
+    uint16_t fragment_count;      /* n, at most 255 where fragments are verified */
     uint16_t data_fragment_count; /* m */
     uint8_t matrix_id;            /* the family of the generator matrix */
     uint64_t fragment_size_bytes;
@@ -76,7 +78,7 @@ typedef struct {
 } sfc_stripe;
 
 /* fingerprints[16 m] = those of the stripe's first m fragments, shape.fragment_size_bytes long each, under the key that
- * follows from the hashes of all n (32 n bytes). Allocates nothing. */
+ * follows from the hashes of all n (32 n bytes). */
 void sfc_stripe_fingerprints(const sfc_stripe *stripe, const uint8_t *hashes, const uint8_t *const *data_fragments,
                              uint8_t *fingerprints);
 
@@ -90,7 +92,7 @@ typedef enum {
 
 /* verdicts[k] = an sfc_verdict on fragments[k] as the stripe's fragment indices[k], for k < count, at most n. Each
  * fragment must be shape.fragment_size_bytes long and each index below n; hashes and fingerprints are what a writer
- * claims, 32 n and 16 m bytes. Allocates nothing. */
+ * claims, 32 n and 16 m bytes. */
 void sfc_fragments_verify(const sfc_stripe *stripe, const uint8_t *hashes, const uint8_t *fingerprints,
                           const uint8_t *indices, const uint8_t *const *fragments, size_t count, uint8_t *verdicts);
 

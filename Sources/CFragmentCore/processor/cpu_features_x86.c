@@ -13,7 +13,8 @@ static bool bit(unsigned word, int position) {
 /* Extended control register 0: which register files the operating system saves. */
 static uint64_t read_xcr0(void) {
     uint32_t low, high;
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    /* Volatile: it must not be moved ahead of the test whether the instruction exists. */
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return ((uint64_t)high << 32) | low;
 }
 

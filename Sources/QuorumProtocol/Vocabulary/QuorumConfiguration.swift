@@ -25,12 +25,20 @@ public struct QuorumConfiguration: Hashable, Sendable {
     /// The m-of-n code.
     public let code: ReedSolomonCode
 
-    /// - Throws: when f < 0, m < f + 1 or n = m + 2f > 255.
+    /// The most ways there may be to choose m + 1 of the n fragments. A cheat succeeds when any m + 1 inconsistent
+    /// fragments pass together, which for each choice happens under at most L in 2^128 keys (L bytes a fragment): with
+    /// too many choices, fingerprints of 16 bytes no longer bind (docs/protocol.md, Values).
+    private static let inconsistentChoicesMax = 1 << 32
+
+    /// - Throws: when f < 0, m < f + 1 or n = m + 2f > 255, or when n fragments are too many for fingerprints to bind.
     public init(faults: Int, dataFragmentCount: Int? = nil) throws(QuorumConfigurationError) {
         guard (0...84).contains(faults) else { throw .faultsOutOfRange(faults) }
         let m = dataFragmentCount ?? faults + 1
         guard m >= faults + 1 else { throw .tooFewDataFragments(m, faults: faults) }
         guard m <= 255 - 2 * faults else { throw .tooManyServers(dataFragments: m, faults: faults) }
+        guard Self.choices(of: m + 1, from: m + 2 * faults) <= Self.inconsistentChoicesMax else {
+            throw .fingerprintsTooShort(dataFragments: m, faults: faults)
+        }
         self.faults = faults
         self.dataFragmentCount = m
         do {
@@ -38,6 +46,18 @@ public struct QuorumConfiguration: Hashable, Sendable {
         } catch {
             throw .tooManyServers(dataFragments: m, faults: faults)
         }
+    }
+
+    /// The binomial coefficient, or any number above the limit when it is above the limit; 0 when count > total.
+    private static func choices(of count: Int, from total: Int) -> Int {
+        guard count <= total else { return 0 }
+        var product = 1
+        for step in 1...max(1, min(count, total - count)) where count < total {
+            // Exact: the product of `step` consecutive numbers is divisible by step!.
+            product = product * (total - step + 1) / step
+            if product > inconsistentChoicesMax { return product }
+        }
+        return product
     }
 
     /// n = m + 2f.
@@ -67,6 +87,8 @@ public enum QuorumConfigurationError: Error, Equatable, Sendable, CustomStringCo
     case faultsOutOfRange(Int)
     case tooFewDataFragments(Int, faults: Int)
     case tooManyServers(dataFragments: Int, faults: Int)
+    /// There are more ways to choose m + 1 of n fragments than fingerprints of 16 bytes can rule out.
+    case fingerprintsTooShort(dataFragments: Int, faults: Int)
 
     public var description: String {
         switch self {
@@ -76,6 +98,9 @@ public enum QuorumConfigurationError: Error, Equatable, Sendable, CustomStringCo
             "data fragments = \(m) is below faults + 1 = \(faults + 1): two quorums could meet in liars only"
         case .tooManyServers(let m, let faults):
             "\(m) data fragments + 2 × \(faults) faults are more than the 255 servers that are possible"
+        case .fingerprintsTooShort(let m, let faults):
+            "with \(m) data fragments and \(faults) faults there are too many ways to combine fragments for fingerprints"
+                + " of 16 bytes to bind them; choose fewer of either"
         }
     }
 }
