@@ -35,6 +35,8 @@ package final class Conspiracy {
         package let key: ObjectKey
         package let certificate: Certificate
         package let descriptor: SealedDescriptor?
+        /// Whether a correct server or a verifier found it good; what is only alleged may be anybody's forgery.
+        package let isGenuine: Bool
     }
 
     /// A statement on a version.
@@ -69,7 +71,9 @@ extension Conspiracy {
         case .readTimestamp, .read:
             break
         case .prepare(let prepare):
-            if let justification = prepare.justification { note(justification, of: prepare.key, nil) }
+            if let justification = prepare.justification {
+                note(justification, of: prepare.key, nil, isGenuine: false)
+            }
             for signed in prepare.admission { note(signed, of: prepare.key, prepare.timestamp) }
             if let server {
                 note(
@@ -78,26 +82,31 @@ extension Conspiracy {
                         server: server, fragments: prepare.fragments))
             }
         case .commit(let commit):
-            note(commit.certificate, of: commit.key, commit.descriptor)
+            note(commit.certificate, of: commit.key, commit.descriptor, isGenuine: false)
         }
     }
 
-    /// Everything that `server`'s reply to `request` shows.
-    func note(_ reply: Reply, of server: ServerIndex, answering request: Request) {
-        note(reply, of: server, key: request.key)
-        if case .prepared(let signed, _) = reply, case .prepare(let prepare) = request {
+    /// Everything that the honest replica of `server` shows by answering `request`: its certificates are genuine.
+    func note(honest reply: Reply, of server: ServerIndex, answering request: Request) {
+        note(reply, of: server, key: request.key, isGenuine: true)
+        switch (reply, request) {
+        case (.prepared(let signed, _), .prepare(let prepare)):
             note(signed, of: prepare.key, prepare.timestamp)
+        case (.committed, .commit(let commit)):
+            note(commit.certificate, of: commit.key, commit.descriptor, isGenuine: true)
+        default:
+            break
         }
     }
 
     /// What `server`'s reply about an object shows by itself.
-    func note(_ reply: Reply, of server: ServerIndex, key: ObjectKey) {
+    func note(_ reply: Reply, of server: ServerIndex, key: ObjectKey, isGenuine: Bool) {
         switch reply {
         case .timestamp(let claim):
-            if let certificate = claim.certificate { note(certificate, of: key, nil) }
+            if let certificate = claim.certificate { note(certificate, of: key, nil, isGenuine: isGenuine) }
         case .version(let claim, let held):
             let descriptor = held.flatMap { $0.timestamp == claim.timestamp ? $0.descriptor : nil }
-            if let certificate = claim.certificate { note(certificate, of: key, descriptor) }
+            if let certificate = claim.certificate { note(certificate, of: key, descriptor, isGenuine: isGenuine) }
             if let held, let fragments = held.fragments {
                 note(
                     SeenParts(
@@ -111,14 +120,22 @@ extension Conspiracy {
         }
     }
 
-    func note(_ certificate: Certificate, of key: ObjectKey, _ descriptor: SealedDescriptor?) {
-        let known = certificates.firstIndex { $0.certificate.timestamp == certificate.timestamp && $0.key == key }
-        let seen = SeenCertificate(key: key, certificate: certificate, descriptor: descriptor)
-        if let known {
-            if certificates[known].descriptor == nil, descriptor != nil { certificates[known] = seen }
+    /// A certificate that replaces what was known of its version when it says more.
+    func note(_ certificate: Certificate, of key: ObjectKey, _ descriptor: SealedDescriptor?, isGenuine: Bool) {
+        guard
+            let known = certificates.firstIndex(where: {
+                $0.certificate.timestamp == certificate.timestamp && $0.key == key
+            })
+        else {
+            let seen = SeenCertificate(key: key, certificate: certificate, descriptor: descriptor, isGenuine: isGenuine)
+            Self.remember(seen, in: &certificates, max: memoryMax)
             return
         }
-        Self.remember(seen, in: &certificates, max: memoryMax)
+        let before = certificates[known]
+        let isBetter = isGenuine || !before.isGenuine
+        certificates[known] = SeenCertificate(
+            key: key, certificate: isBetter ? certificate : before.certificate,
+            descriptor: descriptor ?? before.descriptor, isGenuine: isGenuine || before.isGenuine)
     }
 
     func note(_ signed: SignedStatement, of key: ObjectKey, _ timestamp: Timestamp) {
@@ -150,9 +167,10 @@ extension Conspiracy {
 // MARK: - Recalling
 
 extension Conspiracy {
-    /// The certificates seen of an object's versions, in ascending order of timestamps.
+    /// The genuine certificates of an object's versions, in ascending order of timestamps.
     func certificates(of key: ObjectKey) -> [SeenCertificate] {
-        certificates.filter { $0.key == key }.sorted { $0.certificate.timestamp < $1.certificate.timestamp }
+        certificates.filter { $0.isGenuine && $0.key == key }
+            .sorted { $0.certificate.timestamp < $1.certificate.timestamp }
     }
 
     /// The parts that `server` was seen to have of a version, or any conspirator when nil.
