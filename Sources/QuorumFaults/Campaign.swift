@@ -147,10 +147,9 @@ extension ClientFaultContext {
         return Certificate(timestamp: timestamp, statements: statements)
     }
 
-    /// What the conspirators' servers sign for their friend.
-    func conspirators(sign version: ForgedVersion) -> [SignedStatement] {
+    /// The keys of the conspirators' servers, which sign anything for their friend.
+    var conspirators: [StatementSigner] {
         conspiracy.signers.filter { $0.identity == parameters.identity }
-            .map { $0.signing(version.key, version.timestamp, .stored) }
     }
 }
 
@@ -199,7 +198,10 @@ struct CampaigningClient: ClientFault {
     private mutating func complete(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         var outgoing: [Outgoing] = []
         for position in campaign.tried.indices where campaign.tried[position].certificate == nil {
-            for signed in context.conspirators(sign: campaign.tried[position].version) {
+            let known = campaign.tried[position].statements.map(\.server)
+            for signer in context.conspirators where !known.contains(signer.server) {
+                let version = campaign.tried[position].version
+                let signed = signer.signing(version.key, version.timestamp, .stored)
                 outgoing += record(signed, at: position, &campaign, &context)
             }
         }

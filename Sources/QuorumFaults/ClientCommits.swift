@@ -159,10 +159,10 @@ struct Resurrection: AttackScript {
         guard let written = campaign.tried.first, let certificate = written.certificate,
             campaign.tried.count > 1, campaign.tried[1].certificate != nil, campaign.ageTicks % 2 == 0
         else { return [] }
+        let deletion = campaign.tried[1].version.timestamp
         let older = context.conspiracy.certificates(of: campaign.key).compactMap { seen -> Request? in
-            seen.descriptor.map {
-                .commit(Commit(key: seen.key, certificate: seen.certificate, descriptor: $0))
-            }
+            guard seen.certificate.timestamp < deletion, let descriptor = seen.descriptor else { return nil }
+            return .commit(Commit(key: seen.key, certificate: seen.certificate, descriptor: descriptor))
         }
         let again = context.attempt(campaign.key, counter: written.version.timestamp.counter &+ 1)
         return older.prefix(6).flatMap { context.toAll($0) } + context.toAll(written.version.commit(certificate))

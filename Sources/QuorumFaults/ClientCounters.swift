@@ -77,7 +77,7 @@ struct PendingAbuse: AttackScript {
 
     /// f + 1 statements of too few servers: the conspirators', again and again, under their own and under other names.
     private func admission(_ version: ForgedVersion, _ context: ClientFaultContext) -> [SignedStatement] {
-        let genuine = context.conspirators(sign: version)
+        let genuine = context.conspirators.map { $0.signing(version.key, version.timestamp, .stored) }
         let seen = context.conspiracy.statements.last { $0.key == version.key }.map { [$0.signed] } ?? []
         let model = genuine.last ?? seen.last
         let renamed = model.map { model in context.servers.map { model.altered(server: $0) } } ?? []

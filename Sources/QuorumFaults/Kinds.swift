@@ -19,6 +19,7 @@ package enum ServerFaultKind: String, CaseIterable, Sendable {
     case replayedCertificates = "replayed-certificates"
     case equivocation
     case secretiveCommits = "secretive-commits"
+    case leakedCertificates = "leaked-certificates"
     // Parts of versions.
     case garbageFragments = "garbage-fragments"
     case oneByteOff = "one-byte-off"

@@ -210,3 +210,26 @@ struct SecretiveServer: ClaimLiar {
         return context.conspiracy.olderClaim(key, below: newest, at: context.server, &context.generator)
     }
 }
+
+/// Shows, now and then, certificates of versions that are committed nowhere: those that a conspiring client hides, and
+/// those of COMMITs that it does not carry out itself. Against Read, step 3: a version that one reader returned must be
+/// returned by all later ones, although its writer never committed it (scenarios 10 and 12).
+struct LeakingServer: ClaimLiar {
+    mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
+        guard case .commit = request, context.generator.chance(percent: 50) else { return .pass(request) }
+        return .swallow
+    }
+
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim? {
+        let hidden = context.conspiracy.certificates.filter {
+            $0.key == key && genuine.timestamp.precedes($0.certificate.timestamp)
+        }
+        guard context.generator.chance(percent: 50), let leaked = context.generator.pick(hidden) else { return nil }
+        let parts = context.conspiracy.parts(of: leaked.certificate.timestamp, at: context.server).map {
+            HeldParts(timestamp: $0.timestamp, descriptor: $0.descriptor, fragments: $0.fragments)
+        }
+        return FalseClaim(certificate: leaked.certificate, parts: parts)
+    }
+}

@@ -25,6 +25,7 @@ extension ServerFaultKind {
         case .replayedCertificates: ReplayingServer()
         case .equivocation: EquivocatingServer()
         case .secretiveCommits: SecretiveServer()
+        case .leakedCertificates: LeakingServer()
         case .garbageFragments: GarbageServer()
         case .oneByteOff: OneByteOffServer()
         case .foreignFragments: ForeignFragmentsServer()
