@@ -29,6 +29,8 @@ struct ContradictionCore {
     }
 
     private func shortestPrefix() -> RegisterHistory {
+        // When the whole is too hard for what a check may cost, so are its long prefixes.
+        guard isContradictory(history) else { return history }
         let returns = Array(Set(history.operations.filter { !$0.isOptional }.map(\.returned))).sorted()
         var low = 0
         var high = returns.count - 1

@@ -60,7 +60,7 @@ package struct HistoryVerdict: Hashable, Sendable {
 /// Checks histories of registers that begin with nothing there.
 package struct HistoryChecker: Sendable {
     /// How many steps the search for one key may take before it is given up.
-    package var stepsMax = 50_000_000
+    package var stepsMax = 20_000_000
 
     package init() {}
 

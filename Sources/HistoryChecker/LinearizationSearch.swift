@@ -6,11 +6,12 @@
 // back. A configuration (the value, and which operations are in the order) that failed once is never entered again: it
 // is remembered by 128 bits, drawn for each operation and combined by exclusive or.
 //
-// A register allows four economies, none of which loses an order that exists:
+// A register allows five economies, none of which loses an order that exists:
 // - a read of the present value comes at once: it changes nothing;
 // - the present value is not overwritten while reads of it are to come and no write that could bring it back is;
-// - a write with unknown outcome comes only while reads of its value are to come, and of several of one value the one
-//   that began first;
+// - of several writes of one value that may come next it is the one that returns first: in an order in which another
+//   comes first, the two can change places;
+// - a write with unknown outcome comes only while reads of its value are to come;
 // - a write whose value nobody reads any more (a *dead* one) comes right before another write, as early as it may: no
 //   read can tell. So only writes with readers are ever chosen between, and "only the dead ones" beside them.
 
@@ -152,9 +153,7 @@ struct LinearizationSearch {
     /// The writes that may come next, the likeliest first; nil stands for the dead ones alone.
     private func candidates(blocking: Int) -> [Int?] {
         if unreadCounts[value] > 0, unwrittenCounts[value] == 0 { return [] }
-        var likely: [Int?] = []
-        var others: [Int?] = []
-        var optionalValues: [Int] = []
+        var chosen: [Int] = []
         var hasDead = false
         var position = entries[0].next
         while position != 0, !entries[position].isReturn {
@@ -166,16 +165,15 @@ struct LinearizationSearch {
                 if !operation.isOptional { hasDead = true }
                 continue
             }
-            if operation.isOptional {
-                if optionalValues.contains(operation.value) { continue }
-                optionalValues.append(operation.value)
-            }
-            if index == blocking || (!operations[blocking].isWrite && operations[blocking].value == operation.value) {
-                likely.append(index)
+            if let rival = chosen.firstIndex(where: { operations[$0].value == operation.value }) {
+                if operation.returned < operations[chosen[rival]].returned { chosen[rival] = index }
             } else {
-                others.append(index)
+                chosen.append(index)
             }
         }
+        let wanted = operations[blocking].value
+        let likely = chosen.filter { operations[$0].value == wanted }.map { $0 as Int? }
+        let others = chosen.filter { operations[$0].value != wanted }.map { $0 as Int? }
         return likely + (hasDead ? [nil] : []) + others
     }
 

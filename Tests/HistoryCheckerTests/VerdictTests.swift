@@ -135,7 +135,7 @@ struct VerdictTests {
             let verdict = HistoryChecker().check(operations)
             #expect(verdict.isLinearizable == expected, "seed \(seed): \(operations) \(verdict.violations)")
             if expected { counts.good += 1 } else { counts.bad += 1 }
-            // What is given as the reason is itself contradictory, and no operation of it could be spared.
+            // What is given as the reason is itself contradictory.
             for case .contradiction(_, let core) in verdict.violations {
                 #expect(!BruteForce.isLinearizable(core), "seed \(seed): \(core)")
                 #expect(core.allSatisfy(operations.contains), "seed \(seed)")
