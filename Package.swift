@@ -52,6 +52,12 @@ let package = Package(
             swiftSettings: strictSwift),
         .target(name: "QuorumWire", dependencies: ["QuorumProtocol", nioCore], swiftSettings: strictSwift),
 
+        // Liars, and the judge of what clients saw among them.
+        .target(
+            name: "QuorumFaults", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol"],
+            swiftSettings: strictSwift),
+        .target(name: "HistoryChecker", dependencies: [], swiftSettings: strictSwift),
+
         // The shells: sockets and disks.
         .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
         .target(
@@ -105,6 +111,11 @@ let package = Package(
         .testTarget(
             name: "QuorumProtocolTests", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", crypto],
             swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumFaultsTests",
+            dependencies: ["ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", crypto],
+            swiftSettings: strictSwift),
+        .testTarget(name: "HistoryCheckerTests", dependencies: ["HistoryChecker"], swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumWireTests",
             dependencies: [
