@@ -18,7 +18,9 @@ package enum ClientFaultKind: String, CaseIterable, Sendable {
 
 /// What colluding liars know together.
 package final class Conspiracy {
-    package init() {}
+    package let signers: [StatementSigner]
+
+    package init(signers: [StatementSigner]) { self.signers = signers }
 }
 
 struct Silent: ServerFault {
