@@ -4,5 +4,8 @@ import ArgumentParser
 
 @main
 struct SolidusSim: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "solidus-sim")
+    static let configuration = CommandConfiguration(
+        commandName: "solidus-sim",
+        abstract: "Runs the protocol in a deterministic world of liars, crashes and losses.",
+        subcommands: [Run.self, Replay.self])
 }
