@@ -52,13 +52,16 @@ let package = Package(
             swiftSettings: strictSwift),
         .target(name: "QuorumWire", dependencies: ["QuorumProtocol", nioCore], swiftSettings: strictSwift),
 
-        // The simulator: the protocol's machines in a deterministic world of liars.
+        // Liars, and the judge of what clients saw among them.
         .target(
             name: "QuorumFaults", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol"],
             swiftSettings: strictSwift),
+        .target(name: "HistoryChecker", dependencies: [], swiftSettings: strictSwift),
+
+        // The simulator: the protocol's machines in a deterministic world of liars.
         .target(
             name: "QuorumSimulator",
-            dependencies: ["ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", deques],
+            dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
             swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus-sim", dependencies: ["QuorumSimulator", arguments], swiftSettings: strictSwift),
@@ -115,6 +118,11 @@ let package = Package(
         .testTarget(
             name: "QuorumProtocolTests", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", crypto],
             swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumFaultsTests",
+            dependencies: ["ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", crypto],
+            swiftSettings: strictSwift),
+        .testTarget(name: "HistoryCheckerTests", dependencies: ["HistoryChecker"], swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumSimulatorTests",
             dependencies: ["ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", "QuorumSimulator"],
