@@ -34,12 +34,8 @@ struct SimulatedKey: Sendable {
     var verification: StatementVerificationKey {
         .scheme { [secret] signature, message in
             guard signature.count == SignedStatement.signatureSizeBytes else { return false }
-            return Self.digest(secret, message).withUnsafeBytes { digest in
-                signature.withUnsafeBytes { signature in
-                    signature.prefix(Digest256.sizeBytes).elementsEqual(digest)
-                        && signature.suffix(Digest256.sizeBytes).elementsEqual(digest)
-                }
-            }
+            let bytes = Self.digest(secret, message).bytes
+            return signature == bytes + bytes
         }
     }
 }

@@ -16,6 +16,12 @@ package final class StatementVerifier: Sendable {
     private struct CheckedRoot: Hashable {
         let root: SignedRoot
         let signature: [UInt8]
+
+        /// Root and signature tell entries apart as well as all fields do, and are fed whole instead of byte by byte.
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(root.root)
+            signature.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
     }
 
     private struct Memory {
