@@ -46,6 +46,7 @@ extension WorldPlan {
         slowServers = Self.drawSlowServers(serverCount: n, &generator)
         badServers = Self.drawBadServers(options.faults, faults: faults, serverCount: n, horizon: horizon, &generator)
         byzantineClients = Self.drawByzantineClients(options.faults, &generator)
+        planted = options.planted
         clear(options.faults)
         self = without(options.removed)
     }

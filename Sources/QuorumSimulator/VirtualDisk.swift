@@ -9,13 +9,13 @@ import QuorumFaults
 import QuorumProtocol
 
 /// Records and parts of one server.
-struct VirtualDisk {
+package struct VirtualDisk {
     /// What is stored of a version.
-    struct Parts {
-        let timestamp: Timestamp
-        var descriptor: SealedDescriptor?
+    package struct Parts {
+        package let timestamp: Timestamp
+        package fileprivate(set) var descriptor: SealedDescriptor?
         /// nil: none were stored, or they have rotted.
-        var fragments: [SharedBytes]?
+        package fileprivate(set) var fragments: [SharedBytes]?
     }
 
     struct Object {
@@ -26,11 +26,17 @@ struct VirtualDisk {
     }
 
     /// One `.store` effect.
-    struct Item {
+    package struct Item {
         let token: WorkToken
         /// nil: nothing is to be stored, or a liar does not care to.
         let change: ObjectChange?
         let statements: [Statement]
+
+        package init(token: WorkToken, change: ObjectChange?, statements: [Statement]) {
+            self.token = token
+            self.change = change
+            self.statements = statements
+        }
     }
 
     enum Trouble {
@@ -45,12 +51,14 @@ struct VirtualDisk {
     private var inFlight: [Item] = []
     private(set) var isBusy = false
 
+    package init() {}
+
     // MARK: Writing
 
-    mutating func enqueue(_ item: Item) { waiting.append(item) }
+    package mutating func enqueue(_ item: Item) { waiting.append(item) }
 
     /// Takes up what waits as one batch; false when there is nothing, or a batch is under way.
-    mutating func begin() -> Bool {
+    package mutating func begin() -> Bool {
         guard !isBusy, !waiting.isEmpty else { return false }
         inFlight = Array(waiting)
         waiting.removeAll(keepingCapacity: true)
@@ -60,7 +68,7 @@ struct VirtualDisk {
 
     /// The batch under way has reached the disk, or has not: what became of each of its items. The next one begins only
     /// after `finish`.
-    mutating func sync(_ generator: inout SeededGenerator) -> [(item: Item, result: Result<Void, StoreFailure>)] {
+    package mutating func sync(_ generator: inout SeededGenerator) -> [(item: Item, result: Result<Void, StoreFailure>)] {
         let batch = inFlight
         inFlight = []
         return batch.map { item in
@@ -80,11 +88,11 @@ struct VirtualDisk {
     }
 
     /// Whoever waited for the batch has been told.
-    mutating func finish() { isBusy = false }
+    package mutating func finish() { isBusy = false }
 
     /// Power is lost: of the batch under way a prefix is found whole afterwards, the record after it is torn and with
     /// the rest gone, and so is what waited.
-    mutating func crash(_ generator: inout SeededGenerator) {
+    package mutating func crash(_ generator: inout SeededGenerator) {
         for item in inFlight.prefix(generator.below(inFlight.count + 1)) {
             if let change = item.change { apply(change) }
         }
@@ -94,6 +102,13 @@ struct VirtualDisk {
     }
 
     mutating func wipe() { objects = [:] }
+
+    /// Nothing is left of any fragment, whatever the records say.
+    mutating func loseFragments() {
+        for key in objects.keys {
+            for position in objects[key]!.parts.indices { objects[key]!.parts[position].fragments = nil }
+        }
+    }
 
     private mutating func apply(_ change: ObjectChange) {
         var object = objects.removeValue(forKey: change.key) ?? Object(record: change.record)
@@ -119,16 +134,16 @@ struct VirtualDisk {
 
     // MARK: Reading
 
-    func record(_ key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> {
+    package func record(_ key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> {
         guard let object = objects[key] else { return .success(nil) }
         return object.isRecordReadable ? .success(object.record) : .failure(.failed)
     }
 
-    func descriptor(_ key: ObjectKey, _ timestamp: Timestamp) -> SealedDescriptor? {
+    package func descriptor(_ key: ObjectKey, _ timestamp: Timestamp) -> SealedDescriptor? {
         parts(key, timestamp)?.descriptor
     }
 
-    func parts(_ key: ObjectKey, _ timestamp: Timestamp) -> Parts? {
+    package func parts(_ key: ObjectKey, _ timestamp: Timestamp) -> Parts? {
         objects[key]?.parts.first { $0.timestamp == timestamp }
     }
 
@@ -145,7 +160,7 @@ struct VirtualDisk {
     // MARK: Decay
 
     /// Makes one stored thing unreadable: a fragment, a whole version, or rarely a record; what, for the transcript.
-    mutating func rot(_ generator: inout SeededGenerator) -> String? {
+    package mutating func rot(_ generator: inout SeededGenerator) -> String? {
         let stored = objects.keys.sorted().flatMap { key in objects[key]!.parts.indices.map { (key, $0) } }
         guard let (key, position) = generator.pick(stored) else { return nil }
         let timestamp = objects[key]!.parts[position].timestamp

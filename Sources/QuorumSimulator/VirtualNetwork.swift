@@ -35,6 +35,9 @@ struct VirtualNetwork {
         for server in delayFactors.indices { delayFactors[server] = min(delayFactors[server], 4) }
     }
 
+    /// No message arrives any more.
+    mutating func fallSilent() { plan.lossPermille = 1000 }
+
     /// Whether a message can get from one node to the other now.
     func isConnected(_ node: Int, _ other: Int) -> Bool {
         sides.isEmpty || sides.values.allSatisfy { ($0 >> UInt64(node) ^ $0 >> UInt64(other)) & 1 == 0 }

@@ -129,6 +129,7 @@ package final class World {
             happen(event)
         }
         if violation == nil, phase != .over { violation = Violation(.liveness, "nothing is left to happen") }
+        if plan.planted == .lostFragments { for server in servers { server.disk.loseFragments() } }
         if violation == nil { violation = judge() }
         if let violation { note("violation of \(violation)") }
         return report()

@@ -97,10 +97,10 @@ extension World {
     private func judgeStores() -> Violation? {
         let correct = servers.filter { !badServers.contains($0.index) }
         for key in keys {
+            if let violation = judgeDurability(of: key, correct) { return violation }
             for server in correct {
                 if let violation = judgeStore(of: server, key) { return violation }
             }
-            if let violation = judgeDurability(of: key, correct) { return violation }
         }
         return nil
     }

@@ -231,7 +231,7 @@ extension World {
     // MARK: Ends
 
     private func observe(_ outcome: ReadOutcome, of operation: Int, by client: SimulatedClient) {
-        let observation: Observation
+        var observation: Observation
         switch outcome.found {
         case .nothing(let timestamp):
             observation = Observation(timestamp: timestamp, isTombstone: timestamp != nil, bytes: nil)
@@ -247,6 +247,7 @@ extension World {
             }
             observation = Observation(timestamp: timestamp, isTombstone: false, bytes: bytes)
         }
+        if phase == .readingBack, let planted = plan.planted { observation = observation.with(planted) }
         if let found = judge(observation, of: operation) { violation = violation ?? found }
         finish(client, operation, .read(observation))
     }

@@ -75,6 +75,7 @@ extension World {
         note("the faults end")
         isHealed = true
         network.heal()
+        if plan.planted == .silence { network.fallSilent() }
         for server in servers {
             server.disk.trouble = .none
             restart(server)

@@ -12,6 +12,27 @@ struct Observation {
     let bytes: [UInt8]?
 }
 
+extension Observation {
+    /// What is recorded instead when an error is planted.
+    func with(_ planted: PlantedError) -> Observation {
+        switch planted {
+        case .staleRead:
+            return Observation(timestamp: nil, isTombstone: false, bytes: nil)
+        case .alteredValue:
+            return Observation(
+                timestamp: timestamp, isTombstone: isTombstone,
+                bytes: bytes.map { $0.isEmpty ? [1] : [$0[0] ^ 1] + $0.dropFirst() })
+        case .unwrittenVersion:
+            let unwritten = timestamp.map {
+                Timestamp(counter: $0.counter, writer: $0.writer, digest: Digest256.sha256([UInt8](repeating: 0, count: 1)))
+            }
+            return Observation(timestamp: unwritten, isTombstone: isTombstone, bytes: bytes)
+        case .lostFragments, .silence:
+            return self
+        }
+    }
+}
+
 /// One operation of an honest client.
 struct RecordedOperation {
     enum Outcome {

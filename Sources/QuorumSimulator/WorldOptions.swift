@@ -101,6 +101,7 @@ package struct WorldOptions: Sendable, Equatable {
     package var faults = FaultSelection.all
     /// Parts of the plan that are left out.
     package var removed: Set<PlanPart> = []
+    package var planted: PlantedError?
 
     package init() {}
 }

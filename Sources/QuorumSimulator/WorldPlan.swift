@@ -48,6 +48,12 @@ package struct PlannedPartition: Sendable, Equatable {
     package let durationMicroseconds: UInt64
     /// Bit i: node i is on the one side.
     package let side: UInt64
+
+    package init(startMicroseconds: UInt64, durationMicroseconds: UInt64, side: UInt64) {
+        self.startMicroseconds = startMicroseconds
+        self.durationMicroseconds = durationMicroseconds
+        self.side = side
+    }
 }
 
 /// A server that stops, loses what it has not synced, and comes back.
@@ -109,6 +115,7 @@ package struct WorldPlan: Sendable, Equatable {
     package var slowServers: [Int: PlannedSlowServer]
     package var badServers: [Int: PlannedBadServer]
     package var byzantineClients: [Int: ClientFaultKind]
+    package var planted: PlantedError?
 
     package var serverCount: Int { dataFragmentCount + 2 * faultCount }
 
