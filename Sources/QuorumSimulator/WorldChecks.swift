@@ -2,6 +2,7 @@
 
 import ErasureCode
 import Fingerprint
+import HistoryChecker
 import QuorumFaults
 import QuorumProtocol
 
@@ -47,48 +48,54 @@ extension World {
     }
 
     private func judgeHistory() -> Violation? {
-        for object in keys.indices {
-            if let conflict = zoneConflict(in: registerOperations(on: object)) {
-                return Violation(.linearizability, "\(keys[object]): \(conflict)")
-            }
-        }
-        return nil
+        guard let found = HistoryChecker().check(keys.indices.flatMap(operations)).violations.first else { return nil }
+        return Violation(.linearizability, found.description)
     }
 
-    /// The history of one object, as a register's: a write is named by its operation, a Byzantine client's by its
-    /// version, which may take effect at any time.
-    private func registerOperations(on object: Int) -> [RegisterOperation] {
-        var operations: [RegisterOperation] = []
-        var foreign: [Timestamp: Int] = [:]
-        func value(of timestamp: Timestamp?) -> Int {
-            guard let timestamp else { return 0 }
-            if clients.contains(where: { $0.id == timestamp.writer }) { return authors[timestamp.digest].map { $0 + 1 } ?? -1 }
+    /// The history of one object. A value is named by the operation that wrote it, a deletion too, so that one is told
+    /// from another; a Byzantine client's by its version, and its write may take effect at any time. Times are steps.
+    private func operations(on object: Int) -> [HistoryOperation] {
+        let key = "object-\(object)"
+        var operations: [HistoryOperation] = []
+        var foreign: [Timestamp: String] = [:]
+        func add(
+            _ process: String, _ function: HistoryEvent.Function, _ value: String?, from step: Int,
+            _ outcome: HistoryOperation.Outcome
+        ) {
+            operations.append(
+                HistoryOperation(
+                    process: process, function: function, key: key, value: value, invokedNanoseconds: Int64(step),
+                    outcome: outcome))
+        }
+        func value(of timestamp: Timestamp?) -> String? {
+            guard let timestamp else { return nil }
+            if clients.contains(where: { $0.id == timestamp.writer }) {
+                return authors[timestamp.digest].map { "op \($0)" } ?? "unknown"
+            }
             if let known = foreign[timestamp] { return known }
-            let value = history.count + 1 + foreign.count
+            let value = "foreign \(foreign.count)"
             foreign[timestamp] = value
-            operations.append(RegisterOperation(isWrite: true, value: value, invokedAt: 0, completedAt: nil))
+            add("byzantine", .write, value, from: 0, .unknown)
             return value
         }
         for (number, operation) in history.enumerated() where operation.object == object {
+            let process = "client \(operation.client)"
+            let completed = Int64(operation.completedAtStep ?? .max)
             switch operation.outcome {
             case .wrote:
-                operations.append(
-                    RegisterOperation(
-                        isWrite: true, value: number + 1, invokedAt: operation.invokedAtStep,
-                        completedAt: operation.completedAtStep))
-            case .failed(let failure) where operation.isWrite && !failure.mayHaveTakenEffect:
-                continue
-            case .failed where operation.isWrite, .crashed where operation.isWrite, .running where operation.isWrite:
-                operations.append(
-                    RegisterOperation(
-                        isWrite: true, value: number + 1, invokedAt: operation.invokedAtStep, completedAt: nil))
+                add(process, .write, "op \(number)", from: operation.invokedAtStep, .ok(atNanoseconds: completed))
+            case .failed(let failure) where operation.isWrite:
+                add(
+                    process, .write, "op \(number)", from: operation.invokedAtStep,
+                    failure.mayHaveTakenEffect ? .unknown : .failed(atNanoseconds: completed))
+            case .crashed where operation.isWrite, .running where operation.isWrite:
+                add(process, .write, "op \(number)", from: operation.invokedAtStep, .unknown)
             case .failed, .crashed, .running:
                 continue
             case .read(let observation):
-                operations.append(
-                    RegisterOperation(
-                        isWrite: false, value: value(of: observation.timestamp),
-                        invokedAt: operation.invokedAtStep, completedAt: operation.completedAtStep))
+                add(
+                    process, .read, value(of: observation.timestamp), from: operation.invokedAtStep,
+                    .ok(atNanoseconds: completed))
             }
         }
         return operations
