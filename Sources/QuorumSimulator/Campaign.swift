@@ -40,7 +40,9 @@ package final class Campaign: Sendable {
     ///
     /// - Parameter willRun: told of each seed before it runs, with the number of the worker that runs it.
     /// - Throws: when the options ask for a world that cannot be.
-    package func run(workerCount: Int, willRun: @escaping @Sendable (_ worker: Int, _ seed: UInt64) -> Void = { _, _ in }) async throws {
+    package func run(
+        workerCount: Int, willRun: @escaping @Sendable (_ worker: Int, _ seed: UInt64) -> Void = { _, _ in }
+    ) async throws {
         _ = try WorldPlan(seed: seeds.lowerBound, options: options)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for worker in 0..<max(1, workerCount) {

@@ -91,4 +91,6 @@ extension PlanPart: CustomStringConvertible {
 /// A text that names no part of a plan.
 package struct UnknownPart: Error, Equatable {
     package let text: String
+
+    package init(text: String) { self.text = text }
 }

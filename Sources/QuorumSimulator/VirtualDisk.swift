@@ -68,7 +68,8 @@ package struct VirtualDisk {
 
     /// The batch under way has reached the disk, or has not: what became of each of its items. The next one begins only
     /// after `finish`.
-    package mutating func sync(_ generator: inout SeededGenerator) -> [(item: Item, result: Result<Void, StoreFailure>)] {
+    package mutating func sync(_ generator: inout SeededGenerator) -> [(item: Item, result: Result<Void, StoreFailure>)]
+    {
         let batch = inFlight
         inFlight = []
         return batch.map { item in

@@ -16,7 +16,9 @@ extension World {
         if clients.contains(where: { $0.id == timestamp.writer }) {
             guard let author = authors[timestamp.digest], clients[history[author].client].id == timestamp.writer,
                 history[author].object == object
-            else { return Violation(.forgery, "operation \(operation) read \(timestamp), which its writer never wrote") }
+            else {
+                return Violation(.forgery, "operation \(operation) read \(timestamp), which its writer never wrote")
+            }
             guard observation.isTombstone == (history[author].kind == .delete),
                 observation.bytes == nil || observation.bytes == history[author].bytes
             else {

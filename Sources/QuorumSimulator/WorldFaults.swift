@@ -25,7 +25,9 @@ extension World {
             note("\(server)'s disk is full")
             servers[server.offset].disk.trouble = .full
         case .rot(let server):
-            if let what = servers[server.offset].disk.rot(&diskGenerator) { note("\(server) can no longer read \(what)") }
+            if let what = servers[server.offset].disk.rot(&diskGenerator) {
+                note("\(server) can no longer read \(what)")
+            }
         case .partition(let number):
             guard !isHealed, let partition = plan.partitions[number] else { return }
             note("partition \(number) begins: nodes \(String(partition.side, radix: 2)) on one side")

@@ -24,7 +24,8 @@ extension Observation {
                 bytes: bytes.map { $0.isEmpty ? [1] : [$0[0] ^ 1] + $0.dropFirst() })
         case .unwrittenVersion:
             let unwritten = timestamp.map {
-                Timestamp(counter: $0.counter, writer: $0.writer, digest: Digest256.sha256([UInt8](repeating: 0, count: 1)))
+                Timestamp(
+                    counter: $0.counter, writer: $0.writer, digest: Digest256.sha256([UInt8](repeating: 0, count: 1)))
             }
             return Observation(timestamp: unwritten, isTombstone: isTombstone, bytes: bytes)
         case .lostFragments, .silence:

@@ -87,6 +87,8 @@ package struct FaultSelection: Sendable, Equatable {
 /// A name that is no fault's.
 package struct UnknownFault: Error, Equatable {
     package let name: String
+
+    package init(name: String) { self.name = name }
 }
 
 /// What is pinned of a world.
