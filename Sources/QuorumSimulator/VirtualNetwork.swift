@@ -18,8 +18,9 @@ struct VirtualNetwork {
         delayFactors = Array(repeating: 1, count: serverCount)
     }
 
+    /// Of several reasons to be slow the slowest counts.
     mutating func slow(_ server: ServerIndex, by factor: Int) {
-        delayFactors[server.offset] = max(1, UInt64(factor))
+        delayFactors[server.offset] = max(delayFactors[server.offset], UInt64(factor))
     }
 
     mutating func partition(_ number: Int, side: UInt64) { sides[number] = side }

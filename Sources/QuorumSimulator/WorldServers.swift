@@ -13,30 +13,26 @@ extension World {
     func send(_ request: Request, to server: ServerIndex, client: Int, operation: Int) {
         note("\(name(client)) → \(server): \(Transcript.describe(request))")
         let (first, second) = network.delays(server: server)
-        if let first {
-            heap.add(
-                .request(client: client, operation: operation, server, request), at: nowMicroseconds &+ first)
-        } else {
+        guard let first else {
             note("  lost")
+            return
         }
-        if let second {
-            heap.add(
-                .request(client: client, operation: operation, server, request), at: nowMicroseconds &+ second)
-        }
+        let message = RequestUnderWay(client: client, operation: operation, server: server, request: request)
+        heap.add(.request(message), at: nowMicroseconds + first)
+        if let second { heap.add(.request(message), at: nowMicroseconds + second) }
     }
 
     /// Sends a reply to a client's operation.
     private func transmit(_ reply: Reply, of server: ServerIndex, client: Int, operation: Int) {
         note("\(server) → \(name(client)): \(Transcript.describe(reply))")
         let (first, second) = network.delays(server: server)
-        if let first {
-            heap.add(.reply(client: client, operation: operation, server, reply), at: nowMicroseconds &+ first)
-        } else {
+        guard let first else {
             note("  lost")
+            return
         }
-        if let second {
-            heap.add(.reply(client: client, operation: operation, server, reply), at: nowMicroseconds &+ second)
-        }
+        let message = ReplyUnderWay(client: client, operation: operation, server: server, reply: reply)
+        heap.add(.reply(message), at: nowMicroseconds + first)
+        if let second { heap.add(.reply(message), at: nowMicroseconds + second) }
     }
 
     /// A request reaches its server.
