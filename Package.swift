@@ -22,6 +22,7 @@ let package = Package(
         .library(name: "QuorumClient", targets: ["QuorumClient"]),
         .executable(name: "solidus", targets: ["solidus"]),
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
+        .executable(name: "solidus-sim", targets: ["solidus-sim"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -57,6 +58,14 @@ let package = Package(
             name: "QuorumFaults", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol"],
             swiftSettings: strictSwift),
         .target(name: "HistoryChecker", dependencies: [], swiftSettings: strictSwift),
+
+        // The simulator: the protocol's machines in a deterministic world of liars.
+        .target(
+            name: "QuorumSimulator",
+            dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
+            swiftSettings: strictSwift),
+        .executableTarget(
+            name: "solidus-sim", dependencies: ["QuorumSimulator", arguments], swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
         .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
@@ -116,6 +125,10 @@ let package = Package(
             dependencies: ["ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", crypto],
             swiftSettings: strictSwift),
         .testTarget(name: "HistoryCheckerTests", dependencies: ["HistoryChecker"], swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumSimulatorTests",
+            dependencies: ["ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", "QuorumSimulator"],
+            swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumWireTests",
             dependencies: [

@@ -23,7 +23,7 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
     package init?(bytes: some Collection<UInt8>) {
         guard bytes.count == Self.sizeBytes else { return nil }
         self.init { target in
-            for (offset, byte) in bytes.enumerated() { target[offset] = byte }
+            _ = UnsafeMutableBufferPointer(start: target, count: Self.sizeBytes).initialize(from: bytes)
         }
     }
 
@@ -31,6 +31,17 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
     package static func sha256(_ bytes: some Collection<UInt8>) -> Digest256 {
         bytes.withContiguousStorageIfAvailable { sha256(of: [UnsafeRawBufferPointer($0)]) }
             ?? Array(bytes).withUnsafeBytes { sha256(of: [$0]) }
+    }
+
+    /// SHA-256 of the bytes.
+    package static func sha256(_ bytes: [UInt8]) -> Digest256 {
+        bytes.withUnsafeBufferPointer { source in
+            Digest256 { digest in
+                var start = source.baseAddress
+                var count = source.count
+                sfc_sha256(&start, &count, 1, digest)
+            }
+        }
     }
 
     /// SHA-256 of the bytes.

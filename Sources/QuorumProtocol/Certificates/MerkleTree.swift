@@ -12,7 +12,11 @@ package enum MerkleTree {
     package static let leafCountMax = 1 << 16
 
     package static func leaf(_ statement: [UInt8]) -> Digest256 {
-        Digest256.sha256([0x00] + statement)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(1 + statement.count)
+        bytes.append(0x00)
+        bytes.append(contentsOf: statement)
+        return Digest256.sha256(bytes)
     }
 
     static func node(_ left: Digest256, _ right: Digest256) -> Digest256 {

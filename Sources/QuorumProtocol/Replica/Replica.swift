@@ -376,9 +376,8 @@ extension Replica {
             precondition(slot.record == nil || slot.reads.isEmpty, "a read waits although the record is there")
             precondition(
                 slot.inFlight != nil || slot.record == nil || slot.changes.isEmpty, "a change waits for nothing")
-            for record in [slot.record, slot.inFlight?.record] {
-                if let broken = record?.brokenInvariant { preconditionFailure(broken) }
-            }
+            if let broken = slot.record?.brokenInvariant { preconditionFailure(broken) }
+            if let broken = slot.inFlight?.record.brokenInvariant { preconditionFailure(broken) }
         }
         precondition(storing.count == slots.values.count { $0.inFlight != nil })
     }

@@ -1,0 +1,92 @@
+// Small plans and their names.
+
+import QuorumFaults
+import QuorumProtocol
+import QuorumSimulator
+import Testing
+
+@Suite("A failing plan")
+struct ShrinkingTests {
+    @Test("shrinks to what its failure needs, and fails the same way when it is drawn again")
+    func shrinks() throws {
+        let full = try plan(3, faults: ["environment"], planted: .staleRead)
+        let violation = try #require(World(full).run().violation)
+        let shrunk = shrink(full, violation: violation)
+        #expect(shrunk.report.violation?.kind == .linearizability)
+        #expect(shrunk.plan.operations.count == 1, "one write is enough")
+        #expect(shrunk.plan.parts.count == 1)
+
+        var options = WorldOptions()
+        options.faults = try FaultSelection(names: ["environment"])
+        options.faultCount = 1
+        options.planted = .staleRead
+        for text in PlanPart.texts(of: shrunk.removed) { options.removed.formUnion(try PlanPart.parse(text)) }
+        let drawn = try WorldPlan(seed: 3, options: options)
+        #expect(drawn == shrunk.plan)
+        #expect(World(drawn).run().traceHash == shrunk.report.traceHash)
+    }
+
+    @Test("has parts whose names mean them")
+    func names() throws {
+        let parts = try plan(9, faults: ["all"], f: nil).parts
+        #expect(Set(try parts.flatMap { try PlanPart.parse($0.description) }) == Set(parts))
+        let texts = PlanPart.texts(of: Set(parts))
+        #expect(Set(try texts.flatMap { try PlanPart.parse($0) }) == Set(parts))
+        #expect(texts.count < parts.count)
+        #expect(try PlanPart.parse("operation:3-5") == [.operation(3), .operation(4), .operation(5)])
+    }
+
+    @Test(
+        "refuses names of parts that there are not",
+        arguments: ["", "operation", "operation:", "operation:5-3", "operation:-1", "operation:1-2-3", "loss:1", "x:1"])
+    func unknown(text: String) {
+        #expect(throws: UnknownPart(text: text)) { try PlanPart.parse(text) }
+    }
+}
+
+@Suite("A selection of faults")
+struct FaultSelectionTests {
+    @Test("takes every name that it lists, and only those")
+    func names() throws {
+        for name in FaultSelection.names { _ = try FaultSelection(names: [name]) }
+        #expect(throws: UnknownFault(name: "sloth")) { try FaultSelection(names: ["loss", "sloth"]) }
+        let mixture = try FaultSelection(names: ["server:mixture"])
+        #expect(mixture.servers == [.mixture] && mixture.clients.isEmpty && mixture.environment.isEmpty)
+    }
+
+    @Test("fills worlds with the liars that were asked for, never more than f")
+    func insistence() throws {
+        for seed in 1...50 as ClosedRange<UInt64> {
+            let plan = try plan(seed, faults: ["stale"], f: 2)
+            #expect(plan.badServers.values.map(\.kind) == [.byzantine(.stale), .byzantine(.stale)])
+            #expect(Set(plan.badServers.values.map(\.server)).count == 2)
+            #expect(plan.byzantineClients.isEmpty && plan.serverCrashes.isEmpty && plan.network.lossPermille == 0)
+        }
+    }
+}
+
+@Suite("A campaign")
+struct CampaignTests {
+    @Test("runs every seed once on any number of workers, with the same outcome", arguments: [2, 5])
+    func workers(count: Int) async throws {
+        let campaign = Campaign(seeds: 1...15, options: WorldOptions())
+        try await campaign.run(workerCount: count)
+        let single = Campaign(seeds: 1...15, options: WorldOptions())
+        try await single.run(workerCount: 1)
+        #expect(campaign.progress.seedCount == 15)
+        #expect(campaign.progress.traceSum == single.progress.traceSum)
+        #expect(campaign.failure == nil)
+    }
+
+    @Test("ends with the first failure and tells the seed")
+    func failure() async throws {
+        var options = WorldOptions()
+        options.planted = .silence
+        options.operationCount = 3
+        let campaign = Campaign(seeds: 7...1000, options: options)
+        try await campaign.run(workerCount: 1)
+        #expect(campaign.failure?.seed == 7)
+        #expect(campaign.failure?.violation?.kind == .liveness)
+        #expect(campaign.progress.seedCount == 1)
+    }
+}

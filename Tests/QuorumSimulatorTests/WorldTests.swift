@@ -1,0 +1,79 @@
+// Worlds: good ones pass, ones with an error planted are found out, faults end.
+
+import QuorumFaults
+import QuorumProtocol
+import QuorumSimulator
+import Testing
+
+@Suite("A simulated world")
+struct WorldTests {
+    struct Smoke: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let seeds: Range<UInt64>
+        let faults: [String]
+        var f: Int?
+        var m: Int?
+    }
+
+    static let smokes = [
+        Smoke(testDescription: "all faults, f = 1", seeds: 0..<100, faults: ["all"], f: 1),
+        Smoke(testDescription: "all faults, f = 2", seeds: 1000..<1025, faults: ["all"], f: 2),
+        Smoke(testDescription: "all faults, m = 4, n = 6", seeds: 2000..<2025, faults: ["all"], f: 1, m: 4),
+        Smoke(testDescription: "the environment only", seeds: 3000..<3060, faults: ["environment"], f: 1),
+        Smoke(testDescription: "liars only", seeds: 4000..<4060, faults: ["servers", "clients"], f: 1),
+        Smoke(testDescription: "no fault at all", seeds: 5000..<5030, faults: ["none"]),
+    ]
+
+    @Test("keeps the protocol's promises", arguments: smokes)
+    func smoke(_ smoke: Smoke) throws {
+        for seed in smoke.seeds {
+            let report = World(try plan(seed, faults: smoke.faults, f: smoke.f, m: smoke.m)).run()
+            if let violation = report.violation { Issue.record("seed \(seed): \(violation)") }
+            #expect(report.succeededCount > 0, "seed \(seed)")
+        }
+    }
+
+    @Test("without faults has every operation succeed")
+    func quiet() throws {
+        for seed in 1...20 as ClosedRange<UInt64> {
+            let plan = try plan(seed)
+            let report = World(plan).run()
+            #expect(report.violation == nil, "seed \(seed)")
+            #expect(report.succeededCount == plan.operations.count + plan.objectCount, "seed \(seed)")
+        }
+    }
+
+    @Test("is found guilty of an error planted in it", arguments: PlantedError.allCases)
+    func planted(_ error: PlantedError) throws {
+        var found = 0
+        for seed in 1...10 as ClosedRange<UInt64> {
+            let report = World(try plan(seed, faults: ["environment"], planted: error)).run()
+            guard let violation = report.violation else { continue }
+            #expect(violation.kind == error.expected, "seed \(seed): \(violation)")
+            found += 1
+        }
+        // What is read at the end may be a deletion, which has no bytes to alter and no fragments to lose.
+        #expect(found >= 5)
+    }
+
+    @Test("cut in two does nothing until the partition ends, and then everything")
+    func partition() throws {
+        for seed in 1...10 as ClosedRange<UInt64> {
+            var plan = try plan(seed)
+            plan.healMicroseconds = 10_000_000
+            plan.patience.deadlineMicroseconds = 20_000_000
+            // Servers 0 and 1 on one side; 2 and 3 with all clients on the other, one short of a quorum of three.
+            plan.partitions[0] = PlannedPartition(
+                startMicroseconds: 0, durationMicroseconds: 5_000_000, side: 0b0011)
+            let report = World(plan).run()
+            #expect(report.violation == nil, "seed \(seed)")
+            #expect(report.failedCount == 0, "seed \(seed)")
+            #expect(report.virtualMicroseconds > 5_000_000, "seed \(seed)")
+
+            plan.patience.deadlineMicroseconds = 100_000
+            let hasty = World(plan).run()
+            #expect(hasty.violation == nil, "seed \(seed)")
+            #expect(hasty.failedCount > 0, "seed \(seed): somebody's patience must have ended")
+        }
+    }
+}
