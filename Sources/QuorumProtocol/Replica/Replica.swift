@@ -85,10 +85,12 @@ extension Replica {
 
     private func refusal(of prepare: Prepare, from principal: Principal) -> Refusal? {
         guard case .client(let client) = principal else { return .notEntitled(principal) }
-        guard prepare.timestamp.writer == client else {
+        guard prepare.timestamp.writer == client || isPlanted(.foreignTimestampAccepted) else {
             return .foreignTimestamp(writer: prepare.timestamp.writer, sender: client)
         }
-        guard prepare.timestamp.digest == prepare.descriptor.digest else { return .digestMismatch }
+        guard prepare.timestamp.digest == prepare.descriptor.digest || isPlanted(.digestUnchecked) else {
+            return .digestMismatch
+        }
         guard prepare.descriptor.descriptor.key == prepare.key else { return .foreignDescriptor }
         let stripes = prepare.descriptor.descriptor.stripes.count
         guard stripes <= 1 else { return .tooManyStripes(got: stripes, limit: 1) }
@@ -196,7 +198,8 @@ extension Replica {
         _ read: Read, tag: RequestTag, answersTimestamp: Bool, into effects: inout [ReplicaEffect]
     ) {
         let waiting = WaitingRead(tag: tag, read: read, answersTimestamp: answersTimestamp)
-        if let record = slots[read.key]?.record {
+        let undurable = isPlanted(.readBeforeDurable) ? slots[read.key]?.inFlight?.record : nil
+        if let record = undurable ?? slots[read.key]?.record {
             answer(waiting, from: record, into: &effects)
             return
         }
@@ -296,6 +299,9 @@ extension Replica {
             if transition.change == nil {
                 effects.append(.reply(tag, .committed(certificate.timestamp)))
             } else {
+                if isPlanted(.replyBeforeDurable) {
+                    effects.append(.reply(tag, .committed(certificate.timestamp)))
+                }
                 store(
                     transition, answer: .committed(tag, certificate.timestamp), statements: [], into: &effects)
             }
