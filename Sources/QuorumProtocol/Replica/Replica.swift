@@ -375,17 +375,25 @@ extension Replica {
 // MARK: - Invariants
 
 extension Replica {
-    /// Checks what must hold between any two inputs; traps on our own bugs. For the simulator and tests.
-    package func checkInvariants() {
+    /// Which of the invariants that hold between any two inputs is broken, or nil: a bug of our own, whatever peers
+    /// send. For the simulator and tests.
+    package var brokenInvariant: String? {
         for slot in slots.values {
-            precondition(!slot.isIdle, "an idle object was not forgotten")
-            precondition(slot.record == nil || slot.reads.isEmpty, "a read waits although the record is there")
-            precondition(
-                slot.inFlight != nil || slot.record == nil || slot.changes.isEmpty, "a change waits for nothing")
+            if slot.isIdle { return "an idle object was not forgotten" }
+            if slot.record != nil, !slot.reads.isEmpty { return "a read waits although the record is there" }
+            if slot.inFlight == nil, slot.record != nil, !slot.changes.isEmpty { return "a change waits for nothing" }
             for record in [slot.record, slot.inFlight?.record] {
-                if let broken = record?.brokenInvariant { preconditionFailure(broken) }
+                if let broken = record?.brokenInvariant { return broken }
             }
         }
-        precondition(storing.count == slots.values.count { $0.inFlight != nil })
+        if storing.count != slots.values.count(where: { $0.inFlight != nil }) {
+            return "changes under way are not those of the objects"
+        }
+        return nil
+    }
+
+    /// Traps when an invariant is broken.
+    package func checkInvariants() {
+        if let brokenInvariant { preconditionFailure(brokenInvariant) }
     }
 }
