@@ -24,6 +24,12 @@ let package = Package(
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
         .executable(name: "solidus-sim", targets: ["solidus-sim"]),
     ],
+    traits: [
+        .trait(
+            name: "PlantedFlaws",
+            description:
+                "Compiles deliberate protocol bugs in, each behind a switch: for the simulator's proof that it sees.")
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),

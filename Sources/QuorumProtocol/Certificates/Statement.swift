@@ -42,8 +42,12 @@ package struct Statement: Hashable, Sendable {
         encoder.append(identity.group)
         encoder.append(server.rawValue)
         encoder.append(incarnation.rawValue)
-        encoder.append(counted: key.bytes)
-        encoder.append(timestamp)
+        if !isPlanted(.statementWithoutKey) { encoder.append(counted: key.bytes) }
+        if isPlanted(.statementWithoutDigest) {
+            encoder.append(timestamp.counter)
+        } else {
+            encoder.append(timestamp)
+        }
         encoder.append(claim.rawValue)
         return encoder.bytes
     }

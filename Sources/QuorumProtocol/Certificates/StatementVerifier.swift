@@ -67,17 +67,20 @@ package final class StatementVerifier: Sendable {
         var previous: ServerIndex?
         for statement in certificate.statements {
             guard parameters.quorums.contains(statement.server) else { throw .unknownServer(statement.server) }
-            if let previous, previous >= statement.server { throw .repeatedServer(statement.server) }
+            if let previous, previous >= statement.server, !isPlanted(.repeatedSignersAccepted) {
+                throw .repeatedServer(statement.server)
+            }
             previous = statement.server
         }
-        for statement in certificate.statements {
+        for statement in certificate.statements where !isPlanted(.certificateUnchecked) {
             _ = try verify(statement, key: key, timestamp: certificate.timestamp)
         }
         return VerifiedCertificate(key: key, certificate: certificate)
     }
 
     private func isSigned(_ root: SignedRoot, signature: [UInt8]) -> Bool {
-        let checked = CheckedRoot(root: root, signature: signature)
+        let checked = CheckedRoot(
+            root: root, signature: isPlanted(.rememberedRootUnderAnySignature) ? [] : signature)
         if memory.withLock({ $0.roots.contains(checked) }) { return true }
         guard keys[root.server.offset].isValid(signature, for: root.bytes) else { return false }
         memory.withLock { memory in

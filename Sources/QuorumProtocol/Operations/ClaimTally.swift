@@ -49,7 +49,7 @@ struct ClaimTally: Sendable {
     }
 
     private func isValid(_ timestamp: Timestamp) -> Bool {
-        proven[timestamp] != nil || namers(of: timestamp).count >= quorums.vouchers
+        proven[timestamp] != nil || namers(of: timestamp).count >= quorums.vouchers || isPlanted(.anyClaimBelieved)
     }
 
     /// Where the tally stands.

@@ -128,6 +128,10 @@ package struct ReadOutcome: Sendable {
         case nothing(Timestamp?)
         /// A version; for each stripe m good fragments when the value was wanted.
         case version(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+
+        var isNothing: Bool {
+            if case .nothing = self { true } else { false }
+        }
     }
 
     package let found: Found
@@ -171,7 +175,8 @@ extension Reader {
             return
         }
         let descriptor = parts.descriptor.descriptor
-        guard parts.descriptor.digest == parts.timestamp.digest, descriptor.key == key,
+        guard parts.descriptor.digest == parts.timestamp.digest || isPlanted(.readDigestUnchecked),
+            descriptor.key == key,
             parts.fragments == nil || parts.fragments!.count == descriptor.stripes.count
         else {
             observations.misbehaviours[server] = .foreignParts
@@ -191,6 +196,13 @@ extension Reader {
                     candidate.fragments[server] = [:]
                     for (stripe, bytes) in fragments.enumerated() {
                         let index = StripeIndex(UInt32(stripe))
+                        #if PlantedFlaws
+                            if isPlanted(.readFragmentsUnverified) {
+                                candidate.fragments[server]?[index] =
+                                    descriptor.stripes[stripe].believed(bytes, at: FragmentIndex(server.rawValue))
+                                continue
+                            }
+                        #endif
                         effects.append(
                             .verifyFragment(server, parts.timestamp, index, descriptor.stripes[stripe], bytes))
                     }
@@ -258,10 +270,13 @@ extension Reader {
             askForParts(of: timestamp, into: &effects)
             return
         }
-        guard countedReplies >= quorums.quorum else { return }
+        let enough = isPlanted(.readWithoutQuorum) ? quorums.vouchers : quorums.quorum
+        guard countedReplies >= enough else { return }
         let namers = tally.namers(of: timestamp)
         let holders = namers.count + acknowledged.count { !namers.contains($0) }
-        if holders >= quorums.quorum {
+        if holders >= quorums.quorum || isPlanted(.writeBackOmitted)
+            || isPlanted(.tombstoneNotWrittenBack) && found.isNothing
+        {
             finish(found, into: &effects)
             return
         }

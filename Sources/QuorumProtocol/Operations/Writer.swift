@@ -132,7 +132,7 @@ package struct Writer: Sendable {
         case (.complete, .refused(let refusal)):
             refusedCompletion(refusal, by: server, into: &effects)
         case (.commit(let commit, _), .committed(let timestamp)):
-            guard timestamp == commit.certificate.timestamp else { return }
+            guard timestamp == commit.certificate.timestamp || isPlanted(.anyAcknowledgementCounts) else { return }
             if !acknowledged.contains(server) { acknowledged.append(server) }
             observations.refusals[server] = nil
             advanceCommit(into: &effects)
@@ -190,7 +190,8 @@ extension Writer {
         case .verifying:
             return
         case .valid(let highest, let countedReplies):
-            guard countedReplies >= quorums.quorum, let encoded else { return }
+            let enough = isPlanted(.timestampFromTooFew) ? quorums.vouchers : quorums.quorum
+            guard countedReplies >= enough, let encoded else { return }
             base = highest
             let (counter, overflow) = highest.counter.addingReportingOverflow(1)
             guard !overflow else {
@@ -268,6 +269,8 @@ extension Writer {
         case .readTimestamp, .commit, .finished: return
         }
         switch result {
+        case .failure where isPlanted(.statementsUnverified) && timestamp == own:
+            signedOwn(VerifiedStatement(key: key, timestamp: own, signed: signed), by: server, into: &effects)
         case .failure(let error):
             // After a detour the statement may be a good one on another timestamp, which a reply does not name.
             if !hasDetoured { observations.misbehaviours[server] = .invalidStatement(error) }
@@ -369,7 +372,8 @@ extension Writer {
     }
 
     private mutating func advanceCommit(into effects: inout [Effect]) {
-        guard case .commit(let commit, let recovering) = phase, acknowledged.count >= quorums.quorum else { return }
+        let enough = isPlanted(.oneAcknowledgement) ? 1 : quorums.quorum
+        guard case .commit(let commit, let recovering) = phase, acknowledged.count >= enough else { return }
         if recovering {
             beginReadTimestamp(into: &effects)
             return

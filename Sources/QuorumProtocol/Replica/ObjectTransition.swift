@@ -38,7 +38,7 @@ struct ObjectTransition {
 
     /// PREPARE, verified. On anything but `.sign` the transition must be thrown away: a refusal changes no state.
     mutating func prepare(_ prepare: Prepare, evidence: VerificationEvidence) -> PrepareVerdict {
-        if let justification = evidence.certificate {
+        if let justification = evidence.certificate, !isPlanted(.justificationNotCommitted) {
             commit(justification, descriptor: nil)
         }
         let timestamp = prepare.timestamp
@@ -46,13 +46,18 @@ struct ObjectTransition {
         if record.version(timestamp)?.holdsFragments == true {
             return .sign(.stored)
         }
-        if timestamp.precedes(committed) {
+        if timestamp.precedes(committed)
+            || isPlanted(.supersededByPending) && record.held.contains(where: { $0.timestamp > timestamp })
+        {
             return .sign(.superseded)
         }
         let isCommitted = timestamp == committed
         if !isCommitted {
-            let (highestAllowed, overflow) = committed.counter.addingReportingOverflow(1)
-            guard !overflow, timestamp.counter <= highestAllowed else {
+            let base =
+                isPlanted(.justificationNotCommitted)
+                ? max(committed.counter, (evidence.certificate?.timestamp).counter) : committed.counter
+            let (highestAllowed, overflow) = base.addingReportingOverflow(1)
+            guard !overflow, timestamp.counter <= highestAllowed || isPlanted(.counterUnchecked) else {
                 return .refuse(
                     evidence.certificate == nil
                         ? .justificationRequired(committedCounter: committed.counter)
@@ -60,11 +65,12 @@ struct ObjectTransition {
             }
             let pending = record.pending(of: timestamp.writer)
             if pending.count >= parameters.limits.pendingVersionsPerClientMax, evidence.admission.isEmpty,
-                !pending.contains(where: { $0.timestamp == timestamp })
+                !pending.contains(where: { $0.timestamp == timestamp }), !isPlanted(.pendingUnlimited)
             {
                 return .tooManyPending(
                     pending.prefix(parameters.limits.pendingVersionsPerClientMax).map(\.timestamp))
             }
+            if isPlanted(.pendingReplaced) { drop(pending.map(\.timestamp)) }
         }
         // A version committed before its fragments came is completed here: what was missing is now held.
         record.hold(HeldVersion(timestamp: timestamp, holdsFragments: true))
@@ -80,10 +86,13 @@ struct ObjectTransition {
         precondition(certificate.key == key)
         let timestamp = certificate.timestamp
         let committed = record.committed?.timestamp
-        guard !timestamp.precedes(committed) else { return }
+        guard !timestamp.precedes(committed) || isPlanted(.commitGoesBack) else { return }
         if timestamp != committed {
             record.committed = certificate.certificate
             supersede(below: timestamp)
+            if isPlanted(.commitDropsPending) {
+                drop(record.held.map(\.timestamp).filter { $0 > timestamp })
+            }
             isChanged = true
         }
         if let descriptor, record.version(timestamp) == nil {
@@ -102,6 +111,11 @@ struct ObjectTransition {
             return !overflow && due <= nowMilliseconds
         }
         drop(due.map(\.timestamp))
+        if isPlanted(.currentVersionExpires), !due.isEmpty, let current = record.committed?.timestamp,
+            record.version(current) != nil
+        {
+            drop([current])
+        }
     }
 
     private mutating func supersede(below timestamp: Timestamp) {
@@ -116,7 +130,7 @@ struct ObjectTransition {
     private mutating func boundRetained() {
         let retained = record.retained.map(\.timestamp)
         let excess = retained.count - parameters.limits.retainedVersionsMax
-        guard excess > 0 else { return }
+        guard excess > 0, !isPlanted(.retentionUnbounded) else { return }
         drop(Array(retained.prefix(excess)))
     }
 

@@ -49,12 +49,31 @@ package struct VerificationJob: Sendable {
         var verified: [VerifiedFragment] = []
         for (stripe, bytes) in fragments.enumerated() {
             do {
-                verified.append(try descriptor.stripes[stripe].verify(bytes, at: index))
+                verified.append(try verify(bytes, against: descriptor.stripes[stripe], at: index))
             } catch {
                 throw .invalidFragment(StripeIndex(UInt32(stripe)), error)
             }
         }
         return verified
+    }
+
+    private static func verify(
+        _ bytes: SharedBytes, against crossChecksum: CrossChecksum, at index: FragmentIndex
+    ) throws(FragmentVerificationError) -> VerifiedFragment {
+        #if PlantedFlaws
+            if isPlanted(.fragmentUnverified) { return crossChecksum.believed(bytes, at: index) }
+            if isPlanted(.fingerprintUnchecked) {
+                try crossChecksum.verifyHash(bytes, at: index)
+                return crossChecksum.believed(bytes, at: index)
+            }
+            if isPlanted(.fragmentIndexUnbound) {
+                for other in 0..<UInt8(crossChecksum.code.fragmentCount)
+                where (try? crossChecksum.verify(bytes, at: FragmentIndex(other))) != nil {
+                    return crossChecksum.believed(bytes, at: index)
+                }
+            }
+        #endif
+        return try crossChecksum.verify(bytes, at: index)
     }
 
     private func verifyCertificate(_ verifier: StatementVerifier) throws(Refusal) -> VerifiedCertificate? {
@@ -73,7 +92,9 @@ package struct VerificationJob: Sendable {
         var verified: [VerifiedStatement] = []
         for signed in admission where signed.claim == .stored {
             guard !verified.contains(where: { $0.signed.server == signed.server }) else { continue }
-            if let statement = try? verifier.verify(signed, key: key, timestamp: timestamp) {
+            if isPlanted(.admissionUnverified) {
+                verified.append(VerifiedStatement(key: key, timestamp: timestamp, signed: signed))
+            } else if let statement = try? verifier.verify(signed, key: key, timestamp: timestamp) {
                 verified.append(statement)
             }
             if verified.count == vouchers { return verified }

@@ -63,9 +63,9 @@ public struct QuorumConfiguration: Hashable, Sendable {
     /// n = m + 2f.
     public var serverCount: Int { dataFragmentCount + 2 * faults }
     /// q = n − f = m + f: two quorums meet in m ≥ f + 1 servers, so in a correct one.
-    public var quorum: Int { serverCount - faults }
+    public var quorum: Int { serverCount - faults - (isPlanted(.quorumOneTooSmall) ? 1 : 0) }
     /// f + 1: so many servers cannot all be lying.
-    public var vouchers: Int { faults + 1 }
+    public var vouchers: Int { faults + (isPlanted(.vouchersOneTooFew) ? 0 : 1) }
     /// Every server, in order.
     public var servers: [ServerIndex] { (0..<serverCount).map { ServerIndex(UInt8($0)) } }
 

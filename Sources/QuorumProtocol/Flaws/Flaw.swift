@@ -1,0 +1,105 @@
+// Deliberate bugs, to prove that the simulator would see the real ones. They exist only in builds with the trait
+// PlantedFlaws, which nothing but the simulator is built with; everywhere else `isPlanted` is the constant false and the
+// flawed branch is compiled away.
+
+/// A rule of the protocol (docs/protocol.md) that can be left out on purpose.
+package enum Flaw: String, Sendable, CaseIterable {
+    // Thresholds
+    /// A quorum is one server smaller, so that two of them may meet in liars only.
+    case quorumOneTooSmall
+    /// f servers' word on a committed version is enough.
+    case vouchersOneTooFew
+
+    // Certificates
+    /// A certificate's signatures are not checked.
+    case certificateUnchecked
+    /// One server's statement may stand in a certificate more than once.
+    case repeatedSignersAccepted
+    /// A statement does not name its object.
+    case statementWithoutKey
+    /// A statement does not name the digest of what it is on.
+    case statementWithoutDigest
+    /// A remembered root is valid under whatever signature it comes with.
+    case rememberedRootUnderAnySignature
+
+    // Server: PREPARE
+    /// The writer named in a timestamp need not be the sender.
+    case foreignTimestampAccepted
+    /// The descriptor need not be the one that the timestamp names.
+    case digestUnchecked
+    /// Fragments are stored without any verification.
+    case fragmentUnverified
+    /// Fragments are checked by hash only.
+    case fingerprintUnchecked
+    /// A fragment may be any of the stripe's.
+    case fragmentIndexUnbound
+    /// A counter may be any number above the committed one.
+    case counterUnchecked
+    /// A justification is believed but not processed as the COMMIT that it is.
+    case justificationNotCommitted
+    /// The pending limit is not enforced.
+    case pendingUnlimited
+    /// A full server admits any version that comes with something that looks like an admission.
+    case admissionUnverified
+    /// A pending version above it, which may never be committed, supersedes a version.
+    case supersededByPending
+    /// PREPARE replaces the client's older pending versions, for which a certificate may exist.
+    case pendingReplaced
+
+    // Server: COMMIT and retention
+    /// A lower certified version replaces a higher one.
+    case commitGoesBack
+    /// A commit drops pending versions above it, for which a certificate may exist.
+    case commitDropsPending
+    /// Fragments of superseded versions, and of the current one with them, are dropped after the grace time.
+    case currentVersionExpires
+    /// Retained versions are not bounded.
+    case retentionUnbounded
+    /// COMMIT is acknowledged before it is durable.
+    case replyBeforeDurable
+    /// Reads are answered from a record that is not durable yet.
+    case readBeforeDurable
+
+    // Writer and reader
+    /// The highest claim counts whether or not it is proven.
+    case anyClaimBelieved
+
+    // Writer
+    /// The timestamp is read from too few servers.
+    case timestampFromTooFew
+    /// Statements go into the certificate unverified.
+    case statementsUnverified
+    /// A write is complete when one server has acknowledged its COMMIT.
+    case oneAcknowledgement
+    /// The acknowledgement of whatever COMMIT counts.
+    case anyAcknowledgementCounts
+
+    // Reader
+    /// A read is over as soon as f + 1 servers have answered and there are m good fragments.
+    case readWithoutQuorum
+    /// What fewer than q servers have committed is not written back.
+    case writeBackOmitted
+    /// Fragments are decoded unverified.
+    case readFragmentsUnverified
+    /// A descriptor need not be the one that the timestamp names.
+    case readDigestUnchecked
+    /// "Not found" by a tombstone is answered without writing it back.
+    case tombstoneNotWrittenBack
+}
+
+/// Whether the flaw is planted in this run.
+@inline(__always)
+func isPlanted(_ flaw: Flaw) -> Bool {
+    #if PlantedFlaws
+        Flaw.planted == flaw
+    #else
+        false
+    #endif
+}
+
+#if PlantedFlaws
+    extension Flaw {
+        /// The one flaw of this run; set before the machines run, and not while they do.
+        nonisolated(unsafe) package static var planted: Flaw?
+    }
+#endif
