@@ -71,7 +71,8 @@ let package = Package(
             dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
             swiftSettings: strictSwift),
         .executableTarget(
-            name: "solidus-sim", dependencies: ["QuorumSimulator", arguments], swiftSettings: strictSwift),
+            name: "solidus-sim", dependencies: ["QuorumProtocol", "QuorumSimulator", arguments],
+            swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
         .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),

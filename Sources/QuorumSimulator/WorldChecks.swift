@@ -140,7 +140,13 @@ extension World {
             let pending = record.pending(of: writer).count
             if pending > pendingMax { return Violation(.bound, "\(server.index) keeps \(pending) pending versions") }
         }
-        if record.committed?.timestamp.counter ?? 0 > counterMax(of: key) {
+        let committedCounter = record.committed?.timestamp.counter ?? 0
+        if let skipped = record.held.last, skipped.timestamp.counter > committedCounter + 1 {
+            return Violation(
+                .bound,
+                "\(server.index) holds \(skipped.timestamp) of \(key) above the committed counter \(committedCounter)")
+        }
+        if committedCounter > counterMax(of: key) {
             return Violation(.bound, "\(server.index) has a counter for \(key) that nobody counted up to")
         }
         if let certificate = record.committed, (try? clients[0].verifier.verify(certificate, key: key)) == nil {

@@ -238,12 +238,11 @@ extension World {
         case .version(let timestamp, let sealed, let stripes):
             var bytes: [UInt8]?
             if history[operation].kind == .read {
-                bytes = zip(sealed.descriptor.stripes, stripes).flatMap { crossChecksum, fragments in
-                    guard let block = try? crossChecksum.decode(fragments) else {
-                        preconditionFailure("m verified fragments of one stripe do not decode")
-                    }
-                    return block.array
+                let blocks = zip(sealed.descriptor.stripes, stripes).map { try? $0.decode($1) }
+                if blocks.contains(nil) {
+                    violation = violation ?? Violation(.integrity, "what operation \(operation) read does not decode")
                 }
+                bytes = blocks.flatMap { $0?.array ?? [] }
             }
             observation = Observation(timestamp: timestamp, isTombstone: false, bytes: bytes)
         }

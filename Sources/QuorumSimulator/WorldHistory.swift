@@ -68,6 +68,8 @@ struct RecordedOperation {
 /// What a run is found guilty of.
 package struct Violation: Sendable, Equatable, CustomStringConvertible {
     package enum Kind: String, Sendable {
+        /// One of the machines' own invariants.
+        case invariant
         /// A history that is none of a register.
         case linearizability
         /// One timestamp with two values, or bytes that are not what was written.

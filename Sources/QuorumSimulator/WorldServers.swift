@@ -96,7 +96,9 @@ extension World {
     func feed(_ server: SimulatedServer, _ input: ReplicaInput) {
         var effects: [ReplicaEffect] = []
         server.replica.handle(input, into: &effects)
-        server.replica.checkInvariants()
+        if violation == nil, let broken = server.replica.brokenInvariant {
+            violation = Violation(.invariant, "\(server.index): \(broken)")
+        }
         for effect in effects { perform(effect, of: server) }
     }
 

@@ -17,6 +17,7 @@ struct Replay: AsyncParsableCommand {
     var quiet = false
 
     func run() async throws {
+        try world.plantFlaw()
         let plan = try world.plan(seed: seed)
         for line in plan.summary { print(line) }
         let report = World(plan, isTranscribed: !quiet).run()

@@ -22,6 +22,7 @@ struct Run: AsyncParsableCommand {
 
     func run() async throws {
         let options = try world.options()
+        try world.plantFlaw()
         _ = try world.plan(seed: seeds.seeds.lowerBound)
         let campaign = Campaign(seeds: seeds.seeds, options: options)
         CrashReport.install()

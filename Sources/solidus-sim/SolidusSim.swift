@@ -7,5 +7,5 @@ struct SolidusSim: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "solidus-sim",
         abstract: "Runs the protocol in a deterministic world of liars, crashes and losses.",
-        subcommands: [Run.self, Replay.self])
+        subcommands: [Run.self, Replay.self, Mutants.self])
 }

@@ -1,6 +1,7 @@
 // What run and replay have in common: the options that pin parts of a world.
 
 import ArgumentParser
+import QuorumProtocol
 import QuorumSimulator
 
 struct WorldArguments: ParsableArguments {
@@ -21,6 +22,9 @@ struct WorldArguments: ParsableArguments {
 
     @Option(help: "Parts of the plan to leave out, separated by commas, such as loss,operation:3-9.")
     var without = ""
+
+    @Option(help: "A deliberate bug to plant in the protocol; only in builds with the trait PlantedFlaws.")
+    var flaw: String?
 
     func options() throws -> WorldOptions {
         var options = WorldOptions()
@@ -49,10 +53,26 @@ struct WorldArguments: ParsableArguments {
         if let dataFragmentCount { words += ["--m", "\(dataFragmentCount)"] }
         if clients != 3 { words += ["--clients", "\(clients)"] }
         if operations != 30 { words += ["--operations", "\(operations)"] }
+        if let flaw { words += ["--flaw", flaw] }
         if faults != "all" { words += ["--faults", faults] }
         let parts = PlanPart.texts(of: removed.union(try options().removed))
         if !parts.isEmpty { words += ["--without", parts.joined(separator: ",")] }
         return words.joined(separator: " ")
+    }
+
+    /// Plants the flaw that was asked for; to be called before anything runs.
+    func plantFlaw() throws {
+        guard let flaw else { return }
+        #if PlantedFlaws
+            guard let known = Flaw(rawValue: flaw) else {
+                throw ValidationError(
+                    "no flaw is called \(flaw); there are " + Flaw.allCases.map(\.rawValue).joined(separator: ", "))
+            }
+            Flaw.planted = known
+        #else
+            throw ValidationError(
+                "the flaw \(flaw) cannot be planted in this build: build with --traits PlantedFlaws")
+        #endif
     }
 
     func plan(seed: UInt64) throws -> WorldPlan {

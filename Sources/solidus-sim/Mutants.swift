@@ -1,0 +1,71 @@
+// The proof that the simulator sees: every deliberate bug of the protocol is planted in turn and has to be found.
+
+import ArgumentParser
+import Foundation
+import QuorumProtocol
+import QuorumSimulator
+
+struct Mutants: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Plants each deliberate bug and looks for it.",
+        discussion: """
+            Prints for each the first seed that shows it and after how many events. Exits with 1 when one is not found: \
+            a hole in the simulator. Needs a build with --traits PlantedFlaws.
+            """)
+
+    @Option(help: "How many seeds may be run for each.")
+    var seeds: UInt64 = 20_000
+
+    @Option(help: "How many seeds run at a time (default: as many as there are cores).")
+    var workers: Int?
+
+    @Argument(help: "The flaws (default: all).")
+    var flaws: [String] = []
+
+    func run() async throws {
+        #if PlantedFlaws
+            let chosen = try flaws.isEmpty ? Flaw.allCases : flaws.map(Self.flaw)
+            var missed: [Flaw] = []
+            CrashReport.install()
+            for flaw in chosen where !(try await find(flaw)) { missed.append(flaw) }
+            print("\(chosen.count - missed.count) of \(chosen.count) flaws found within \(seeds) seeds each")
+            guard missed.isEmpty else {
+                print("not found: " + missed.map(\.rawValue).joined(separator: ", "))
+                throw ExitCode(1)
+            }
+        #else
+            throw ValidationError("there are no flaws in this build: build with --traits PlantedFlaws")
+        #endif
+    }
+
+    #if PlantedFlaws
+        private static func flaw(_ name: String) throws -> Flaw {
+            guard let flaw = Flaw(rawValue: name) else {
+                throw ValidationError(
+                    "no flaw is called \(name); there are " + Flaw.allCases.map(\.rawValue).joined(separator: ", "))
+            }
+            return flaw
+        }
+
+        /// Whether some seed shows the flaw.
+        private func find(_ flaw: Flaw) async throws -> Bool {
+            Flaw.planted = flaw
+            defer { Flaw.planted = nil }
+            let campaign = Campaign(seeds: 1...seeds, options: WorldOptions())
+            let start = ContinuousClock().now
+            try await campaign.run(workerCount: workers ?? ProcessInfo.processInfo.activeProcessorCount) {
+                worker, seed in CrashReport.note(seed, of: worker)
+            }
+            let seconds = (ContinuousClock().now - start) / .seconds(1)
+            let name = flaw.rawValue.padding(toLength: 34, withPad: " ", startingAt: 0)
+            guard let failure = campaign.failure, let violation = failure.violation else {
+                print("\(name)NOT FOUND in \(campaign.progress.seedCount) seeds, \(Int(seconds)) s")
+                return false
+            }
+            print(
+                "\(name)seed \(failure.seed), \(failure.eventCount) events, \(String(format: "%.1f", seconds)) s: \(violation)"
+            )
+            return true
+        }
+    #endif
+}
