@@ -46,17 +46,17 @@ SWIFT_LIBRARIES = $(dir $(CLANG))../lib/swift/linux
 comma = ,
 SANITIZERS = -g -fsanitize=address,undefined -fno-sanitize-recover=all
 
-# $(call core-program,NAME,COMPILER AND FLAGS,SOURCES,LIBRARIES): the program $(CORE_BUILD)/NAME/checks.
+# $(call core-program,NAME,COMPILER AND FLAGS,SOURCES,LIBRARIES[,WRAPPER]): the program $(CORE_BUILD)/NAME/checks.
 define core-program
 $(CORE_BUILD)/$(1)/%.o: %.c $(CORE_HEADERS)
 	@mkdir -p $$(@D)
-	$(2) $(CORE_FLAGS) -c $$< -o $$@
+	$(5) $(2) $(CORE_FLAGS) -c $$< -o $$@
 $(CORE_BUILD)/$(1)/checks: $(patsubst %.c,$(CORE_BUILD)/$(1)/%.o,$(CORE_SOURCES) $(3))
 	$(2) $$^ $(4) -o $$@
 endef
 $(eval $(call core-program,plain,$(CLANG) -O2,$(CHECK_SOURCES),-lisal -lcrypto))
-$(eval $(call core-program,emulated,$(CLANG) -O2 -include Tests/CoreChecks/emulation/gf2p8affine.h,\
-	$(CHECK_SOURCES),-lisal -lcrypto))
+$(eval $(call core-program,emulated,$(CLANG) -O2,$(CHECK_SOURCES),-lisal -lcrypto,\
+	Tests/CoreChecks/emulation/compile-for-bochs))
 $(eval $(call core-program,sanitize,$(CLANG) -O2 $(SANITIZERS),$(CHECK_SOURCES),-lisal -lcrypto))
 $(eval $(call core-program,threads,$(CLANG) -O2 -g -fsanitize=thread,$(CHECK_SOURCES),-lisal -lcrypto \
 	-L$(SWIFT_LIBRARIES) -Wl$(comma)-rpath$(comma)$(SWIFT_LIBRARIES) -ldispatch -lBlocksRuntime))
@@ -91,6 +91,8 @@ check-aarch64: setup
 	$(call build-core,aarch64)
 	qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu \
 	    $(CORE_BUILD)/aarch64/checks $(or $(CHECK_OPTIONS),--brief)
+
+# The checks of the AVX-512 kernels under an emulator of the whole machine, in minutes.
 check-avx512: setup
 	$(call build-core,emulated)
 	scripts/check-avx512 $(CLANG) $(CORE_BUILD)/emulated/checks $(CORE_BUILD)/avx512 \
