@@ -22,6 +22,7 @@ let package = Package(
         .library(name: "QuorumClient", targets: ["QuorumClient"]),
         .executable(name: "solidus", targets: ["solidus"]),
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
+        .executable(name: "solidus-sim", targets: ["solidus-sim"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -50,6 +51,20 @@ let package = Package(
             name: "QuorumProtocol", dependencies: ["ErasureCode", "Fingerprint", crypto, deques],
             swiftSettings: strictSwift),
         .target(name: "QuorumWire", dependencies: ["QuorumProtocol", nioCore], swiftSettings: strictSwift),
+
+        // Liars, and the judge of what clients saw among them.
+        .target(
+            name: "QuorumFaults", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol"],
+            swiftSettings: strictSwift),
+        .target(name: "HistoryChecker", dependencies: [], swiftSettings: strictSwift),
+
+        // The simulator: the protocol's machines in a deterministic world of liars.
+        .target(
+            name: "QuorumSimulator",
+            dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
+            swiftSettings: strictSwift),
+        .executableTarget(
+            name: "solidus-sim", dependencies: ["QuorumSimulator", arguments], swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
         .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
@@ -103,6 +118,15 @@ let package = Package(
             swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumProtocolTests", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", crypto],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumFaultsTests",
+            dependencies: ["ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", crypto],
+            swiftSettings: strictSwift),
+        .testTarget(name: "HistoryCheckerTests", dependencies: ["HistoryChecker"], swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumSimulatorTests",
+            dependencies: ["ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", "QuorumSimulator"],
             swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumWireTests",

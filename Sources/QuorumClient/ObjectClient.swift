@@ -46,7 +46,8 @@ public final class ObjectClient: Sendable {
         self.group = group
         context = OperationContext(
             parameters: home.cluster.parameters, options: options, connections: connections,
-            verifier: StatementVerifier(parameters: home.cluster.parameters, keys: home.cluster.statementKeys),
+            verifier: StatementVerifier(
+                parameters: home.cluster.parameters, keys: home.cluster.statementKeys.map { .p256($0) }),
             eventLoop: group.any(), workers: workers)
     }
 

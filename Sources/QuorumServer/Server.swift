@@ -44,10 +44,11 @@ package final class Server: Sendable {
             parameters: configuration.parameters, server: configuration.server,
             store: ProtocolStore(
                 store: store, parameters: configuration.parameters, statistics: statistics, logger: logger),
-            verifier: StatementVerifier(parameters: configuration.parameters, keys: configuration.statementKeys),
+            verifier: StatementVerifier(
+                parameters: configuration.parameters, keys: configuration.statementKeys.map { .p256($0) }),
             signer: StatementSigner(
                 identity: configuration.parameters.identity, server: configuration.server,
-                incarnation: Incarnation(store.incarnation), key: configuration.statementKey),
+                incarnation: Incarnation(store.incarnation), key: .p256(configuration.statementKey)),
             statistics: statistics, workers: workers, logger: logger
         ) { tag, reply in sessions.reply(tag, reply) }
         host.submit(.tick(milliseconds: currentMilliseconds()))

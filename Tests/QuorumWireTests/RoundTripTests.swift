@@ -75,7 +75,7 @@ struct RoundTripTests {
         let statements = try [0, 1, 3].map { (server: UInt8) in
             let signer = StatementSigner(
                 identity: cluster.identity, server: ServerIndex(server), incarnation: Incarnation(1),
-                key: keys[Int(server)])
+                key: .p256(keys[Int(server)]))
             func statement(_ key: ObjectKey) -> Statement {
                 Statement(
                     identity: cluster.identity, server: ServerIndex(server), incarnation: Incarnation(1), key: key,
@@ -90,7 +90,7 @@ struct RoundTripTests {
             Issue.record("decoded \(reply)")
             return
         }
-        let verifier = StatementVerifier(parameters: cluster, keys: keys.map(\.publicKey))
+        let verifier = StatementVerifier(parameters: cluster, keys: keys.map { .p256($0.publicKey) })
         let received = try #require(claim.certificate)
         #expect(try verifier.verify(received, key: Sample.key).certificate == certificate)
     }

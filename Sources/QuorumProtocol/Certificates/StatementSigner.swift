@@ -1,6 +1,5 @@
-// Signing: one P-256 signature over the Merkle root of all statements of one group commit.
+// Signing: one signature over the Merkle root of all statements of one group commit.
 
-import Crypto
 import Fingerprint
 
 /// What the signature covers: the batch's root in its cluster, epoch, server and incarnation.
@@ -29,11 +28,9 @@ package struct StatementSigner: Sendable {
     package let identity: ClusterIdentity
     package let server: ServerIndex
     package let incarnation: Incarnation
-    private let key: P256.Signing.PrivateKey
+    private let key: StatementKey
 
-    package init(
-        identity: ClusterIdentity, server: ServerIndex, incarnation: Incarnation, key: P256.Signing.PrivateKey
-    ) {
+    package init(identity: ClusterIdentity, server: ServerIndex, incarnation: Incarnation, key: StatementKey) {
         self.identity = identity
         self.server = server
         self.incarnation = incarnation
@@ -51,12 +48,7 @@ package struct StatementSigner: Sendable {
         let message = SignedRoot(
             identity: identity, server: server, incarnation: incarnation, root: root,
             leafCount: UInt32(statements.count))
-        let signature: [UInt8]
-        do {
-            signature = Array(try key.signature(for: message.bytes).rawRepresentation)
-        } catch {
-            throw SigningError(reason: "\(error)")
-        }
+        let signature = try key.signature(for: message.bytes)
         return statements.indices.map { index in
             SignedStatement(
                 server: server, incarnation: incarnation, claim: statements[index].claim, leafIndex: UInt32(index),

@@ -4,7 +4,6 @@
 // certificate that carries a known root under an altered signature must fail here as it fails everywhere else, or a
 // correct server would store, and hand on as proof, what nobody else accepts.
 
-import Crypto
 import DequeModule
 import Fingerprint
 import Synchronization
@@ -17,6 +16,12 @@ package final class StatementVerifier: Sendable {
     private struct CheckedRoot: Hashable {
         let root: SignedRoot
         let signature: [UInt8]
+
+        /// Root and signature tell entries apart as well as all fields do, and are fed whole instead of byte by byte.
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(root.root)
+            signature.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
     }
 
     private struct Memory {
@@ -25,11 +30,11 @@ package final class StatementVerifier: Sendable {
     }
 
     private let parameters: ClusterParameters
-    private let keys: [P256.Signing.PublicKey]
+    private let keys: [StatementVerificationKey]
     private let memory = Mutex(Memory())
 
     /// - Parameter keys: the statement key of each server, in order; there must be n.
-    package init(parameters: ClusterParameters, keys: [P256.Signing.PublicKey]) {
+    package init(parameters: ClusterParameters, keys: [StatementVerificationKey]) {
         precondition(keys.count == parameters.quorums.serverCount)
         self.parameters = parameters
         self.keys = keys
@@ -74,9 +79,7 @@ package final class StatementVerifier: Sendable {
     private func isSigned(_ root: SignedRoot, signature: [UInt8]) -> Bool {
         let checked = CheckedRoot(root: root, signature: signature)
         if memory.withLock({ $0.roots.contains(checked) }) { return true }
-        guard let parsed = try? P256.Signing.ECDSASignature(rawRepresentation: signature),
-            keys[root.server.offset].isValidSignature(parsed, for: root.bytes)
-        else { return false }
+        guard keys[root.server.offset].isValid(signature, for: root.bytes) else { return false }
         memory.withLock { memory in
             guard memory.roots.insert(checked).inserted else { return }
             memory.order.append(checked)

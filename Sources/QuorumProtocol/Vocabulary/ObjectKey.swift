@@ -41,6 +41,11 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
             && bytes.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }
     }
 
+    /// All bytes at once: an array would feed them one by one.
+    public func hash(into hasher: inout Hasher) {
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+    }
+
     public static func < (left: ObjectKey, right: ObjectKey) -> Bool {
         left.bytes.lexicographicallyPrecedes(right.bytes)
     }

@@ -55,7 +55,7 @@ final class TestGroup: Sendable {
             }
             return key
         }
-        verifier = StatementVerifier(parameters: parameters, keys: keys.map(\.publicKey))
+        verifier = StatementVerifier(parameters: parameters, keys: keys.map { .p256($0.publicKey) })
     }
 
     var quorums: QuorumConfiguration { parameters.quorums }
@@ -63,7 +63,7 @@ final class TestGroup: Sendable {
 
     /// A verifier without memory.
     func freshVerifier() -> StatementVerifier {
-        StatementVerifier(parameters: parameters, keys: keys.map(\.publicKey))
+        StatementVerifier(parameters: parameters, keys: keys.map { .p256($0.publicKey) })
     }
 
     // MARK: Statements
@@ -71,7 +71,7 @@ final class TestGroup: Sendable {
     func signer(_ server: ServerIndex, incarnation: UInt64 = 1) -> StatementSigner {
         StatementSigner(
             identity: parameters.identity, server: server, incarnation: Incarnation(incarnation),
-            key: keys[server.offset])
+            key: .p256(keys[server.offset]))
     }
 
     func sign(_ statement: Statement) -> SignedStatement {

@@ -1,0 +1,273 @@
+// What Byzantine clients have in common: a campaign against one object after another. A campaign learns the object's
+// committed version as an honest writer does, then its script attacks; statements are collected, and whatever they
+// certify is told to the script.
+
+import Fingerprint
+import QuorumProtocol
+
+/// An attack on one object, and what came of it so far.
+struct Campaign {
+    /// A version that was tried.
+    struct Tried {
+        let version: ForgedVersion
+        /// Valid statements of distinct servers.
+        var statements: [SignedStatement] = []
+        var certificate: Certificate?
+    }
+
+    let key: ObjectKey
+    /// The certificate of the highest version that was proven; nil for an object never written.
+    fileprivate(set) var base: Certificate?
+    fileprivate var hasAnswered: [Bool]
+    fileprivate(set) var isAttacking = false
+    fileprivate(set) var ageTicks = 0
+    private(set) var tried: [Tried] = []
+
+    init(key: ObjectKey, serverCount: Int) {
+        self.key = key
+        hasAnswered = Array(repeating: false, count: serverCount)
+    }
+
+    /// One above what is committed.
+    var nextCounter: UInt64 {
+        let (counter, overflow) = (base?.timestamp).counter.addingReportingOverflow(1)
+        return overflow ? .max : counter
+    }
+
+    /// Collects statements for a version from now on.
+    mutating func watch(_ version: ForgedVersion) { tried.append(Tried(version: version)) }
+
+    /// Takes a valid statement; the position of the version that it completes.
+    fileprivate mutating func record(_ signed: SignedStatement, at position: Int, quorum: Int) -> Bool {
+        guard tried[position].certificate == nil,
+            !tried[position].statements.contains(where: { $0.server == signed.server })
+        else { return false }
+        tried[position].statements.append(signed)
+        guard tried[position].statements.count == quorum else { return false }
+        tried[position].certificate = Certificate(
+            timestamp: tried[position].version.timestamp, statements: tried[position].statements)
+        return true
+    }
+}
+
+/// What is done in a campaign.
+protocol AttackScript {
+    /// How many ticks the campaign is given once it attacks.
+    var lifetimeTicks: Int { get }
+    /// Begins the attack, the object's committed version being known.
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing]
+    /// A version that is watched has its certificate.
+    mutating func certified(
+        _ version: ForgedVersion, _ certificate: Certificate, _ campaign: inout Campaign,
+        _ context: inout ClientFaultContext
+    ) -> [Outgoing]
+    /// Time passes; `campaign.ageTicks` counts from 1.
+    mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing]
+}
+
+extension AttackScript {
+    var lifetimeTicks: Int { 4 }
+
+    mutating func certified(
+        _ version: ForgedVersion, _ certificate: Certificate, _ campaign: inout Campaign,
+        _ context: inout ClientFaultContext
+    ) -> [Outgoing] { context.toAll(version.commit(certificate)) }
+
+    mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] { [] }
+}
+
+extension ClientFaultContext {
+    var servers: [ServerIndex] { parameters.quorums.servers }
+
+    func toAll(_ request: Request) -> [Outgoing] { servers.map { Outgoing($0, request) } }
+
+    /// PREPAREs of one version for the servers named, all when nil.
+    func prepares(
+        _ version: ForgedVersion, at servers: [ServerIndex]? = nil, justification: Certificate? = nil,
+        admission: [SignedStatement] = []
+    ) -> [Outgoing] {
+        (servers ?? self.servers).map {
+            Outgoing($0, version.prepare(for: $0, justification: justification, admission: admission))
+        }
+    }
+
+    /// At least one server and not all, in order.
+    mutating func someServers() -> [ServerIndex] {
+        let count = generator.within(1...max(1, servers.count - 1))
+        return generator.shuffled(servers).prefix(count).sorted()
+    }
+
+    mutating func oneServer() -> ServerIndex { servers[generator.below(servers.count)] }
+
+    /// Bytes that no version before held: readable, and no longer than a stripe.
+    mutating func freshValue() -> [UInt8] {
+        let name =
+            "byzantine \(String(client.low, radix: 16))-\(attempts.count)-\(String(generator.next() >> 40, radix: 16)) "
+        let letters = Array("abcdefghijklmnopqrstuvwxyz".utf8)
+        let paddingMax = generator.chance(percent: 20) ? 160 : 12
+        let padding = (0..<generator.below(paddingMax + 1)).map { _ in letters[generator.below(letters.count)] }
+        return Array((Array(name.utf8) + padding).prefix(max(1, parameters.limits.stripeSizeBytesMax)))
+    }
+
+    /// A version of this client's with a value of its own, entered among its attempts.
+    mutating func attempt(
+        _ key: ObjectKey, counter: UInt64, soundness: ForgedVersion.Soundness = .sound
+    ) -> ForgedVersion {
+        attempt(key, value: freshValue(), counter: counter, soundness: soundness)
+    }
+
+    /// A deletion of this client's, entered among its attempts.
+    mutating func attemptDeletion(_ key: ObjectKey, counter: UInt64) -> ForgedVersion {
+        attempt(key, value: nil, counter: counter, soundness: .sound)
+    }
+
+    private mutating func attempt(
+        _ key: ObjectKey, value: [UInt8]?, counter: UInt64, soundness: ForgedVersion.Soundness
+    ) -> ForgedVersion {
+        let version = ForgedVersion.make(
+            key: key, value: value, counter: counter, writer: client, parameters: parameters, soundness: soundness)
+        enter(AttemptedWrite(key: key, value: value, timestamp: version.timestamp))
+        return version
+    }
+
+    /// Enters a version among the attempts, once.
+    mutating func enter(_ attempt: AttemptedWrite) {
+        if !attempts.contains(attempt) { attempts.append(attempt) }
+    }
+
+    /// q statements on a version: valid ones as far as they go, then one of them again and again under other names.
+    func forgedCertificate(_ timestamp: Timestamp, with atHand: [SignedStatement]) -> Certificate {
+        let quorum = parameters.quorums.quorum
+        var statements = Array(atHand.prefix(quorum))
+        guard let model = statements.last else { return Certificate(timestamp: timestamp, statements: []) }
+        for server in servers where statements.count < quorum {
+            guard !statements.contains(where: { $0.server == server }) else { continue }
+            statements.append(model.altered(server: server))
+        }
+        return Certificate(timestamp: timestamp, statements: statements)
+    }
+
+    /// What the conspirators' servers sign for their friend.
+    func conspirators(sign version: ForgedVersion) -> [SignedStatement] {
+        conspiracy.signers.filter { $0.identity == parameters.identity }
+            .map { $0.signing(version.key, version.timestamp, .stored) }
+    }
+}
+
+/// A Byzantine client that leads one campaign after another.
+struct CampaigningClient: ClientFault {
+    /// After so many it rests: what it may leave behind is bounded per object, and so is what a history has to explain.
+    static let campaignCountMax = 6
+
+    private let kind: ClientFaultKind
+    private var script: any AttackScript
+    private var campaign: Campaign?
+    private var campaignCount = 0
+
+    init(_ kind: ClientFaultKind) {
+        self.kind = kind
+        script = kind.script()
+    }
+
+    mutating func start(_ context: inout ClientFaultContext) -> [Outgoing] { begin(&context) }
+
+    private mutating func begin(_ context: inout ClientFaultContext) -> [Outgoing] {
+        guard campaignCount < Self.campaignCountMax else { return [] }
+        campaignCount += 1
+        let kinds = ClientFaultKind.allCases.filter { $0 != .mixture }
+        script = (kind == .mixture ? kinds[context.generator.below(kinds.count)] : kind).script()
+        let key = context.keys[context.generator.below(context.keys.count)]
+        campaign = Campaign(key: key, serverCount: context.servers.count)
+        // The answers to the second question show descriptors and fragments, which are worth having.
+        return context.toAll(.readTimestamp(key)) + context.toAll(.read(Read(key: key, portion: .fragments)))
+    }
+
+    mutating func tick(_ context: inout ClientFaultContext) -> [Outgoing] {
+        guard var campaign else { return begin(&context) }
+        defer { self.campaign = campaign.ageTicks > script.lifetimeTicks ? nil : campaign }
+        if !campaign.isAttacking { return attack(&campaign, &context) }
+        campaign.ageTicks += 1
+        return script.aged(&campaign, &context) + complete(&campaign, &context)
+    }
+
+    private mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        campaign.isAttacking = true
+        return script.attack(&campaign, &context) + complete(&campaign, &context)
+    }
+
+    /// Adds the conspirators' statements, for which nobody has to be asked.
+    private mutating func complete(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        var outgoing: [Outgoing] = []
+        for position in campaign.tried.indices where campaign.tried[position].certificate == nil {
+            for signed in context.conspirators(sign: campaign.tried[position].version) {
+                outgoing += record(signed, at: position, &campaign, &context)
+            }
+        }
+        return outgoing
+    }
+
+    private mutating func record(
+        _ signed: SignedStatement, at position: Int, _ campaign: inout Campaign, _ context: inout ClientFaultContext
+    ) -> [Outgoing] {
+        guard campaign.record(signed, at: position, quorum: context.parameters.quorums.quorum),
+            let certificate = campaign.tried[position].certificate
+        else { return [] }
+        let version = campaign.tried[position].version
+        context.conspiracy.note(certificate, of: version.key, version.descriptor, isGenuine: true)
+        return script.certified(version, certificate, &campaign, &context)
+    }
+
+    mutating func receive(
+        _ reply: Reply, from server: ServerIndex, _ context: inout ClientFaultContext
+    ) -> [Outgoing] {
+        guard var campaign, context.parameters.quorums.contains(server) else { return [] }
+        defer { self.campaign = campaign }
+        switch reply {
+        case .timestamp(let claim):
+            learn(claim, nil, &campaign, context)
+            campaign.hasAnswered[server.offset] = true
+            let answerCount = campaign.hasAnswered.count { $0 }
+            guard !campaign.isAttacking, answerCount >= context.parameters.quorums.quorum else { return [] }
+            return attack(&campaign, &context)
+        case .version(let claim, let parts):
+            learn(claim, parts, &campaign, context)
+            if let parts, let fragments = parts.fragments {
+                context.conspiracy.note(
+                    Conspiracy.SeenParts(
+                        key: parts.descriptor.descriptor.key, timestamp: parts.timestamp,
+                        descriptor: parts.descriptor, server: server, fragments: fragments))
+            }
+            return []
+        case .prepared(let signed, _):
+            // The reply does not name its version.
+            for position in campaign.tried.indices where signed.server == server {
+                let version = campaign.tried[position].version
+                guard
+                    (try? context.verifier.verify(signed, key: version.key, timestamp: version.timestamp)) != nil
+                else { continue }
+                context.conspiracy.note(signed, of: version.key, version.timestamp)
+                return record(signed, at: position, &campaign, &context)
+            }
+            return []
+        case .committed, .refused:
+            return []
+        }
+    }
+
+    /// Takes a claim that is proven; a late one about another object, or a liar's, is not.
+    private func learn(
+        _ claim: CommittedClaim, _ parts: HeldParts?, _ campaign: inout Campaign, _ context: ClientFaultContext
+    ) {
+        guard let certificate = claim.certificate,
+            (try? context.verifier.verify(certificate, key: campaign.key)) != nil
+        else { return }
+        let descriptor = parts.flatMap {
+            $0.timestamp == certificate.timestamp && $0.descriptor.digest == certificate.timestamp.digest
+                ? $0.descriptor : nil
+        }
+        context.conspiracy.note(certificate, of: campaign.key, descriptor, isGenuine: true)
+        if !campaign.isAttacking, (campaign.base?.timestamp).precedes(certificate.timestamp) {
+            campaign.base = certificate
+        }
+    }
+}

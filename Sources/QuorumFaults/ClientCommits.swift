@@ -1,0 +1,172 @@
+// Byzantine writers that stop halfway, or commit what, where and when they should not (docs/protocol.md, Write, step 3;
+// Scenarios 6, 10, 12, 13).
+
+import Fingerprint
+import QuorumProtocol
+
+/// Sends PREPARE to some servers and goes away. Against Promises (bounded leftovers) and Retention: a pending version
+/// stays, for its certificate may exist.
+struct PartialPrepare: AttackScript {
+    var lifetimeTicks: Int { 1 }
+
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        let version = context.attempt(campaign.key, counter: campaign.nextCounter)
+        return context.prepares(version, at: context.someServers(), justification: campaign.base)
+    }
+}
+
+/// Commits at one server only. Against Read, step 3: whoever returns such a version writes it back first (scenario 10).
+struct PartialCommit: AttackScript {
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        let version =
+            context.generator.chance(percent: 25)
+            ? context.attemptDeletion(campaign.key, counter: campaign.nextCounter)
+            : context.attempt(campaign.key, counter: campaign.nextCounter)
+        campaign.watch(version)
+        return context.prepares(version, justification: campaign.base)
+    }
+
+    mutating func certified(
+        _ version: ForgedVersion, _ certificate: Certificate, _ campaign: inout Campaign,
+        _ context: inout ClientFaultContext
+    ) -> [Outgoing] { [Outgoing(context.oneServer(), version.commit(certificate))] }
+}
+
+/// Gets a genuine certificate, hides it while others write, and commits late, at one server or at all. Against
+/// Retention (a pending version never leaves by time) and Read (a version may surface long after it was made).
+struct HiddenCertificates: AttackScript {
+    private var delayTicks: Int?
+
+    var lifetimeTicks: Int { (delayTicks ?? 0) + 2 }
+
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        delayTicks = context.generator.within(2...8)
+        let version = context.attempt(campaign.key, counter: campaign.nextCounter)
+        campaign.watch(version)
+        let servers =
+            context.generator.chance(percent: 50)
+            ? context.servers
+            : Array(context.generator.shuffled(context.servers).prefix(context.parameters.quorums.quorum)).sorted()
+        return context.prepares(version, at: servers, justification: campaign.base)
+    }
+
+    mutating func certified(
+        _ version: ForgedVersion, _ certificate: Certificate, _ campaign: inout Campaign,
+        _ context: inout ClientFaultContext
+    ) -> [Outgoing] { [] }
+
+    mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        guard campaign.ageTicks == delayTicks, let tried = campaign.tried.first, let certificate = tried.certificate
+        else { return [] }
+        let commit = tried.version.commit(certificate)
+        return context.generator.chance(percent: 50) ? context.toAll(commit) : [Outgoing(context.oneServer(), commit)]
+    }
+}
+
+/// Stacks versions on one another, each justified by the hidden certificate of the one below, none ever committed by
+/// COMMIT; shows the last one late. Against Write, step 2: a justification is processed as a COMMIT first (scenario
+/// 12).
+struct HiddenChain: AttackScript {
+    private static let lengthMax = 4
+
+    var lifetimeTicks: Int { 8 }
+
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        let version = context.attempt(campaign.key, counter: campaign.nextCounter)
+        campaign.watch(version)
+        return context.prepares(version, justification: campaign.base)
+    }
+
+    mutating func certified(
+        _ version: ForgedVersion, _ certificate: Certificate, _ campaign: inout Campaign,
+        _ context: inout ClientFaultContext
+    ) -> [Outgoing] {
+        guard campaign.tried.count < Self.lengthMax else { return [] }
+        let next = context.attempt(campaign.key, counter: version.timestamp.counter &+ 1)
+        campaign.watch(next)
+        return context.prepares(next, justification: certificate)
+    }
+
+    mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        guard campaign.ageTicks == 7,
+            let last = campaign.tried.last(where: { $0.certificate != nil }), let certificate = last.certificate
+        else { return [] }
+        return [Outgoing(context.oneServer(), last.version.commit(certificate))]
+    }
+}
+
+/// Has too few statements, and commits all the same: with too few, repeated, renamed, altered ones, or those of another
+/// version; and justifies a counter ahead with them. Against Statements and certificates.
+struct ForgedCertificates: AttackScript {
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        let version = context.attempt(campaign.key, counter: campaign.nextCounter)
+        campaign.watch(version)
+        let count = max(1, context.parameters.quorums.quorum - 1 - context.conspiracy.signers.count)
+        let few = context.generator.shuffled(context.servers).prefix(count).sorted()
+        return context.prepares(version, at: few, justification: campaign.base)
+    }
+
+    mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        guard campaign.ageTicks <= 3, let tried = campaign.tried.first, tried.certificate == nil else { return [] }
+        let version = tried.version
+        var forgeries = [
+            context.forgedCertificate(version.timestamp, with: tried.statements),
+            Certificate(timestamp: version.timestamp, statements: tried.statements),
+            Certificate(
+                timestamp: version.timestamp,
+                statements: Array(
+                    Array(repeating: tried.statements, count: context.servers.count).joined()
+                        .prefix(context.parameters.quorums.quorum))),
+        ]
+        if let base = campaign.base {
+            forgeries.append(Certificate(timestamp: version.timestamp, statements: base.statements))
+            let alterations = CertificateAlteration.allCases
+            forgeries.append(
+                alterations[context.generator.below(alterations.count)].apply(to: base, &context.generator))
+        }
+        let ahead = context.attempt(campaign.key, counter: version.timestamp.counter &+ 1)
+        let forgery = forgeries[context.generator.below(forgeries.count)]
+        return context.toAll(version.commit(forgery)) + context.prepares(ahead, justification: forgery)
+    }
+}
+
+/// Writes, deletes, and then brings out every certificate from before the deletion, by COMMIT and by justification.
+/// Against Write, "a tombstone's certificate is kept for ever" (scenario 13).
+struct Resurrection: AttackScript {
+    var lifetimeTicks: Int { 8 }
+
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        let version = context.attempt(campaign.key, counter: campaign.nextCounter)
+        campaign.watch(version)
+        return context.prepares(version, justification: campaign.base)
+    }
+
+    mutating func certified(
+        _ version: ForgedVersion, _ certificate: Certificate, _ campaign: inout Campaign,
+        _ context: inout ClientFaultContext
+    ) -> [Outgoing] {
+        let commits = context.toAll(version.commit(certificate))
+        guard campaign.tried.count == 1 else {
+            // Somebody misses the deletion.
+            return Array(commits.dropLast(context.parameters.quorums.faults))
+        }
+        let deletion = context.attemptDeletion(campaign.key, counter: version.timestamp.counter &+ 1)
+        campaign.watch(deletion)
+        return commits + context.prepares(deletion, justification: certificate)
+    }
+
+    mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        guard let written = campaign.tried.first, let certificate = written.certificate,
+            campaign.tried.count > 1, campaign.tried[1].certificate != nil, campaign.ageTicks % 2 == 0
+        else { return [] }
+        let older = context.conspiracy.certificates(of: campaign.key).compactMap { seen -> Request? in
+            seen.descriptor.map {
+                .commit(Commit(key: seen.key, certificate: seen.certificate, descriptor: $0))
+            }
+        }
+        let again = context.attempt(campaign.key, counter: written.version.timestamp.counter &+ 1)
+        return older.prefix(6).flatMap { context.toAll($0) } + context.toAll(written.version.commit(certificate))
+            + context.prepares(written.version, justification: campaign.base)
+            + context.prepares(again, justification: certificate)
+    }
+}

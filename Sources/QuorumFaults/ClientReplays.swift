@@ -1,0 +1,77 @@
+// Byzantine clients that send again what was sent before, or simply too much (docs/protocol.md, Statements and
+// certificates; Limits).
+
+import Fingerprint
+import QuorumProtocol
+
+/// Sends again whatever it or a conspirator ever saw: certificates, versions and statements, at their own object and at
+/// others. Against Statements and certificates (what binds a statement) and Write ("a retransmission").
+struct Replays: AttackScript {
+    var lifetimeTicks: Int { 6 }
+
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        // An honest write, so that there is something to repeat.
+        let version = context.attempt(campaign.key, counter: campaign.nextCounter)
+        campaign.watch(version)
+        return context.prepares(version, justification: campaign.base)
+    }
+
+    mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        (0..<4).flatMap { _ in replay(campaign, &context) }
+    }
+
+    private func replay(_ campaign: Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        let key = context.keys[context.generator.below(context.keys.count)]
+        let conspiracy = context.conspiracy
+        switch context.generator.below(4) {
+        case 0:
+            guard let seen = context.generator.pick(conspiracy.certificates), let descriptor = seen.descriptor else {
+                return []
+            }
+            // At its own object, or under another's name.
+            let place = context.generator.chance(percent: 60) ? seen.key : key
+            return context.toAll(
+                .commit(Commit(key: place, certificate: seen.certificate, descriptor: descriptor)))
+        case 1:
+            guard let tried = campaign.tried.first else { return [] }
+            let justification = context.generator.pick(conspiracy.certificates)?.certificate
+            return context.prepares(tried.version, justification: justification)
+        case 2:
+            guard let tried = campaign.tried.first else { return [] }
+            let admission = conspiracy.statements.suffix(context.parameters.quorums.vouchers).map(\.signed)
+            return context.prepares(tried.version, justification: campaign.base, admission: admission)
+        default:
+            // A PREPARE that somebody else sent, or that this client sent to another server.
+            guard let seen = context.generator.pick(conspiracy.parts) else { return [] }
+            return [
+                Outgoing(
+                    context.oneServer(),
+                    .prepare(
+                        Prepare(
+                            key: context.generator.chance(percent: 60) ? seen.key : key, timestamp: seen.timestamp,
+                            descriptor: seen.descriptor, fragments: seen.fragments, justification: campaign.base)))
+            ]
+        }
+    }
+}
+
+/// Sends one server more requests for one object than may wait there. Against Limits: the others' requests are refused
+/// as *busy* at worst, and tried again.
+struct Flood: AttackScript {
+    static let requestCount = 200
+
+    var lifetimeTicks: Int { 1 }
+
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        let version = context.attempt(campaign.key, counter: campaign.nextCounter)
+        let victim = context.oneServer()
+        return (0..<Self.requestCount).map { _ in
+            switch context.generator.below(4) {
+            case 0: Outgoing(victim, .readTimestamp(campaign.key))
+            case 1: Outgoing(victim, .read(Read(key: campaign.key, portion: .fragments)))
+            case 2: Outgoing(victim, .read(Read(key: campaign.key, version: version.timestamp, portion: .fragments)))
+            default: Outgoing(victim, version.prepare(for: victim, justification: campaign.base))
+            }
+        }
+    }
+}

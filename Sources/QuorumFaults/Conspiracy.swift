@@ -1,0 +1,194 @@
+// What colluding liars share: their keys, what passed before their eyes, and what they agreed on.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+/// The common knowledge of liars, servers and clients, who trust each other. A liar on its own has one to itself.
+///
+/// Everything is kept in the order in which it was seen, the oldest forgotten first, and looked up by position: no
+/// liar's choice may depend on a hash table's order. Not for use from several threads at once.
+package final class Conspiracy {
+    /// The keys of the conspirators' servers: with them they sign whatever they like, but only as themselves.
+    package let signers: [StatementSigner]
+
+    package private(set) var certificates: [SeenCertificate] = []
+    package private(set) var statements: [SeenStatement] = []
+    package private(set) var parts: [SeenParts] = []
+    /// Versions of which a server's fragment is garbage under the right hash, and that server knows.
+    package private(set) var pacts: [PoisonPact] = []
+    /// Versions that nobody wrote.
+    package private(set) var fabrications: [ForgedVersion] = []
+
+    /// How much of each kind is remembered.
+    package let memoryMax: Int
+
+    /// - Parameter signers: of the servers in the conspiracy.
+    package init(signers: [StatementSigner], memoryMax: Int = 64) {
+        precondition(memoryMax > 0)
+        self.signers = signers
+        self.memoryMax = memoryMax
+    }
+
+    /// A certificate, genuine or not, that somebody sent or showed.
+    package struct SeenCertificate: Hashable {
+        package let key: ObjectKey
+        package let certificate: Certificate
+        package let descriptor: SealedDescriptor?
+        /// Whether a correct server or a verifier found it good; what is only alleged may be anybody's forgery.
+        package let isGenuine: Bool
+    }
+
+    /// A statement on a version.
+    package struct SeenStatement: Hashable {
+        package let key: ObjectKey
+        package let timestamp: Timestamp
+        package let signed: SignedStatement
+    }
+
+    /// One server's parts of a version.
+    package struct SeenParts {
+        package let key: ObjectKey
+        package let timestamp: Timestamp
+        package let descriptor: SealedDescriptor
+        package let server: ServerIndex
+        package let fragments: [SharedBytes]
+    }
+
+    /// A writer's promise to a server: "your fragments of this version are garbage under the right hash; sign them".
+    package struct PoisonPact {
+        package let version: ForgedVersion
+        package let victim: ServerIndex
+    }
+}
+
+// MARK: - Remembering
+
+extension Conspiracy {
+    /// Everything that a request shows.
+    func note(_ request: Request, at server: ServerIndex?) {
+        switch request {
+        case .readTimestamp, .read:
+            break
+        case .prepare(let prepare):
+            if let justification = prepare.justification {
+                note(justification, of: prepare.key, nil, isGenuine: false)
+            }
+            for signed in prepare.admission { note(signed, of: prepare.key, prepare.timestamp) }
+            if let server {
+                note(
+                    SeenParts(
+                        key: prepare.key, timestamp: prepare.timestamp, descriptor: prepare.descriptor,
+                        server: server, fragments: prepare.fragments))
+            }
+        case .commit(let commit):
+            note(commit.certificate, of: commit.key, commit.descriptor, isGenuine: false)
+        }
+    }
+
+    /// Everything that the honest replica of `server` shows by answering `request`: its certificates are genuine.
+    func note(honest reply: Reply, of server: ServerIndex, answering request: Request) {
+        note(reply, of: server, key: request.key, isGenuine: true)
+        switch (reply, request) {
+        case (.prepared(let signed, _), .prepare(let prepare)):
+            note(signed, of: prepare.key, prepare.timestamp)
+        case (.committed, .commit(let commit)):
+            note(commit.certificate, of: commit.key, commit.descriptor, isGenuine: true)
+        default:
+            break
+        }
+    }
+
+    /// What `server`'s reply about an object shows by itself.
+    func note(_ reply: Reply, of server: ServerIndex, key: ObjectKey, isGenuine: Bool) {
+        switch reply {
+        case .timestamp(let claim):
+            if let certificate = claim.certificate { note(certificate, of: key, nil, isGenuine: isGenuine) }
+        case .version(let claim, let held):
+            let descriptor = held.flatMap { $0.timestamp == claim.timestamp ? $0.descriptor : nil }
+            if let certificate = claim.certificate { note(certificate, of: key, descriptor, isGenuine: isGenuine) }
+            if let held, let fragments = held.fragments {
+                note(
+                    SeenParts(
+                        key: key, timestamp: held.timestamp, descriptor: held.descriptor, server: server,
+                        fragments: fragments))
+            }
+        case .refused(.tooManyPending(let versions)):
+            for version in versions { note(version.statement, of: key, version.timestamp) }
+        case .prepared, .committed, .refused:
+            break
+        }
+    }
+
+    /// A certificate that replaces what was known of its version when it says more.
+    func note(_ certificate: Certificate, of key: ObjectKey, _ descriptor: SealedDescriptor?, isGenuine: Bool) {
+        guard
+            let known = certificates.firstIndex(where: {
+                $0.certificate.timestamp == certificate.timestamp && $0.key == key
+            })
+        else {
+            let seen = SeenCertificate(key: key, certificate: certificate, descriptor: descriptor, isGenuine: isGenuine)
+            Self.remember(seen, in: &certificates, max: memoryMax)
+            return
+        }
+        let before = certificates[known]
+        let isBetter = isGenuine || !before.isGenuine
+        certificates[known] = SeenCertificate(
+            key: key, certificate: isBetter ? certificate : before.certificate,
+            descriptor: descriptor ?? before.descriptor, isGenuine: isGenuine || before.isGenuine)
+    }
+
+    func note(_ signed: SignedStatement, of key: ObjectKey, _ timestamp: Timestamp) {
+        let seen = SeenStatement(key: key, timestamp: timestamp, signed: signed)
+        guard !statements.contains(seen) else { return }
+        Self.remember(seen, in: &statements, max: memoryMax)
+    }
+
+    func note(_ seen: SeenParts) {
+        guard !parts.contains(where: { $0.timestamp == seen.timestamp && $0.server == seen.server }) else { return }
+        Self.remember(seen, in: &parts, max: memoryMax)
+    }
+
+    /// A writer and the server `victim` agree on garbage.
+    func agree(on version: ForgedVersion, garbageAt victim: ServerIndex) {
+        Self.remember(PoisonPact(version: version, victim: victim), in: &pacts, max: memoryMax)
+    }
+
+    func agree(onFabrication version: ForgedVersion) {
+        Self.remember(version, in: &fabrications, max: memoryMax)
+    }
+
+    private static func remember<Element>(_ element: Element, in memory: inout [Element], max: Int) {
+        if memory.count >= max { memory.removeFirst() }
+        memory.append(element)
+    }
+}
+
+// MARK: - Recalling
+
+extension Conspiracy {
+    /// The genuine certificates of an object's versions, in ascending order of timestamps.
+    func certificates(of key: ObjectKey) -> [SeenCertificate] {
+        certificates.filter { $0.isGenuine && $0.key == key }
+            .sorted { $0.certificate.timestamp < $1.certificate.timestamp }
+    }
+
+    /// The parts that `server` was seen to have of a version, or any conspirator when nil.
+    func parts(of timestamp: Timestamp, at server: ServerIndex) -> SeenParts? {
+        parts.last { $0.timestamp == timestamp && $0.server == server }
+    }
+
+    /// The distinct servers' genuine-looking statements seen on a version, in the servers' order.
+    func statements(on timestamp: Timestamp, of key: ObjectKey) -> [SignedStatement] {
+        var chosen: [SignedStatement] = []
+        for seen in statements where seen.timestamp == timestamp && seen.key == key {
+            if !chosen.contains(where: { $0.server == seen.signed.server }) { chosen.append(seen.signed) }
+        }
+        return chosen.sorted { $0.server < $1.server }
+    }
+
+    /// What the writer of a version agreed on with `server`.
+    func pact(on timestamp: Timestamp, with server: ServerIndex) -> PoisonPact? {
+        pacts.last { $0.version.timestamp == timestamp && $0.victim == server }
+    }
+}

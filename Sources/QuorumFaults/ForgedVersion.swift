@@ -1,0 +1,122 @@
+// Versions as liars make them: sound ones, poisoned ones, and ones that hold together nowhere.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+/// A version with every server's fragments, made by somebody who need not be honest.
+package struct ForgedVersion: Sendable {
+    package let timestamp: Timestamp
+    package let descriptor: SealedDescriptor
+    /// For each server one fragment a stripe.
+    package let fragments: [[SharedBytes]]
+
+    package init(timestamp: Timestamp, descriptor: SealedDescriptor, fragments: [[SharedBytes]]) {
+        self.timestamp = timestamp
+        self.descriptor = descriptor
+        self.fragments = fragments
+    }
+
+    package var key: ObjectKey { descriptor.descriptor.key }
+
+    /// The PREPARE for `server`.
+    package func prepare(
+        for server: ServerIndex, justification: Certificate? = nil, admission: [SignedStatement] = []
+    ) -> Request {
+        .prepare(
+            Prepare(
+                key: key, timestamp: timestamp, descriptor: descriptor, fragments: fragments[server.offset],
+                justification: justification, admission: admission))
+    }
+
+    /// The COMMIT with a certificate.
+    package func commit(_ certificate: Certificate) -> Request {
+        .commit(Commit(key: key, certificate: certificate, descriptor: descriptor))
+    }
+
+    /// The same descriptor and fragments under another counter and writer.
+    package func renamed(counter: UInt64, writer: ClientID) -> ForgedVersion {
+        ForgedVersion(
+            timestamp: Timestamp(counter: counter, writer: writer, digest: timestamp.digest), descriptor: descriptor,
+            fragments: fragments)
+    }
+}
+
+extension ForgedVersion {
+    /// How a writer makes a stripe's cross-checksum.
+    package enum Soundness: Sendable {
+        /// As an honest writer does.
+        case sound
+        /// The fragment of this server is garbage under the right hash, the fingerprints are those of the honest data
+        /// under the key that follows from the altered hashes: the most consistent that such a writer can be.
+        case garbage(at: ServerIndex)
+        /// Honest hashes, and fingerprints that have nothing to do with them.
+        case arbitraryFingerprints
+    }
+
+    /// A value's version, or a tombstone's when `value` is nil.
+    package static func make(
+        key: ObjectKey, value: [UInt8]?, counter: UInt64, writer: ClientID, parameters: ClusterParameters,
+        soundness: Soundness = .sound, etag: String = ""
+    ) -> ForgedVersion {
+        guard let value else {
+            let descriptor = SealedDescriptor(
+                Descriptor(tombstone: key, modifiedMilliseconds: 0, parameters: parameters))
+            return ForgedVersion(
+                timestamp: Timestamp(counter: counter, writer: writer, digest: descriptor.digest),
+                descriptor: descriptor, fragments: parameters.quorums.servers.map { _ in [] })
+        }
+        let stripeSizeBytes = parameters.limits.stripeSizeBytesMax
+        var fragments: [[SharedBytes]] = parameters.quorums.servers.map { _ in [] }
+        var stripes: [CrossChecksum] = []
+        for start in stride(from: 0, to: value.count, by: stripeSizeBytes) {
+            let block = SharedBytes(value[start..<min(value.count, start + stripeSizeBytes)])
+            let (encoded, crossChecksum) = encode(block, parameters.quorums.code, soundness)
+            stripes.append(crossChecksum)
+            for (server, fragment) in encoded.enumerated() { fragments[server].append(fragment) }
+        }
+        let descriptor = SealedDescriptor(
+            Descriptor(
+                value: key, lengthBytes: UInt64(value.count), stripeSizeBytes: UInt32(stripeSizeBytes),
+                stripes: stripes, metadata: ObjectMetadata(etag: etag), parameters: parameters))
+        return ForgedVersion(
+            timestamp: Timestamp(counter: counter, writer: writer, digest: descriptor.digest), descriptor: descriptor,
+            fragments: fragments)
+    }
+
+    private static func encode(
+        _ block: SharedBytes, _ code: ReedSolomonCode, _ soundness: Soundness
+    ) -> ([SharedBytes], CrossChecksum) {
+        var (fragments, crossChecksum) = CrossChecksum.encode(block: block, code: code)
+        switch soundness {
+        case .sound:
+            return (fragments, crossChecksum)
+        case .garbage(let victim):
+            let data = Array(fragments.prefix(code.dataFragmentCount))
+            fragments[victim.offset] = fragments[victim.offset].inverted
+            return (
+                fragments,
+                CrossChecksum(
+                    code: code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments),
+                    data: data)
+            )
+        case .arbitraryFingerprints:
+            let altered = crossChecksum.fingerprints.map { fingerprint in
+                guard let altered = Fingerprint(bytes: fingerprint.bytes.map { ~$0 }) else {
+                    preconditionFailure("sixteen bytes are a fingerprint")
+                }
+                return altered
+            }
+            guard
+                let arbitrary = try? CrossChecksum(
+                    code: code, blockSizeBytes: block.count, hashes: crossChecksum.hashes, fingerprints: altered)
+            else { preconditionFailure("n hashes and m fingerprints are a cross-checksum") }
+            return (fragments, arbitrary)
+        }
+    }
+}
+
+extension SharedBytes {
+    /// Other bytes of the same size: every bit turned; no bytes stay none.
+    var inverted: SharedBytes { SharedBytes(array.map { ~$0 }) }
+}

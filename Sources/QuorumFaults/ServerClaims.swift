@@ -1,0 +1,212 @@
+// Servers that lie about which version is committed (docs/protocol.md, Write, step 1; Read, step 1).
+
+import ErasureCode
+import QuorumProtocol
+
+/// What a liar says in the place of its claim.
+struct FalseClaim {
+    let certificate: Certificate?
+    /// Its parts of the version that it claims, for a READ that asks for the committed version's.
+    var parts: HeldParts?
+}
+
+/// A server that lies about what is committed, and is honest in everything else.
+protocol ClaimLiar: ServerFault {
+    /// What is claimed instead of the truth; nil leaves the honest reply as it is.
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim?
+}
+
+extension ClaimLiar {
+    mutating func send(
+        _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
+    ) -> [Reply] {
+        switch reply {
+        case .timestamp(let genuine):
+            guard let lie = claim(inPlaceOf: genuine, of: request.key, to: client, &context) else { return [reply] }
+            return [.timestamp(CommittedClaim(certificate: lie.certificate))]
+        case .version(let genuine, let parts):
+            guard case .read(let read) = request,
+                let lie = claim(inPlaceOf: genuine, of: request.key, to: client, &context)
+            else { return [reply] }
+            let shown = read.version == nil ? lie.parts.flatMap { $0.limited(to: read.portion) } : parts
+            return [.version(CommittedClaim(certificate: lie.certificate), shown)]
+        case .prepared, .committed, .refused:
+            return [reply]
+        }
+    }
+}
+
+extension HeldParts {
+    /// No more than a READ of this portion gets.
+    func limited(to portion: Read.Portion) -> HeldParts? {
+        switch portion {
+        case .timestamp: nil
+        case .descriptor: HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: nil)
+        case .fragments: self
+        }
+    }
+}
+
+extension Conspiracy {
+    /// A genuine claim below `timestamp` with what `server` had of that version; no version at all when none is known.
+    func olderClaim(
+        _ key: ObjectKey, below timestamp: Timestamp?, at server: ServerIndex, _ generator: inout SeededGenerator
+    ) -> FalseClaim {
+        let older = certificates(of: key).filter { $0.certificate.timestamp.precedes(timestamp) }
+        guard let chosen = generator.pick(older) else { return FalseClaim(certificate: nil) }
+        let parts = parts(of: chosen.certificate.timestamp, at: server).map {
+            HeldParts(timestamp: $0.timestamp, descriptor: $0.descriptor, fragments: $0.fragments)
+        }
+        return FalseClaim(certificate: chosen.certificate, parts: parts)
+    }
+}
+
+/// Shows old versions, with their genuine certificates and fragments, as the newest. Against Read, step 1: the highest
+/// valid claim of q servers counts, not the most frequent or the fastest.
+struct StaleServer: ClaimLiar {
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim? {
+        context.conspiracy.olderClaim(key, below: genuine.timestamp, at: context.server, &context.generator)
+    }
+}
+
+/// Claims that nothing was ever committed. Against Read, step 1, and the promise that f servers lose nothing.
+struct DenyingServer: ClaimLiar {
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim? { FalseClaim(certificate: nil) }
+}
+
+/// Claims timestamps far ahead, up to the last one, without any proof. Against Promises (no exhaustion) and Write,
+/// step 1: an unproven higher claim is no reply.
+struct InflatingServer: ClaimLiar {
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim? { Self.claim(genuine, key, &context) }
+
+    static func claim(_ genuine: CommittedClaim, _ key: ObjectKey, _ context: inout FaultContext) -> FalseClaim {
+        let inflated = context.inflatedTimestamp(above: genuine.timestamp)
+        switch context.generator.below(3) {
+        case 0:
+            return FalseClaim(certificate: Certificate(timestamp: inflated, statements: []))
+        case 1:
+            if let statements = genuine.certificate?.statements {
+                return FalseClaim(certificate: Certificate(timestamp: inflated, statements: statements))
+            }
+            return FalseClaim(certificate: context.forgedCertificate(key, inflated))
+        default:
+            return FalseClaim(certificate: context.forgedCertificate(key, inflated))
+        }
+    }
+}
+
+/// Answers every question with dozens of claims, each higher than the one before. Against Write, step 1: a claim that
+/// is disproven must not keep the next one from being judged for ever.
+struct FloodingServer: ServerFault {
+    static let claimCount = 24
+
+    mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
+        guard request.isQuestion else { return .pass(request) }
+        let first = Timestamp(
+            counter: 1 << 32, writer: ClientID(high: 0, low: context.generator.next()), digest: context.randomDigest())
+        let certificate = context.forgedCertificate(request.key, first)
+        return .answer(
+            (0..<Self.claimCount).compactMap { position in
+                request.answer(
+                    claiming: Certificate(
+                        timestamp: first.altered(counter: first.counter + UInt64(position)),
+                        statements: certificate.statements))
+            })
+    }
+}
+
+/// Makes up whole versions, sound in themselves, under a forged certificate, and serves them. Against Promises (no
+/// forgery): servers alone cannot make a version.
+struct FabricatingServer: ClaimLiar {
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim? {
+        let version = context.fabricate(key, above: genuine.timestamp)
+        return FalseClaim(
+            certificate: context.forgedCertificate(key, version.timestamp),
+            parts: version.parts(at: context.server))
+    }
+}
+
+extension ForgedVersion {
+    /// What a server would hold of it.
+    func parts(at server: ServerIndex) -> HeldParts {
+        HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: fragments[server.offset])
+    }
+}
+
+/// Shows genuine certificates with one thing altered: names, counts, signatures, the version they are of. Against
+/// Statements and certificates: everything in a certificate is bound by its signatures.
+struct AlteringServer: ClaimLiar {
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim? {
+        guard let certificate = genuine.certificate else { return nil }
+        let alterations = CertificateAlteration.allCases
+        let alteration = alterations[context.generator.below(alterations.count)]
+        return FalseClaim(certificate: alteration.apply(to: certificate, &context.generator))
+    }
+}
+
+/// Shows other objects' genuine certificates, or the statements of one version under the timestamp of another. Against
+/// Statements and certificates: a statement is bound to its key and version.
+struct ReplayingServer: ClaimLiar {
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim? {
+        let foreign = context.conspiracy.certificates.filter { $0.isGenuine && $0.key != key }
+        if let replayed = context.generator.pick(foreign) {
+            return FalseClaim(certificate: replayed.certificate)
+        }
+        guard let certificate = genuine.certificate else { return nil }
+        let older = context.conspiracy.certificates(of: key).first?.certificate ?? certificate
+        return FalseClaim(
+            certificate: Certificate(
+                timestamp: context.inflatedTimestamp(above: certificate.timestamp), statements: older.statements))
+    }
+}
+
+/// Tells each client another story, and sticks to it: the truth, the past, or the future. Against Read: what one
+/// correct reader returns, every later one must.
+struct EquivocatingServer: ClaimLiar {
+    private var faces: [ClientID: Int] = [:]
+
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim? {
+        let face = faces[client] ?? faces.count % 3
+        faces[client] = face
+        switch face {
+        case 0:
+            return nil
+        case 1:
+            return context.conspiracy.olderClaim(key, below: genuine.timestamp, at: context.server, &context.generator)
+        default:
+            return InflatingServer.claim(genuine, key, &context)
+        }
+    }
+}
+
+/// Shows each new certificate to the first client that asks, and the one before to all others: the newest version is
+/// proven to one reader only. Against Read, step 3 (write-back before returning).
+struct SecretiveServer: ClaimLiar {
+    private var confidants: [Timestamp: ClientID] = [:]
+
+    mutating func claim(
+        inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
+    ) -> FalseClaim? {
+        guard let newest = genuine.timestamp else { return nil }
+        let confidant = confidants[newest] ?? client
+        confidants[newest] = confidant
+        guard confidant != client else { return nil }
+        return context.conspiracy.olderClaim(key, below: newest, at: context.server, &context.generator)
+    }
+}

@@ -1,0 +1,166 @@
+// Servers whose statements and acknowledgements are not what they seem (docs/protocol.md, Statements and certificates;
+// Write, steps 2 and 3).
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+/// Signs that it has stored whatever it is sent, acknowledges every COMMIT, and does neither. Against Promises
+/// (durability): of q signers f may hold nothing, so m correct ones must.
+struct UnstoringServer: ServerFault {
+    mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
+        switch request {
+        case .prepare(let prepare):
+            .answer([.prepared(context.sign(prepare.key, prepare.timestamp), committed: nil)])
+        case .commit(let commit):
+            .answer([.committed(commit.certificate.timestamp)])
+        case .read, .readTimestamp:
+            .pass(request)
+        }
+    }
+}
+
+/// Acknowledges changes of which every other one never reaches its disk. Against Promises (durability); a server that
+/// lost durable state counts towards f.
+struct ForgetfulServer: ServerFault {
+    mutating func keeps(_ change: ObjectChange, _ context: inout FaultContext) -> Bool {
+        context.generator.chance(percent: 50)
+    }
+}
+
+/// Makes a few changes durable and none after them: a disk rolled back to a snapshot, again and again. Against Promises
+/// (durability) and Read, step 1.
+struct FrozenServer: ServerFault {
+    private var remaining: Int?
+
+    mutating func keeps(_ change: ObjectChange, _ context: inout FaultContext) -> Bool {
+        let before = remaining ?? context.generator.within(1...4)
+        remaining = max(0, before - 1)
+        return before > 0
+    }
+}
+
+/// Claims to hold a higher committed version for every PREPARE, and stores none. Against Write, step 2: a certificate
+/// may consist of *superseded* statements, of which f may be false.
+struct SupersededLiar: ServerFault {
+    mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
+        guard case .prepare(let prepare) = request else { return .pass(request) }
+        let alleged = context.inflatedTimestamp(above: prepare.timestamp)
+        return .answer([
+            .prepared(
+                context.sign(prepare.key, prepare.timestamp, .superseded),
+                committed: context.generator.chance(percent: 50) ? alleged : nil)
+        ])
+    }
+}
+
+/// Answers PREPARE with statements that nobody can verify: altered after signing, with trees of the wrong shape, in
+/// others' names. Against Statements and certificates, and What bad input gets.
+struct UnsoundStatementsServer: ServerFault {
+    mutating func send(
+        _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
+    ) -> [Reply] {
+        guard case .prepared(let own, let committed) = reply, case .prepare(let prepare) = request else {
+            return [reply]
+        }
+        return [.prepared(Self.unsound(own, on: prepare, &context), committed: committed)]
+    }
+
+    /// A statement that does not verify for the version.
+    static func unsound(
+        _ own: SignedStatement, on prepare: Prepare, _ context: inout FaultContext
+    ) -> SignedStatement {
+        let (key, timestamp) = (prepare.key, prepare.timestamp)
+        switch context.generator.below(10) {
+        case 0: return own.altered(signature: [UInt8](repeating: 0, count: SignedStatement.signatureSizeBytes))
+        case 1: return own.withFlippedSignatureBit(&context.generator)
+        case 2: return own.altered(server: context.otherServer())
+        case 3: return own.altered(server: ServerIndex(255))
+        case 4: return own.altered(claim: own.claim == .stored ? .superseded : .stored)
+        case 5: return own.altered(incarnation: Incarnation(own.incarnation.rawValue &+ 1))
+        case 6: return own.altered(leafIndex: .max, leafCount: .max)
+        case 7: return own.altered(path: own.path + own.path + [context.randomDigest()])
+        case 8: return own.altered(leafCount: 0)
+        default:
+            // Two leaves, of which the last is passed off as a third: an odd leaf that was paired with itself.
+            let other = timestamp.altered(digest: context.randomDigest())
+            let pair = context.signer.signing([(key, other, .stored), (key, timestamp, .stored)])
+            return pair[1].altered(leafIndex: 2, leafCount: 3, path: pair[1].path + pair[1].path)
+        }
+    }
+}
+
+/// Answers PREPARE with valid signatures of its own for something else: another version, object, epoch, incarnation or
+/// cluster. Against Statements and certificates: the context binds a statement, not what its sender says.
+struct ForeignStatementsServer: ServerFault {
+    mutating func send(
+        _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
+    ) -> [Reply] {
+        guard case .prepared(_, let committed) = reply, case .prepare(let prepare) = request else { return [reply] }
+        return [.prepared(Self.foreign(prepare, &context), committed: committed)]
+    }
+
+    /// A statement on something other than the version.
+    static func foreign(_ prepare: Prepare, _ context: inout FaultContext) -> SignedStatement {
+        let (key, timestamp) = (prepare.key, prepare.timestamp)
+        // Another incarnation of the liar's own is a statement like any other as long as nobody was rebuilt: what is
+        // bound to another cluster, epoch or group is not.
+        let elsewhere = context.foreignSigners.filter { $0.identity != context.parameters.identity }
+        switch context.generator.below(4) {
+        case 0:
+            if let signer = context.generator.pick(elsewhere) { return signer.signing(key, timestamp, .stored) }
+            return context.sign(key, timestamp.altered(digest: context.randomDigest()))
+        case 1:
+            return context.sign(key, timestamp.altered(digest: context.randomDigest()))
+        case 2:
+            guard let other = try? ObjectKey(bytes: key.bytes + Array("~".utf8)) else {
+                return context.sign(key, timestamp.altered(writer: ClientID(high: .max, low: .max)))
+            }
+            return context.sign(other, timestamp)
+        default:
+            let earlier = context.conspiracy.statements.filter {
+                $0.signed.server == context.server && ($0.timestamp != timestamp || $0.key != key)
+            }
+            return context.generator.pick(earlier)?.signed
+                ?? context.sign(key, timestamp.altered(writer: ClientID(high: .max, low: .max)))
+        }
+    }
+}
+
+/// Signs truthfully and says beside it that something far higher is committed. Against Write, step 2: the committed
+/// timestamp in a PREPARE's answer proves nothing.
+struct AlarmingServer: ServerFault {
+    mutating func send(
+        _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
+    ) -> [Reply] {
+        guard case .prepared(let own, let committed) = reply, case .prepare(let prepare) = request else {
+            return [reply]
+        }
+        return [
+            .prepared(
+                own, committed: context.inflatedTimestamp(above: max(committed ?? prepare.timestamp, prepare.timestamp))
+            )
+        ]
+    }
+}
+
+/// Acknowledges COMMITs before they are sent, in place of making them, and for other versions. Against Write, step 3:
+/// q answers are q servers' word on this very version.
+struct FalselyAcknowledgingServer: ServerFault {
+    mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
+        guard case .commit(let commit) = request else { return .pass(request) }
+        let timestamp = commit.certificate.timestamp
+        switch context.generator.below(3) {
+        case 0: return .answer([.committed(timestamp), .committed(timestamp)])
+        case 1: return .answer([.committed(context.inflatedTimestamp(above: timestamp))])
+        default: return .answer([.committed(timestamp.altered(digest: context.randomDigest())), .committed(timestamp)])
+        }
+    }
+
+    mutating func send(
+        _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
+    ) -> [Reply] {
+        guard case .prepare(let prepare) = request else { return [reply] }
+        return [.committed(prepare.timestamp), reply, .committed(prepare.timestamp)]
+    }
+}

@@ -1,0 +1,75 @@
+// What is going to happen, in the order of virtual time.
+
+/// A queue of events by (time, order of insertion): two events of one instant happen in the order in which they were
+/// added, so that nothing about a run is left to chance but its seed.
+///
+/// The heap moves small entries around; the events themselves stay where they were put.
+struct EventHeap<Event> {
+    private struct Entry {
+        let time: UInt64
+        let sequence: UInt64
+        let slot: Int
+
+        func precedes(_ other: Entry) -> Bool {
+            time != other.time ? time < other.time : sequence < other.sequence
+        }
+    }
+
+    private var entries: [Entry] = []
+    private var events: [Event?] = []
+    private var freeSlots: [Int] = []
+    private var nextSequence: UInt64 = 0
+
+    var count: Int { entries.count }
+
+    /// Adds an event that happens at `time`.
+    mutating func add(_ event: Event, at time: UInt64) {
+        let slot: Int
+        if let free = freeSlots.popLast() {
+            slot = free
+            events[slot] = event
+        } else {
+            slot = events.count
+            events.append(event)
+        }
+        entries.append(Entry(time: time, sequence: nextSequence, slot: slot))
+        nextSequence += 1
+        rise(from: entries.count - 1)
+    }
+
+    /// Takes the earliest event out; nil when there is none.
+    mutating func next() -> (time: UInt64, event: Event)? {
+        guard let first = entries.first else { return nil }
+        let last = entries.removeLast()
+        if !entries.isEmpty { sink(last) }
+        guard let event = events[first.slot].take() else { preconditionFailure("an entry of the heap has no event") }
+        freeSlots.append(first.slot)
+        return (first.time, event)
+    }
+
+    private mutating func rise(from position: Int) {
+        let entry = entries[position]
+        var position = position
+        while position > 0 {
+            let parent = (position - 1) / 2
+            guard entry.precedes(entries[parent]) else { break }
+            entries[position] = entries[parent]
+            position = parent
+        }
+        entries[position] = entry
+    }
+
+    /// Puts `entry` at the root, whose place is free, and lets it down to where it belongs.
+    private mutating func sink(_ entry: Entry) {
+        var position = 0
+        while true {
+            var child = 2 * position + 1
+            guard child < entries.count else { break }
+            if child + 1 < entries.count, entries[child + 1].precedes(entries[child]) { child += 1 }
+            guard entries[child].precedes(entry) else { break }
+            entries[position] = entries[child]
+            position = child
+        }
+        entries[position] = entry
+    }
+}

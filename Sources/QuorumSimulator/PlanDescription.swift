@@ -1,0 +1,45 @@
+// A plan in words.
+
+import QuorumProtocol
+
+extension WorldPlan {
+    /// What the plan has in store, a line for each thing.
+    package var summary: [String] {
+        var lines = [
+            "seed \(seed): n = \(serverCount), f = \(faultCount), m = \(dataFragmentCount), \(objectCount) objects, "
+                + "\(clientCount) clients, \(operations.count) operations",
+            "limits: \(limits.pendingVersionsPerClientMax) pending, \(limits.retainedVersionsMax) retained, "
+                + "\(limits.retentionMilliseconds) ms retention, \(limits.requestsPerObjectMax) waiting requests",
+            "network: \(network.delayMinMicroseconds)...\(network.delayMaxMicroseconds) us, lost "
+                + "\(network.lossPermille), doubled \(network.duplicationPermille), slowed "
+                + "\(network.slowdownPermille) in 1000 (up to \(network.slowdownMax) times)",
+            "disk: \(diskDelayMinMicroseconds)...\(diskDelayMaxMicroseconds) us; deferred work "
+                + "\(deferredWorkPercent) in 100; faults end at \(healMicroseconds) us",
+        ]
+        for (number, bad) in badServers.sorted(by: { $0.key < $1.key }) {
+            lines.append("bad-server:\(number) \(bad.server), \(bad.kind)")
+        }
+        for (number, kind) in byzantineClients.sorted(by: { $0.key < $1.key }) {
+            lines.append("byzantine-client:\(number) \(kind.rawValue)")
+        }
+        for (number, crash) in serverCrashes.sorted(by: { $0.key < $1.key }) {
+            lines.append(
+                "server-crash:\(number) \(crash.server) at \(crash.atMicroseconds) us for \(crash.downMicroseconds) us")
+        }
+        for (number, slow) in slowServers.sorted(by: { $0.key < $1.key }) {
+            lines.append("slow-server:\(number) \(slow.server), \(slow.factor) times")
+        }
+        for (number, partition) in partitions.sorted(by: { $0.key < $1.key }) {
+            lines.append(
+                "partition:\(number) at \(partition.startMicroseconds) us for \(partition.durationMicroseconds) us, side "
+                    + String(partition.side, radix: 2))
+        }
+        for operation in operations {
+            let crash = operation.crash.map { ", crash after \($0.afterMicroseconds) us" } ?? ""
+            lines.append(
+                "operation:\(operation.number) client \(operation.client), object \(operation.object), "
+                    + "\(operation.kind)\(crash)")
+        }
+        return lines
+    }
+}

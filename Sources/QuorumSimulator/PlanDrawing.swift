@@ -1,0 +1,201 @@
+// How a seed becomes a plan. Every choice is drawn whether it is used or not, so that pinning one thing changes as
+// little as possible of the rest.
+
+import QuorumFaults
+import QuorumProtocol
+
+extension WorldPlan {
+    /// The most nodes a world may have: partitions are sets of bits.
+    static let nodeCountMax = 64
+
+    /// The plan of a seed.
+    ///
+    /// - Throws: when the options ask for a world that cannot be.
+    package init(seed: UInt64, options: WorldOptions) throws(ImpossibleWorld) {
+        var generator = SeededGenerator(seed: seed &* 0x9e37_79b9_7f4a_7c15 &+ 1)
+        let drawnFaults = generator.chance(percent: 85) ? 1 : 2
+        let drawnExcess = generator.chance(percent: 70) ? 0 : generator.within(1...3)
+        let faults = options.faultCount ?? drawnFaults
+        guard (0...8).contains(faults) else { throw ImpossibleWorld(reason: "f must be 0...8") }
+        let m = options.dataFragmentCount ?? faults + 1 + drawnExcess
+        let n = m + 2 * faults
+        guard m > faults, n + options.clientCount + 4 <= Self.nodeCountMax, options.clientCount >= 1,
+            options.operationCount >= 0
+        else { throw ImpossibleWorld(reason: "m must exceed f, and there may be \(Self.nodeCountMax - 4) nodes") }
+
+        self.seed = seed
+        faultCount = faults
+        dataFragmentCount = m
+        clientCount = options.clientCount
+        objectCount = [1, 1, 1, 2, 2, 3][generator.below(6)]
+        limits = Self.drawLimits(&generator)
+        let horizon = UInt64(generator.within(100_000...1_000_000))
+        healMicroseconds = horizon
+        operations = Self.drawOperations(options, objectCount: objectCount, horizon: horizon, &generator)
+        network = Self.drawNetwork(&generator)
+        patience = PlannedPatience(
+            hedgeMicroseconds: UInt64(generator.within(2_000...80_000)),
+            retransmitMicroseconds: UInt64(generator.within(20_000...300_000)),
+            deadlineMicroseconds: UInt64(generator.within(200_000...3_000_000)))
+        diskDelayMinMicroseconds = UInt64(generator.within(10...200))
+        diskDelayMaxMicroseconds = diskDelayMinMicroseconds + UInt64(generator.within(1...5_000))
+        deferredWorkPercent = generator.chance(percent: 50) ? 0 : generator.within(1...60)
+        let nodeCount = n + options.clientCount
+        partitions = Self.drawPartitions(nodeCount: nodeCount, horizon: horizon, &generator)
+        serverCrashes = Self.drawCrashes(serverCount: n, horizon: horizon, &generator)
+        slowServers = Self.drawSlowServers(serverCount: n, &generator)
+        badServers = Self.drawBadServers(options.faults, faults: faults, serverCount: n, horizon: horizon, &generator)
+        byzantineClients = Self.drawByzantineClients(options.faults, &generator)
+        planted = options.planted
+        clear(options.faults)
+        self = without(options.removed)
+    }
+
+    private static func drawLimits(_ generator: inout SeededGenerator) -> ProtocolLimits {
+        var limits = ProtocolLimits()
+        limits.stripeSizeBytesMax = 512
+        limits.pendingVersionsPerClientMax = [1, 2, 8, 8][generator.below(4)]
+        limits.retainedVersionsMax = [1, 2, 8, 8][generator.below(4)]
+        limits.retentionMilliseconds = [0, 20, 200, 30_000][generator.below(4)]
+        limits.requestsPerObjectMax = [4, 1024, 1024, 1024][generator.below(4)]
+        return limits
+    }
+
+    private static func drawOperations(
+        _ options: WorldOptions, objectCount: Int, horizon: UInt64, _ generator: inout SeededGenerator
+    ) -> [PlannedOperation] {
+        let writePercent = [20, 50, 50, 80][generator.below(4)]
+        let pauseMax = [0, 2_000, 20_000, 60_000][generator.below(4)]
+        let crashPercent = [0, 0, 5, 15][generator.below(4)]
+        return (0..<options.operationCount).map { number in
+            let isWrite = generator.chance(percent: writePercent)
+            let variant = generator.below(10)
+            let size = generator.chance(percent: 80) ? generator.within(1...64) : generator.within(65...512)
+            let kind: PlannedOperation.Kind =
+                switch (isWrite, variant) {
+                case (true, 0): .delete
+                case (true, 1): .write(sizeBytes: 0)
+                case (true, _): .write(sizeBytes: size)
+                case (false, 0): .head
+                case (false, _): .read
+                }
+            let crash = PlannedOperation.Crash(
+                afterMicroseconds: UInt64(generator.within(1...20_000)),
+                awayMicroseconds: UInt64(generator.within(100...100_000)))
+            let crashes = generator.chance(percent: crashPercent)
+            return PlannedOperation(
+                number: number, client: generator.below(options.clientCount), object: generator.below(objectCount),
+                kind: kind, pauseMicroseconds: UInt64(generator.within(0...pauseMax)), crash: crashes ? crash : nil)
+        }
+    }
+
+    private static func drawNetwork(_ generator: inout SeededGenerator) -> NetworkPlan {
+        let delayMin = generator.within(10...500)
+        func permille(_ quiet: Int, _ range: ClosedRange<Int>) -> Int {
+            let drawn = generator.within(range)
+            return generator.chance(percent: quiet) ? 0 : drawn
+        }
+        return NetworkPlan(
+            delayMinMicroseconds: UInt64(delayMin),
+            delayMaxMicroseconds: UInt64(delayMin + generator.within(10...5_000)),
+            lossPermille: permille(40, 1...100), duplicationPermille: permille(40, 1...150),
+            slowdownPermille: permille(40, 1...80), slowdownMax: generator.within(2...100))
+    }
+
+    private static func drawPartitions(
+        nodeCount: Int, horizon: UInt64, _ generator: inout SeededGenerator
+    ) -> [Int: PlannedPartition] {
+        let count = [0, 0, 0, 1, 1, 2][generator.below(6)]
+        var partitions: [Int: PlannedPartition] = [:]
+        for number in 0..<count {
+            let side = generator.next() & (1 << UInt64(nodeCount) - 1)
+            partitions[number] = PlannedPartition(
+                startMicroseconds: UInt64(generator.below(Int(horizon))),
+                durationMicroseconds: UInt64(generator.within(1_000...Int(horizon))), side: side)
+        }
+        return partitions
+    }
+
+    private static func drawCrashes(
+        serverCount: Int, horizon: UInt64, _ generator: inout SeededGenerator
+    ) -> [Int: PlannedServerCrash] {
+        let count = [0, 0, 0, 1, 2, 3, 6][generator.below(7)]
+        var crashes: [Int: PlannedServerCrash] = [:]
+        for number in 0..<count {
+            crashes[number] = PlannedServerCrash(
+                server: ServerIndex(UInt8(generator.below(serverCount))),
+                atMicroseconds: UInt64(generator.below(Int(horizon))),
+                downMicroseconds: UInt64(generator.within(500...Int(horizon / 2))))
+        }
+        return crashes
+    }
+
+    private static func drawSlowServers(
+        serverCount: Int, _ generator: inout SeededGenerator
+    ) -> [Int: PlannedSlowServer] {
+        let count = generator.chance(percent: 65) ? 0 : generator.within(1...serverCount - 1)
+        var slow: [Int: PlannedSlowServer] = [:]
+        for (number, server) in generator.shuffled(0..<serverCount).prefix(count).enumerated() {
+            slow[number] = PlannedSlowServer(
+                server: ServerIndex(UInt8(server)), factor: generator.within(2...40))
+        }
+        return slow
+    }
+
+    private static func drawBadServers(
+        _ selection: FaultSelection, faults: Int, serverCount: Int, horizon: UInt64,
+        _ generator: inout SeededGenerator
+    ) -> [Int: PlannedBadServer] {
+        let times = (0..<6).map { _ in UInt64(generator.below(Int(horizon))) }
+        let disks: [(fault: EnvironmentFault, kind: PlannedBadServer.Kind)] = [
+            (.rot, .rot(atMicroseconds: Array(times.prefix(generator.within(1...6))))),
+            (.lostDisk, .lostDisk(atMicroseconds: times[0])),
+            (.fullDisk, .fullDisk(fromMicroseconds: times[0])),
+            (.failingDisk, .failingDisk(percent: generator.within(5...100))),
+        ]
+        let selected = disks.filter { selection.environment.contains($0.fault) }.map(\.kind)
+        let isQuiet = generator.chance(percent: 15) && !selection.isInsistent
+        let drawnCount = faults == 0 ? 0 : generator.within(1...faults)
+        let count = isQuiet ? 0 : selection.isInsistent ? faults : drawnCount
+        var bad: [Int: PlannedBadServer] = [:]
+        for (number, server) in generator.shuffled(0..<serverCount).prefix(count).enumerated() {
+            let isDisk = generator.chance(percent: 25)
+            let liar = generator.pick(selection.servers).map { PlannedBadServer.Kind.byzantine($0) }
+            let disk = generator.pick(selected)
+            guard let kind = isDisk ? disk ?? liar : liar ?? disk else { continue }
+            bad[number] = PlannedBadServer(server: ServerIndex(UInt8(server)), kind: kind)
+        }
+        return bad
+    }
+
+    private static func drawByzantineClients(
+        _ selection: FaultSelection, _ generator: inout SeededGenerator
+    ) -> [Int: ClientFaultKind] {
+        let drawnCount = [0, 0, 0, 1, 1, 2][generator.below(6)]
+        let count = selection.isInsistent ? 1 : drawnCount
+        var clients: [Int: ClientFaultKind] = [:]
+        for number in 0..<count {
+            if let kind = generator.pick(selection.clients) { clients[number] = kind }
+        }
+        return clients
+    }
+
+    /// Takes out what is not selected.
+    private mutating func clear(_ selection: FaultSelection) {
+        let selected = Set(selection.environment)
+        if !selected.contains(.loss) { network.lossPermille = 0 }
+        if !selected.contains(.duplication) { network.duplicationPermille = 0 }
+        if !selected.contains(.delays) { network.slowdownPermille = 0 }
+        if !selected.contains(.slowServers) { slowServers = [:] }
+        if !selected.contains(.partitions) { partitions = [:] }
+        if !selected.contains(.crashes) { serverCrashes = [:] }
+        if !selected.contains(.clientCrashes) {
+            for position in operations.indices { operations[position].crash = nil }
+        }
+    }
+}
+
+/// Options that no world fulfils.
+package struct ImpossibleWorld: Error, Equatable {
+    package let reason: String
+}

@@ -1,0 +1,77 @@
+// Clients of a world: honest ones, which run the writer and the reader under test one operation at a time, and scripts
+// of Byzantine ones.
+
+import QuorumFaults
+import QuorumProtocol
+
+/// An honest client's state; the world moves it.
+final class SimulatedClient {
+    let number: Int
+    let id: ClientID
+    private let parameters: ClusterParameters
+    private let verificationKeys: [StatementVerificationKey]
+    private(set) var verifier: StatementVerifier
+    /// What it still has to do, in order; of the plan's operations, those at these positions.
+    var remaining: ArraySlice<PlannedOperation>
+    /// The operation under way, by its position in the history.
+    var operation: Int?
+    var writer: Writer?
+    var reader: Reader?
+    /// When the operation under way must be over.
+    var deadlineMicroseconds: UInt64 = 0
+    /// How long it is away after the crash that is planned for the operation under way.
+    var awayMicroseconds: UInt64 = 0
+
+    init(
+        _ number: Int, id: ClientID, parameters: ClusterParameters, verificationKeys: [StatementVerificationKey],
+        operations: [PlannedOperation]
+    ) {
+        self.number = number
+        self.id = id
+        self.parameters = parameters
+        self.verificationKeys = verificationKeys
+        verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
+        remaining = operations[...]
+    }
+
+    func end() {
+        operation = nil
+        writer = nil
+        reader = nil
+    }
+
+    /// The process ends; the next one has the same identity and remembers nothing.
+    func crash() {
+        end()
+        verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
+    }
+}
+
+/// A Byzantine client's script and what it may use.
+final class ByzantineClient {
+    let number: Int
+    let kind: ClientFaultKind
+    private var fault: any ClientFault
+    var context: ClientFaultContext
+    private(set) var hasStarted = false
+
+    init(_ number: Int, kind: ClientFaultKind, context: ClientFaultContext) {
+        self.number = number
+        self.kind = kind
+        self.context = context
+        fault = kind.make()
+    }
+
+    var id: ClientID { context.client }
+
+    func start() -> [Outgoing] {
+        hasStarted = true
+        return fault.start(&context)
+    }
+
+    func tick() -> [Outgoing] { fault.tick(&context) }
+
+    func receive(_ reply: Reply, from server: ServerIndex) -> [Outgoing] {
+        fault.receive(reply, from: server, &context)
+    }
+}

@@ -1,0 +1,52 @@
+// One server of a world: the replica under test, its disk, its keys, and the liar in its place if there is one.
+
+import QuorumFaults
+import QuorumProtocol
+
+/// A server's state; the world moves it.
+final class SimulatedServer {
+    let index: ServerIndex
+    let parameters: ClusterParameters
+    let signer: StatementSigner
+    /// Its own, with a memory of its own: what one server has come to believe, no other does.
+    private(set) var verifier: StatementVerifier
+    var replica: Replica
+    var disk = VirtualDisk()
+    var isUp = true
+    /// Its disk is gone, and it never comes back.
+    var isLost = false
+    /// Counts its processes; what belongs to an earlier one is void.
+    private(set) var life = 0
+    var liar: Liar?
+    private let verificationKeys: [StatementVerificationKey]
+
+    /// A liar around the replica.
+    struct Liar {
+        var fault: any ServerFault
+        var context: FaultContext
+        /// Requests that were let through to the replica and are not answered yet.
+        var passed: [RequestTag: Request] = [:]
+    }
+
+    init(
+        _ index: ServerIndex, parameters: ClusterParameters, signer: StatementSigner,
+        verificationKeys: [StatementVerificationKey]
+    ) {
+        self.index = index
+        self.parameters = parameters
+        self.signer = signer
+        self.verificationKeys = verificationKeys
+        verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
+        replica = Replica(parameters: parameters, server: index, incarnation: signer.incarnation)
+    }
+
+    /// The process ends: nothing is left but what is on the disk.
+    func crash(_ generator: inout SeededGenerator) {
+        isUp = false
+        life += 1
+        disk.crash(&generator)
+        liar?.passed = [:]
+        verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
+        replica = Replica(parameters: parameters, server: index, incarnation: signer.incarnation)
+    }
+}

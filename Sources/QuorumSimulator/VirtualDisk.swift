@@ -1,0 +1,180 @@
+// A server's disk, as the shell around the replica sees the real one: whole changes become durable in order, a batch at
+// a time; what was not synced is gone after a crash, except for a prefix that had already reached the platter; and what
+// has rotted is found by its checksum, so that it is missing rather than wrong.
+
+import DequeModule
+import ErasureCode
+import Fingerprint
+import QuorumFaults
+import QuorumProtocol
+
+/// Records and parts of one server.
+package struct VirtualDisk {
+    /// What is stored of a version.
+    package struct Parts {
+        package let timestamp: Timestamp
+        package fileprivate(set) var descriptor: SealedDescriptor?
+        /// nil: none were stored, or they have rotted.
+        package fileprivate(set) var fragments: [SharedBytes]?
+    }
+
+    struct Object {
+        var record: ObjectRecord
+        var isRecordReadable = true
+        var parts: [Parts] = []
+        var nextExpiryMilliseconds: UInt64?
+    }
+
+    /// One `.store` effect.
+    package struct Item {
+        let token: WorkToken
+        /// nil: nothing is to be stored, or a liar does not care to.
+        let change: ObjectChange?
+        let statements: [Statement]
+
+        package init(token: WorkToken, change: ObjectChange?, statements: [Statement]) {
+            self.token = token
+            self.change = change
+            self.statements = statements
+        }
+    }
+
+    enum Trouble {
+        case none
+        case full
+        case failing(percent: Int)
+    }
+
+    private(set) var objects: [ObjectKey: Object] = [:]
+    var trouble = Trouble.none
+    private var waiting: Deque<Item> = []
+    private var inFlight: [Item] = []
+    private(set) var isBusy = false
+
+    package init() {}
+
+    // MARK: Writing
+
+    package mutating func enqueue(_ item: Item) { waiting.append(item) }
+
+    /// Takes up what waits as one batch; false when there is nothing, or a batch is under way.
+    package mutating func begin() -> Bool {
+        guard !isBusy, !waiting.isEmpty else { return false }
+        inFlight = Array(waiting)
+        waiting.removeAll(keepingCapacity: true)
+        isBusy = true
+        return true
+    }
+
+    /// The batch under way has reached the disk, or has not: what became of each of its items. The next one begins only
+    /// after `finish`.
+    package mutating func sync(_ generator: inout SeededGenerator) -> [(item: Item, result: Result<Void, StoreFailure>)] {
+        let batch = inFlight
+        inFlight = []
+        return batch.map { item in
+            guard let change = item.change else { return (item, .success(())) }
+            switch trouble {
+            case .full where !change.puts.isEmpty:
+                return (item, .failure(.full))
+            case .failing(let percent) where generator.chance(percent: percent):
+                // A failed sync says nothing about what has reached the disk.
+                if generator.chance(percent: 50) { apply(change) }
+                return (item, .failure(.failed))
+            case .none, .full, .failing:
+                apply(change)
+                return (item, .success(()))
+            }
+        }
+    }
+
+    /// Whoever waited for the batch has been told.
+    package mutating func finish() { isBusy = false }
+
+    /// Power is lost: of the batch under way a prefix is found whole afterwards, the record after it is torn and with
+    /// the rest gone, and so is what waited.
+    package mutating func crash(_ generator: inout SeededGenerator) {
+        for item in inFlight.prefix(generator.below(inFlight.count + 1)) {
+            if let change = item.change { apply(change) }
+        }
+        inFlight = []
+        waiting.removeAll()
+        isBusy = false
+    }
+
+    mutating func wipe() { objects = [:] }
+
+    /// Nothing is left of any fragment, whatever the records say.
+    mutating func loseFragments() {
+        for key in objects.keys {
+            for position in objects[key]!.parts.indices { objects[key]!.parts[position].fragments = nil }
+        }
+    }
+
+    private mutating func apply(_ change: ObjectChange) {
+        var object = objects.removeValue(forKey: change.key) ?? Object(record: change.record)
+        object.record = change.record
+        object.isRecordReadable = true
+        object.nextExpiryMilliseconds = change.nextExpiryMilliseconds
+        for put in change.puts {
+            let fragments = put.fragments.map(\.bytes)
+            let isDescriptorOnly = fragments.isEmpty && !put.descriptor.descriptor.stripes.isEmpty
+            if let position = object.parts.firstIndex(where: { $0.timestamp == put.timestamp }) {
+                object.parts[position].descriptor = put.descriptor
+                if !isDescriptorOnly { object.parts[position].fragments = fragments }
+            } else {
+                object.parts.append(
+                    Parts(
+                        timestamp: put.timestamp, descriptor: put.descriptor,
+                        fragments: isDescriptorOnly ? nil : fragments))
+            }
+        }
+        if !change.drops.isEmpty { object.parts.removeAll { change.drops.contains($0.timestamp) } }
+        objects[change.key] = object
+    }
+
+    // MARK: Reading
+
+    package func record(_ key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> {
+        guard let object = objects[key] else { return .success(nil) }
+        return object.isRecordReadable ? .success(object.record) : .failure(.failed)
+    }
+
+    package func descriptor(_ key: ObjectKey, _ timestamp: Timestamp) -> SealedDescriptor? {
+        parts(key, timestamp)?.descriptor
+    }
+
+    package func parts(_ key: ObjectKey, _ timestamp: Timestamp) -> Parts? {
+        objects[key]?.parts.first { $0.timestamp == timestamp }
+    }
+
+    /// Objects that have something to drop before the given time, in order.
+    func expired(beforeMilliseconds time: UInt64) -> [ObjectKey] {
+        objects.filter { $0.value.nextExpiryMilliseconds.map { $0 < time } ?? false }.keys.sorted()
+    }
+
+    /// Reads all records back from their bytes, as a server does that starts; what differs from what was stored.
+    func misreadRecord() -> ObjectKey? {
+        objects.first { (try? ObjectRecord(decoding: $0.value.record.bytes)) != $0.value.record }?.key
+    }
+
+    // MARK: Decay
+
+    /// Makes one stored thing unreadable: a fragment, a whole version, or rarely a record; what, for the transcript.
+    package mutating func rot(_ generator: inout SeededGenerator) -> String? {
+        let stored = objects.keys.sorted().flatMap { key in objects[key]!.parts.indices.map { (key, $0) } }
+        guard let (key, position) = generator.pick(stored) else { return nil }
+        let timestamp = objects[key]!.parts[position].timestamp
+        switch generator.below(10) {
+        case 0:
+            objects[key]!.isRecordReadable = false
+            return "the record of \(key)"
+        case 1...3:
+            objects[key]!.parts[position].descriptor = nil
+            objects[key]!.parts[position].fragments = nil
+            return "\(key) at \(timestamp)"
+        default:
+            objects[key]!.parts[position].fragments = nil
+            return "the fragments of \(key) at \(timestamp)"
+        }
+    }
+}

@@ -1,0 +1,298 @@
+// A cluster and its clients in one thread and in virtual time: one seed decides everything that happens.
+//
+// Everything that takes time is an event: a message under way, a batch on its way to the disk, a timer, a crash. Between
+// two events nothing happens by itself. The machines under test are the very ones that run behind sockets; the world
+// does for them what their shells do.
+
+import ErasureCode
+import Fingerprint
+import QuorumFaults
+import QuorumProtocol
+
+/// One run of one plan.
+package final class World {
+    enum Event {
+        /// A request of a client's operation reaches a server, a reply the client.
+        indirect case request(client: Int, operation: Int, ServerIndex, Request)
+        indirect case reply(client: Int, operation: Int, ServerIndex, Reply)
+        /// Work of a server's process is done.
+        indirect case serverInput(ServerIndex, life: Int, ReplicaInput)
+        /// A batch has reached the disk; its waiters are to be told.
+        case synced(ServerIndex, life: Int)
+        indirect case stored(ServerIndex, life: Int, [ReplicaInput])
+        /// Work of a client's operation is done.
+        indirect case writerInput(client: Int, operation: Int, Writer.Input)
+        indirect case readerInput(client: Int, operation: Int, Reader.Input)
+        case retransmission(client: Int, operation: Int, intervalMicroseconds: UInt64)
+        case hedge(client: Int, operation: Int)
+        case deadline(client: Int, operation: Int)
+        case connected(client: Int, ServerIndex)
+        case next(client: Int)
+        case clientCrash(client: Int, operation: Int)
+        case byzantineTick(client: Int)
+        case tick
+        case serverCrash(ServerIndex, downMicroseconds: UInt64)
+        case serverRestart(ServerIndex)
+        case lostDisk(ServerIndex)
+        case fullDisk(ServerIndex)
+        case rot(ServerIndex)
+        case partition(Int)
+        case partitionEnd(Int)
+        case heal
+    }
+
+    enum Phase {
+        /// The clients work off their operations.
+        case working
+        /// All servers were restarted; a fresh client reads every object once.
+        case readingBack
+        case over
+    }
+
+    /// How long an operation that began after the faults ended may take.
+    static let livenessMicroseconds: UInt64 = 600_000_000
+    /// How long a doubled retransmission interval may become.
+    static let retransmitMaxMicroseconds: UInt64 = 4_000_000
+    /// How many requests a Byzantine client gets through in all.
+    static let byzantineRequestsMax = 1500
+    /// How long after the other faults Byzantine clients go on.
+    static let byzantineEpilogueMicroseconds: UInt64 = 300_000
+
+    let plan: WorldPlan
+    let parameters: ClusterParameters
+    let keys: [ObjectKey]
+    var servers: [SimulatedServer] = []
+    /// The honest ones, and last the one that reads everything back.
+    var clients: [SimulatedClient] = []
+    var byzantineClients: [ByzantineClient] = []
+    var byzantineRequestCounts: [Int] = []
+    /// Servers that count towards f.
+    let badServers: Set<ServerIndex>
+    var network: VirtualNetwork
+    var generator: SeededGenerator
+    var diskGenerator: SeededGenerator
+    var heap = EventHeap<Event>()
+    var nowMicroseconds: UInt64 = 0
+    var phase = Phase.working
+    var isHealed = false
+    var busyClientCount = 0
+    var requestCount: UInt64 = 0
+    var history: [RecordedOperation] = []
+    /// Which operation made a descriptor.
+    var authors: [Digest256: Int] = [:]
+    var valuesRead: [Timestamp: [UInt8]] = [:]
+    var violation: Violation?
+    var step = 0
+    private var eventCount = 0
+    private let eventCountMax: Int
+    private var traceHash: UInt64 = 0xcbf2_9ce4_8422_2325
+    var transcript: Transcript?
+
+    /// - Parameter isTranscribed: whether the report is to tell what happened.
+    package init(_ plan: WorldPlan, isTranscribed: Bool = false) {
+        self.plan = plan
+        let quorums = Self.quorums(faults: plan.faultCount, dataFragmentCount: plan.dataFragmentCount)
+        var source = SeededGenerator(seed: plan.seed &* 0xd134_2543_de82_ef95 &+ 7)
+        let identity = ClusterIdentity(cluster: ClusterID(high: source.next(), low: source.next()), epoch: 1)
+        parameters = ClusterParameters(identity: identity, quorums: quorums, limits: plan.limits)
+        keys = (0..<plan.objectCount).map { number in
+            guard let key = try? ObjectKey("bucket/object-\(number)") else { preconditionFailure("a valid key") }
+            return key
+        }
+        badServers = Set(plan.badServers.values.map(\.server))
+        network = VirtualNetwork(plan.network, serverCount: plan.serverCount, generator: source.fork())
+        generator = source.fork()
+        diskGenerator = source.fork()
+        eventCountMax = 200_000 + 20_000 * plan.operations.count
+        transcript = isTranscribed ? Transcript() : nil
+        populate(&source)
+        schedule()
+    }
+
+    private static func quorums(faults: Int, dataFragmentCount: Int) -> QuorumConfiguration {
+        guard let quorums = try? QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount) else {
+            preconditionFailure("plans are of possible clusters")
+        }
+        return quorums
+    }
+
+    /// Runs to the end.
+    package func run() -> WorldReport {
+        while violation == nil, phase != .over, let (time, event) = heap.next() {
+            nowMicroseconds = time
+            eventCount += 1
+            step += 1
+            if eventCount > eventCountMax {
+                violation = Violation(.liveness, "no end after \(eventCount) events")
+                break
+            }
+            happen(event)
+        }
+        if violation == nil, phase != .over { violation = Violation(.liveness, "nothing is left to happen") }
+        if plan.planted == .lostFragments { for server in servers { server.disk.loseFragments() } }
+        if violation == nil { violation = judge() }
+        if let violation { note("violation of \(violation)") }
+        return report()
+    }
+
+    private func report() -> WorldReport {
+        var (succeeded, failed, crashed) = (0, 0, 0)
+        for operation in history {
+            switch operation.outcome {
+            case .wrote, .read: succeeded += 1
+            case .failed: failed += 1
+            case .crashed: crashed += 1
+            case .running: break
+            }
+        }
+        return WorldReport(
+            seed: plan.seed, violation: violation, eventCount: eventCount, virtualMicroseconds: nowMicroseconds,
+            succeededCount: succeeded, failedCount: failed, crashedCount: crashed, traceHash: traceHash,
+            transcript: transcript?.lines ?? [])
+    }
+
+    func note(_ text: @autoclosure () -> String) {
+        transcript?.note(nowMicroseconds, text())
+    }
+
+    func trace(_ value: UInt64) {
+        traceHash = (traceHash ^ value) &* 0x0000_0100_0000_01b3
+        traceHash ^= traceHash >> 29
+    }
+
+    /// Whether a piece of work is completed later, and how much later.
+    func deferral() -> UInt64? {
+        guard plan.deferredWorkPercent > 0, generator.below(100) < plan.deferredWorkPercent else { return nil }
+        return UInt64(generator.within(1...2_000))
+    }
+}
+
+// MARK: - Beginning
+
+extension World {
+    private func populate(_ source: inout SeededGenerator) {
+        let signing = parameters.quorums.servers.map { SimulatedKey(seed: plan.seed, server: $0) }
+        let verification = signing.map(\.verification)
+        servers = parameters.quorums.servers.map { server in
+            let signer = StatementSigner(
+                identity: parameters.identity, server: server, incarnation: Incarnation(1),
+                key: signing[server.offset].signing)
+            return SimulatedServer(
+                server, parameters: parameters, signer: signer, verificationKeys: verification)
+        }
+        let honest = (0...plan.clientCount).map { _ in ClientID(high: source.next(), low: source.next()) }
+        let byzantine = (0..<8).map { _ in ClientID(high: source.next(), low: source.next()) }
+        clients = honest.enumerated().map { number, id in
+            let operations = plan.operations.filter { $0.client == number }
+            return SimulatedClient(
+                number, id: id, parameters: parameters, verificationKeys: verification, operations: operations)
+        }
+        var liars = source.fork()
+        install(&liars, signing: signing)
+        let conspiracy = servers.compactMap { $0.liar?.context.conspiracy }.first ?? Conspiracy(signers: [])
+        for (number, kind) in plan.byzantineClients.sorted(by: { $0.key < $1.key }) {
+            let id = byzantine[number % byzantine.count]
+            var stream = liars.fork()
+            let context = ClientFaultContext(
+                parameters: parameters, client: id, others: honest + byzantine.filter { $0 != id },
+                keys: keys, verifier: StatementVerifier(parameters: parameters, keys: verification),
+                generator: stream.fork(), conspiracy: conspiracy)
+            byzantineClients.append(
+                ByzantineClient(clients.count + byzantineClients.count, kind: kind, context: context))
+        }
+        byzantineRequestCounts = byzantineClients.map { _ in 0 }
+    }
+
+    private func install(_ generator: inout SeededGenerator, signing: [SimulatedKey]) {
+        let liars = plan.badServers.sorted { $0.key < $1.key }.compactMap { _, bad in
+            if case .byzantine(let kind) = bad.kind { (bad.server, kind) } else { nil }
+        }
+        let conspiracy = Conspiracy(signers: liars.map { servers[$0.0.offset].signer })
+        for (server, kind) in liars {
+            let foreign = StatementSigner(
+                identity: ClusterIdentity(cluster: parameters.identity.cluster, epoch: 2), server: server,
+                incarnation: Incarnation(1), key: signing[server.offset].signing)
+            let reborn = StatementSigner(
+                identity: parameters.identity, server: server, incarnation: Incarnation(2),
+                key: signing[server.offset].signing)
+            let context = FaultContext(
+                parameters: parameters, server: server, signer: servers[server.offset].signer,
+                foreignSigners: [foreign, reborn], generator: generator.fork(), conspiracy: conspiracy)
+            let fault = kind.make()
+            network.slow(server, by: fault.delayFactor)
+            servers[server.offset].liar = SimulatedServer.Liar(fault: fault, context: context)
+        }
+    }
+
+    private func schedule() {
+        for client in clients where !client.remaining.isEmpty {
+            busyClientCount += 1
+            heap.add(.next(client: client.number), at: client.remaining.first?.pauseMicroseconds ?? 0)
+        }
+        for client in byzantineClients {
+            heap.add(.byzantineTick(client: client.number), at: UInt64(generator.within(0...20_000)))
+        }
+        for (number, partition) in plan.partitions.sorted(by: { $0.key < $1.key }) {
+            heap.add(.partition(number), at: partition.startMicroseconds)
+        }
+        for (_, crash) in plan.serverCrashes.sorted(by: { $0.key < $1.key }) {
+            heap.add(.serverCrash(crash.server, downMicroseconds: crash.downMicroseconds), at: crash.atMicroseconds)
+        }
+        for (_, slow) in plan.slowServers.sorted(by: { $0.key < $1.key }) { network.slow(slow.server, by: slow.factor) }
+        for (_, bad) in plan.badServers.sorted(by: { $0.key < $1.key }) {
+            switch bad.kind {
+            case .byzantine: break
+            case .rot(let times): for time in times { heap.add(.rot(bad.server), at: time) }
+            case .lostDisk(let time): heap.add(.lostDisk(bad.server), at: time)
+            case .fullDisk(let time): heap.add(.fullDisk(bad.server), at: time)
+            case .failingDisk(let percent): servers[bad.server.offset].disk.trouble = .failing(percent: percent)
+            }
+        }
+        heap.add(.heal, at: plan.healMicroseconds)
+        heap.add(.tick, at: 0)
+        if busyClientCount == 0 { beginReadBack() }
+    }
+}
+
+// MARK: - What happens
+
+extension World {
+    private func happen(_ event: Event) {
+        trace(nowMicroseconds)
+        switch event {
+        case .request(let client, let operation, let server, let request):
+            receive(request, from: client, operation: operation, at: servers[server.offset])
+        case .reply(let client, let operation, let server, let reply):
+            receive(reply, from: server, client: client, operation: operation)
+        case .serverInput(let server, let life, let input):
+            guard servers[server.offset].life == life else { return }
+            feed(servers[server.offset], input)
+        case .synced(let server, let life):
+            guard servers[server.offset].life == life else { return }
+            synced(servers[server.offset])
+        case .stored(let server, let life, let inputs):
+            guard servers[server.offset].life == life else { return }
+            stored(servers[server.offset], inputs)
+        case .writerInput(let client, let operation, let input):
+            feed(clients[client], operation, input)
+        case .readerInput(let client, let operation, let input):
+            feed(clients[client], operation, input)
+        case .retransmission(let client, let operation, let interval):
+            retransmit(clients[client], operation, intervalMicroseconds: interval)
+        case .hedge(let client, let operation):
+            feed(clients[client], operation, Reader.Input.hedge)
+        case .deadline(let client, let operation):
+            reachDeadline(clients[client], operation)
+        case .connected(let client, let server):
+            connected(clients[client], to: server)
+        case .next(let client):
+            startNext(clients[client])
+        case .clientCrash(let client, let operation):
+            crash(clients[client], during: operation)
+        case .byzantineTick(let client):
+            tick(byzantineClients[client - clients.count])
+        case .tick, .serverCrash, .serverRestart, .lostDisk, .fullDisk, .rot, .partition, .partitionEnd, .heal:
+            befall(event)
+        }
+    }
+}

@@ -1,0 +1,190 @@
+// The judgement of a run: from what the honest clients were told, and from what the correct servers durably hold.
+
+import ErasureCode
+import Fingerprint
+import HistoryChecker
+import QuorumFaults
+import QuorumProtocol
+
+// MARK: - While it runs
+
+extension World {
+    /// What is wrong with what a read found, seen by itself and beside earlier reads.
+    func judge(_ observation: Observation, of operation: Int) -> Violation? {
+        guard let timestamp = observation.timestamp else { return nil }
+        let object = history[operation].object
+        if clients.contains(where: { $0.id == timestamp.writer }) {
+            guard let author = authors[timestamp.digest], clients[history[author].client].id == timestamp.writer,
+                history[author].object == object
+            else { return Violation(.forgery, "operation \(operation) read \(timestamp), which its writer never wrote") }
+            guard observation.isTombstone == (history[author].kind == .delete),
+                observation.bytes == nil || observation.bytes == history[author].bytes
+            else {
+                return Violation(.integrity, "operation \(operation) read other bytes than operation \(author) wrote")
+            }
+        } else {
+            guard let byzantine = byzantineClients.first(where: { $0.id == timestamp.writer }),
+                byzantine.context.attempts.contains(where: {
+                    $0.timestamp == timestamp && $0.key == keys[object]
+                })
+            else { return Violation(.forgery, "operation \(operation) read \(timestamp), which nobody tried to write") }
+        }
+        if let bytes = observation.bytes {
+            if let earlier = valuesRead[timestamp], earlier != bytes {
+                return Violation(.integrity, "operation \(operation) read other bytes at \(timestamp) than one before")
+            }
+            valuesRead[timestamp] = bytes
+        }
+        return nil
+    }
+}
+
+// MARK: - At the end
+
+extension World {
+    /// What is wrong with the whole run.
+    func judge() -> Violation? {
+        judgeHistory() ?? judgeStores()
+    }
+
+    private func judgeHistory() -> Violation? {
+        guard let found = HistoryChecker().check(keys.indices.flatMap(operations)).violations.first else { return nil }
+        return Violation(.linearizability, found.description)
+    }
+
+    /// The history of one object. A value is named by the operation that wrote it, a deletion too, so that one is told
+    /// from another; a Byzantine client's by its version, and its write may take effect at any time. Times are steps.
+    private func operations(on object: Int) -> [HistoryOperation] {
+        let key = "object-\(object)"
+        var operations: [HistoryOperation] = []
+        var foreign: [Timestamp: String] = [:]
+        func add(
+            _ process: String, _ function: HistoryEvent.Function, _ value: String?, from step: Int,
+            _ outcome: HistoryOperation.Outcome
+        ) {
+            operations.append(
+                HistoryOperation(
+                    process: process, function: function, key: key, value: value, invokedNanoseconds: Int64(step),
+                    outcome: outcome))
+        }
+        func value(of timestamp: Timestamp?) -> String? {
+            guard let timestamp else { return nil }
+            if clients.contains(where: { $0.id == timestamp.writer }) {
+                return authors[timestamp.digest].map { "op \($0)" } ?? "unknown"
+            }
+            if let known = foreign[timestamp] { return known }
+            let value = "foreign \(foreign.count)"
+            foreign[timestamp] = value
+            add("byzantine", .write, value, from: 0, .unknown)
+            return value
+        }
+        for (number, operation) in history.enumerated() where operation.object == object {
+            let process = "client \(operation.client)"
+            let completed = Int64(operation.completedAtStep ?? .max)
+            switch operation.outcome {
+            case .wrote:
+                add(process, .write, "op \(number)", from: operation.invokedAtStep, .ok(atNanoseconds: completed))
+            case .failed(let failure) where operation.isWrite:
+                add(
+                    process, .write, "op \(number)", from: operation.invokedAtStep,
+                    failure.mayHaveTakenEffect ? .unknown : .failed(atNanoseconds: completed))
+            case .crashed where operation.isWrite, .running where operation.isWrite:
+                add(process, .write, "op \(number)", from: operation.invokedAtStep, .unknown)
+            case .failed, .crashed, .running:
+                continue
+            case .read(let observation):
+                add(
+                    process, .read, value(of: observation.timestamp), from: operation.invokedAtStep,
+                    .ok(atNanoseconds: completed))
+            }
+        }
+        return operations
+    }
+
+    private func judgeStores() -> Violation? {
+        let correct = servers.filter { !badServers.contains($0.index) }
+        for key in keys {
+            if let violation = judgeDurability(of: key, correct) { return violation }
+            for server in correct {
+                if let violation = judgeStore(of: server, key) { return violation }
+            }
+        }
+        return nil
+    }
+
+    /// What one correct server holds of an object.
+    private func judgeStore(of server: SimulatedServer, _ key: ObjectKey) -> Violation? {
+        guard let object = server.disk.objects[key] else { return nil }
+        let record = object.record
+        if let broken = record.brokenInvariant { return Violation(.storage, "\(server.index), \(key): \(broken)") }
+        guard object.parts.map(\.timestamp).sorted() == record.held.map(\.timestamp) else {
+            return Violation(.storage, "\(server.index) holds other versions of \(key) than its record says")
+        }
+        for version in record.held {
+            guard let parts = server.disk.parts(key, version.timestamp), let descriptor = parts.descriptor,
+                descriptor.digest == version.timestamp.digest
+            else { return Violation(.integrity, "\(server.index) lacks the descriptor of \(version.timestamp)") }
+            let holds = parts.fragments != nil || descriptor.descriptor.stripes.isEmpty
+            guard holds == version.holdsFragments else {
+                return Violation(.storage, "\(server.index) is wrong about holding \(version.timestamp)'s fragments")
+            }
+        }
+        if record.retained.count > parameters.limits.retainedVersionsMax {
+            return Violation(.bound, "\(server.index) retains \(record.retained.count) versions of \(key)")
+        }
+        // One of the servers whose statements admit a version beyond K is correct and counted it within its own K.
+        let pendingMax = parameters.limits.pendingVersionsPerClientMax * parameters.quorums.quorum
+        for writer in Set(record.held.map(\.timestamp.writer)) {
+            let pending = record.pending(of: writer).count
+            if pending > pendingMax { return Violation(.bound, "\(server.index) keeps \(pending) pending versions") }
+        }
+        if record.committed?.timestamp.counter ?? 0 > counterMax(of: key) {
+            return Violation(.bound, "\(server.index) has a counter for \(key) that nobody counted up to")
+        }
+        if let certificate = record.committed, (try? clients[0].verifier.verify(certificate, key: key)) == nil {
+            return Violation(.integrity, "\(server.index) keeps a certificate for \(key) that proves nothing")
+        }
+        return nil
+    }
+
+    /// A counter rises by one with each version; a write may need several while it finishes what its client left behind.
+    private func counterMax(of key: ObjectKey) -> UInt64 {
+        let writes = history.count { $0.isWrite && keys[$0.object] == key }
+        return UInt64(4 * writes + byzantineRequestCounts.reduce(0, +))
+    }
+
+    /// The highest version that a correct server knows as committed comes back from the correct servers alone, and
+    /// whichever m of them are asked, as the same bytes.
+    private func judgeDurability(of key: ObjectKey, _ correct: [SimulatedServer]) -> Violation? {
+        let committed = correct.compactMap { $0.disk.objects[key]?.record.committed?.timestamp }
+        guard let highest = committed.max() else { return nil }
+        var descriptor: SealedDescriptor?
+        var holders: [(server: ServerIndex, fragments: [SharedBytes])] = []
+        for server in correct {
+            guard let parts = server.disk.parts(key, highest) else { continue }
+            descriptor = descriptor ?? parts.descriptor
+            if let fragments = parts.fragments { holders.append((server.index, fragments)) }
+        }
+        guard let descriptor else { return Violation(.durability, "no correct server holds \(key) at \(highest)") }
+        guard !descriptor.descriptor.stripes.isEmpty else { return nil }
+        let m = parameters.quorums.dataFragmentCount
+        guard holders.count >= m else {
+            return Violation(.durability, "\(holders.count) correct servers hold \(key) at \(highest), \(m) are needed")
+        }
+        for (stripe, crossChecksum) in descriptor.descriptor.stripes.enumerated() {
+            var verified: [VerifiedFragment] = []
+            for holder in holders {
+                guard stripe < holder.fragments.count,
+                    let fragment = try? crossChecksum.verify(
+                        holder.fragments[stripe], at: FragmentIndex(holder.server.rawValue))
+                else { return Violation(.integrity, "\(holder.server) holds a bad fragment of \(key) at \(highest)") }
+                verified.append(fragment)
+            }
+            guard let first = try? crossChecksum.decode(Array(verified.prefix(m))),
+                let last = try? crossChecksum.decode(Array(verified.suffix(m)))
+            else { return Violation(.durability, "\(key) at \(highest) does not decode") }
+            if first != last { return Violation(.integrity, "\(key) at \(highest) decodes to two values") }
+        }
+        return nil
+    }
+}

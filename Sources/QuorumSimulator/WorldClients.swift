@@ -1,0 +1,319 @@
+// The shells of a world's clients: one operation at a time, with the timers that the client library has, and Byzantine
+// ones with a script and a limit on how much they get through.
+
+import ErasureCode
+import Fingerprint
+import QuorumFaults
+import QuorumProtocol
+
+extension World {
+    func identity(of client: Int) -> ClientID {
+        client < clients.count ? clients[client].id : byzantineClients[client - clients.count].id
+    }
+
+    func name(_ client: Int) -> String {
+        client < clients.count ? "client \(client)" : "byzantine client \(client - clients.count)"
+    }
+
+    /// The client begins its next operation.
+    func startNext(_ client: SimulatedClient) {
+        guard client.operation == nil, let planned = client.remaining.popFirst() else { return }
+        let key = keys[planned.object]
+        let operation = history.count
+        let bytes: [UInt8]?
+        switch planned.kind {
+        case .write(let size): bytes = value(operation, sizeBytes: size)
+        case .delete, .read, .head: bytes = nil
+        }
+        history.append(
+            RecordedOperation(
+                client: client.number, object: planned.object, kind: planned.kind, bytes: bytes,
+                beganHealed: isHealed, invokedAtStep: step))
+        step += 1
+        client.operation = operation
+        note("client \(client.number) begins operation \(operation): \(planned.kind) of \(key)")
+        switch planned.kind {
+        case .write, .delete:
+            client.writer = Writer(parameters: parameters, key: key, writer: client.id)
+        case .read, .head:
+            let isShuffled = generator.chance(percent: 50)
+            let servers = parameters.quorums.servers
+            let preference = isShuffled ? generator.shuffled(servers) : servers
+            client.reader = Reader(
+                parameters: parameters, key: key, wantsValue: planned.kind == .read, preference: preference)
+        }
+        startTimers(client, operation, crash: planned.crash)
+        if client.writer != nil {
+            feed(client, operation, Writer.Input.start)
+            let input = encode(bytes, key: key, operation: operation)
+            complete(client, operation, input)
+        } else {
+            feed(client, operation, Reader.Input.start)
+        }
+    }
+
+    private func startTimers(_ client: SimulatedClient, _ operation: Int, crash: PlannedOperation.Crash?) {
+        let patience = plan.patience
+        let deadline = isHealed ? Self.livenessMicroseconds : patience.deadlineMicroseconds
+        client.deadlineMicroseconds = nowMicroseconds + deadline
+        heap.add(.deadline(client: client.number, operation: operation), at: client.deadlineMicroseconds)
+        heap.add(
+            .retransmission(
+                client: client.number, operation: operation, intervalMicroseconds: patience.retransmitMicroseconds),
+            at: nowMicroseconds + patience.retransmitMicroseconds)
+        if client.reader != nil {
+            heap.add(
+                .hedge(client: client.number, operation: operation),
+                at: nowMicroseconds + patience.hedgeMicroseconds)
+        }
+        if let crash {
+            heap.add(
+                .clientCrash(client: client.number, operation: operation),
+                at: nowMicroseconds + crash.afterMicroseconds)
+            client.awayMicroseconds = crash.awayMicroseconds
+        }
+    }
+
+    /// A value that no other operation writes, as far as its size allows.
+    private func value(_ operation: Int, sizeBytes: Int) -> [UInt8] {
+        var stream = SeededGenerator(seed: plan.seed &+ UInt64(operation) &* 0x2545_f491_4f6c_dd1d)
+        return stream.bytes(count: sizeBytes)
+    }
+
+    /// What a write's worker makes of its value. The metadata name the operation, so that no two descriptors are equal.
+    private func encode(_ bytes: [UInt8]?, key: ObjectKey, operation: Int) -> Writer.Input {
+        let sealed: SealedDescriptor
+        var fragments: [[SharedBytes]] = Array(repeating: [], count: parameters.quorums.serverCount)
+        if let bytes {
+            let value = SharedBytes(bytes)
+            let stripeSize = parameters.limits.stripeSizeBytesMax
+            var stripes: [CrossChecksum] = []
+            for start in stride(from: 0, to: value.count, by: stripeSize) {
+                let block = value[start..<min(start + stripeSize, value.count)]
+                let encoded = CrossChecksum.encode(block: block, code: parameters.quorums.code)
+                stripes.append(encoded.crossChecksum)
+                for (server, fragment) in encoded.fragments.enumerated() { fragments[server].append(fragment) }
+            }
+            sealed = SealedDescriptor(
+                Descriptor(
+                    value: key, lengthBytes: UInt64(value.count), stripeSizeBytes: UInt32(stripeSize),
+                    stripes: stripes, metadata: ObjectMetadata(modifiedMilliseconds: UInt64(operation)),
+                    parameters: parameters))
+        } else {
+            sealed = SealedDescriptor(
+                Descriptor(tombstone: key, modifiedMilliseconds: UInt64(operation), parameters: parameters))
+        }
+        authors[sealed.digest] = operation
+        return .encoded(sealed, fragments: fragments)
+    }
+
+    // MARK: Inputs
+
+    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: Writer.Input) {
+        if let deferral = deferral() {
+            heap.add(
+                .writerInput(client: client.number, operation: operation, input), at: nowMicroseconds + deferral)
+        } else {
+            feed(client, operation, input)
+        }
+    }
+
+    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: Reader.Input) {
+        if let deferral = deferral() {
+            heap.add(
+                .readerInput(client: client.number, operation: operation, input), at: nowMicroseconds + deferral)
+        } else {
+            feed(client, operation, input)
+        }
+    }
+
+    /// Runs an input through the writer of an operation, unless that is over, and does what follows from it.
+    func feed(_ client: SimulatedClient, _ operation: Int, _ input: Writer.Input) {
+        guard client.operation == operation, client.writer != nil else { return }
+        var effects: [Writer.Effect] = []
+        client.writer!.handle(input, into: &effects)
+        let key = keys[history[operation].object]
+        for effect in effects {
+            switch effect {
+            case .send(let server, let request):
+                send(request, to: server, client: client.number, operation: operation)
+            case .verifyCertificate(let server, let certificate):
+                let result = verify(certificate, key, client.verifier)
+                complete(client, operation, Writer.Input.certificateVerified(server, certificate, result))
+            case .verifyStatement(let server, let signed, let timestamp):
+                let result = Result { () throws(CertificateError) in
+                    try client.verifier.verify(signed, key: key, timestamp: timestamp)
+                }
+                complete(client, operation, Writer.Input.statementVerified(server, signed, timestamp, result))
+            case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
+                let result = verify(bytes, of: server, against: crossChecksum)
+                complete(client, operation, Writer.Input.fragmentVerified(server, timestamp, stripe, result))
+            case .reencode(let timestamp, let descriptor, let stripes):
+                let fragments = Writer.reencode(stripes, of: descriptor)
+                complete(client, operation, .reencoded(timestamp, fragments: fragments))
+            case .finish(.success(let outcome)):
+                finish(client, operation, .wrote(outcome.timestamp))
+            case .finish(.failure(let failure)):
+                finish(client, operation, .failed(failure))
+            }
+        }
+    }
+
+    /// Runs an input through the reader of an operation, unless that is over, and does what follows from it.
+    func feed(_ client: SimulatedClient, _ operation: Int, _ input: Reader.Input) {
+        guard client.operation == operation, client.reader != nil else { return }
+        var effects: [Reader.Effect] = []
+        client.reader!.handle(input, into: &effects)
+        let key = keys[history[operation].object]
+        for effect in effects {
+            switch effect {
+            case .send(let server, let request):
+                send(request, to: server, client: client.number, operation: operation)
+            case .verifyCertificate(let server, let certificate):
+                let result = verify(certificate, key, client.verifier)
+                complete(client, operation, Reader.Input.certificateVerified(server, certificate, result))
+            case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
+                let result = verify(bytes, of: server, against: crossChecksum)
+                complete(client, operation, Reader.Input.fragmentVerified(server, timestamp, stripe, result))
+            case .finish(.success(let outcome)):
+                observe(outcome, of: operation, by: client)
+            case .finish(.failure(let failure)):
+                finish(client, operation, .failed(failure))
+            }
+        }
+    }
+
+    private func verify(
+        _ certificate: Certificate, _ key: ObjectKey, _ verifier: StatementVerifier
+    ) -> Result<VerifiedCertificate, CertificateError> {
+        Result { () throws(CertificateError) in try verifier.verify(certificate, key: key) }
+    }
+
+    private func verify(
+        _ bytes: SharedBytes, of server: ServerIndex, against crossChecksum: CrossChecksum
+    ) -> Result<VerifiedFragment, FragmentVerificationError> {
+        Result { () throws(FragmentVerificationError) in
+            try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
+        }
+    }
+
+    func retransmit(_ client: SimulatedClient, _ operation: Int, intervalMicroseconds: UInt64) {
+        guard client.operation == operation else { return }
+        let next = min(2 * intervalMicroseconds, Self.retransmitMaxMicroseconds)
+        heap.add(
+            .retransmission(client: client.number, operation: operation, intervalMicroseconds: next),
+            at: nowMicroseconds + next)
+        if client.writer != nil {
+            feed(client, operation, Writer.Input.retransmit)
+        } else {
+            feed(client, operation, Reader.Input.retransmit)
+        }
+    }
+
+    func reachDeadline(_ client: SimulatedClient, _ operation: Int) {
+        guard client.operation == operation, nowMicroseconds >= client.deadlineMicroseconds else { return }
+        if client.writer != nil {
+            feed(client, operation, Writer.Input.deadline)
+        } else {
+            feed(client, operation, Reader.Input.deadline)
+        }
+    }
+
+    func connected(_ client: SimulatedClient, to server: ServerIndex) {
+        guard let operation = client.operation else { return }
+        if client.writer != nil {
+            feed(client, operation, Writer.Input.connected(server))
+        } else {
+            feed(client, operation, Reader.Input.connected(server))
+        }
+    }
+
+    // MARK: Ends
+
+    private func observe(_ outcome: ReadOutcome, of operation: Int, by client: SimulatedClient) {
+        var observation: Observation
+        switch outcome.found {
+        case .nothing(let timestamp):
+            observation = Observation(timestamp: timestamp, isTombstone: timestamp != nil, bytes: nil)
+        case .version(let timestamp, let sealed, let stripes):
+            var bytes: [UInt8]?
+            if history[operation].kind == .read {
+                bytes = zip(sealed.descriptor.stripes, stripes).flatMap { crossChecksum, fragments in
+                    guard let block = try? crossChecksum.decode(fragments) else {
+                        preconditionFailure("m verified fragments of one stripe do not decode")
+                    }
+                    return block.array
+                }
+            }
+            observation = Observation(timestamp: timestamp, isTombstone: false, bytes: bytes)
+        }
+        if phase == .readingBack, let planted = plan.planted { observation = observation.with(planted) }
+        if let found = judge(observation, of: operation) { violation = violation ?? found }
+        finish(client, operation, .read(observation))
+    }
+
+    private func finish(_ client: SimulatedClient, _ operation: Int, _ outcome: RecordedOperation.Outcome) {
+        step += 1
+        history[operation].completedAtStep = step
+        history[operation].outcome = outcome
+        note("client \(client.number) ends operation \(operation): \(outcome)")
+        if case .failed(let failure) = outcome, history[operation].beganHealed {
+            violation =
+                violation ?? Violation(.liveness, "operation \(operation) failed without any reason: \(failure)")
+        }
+        client.end()
+        proceed(client, afterMicroseconds: client.remaining.first?.pauseMicroseconds ?? 0)
+    }
+
+    func crash(_ client: SimulatedClient, during operation: Int) {
+        guard client.operation == operation else { return }
+        note("client \(client.number) crashes in operation \(operation)")
+        step += 1
+        history[operation].completedAtStep = nil
+        history[operation].outcome = .crashed
+        client.crash()
+        proceed(client, afterMicroseconds: client.awayMicroseconds)
+    }
+
+    private func proceed(_ client: SimulatedClient, afterMicroseconds pause: UInt64) {
+        guard client.remaining.isEmpty else {
+            heap.add(.next(client: client.number), at: nowMicroseconds + pause)
+            return
+        }
+        busyClientCount -= 1
+        if busyClientCount == 0 { advancePhase() }
+    }
+}
+
+// MARK: - Byzantine clients
+
+extension World {
+    private var isByzantineTime: Bool {
+        phase == .working && nowMicroseconds < plan.healMicroseconds + Self.byzantineEpilogueMicroseconds
+    }
+
+    func tick(_ client: ByzantineClient) {
+        guard isByzantineTime else { return }
+        client.context.nowMilliseconds = nowMicroseconds / 1000
+        let outgoing = client.hasStarted ? client.tick() : client.start()
+        send(outgoing, of: client)
+        heap.add(
+            .byzantineTick(client: client.number),
+            at: nowMicroseconds + plan.patience.retransmitMicroseconds / 4)
+    }
+
+    func receive(_ reply: Reply, from server: ServerIndex, _ client: ByzantineClient) {
+        guard isByzantineTime else { return }
+        client.context.nowMilliseconds = nowMicroseconds / 1000
+        send(client.receive(reply, from: server), of: client)
+    }
+
+    private func send(_ outgoing: [Outgoing], of client: ByzantineClient) {
+        for message in outgoing where parameters.quorums.contains(message.server) {
+            let number = client.number - clients.count
+            guard byzantineRequestCounts[number] < Self.byzantineRequestsMax else { return }
+            byzantineRequestCounts[number] += 1
+            send(message.request, to: message.server, client: client.number, operation: 0)
+        }
+    }
+}

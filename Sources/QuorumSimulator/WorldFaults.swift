@@ -1,0 +1,117 @@
+// What befalls a world besides lies: crashes, disks, partitions, and the end of all that.
+
+import QuorumProtocol
+
+extension World {
+    func befall(_ event: Event) {
+        switch event {
+        case .tick:
+            for server in servers where server.isUp { feed(server, .tick(milliseconds: nowMicroseconds / 1000)) }
+            heap.add(.tick, at: nowMicroseconds + (isHealed ? 500_000 : 30_000))
+        case .serverCrash(let server, let down):
+            guard !isHealed, servers[server.offset].isUp else { return }
+            crash(servers[server.offset])
+            heap.add(.serverRestart(server), at: nowMicroseconds + down)
+        case .serverRestart(let server):
+            restart(servers[server.offset])
+        case .lostDisk(let server):
+            guard !isHealed else { return }
+            note("\(server) loses its disk")
+            crash(servers[server.offset])
+            servers[server.offset].disk.wipe()
+            servers[server.offset].isLost = true
+        case .fullDisk(let server):
+            guard !isHealed else { return }
+            note("\(server)'s disk is full")
+            servers[server.offset].disk.trouble = .full
+        case .rot(let server):
+            if let what = servers[server.offset].disk.rot(&diskGenerator) { note("\(server) can no longer read \(what)") }
+        case .partition(let number):
+            guard !isHealed, let partition = plan.partitions[number] else { return }
+            note("partition \(number) begins: nodes \(String(partition.side, radix: 2)) on one side")
+            network.partition(number, side: partition.side)
+            heap.add(.partitionEnd(number), at: nowMicroseconds + partition.durationMicroseconds)
+        case .partitionEnd(let number):
+            note("partition \(number) ends")
+            network.endPartition(number)
+            reconnect(servers)
+        case .heal:
+            heal()
+        default:
+            preconditionFailure("an event of another kind")
+        }
+    }
+
+    private func crash(_ server: SimulatedServer) {
+        note("\(server.index) crashes")
+        server.crash(&diskGenerator)
+    }
+
+    /// The server starts from what is on its disk.
+    private func restart(_ server: SimulatedServer) {
+        guard !server.isUp, !server.isLost else { return }
+        note("\(server.index) starts")
+        if let key = server.disk.misreadRecord() {
+            violation = violation ?? Violation(.storage, "\(server.index) reads back another record of \(key)")
+        }
+        server.isUp = true
+        feed(server, .tick(milliseconds: nowMicroseconds / 1000))
+        reconnect([server])
+    }
+
+    /// Connections come back: clients in the middle of an operation are told.
+    private func reconnect(_ servers: [SimulatedServer]) {
+        for server in servers where server.isUp {
+            for client in clients where client.operation != nil {
+                let delay = UInt64(generator.within(50...3_000))
+                heap.add(.connected(client: client.number, server.index), at: nowMicroseconds + delay)
+            }
+        }
+    }
+
+    /// All faults end but the liars' and what the disks have lost; from now on every operation must succeed.
+    private func heal() {
+        guard !isHealed else { return }
+        note("the faults end")
+        isHealed = true
+        network.heal()
+        if plan.planted == .silence { network.fallSilent() }
+        for server in servers {
+            server.disk.trouble = .none
+            restart(server)
+        }
+        reconnect(servers)
+        for client in clients {
+            guard let operation = client.operation else { continue }
+            client.deadlineMicroseconds = nowMicroseconds + Self.livenessMicroseconds
+            heap.add(.deadline(client: client.number, operation: operation), at: client.deadlineMicroseconds)
+        }
+    }
+
+    /// All clients are done with what the phase asked of them.
+    func advancePhase() {
+        switch phase {
+        case .working: beginReadBack()
+        case .readingBack, .over: phase = .over
+        }
+    }
+
+    /// Everything is read once more by a client that knows nothing, from servers that know only what is durable.
+    func beginReadBack() {
+        note("everything is read back")
+        heal()
+        phase = .readingBack
+        for server in servers where !server.isLost {
+            if server.isUp { server.crash(&diskGenerator) }
+            restart(server)
+        }
+        guard let reader = clients.last else { preconditionFailure("the reader is the last client") }
+        reader.remaining =
+            keys.indices.map { object in
+                PlannedOperation(
+                    number: -1, client: reader.number, object: object, kind: .read, pauseMicroseconds: 0, crash: nil)
+            }[...]
+        busyClientCount = 1
+        heap.add(.next(client: reader.number), at: nowMicroseconds + 1)
+    }
+}

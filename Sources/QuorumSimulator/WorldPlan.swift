@@ -1,0 +1,161 @@
+// All that is going to befall a world, as data: drawn from a seed, reducible part by part.
+//
+// Times are in microseconds of virtual time.
+
+import QuorumFaults
+import QuorumProtocol
+
+/// What a client is to do.
+package struct PlannedOperation: Sendable, Equatable {
+    package enum Kind: Sendable, Equatable {
+        case write(sizeBytes: Int)
+        case delete
+        case read
+        /// A read of the descriptor only.
+        case head
+    }
+
+    /// A crash of the client that long after the operation began, and how long it is away.
+    package struct Crash: Sendable, Equatable {
+        package let afterMicroseconds: UInt64
+        package let awayMicroseconds: UInt64
+    }
+
+    /// Its place among all operations of the plan, before any was removed.
+    package let number: Int
+    package let client: Int
+    package let object: Int
+    package let kind: Kind
+    /// How long the client waits after the operation before.
+    package var pauseMicroseconds: UInt64
+    package var crash: Crash?
+}
+
+/// What happens to messages.
+package struct NetworkPlan: Sendable, Equatable {
+    package var delayMinMicroseconds: UInt64
+    package var delayMaxMicroseconds: UInt64
+    package var lossPermille: Int
+    package var duplicationPermille: Int
+    /// How many messages in a thousand take up to `slowdownMax` times as long.
+    package var slowdownPermille: Int
+    package var slowdownMax: Int
+}
+
+/// Two sides that cannot reach each other for some time. Nodes: the servers, then the clients.
+package struct PlannedPartition: Sendable, Equatable {
+    package let startMicroseconds: UInt64
+    package let durationMicroseconds: UInt64
+    /// Bit i: node i is on the one side.
+    package let side: UInt64
+
+    package init(startMicroseconds: UInt64, durationMicroseconds: UInt64, side: UInt64) {
+        self.startMicroseconds = startMicroseconds
+        self.durationMicroseconds = durationMicroseconds
+        self.side = side
+    }
+}
+
+/// A server that stops, loses what it has not synced, and comes back.
+package struct PlannedServerCrash: Sendable, Equatable {
+    package let server: ServerIndex
+    package let atMicroseconds: UInt64
+    package let downMicroseconds: UInt64
+}
+
+/// A server that takes longer than others.
+package struct PlannedSlowServer: Sendable, Equatable {
+    package let server: ServerIndex
+    package let factor: Int
+}
+
+/// One of the at most f servers that promise nothing.
+package struct PlannedBadServer: Sendable, Equatable {
+    package enum Kind: Sendable, Equatable {
+        case byzantine(ServerFaultKind)
+        /// Stored parts become unreadable, one at each of these times.
+        case rot(atMicroseconds: [UInt64])
+        /// The disk is gone from then on, and the server with it.
+        case lostDisk(atMicroseconds: UInt64)
+        case fullDisk(fromMicroseconds: UInt64)
+        /// So many writes in a hundred fail.
+        case failingDisk(percent: Int)
+    }
+
+    package let server: ServerIndex
+    package let kind: Kind
+}
+
+/// The clients' patience.
+package struct PlannedPatience: Sendable, Equatable {
+    package var hedgeMicroseconds: UInt64
+    package var retransmitMicroseconds: UInt64
+    package var deadlineMicroseconds: UInt64
+}
+
+/// A world before it begins.
+package struct WorldPlan: Sendable, Equatable {
+    package internal(set) var seed: UInt64
+    package internal(set) var faultCount: Int
+    package internal(set) var dataFragmentCount: Int
+    package var limits: ProtocolLimits
+    package internal(set) var objectCount: Int
+    package internal(set) var clientCount: Int
+    package var operations: [PlannedOperation]
+    package var network: NetworkPlan
+    package var patience: PlannedPatience
+    package var diskDelayMinMicroseconds: UInt64
+    package var diskDelayMaxMicroseconds: UInt64
+    /// How many pieces of work in a hundred are completed later instead of at once.
+    package var deferredWorkPercent: Int
+    /// When all faults but the liars end.
+    package var healMicroseconds: UInt64
+    package var partitions: [Int: PlannedPartition]
+    package var serverCrashes: [Int: PlannedServerCrash]
+    package var slowServers: [Int: PlannedSlowServer]
+    package var badServers: [Int: PlannedBadServer]
+    package var byzantineClients: [Int: ClientFaultKind]
+    package var planted: PlantedError?
+
+    package var serverCount: Int { dataFragmentCount + 2 * faultCount }
+
+    /// The removable parts that are there, the largest first.
+    package var parts: [PlanPart] {
+        var parts: [PlanPart] = []
+        parts += byzantineClients.keys.sorted().map(PlanPart.byzantineClient)
+        parts += badServers.keys.sorted().map(PlanPart.badServer)
+        parts += partitions.keys.sorted().map(PlanPart.partition)
+        parts += serverCrashes.keys.sorted().map(PlanPart.serverCrash)
+        parts += slowServers.keys.sorted().map(PlanPart.slowServer)
+        if network.lossPermille > 0 { parts.append(.loss) }
+        if network.duplicationPermille > 0 { parts.append(.duplication) }
+        if network.slowdownPermille > 0 { parts.append(.delays) }
+        if deferredWorkPercent > 0 { parts.append(.deferredWork) }
+        if operations.contains(where: { $0.pauseMicroseconds > 0 }) { parts.append(.pauses) }
+        parts += operations.filter { $0.crash != nil }.map { .clientCrash($0.number) }
+        parts += operations.map { .operation($0.number) }
+        return parts
+    }
+
+    /// The plan without some of its parts.
+    package func without(_ removed: Set<PlanPart>) -> WorldPlan {
+        var plan = self
+        plan.operations.removeAll { removed.contains(.operation($0.number)) }
+        for position in plan.operations.indices {
+            if removed.contains(.clientCrash(plan.operations[position].number)) {
+                plan.operations[position].crash = nil
+            }
+            if removed.contains(.pauses) { plan.operations[position].pauseMicroseconds = 0 }
+        }
+        plan.partitions = partitions.filter { !removed.contains(.partition($0.key)) }
+        plan.serverCrashes = serverCrashes.filter { !removed.contains(.serverCrash($0.key)) }
+        plan.slowServers = slowServers.filter { !removed.contains(.slowServer($0.key)) }
+        plan.badServers = badServers.filter { !removed.contains(.badServer($0.key)) }
+        plan.byzantineClients = byzantineClients.filter { !removed.contains(.byzantineClient($0.key)) }
+        if removed.contains(.loss) { plan.network.lossPermille = 0 }
+        if removed.contains(.duplication) { plan.network.duplicationPermille = 0 }
+        if removed.contains(.delays) { plan.network.slowdownPermille = 0 }
+        if removed.contains(.deferredWork) { plan.deferredWorkPercent = 0 }
+        return plan
+    }
+}

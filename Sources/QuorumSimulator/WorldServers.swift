@@ -1,0 +1,215 @@
+// The shells of a world's servers: from requests through the replica to the disk and back, as ReplicaHost and
+// StoragePipeline do it behind sockets.
+
+import ErasureCode
+import Fingerprint
+import QuorumFaults
+import QuorumProtocol
+
+extension World {
+    private func node(_ client: Int) -> Int { plan.serverCount + client }
+
+    /// Sends a request of a client's operation.
+    func send(_ request: Request, to server: ServerIndex, client: Int, operation: Int) {
+        note("\(name(client)) → \(server): \(Transcript.describe(request))")
+        let (first, second) = network.delays(server: server)
+        if let first {
+            heap.add(
+                .request(client: client, operation: operation, server, request), at: nowMicroseconds &+ first)
+        } else {
+            note("  lost")
+        }
+        if let second {
+            heap.add(
+                .request(client: client, operation: operation, server, request), at: nowMicroseconds &+ second)
+        }
+    }
+
+    /// Sends a reply to a client's operation.
+    private func transmit(_ reply: Reply, of server: ServerIndex, client: Int, operation: Int) {
+        note("\(server) → \(name(client)): \(Transcript.describe(reply))")
+        let (first, second) = network.delays(server: server)
+        if let first {
+            heap.add(.reply(client: client, operation: operation, server, reply), at: nowMicroseconds &+ first)
+        } else {
+            note("  lost")
+        }
+        if let second {
+            heap.add(.reply(client: client, operation: operation, server, reply), at: nowMicroseconds &+ second)
+        }
+    }
+
+    /// A request reaches its server.
+    func receive(_ request: Request, from client: Int, operation: Int, at server: SimulatedServer) {
+        guard server.isUp, network.isConnected(server.index.offset, node(client)) else { return }
+        trace(UInt64(server.index.rawValue) << 32 | UInt64(client))
+        requestCount += 1
+        let tag = RequestTag(session: UInt64(client) << 32 | UInt64(operation), request: requestCount)
+        let id = identity(of: client)
+        var passed = request
+        if server.liar != nil {
+            switch server.liar!.receive(request, from: id, nowMicroseconds) {
+            case .pass(let changed):
+                server.liar!.passed[tag] = changed
+                passed = changed
+            case .answer(let replies):
+                for reply in replies { transmit(reply, of: server.index, client: client, operation: operation) }
+                return
+            case .swallow:
+                return
+            }
+        }
+        feed(server, .request(tag, from: .client(id), passed))
+    }
+
+    /// The replica, or the liar around it, answers.
+    private func answer(_ tag: RequestTag, _ reply: Reply, of server: SimulatedServer) {
+        let client = Int(tag.session >> 32)
+        let operation = Int(tag.session & 0xffff_ffff)
+        guard server.liar != nil else {
+            transmit(reply, of: server.index, client: client, operation: operation)
+            return
+        }
+        guard let request = server.liar!.passed.removeValue(forKey: tag) else { return }
+        let replies = server.liar!.send(reply, to: identity(of: client), answering: request, nowMicroseconds)
+        for reply in replies { transmit(reply, of: server.index, client: client, operation: operation) }
+    }
+
+    /// A reply reaches its client.
+    func receive(_ reply: Reply, from server: ServerIndex, client: Int, operation: Int) {
+        guard network.isConnected(server.offset, node(client)) else { return }
+        trace(UInt64(client) << 32 | UInt64(server.rawValue))
+        guard client < clients.count else {
+            receive(reply, from: server, byzantineClients[client - clients.count])
+            return
+        }
+        let honest = clients[client]
+        guard honest.operation == operation else { return }
+        if honest.writer != nil {
+            feed(honest, operation, Writer.Input.reply(server, reply))
+        } else {
+            feed(honest, operation, Reader.Input.reply(server, reply))
+        }
+    }
+}
+
+// MARK: - The replica and its disk
+
+extension World {
+    /// Runs an input through a server's machine and does what follows from it.
+    func feed(_ server: SimulatedServer, _ input: ReplicaInput) {
+        var effects: [ReplicaEffect] = []
+        server.replica.handle(input, into: &effects)
+        server.replica.checkInvariants()
+        for effect in effects { perform(effect, of: server) }
+    }
+
+    /// Brings an input to a server now, or some time later.
+    private func complete(_ server: SimulatedServer, _ input: ReplicaInput) {
+        if let deferral = deferral() {
+            heap.add(.serverInput(server.index, life: server.life, input), at: nowMicroseconds + deferral)
+        } else {
+            feed(server, input)
+        }
+    }
+
+    private func perform(_ effect: ReplicaEffect, of server: SimulatedServer) {
+        switch effect {
+        case .reply(let tag, let reply):
+            answer(tag, reply, of: server)
+        case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
+            let parts = heldParts(key, timestamp, portion, at: server)
+            answer(tag, .version(claim, parts), of: server)
+        case .replyTooManyPending(let tag, let key, let versions):
+            let pending = versions.compactMap { version in
+                server.disk.descriptor(key, version.timestamp).map {
+                    PendingVersion(timestamp: version.timestamp, descriptor: $0, statement: version.statement)
+                }
+            }
+            answer(tag, .refused(.tooManyPending(pending)), of: server)
+        case .load(let key):
+            complete(server, .loaded(key, server.disk.record(key)))
+        case .verify(let token, let job):
+            let result = job.run(
+                verifier: server.verifier, parameters: parameters, fragmentIndex: FragmentIndex(server.index.rawValue))
+            complete(server, .verified(token, result))
+        case .store(let token, let change, let statements):
+            var kept = change
+            if let change, server.liar != nil, !server.liar!.keeps(change, nowMicroseconds) { kept = nil }
+            server.disk.enqueue(VirtualDisk.Item(token: token, change: kept, statements: statements))
+            beginBatch(server)
+        case .findExpired(let time):
+            let keys = server.disk.expired(beforeMilliseconds: time)
+            if !keys.isEmpty { feed(server, .expired(keys)) }
+        }
+    }
+
+    private func heldParts(
+        _ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion, at server: SimulatedServer
+    ) -> HeldParts? {
+        guard let parts = server.disk.parts(key, timestamp), let descriptor = parts.descriptor else { return nil }
+        return HeldParts(
+            timestamp: timestamp, descriptor: descriptor, fragments: portion == .fragments ? parts.fragments : nil)
+    }
+
+    private func beginBatch(_ server: SimulatedServer) {
+        guard server.disk.begin() else { return }
+        let span = Int(plan.diskDelayMaxMicroseconds - plan.diskDelayMinMicroseconds)
+        let delay = plan.diskDelayMinMicroseconds + UInt64(diskGenerator.below(span + 1))
+        heap.add(.synced(server.index, life: server.life), at: nowMicroseconds + delay)
+    }
+
+    /// A batch is durable: one signature over all its statements, then its waiters are told.
+    func synced(_ server: SimulatedServer) {
+        let results = server.disk.sync(&diskGenerator)
+        var statements: [Statement] = []
+        for (item, result) in results {
+            if case .success = result { statements += item.statements }
+        }
+        guard let signed = try? server.signer.sign(statements) else { preconditionFailure("the scheme always signs") }
+        var rest = signed[...]
+        let inputs = results.map { item, result -> ReplicaInput in
+            switch result {
+            case .failure(let failure):
+                return .stored(item.token, .failure(failure))
+            case .success:
+                let own = Array(rest.prefix(item.statements.count))
+                rest = rest.dropFirst(own.count)
+                return .stored(item.token, .success(own))
+            }
+        }
+        note("\(server.index) has \(inputs.count) changes on disk, \(statements.count) statements signed")
+        if let deferral = deferral() {
+            heap.add(.stored(server.index, life: server.life, inputs), at: nowMicroseconds + deferral)
+        } else {
+            stored(server, inputs)
+        }
+    }
+
+    func stored(_ server: SimulatedServer, _ inputs: [ReplicaInput]) {
+        for input in inputs { feed(server, input) }
+        server.disk.finish()
+        beginBatch(server)
+    }
+}
+
+extension SimulatedServer.Liar {
+    fileprivate mutating func receive(
+        _ request: Request, from client: ClientID, _ nowMicroseconds: UInt64
+    ) -> Intake {
+        context.nowMilliseconds = nowMicroseconds / 1000
+        return fault.receive(request, from: client, &context)
+    }
+
+    fileprivate mutating func send(
+        _ reply: Reply, to client: ClientID, answering request: Request, _ nowMicroseconds: UInt64
+    ) -> [Reply] {
+        context.nowMilliseconds = nowMicroseconds / 1000
+        return fault.send(reply, to: client, answering: request, &context)
+    }
+
+    fileprivate mutating func keeps(_ change: ObjectChange, _ nowMicroseconds: UInt64) -> Bool {
+        context.nowMilliseconds = nowMicroseconds / 1000
+        return fault.keeps(change, &context)
+    }
+}

@@ -1,0 +1,11 @@
+// The simulator's command line.
+
+import ArgumentParser
+
+@main
+struct SolidusSim: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "solidus-sim",
+        abstract: "Runs the protocol in a deterministic world of liars, crashes and losses.",
+        subcommands: [Run.self, Replay.self])
+}

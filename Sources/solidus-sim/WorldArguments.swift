@@ -1,0 +1,83 @@
+// What run and replay have in common: the options that pin parts of a world.
+
+import ArgumentParser
+import QuorumSimulator
+
+struct WorldArguments: ParsableArguments {
+    @Option(name: .customLong("f"), help: "How many servers may be faulty (default: drawn, 1 or 2).")
+    var faultCount: Int?
+
+    @Option(name: .customLong("m"), help: "How many fragments make a value (default: drawn, mostly f + 1).")
+    var dataFragmentCount: Int?
+
+    @Option(help: "How many honest clients there are.")
+    var clients = 3
+
+    @Option(help: "How many operations the clients do together.")
+    var operations = 30
+
+    @Option(help: "Faults, separated by commas: all, none, environment, servers, clients, or single ones by name.")
+    var faults = "all"
+
+    @Option(help: "Parts of the plan to leave out, separated by commas, such as loss,operation:3-9.")
+    var without = ""
+
+    func options() throws -> WorldOptions {
+        var options = WorldOptions()
+        options.faultCount = faultCount
+        options.dataFragmentCount = dataFragmentCount
+        options.clientCount = clients
+        options.operationCount = operations
+        do {
+            options.faults = try FaultSelection(names: faults.split(separator: ",").map(String.init))
+        } catch {
+            throw ValidationError(
+                "no fault is called \(error.name); there are " + FaultSelection.names.joined(separator: ", "))
+        }
+        do {
+            for text in without.split(separator: ",") { options.removed.formUnion(try PlanPart.parse(String(text))) }
+        } catch {
+            throw ValidationError("no part of a plan is called \(error.text)")
+        }
+        return options
+    }
+
+    /// The arguments with which a seed runs again, without the parts named.
+    func replayCommand(seed: UInt64, removed: Set<PlanPart>) throws -> String {
+        var words = ["solidus-sim", "replay", "\(seed)"]
+        if let faultCount { words += ["--f", "\(faultCount)"] }
+        if let dataFragmentCount { words += ["--m", "\(dataFragmentCount)"] }
+        if clients != 3 { words += ["--clients", "\(clients)"] }
+        if operations != 30 { words += ["--operations", "\(operations)"] }
+        if faults != "all" { words += ["--faults", faults] }
+        let parts = PlanPart.texts(of: removed.union(try options().removed))
+        if !parts.isEmpty { words += ["--without", parts.joined(separator: ",")] }
+        return words.joined(separator: " ")
+    }
+
+    func plan(seed: UInt64) throws -> WorldPlan {
+        let options = try options()
+        do {
+            return try WorldPlan(seed: seed, options: options)
+        } catch {
+            throw ValidationError(error.reason)
+        }
+    }
+}
+
+/// A range of seeds, written `A..B`, ends included, or one seed.
+struct SeedRange: ExpressibleByArgument {
+    let seeds: ClosedRange<UInt64>
+
+    init?(argument: String) {
+        if let single = UInt64(argument) {
+            seeds = single...single
+            return
+        }
+        guard let dots = argument.firstRange(of: ".."),
+            let first = UInt64(argument[..<dots.lowerBound]), let last = UInt64(argument[dots.upperBound...]),
+            first <= last
+        else { return nil }
+        seeds = first...last
+    }
+}
