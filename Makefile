@@ -1,6 +1,6 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
-.PHONY: run test build format lint setup
+.PHONY: run test torture build format lint setup
 
 SWIFT_SOURCES = Package.swift Sources Tests bench
 
@@ -13,6 +13,16 @@ run: setup
 test: setup
 	swift build --build-tests
 	swift test --skip-build
+
+# Clients work on a real cluster while a server at a time is killed, stopped or damaged; then again with a liar among the
+# servers. Fails unless every history is linearizable and operations went on throughout.
+TORTURE_SECONDS ?= 120
+TORTURE_NEMESIS_SECONDS ?= 2
+
+torture: setup
+	swift build -c release --product solidus
+	swift build -c release --product solidus-faulty-server
+	scripts/run-torture "$$(swift build -c release --show-bin-path)/solidus" $(TORTURE_SECONDS) $(TORTURE_NEMESIS_SECONDS)
 
 build: setup
 	swift build -c release --product solidus
