@@ -33,6 +33,40 @@ final class FaultInterposer: ServerInterposer {
         var passed: [RequestTag: Asked] = [:]
         /// By session, the oldest first.
         var owed: [UInt64: [RequestTag]] = [:]
+
+        mutating func receive(_ request: Request, from client: ClientID, tag: RequestTag) -> (Request?, [Reply]) {
+            switch fault.receive(request, from: client, &context) {
+            case .pass(let changed):
+                passed[tag] = Asked(request: changed, client: client)
+                return (changed, [])
+            case .answer(let replies):
+                return (nil, replies)
+            case .swallow:
+                return (nil, [])
+            }
+        }
+
+        mutating func send(_ reply: Reply, tag: RequestTag) -> [Reply] {
+            guard let asked = passed.removeValue(forKey: tag) else { return [reply] }
+            return fault.send(reply, to: asked.client, answering: asked.request, &context)
+        }
+
+        mutating func keeps(_ change: ObjectChange) -> Bool { fault.keeps(change, &context) }
+
+        /// Which requests of the session are answered with what, now that there are replies to `tag`.
+        mutating func assign(_ replies: [Reply], tag: RequestTag) -> [(RequestTag, Reply?)] {
+            var owed = owed.removeValue(forKey: tag.session) ?? []
+            var answers: [(RequestTag, Reply?)] = []
+            if let first = replies.first {
+                answers.append((tag, first))
+                for reply in replies.dropFirst() where !owed.isEmpty { answers.append((owed.removeFirst(), reply)) }
+            } else {
+                owed.append(tag)
+                if owed.count > FaultInterposer.owedRequestsMax { answers.append((owed.removeFirst(), nil)) }
+            }
+            if !owed.isEmpty { self.owed[tag.session] = owed }
+            return answers
+        }
     }
 
     private let kind: ServerFaultKind
@@ -75,17 +109,8 @@ final class FaultInterposer: ServerInterposer {
         guard case .client(let client) = principal else { return request }
         let now = nowMilliseconds
         let (passed, replies) = state.withLock { state -> (Request?, [Reply]) in
-            guard state != nil else { return (nil, []) }
-            state!.context.nowMilliseconds = now
-            switch state!.fault.receive(request, from: client, &state!.context) {
-            case .pass(let changed):
-                state!.passed[tag] = Asked(request: changed, client: client)
-                return (changed, [])
-            case .answer(let replies):
-                return (nil, replies)
-            case .swallow:
-                return (nil, [])
-            }
+            state?.context.nowMilliseconds = now
+            return state?.receive(request, from: client, tag: tag) ?? (nil, [])
         }
         if passed == nil { deliver(replies, tag: tag) }
         return passed
@@ -94,9 +119,8 @@ final class FaultInterposer: ServerInterposer {
     func send(_ reply: Reply, tag: RequestTag) {
         let now = nowMilliseconds
         let replies = state.withLock { state -> [Reply] in
-            guard state != nil, let asked = state!.passed.removeValue(forKey: tag) else { return [reply] }
-            state!.context.nowMilliseconds = now
-            return state!.fault.send(reply, to: asked.client, answering: asked.request, &state!.context)
+            state?.context.nowMilliseconds = now
+            return state?.send(reply, tag: tag) ?? []
         }
         deliver(replies, tag: tag)
     }
@@ -104,9 +128,8 @@ final class FaultInterposer: ServerInterposer {
     func keeps(_ change: ObjectChange) -> Bool {
         let now = nowMilliseconds
         return state.withLock { state in
-            guard state != nil else { return true }
-            state!.context.nowMilliseconds = now
-            return state!.fault.keeps(change, &state!.context)
+            state?.context.nowMilliseconds = now
+            return state?.keeps(change) ?? true
         }
     }
 
@@ -118,18 +141,7 @@ final class FaultInterposer: ServerInterposer {
     /// Answers the request `tag` and, with what is left over, requests owed to the same session.
     private func deliver(_ replies: [Reply], tag: RequestTag) {
         let (answer, delayFactor, answers) = state.withLock { state -> (Answer?, Int, [(RequestTag, Reply?)]) in
-            guard state != nil else { return (nil, 1, []) }
-            var answers: [(RequestTag, Reply?)] = []
-            var owed = state!.owed.removeValue(forKey: tag.session) ?? []
-            if let first = replies.first {
-                answers.append((tag, first))
-                for reply in replies.dropFirst() where !owed.isEmpty { answers.append((owed.removeFirst(), reply)) }
-            } else {
-                owed.append(tag)
-                if owed.count > Self.owedRequestsMax { answers.append((owed.removeFirst(), nil)) }
-            }
-            if !owed.isEmpty { state!.owed[tag.session] = owed }
-            return (state!.answer, state!.fault.delayFactor, answers)
+            (state?.answer, state?.fault.delayFactor ?? 1, state?.assign(replies, tag: tag) ?? [])
         }
         guard let answer, !answers.isEmpty else { return }
         guard delayFactor > 1 else {

@@ -9,7 +9,7 @@ import QuorumProtocol
 
 struct Torture: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Have clients work on a cluster while its servers are killed, stopped and damaged; judge what they saw.",
+        abstract: "Have clients work while servers are killed, stopped and damaged, and judge what they saw.",
         discussion: """
             At most f servers are not correct at any time, so every operation must go on and the history must be \
             linearizable. The servers must be of this machine. With --faulty, one server lies all the time; as its store \

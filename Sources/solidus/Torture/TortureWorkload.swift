@@ -95,11 +95,15 @@ final class TortureWorkload: Sendable {
 
     private func put(_ name: String, _ key: ObjectKey, as client: Int) async {
         let value = TortureValue.bytes(name, key: "\(key)", sizeBytesMax: valueSizeBytesMax)
-        await write(.write, name, key, as: client) { (store) throws(ClientError) in _ = try await store.put(key, value) }
+        await write(.write, name, key, as: client) { (store) throws(ClientError) in
+            _ = try await store.put(key, value)
+        }
     }
 
     private func delete(_ key: ObjectKey, as client: Int) async {
-        await write(.delete, nil, key, as: client) { (store) throws(ClientError) in _ = try await store.delete(key) }
+        await write(.delete, nil, key, as: client) { (store) throws(ClientError) in
+            _ = try await store.delete(key)
+        }
     }
 
     private func write(
