@@ -7,7 +7,7 @@ import Testing
 
 extension Clusters {
     /// One cluster for all policies: always the same server lies, since its store can never be relied on again.
-    @Suite("One server lies", .serialized, .sharedCluster) struct OneServerLies {
+    @Suite("One server follows a policy", .serialized, .sharedCluster) struct FaultPolicies {
         private static let liar = ServerIndex(0)
 
         @Test(

@@ -80,6 +80,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         var summary = try outcome.get()
         try recorder.flush()
         summary.findings = keeper.current.findings
+        for seen in summary.misbehaving where seen.server != plan.faulty?.server {
+            summary.findings.append("server \(seen.server) was accused, and is no liar: it \(seen.first)")
+        }
         Standard.complain("torture: judging the history")
         summary.judgement = try Judgement(ofHistory: history)
         try Report.finish(report, summary, text: summary.text)
@@ -108,7 +111,8 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         return TortureSummary(
             seed: plan.seed, clients: clients, objects: objects, counts: counts,
             readBack: after.completed - before.completed, readBackFailed: after.failed - before.failed,
-            firstFailure: after.firstFailure, stallLimitSeconds: stall, plan: plan, state: state)
+            firstFailure: after.firstFailure, misbehaviours: after.misbehaviours, stallLimitSeconds: stall, plan: plan,
+            state: state)
     }
 
     private func reportProgress(

@@ -1,5 +1,6 @@
 // What a torture counts while it runs, and whether it ever stood still.
 
+import QuorumProtocol
 import Synchronization
 
 /// Counts of operations, and the longest time in which none completed. Safe to use from any thread.
@@ -11,6 +12,8 @@ final class TortureProgress: Sendable {
         var unknown = 0
         /// What the first one that failed by itself said.
         var firstFailure: String?
+        /// By server: how many operations saw it do what no correct server does, and what the first one saw.
+        var misbehaviours: [Int: (count: Int, first: String)] = [:]
         /// Begun again at the start, at each completion and at the end.
         var longestGapNanoseconds: Int64 = 0
         /// When the longest gap began, from the start.
@@ -47,6 +50,16 @@ final class TortureProgress: Sendable {
         state.withLock { state in
             if isUnknown { state.counts.unknown += 1 } else { state.counts.failed += 1 }
             if let reason, state.counts.firstFailure == nil { state.counts.firstFailure = reason }
+        }
+    }
+
+    /// What an operation saw of the servers.
+    func observed(_ observations: ServerObservations) {
+        guard !observations.misbehaviours.isEmpty else { return }
+        state.withLock { state in
+            for (server, what) in observations.misbehaving {
+                state.counts.misbehaviours[server.offset, default: (0, "\(what)")].count += 1
+            }
         }
     }
 

@@ -20,6 +20,8 @@ struct TortureSummary: Encodable {
     let stallLimitSeconds: Double
     let nemesis: [String: Int]
     let liar: Liar?
+    /// Servers that clients saw do what no correct server does.
+    let misbehaving: [Misbehaving]
     let wasInterrupted: Bool
     /// Servers that ended by themselves or did not come back.
     var findings: [String]
@@ -32,9 +34,16 @@ struct TortureSummary: Encodable {
         let policy: String
     }
 
+    struct Misbehaving: Encodable {
+        let server: Int
+        let operations: Int
+        let first: String
+    }
+
     init(
         seed: UInt64, clients: Int, objects: Int, counts: TortureProgress.Counts, readBack: Int, readBackFailed: Int,
-        firstFailure: String?, stallLimitSeconds: Double, plan: TorturePlan, state: TortureKeeper.State
+        firstFailure: String?, misbehaviours: [Int: (count: Int, first: String)], stallLimitSeconds: Double,
+        plan: TorturePlan, state: TortureKeeper.State
     ) {
         self.seed = seed
         self.clients = clients
@@ -49,6 +58,9 @@ struct TortureSummary: Encodable {
         longestGapBeganSeconds = Double(counts.longestGapBeganNanoseconds) / 1e9
         self.stallLimitSeconds = stallLimitSeconds
         nemesis = Dictionary(uniqueKeysWithValues: state.actionCounts.map { ($0.rawValue, $1) })
+        misbehaving = misbehaviours.sorted { $0.key < $1.key }.map { server, seen in
+            Misbehaving(server: server, operations: seen.count, first: seen.first)
+        }
         liar = plan.faulty.map { Liar(server: $0.server, policy: $0.kind) }
         wasInterrupted = state.isInterrupted
         findings = state.findings
@@ -77,6 +89,9 @@ struct TortureSummary: Encodable {
         let actions = nemesis.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         lines.append("nemesis: \(nemesis.values.reduce(0, +)) actions\(actions.isEmpty ? "" : ": \(actions)")")
         if let liar { lines.append("server \(liar.server) lied throughout: \(liar.policy)") }
+        for seen in misbehaving {
+            lines.append("server \(seen.server) was caught by \(seen.operations) operations, first: it \(seen.first)")
+        }
         lines += findings.map { "FOUND: \($0)" }
         lines += notes.map { "note: \($0)" }
         if let firstFailure { lines.append("the first operation that failed by itself: \(firstFailure)") }

@@ -96,24 +96,25 @@ final class TortureWorkload: Sendable {
     private func put(_ name: String, _ key: ObjectKey, as client: Int) async {
         let value = TortureValue.bytes(name, key: "\(key)", sizeBytesMax: valueSizeBytesMax)
         await write(.write, name, key, as: client) { (store) throws(ClientError) in
-            _ = try await store.put(key, value)
+            try await store.put(key, value)
         }
     }
 
     private func delete(_ key: ObjectKey, as client: Int) async {
         await write(.delete, nil, key, as: client) { (store) throws(ClientError) in
-            _ = try await store.delete(key)
+            try await store.delete(key)
         }
     }
 
     private func write(
         _ function: HistoryEvent.Function, _ value: String?, _ key: ObjectKey, as client: Int,
-        _ body: (ObjectClient) async throws(ClientError) -> Void
+        _ body: (ObjectClient) async throws(ClientError) -> PutResult
     ) async {
         let process = processes.withLock { $0[client] }
         recorder.note(process: process, .invoke, function, key: "\(key)", value: value)
         do throws(ClientError) {
-            try await body(clients[client % clients.count])
+            let result = try await body(clients[client % clients.count])
+            progress.observed(result.observations)
             progress.completed(
                 atNanoseconds: recorder.note(process: process, .ok, function, key: "\(key)", value: value))
         } catch {
@@ -131,6 +132,7 @@ final class TortureWorkload: Sendable {
             let value: String?
             do throws(ClientError) {
                 let object = try await clients[client % clients.count].get(key)
+                progress.observed(object.status.observations)
                 value = TortureValue.name(of: object.value, key: "\(key)", sizeBytesMax: valueSizeBytesMax)
             } catch .notFound {
                 value = nil
@@ -145,6 +147,7 @@ final class TortureWorkload: Sendable {
     }
 
     private func failed(_ error: ClientError, isUnknown: Bool) async {
+        progress.observed(error.observations)
         if case .cancelled = error {
             progress.failed(isUnknown: isUnknown, nil)
         } else {
