@@ -7,7 +7,8 @@ import Glibc
 struct JournalDamage {
     /// What the bytes belong to.
     enum Target {
-        /// Fragments, in many batches but the last, which may be being written: for a server that runs.
+        /// Fragments, in many batches but the last, which may be being written: for a server that runs. Small ones lie in
+        /// the index as well and are not missed.
         case fragments
         /// A batch's header or its list of changes, with acknowledged batches behind it: for a server that was killed. The
         /// last batch may be torn and the one before is then the journal's end, so neither is touched: without them the
@@ -28,6 +29,10 @@ struct JournalDamage {
         let offset: Int
         let metadataSizeBytes: Int
         let payloadSizeBytes: Int
+
+        /// Header and list of changes.
+        var facts: Range<Int> { offset..<(offset + headerSizeBytes + metadataSizeBytes) }
+        var payload: Range<Int> { facts.upperBound..<(facts.upperBound + payloadSizeBytes) }
     }
 
     private static let pageSizeBytes = 4096
@@ -35,40 +40,53 @@ struct JournalDamage {
     private static let segmentsMax = 2
     private static let fragmentBatchesMax = 200
     private static let factBatchesMax = 16
+    private static let placesMax = 10_000
+    /// How many pages without a batch are taken for the journal's end while rot spreads.
+    private static let emptyPagesMax = 1024
 
-    private let places: [Place]
+    private let target: Target
+    private let store: String
+    private var places: [Place] = []
+    /// The last batch that was looked at.
+    private var lastSeen: Batch?
 
-    /// Chooses places; nil when the journal holds too little.
+    /// Chooses places and turns them; nil when the journal holds too little.
     init?(_ target: Target, store: String, using generator: inout TortureGenerator) {
-        let batches = Self.lastBatches(store: store)
-        var chosen: [(Batch, Range<Int>)] = []
+        self.target = target
+        self.store = store
+        let batches = Self.lastBatches(store: store, after: nil)
         switch target {
         case .fragments:
-            for batch in batches.dropLast().suffix(Self.fragmentBatchesMax) where batch.payloadSizeBytes > 0 {
-                let start = batch.offset + Self.headerSizeBytes + batch.metadataSizeBytes
-                chosen.append((batch, start..<(start + batch.payloadSizeBytes)))
-            }
+            turnFragments(of: batches.dropLast().suffix(Self.fragmentBatchesMax), using: &generator)
         case .facts:
-            if let batch = batches.dropLast(2).suffix(Self.factBatchesMax).randomElement(using: &generator) {
-                let end = batch.offset + Self.headerSizeBytes + batch.metadataSizeBytes
-                chosen.append((batch, batch.offset..<end))
+            guard let batch = batches.dropLast(2).suffix(Self.factBatchesMax).randomElement(using: &generator) else {
+                return nil
             }
+            turn(batch.facts, of: batch, using: &generator)
         }
-        places = chosen.compactMap { batch, range in Self.place(in: range, of: batch.path, using: &generator) }
         if places.isEmpty { return nil }
     }
 
-    /// How many bytes are turned.
-    var count: Int { places.count }
-
-    /// Turns the bytes.
-    func inflict() {
-        for place in places { Self.change(place, from: place.damaged ^ place.mask, to: place.damaged) }
+    /// Turns bytes of the fragments that were written since, if fragments are what rots.
+    mutating func spread(using generator: inout TortureGenerator) {
+        guard target == .fragments, places.count < Self.placesMax else { return }
+        turnFragments(of: Self.lastBatches(store: store, after: lastSeen).dropLast(), using: &generator)
     }
 
-    /// Turns them back, except where something else is by now: space that was given back, or a removed segment.
+    /// Turns all back, except where something else is by now: space that was given back, or a removed segment.
     func undo() {
         for place in places { Self.change(place, from: place.damaged, to: place.damaged ^ place.mask) }
+    }
+
+    private mutating func turnFragments(of batches: ArraySlice<Batch>, using generator: inout TortureGenerator) {
+        for batch in batches where batch.payloadSizeBytes > 0 { turn(batch.payload, of: batch, using: &generator) }
+        lastSeen = batches.last ?? lastSeen
+    }
+
+    private mutating func turn(_ range: Range<Int>, of batch: Batch, using generator: inout TortureGenerator) {
+        guard let place = Self.place(in: range, of: batch.path, using: &generator) else { return }
+        Self.change(place, from: place.damaged ^ place.mask, to: place.damaged)
+        places.append(place)
     }
 
     private static func change(_ place: Place, from old: UInt8, to new: UInt8) {
@@ -100,15 +118,28 @@ struct JournalDamage {
         return nil
     }
 
-    /// The batches in the newest segments, in order.
-    private static func lastBatches(store: String) -> [Batch] {
+    /// The batches in the newest segments that come after one of them, in order.
+    private static func lastBatches(store: String, after last: Batch?) -> [Batch] {
         let directory = store + "/journal"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        let segments = names.filter { $0.hasSuffix(".segment") }.sorted().suffix(segmentsMax)
-        return segments.flatMap { batches(ofSegment: "\(directory)/\($0)") }
+        let segments = names.filter { $0.hasSuffix(".segment") }.sorted().suffix(segmentsMax).map {
+            "\(directory)/\($0)"
+        }
+        guard let last else {
+            return segments.flatMap { batches(ofSegment: $0, from: pageSizeBytes, emptyPagesMax: .max) }
+        }
+        return segments.filter { $0 >= last.path }.flatMap { path in
+            batches(
+                ofSegment: path, from: path == last.path ? pages(last.payload.upperBound) : pageSizeBytes,
+                emptyPagesMax: emptyPagesMax)
+        }
     }
 
-    private static func batches(ofSegment path: String) -> [Batch] {
+    /// The page's start at or behind an offset.
+    private static func pages(_ offset: Int) -> Int { (offset + pageSizeBytes - 1) / pageSizeBytes * pageSizeBytes }
+
+    /// A segment's batches from an offset on; that many pages without any are its end.
+    private static func batches(ofSegment path: String, from start: Int, emptyPagesMax: Int) -> [Batch] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return [] }
         defer { close(descriptor) }
@@ -116,9 +147,11 @@ struct JournalDamage {
         let magic = Array("SOLBATCH".utf8)
         var header = [UInt8](repeating: 0, count: headerSizeBytes)
         var batches: [Batch] = []
-        var offset = pageSizeBytes
-        while offset + headerSizeBytes <= sizeBytes {
+        var offset = start
+        var emptyPageCount = 0
+        while offset + headerSizeBytes <= sizeBytes, emptyPageCount < emptyPagesMax {
             guard pread(descriptor, &header, headerSizeBytes, off_t(offset)) == headerSizeBytes else { break }
+            emptyPageCount += 1
             guard header.starts(with: magic) else {
                 offset += pageSizeBytes
                 continue
@@ -133,7 +166,8 @@ struct JournalDamage {
             }
             batches.append(
                 Batch(path: path, offset: offset, metadataSizeBytes: metadata, payloadSizeBytes: payload))
-            offset = (end + pageSizeBytes - 1) / pageSizeBytes * pageSizeBytes
+            offset = pages(end)
+            emptyPageCount = 0
         }
         return batches
     }

@@ -107,7 +107,7 @@ struct Nemesis {
         for index in relievable { try relieve(index) }
     }
 
-    /// Notes servers that ended although nobody made them.
+    /// Lets rot spread, and notes servers that ended although nobody made them.
     mutating func lookAfter() {
         for index in conditions.indices {
             switch conditions[index] {
@@ -118,7 +118,10 @@ struct Nemesis {
                 guard !servers.isRunning(index) else { continue }
                 findings.append("server \(index) (\(conditions[index].name)) ended by itself: \(servers.end(index))")
                 conditions[index] = .down
-            case .down, .rotten:
+            case .rotten(var damage):
+                damage.spread(using: &generator)
+                conditions[index] = .rotten(damage)
+            case .down:
                 continue
             }
         }
@@ -146,12 +149,10 @@ struct Nemesis {
                 conditions[index] = .correct
                 return
             }
-            damage.inflict()
             conditions[index] = .rotten(damage)
         case .rotJournal:
             servers.kill(index)
             if let damage = JournalDamage(.facts, store: servers.store(index), using: &generator) {
-                damage.inflict()
                 conditions[index] = .rotten(damage)
                 // It refuses to start on what it can tell is lost; what it does not need to look at does no harm.
                 _ = try servers.start(index)

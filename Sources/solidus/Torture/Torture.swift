@@ -107,6 +107,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let before = workload.progress.counts
         await workload.readBack()
         let after = workload.progress.counts
+        await workload.clearUp()
         let state = keeper.current
         return TortureSummary(
             seed: plan.seed, clients: clients, objects: objects, counts: counts,

@@ -65,6 +65,13 @@ final class TortureWorkload: Sendable {
         }
     }
 
+    /// Deletes the objects, as far as that succeeds; no part of the history.
+    func clearUp() async {
+        await withTaskGroup(of: Void.self) { group in
+            for key in keys { group.addTask { _ = try? await self.clients[0].delete(key) } }
+        }
+    }
+
     /// Has a client give up what it is doing, as a crash would: it goes on with something else.
     func giveUp(_ client: Int) {
         running.withLock { $0[client] }?.cancel()
