@@ -1,6 +1,6 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
-.PHONY: run test build format lint setup check-core sanitize fuzz check-aarch64 check-avx512
+.PHONY: run test simulate torture build format lint setup check-core sanitize fuzz check-aarch64 check-avx512
 
 SWIFT_SOURCES = Package.swift Sources Tests bench
 
@@ -15,6 +15,25 @@ test: setup
 	swift test --skip-build
 	$(MAKE) check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
+
+# The protocol among liars in virtual time: seeds 1 ... SIMULATE_SEEDS, then every deliberate bug that it has to notice.
+SIMULATE_SEEDS ?= 1000000
+
+simulate: setup
+	swift build -c release --product solidus-sim
+	"$$(swift build -c release --show-bin-path)/solidus-sim" run --seeds 1..$(SIMULATE_SEEDS)
+	swift build -c release --traits PlantedFlaws --scratch-path .build-flaws --product solidus-sim
+	.build-flaws/release/solidus-sim mutants
+
+# Clients work on a real cluster while a server at a time is killed, stopped or damaged; then again with a liar among the
+# servers. Fails unless every history is linearizable and operations went on throughout.
+TORTURE_SECONDS ?= 120
+TORTURE_NEMESIS_SECONDS ?= 2
+
+torture: setup
+	swift build -c release --product solidus
+	swift build -c release --product solidus-faulty-server
+	scripts/run-torture "$$(swift build -c release --show-bin-path)/solidus" $(TORTURE_SECONDS) $(TORTURE_NEMESIS_SECONDS)
 
 build: setup
 	swift build -c release --product solidus

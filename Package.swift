@@ -23,6 +23,7 @@ let package = Package(
         .executable(name: "solidus", targets: ["solidus"]),
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
         .executable(name: "solidus-sim", targets: ["solidus-sim"]),
+        .executable(name: "solidus-faulty-server", targets: ["solidus-faulty-server"]),
     ],
     traits: [
         .trait(
@@ -111,8 +112,17 @@ let package = Package(
         .executableTarget(
             name: "solidus",
             dependencies: [
-                "CProcessControl", "ClusterFiles", "ErasureCode", "QuorumClient", "QuorumProtocol", "QuorumServer",
-                arguments, logging,
+                "CProcessControl", "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "QuorumClient",
+                "QuorumProtocol", "QuorumServer", arguments, logging,
+            ],
+            swiftSettings: strictSwift),
+
+        // A real server that lies, for tests; the program knows nothing of faults.
+        .executableTarget(
+            name: "solidus-faulty-server",
+            dependencies: [
+                "CProcessControl", "ClusterFiles", "QuorumFaults", "QuorumProtocol", "QuorumServer", arguments, crypto,
+                logging,
             ],
             swiftSettings: strictSwift),
 
@@ -164,8 +174,9 @@ let package = Package(
         .testTarget(
             name: "ClusterTests",
             dependencies: [
-                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol", "QuorumServer",
-                "QuorumTransport", "QuorumWire", "solidus", nioCore, nioPosix, logging,
+                "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "QuorumClient", "QuorumFaults",
+                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "solidus",
+                "solidus-faulty-server", nioCore, nioPosix, logging,
             ],
             swiftSettings: strictSwift),
     ],

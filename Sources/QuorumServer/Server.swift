@@ -25,9 +25,10 @@ package final class Server: Sendable {
 
     /// Opens the store, replays what a crash left, and serves until `shutdown`.
     ///
+    /// - Parameter interposer: who makes the server do what no correct one does; nil for a correct server.
     /// - Throws: `.storage` when the store refuses to open, `.transport` when the address cannot be listened on.
     package static func start(
-        _ configuration: ServerConfiguration, logger: Logger
+        _ configuration: ServerConfiguration, logger: Logger, interposer: (any ServerInterposer)? = nil
     ) async throws(ServerError) -> Server {
         let store: ObjectStore
         do {
@@ -39,18 +40,28 @@ package final class Server: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
         let workers = NIOThreadPool(numberOfThreads: configuration.workerCount)
         workers.start()
-        let sessions = RequestSessions(parameters: configuration.parameters, statistics: statistics, logger: logger)
+        let sessions = RequestSessions(
+            parameters: configuration.parameters, statistics: statistics, logger: logger, interposer: interposer)
+        let signer = StatementSigner(
+            identity: configuration.parameters.identity, server: configuration.server,
+            incarnation: Incarnation(store.incarnation), key: .p256(configuration.statementKey))
+        let reply: @Sendable (RequestTag, Reply) -> Void
+        if let interposer {
+            interposer.begin(signer: signer) { [weak sessions] tag, reply in
+                if let reply { sessions?.reply(tag, reply) } else { sessions?.drop(tag) }
+            }
+            reply = { tag, reply in interposer.send(reply, tag: tag) }
+        } else {
+            reply = { tag, reply in sessions.reply(tag, reply) }
+        }
         let host = ReplicaHost(
             parameters: configuration.parameters, server: configuration.server,
             store: ProtocolStore(
                 store: store, parameters: configuration.parameters, statistics: statistics, logger: logger),
             verifier: StatementVerifier(
                 parameters: configuration.parameters, keys: configuration.statementKeys.map { .p256($0) }),
-            signer: StatementSigner(
-                identity: configuration.parameters.identity, server: configuration.server,
-                incarnation: Incarnation(store.incarnation), key: .p256(configuration.statementKey)),
-            statistics: statistics, workers: workers, logger: logger
-        ) { tag, reply in sessions.reply(tag, reply) }
+            signer: signer, statistics: statistics, workers: workers, logger: logger, interposer: interposer,
+            reply: reply)
         host.submit(.tick(milliseconds: currentMilliseconds()))
         sessions.attach(host)
 

@@ -9,7 +9,9 @@ struct Solidus: ParsableCommand {
         commandName: "solidus",
         abstract: "An object store that stays right while some of its servers fail, lie or lose their disks.",
         discussion: ExitStatus.table,
-        subcommands: [Cluster.self, Serve.self, Put.self, Get.self, Stat.self, Remove.self])
+        subcommands: [
+            Cluster.self, Serve.self, Put.self, Get.self, Stat.self, Remove.self, Torture.self, Check.self,
+        ])
 
     /// Runs on the main thread, and so do the synchronous commands: servers that die with their supervisor die with the
     /// thread that started them.
@@ -36,6 +38,7 @@ struct Solidus: ParsableCommand {
 
     /// Prints an error (or the help that was asked for) and returns the exit code.
     private static func explain(_ error: any Error, json: Bool) -> Int32 {
+        if let verdict = error as? ReportedVerdict { return verdict.status.rawValue }
         if let failure = Failure(ofAny: error) {
             Report.fail(failure, json: json)
             return failure.status.rawValue

@@ -307,6 +307,28 @@ struct ScenarioTests {
         #expect(simulation.read().text?.hasPrefix("lost") == true)
     }
 
+    @Test("6: a write that failed while it read the timestamp anew, after a recovery, says that it may take effect")
+    func failedAfterRecovery() {
+        let simulation = Simulation(Self.groups[0])
+        for crash in 0..<8 { writePartially(simulation, "crash \(crash)", committingAt: []) }
+        var hasRecovered = false
+        simulation.loses = { event in
+            switch event {
+            case .request(_, _, .commit):
+                hasRecovered = true
+                return false
+            case .reply(_, _, .timestamp):
+                return hasRecovered
+            default:
+                return false
+            }
+        }
+        let write = simulation.startWrite(.photo, Array("next".utf8), by: .alice)
+        let failure = simulation.finish(write, retransmissions: 1).failure
+        #expect(hasRecovered)
+        #expect(failure?.mayHaveTakenEffect == true, "its PREPARE has left")
+    }
+
     // MARK: Claims and crashes
 
     @Test(

@@ -420,7 +420,8 @@ extension Writer {
 
     private var operationPhase: OperationPhase {
         switch phase {
-        case .readTimestamp: .readTimestamp
+        // After a recovery it begins again, and PREPAREs of ours have left.
+        case .readTimestamp: recoveries > 0 ? .prepare : .readTimestamp
         case .prepare, .complete: .prepare
         case .commit(_, let recovering): recovering ? .prepare : .commit
         case .finished: .commit

@@ -27,13 +27,17 @@ final class ReplicaHost: Sendable {
     private let store: ProtocolStore
     private let verifier: StatementVerifier
     private let workers: NIOThreadPool
+    private let interposer: (any ServerInterposer)?
     private let pipeline: Mutex<StoragePipeline?>
     private let reply: @Sendable (RequestTag, Reply) -> Void
 
-    /// - Parameter reply: sends an answer to where its request came from; may be called from any thread.
+    /// - Parameters:
+    ///   - interposer: decides which changes are really stored; nil: all.
+    ///   - reply: sends an answer to where its request came from; may be called from any thread.
     init(
         parameters: ClusterParameters, server: ServerIndex, store: ProtocolStore, verifier: StatementVerifier,
         signer: StatementSigner, statistics: ServerStatistics, workers: NIOThreadPool, logger: Logger,
+        interposer: (any ServerInterposer)? = nil,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
     ) {
         self.parameters = parameters
@@ -42,6 +46,7 @@ final class ReplicaHost: Sendable {
         self.store = store
         self.verifier = verifier
         self.workers = workers
+        self.interposer = interposer
         self.reply = reply
         pipeline = Mutex(nil)
         let made = StoragePipeline(store: store, signer: signer, statistics: statistics, logger: logger) {
@@ -58,10 +63,16 @@ final class ReplicaHost: Sendable {
             replica.handle(input, into: &effects)
             for case .store(let token, let change, let statements) in effects {
                 pipeline.withLock { $0 }?.enqueue(
-                    StoragePipeline.Item(token: token, change: change, statements: statements))
+                    StoragePipeline.Item(token: token, change: kept(change), statements: statements))
             }
         }
         for effect in effects { perform(effect) }
+    }
+
+    /// The change, unless somebody has the server lose it.
+    private func kept(_ change: ObjectChange?) -> ObjectChange? {
+        guard let interposer, let change else { return change }
+        return interposer.keeps(change) ? change : nil
     }
 
     /// Finishes what is queued for the disk.

@@ -27,13 +27,18 @@ final class RequestSessions: ServerEndpointDelegate {
     private let parameters: ClusterParameters
     private let statistics: ServerStatistics
     private let logger: Logger
+    private let interposer: (any ServerInterposer)?
     private let state = Mutex(State())
     private let host = Mutex<ReplicaHost?>(nil)
 
-    init(parameters: ClusterParameters, statistics: ServerStatistics, logger: Logger) {
+    init(
+        parameters: ClusterParameters, statistics: ServerStatistics, logger: Logger,
+        interposer: (any ServerInterposer)? = nil
+    ) {
         self.parameters = parameters
         self.statistics = statistics
         self.logger = logger
+        self.interposer = interposer
     }
 
     /// Names the replica that requests go to; before that none is accepted.
@@ -87,7 +92,13 @@ final class RequestSessions: ServerEndpointDelegate {
             state.open[tag] = OpenRequest(session: session, number: number, frameSizeBytes: size)
             return tag
         }
-        host.submit(.request(tag, from: sender.principal, request))
+        guard let interposer else {
+            host.submit(.request(tag, from: sender.principal, request))
+            return
+        }
+        if let passed = interposer.receive(request, from: sender.principal, tag: tag) {
+            host.submit(.request(tag, from: sender.principal, passed))
+        }
     }
 
     func sessionClosed(_ session: Session, error: TransportError?) {
@@ -97,6 +108,14 @@ final class RequestSessions: ServerEndpointDelegate {
         } else {
             logger.debug("\(session.peer) is gone")
         }
+    }
+
+    /// Lets go of a request that nobody is going to answer.
+    func drop(_ tag: RequestTag) {
+        guard let open = state.withLock({ $0.open.removeValue(forKey: tag) }) else {
+            preconditionFailure("a request was let go of that was not open")
+        }
+        open.session.completed(frameSizeBytes: open.frameSizeBytes)
     }
 
     /// Answers a request, once.

@@ -22,6 +22,8 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
     var basePort = 7400
     @Option(help: "The name or address that every server listens on.")
     var host = "127.0.0.1"
+    @Option(name: .customLong("client"), help: "A client to make, by name; may be repeated. One, 'first', without.")
+    var clients: [String] = []
     @OptionGroup var report: ReportOptions
 
     private struct Outcome: Encodable {
@@ -39,6 +41,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         cluster.dataFragmentCount = dataFragments
         cluster.basePort = basePort
         cluster.host = host
+        if !clients.isEmpty { cluster.clientNames = clients }
         let configuration = try cluster.write(to: target.path) { _, directory in
             try ObjectStore.create(directory: directory, incarnation: 1)
         }

@@ -9,6 +9,9 @@ enum ExitStatus: Int32, CaseIterable {
     case refused = 5
     case configuration = 6
     case inputOutput = 7
+    case notLinearizable = 8
+    case stalled = 9
+    case undecided = 10
     case usage = 64
 
     /// The code's name in JSON.
@@ -21,6 +24,9 @@ enum ExitStatus: Int32, CaseIterable {
         case .refused: "refused"
         case .configuration: "configuration"
         case .inputOutput: "input_output"
+        case .notLinearizable: "not_linearizable"
+        case .stalled: "stalled"
+        case .undecided: "undecided"
         case .usage: "usage"
         }
     }
@@ -35,6 +41,9 @@ enum ExitStatus: Int32, CaseIterable {
         case .refused: "the servers, or the limits of the store, refuse what was asked"
         case .configuration: "a configuration file, key or certificate is missing, wrong or expired"
         case .inputOutput: "a local file, disk, port or store cannot be used"
+        case .notLinearizable: "the history is not linearizable"
+        case .stalled: "operations stopped, or a server failed by itself, although no more failed than may"
+        case .undecided: "the history was too hard to judge"
         case .usage: "wrong arguments"
         }
     }

@@ -10,7 +10,8 @@ struct ProcessStamp: Equatable {
     let startTicks: UInt64
     let bootID: String
 
-    /// The stamp of a process that runs now; nil when there is none, or when it has ended and waits to be collected.
+    /// The stamp of a process that runs now; nil when there is none, or when it has ended and waits to be collected. As long
+    /// as one of its threads is still ending, it runs: until then the system has not let go of its files and locks.
     init?(of processID: pid_t) {
         guard let text = try? String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8),
             let boot = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8),
@@ -18,7 +19,11 @@ struct ProcessStamp: Equatable {
             let nameEnd = text.lastIndex(of: ")")
         else { return nil }
         let fields = text[text.index(after: nameEnd)...].split(separator: " ")
-        guard fields.count > 19, !["Z", "X"].contains(fields[0]), let start = UInt64(fields[19]) else { return nil }
+        guard fields.count > 19, let start = UInt64(fields[19]) else { return nil }
+        if ["Z", "X"].contains(fields[0]) {
+            let threads = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/task")
+            guard let threads, threads.count > 1 else { return nil }
+        }
         self.processID = processID
         startTicks = start
         bootID = boot.trimmingCharacters(in: .whitespacesAndNewlines)

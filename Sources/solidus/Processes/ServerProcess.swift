@@ -22,6 +22,32 @@ enum ProcessEnd: Equatable, CustomStringConvertible {
     }
 }
 
+/// Which program a server's process runs.
+enum ServerProgram: Equatable {
+    /// This one.
+    case correct
+    /// The liar that is built beside it for tests, with a policy's name.
+    case faulty(kind: String, seed: UInt64)
+
+    private static let faultyName = "solidus-faulty-server"
+
+    /// The file to execute and its arguments, the program's name first.
+    func command(index: Int, home: String) throws(Failure) -> (path: String, arguments: [String]) {
+        let own = ServerProcess.executable
+        switch self {
+        case .correct:
+            return (own, ["solidus", "serve", "--home", home, "--ready-pipe"])
+        case .faulty(let kind, let seed):
+            let path = (own as NSString).deletingLastPathComponent + "/" + Self.faultyName
+            guard access(path, X_OK) == 0 else {
+                throw Failure(.inputOutput, "\(path) is not there; 'swift build --product \(Self.faultyName)' makes it")
+            }
+            let arguments = [Self.faultyName, "--home", home, "--fault", kind, "--seed", "\(seed)", "--ready-pipe"]
+            return (path, arguments)
+        }
+    }
+}
+
 /// A server that this process started.
 struct ServerProcess {
     let index: Int
@@ -37,7 +63,10 @@ struct ServerProcess {
     private(set) var end: ProcessEnd?
 
     /// Starts the server whose home is `home`, with its output appended to `home`/server.log.
-    init(index: Int, home: String, diesWithCaller: Bool) throws(Failure) {
+    init(
+        index: Int, home: String, program: ServerProgram = .correct, diesWithCaller: Bool
+    ) throws(Failure) {
+        let command = try program.command(index: index, home: home)
         self.index = index
         logPath = home + "/server.log"
         let log = open(logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
@@ -48,10 +77,9 @@ struct ServerProcess {
         guard process_control_pipe(&ends) == 0 else {
             throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))")
         }
-        let arguments = ["solidus", "serve", "--home", home, "--ready-pipe"]
-        let vector = arguments.map { strdup($0) } + [nil]
+        let vector = command.arguments.map { strdup($0) } + [nil]
         defer { vector.forEach { free($0) } }
-        let child = process_control_spawn(Self.executable, vector, log, ends[1], diesWithCaller)
+        let child = process_control_spawn(command.path, vector, log, ends[1], diesWithCaller)
         let code = errno
         close(ends[1])
         guard child > 0 else {
@@ -64,7 +92,7 @@ struct ServerProcess {
     }
 
     /// This program. Its file may have been replaced since it was started; the link in /proc leads to it still.
-    private static var executable: String {
+    fileprivate static var executable: String {
         let link = "/proc/self/exe"
         guard let path = try? FileManager.default.destinationOfSymbolicLink(atPath: link), access(path, X_OK) == 0
         else { return link }

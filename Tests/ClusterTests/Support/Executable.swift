@@ -10,12 +10,12 @@ struct CommandResult: Sendable {
 }
 
 enum Executable {
-    /// The path of `solidus`, in the directory of the running test bundle.
-    static func path() throws -> String {
+    /// The path of a program, in the directory of the running test bundle.
+    static func path(_ program: String = "solidus") throws -> String {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
         let bundle = String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let path = (bundle as NSString).deletingLastPathComponent + "/solidus"
+        let path = (bundle as NSString).deletingLastPathComponent + "/\(program)"
         guard access(path, X_OK) == 0 else { throw ProcessError.executableMissing(path) }
         return path
     }

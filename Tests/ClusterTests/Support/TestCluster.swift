@@ -62,10 +62,12 @@ final class TestCluster: Sendable {
 
     /// Starts a server's process without waiting for anything.
     @discardableResult
-    func launch(_ server: ServerIndex) throws -> ChildProcess {
+    func launch(
+        _ server: ServerIndex, program: String = "solidus", _ arguments: [String]? = nil
+    ) throws -> ChildProcess {
         let process = try ChildProcess(
-            Executable.path(), ["serve", "--home", home(server)], outputPath: "\(home(server))/log",
-            group: Watchdog.group.get())
+            Executable.path(program), arguments ?? ["serve", "--home", home(server)],
+            outputPath: "\(home(server))/log", group: Watchdog.group.get())
         let earlier = processes.withLock { $0.updateValue(process, forKey: server) }
         earlier?.destroy()
         return process

@@ -1,0 +1,177 @@
+// The clients of a torture: each does one operation after the other, and everything it does and sees is noted.
+
+import ClusterFiles
+import ErasureCode
+import Foundation
+import HistoryChecker
+import QuorumClient
+import QuorumProtocol
+import Synchronization
+
+/// Clients that put, get and delete the same few objects at the same time.
+final class TortureWorkload: Sendable {
+    /// Out of a hundred operations; the others are gets.
+    private static let putPercent = 42
+    private static let deletePercent = 6
+    /// How long a client whose operation failed waits before the next.
+    private static let failurePause = Duration.milliseconds(50)
+
+    let keys: [ObjectKey]
+    let clientCount: Int
+    private let clients: [ObjectClient]
+    private let recorder: HistoryRecorder
+    let progress: TortureProgress
+    private let seed: UInt64
+    private let valueSizeBytesMax: Int
+    /// What each client is doing, for whoever makes it give up.
+    private let running: Mutex<[Task<Void, Never>?]>
+    /// Each client's name in the history: one that does not know what became of its operation goes on as another.
+    private let processes: Mutex<[Int]>
+
+    /// - Parameters:
+    ///   - clients: shared by the torture's clients in turn; two of one identity share one.
+    ///   - keys: of objects that nobody ever wrote.
+    init(
+        clients: [ObjectClient], clientCount: Int, keys: [ObjectKey], recorder: HistoryRecorder,
+        progress: TortureProgress, seed: UInt64
+    ) {
+        precondition(!clients.isEmpty && clientCount > 0 && !keys.isEmpty)
+        self.clients = clients
+        self.clientCount = clientCount
+        self.keys = keys
+        self.recorder = recorder
+        self.progress = progress
+        self.seed = seed
+        valueSizeBytesMax = clients[0].parameters.limits.stripeSizeBytesMax
+        running = Mutex(Array(repeating: nil, count: clientCount))
+        processes = Mutex(Array(0..<clientCount))
+    }
+
+    /// Has every client work until `isOver` says so.
+    func run(until isOver: @escaping @Sendable () -> Bool) async {
+        await withTaskGroup(of: Void.self) { group in
+            for client in 0..<clientCount {
+                group.addTask { await self.work(client, until: isOver) }
+            }
+        }
+    }
+
+    /// Has every client read every object once more.
+    func readBack() async {
+        await withTaskGroup(of: Void.self) { group in
+            for client in 0..<clientCount {
+                group.addTask { for key in self.keys { await self.get(key, as: client) } }
+            }
+        }
+    }
+
+    /// Deletes the objects, as far as that succeeds; no part of the history.
+    func clearUp() async {
+        await withTaskGroup(of: Void.self) { group in
+            for key in keys { group.addTask { _ = try? await self.clients[0].delete(key) } }
+        }
+    }
+
+    /// Has a client give up what it is doing, as a crash would: it goes on with something else.
+    func giveUp(_ client: Int) {
+        running.withLock { $0[client] }?.cancel()
+    }
+
+    private func work(_ client: Int, until isOver: @Sendable () -> Bool) async {
+        var generator = TortureGenerator(seed: seed, purpose: "client \(client)")
+        var number = 0
+        while !isOver() {
+            number += 1
+            let key = keys[Int.random(in: keys.indices, using: &generator)]
+            let name = "c\(client)-\(number)"
+            let choice = Int.random(in: 0..<100, using: &generator)
+            let operation = Task { [self] in
+                if choice < Self.putPercent {
+                    await put(name, key, as: client)
+                } else if choice < Self.putPercent + Self.deletePercent {
+                    await delete(key, as: client)
+                } else {
+                    await get(key, as: client)
+                }
+            }
+            running.withLock { $0[client] = operation }
+            await operation.value
+            running.withLock { $0[client] = nil }
+        }
+    }
+
+    private func put(_ name: String, _ key: ObjectKey, as client: Int) async {
+        let value = TortureValue.bytes(name, key: "\(key)", sizeBytesMax: valueSizeBytesMax)
+        await write(.write, name, key, as: client) { (store) throws(ClientError) in
+            try await store.put(key, value)
+        }
+    }
+
+    private func delete(_ key: ObjectKey, as client: Int) async {
+        await write(.delete, nil, key, as: client) { (store) throws(ClientError) in
+            try await store.delete(key)
+        }
+    }
+
+    private func write(
+        _ function: HistoryEvent.Function, _ value: String?, _ key: ObjectKey, as client: Int,
+        _ body: (ObjectClient) async throws(ClientError) -> PutResult
+    ) async {
+        let process = processes.withLock { $0[client] }
+        recorder.note(process: process, .invoke, function, key: "\(key)", value: value)
+        do throws(ClientError) {
+            let result = try await body(clients[client % clients.count])
+            progress.observed(result.observations)
+            progress.completed(
+                atNanoseconds: recorder.note(process: process, .ok, function, key: "\(key)", value: value))
+        } catch {
+            let isUnknown = error.mayHaveTakenEffect
+            recorder.note(process: process, isUnknown ? .info : .fail, function, key: "\(key)", value: value)
+            if isUnknown { processes.withLock { $0[client] += clientCount } }
+            await failed(error, isUnknown: isUnknown)
+        }
+    }
+
+    private func get(_ key: ObjectKey, as client: Int) async {
+        let process = processes.withLock { $0[client] }
+        recorder.note(process: process, .invoke, .read, key: "\(key)", value: nil)
+        do throws(ClientError) {
+            let value: String?
+            do throws(ClientError) {
+                let object = try await clients[client % clients.count].get(key)
+                progress.observed(object.status.observations)
+                value = TortureValue.name(of: object.value, key: "\(key)", sizeBytesMax: valueSizeBytesMax)
+            } catch .notFound {
+                value = nil
+            }
+            progress.completed(
+                atNanoseconds: recorder.note(process: process, .ok, .read, key: "\(key)", value: value))
+        } catch {
+            // A read that saw nothing has changed nothing.
+            recorder.note(process: process, .fail, .read, key: "\(key)", value: nil)
+            await failed(error, isUnknown: false)
+        }
+    }
+
+    private func failed(_ error: ClientError, isUnknown: Bool) async {
+        progress.observed(error.observations)
+        if case .cancelled = error {
+            progress.failed(isUnknown: isUnknown, nil)
+        } else {
+            progress.failed(isUnknown: isUnknown, error.description)
+            try? await Task.sleep(for: Self.failurePause)
+        }
+    }
+}
+
+extension ClientError {
+    /// Whether a write that failed so may yet take effect; false only when it certainly does not.
+    fileprivate var mayHaveTakenEffect: Bool {
+        switch self {
+        case .unavailable(_, let failure, _), .refused(_, let failure), .cancelled(_, let failure):
+            failure.mayHaveTakenEffect
+        case .valueTooLarge, .invalidMetadata, .identity: false
+        case .notFound, .closed: true
+        }
+    }
+}

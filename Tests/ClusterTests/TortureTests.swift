@@ -1,0 +1,185 @@
+// Clients and a nemesis at a real cluster, judged by the history that they leave.
+
+import Foundation
+import HistoryChecker
+import Testing
+
+extension Clusters {
+    @Suite("Torture", .serialized) struct TortureTests {
+        private struct Outcome: Decodable {
+            struct Judgement: Decodable {
+                let verdict: String
+                let operations: Int
+                let history: String
+            }
+            let completed: Int
+            let readBack: Int
+            let nemesis: [String: Int]
+            let findings: [String]
+            let judgement: Judgement
+        }
+
+        private func torture(
+            _ cluster: TestCluster, seconds: Double, _ arguments: [String] = []
+        ) async throws -> (outcome: Outcome, history: String) {
+            let history = cluster.directory + "/history.jsonl"
+            let result = try await cluster.run(
+                [
+                    "torture", "--cluster", cluster.directory, "--seconds", "\(seconds)", "--history", history,
+                    "--seed", "\(SeededGenerator.seed)", "--stall", "60", "--timeout", "60", "--json",
+                ] + arguments, seconds: seconds + 240)
+            #expect(result.end == .exit(0), "\(result.output)")
+            // Both outputs are in one file; the report is the line that is an object.
+            let line = try #require(
+                result.output.split(separator: "\n").last { $0.hasPrefix("{") }, "\(result.output)")
+            let decoder = JSONDecoder()
+            decoder.keyDecodingStrategy = .convertFromSnakeCase
+            return (try decoder.decode(Outcome.self, from: Data(line.utf8)), history)
+        }
+
+        @Test(
+            "with one server at a time killed, stopped or damaged, the history is linearizable and operations go on",
+            .timeLimit(.minutes(6)))
+        func oneFault() async throws {
+            try await withCluster(starts: false, clientNames: ["one", "two", "three"]) { cluster in
+                let (outcome, history) = try await torture(
+                    cluster, seconds: 12, ["--clients", "6", "--objects", "3", "--nemesis", "0.7"])
+                #expect(outcome.judgement.verdict == "linearizable")
+                #expect(outcome.completed > 0 && outcome.readBack == 18)
+                #expect(outcome.nemesis.values.reduce(0, +) > 0)
+                #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+                for server in cluster.servers {
+                    #expect(!Loopback.accepts(port: cluster.port(server)), "\(server) was left running")
+                }
+                // What was written for others to read is what was judged.
+                let events = try HistoryEvent.parse(File.read(history))
+                let verdict = try HistoryChecker().check(events: events)
+                #expect(verdict.isLinearizable)
+                #expect(verdict.statistics.operations == outcome.judgement.operations)
+            }
+        }
+
+        @Test(
+            "with two faults allowed, a liar and another faulty server at a time harm nobody", .timeLimit(.minutes(6)))
+        func liarAndNemesis() async throws {
+            try await withCluster(faults: 2, starts: false) { cluster in
+                let (outcome, _) = try await torture(
+                    cluster, seconds: 10,
+                    ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--faulty", "mixture"])
+                #expect(outcome.judgement.verdict == "linearizable")
+                #expect(outcome.completed > 0 && outcome.readBack == 12)
+                #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+            }
+        }
+
+        @Test("servers that ran before run afterwards, and only those", .timeLimit(.minutes(4)))
+        func leavesAsFound() async throws {
+            try await withCluster(starts: false) { cluster in
+                func run(_ arguments: String...) async throws {
+                    let result = try await cluster.run(arguments)
+                    #expect(result.end == .exit(0), "\(result.output)")
+                }
+                try await run("cluster", "up", cluster.directory, "--detach", "--server", "0", "--server", "2")
+                do {
+                    _ = try await torture(cluster, seconds: 4, ["--clients", "2", "--nemesis", "0.5"])
+                } catch {
+                    Issue.record(error)
+                }
+                for server in cluster.servers {
+                    let isExpected = [0, 2].contains(server.rawValue)
+                    #expect(Loopback.accepts(port: cluster.port(server)) == isExpected, "\(server)")
+                }
+                try await run("cluster", "down", cluster.directory)
+            }
+        }
+
+        @Test("a cluster that runs in the foreground is left alone", .timeLimit(.minutes(2)))
+        func foreground() async throws {
+            try await withCluster(starts: false) { cluster in
+                let supervisor = try ChildProcess(
+                    Executable.path(), ["cluster", "up", cluster.directory],
+                    outputPath: cluster.directory + "/supervisor-output", group: Watchdog.group.get())
+                defer { supervisor.destroy() }
+                while !supervisor.output.contains("ready") {
+                    try #require(supervisor.currentEnd == nil, "\(supervisor.output)")
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                let result = try await cluster.run([
+                    "torture", "--cluster", cluster.directory, "--seconds", "1", "--history",
+                    cluster.directory + "/history.jsonl",
+                ])
+                #expect(result.end == .exit(7), "\(result.output)")
+                #expect(result.output.contains("\(supervisor.id)"), "\(result.output)")
+                supervisor.signal(SIGTERM)
+                #expect(try await supervisor.wait(seconds: 30) == .exit(0))
+            }
+        }
+    }
+
+    @Suite("Judging histories", .serialized) struct CheckTests {
+        private static let good: [String] = [
+            #"{"process":0,"type":"invoke","f":"write","key":"a/b","value":"one","time":1}"#,
+            #"{"process":0,"type":"ok","f":"write","key":"a/b","value":"one","time":2}"#,
+            #"{"process":1,"type":"invoke","f":"write","key":"a/b","value":"two","time":3}"#,
+            #"{"process":1,"type":"ok","f":"write","key":"a/b","value":"two","time":4}"#,
+            #"{"process":0,"type":"invoke","f":"read","key":"a/b","value":null,"time":5}"#,
+            #"{"process":0,"type":"ok","f":"read","key":"a/b","value":"two","time":6}"#,
+        ]
+
+        private func check(_ lines: [String], _ arguments: [String] = []) async throws -> CommandResult {
+            try await withTemporaryDirectory { directory in
+                let file = directory + "/history.jsonl"
+                try File.write(file, Array((lines.joined(separator: "\n") + "\n").utf8))
+                return try await Executable.run(["check", file] + arguments, in: directory)
+            }
+        }
+
+        @Test("a good history is called linearizable", .timeLimit(.minutes(1)), arguments: [[], ["--json"]])
+        func good(_ arguments: [String]) async throws {
+            let result = try await check(Self.good, arguments)
+            #expect(result.end == .exit(0), "\(result.output)")
+            #expect(result.output.contains("linearizable"), "\(result.output)")
+        }
+
+        @Test(
+            "a history doctored to read an overwritten value is refused, naming the operations",
+            .timeLimit(.minutes(1)), arguments: [[], ["--json"]])
+        func stale(_ arguments: [String]) async throws {
+            var lines = Self.good
+            lines[5] = lines[5].replacingOccurrences(of: "two", with: "one")
+            let result = try await check(lines, arguments)
+            #expect(result.end == .exit(8), "\(result.output)")
+            for text in ["a/b", "process 0 read one from 5", "process 1 wrote two from 3"] {
+                #expect(result.output.contains(text), "\(text) is not named: \(result.output)")
+            }
+        }
+
+        @Test("a history doctored to read what nobody wrote is refused, naming the read", .timeLimit(.minutes(1)))
+        func unwritten() async throws {
+            var lines = Self.good
+            lines[5] = lines[5].replacingOccurrences(of: "two", with: "three")
+            let result = try await check(lines)
+            #expect(result.end == .exit(8), "\(result.output)")
+            #expect(result.output.contains("process 0 read three from 5"), "\(result.output)")
+        }
+
+        @Test(
+            "a file that is cut off, or no history, is called unreadable", .timeLimit(.minutes(1)))
+        func unreadable() async throws {
+            let cutOff = [Self.good[0], String(Self.good[1].dropLast(20))]
+            for lines in [cutOff, ["nonsense"], [Self.good[1]], [Self.good[0], Self.good[0]]] {
+                let result = try await check(lines)
+                #expect(result.end == .exit(7), "\(result.output)")
+            }
+        }
+
+        @Test("a file that is not there is named", .timeLimit(.minutes(1)))
+        func missing() async throws {
+            try await withTemporaryDirectory { directory in
+                let result = try await Executable.run(["check", directory + "/nothing"], in: directory)
+                #expect(result.end == .exit(7), "\(result.output)")
+                #expect(result.output.contains(directory + "/nothing"), "\(result.output)")
+            }
+        }
+    }
+}
