@@ -26,11 +26,12 @@ package final class BufferPool: Sendable {
         var buffers: [Int: [IdleBuffer]] = [:]
         var retainedBytes = 0
 
-        /// Takes a buffer out of the capacity that holds most bytes, unless that is `capacity` itself.
+        /// Takes a buffer out of that one of the other capacities that holds most bytes.
         mutating func evict(toMakeRoomFor capacity: Int) -> IdleBuffer? {
-            guard let largest = buffers.max(by: { $0.key * $0.value.count < $1.key * $1.value.count }),
-                largest.key != capacity, !largest.value.isEmpty
-            else { return nil }
+            let others = buffers.filter { $0.key != capacity && !$0.value.isEmpty }
+            guard let largest = others.max(by: { $0.key * $0.value.count < $1.key * $1.value.count }) else {
+                return nil
+            }
             retainedBytes -= largest.key
             return buffers[largest.key]!.removeLast()
         }

@@ -24,7 +24,7 @@ final class FaultGroup: Sendable {
             else { preconditionFailure("these bytes are a valid scalar") }
             return key
         }
-        verifier = StatementVerifier(parameters: parameters, keys: keys.map(\.publicKey))
+        verifier = StatementVerifier(parameters: parameters, keys: keys.map { .p256($0.publicKey) })
     }
 
     var quorums: QuorumConfiguration { parameters.quorums }
@@ -33,7 +33,7 @@ final class FaultGroup: Sendable {
     func signer(_ server: ServerIndex, epoch: UInt64 = 1) -> StatementSigner {
         StatementSigner(
             identity: ClusterIdentity(cluster: ClusterID(high: 0, low: 1), epoch: epoch), server: server,
-            incarnation: Incarnation(1), key: keys[server.offset])
+            incarnation: Incarnation(1), key: .p256(keys[server.offset]))
     }
 
     func statement(_ server: ServerIndex, _ key: ObjectKey, _ timestamp: Timestamp) -> SignedStatement {
