@@ -122,9 +122,42 @@ struct ScenarioTests {
             writePartially(simulation, "crash \(crash)", committingAt: [])
         }
         let write = simulation.write("at last")
-        #expect(write.wrote?.timestamp.counter == 2)
         #expect((write.wrote?.rounds ?? 0) > 3, "a recovery was needed")
         #expect(simulation.read().text == "at last")
+    }
+
+    @Test("6: a write takes another timestamp only after a higher version has made its first one void")
+    func oneTimestampAtATime() {
+        var keptCount = 0
+        var changedCount = 0
+        for seed in UInt64(0)..<40 {
+            let group = Self.groups[0]
+            let simulation = Simulation(group, seed: seed)
+            for crash in 0..<group.parameters.limits.pendingVersionsPerClientMax {
+                prepare(simulation, "crash \(crash) of \(seed)", at: group.servers)
+            }
+            let digest = group.value(.photo, Array("at last".utf8)).0.digest
+            var prepared: Set<Timestamp> = []
+            var recovered: Set<Timestamp> = []
+            simulation.loses = { event in
+                switch event {
+                case .request(_, _, .prepare(let prepare)) where prepare.timestamp.digest == digest:
+                    prepared.insert(prepare.timestamp)
+                case .request(_, _, .commit(let commit)) where commit.certificate.timestamp.digest != digest:
+                    recovered.insert(commit.certificate.timestamp)
+                default: break
+                }
+                return false
+            }
+            #expect(simulation.write("at last").wrote != nil, "seed \(seed)")
+            #expect(!recovered.isEmpty, "seed \(seed): every server was full")
+            let timestamps = prepared.sorted()
+            for (first, second) in zip(timestamps, timestamps.dropFirst()) {
+                #expect(recovered.contains { first < $0 && $0 < second }, "seed \(seed): \(first), then \(second)")
+            }
+            if timestamps.count == 1 { keptCount += 1 } else { changedCount += 1 }
+        }
+        #expect(keptCount > 0 && changedCount > 0, "both ways were taken")
     }
 
     @Test("6: f + 1 servers with room let a version into all the others", arguments: groups)
@@ -298,8 +331,11 @@ struct ScenarioTests {
         #expect(simulation.read().text == nil)
         // The next write commits one of the eight first, and goes away before it comes to its own.
         let next = simulation.startWrite(.photo, Array("next".utf8), by: .alice)
+        var hasRecovered = false
         simulation.loses = losing { _, request in
-            if case .prepare(let prepare) = request { prepare.timestamp.counter > 1 } else { false }
+            if case .commit = request { hasRecovered = true }
+            if case .prepare = request { return hasRecovered }
+            return false
         }
         simulation.settle()
         simulation.crashClient(next)
@@ -323,7 +359,11 @@ struct ScenarioTests {
                 return false
             }
         }
-        let write = simulation.startWrite(.photo, Array("next".utf8), by: .alice)
+        // Of so many values the one that is lowest in order is below what is recovered, and gets a new timestamp.
+        let value = (0..<20).map { Array("next \($0)".utf8) }.min { low, high in
+            simulation.group.value(.photo, low).0.digest < simulation.group.value(.photo, high).0.digest
+        }
+        let write = simulation.startWrite(.photo, value, by: .alice)
         let failure = simulation.finish(write, retransmissions: 1).failure
         #expect(hasRecovered)
         #expect(failure?.mayHaveTakenEffect == true, "its PREPARE has left")

@@ -50,8 +50,8 @@ package struct Writer: Sendable {
         case prepare(Timestamp)
         /// Finishing a version that an earlier run of this client left behind; our own, named, waits.
         case complete(PendingCompletion, own: Timestamp)
-        /// Committing our own version, or (`recovering`) one that an earlier run of this client left behind.
-        case commit(Commit, recovering: Bool)
+        /// Committing our own version, or one that an earlier run of this client left behind; then our own waits.
+        case commit(Commit, waiting: Timestamp?)
         case finished
     }
 
@@ -295,7 +295,7 @@ extension Writer {
             let chosen = quorums.servers.compactMap { statements[$0] }.prefix(quorums.quorum)
             let certificate = Certificate(timestamp: verified.timestamp, statements: Array(chosen))
             beginCommit(
-                Commit(key: key, certificate: certificate, descriptor: encoded.descriptor), recovering: false,
+                Commit(key: key, certificate: certificate, descriptor: encoded.descriptor), waiting: nil,
                 into: &effects)
             return
         }
@@ -363,8 +363,8 @@ extension Writer {
 // MARK: - COMMIT
 
 extension Writer {
-    mutating func beginCommit(_ commit: Commit, recovering: Bool, into effects: inout [Effect]) {
-        phase = .commit(commit, recovering: recovering)
+    mutating func beginCommit(_ commit: Commit, waiting own: Timestamp?, into effects: inout [Effect]) {
+        phase = .commit(commit, waiting: own)
         rounds += 1
         acknowledged = []
         observations.refusals = [:]
@@ -373,9 +373,9 @@ extension Writer {
 
     private mutating func advanceCommit(into effects: inout [Effect]) {
         let enough = isPlanted(.oneAcknowledgement) ? 1 : quorums.quorum
-        guard case .commit(let commit, let recovering) = phase, acknowledged.count >= enough else { return }
-        if recovering {
-            beginReadTimestamp(into: &effects)
+        guard case .commit(let commit, let own) = phase, acknowledged.count >= enough else { return }
+        if let own {
+            goOn(own, above: commit.certificate.timestamp, into: &effects)
             return
         }
         finish(
@@ -384,6 +384,22 @@ extension Writer {
                     timestamp: commit.certificate.timestamp, certificate: commit.certificate, rounds: rounds,
                     observations: observations)),
             into: &effects)
+    }
+
+    /// Goes on with our own version after a recovery. Some servers may hold it already, and one write must not be able to
+    /// take effect under two timestamps: it gets a new one only if the version that a quorum has just committed is higher,
+    /// for then the old one can never surface again.
+    private mutating func goOn(_ own: Timestamp, above recovered: Timestamp, into effects: inout [Effect]) {
+        guard recovered < own else {
+            beginReadTimestamp(into: &effects)
+            return
+        }
+        full = []
+        admitted = []
+        leftBehind = LeftBehindVersions()
+        acknowledged = []
+        observations.refusals = [:]
+        resume(own, into: &effects)
     }
 }
 
@@ -423,7 +439,7 @@ extension Writer {
         // After a recovery it begins again, and PREPAREs of ours have left.
         case .readTimestamp: recoveries > 0 ? .prepare : .readTimestamp
         case .prepare, .complete: .prepare
-        case .commit(_, let recovering): recovering ? .prepare : .commit
+        case .commit(_, let own): own == nil ? .commit : .prepare
         case .finished: .commit
         }
     }

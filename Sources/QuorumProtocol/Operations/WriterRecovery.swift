@@ -1,7 +1,7 @@
 // How a writer gets past servers that are full of versions which this client left behind (docs/protocol.md, When servers
 // are full).
 //
-// A version that q servers show is committed at once: their statements are its certificate. When none is, and our own
+// A version that q servers show is committed at once, the highest of several: their statements are its certificate. When none is, and our own
 // version has had one retransmission interval without getting f + 1 *stored* statements, a version that m servers show is
 // finished (PendingCompletion). A liar can spoil that by silence, so each attempt has its time, then comes the next
 // version, then our own again; after each such pass an attempt has twice the time, so that a slow network is no liar.
@@ -76,7 +76,7 @@ extension Writer {
     /// Commits a version of ours that q servers hold already, when the servers' fullness leaves no other way.
     mutating func recover(into effects: inout [Effect]) {
         let complete = leftBehind.versions.filter { $0.value.statements.count >= quorums.quorum }
-        guard isStuck, mayRecover, let (timestamp, left) = complete.min(by: { $0.key < $1.key }) else { return }
+        guard isStuck, mayRecover, let (timestamp, left) = complete.max(by: { $0.key < $1.key }) else { return }
         let chosen = quorums.servers.compactMap { left.statements[$0] }.prefix(quorums.quorum)
         beginRecoveryCommit(
             Certificate(timestamp: timestamp, statements: Array(chosen)), left.descriptor, into: &effects)
@@ -85,10 +85,15 @@ extension Writer {
     private mutating func beginRecoveryCommit(
         _ certificate: Certificate, _ descriptor: SealedDescriptor, into effects: inout [Effect]
     ) {
+        let own: Timestamp
+        switch phase {
+        case .prepare(let timestamp), .complete(_, let timestamp): own = timestamp
+        case .readTimestamp, .commit, .finished: return
+        }
         recoveries += 1
         hasDetoured = true
         beginCommit(
-            Commit(key: key, certificate: certificate, descriptor: descriptor), recovering: true, into: &effects)
+            Commit(key: key, certificate: certificate, descriptor: descriptor), waiting: own, into: &effects)
     }
 }
 
