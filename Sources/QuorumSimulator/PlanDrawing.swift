@@ -127,6 +127,15 @@ extension WorldPlan {
                 atMicroseconds: UInt64(generator.below(Int(horizon))),
                 downMicroseconds: UInt64(generator.within(500...Int(horizon / 2))))
         }
+        // Power failures: all servers at once, so that nobody remembers what no disk has.
+        for _ in 0..<[0, 0, 0, 1, 2][generator.below(5)] {
+            let time = UInt64(generator.below(Int(horizon)))
+            for server in 0..<serverCount {
+                crashes[crashes.count] = PlannedServerCrash(
+                    server: ServerIndex(UInt8(server)), atMicroseconds: time,
+                    downMicroseconds: UInt64(generator.within(500...20_000)))
+            }
+        }
         return crashes
     }
 
