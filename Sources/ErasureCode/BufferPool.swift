@@ -16,24 +16,50 @@ package final class BufferPool: Sendable {
     package static let pooledSizeBytesMin = 4 << 10
     private static let alignment = 64
 
-    /// A buffer that nobody but the pool refers to, and which may therefore change threads.
-    private struct IdleBuffer: @unchecked Sendable {
+    /// The idle buffers of one capacity. Each one's first word is the address of the next, so that neither taking nor
+    /// giving allocates anything.
+    private struct Shelf: @unchecked Sendable {
+        private var first: UnsafeMutableRawPointer?
+        private(set) var count = 0
+
+        mutating func push(_ buffer: UnsafeMutableRawPointer) {
+            buffer.storeBytes(of: first, as: UnsafeMutableRawPointer?.self)
+            first = buffer
+            count += 1
+        }
+
+        mutating func pop() -> Buffer? {
+            guard let buffer = first else { return nil }
+            first = buffer.load(as: UnsafeMutableRawPointer?.self)
+            count -= 1
+            return Buffer(start: buffer)
+        }
+    }
+
+    /// A buffer that nobody but its holder refers to, and which may therefore change threads.
+    private struct Buffer: @unchecked Sendable {
         let start: UnsafeMutableRawPointer
     }
 
     private struct Idle {
-        /// By capacity.
-        var buffers: [Int: [IdleBuffer]] = [:]
+        /// By step.
+        var shelves = Array(repeating: Shelf(), count: BufferPool.stepCount)
         var retainedBytes = 0
 
-        /// Takes a buffer out of that one of the other capacities that holds most bytes.
-        mutating func evict(toMakeRoomFor capacity: Int) -> IdleBuffer? {
-            let others = buffers.filter { $0.key != capacity && !$0.value.isEmpty }
-            guard let largest = others.max(by: { $0.key * $0.value.count < $1.key * $1.value.count }) else {
-                return nil
+        mutating func pop(step: Int) -> Buffer? {
+            guard let buffer = shelves[step].pop() else { return nil }
+            retainedBytes -= BufferPool.capacity(ofStep: step)
+            return buffer
+        }
+
+        /// Takes a buffer out of that one of the other steps that holds most bytes.
+        mutating func evict(toMakeRoomFor step: Int) -> Buffer? {
+            var largest: (step: Int, bytes: Int)?
+            for other in shelves.indices where other != step && shelves[other].count > 0 {
+                let bytes = shelves[other].count * BufferPool.capacity(ofStep: other)
+                if bytes > largest?.bytes ?? 0 { largest = (other, bytes) }
             }
-            retainedBytes -= largest.key
-            return buffers[largest.key]!.removeLast()
+            return largest.flatMap { pop(step: $0.step) }
         }
     }
 
@@ -46,44 +72,44 @@ package final class BufferPool: Sendable {
 
     deinit {
         idle.withLock { idle in
-            for buffer in idle.buffers.values.joined() { buffer.start.deallocate() }
+            for step in 0..<Self.stepCount {
+                while let buffer = idle.pop(step: step) { buffer.start.deallocate() }
+            }
         }
     }
 
     /// Uninitialised memory of at least `count` bytes, to be given back with the same count.
     package func take(count: Int) -> UnsafeMutableRawPointer {
-        let capacity = Self.capacity(for: count)
-        if capacity >= Self.pooledSizeBytesMin {
-            let reused = idle.withLock { idle -> IdleBuffer? in
-                guard let buffer = idle.buffers[capacity]?.popLast() else { return nil }
-                idle.retainedBytes -= capacity
-                return buffer
-            }
-            if let reused { return reused.start }
+        guard let step = Self.step(for: count) else {
+            return .allocate(byteCount: count, alignment: Self.alignment)
         }
-        return .allocate(byteCount: capacity, alignment: Self.alignment)
+        return idle.withLock { $0.pop(step: step) }?.start
+            ?? .allocate(byteCount: Self.capacity(ofStep: step), alignment: Self.alignment)
     }
 
     /// Takes memory back that `take(count:)` handed out and that nobody reads any more.
     package func give(_ buffer: UnsafeMutableRawPointer, count: Int) {
-        let capacity = Self.capacity(for: count)
-        if capacity >= Self.pooledSizeBytesMin {
-            let returned = IdleBuffer(start: buffer)
-            // What is in use today displaces what was in use yesterday.
-            var evicted: [IdleBuffer] = []
-            let isRetained = idle.withLock { idle in
-                while idle.retainedBytes + capacity > retainedBytesMax {
-                    guard let other = idle.evict(toMakeRoomFor: capacity) else { return false }
-                    evicted.append(other)
-                }
-                idle.retainedBytes += capacity
-                idle.buffers[capacity, default: []].append(returned)
-                return true
-            }
-            for other in evicted { other.start.deallocate() }
-            if isRetained { return }
+        guard let step = Self.step(for: count) else {
+            buffer.deallocate()
+            return
         }
-        buffer.deallocate()
+        let capacity = Self.capacity(ofStep: step)
+        let returned = Buffer(start: buffer)
+        // What is in use today displaces what was in use yesterday.
+        var isRetained = false
+        while !isRetained {
+            let evicted = idle.withLock { idle -> Buffer? in
+                guard idle.retainedBytes + capacity > retainedBytesMax else {
+                    idle.shelves[step].push(returned.start)
+                    idle.retainedBytes += capacity
+                    isRetained = true
+                    return nil
+                }
+                return idle.evict(toMakeRoomFor: step)
+            }
+            if let evicted { evicted.start.deallocate() } else if !isRetained { break }
+        }
+        if !isRetained { buffer.deallocate() }
     }
 
     /// Bytes that lie idle.
@@ -91,8 +117,23 @@ package final class BufferPool: Sendable {
 
     /// The count rounded up: by less than a quarter, and not at all below the pooled sizes.
     package static func capacity(for count: Int) -> Int {
-        guard count >= pooledSizeBytesMin else { return count }
-        let step = 1 << (Int.bitWidth - count.leadingZeroBitCount - 3)
-        return (count + step - 1) & ~(step - 1)
+        step(for: count).map(capacity(ofStep:)) ?? count
+    }
+
+    /// Four to each power of two, from the smallest pooled size up to the largest there is.
+    private static let stepCount = 4 * (Int.bitWidth - 1 - pooledSizeBytesMin.trailingZeroBitCount)
+
+    /// The lowest step whose capacity suffices; nil for what is not pooled.
+    private static func step(for count: Int) -> Int? {
+        guard count >= pooledSizeBytesMin else { return nil }
+        // Of a count just above a step, the bits below its two after the first are rounded up.
+        let exponent = Int.bitWidth - 1 - (count - 1).leadingZeroBitCount
+        guard exponent >= pooledSizeBytesMin.trailingZeroBitCount else { return 0 }
+        let quarter = (count - 1) >> (exponent - 2) & 3
+        return 4 * (exponent - pooledSizeBytesMin.trailingZeroBitCount) + quarter + 1
+    }
+
+    private static func capacity(ofStep step: Int) -> Int {
+        (4 + step & 3) << (pooledSizeBytesMin.trailingZeroBitCount - 2 + step >> 2)
     }
 }

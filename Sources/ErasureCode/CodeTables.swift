@@ -12,7 +12,7 @@ final class CodeTables: Sendable {
 
     /// Recovery matrices by the fragments they recover from. As long as the same servers answer, so do the same few
     /// matrices; inverting and expanding one costs as much as decoding some 10 KiB.
-    private let recoveries = Mutex<[[FragmentIndex]: LinearCombinations]>([:])
+    private let recoveries = Mutex<[FragmentSet: LinearCombinations]>([:])
     private static let recoveryCountMax = 64
 
     init(dataFragmentCount m: Int, fragmentCount n: Int) {
@@ -23,7 +23,7 @@ final class CodeTables: Sendable {
     }
 
     /// The recovery from these fragments: the remembered one, or what `make` gives, which is remembered in turn.
-    func recovery(from given: [FragmentIndex], make: () -> LinearCombinations) -> LinearCombinations {
+    func recovery(from given: FragmentSet, make: () -> LinearCombinations) -> LinearCombinations {
         if let known = recoveries.withLock({ $0[given] }) { return known }
         let made = make()
         recoveries.withLock { recoveries in

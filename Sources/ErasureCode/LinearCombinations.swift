@@ -22,9 +22,11 @@ final class LinearCombinations: @unchecked Sendable {
     deinit { sfc_matrix_destroy(matrix) }
 
     /// outputs[r] = sum over j of coefficient[r][j] * inputs[j], for pieces of `sizeBytes` bytes each.
-    func apply(to inputs: [UnsafePointer<UInt8>], into outputs: [UnsafeMutablePointer<UInt8>], sizeBytes: Int) {
+    func apply(
+        to inputs: UnsafeMutableBufferPointer<UnsafePointer<UInt8>?>,
+        into outputs: UnsafeMutableBufferPointer<UnsafeMutablePointer<UInt8>?>, sizeBytes: Int
+    ) {
         precondition(inputs.count == inputCount && outputs.count == outputCount)
-        sfc_matrix_apply(
-            matrix, inputs as [UnsafePointer<UInt8>?], outputs as [UnsafeMutablePointer<UInt8>?], sizeBytes)
+        sfc_matrix_apply(matrix, inputs.baseAddress, outputs.baseAddress, sizeBytes)
     }
 }

@@ -59,36 +59,38 @@ public struct ReedSolomonCode: Sendable, Hashable {
 
         let unpaddedCount = block.count / sizeBytes
         let paddedCount = dataFragmentCount - unpaddedCount
-        var fragments = (0..<unpaddedCount).map { block[$0 * sizeBytes..<($0 + 1) * sizeBytes] }
 
         // Padded data, then parity, each on a cache line of its own.
         let strideBytes = (sizeBytes + 63) & ~63
         let storage = SharedBytes(uninitializedCount: (fragmentCount - unpaddedCount) * strideBytes) { target in
+            let bytes = target.baseAddress!.assumingMemoryBound(to: UInt8.self)
             let tail = block[unpaddedCount * sizeBytes..<block.count]
             for position in 0..<paddedCount {
-                let start = min(position * sizeBytes, tail.count)
-                let piece = tail[start..<min(start + sizeBytes, tail.count)]
-                let fragment = UnsafeMutableRawBufferPointer(
-                    rebasing: target[position * strideBytes..<position * strideBytes + sizeBytes])
-                piece.withUnsafeBytes { fragment.copyMemory(from: $0) }
-                UnsafeMutableRawBufferPointer(rebasing: fragment[piece.count...])
-                    .initializeMemory(as: UInt8.self, repeating: 0)
+                tail.copyPadded(
+                    from: position * sizeBytes,
+                    into: UnsafeMutableRawBufferPointer(start: bytes + position * strideBytes, count: sizeBytes))
             }
-            let outputs = (paddedCount..<paddedCount + parityFragmentCount).map { row in
-                target.baseAddress!.advanced(by: row * strideBytes).assumingMemoryBound(to: UInt8.self)
-            }
-            withUnsafePointers(to: fragments) { unpadded in
-                let padded = (0..<paddedCount).map { position in
-                    UnsafePointer(
-                        target.baseAddress!.advanced(by: position * strideBytes).assumingMemoryBound(to: UInt8.self))
+            withUnsafeTemporaryAllocation(of: UnsafePointer<UInt8>?.self, capacity: dataFragmentCount) { inputs in
+                for offset in 0..<unpaddedCount {
+                    inputs.initializeElement(at: offset, to: block.start! + offset * sizeBytes)
                 }
-                tables.parity.apply(to: unpadded.map { $0! } + padded, into: outputs, sizeBytes: sizeBytes)
+                for position in 0..<paddedCount {
+                    inputs.initializeElement(at: unpaddedCount + position, to: bytes + position * strideBytes)
+                }
+                withUnsafeTemporaryAllocation(
+                    of: UnsafeMutablePointer<UInt8>?.self, capacity: parityFragmentCount
+                ) { outputs in
+                    for row in 0..<parityFragmentCount {
+                        outputs.initializeElement(at: row, to: bytes + (paddedCount + row) * strideBytes)
+                    }
+                    tables.parity.apply(to: inputs, into: outputs, sizeBytes: sizeBytes)
+                }
             }
         }
-        for position in 0..<fragmentCount - unpaddedCount {
-            fragments.append(storage[position * strideBytes..<position * strideBytes + sizeBytes])
+        return (0..<fragmentCount).map { offset in
+            let start = offset < unpaddedCount ? offset * sizeBytes : (offset - unpaddedCount) * strideBytes
+            return (offset < unpaddedCount ? block : storage)[start..<start + sizeBytes]
         }
-        return fragments
     }
 
     public static func == (left: ReedSolomonCode, right: ReedSolomonCode) -> Bool {
@@ -98,5 +100,15 @@ public struct ReedSolomonCode: Sendable, Hashable {
     public func hash(into hasher: inout Hasher) {
         hasher.combine(dataFragmentCount)
         hasher.combine(fragmentCount)
+    }
+}
+
+extension SharedBytes {
+    /// Fills the target with the bytes from `offset` on and, when they are too few, with zeros.
+    fileprivate func copyPadded(from offset: Int, into target: UnsafeMutableRawBufferPointer) {
+        let start = min(offset, count)
+        let copied = self[start..<min(start + target.count, count)]
+        copied.withUnsafeBytes { target.copyMemory(from: $0) }
+        UnsafeMutableRawBufferPointer(rebasing: target[copied.count...]).initializeMemory(as: UInt8.self, repeating: 0)
     }
 }

@@ -17,69 +17,84 @@ extension ReedSolomonCode {
     package func decode(
         _ fragments: [(index: FragmentIndex, bytes: SharedBytes)], blockSizeBytes: Int
     ) throws(ErasureCodeError) -> SharedBytes {
-        let chosen = try choose(from: fragments, blockSizeBytes: blockSizeBytes)
+        try decode(count: fragments.count, blockSizeBytes: blockSizeBytes) { fragments[$0] }
+    }
+
+    /// The same for `count` fragments that are kept in some other shape: `fragment` gives each by its position.
+    package func decode(
+        count: Int, blockSizeBytes: Int, _ fragment: (Int) -> (index: FragmentIndex, bytes: SharedBytes)
+    ) throws(ErasureCodeError) -> SharedBytes {
+        let chosen = try choose(from: count, blockSizeBytes: blockSizeBytes, fragment)
         let sizeBytes = fragmentSizeBytes(blockSizeBytes: blockSizeBytes)
         guard sizeBytes > 0 else { return SharedBytes() }
-        if dataFragmentCount == 1, chosen[0].index.offset == 0 { return chosen[0].bytes }
+        if dataFragmentCount == 1, chosen.contains(FragmentIndex(0)) {
+            for position in 0..<count where fragment(position).index.offset == 0 { return fragment(position).bytes }
+        }
 
         let (paddedSizeBytes, overflow) = sizeBytes.multipliedReportingOverflow(by: dataFragmentCount)
         guard !overflow else { throw .invalidBlockSize(blockSizeBytes) }
-        let data = chosen.prefix { $0.index.offset < dataFragmentCount }
         let padded = SharedBytes(uninitializedCount: paddedSizeBytes) { target in
-            for fragment in data {
-                fragment.bytes.withUnsafeBytes { bytes in
-                    UnsafeMutableRawBufferPointer(rebasing: target[(fragment.index.offset * sizeBytes)...])
-                        .copyMemory(from: bytes)
+            let block = target.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            withUnsafeTemporaryAllocation(of: UnsafePointer<UInt8>?.self, capacity: dataFragmentCount) { inputs in
+                for position in 0..<count {
+                    let (index, bytes) = fragment(position)
+                    guard chosen.contains(index) else { continue }
+                    inputs.initializeElement(at: chosen.rank(of: index.offset), to: bytes.start)
+                    if index.offset < dataFragmentCount {
+                        (block + index.offset * sizeBytes).update(from: bytes.start!, count: sizeBytes)
+                    }
                 }
-            }
-            guard data.count < dataFragmentCount else { return }
-            let present = Set(data.map(\.index.offset))
-            let missing = (0..<dataFragmentCount).filter { !present.contains($0) }
-            let given = chosen.map(\.index)
-            let recovery = tables.recovery(from: given) {
-                LinearCombinations(
-                    coefficients: recoveryMatrix(missing: missing, given: given)[...], inputCount: dataFragmentCount)
-            }
-            let outputs = missing.map { offset in
-                target.baseAddress!.advanced(by: offset * sizeBytes).assumingMemoryBound(to: UInt8.self)
-            }
-            withUnsafePointers(to: chosen.map(\.bytes)) { inputs in
-                recovery.apply(to: inputs.map { $0! }, into: outputs, sizeBytes: sizeBytes)
+                recover(into: block, from: inputs, of: chosen, sizeBytes: sizeBytes)
             }
         }
         return padded[0..<blockSizeBytes]
     }
 
-    /// The m fragments of lowest index, in order, after checking all of them.
-    private func choose(
-        from fragments: [(index: FragmentIndex, bytes: SharedBytes)], blockSizeBytes: Int
-    ) throws(ErasureCodeError) -> [(index: FragmentIndex, bytes: SharedBytes)] {
-        guard blockSizeBytes >= 0 else { throw .invalidBlockSize(blockSizeBytes) }
-        let expected = fragmentSizeBytes(blockSizeBytes: blockSizeBytes)
-        var byIndex = [SharedBytes?](repeating: nil, count: fragmentCount)
-        for fragment in fragments {
-            guard fragment.index.offset < fragmentCount else {
-                throw .indexOutOfRange(fragment.index, fragmentCount: fragmentCount)
+    /// Computes the block's data fragments that are not among the chosen ones, of which `inputs` points to the bytes.
+    private func recover(
+        into block: UnsafeMutablePointer<UInt8>, from inputs: UnsafeMutableBufferPointer<UnsafePointer<UInt8>?>,
+        of chosen: FragmentSet, sizeBytes: Int
+    ) {
+        let missingCount = dataFragmentCount - chosen.rank(of: dataFragmentCount)
+        guard missingCount > 0 else { return }
+        let recovery = tables.recovery(from: chosen) {
+            LinearCombinations(coefficients: recoveryMatrix(from: chosen)[...], inputCount: dataFragmentCount)
+        }
+        withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<UInt8>?.self, capacity: missingCount) { outputs in
+            var row = 0
+            for offset in 0..<dataFragmentCount where !chosen.contains(FragmentIndex(UInt8(offset))) {
+                outputs.initializeElement(at: row, to: block + offset * sizeBytes)
+                row += 1
             }
-            guard byIndex[fragment.index.offset] == nil else { throw .duplicateFragment(fragment.index) }
-            guard fragment.bytes.count == expected else {
-                throw .fragmentSizeMismatch(fragment.index, got: fragment.bytes.count, expected: expected)
-            }
-            byIndex[fragment.index.offset] = fragment.bytes
+            recovery.apply(to: inputs, into: outputs, sizeBytes: sizeBytes)
         }
-        guard fragments.count >= dataFragmentCount else {
-            throw .tooFewFragments(have: fragments.count, need: dataFragmentCount)
-        }
-        var chosen: [(index: FragmentIndex, bytes: SharedBytes)] = []
-        for (offset, bytes) in byIndex.enumerated() where chosen.count < dataFragmentCount {
-            if let bytes { chosen.append((FragmentIndex(UInt8(offset)), bytes)) }
-        }
-        return chosen
     }
 
-    /// For each missing data fragment a row of m coefficients over the given fragments, which must be m in number, in
-    /// ascending order, and without the missing ones.
-    private func recoveryMatrix(missing: [Int], given: [FragmentIndex]) -> [UInt8] {
+    /// The m fragments of lowest index, after checking all of them.
+    private func choose(
+        from count: Int, blockSizeBytes: Int, _ fragment: (Int) -> (index: FragmentIndex, bytes: SharedBytes)
+    ) throws(ErasureCodeError) -> FragmentSet {
+        guard blockSizeBytes >= 0 else { throw .invalidBlockSize(blockSizeBytes) }
+        let expected = fragmentSizeBytes(blockSizeBytes: blockSizeBytes)
+        var given = FragmentSet()
+        for position in 0..<count {
+            let (index, bytes) = fragment(position)
+            guard index.offset < fragmentCount else {
+                throw .indexOutOfRange(index, fragmentCount: fragmentCount)
+            }
+            guard given.insert(index) else { throw .duplicateFragment(index) }
+            guard bytes.count == expected else {
+                throw .fragmentSizeMismatch(index, got: bytes.count, expected: expected)
+            }
+        }
+        guard count >= dataFragmentCount else { throw .tooFewFragments(have: count, need: dataFragmentCount) }
+        return given.lowest(dataFragmentCount)
+    }
+
+    /// For each missing data fragment a row of m coefficients over the chosen fragments, which must be m in number.
+    private func recoveryMatrix(from chosen: FragmentSet) -> [UInt8] {
+        let given = chosen.indices
+        let missing = (0..<dataFragmentCount).filter { !chosen.contains(FragmentIndex(UInt8($0))) }
         let unknownCount = missing.count
         let dataGiven = given.prefix(dataFragmentCount - unknownCount)
         let parityGiven = given.suffix(unknownCount).map { Array(generatorRow($0)) }

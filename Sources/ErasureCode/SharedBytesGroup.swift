@@ -2,13 +2,23 @@
 
 /// Calls `body` with the address of each piece's first byte (nil for an empty piece), in order.
 ///
-/// The pointers are valid only during the call: the pieces, and through them their storage, are kept alive until then.
-package func withUnsafePointers<R, E: Error>(
-    to pieces: [SharedBytes], _ body: ([UnsafePointer<UInt8>?]) throws(E) -> R
-) throws(E) -> R {
+/// The pointers, and the buffer that holds them, are valid only during the call: the pieces, and through them their
+/// storage, are kept alive until then. Up to 128 pointers take no allocation.
+package func withUnsafePointers<R>(
+    to pieces: ArraySlice<SharedBytes>, _ body: (UnsafeBufferPointer<UnsafePointer<UInt8>?>) -> R
+) -> R {
     defer { withExtendedLifetime(pieces) {} }
-    let pointers = pieces.map { piece in
-        piece.withUnsafeBytes { bytes in bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) }
+    return withUnsafeTemporaryAllocation(of: UnsafePointer<UInt8>?.self, capacity: pieces.count) { pointers in
+        for (position, piece) in pieces.enumerated() {
+            pointers.initializeElement(at: position, to: piece.start)
+        }
+        return body(UnsafeBufferPointer(pointers))
     }
-    return try body(pointers)
+}
+
+extension SharedBytes {
+    /// The first byte's address, nil when there is none; good only while these bytes are kept alive.
+    package var start: UnsafePointer<UInt8>? {
+        withUnsafeBytes { $0.baseAddress?.assumingMemoryBound(to: UInt8.self) }
+    }
 }

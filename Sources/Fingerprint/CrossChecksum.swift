@@ -2,8 +2,8 @@
 //
 // The hashes bind each fragment's bytes; the fingerprints of the m data fragments bind the fragments to one another:
 // because fingerprints are linear over the code's field, all n fragments pass only if they are the encoding of one
-// block, except with a probability that QuorumConfiguration bounds (docs/protocol.md, Values). The fingerprint key is derived from all hashes, so it is fixed only
-// after the fragments are, and a verifier always derives it anew.
+// block, except with a probability that QuorumConfiguration bounds (docs/protocol.md, Values). The fingerprint key is
+// derived from all hashes, so it is fixed only after the fragments are, and a verifier always derives it anew.
 
 import CFragmentCore
 import ErasureCode
@@ -50,7 +50,7 @@ public struct CrossChecksum: Hashable, Sendable {
 
     /// A cross-checksum with these n hashes and, under the key derived from them, the fingerprints of the m data
     /// fragments: what a writer with these hashes commits to. Whether the two belong together is not looked at.
-    package init(code: ReedSolomonCode, blockSizeBytes: Int, hashes: [Digest256], data: [SharedBytes]) {
+    package init(code: ReedSolomonCode, blockSizeBytes: Int, hashes: [Digest256], data: ArraySlice<SharedBytes>) {
         let sizeBytes = code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes)
         precondition(hashes.count == code.fragmentCount && data.count == code.dataFragmentCount)
         precondition(data.allSatisfy { $0.count == sizeBytes })
@@ -62,7 +62,8 @@ public struct CrossChecksum: Hashable, Sendable {
                 Self.withStripe(code: code, blockSizeBytes: blockSizeBytes) { stripe in
                     hashes.withUnsafeBytes { hashes in
                         sfc_stripe_fingerprints(
-                            stripe, hashes.baseAddress!, pointers, UnsafeMutableRawPointer(fingerprints.baseAddress!))
+                            stripe, hashes.baseAddress!, pointers.baseAddress,
+                            UnsafeMutableRawPointer(fingerprints.baseAddress!))
                     }
                 }
             }
@@ -77,7 +78,7 @@ public struct CrossChecksum: Hashable, Sendable {
         let fragments = code.encode(block: block)
         let crossChecksum = CrossChecksum(
             code: code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments),
-            data: Array(fragments.prefix(code.dataFragmentCount)))
+            data: fragments.prefix(code.dataFragmentCount))
         return (fragments, crossChecksum)
     }
 
@@ -95,7 +96,9 @@ public struct CrossChecksum: Hashable, Sendable {
     /// Throws `.foreignFragment` for a fragment verified against another one, and what `ReedSolomonCode.decode` throws.
     package func decode(_ fragments: [VerifiedFragment]) throws(ErasureCodeError) -> SharedBytes {
         for fragment in fragments where fragment.crossChecksum != self { throw .foreignFragment(fragment.index) }
-        return try code.decode(fragments.map { ($0.index, $0.bytes) }, blockSizeBytes: blockSizeBytes)
+        return try code.decode(count: fragments.count, blockSizeBytes: blockSizeBytes) { position in
+            (fragments[position].index, fragments[position].bytes)
+        }
     }
 
     /// Calls `body` with the stripe's sizes and code as the core takes them, valid only during the call.

@@ -51,8 +51,8 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
 
     /// SHA-256 of the pieces one after another.
     package static func sha256(pieces: [SharedBytes]) -> Digest256 {
-        withUnsafePointers(to: pieces) { pointers in
-            sha256(of: zip(pointers, pieces).map { UnsafeRawBufferPointer(start: $0, count: $1.count) })
+        withUnsafePointers(to: pieces[...]) { pointers in
+            Digest256 { digest in sfc_sha256(pointers.baseAddress, pieces.map(\.count), pieces.count, digest) }
         }
     }
 

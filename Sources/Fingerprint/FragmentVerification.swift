@@ -40,7 +40,9 @@ extension CrossChecksum {
         try checkShape(bytes, at: index)
         var verdict = UInt8(SFC_FRAGMENT_HASH_MISMATCH.rawValue)
         bytes.withUnsafeBytes { source in
-            verify([source.baseAddress?.assumingMemoryBound(to: UInt8.self)], at: [index.rawValue], into: &verdict)
+            var start = source.baseAddress?.assumingMemoryBound(to: UInt8.self)
+            var position = index.rawValue
+            verify(&start, at: &position, count: 1, into: &verdict)
         }
         return try judged(bytes, at: index, verdict: verdict)
     }
@@ -51,16 +53,27 @@ extension CrossChecksum {
         _ fragments: [(index: FragmentIndex, bytes: SharedBytes)]
     ) -> [Result<VerifiedFragment, FragmentVerificationError>] {
         precondition(fragments.count <= code.fragmentCount)
-        let shapely = fragments.filter { (try? checkShape($0.bytes, at: $0.index)) != nil }
-        var verdicts = [UInt8](repeating: UInt8(SFC_FRAGMENT_HASH_MISMATCH.rawValue), count: shapely.count)
-        withUnsafePointers(to: shapely.map(\.bytes)) { pointers in
-            verify(pointers, at: shapely.map(\.index.rawValue), into: &verdicts)
+        guard fragments.allSatisfy({ (try? checkShape($0.bytes, at: $0.index)) != nil }) else {
+            return fragments.map { index, bytes in
+                Result { () throws(FragmentVerificationError) in try verify(bytes, at: index) }
+            }
         }
-        var remaining = verdicts[...]
-        return fragments.map { index, bytes in
-            Result { () throws(FragmentVerificationError) in
-                try checkShape(bytes, at: index)
-                return try judged(bytes, at: index, verdict: remaining.removeFirst())
+        let count = fragments.count
+        defer { withExtendedLifetime(fragments) {} }
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 2 * count) { scratch in
+            scratch.initialize(repeating: UInt8(SFC_FRAGMENT_HASH_MISMATCH.rawValue))
+            withUnsafeTemporaryAllocation(of: UnsafePointer<UInt8>?.self, capacity: count) { pointers in
+                for (position, fragment) in fragments.enumerated() {
+                    pointers.initializeElement(at: position, to: fragment.bytes.start)
+                    scratch[count + position] = fragment.index.rawValue
+                }
+                guard let verdicts = scratch.baseAddress else { return }
+                verify(pointers.baseAddress, at: verdicts + count, count: count, into: verdicts)
+            }
+            return fragments.enumerated().map { position, fragment in
+                Result { () throws(FragmentVerificationError) in
+                    try judged(fragment.bytes, at: fragment.index, verdict: scratch[position])
+                }
             }
         }
     }
@@ -81,16 +94,16 @@ extension CrossChecksum {
         }
     }
 
-    /// The core's verdicts on fragments of the right size at positions below n.
+    /// The core's verdicts on `count` fragments of the right size at positions below n.
     private func verify(
-        _ fragments: [UnsafePointer<UInt8>?], at indices: [UInt8], into verdicts: UnsafeMutablePointer<UInt8>
+        _ fragments: UnsafePointer<UnsafePointer<UInt8>?>?, at indices: UnsafePointer<UInt8>, count: Int,
+        into verdicts: UnsafeMutablePointer<UInt8>
     ) {
         withStripe { stripe in
             hashes.withUnsafeBytes { hashes in
                 fingerprints.withUnsafeBytes { fingerprints in
                     sfc_fragments_verify(
-                        stripe, hashes.baseAddress!, fingerprints.baseAddress!, indices, fragments, fragments.count,
-                        verdicts)
+                        stripe, hashes.baseAddress!, fingerprints.baseAddress!, indices, fragments, count, verdicts)
                 }
             }
         }

@@ -92,7 +92,7 @@ extension ForgedVersion {
         case .sound:
             return (fragments, crossChecksum)
         case .garbage(let victim):
-            let data = Array(fragments.prefix(code.dataFragmentCount))
+            let data = fragments.prefix(code.dataFragmentCount)
             fragments[victim.offset] = fragments[victim.offset].inverted
             return (
                 fragments,

@@ -25,7 +25,7 @@ struct CrossChecksumTests {
     ) -> CrossChecksum {
         CrossChecksum(
             code: code, blockSizeBytes: blockSizeBytes, hashes: Digest256.fragmentHashes(of: fragments),
-            data: Array(fragments.prefix(code.dataFragmentCount)))
+            data: fragments.prefix(code.dataFragmentCount))
     }
 
     @Test("lets every fragment of an honest encoding pass and decodes them", arguments: codes)

@@ -54,8 +54,8 @@ struct Level: Sendable, CustomStringConvertible {
 
     func treeHashes(_ fragments: [SharedBytes]) -> [[UInt8]] {
         var digests = [UInt8](repeating: 0, count: 32 * fragments.count)
-        withUnsafePointers(to: fragments) { pointers in
-            sfc_tree_hashes(index, pointers, pointers.count, fragments.first?.count ?? 0, &digests)
+        withUnsafePointers(to: fragments[...]) { pointers in
+            sfc_tree_hashes(index, pointers.baseAddress, pointers.count, fragments.first?.count ?? 0, &digests)
         }
         return fragments.indices.map { Array(digests[32 * $0..<32 * ($0 + 1)]) }
     }

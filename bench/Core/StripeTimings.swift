@@ -115,9 +115,9 @@ private final class ParityBuffers {
         // The fragments stay where they are for as long as `data` keeps them alive.
         inputs = .allocate(capacity: m)
         constantInputs = .allocate(capacity: m)
-        for (position, pointer) in withUnsafePointers(to: data, { $0 }).enumerated() {
-            (constantInputs + position).initialize(to: pointer)
-            (inputs + position).initialize(to: UnsafeMutablePointer(mutating: pointer))
+        for (position, fragment) in data.enumerated() {
+            (constantInputs + position).initialize(to: fragment.start)
+            (inputs + position).initialize(to: UnsafeMutablePointer(mutating: fragment.start))
         }
         var coefficients = Array(code.generator[(m * m)...])
         isalTables = .allocate(capacity: 32 * coefficients.count)

@@ -159,7 +159,7 @@ final class TestGroup: Sendable {
     ) -> TestVersion {
         let block = SharedBytes(Array(text.utf8))
         var fragments = quorums.code.encode(block: block)
-        let data = Array(fragments.prefix(quorums.dataFragmentCount))
+        let data = fragments.prefix(quorums.dataFragmentCount)
         fragments[victim.offset] = SharedBytes(fragments[victim.offset].array.map { ~$0 })
         let crossChecksum = CrossChecksum(
             code: quorums.code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments),
