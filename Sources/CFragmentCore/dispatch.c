@@ -21,15 +21,16 @@ static void add_level(sfc_level level) {
 }
 
 static void add_portable_level(void) {
-    add_level((sfc_level){
+    sfc_level level = {
         .name = "portable",
         .prepare_key = sfc_prepare_key_portable,
         .fold = sfc_fold_portable,
         .evaluate = sfc_evaluate_portable,
         .inner_product = sfc_inner_product_portable,
         .matrix = &sfc_matrix_isal,
-    });
-    sfc_choose_sha256_portable(&levels[0]);
+    };
+    sfc_choose_sha256_portable(&level);
+    add_level(level);
 }
 
 #if defined(__x86_64__)

@@ -101,9 +101,6 @@ void sfc_fingerprint_key_init(const sfc_level *level, const uint8_t *r, sfc_fing
 /* The level at an index, which must be below sfc_level_count(). */
 const sfc_level *sfc_level_at(size_t level);
 
-/* Every SHA-256 kernel this machine can run, whether or not a level uses it; returns how many. */
-size_t sfc_sha256_kernels(const sfc_sha256_kernel *const **kernels);
-
 /* Kernels that need no particular instruction set. */
 void sfc_prepare_key_portable(sfc_fingerprint_key *key, sfc_word r);
 sfc_word sfc_evaluate_portable(const sfc_fingerprint_key *key, const sfc_planes *planes);

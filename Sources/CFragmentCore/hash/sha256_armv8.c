@@ -99,6 +99,6 @@ TARGET static void compress(uint32_t (*states)[8], const uint8_t *const *blocks,
     }
 }
 
-const sfc_sha256_kernel sfc_sha256_armv8 = {.name = "armv8", .lanes = LANES, .compress = compress};
+const sfc_sha256_kernel sfc_sha256_armv8 = {.lanes = LANES, .compress = compress};
 
 #endif

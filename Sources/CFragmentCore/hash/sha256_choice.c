@@ -1,4 +1,4 @@
-/* Which SHA-256 kernels a level combines, and which ones the machine has at all.
+/* Which SHA-256 kernels a level combines.
  *
  * The thresholds are ratios of times per call, which for a wide kernel do not depend on how many of its lanes carry a
  * message. In nanoseconds per block and call:
@@ -11,14 +11,7 @@
  */
 #include "hash/sha256_choice.h"
 
-#include <pthread.h>
-#include <stdlib.h>
-
-enum { KERNELS_MAX = 4, AVX512_LANES_WORTH_MORE_THAN_SHANI = 11 };
-
-static const sfc_sha256_kernel *machine_kernels[KERNELS_MAX];
-static size_t machine_kernel_count;
-static pthread_once_t machine_kernels_once = PTHREAD_ONCE_INIT;
+enum { AVX512_LANES_WORTH_MORE_THAN_SHANI = 11 };
 
 void sfc_choose_sha256_portable(sfc_level *level) {
     level->sha256[0] = (sfc_sha256_choice){&sfc_sha256_portable, 1};
@@ -41,13 +34,6 @@ void sfc_choose_sha256_x86(sfc_level *level, const sfc_x86_features *features, i
     level->hashes_by_libcrypto = !features->sha && !avx2 && !avx512;
 }
 
-static void find_processor_kernels(void) {
-    const sfc_x86_features features = sfc_detect_x86_features();
-    if (features.sha) machine_kernels[machine_kernel_count++] = &sfc_sha256_shani;
-    if (features.avx2) machine_kernels[machine_kernel_count++] = &sfc_sha256_avx2;
-    if (features.avx512) machine_kernels[machine_kernel_count++] = &sfc_sha256_avx512;
-}
-
 #elif defined(__aarch64__)
 
 void sfc_choose_sha256_aarch64(sfc_level *level, const sfc_aarch64_features *features) {
@@ -55,24 +41,4 @@ void sfc_choose_sha256_aarch64(sfc_level *level, const sfc_aarch64_features *fea
     level->hashes_by_libcrypto = !features->sha2;
 }
 
-static void find_processor_kernels(void) {
-    if (sfc_detect_aarch64_features().sha2) machine_kernels[machine_kernel_count++] = &sfc_sha256_armv8;
-}
-
-#else
-
-static void find_processor_kernels(void) {}
-
 #endif
-
-static void find_kernels(void) {
-    machine_kernels[machine_kernel_count++] = &sfc_sha256_portable;
-    find_processor_kernels();
-}
-
-size_t sfc_sha256_kernels(const sfc_sha256_kernel *const **kernels) {
-    /* pthread_once fails only on an invalid argument. */
-    if (pthread_once(&machine_kernels_once, find_kernels) != 0) abort();
-    *kernels = machine_kernels;
-    return machine_kernel_count;
-}

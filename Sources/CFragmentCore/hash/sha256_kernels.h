@@ -16,7 +16,6 @@ extern const uint32_t sfc_sha256_round_constants[64];
 
 /* One implementation of the compression function, advancing up to `lanes` independent states in step. */
 typedef struct {
-    const char *name;
     size_t lanes;
 
     /* Compresses `block_count` consecutive blocks at blocks[i] into states[i], for i < lane_count (1 ... lanes). Reads

@@ -1,5 +1,5 @@
 /* SHA-256's compression function in plain C, as FIPS 180-4 section 6.2.2 has it: for states advanced little by little
- * where no kernel of the processor's own is at hand, and as what other kernels are checked against. */
+ * where no kernel of the processor's own is at hand. */
 #include "hash/sha256_kernels.h"
 
 const uint32_t sfc_sha256_round_constants[64] __attribute__((aligned(64))) = {
@@ -70,4 +70,4 @@ static void compress(uint32_t (*states)[8], const uint8_t *const *blocks, size_t
     }
 }
 
-const sfc_sha256_kernel sfc_sha256_portable = {.name = "portable", .lanes = 1, .compress = compress};
+const sfc_sha256_kernel sfc_sha256_portable = {.lanes = 1, .compress = compress};

@@ -134,6 +134,6 @@ TARGET static void compress(uint32_t (*states)[8], const uint8_t *const *blocks,
     }
 }
 
-const sfc_sha256_kernel sfc_sha256_shani = {.name = "shani", .lanes = LANES, .compress = compress};
+const sfc_sha256_kernel sfc_sha256_shani = {.lanes = LANES, .compress = compress};
 
 #endif
