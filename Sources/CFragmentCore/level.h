@@ -36,7 +36,7 @@ typedef struct {
 } sfc_planes;
 
 /* One instruction set level. All its functions are safe to call at once from many threads. */
-typedef struct sfc_level {
+typedef struct {
     const char *name;
 
     /* Fills the key, but for its level, with everything that depends on r. */

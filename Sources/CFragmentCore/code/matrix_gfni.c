@@ -12,8 +12,8 @@
 
 #include <immintrin.h>
 
-#define TARGET __attribute__((target("avx512f,avx512bw,gfni")))
-#define TARGET_INLINE static inline __attribute__((always_inline, target("avx512f,avx512bw,gfni")))
+#define SFC_TARGET __attribute__((target("avx512f,avx512bw,gfni")))
+#define SFC_INLINE static inline __attribute__((always_inline, target("avx512f,avx512bw,gfni")))
 
 enum { REGISTER_BYTES = 64, STEP_BYTES = 2 * REGISTER_BYTES, ROWS_PER_PASS = 6 };
 
@@ -55,9 +55,9 @@ static inline step_masks masks_for(size_t length) {
 }
 
 /* One step of `rows` outputs; `rows` is a constant at every call. */
-TARGET_INLINE void combine_step(const int rows, const uint64_t *matrices, size_t column_count,
-                                const uint8_t *const *inputs, uint8_t *const *outputs, size_t offset,
-                                step_masks masks) {
+SFC_INLINE void combine_step(const int rows, const uint64_t *matrices, size_t column_count,
+                             const uint8_t *const *inputs, uint8_t *const *outputs, size_t offset,
+                             step_masks masks) {
     __m512i sums[ROWS_PER_PASS][2];
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++) sums[i][0] = sums[i][1] = _mm512_setzero_si512();
@@ -82,8 +82,8 @@ TARGET_INLINE void combine_step(const int rows, const uint64_t *matrices, size_t
     }
 }
 
-TARGET_INLINE void combine(const int rows, const uint64_t *matrices, size_t column_count,
-                           const uint8_t *const *inputs, uint8_t *const *outputs, size_t offset, size_t length) {
+SFC_INLINE void combine(const int rows, const uint64_t *matrices, size_t column_count,
+                        const uint8_t *const *inputs, uint8_t *const *outputs, size_t offset, size_t length) {
     const size_t whole_end = offset + length / STEP_BYTES * STEP_BYTES, rest = length % STEP_BYTES;
     for (; offset < whole_end; offset += STEP_BYTES) {
         /* All-ones constants, so that the compiler leaves the masks out. */
@@ -93,8 +93,8 @@ TARGET_INLINE void combine(const int rows, const uint64_t *matrices, size_t colu
     if (rest > 0) combine_step(rows, matrices, column_count, inputs, outputs, offset, masks_for(rest));
 }
 
-TARGET static void apply(const uint8_t *entries, size_t row_count, size_t column_count, const uint8_t *const *inputs,
-                         uint8_t *const *outputs, size_t offset, size_t length) {
+SFC_TARGET static void apply(const uint8_t *entries, size_t row_count, size_t column_count,
+                             const uint8_t *const *inputs, uint8_t *const *outputs, size_t offset, size_t length) {
     /* The entries are allocated memory, and written as 64-bit words. */
     const uint64_t *matrices = (const uint64_t *)(const void *)entries;
     for (size_t first = 0; first < row_count; first += ROWS_PER_PASS) {
@@ -113,7 +113,6 @@ TARGET static void apply(const uint8_t *entries, size_t row_count, size_t column
 }
 
 const sfc_matrix_kernel sfc_matrix_gfni = {
-    .name = "gfni",
     .entry_bytes = sizeof(uint64_t),
     .rows_per_pass = ROWS_PER_PASS,
     .prepare = prepare,

@@ -29,7 +29,6 @@ static void apply(const uint8_t *entries, size_t row_count, size_t column_count,
 }
 
 const sfc_matrix_kernel sfc_matrix_isal = {
-    .name = "isal",
     .entry_bytes = TABLE_BYTES,
     .rows_per_pass = ROWS_PER_PASS,
     .prepare = prepare,
@@ -46,7 +45,6 @@ __attribute__((target("avx"))) static void apply_and_clear(const uint8_t *entrie
 }
 
 const sfc_matrix_kernel sfc_matrix_isal_avx = {
-    .name = "isal_avx",
     .entry_bytes = TABLE_BYTES,
     .rows_per_pass = ROWS_PER_PASS,
     .prepare = prepare,

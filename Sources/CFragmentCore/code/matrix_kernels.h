@@ -6,7 +6,6 @@
 
 /* One implementation. The form in which it wants a matrix is its own: `entry_bytes` bytes for each coefficient. */
 typedef struct {
-    const char *name;
     size_t entry_bytes;
 
     /* How many outputs it computes each time it reads the inputs. */

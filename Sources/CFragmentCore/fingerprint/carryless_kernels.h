@@ -30,11 +30,16 @@ SFC_INLINE product_lanes multiply_unreduced(lanes a, lanes b) {
                            multiply_high_high(a, b)};
 }
 
-/* A product modulo z^128 + z^7 + z^2 + z + 1, that is with z^128 = 0x87. The part from degree 192 on is folded first;
+/* z^128 in K, whose modulus is z^128 + z^7 + z^2 + z + 1. */
+SFC_INLINE lanes field_residue(void) {
+    const sfc_word residue = 0x87;
+    return broadcast(&residue);
+}
+
+/* A product in K. The part from degree 192 on is folded first;
  * times 0x87 it reaches 71 bits beyond degree 64, so that some of it lands beyond 128 and is folded again. */
 SFC_INLINE lanes reduce_in_field(product_lanes product) {
-    const sfc_word residue_word = 0x87;
-    const lanes residue = broadcast(&residue_word);
+    const lanes residue = field_residue();
     const lanes middle = product.middle ^ multiply_high_low(product.high, residue);
     const lanes high = product.high ^ half_down(middle);
     return product.low ^ half_up(middle) ^ multiply_low_low(high, residue);
@@ -65,13 +70,11 @@ SFC_INLINE short_product multiply_by_fixed(lanes a, fixed_factor by) {
 
 /* For the field, the 64 bits from degree 128 on times 0x87 fit below degree 128. */
 SFC_INLINE lanes field_reduce_short(short_product product) {
-    const sfc_word residue = 0x87;
-    return product.low ^ half_up(product.high) ^ multiply_high_low(product.high, broadcast(&residue));
+    return product.low ^ half_up(product.high) ^ multiply_high_low(product.high, field_residue());
 }
 
 SFC_INLINE fixed_factor field_fixed_factor(lanes factor) {
-    const sfc_word residue = 0x87;
-    return (fixed_factor){factor, half_up(factor) ^ multiply_high_low(factor, broadcast(&residue))};
+    return (fixed_factor){factor, half_up(factor) ^ multiply_high_low(factor, field_residue())};
 }
 
 /* powers[i] = r^i for i = 0 ... 128, by doubling: r^(n + i) = r^n * r^i for i < n. */
@@ -159,26 +162,26 @@ SFC_INLINE void prepare_folding(sfc_fingerprint_key *key, const sfc_word *powers
     compute_fold_terms(key, &key->fold.terms);
 }
 
+/* Adds LANE_COUNT products. */
+SFC_INLINE void add_products(product_lanes *sum, const sfc_word *a, const sfc_word *b) {
+    const product_lanes term = multiply_unreduced(load_lanes(a), load_lanes(b));
+    sum->low ^= term.low;
+    sum->middle ^= term.middle;
+    sum->high ^= term.high;
+}
+
 /* Sum of a[i] b[i] in K; reduction is linear, so one at the end serves all products. */
 SFC_INLINE sfc_word inner_product(const sfc_word *a, const sfc_word *b, size_t count) {
     product_lanes sum = {zero_lanes(), zero_lanes(), zero_lanes()};
     size_t i = 0;
-    for (; i + LANE_COUNT <= count; i += LANE_COUNT) {
-        const product_lanes term = multiply_unreduced(load_lanes(&a[i]), load_lanes(&b[i]));
-        sum.low ^= term.low;
-        sum.middle ^= term.middle;
-        sum.high ^= term.high;
-    }
+    for (; i + LANE_COUNT <= count; i += LANE_COUNT) add_products(&sum, &a[i], &b[i]);
     if (i < count) {
         sfc_word last_a[LANE_COUNT] = {0}, last_b[LANE_COUNT] = {0};
         for (size_t k = 0; i + k < count; k++) {
             last_a[k] = a[i + k];
             last_b[k] = b[i + k];
         }
-        const product_lanes term = multiply_unreduced(load_lanes(last_a), load_lanes(last_b));
-        sum.low ^= term.low;
-        sum.middle ^= term.middle;
-        sum.high ^= term.high;
+        add_products(&sum, last_a, last_b);
     }
     sfc_word parts[LANE_COUNT], total = 0;
     store_lanes(parts, reduce_in_field(sum));

@@ -17,12 +17,6 @@ typedef struct {
     __m512i first, second;
 } byte_matrix;
 
-/* n in each byte of part n. */
-SFC_INLINE __m512i part_numbers(void) {
-    return _mm512_set_epi64(0x0707070707070707, 0x0606060606060606, 0x0505050505050505, 0x0404040404040404,
-                            0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0x0000000000000000);
-}
-
 /* Byte j of group b = byte b of word j; `word_offsets` lists 16 j for j in the order of the group's bytes. */
 SFC_INLINE byte_matrix group_bytes(byte_matrix words, uint64_t word_offsets) {
     const __m512i first = _mm512_add_epi8(_mm512_set1_epi64((long long)word_offsets), part_numbers());

@@ -8,10 +8,7 @@
 #include "fingerprint/evaluation_tables.h"
 
 SFC_TARGET void sfc_prepare_key_vpclmul(sfc_fingerprint_key *key, sfc_word r) {
-    sfc_word powers[SFC_POWERS + LANE_COUNT];
-    compute_powers(r, powers);
-    prepare_folding(key, powers);
-    prepare_evaluation_tables(&key->evaluation.tables, powers);
+    prepare_key_with_tables(key, r);
 }
 
 SFC_TARGET sfc_word sfc_evaluate_vpclmul(const sfc_fingerprint_key *key, const sfc_planes *planes) {

@@ -30,10 +30,7 @@ typedef struct {
 SFC_INLINE __m512i split_64_bytes(const uint8_t *bytes) {
     const __m512i unit_vectors = _mm512_set1_epi64((long long)0x8040201008040201);
     /* Result byte 8 j + i = byte j of part 7 - i. */
-    const __m512i collect = _mm512_add_epi8(
-        _mm512_set1_epi64(0x0008101820283038),
-        _mm512_set_epi64(0x0707070707070707, 0x0606060606060606, 0x0505050505050505, 0x0404040404040404,
-                         0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0x0000000000000000));
+    const __m512i collect = _mm512_add_epi8(_mm512_set1_epi64(0x0008101820283038), part_numbers());
     const __m512i transposed = _mm512_gf2p8affine_epi64_epi8(unit_vectors, _mm512_loadu_si512(bytes), 0);
     return _mm512_permutexvar_epi8(collect, transposed);
 }

@@ -5,6 +5,7 @@
  *   lanes, LANE_COUNT, load_lanes as lanes_*.h do: a register of one or two words, each lane working on its own chunk
  *   load_bytes                    16 bytes of each of two chunks, those of the later one in lane 0; or of `later` only
  *   unpack_low, unpack_high       bytes of a and b in turn, from the lower or the upper half of each lane
+ *   unpack_low_halves, ...        in each lane the named halves of a and, above it, of b
  *   shift_left, shift_right       within 64-bit parts; every_byte: the same byte everywhere
  *   products, no_products, total  a sum of products (perhaps one per lane), the empty one, the sum over the lanes
  *   multiply_low_low, ...         products of the named halves

@@ -27,4 +27,10 @@ SFC_INLINE lanes multiply_high_low(lanes a, lanes b) { return _mm512_clmulepi64_
 SFC_INLINE lanes multiply_low_high(lanes a, lanes b) { return _mm512_clmulepi64_epi128(a, b, 0x10); }
 SFC_INLINE lanes multiply_high_high(lanes a, lanes b) { return _mm512_clmulepi64_epi128(a, b, 0x11); }
 
+/* n in each byte of the 64-bit part n, for permutations of bytes. */
+SFC_INLINE __m512i part_numbers(void) {
+    return _mm512_set_epi64(0x0707070707070707, 0x0606060606060606, 0x0505050505050505, 0x0404040404040404,
+                            0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0x0000000000000000);
+}
+
 #endif

@@ -17,9 +17,10 @@
 enum { LANE_COUNT = 1 };
 typedef uint64x2_t lanes;
 
-SFC_INLINE lanes load_lanes(const sfc_word *source) { return vld1q_u64((const uint64_t *)source); }
+/* As bytes, which may alias anything. */
+SFC_INLINE lanes load_lanes(const sfc_word *source) { return vreinterpretq_u64_u8(vld1q_u8((const uint8_t *)source)); }
 SFC_INLINE lanes broadcast(const sfc_word *source) { return load_lanes(source); }
-SFC_INLINE void store_lanes(sfc_word *target, lanes value) { vst1q_u64((uint64_t *)target, value); }
+SFC_INLINE void store_lanes(sfc_word *target, lanes value) { vst1q_u8((uint8_t *)target, vreinterpretq_u8_u64(value)); }
 SFC_INLINE lanes half_up(lanes a) { return vextq_u64(vdupq_n_u64(0), a, 1); }
 SFC_INLINE lanes half_down(lanes a) { return vextq_u64(a, vdupq_n_u64(0), 1); }
 

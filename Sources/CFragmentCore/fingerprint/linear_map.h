@@ -16,9 +16,14 @@ static inline void sfc_linear_map_fill(sfc_linear_map *map, const sfc_word image
     }
 }
 
-/* The image of x, given for each byte of x, lowest first, sixteen times its lower and its upper four bits. */
-static inline sfc_word sfc_linear_map_look_up(const sfc_linear_map *map, const uint8_t lower[16],
-                                              const uint8_t upper[16]) {
+static inline sfc_word sfc_linear_map_apply(const sfc_linear_map *map, sfc_word x) {
+    /* For each byte of x, lowest first, sixteen times its lower and its upper four bits: offsets into rows. */
+    uint8_t lower[16], upper[16];
+    for (int half = 0; half < 2; half++) {
+        const uint64_t bits = (uint64_t)(x >> (64 * half)), upper_bits = 0xf0f0f0f0f0f0f0f0;
+        sfc_store_le64(lower + 8 * half, (bits << 4) & upper_bits);
+        sfc_store_le64(upper + 8 * half, bits & upper_bits);
+    }
     const uint8_t *rows = (const uint8_t *)map->rows;
     /* Two sums, so that the additions overlap. */
     sfc_word_vector sum_lower = {0, 0}, sum_upper = {0, 0};
@@ -31,16 +36,6 @@ static inline sfc_word sfc_linear_map_look_up(const sfc_linear_map *map, const u
         sfc_word word;
     } sum = {.vector = sum_lower ^ sum_upper};
     return sum.word;
-}
-
-static inline sfc_word sfc_linear_map_apply(const sfc_linear_map *map, sfc_word x) {
-    uint8_t lower[16], upper[16];
-    for (int half = 0; half < 2; half++) {
-        const uint64_t bits = (uint64_t)(x >> (64 * half)), upper_bits = 0xf0f0f0f0f0f0f0f0;
-        sfc_store_le64(lower + 8 * half, (bits << 4) & upper_bits);
-        sfc_store_le64(upper + 8 * half, bits & upper_bits);
-    }
-    return sfc_linear_map_look_up(map, lower, upper);
 }
 
 #endif

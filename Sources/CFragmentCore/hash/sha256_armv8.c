@@ -15,8 +15,8 @@
 #else
 #define FEATURES "+crypto"
 #endif
-#define TARGET __attribute__((target(FEATURES)))
-#define TARGET_INLINE static inline __attribute__((always_inline, target(FEATURES)))
+#define SFC_TARGET __attribute__((target(FEATURES)))
+#define SFC_INLINE static inline __attribute__((always_inline, target(FEATURES)))
 
 enum { LANES = 4, STEPS = 16 };
 
@@ -29,20 +29,20 @@ typedef struct {
     uint32x4_t words[4];
 } armv8_schedule;
 
-TARGET_INLINE armv8_schedule load_block(const uint8_t *bytes) {
+SFC_INLINE armv8_schedule load_block(const uint8_t *bytes) {
     armv8_schedule schedule;
     for (int i = 0; i < 4; i++) schedule.words[i] = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(bytes + 16 * i)));
     return schedule;
 }
 
-TARGET_INLINE void four_rounds(armv8_state *state, uint32x4_t words, uint32x4_t constants) {
+SFC_INLINE void four_rounds(armv8_state *state, uint32x4_t words, uint32x4_t constants) {
     const uint32x4_t input = vaddq_u32(words, constants), abcd = state->abcd;
     state->abcd = vsha256hq_u32(abcd, state->efgh, input);
     state->efgh = vsha256h2q_u32(state->efgh, abcd, input);
 }
 
 /* Replaces the oldest four words, those of this step, by the words of four steps later. */
-TARGET_INLINE void extend(armv8_schedule *schedule, int step) {
+SFC_INLINE void extend(armv8_schedule *schedule, int step) {
     uint32x4_t *oldest = &schedule->words[step % 4];
     const uint32x4_t second = schedule->words[(step + 1) % 4];
     const uint32x4_t third = schedule->words[(step + 2) % 4];
@@ -51,8 +51,8 @@ TARGET_INLINE void extend(armv8_schedule *schedule, int step) {
 }
 
 /* `lanes` is a constant at every call, so that loops over lanes vanish. */
-TARGET_INLINE void compress_lanes(const int lanes, uint32_t (*states)[8], const uint8_t *const *blocks,
-                                  size_t block_count) {
+SFC_INLINE void compress_lanes(const int lanes, uint32_t (*states)[8], const uint8_t *const *blocks,
+                               size_t block_count) {
     armv8_state state[LANES];
 #pragma GCC unroll 4
     for (int lane = 0; lane < lanes; lane++) {
@@ -88,8 +88,8 @@ TARGET_INLINE void compress_lanes(const int lanes, uint32_t (*states)[8], const 
     }
 }
 
-TARGET static void compress(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
-                            size_t block_count) {
+SFC_TARGET static void compress(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
+                                size_t block_count) {
     switch (lane_count) {
     case 1: compress_lanes(1, states, blocks, block_count); break;
     case 2: compress_lanes(2, states, blocks, block_count); break;

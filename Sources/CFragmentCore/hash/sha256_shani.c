@@ -16,8 +16,8 @@
 
 #include <immintrin.h>
 
-#define TARGET __attribute__((target("sha,avx")))
-#define TARGET_INLINE static inline __attribute__((always_inline, target("sha,avx")))
+#define SFC_TARGET __attribute__((target("sha,avx")))
+#define SFC_INLINE static inline __attribute__((always_inline, target("sha,avx")))
 
 enum { LANES = 4, PAIR = 2, STEPS_PER_GROUP = 4, GROUPS = 4 };
 
@@ -26,7 +26,7 @@ typedef struct {
     __m128i abef, cdgh;
 } shani_state;
 
-TARGET_INLINE shani_state load_state(const uint32_t words[8]) {
+SFC_INLINE shani_state load_state(const uint32_t words[8]) {
     const __m128i dcba = _mm_loadu_si128((const __m128i *)words);
     const __m128i hgfe = _mm_loadu_si128((const __m128i *)(words + 4));
     const __m128i cdab = _mm_shuffle_epi32(dcba, 0xb1);
@@ -34,7 +34,7 @@ TARGET_INLINE shani_state load_state(const uint32_t words[8]) {
     return (shani_state){_mm_alignr_epi8(cdab, efgh, 8), _mm_blend_epi16(efgh, cdab, 0xf0)};
 }
 
-TARGET_INLINE void store_state(uint32_t words[8], shani_state state) {
+SFC_INLINE void store_state(uint32_t words[8], shani_state state) {
     const __m128i feba = _mm_shuffle_epi32(state.abef, 0x1b);
     const __m128i dchg = _mm_shuffle_epi32(state.cdgh, 0xb1);
     _mm_storeu_si128((__m128i *)words, _mm_blend_epi16(feba, dchg, 0xf0));
@@ -46,7 +46,7 @@ typedef struct {
     __m128i words[4];
 } shani_schedule;
 
-TARGET_INLINE shani_schedule load_block(const uint8_t *bytes) {
+SFC_INLINE shani_schedule load_block(const uint8_t *bytes) {
     const __m128i big_endian_words = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
     shani_schedule schedule;
     for (int i = 0; i < 4; i++) {
@@ -56,14 +56,14 @@ TARGET_INLINE shani_schedule load_block(const uint8_t *bytes) {
     return schedule;
 }
 
-TARGET_INLINE void four_rounds(shani_state *state, __m128i words, __m128i constants) {
+SFC_INLINE void four_rounds(shani_state *state, __m128i words, __m128i constants) {
     const __m128i input = _mm_add_epi32(words, constants);
     state->cdgh = _mm_sha256rnds2_epu32(state->cdgh, state->abef, input);
     state->abef = _mm_sha256rnds2_epu32(state->abef, state->cdgh, _mm_shuffle_epi32(input, 0x0e));
 }
 
 /* Replaces the oldest four words, those of this step, by the words of four steps later. */
-TARGET_INLINE void extend(shani_schedule *schedule, int step) {
+SFC_INLINE void extend(shani_schedule *schedule, int step) {
     __m128i *oldest = &schedule->words[step % 4];
     const __m128i second = schedule->words[(step + 1) % 4];
     const __m128i third = schedule->words[(step + 2) % 4];
@@ -75,8 +75,8 @@ TARGET_INLINE void extend(shani_schedule *schedule, int step) {
 
 /* Sixteen rounds of one or two lanes, whose blocks begin at the byte offset. They are read no sooner than here: there
  * are no registers to keep them in. */
-TARGET_INLINE void advance(const int lanes, shani_state *states, shani_schedule *schedules,
-                           const uint8_t *const *blocks, size_t offset, const int group) {
+SFC_INLINE void advance(const int lanes, shani_state *states, shani_schedule *schedules,
+                        const uint8_t *const *blocks, size_t offset, const int group) {
     if (group == 0) {
 #pragma GCC unroll 2
         for (int lane = 0; lane < lanes; lane++) schedules[lane] = load_block(blocks[lane] + offset);
@@ -93,8 +93,8 @@ TARGET_INLINE void advance(const int lanes, shani_state *states, shani_schedule 
 }
 
 /* `lanes` is a constant at every call, so that loops over lanes vanish. */
-TARGET_INLINE void compress_lanes(const int lanes, uint32_t (*states)[8], const uint8_t *const *blocks,
-                                  size_t block_count) {
+SFC_INLINE void compress_lanes(const int lanes, uint32_t (*states)[8], const uint8_t *const *blocks,
+                               size_t block_count) {
     shani_state state[LANES];
 #pragma GCC unroll 4
     for (int lane = 0; lane < lanes; lane++) state[lane] = load_state(states[lane]);
@@ -123,8 +123,8 @@ TARGET_INLINE void compress_lanes(const int lanes, uint32_t (*states)[8], const 
     for (int lane = 0; lane < lanes; lane++) store_state(states[lane], state[lane]);
 }
 
-TARGET static void compress(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
-                            size_t block_count) {
+SFC_TARGET static void compress(uint32_t (*states)[8], const uint8_t *const *blocks, size_t lane_count,
+                                size_t block_count) {
     switch (lane_count) {
     case 1: compress_lanes(1, states, blocks, block_count); break;
     case 2: compress_lanes(2, states, blocks, block_count); break;
