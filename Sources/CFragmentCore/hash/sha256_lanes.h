@@ -69,13 +69,12 @@ SFC_INLINE void load_schedule(lanes schedule[BLOCK_WORDS], const uint8_t *const 
     /* Not unrolled: words that wait in registers for their bytes to be swapped would displace the rounds' own. */
 #pragma GCC unroll 1
     for (int first = 0; first < BLOCK_WORDS; first += LANE_COUNT) {
+        lanes rows[LANE_COUNT];
 #pragma GCC unroll 16
-        for (int lane = 0; lane < LANE_COUNT; lane++) {
-            schedule[first + lane] = load_row(messages[lane] + offset + 4 * first);
-        }
-        transpose(schedule + first);
+        for (int lane = 0; lane < LANE_COUNT; lane++) rows[lane] = load_row(messages[lane] + offset + 4 * first);
+        transpose(rows);
 #pragma GCC unroll 16
-        for (int i = 0; i < LANE_COUNT; i++) schedule[first + i] = swap_bytes(schedule[first + i]);
+        for (int i = 0; i < LANE_COUNT; i++) schedule[first + i] = swap_bytes(rows[i]);
     }
 }
 
