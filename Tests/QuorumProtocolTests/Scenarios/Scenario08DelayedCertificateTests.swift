@@ -100,13 +100,13 @@ struct Scenario08DelayedCertificateTests {
 
     @Test(
         "8: a read waits until the higher certificate has been checked, however many agree on a lower version",
-        arguments: TestGroup.scenarioGroups)
+        arguments: TestGroup.scenarioGroups.prefix(2))
     func slowCheck(group: TestGroup) {
         let simulation = Simulation(group)
         let cast = setUp(simulation)
         // Fewer than f + 1 bearers answer: what they claim has to be proven.
-        let early = Array(cast.bearers.prefix(max(1, group.quorums.dataFragmentCount - group.quorums.faults)))
-        guard early.count <= group.quorums.faults else { return }
+        let early = Array(cast.bearers.prefix(group.quorums.dataFragmentCount - group.quorums.faults))
+        #expect(early.count <= group.quorums.faults)
         let late = cast.bearers.filter { !early.contains($0) }
         let reader = simulation.startRead(.photo, preference: group.preferring(cast.stale))
         simulation.holds = { event in

@@ -109,7 +109,8 @@ private struct Forger {
         let (leaves, path) = batch(server, timestamp)
         let signature = group.signature(of: server, onRoot: MerkleTree.build(leaves).root, leafCount: 3)
         return altered(
-            group.statement(of: server, .photo, timestamp), leafIndex: 3, leafCount: 4, path: [leaves[2]] + path,
+            group.statement(of: server, .photo, timestamp), leafIndex: 3, leafCount: 4,
+            path: [leaves[2]] + path.suffix(1),
             signature: signature)
     }
 
@@ -119,7 +120,7 @@ private struct Forger {
             let (leaves, path) = batch(server, timestamp)
             let root = MerkleTree.build(leaves + [leaves[2]]).root
             return altered(
-                group.statement(of: server, .photo, timestamp), leafIndex: 2, leafCount: 3, path: path,
+                group.statement(of: server, .photo, timestamp), leafIndex: 2, leafCount: 3, path: path.suffix(1),
                 signature: group.signature(of: server, onRoot: root, leafCount: 3))
         }
     }
