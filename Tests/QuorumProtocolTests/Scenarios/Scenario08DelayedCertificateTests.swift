@@ -112,7 +112,7 @@ struct Scenario08DelayedCertificateTests {
         simulation.holds = { event in
             switch event {
             case .reply(reader, let server, _): late.contains(server)
-            case .reader(reader, .certificateVerified): true
+            case .reader(reader, .certificateVerified(_, let certificate, _)): certificate.timestamp.counter == 2
             default: false
             }
         }

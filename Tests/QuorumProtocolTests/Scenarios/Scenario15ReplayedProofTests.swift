@@ -71,7 +71,7 @@ private struct Forger {
             forgery("of another epoch", signers.map { elsewhere(epoch: 2).statement(of: $0, .photo, timestamp) }),
             forgery("of another cluster", signers.map { elsewhere(cluster: 2).statement(of: $0, .photo, timestamp) }),
             forgery("of another group", signers.map { elsewhere(group: 1).statement(of: $0, .photo, timestamp) }),
-            forgery("of another mode", signers.map { otherMode($0, timestamp) }),
+            forgery("of another mode", signers.map { statement(of: $0, timestamp, mode: 2) }),
             forgery(
                 "of another incarnation",
                 signers.map { altered(group.statement(of: $0, .photo, timestamp), incarnation: 2) }),
@@ -96,12 +96,23 @@ private struct Forger {
         }
     }
 
-    /// What the server would sign in a cluster that differs in its mode only.
-    private func otherMode(_ server: ServerIndex, _ timestamp: Timestamp) -> SignedStatement {
-        let statement = group.statement(of: server, .photo, timestamp)
-        var bytes = statement.statement(identity: group.parameters.identity, key: .photo, timestamp: timestamp).bytes
-        bytes[1 + "solidus.prepared.1".utf8.count] &+= 1
-        return altered(statement, signature: group.signature(of: server, onRoot: MerkleTree.leaf(bytes)))
+    /// What the server would sign in a cluster that differs at most in its mode, made by hand as docs/protocol.md has it.
+    func statement(of server: ServerIndex, _ timestamp: Timestamp, mode: UInt8) -> SignedStatement {
+        let identity = group.parameters.identity
+        var encoder = CanonicalEncoder()
+        encoder.append(tag: "solidus.prepared.1")
+        encoder.append(mode)
+        encoder.append(identity.cluster)
+        encoder.append(identity.epoch)
+        encoder.append(identity.group)
+        encoder.append(server.rawValue)
+        encoder.append(UInt64(1))
+        encoder.append(counted: ObjectKey.photo.bytes)
+        encoder.append(timestamp)
+        encoder.append(Claim.stored.rawValue)
+        return altered(
+            group.statement(of: server, .photo, timestamp),
+            signature: group.signature(of: server, onRoot: MerkleTree.leaf(encoder.bytes)))
     }
 
     /// The last of a server's batch of three, shown as the fourth of four: its own sibling.
@@ -201,7 +212,12 @@ struct Scenario15ReplayedProofTests {
         let genuine = group.certificate(of: target)
         let liar = group.servers[group.quorums.quorum - 1]
         _ = try group.verifier.verify(genuine, key: .photo)
-        for forgery in Forger(group: group, target: target, liar: liar).forgeries(genuine: first) {
+        let forger = Forger(group: group, target: target, liar: liar)
+        for server in group.servers {
+            let own = forger.statement(of: server, target.timestamp, mode: VerificationMode.fingerprint.rawValue)
+            _ = try group.verifier.verify(own, key: .photo, timestamp: target.timestamp)
+        }
+        for forgery in forger.forgeries(genuine: first) {
             guard forgery.certificate.timestamp == target.timestamp, forgery.error == .invalidSignature(0) else {
                 continue
             }
