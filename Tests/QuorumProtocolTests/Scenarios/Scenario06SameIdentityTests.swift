@@ -92,6 +92,40 @@ struct Scenario06SameIdentityTests {
     }
 
     @Test(
+        "6: late and doubled acknowledgements of what a recovery committed do not complete the write that follows",
+        arguments: TestGroup.scenarioGroups)
+    func lateAcknowledgements(group: TestGroup) {
+        let simulation = Simulation(group)
+        for crash in 0..<group.parameters.limits.pendingVersionsPerClientMax {
+            simulation.writePartially("crash \(crash)", committingAt: [])
+        }
+        // Of so many values one is above what is recovered, and keeps its timestamp.
+        let value = (0..<64).map { Array("next \($0)".utf8) }.max { low, high in
+            group.value(.photo, low).0.digest < group.value(.photo, high).0.digest
+        }
+        var recovered: Timestamp?
+        let digest = group.value(.photo, value ?? []).0.digest
+        simulation.holds = { event in
+            guard case .request(_, _, .commit(let commit)) = event else { return false }
+            if commit.certificate.timestamp.digest == digest { return true }
+            recovered = commit.certificate.timestamp
+            return false
+        }
+        let session = simulation.startWrite(.photo, value, by: .alice)
+        simulation.settle()
+        guard let recovered else {
+            Issue.record("nothing was recovered")
+            return
+        }
+        for server in group.servers { simulation.inject(.committed(recovered), of: server, to: session) }
+        simulation.settle()
+        #expect(simulation.sessions[session].isRunning, "no server has seen its COMMIT")
+        simulation.release()
+        simulation.settle()
+        #expect(simulation.sessions[session].outcome.wrote?.timestamp.counter == 1)
+    }
+
+    @Test(
         "6: a write that failed after its PREPARE left says that it may take effect, since a later recovery commits it")
     func failedPrepareMayTakeEffect() {
         let simulation = Simulation(TestGroup.scenarioGroups[0])
