@@ -1,6 +1,5 @@
 // Merkle trees, statements and certificates: nothing proves anything but exactly what was signed.
 
-import Crypto
 import Fingerprint
 import QuorumProtocol
 import Testing
@@ -241,9 +240,7 @@ struct CertificateTests {
             honest.statement(
                 identity: group.parameters.identity, key: .photo, timestamp: version.timestamp
             ).bytes)
-        let message = signedRootBytes(group, server: 0, root: root)
-        let key = try P256.Signing.PrivateKey(rawRepresentation: [UInt8](repeating: 1, count: 31) + [1])
-        let signature = Array(try key.signature(for: message).rawRepresentation)
+        let signature = group.signature(of: 0, onRoot: root)
         for server in [0, 1] as [ServerIndex] {
             let stolen = SignedStatement(
                 server: server, incarnation: Incarnation(1), claim: .stored, leafIndex: 0, leafCount: 1, path: [],
@@ -277,18 +274,6 @@ struct CertificateTests {
     }
 
     // MARK: Making bad ones
-
-    private func signedRootBytes(_ group: TestGroup, server: ServerIndex, root: Digest256) -> [UInt8] {
-        var encoder = CanonicalEncoder()
-        encoder.append(tag: "solidus.statements.1")
-        encoder.append(group.parameters.identity.cluster)
-        encoder.append(group.parameters.identity.epoch)
-        encoder.append(server.rawValue)
-        encoder.append(UInt64(1))
-        encoder.append(root)
-        encoder.append(UInt32(1))
-        return encoder.bytes
-    }
 
     private func replaced(
         _ statement: SignedStatement, claim: Claim? = nil, incarnation: UInt64? = nil, leafIndex: UInt32 = 0,

@@ -64,6 +64,8 @@ final class ReplicaHost {
     private(set) var store = MemoryStore()
     private var replica: Replica
     private var requestCount: UInt64 = 0
+    /// Told of every change when it becomes durable, with the record as it was.
+    var onChange: ((ObjectRecord, ObjectChange) -> Void)?
 
     init(_ group: TestGroup, _ server: ServerIndex) {
         self.group = group
@@ -114,7 +116,10 @@ final class ReplicaHost {
                 verifier: group.verifier, parameters: group.parameters, fragmentIndex: FragmentIndex(server.rawValue))
             return .input(.verified(token, result))
         case .store(let token, let change, let statements):
-            if let change { store.apply(change) }
+            if let change {
+                onChange?(record(change.key), change)
+                store.apply(change)
+            }
             return .input(.stored(token, .success(statements.map { group.sign($0) })))
         case .findExpired(let milliseconds):
             return .input(.expired(store.expired(before: milliseconds)))

@@ -10,38 +10,6 @@ typealias Lie = (_ simulation: Simulation, _ session: Int, _ request: Request) -
 /// How a liar rewrites what the honest replica inside would have said.
 typealias Rewrite = (_ simulation: Simulation, _ session: Int, _ reply: Reply) -> [Reply]
 
-/// An operation of a client, under way or over.
-struct Session {
-    enum Machine {
-        case writer(Writer)
-        case reader(Reader)
-    }
-
-    /// What the client was told.
-    enum Outcome {
-        case wrote(WriteOutcome)
-        /// nil: nothing is there.
-        case read([UInt8]?, ReadOutcome)
-        case failed(OperationFailure)
-    }
-
-    let client: ClientID
-    let key: ObjectKey
-    var machine: Machine
-    /// What a write writes; nil for a tombstone, and for reads.
-    let bytes: [UInt8]?
-    let startedAt: Int
-    var finishedAt: Int?
-    var outcome: Outcome?
-    var isCrashed = false
-
-    var isRunning: Bool { outcome == nil && !isCrashed }
-
-    var isWrite: Bool {
-        if case .writer = machine { true } else { false }
-    }
-}
-
 final class Simulation {
     enum Event {
         case request(ServerIndex, session: Int, Request)
@@ -65,22 +33,35 @@ final class Simulation {
     var rewrites: [ServerIndex: Rewrite] = [:]
     /// Messages for which this is true are lost.
     var loses: (Event) -> Bool = { _ in false }
+    /// Events for which this is true wait until `release`.
+    var holds: (Event) -> Bool = { _ in false }
+    let transcript: Transcript?
     private(set) var sessions: [Session] = []
     private(set) var steps = 0
     private(set) var nowMilliseconds: UInt64 = 1_000_000
     private var events: [Event] = []
+    private var heldEvents: [Event] = []
     private var lives: [Int]
     private(set) var isDown: [Bool]
     private var requestCount: UInt64 = 0
 
     /// In order without a seed, shuffled with one.
-    init(_ group: TestGroup, seed: UInt64? = nil) {
+    init(_ group: TestGroup, seed: UInt64? = nil, transcript: Transcript? = nil) {
         self.group = group
+        self.transcript = transcript
         hosts = group.servers.map { ReplicaHost(group, $0) }
         generator = SplitMix64(seed: seed ?? 0)
         isShuffled = seed != nil
         lives = hosts.map { _ in 0 }
         isDown = hosts.map { _ in false }
+        if let transcript {
+            for host in hosts {
+                host.onChange = { before, change in
+                    let text = TranscriptNames.text(change, before: before).joined(separator: "; ")
+                    if !text.isEmpty { transcript.server(host.server, text) }
+                }
+            }
+        }
         tick()
     }
 
@@ -93,6 +74,12 @@ final class Simulation {
         let (descriptor, fragments) =
             bytes.map { group.value(key, $0, etag: etag) } ?? group.tombstone(key, at: UInt64(sessions.count))
         let session = addSession(client, key, .writer(writer), bytes)
+        let timestampDigest = descriptor.digest.description.prefix(4)
+        transcript?.client(
+            name(session),
+            bytes == nil
+                ? "deletes (·\(timestampDigest))"
+                : "writes \(TranscriptNames.quoted(bytes)) (·\(timestampDigest))")
         begin(session)
         events.append(.writer(session: session, .encoded(descriptor, fragments: fragments)))
         return session
@@ -105,9 +92,13 @@ final class Simulation {
             parameters: group.parameters, key: key, wantsValue: wantsValue,
             preference: preference ?? (isShuffled ? group.servers.shuffled(using: &generator) : group.servers))
         let session = addSession(client, key, .reader(reader), nil)
+        transcript?.client(name(session), "reads")
         begin(session)
         return session
     }
+
+    /// Who works on an operation, as transcripts name it.
+    func name(_ session: Int) -> String { "\(TranscriptNames.name(sessions[session].client))#\(session + 1)" }
 
     private func addSession(
         _ client: ClientID, _ key: ObjectKey, _ machine: Session.Machine, _ bytes: [UInt8]?
@@ -141,6 +132,7 @@ final class Simulation {
 
     /// The hedge timer, then the retransmission timer of an operation fires.
     func remind(_ session: Int) {
+        if sessions[session].isRunning { transcript?.client(name(session), "waits no longer and asks again") }
         switch sessions[session].machine {
         case .writer: feed(session, Writer.Input.retransmit)
         case .reader:
@@ -150,6 +142,7 @@ final class Simulation {
     }
 
     func expire(_ session: Int) {
+        if sessions[session].isRunning { transcript?.client(name(session), "is at its deadline") }
         switch sessions[session].machine {
         case .writer: feed(session, Writer.Input.deadline)
         case .reader: feed(session, Reader.Input.deadline)
@@ -158,7 +151,9 @@ final class Simulation {
 
     /// The client goes away in the middle; nobody will know what became of its operation.
     func crashClient(_ session: Int) {
-        if sessions[session].isRunning { sessions[session].isCrashed = true }
+        guard sessions[session].isRunning else { return }
+        sessions[session].isCrashed = true
+        transcript?.client(name(session), "crashes")
     }
 
     // MARK: Servers
@@ -167,11 +162,13 @@ final class Simulation {
         isDown[server.offset] = true
         lives[server.offset] += 1
         host(server).crash()
+        transcript?.server(server, "crashes")
     }
 
     func restart(_ server: ServerIndex) {
         guard isDown[server.offset] else { return }
         isDown[server.offset] = false
+        transcript?.server(server, "is up again, with what its disk holds")
         apply(.tick(milliseconds: nowMilliseconds), to: server)
     }
 
@@ -184,6 +181,7 @@ final class Simulation {
 
     func tick(advancingBy milliseconds: UInt64 = 1) {
         nowMilliseconds += milliseconds
+        if milliseconds > 1 { transcript?.note("\(milliseconds) ms pass") }
         for server in group.servers where !isDown[server.offset] {
             apply(.tick(milliseconds: nowMilliseconds), to: server)
         }
@@ -196,6 +194,14 @@ final class Simulation {
     /// Runs until nothing is left to do.
     func settle() {
         while step() {}
+    }
+
+    /// Lets what was held happen after all, after everything that waits; in the order of `rank`, then of its coming.
+    func release(inOrderOf rank: (Event) -> Int = { _ in 0 }) {
+        holds = { _ in false }
+        events += heldEvents.enumerated().sorted { (rank($0.element), $0.offset) < (rank($1.element), $1.offset) }
+            .map(\.element)
+        heldEvents = []
     }
 
     /// Lets one event happen; false when there is none.
@@ -215,9 +221,16 @@ final class Simulation {
                 } ?? position
         }
         let event = events.remove(at: position)
+        if holds(event) {
+            heldEvents.append(event)
+            return true
+        }
         switch event {
         case .request, .reply:
-            if loses(event) || generator.chance(percent: lossPercent) { return true }
+            if loses(event) || generator.chance(percent: lossPercent) {
+                recordLoss(of: event)
+                return true
+            }
             if generator.chance(percent: duplicationPercent) { events.append(event) }
         default: break
         }
@@ -238,6 +251,7 @@ final class Simulation {
             receive(request, session: session, at: server)
         case .reply(let session, let server, let reply):
             guard sessions[session].isRunning else { return }
+            transcript?.reply(of: server, to: name(session), TranscriptNames.text(reply))
             switch sessions[session].machine {
             case .writer: feed(session, Writer.Input.reply(server, reply))
             case .reader: feed(session, Reader.Input.reply(server, reply))
@@ -257,8 +271,13 @@ final class Simulation {
     }
 
     private func receive(_ request: Request, session: Int, at server: ServerIndex) {
-        guard !isDown[server.offset] else { return }
+        guard !isDown[server.offset] else {
+            transcript?.request(of: name(session), to: server, TranscriptNames.text(request), arrow: "↛")
+            return
+        }
+        transcript?.request(of: name(session), to: server, TranscriptNames.text(request))
         if let replies = lies[server]?(self, session, request) {
+            transcript?.server(server, replies.isEmpty ? "lies: says nothing" : "lies")
             for reply in replies { events.append(.reply(session: session, server, reply)) }
             return
         }
@@ -275,6 +294,7 @@ final class Simulation {
     private func send(_ reply: Reply, of server: ServerIndex, tag: RequestTag) {
         let session = Int(tag.session)
         let replies = rewrites[server].map { $0(self, session, reply) } ?? [reply]
+        if replies != [reply] { transcript?.server(server, replies.isEmpty ? "lies: says nothing" : "lies") }
         for reply in replies { events.append(.reply(session: session, server, reply)) }
     }
 
@@ -296,7 +316,8 @@ final class Simulation {
             case .send(let server, let request):
                 events.append(.request(server, session: session, request))
             case .verifyCertificate(let server, let certificate):
-                let input = Writer.Input.certificateVerified(server, certificate, check(certificate, key))
+                let input = Writer.Input.certificateVerified(
+                    server, certificate, check(certificate, key, from: server, session))
                 events.append(.writer(session: session, input))
             case .verifyStatement(let server, let signed, let timestamp):
                 let result = Result { () throws(CertificateError) in
@@ -304,9 +325,7 @@ final class Simulation {
                 }
                 events.append(.writer(session: session, .statementVerified(server, signed, timestamp, result)))
             case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
-                let result = Result { () throws(FragmentVerificationError) in
-                    try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
-                }
+                let result = check(bytes, of: crossChecksum, from: server, timestamp, session)
                 events.append(.writer(session: session, .fragmentVerified(server, timestamp, stripe, result)))
             case .reencode(let timestamp, let descriptor, let stripes):
                 let input = Writer.Input.reencoded(timestamp, fragments: Writer.reencode(stripes, of: descriptor))
@@ -328,12 +347,11 @@ final class Simulation {
             case .send(let server, let request):
                 events.append(.request(server, session: session, request))
             case .verifyCertificate(let server, let certificate):
-                let input = Reader.Input.certificateVerified(server, certificate, check(certificate, key))
+                let input = Reader.Input.certificateVerified(
+                    server, certificate, check(certificate, key, from: server, session))
                 events.append(.reader(session: session, input))
             case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
-                let result = Result { () throws(FragmentVerificationError) in
-                    try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
-                }
+                let result = check(bytes, of: crossChecksum, from: server, timestamp, session)
                 events.append(.reader(session: session, .fragmentVerified(server, timestamp, stripe, result)))
             case .finish(.success(let outcome)): end(session, .read(Self.value(of: outcome), outcome))
             case .finish(.failure(let failure)): end(session, .failed(failure))
@@ -348,16 +366,11 @@ final class Simulation {
         }
     }
 
-    private func check(
-        _ certificate: Certificate, _ key: ObjectKey
-    ) -> Result<VerifiedCertificate, CertificateError> {
-        Result { () throws(CertificateError) in try group.verifier.verify(certificate, key: key) }
-    }
-
     private func end(_ session: Int, _ outcome: Session.Outcome) {
         steps += 1
         sessions[session].finishedAt = steps
         sessions[session].outcome = outcome
+        transcript?.client(name(session), TranscriptNames.text(outcome))
     }
 
     /// The bytes of what was found; nil for nothing.
@@ -371,28 +384,5 @@ final class Simulation {
             bytes += block.array
         }
         return bytes
-    }
-}
-
-extension Session.Outcome? {
-    /// The text that was read; nil when nothing was there, "failed" when the read did not succeed.
-    var text: String? {
-        switch self {
-        case .read(let bytes, _)?: bytes.map { String(decoding: $0, as: UTF8.self) }
-        case .wrote?: "wrote"
-        case .failed?, nil: "failed"
-        }
-    }
-
-    var wrote: WriteOutcome? {
-        if case .wrote(let outcome)? = self { outcome } else { nil }
-    }
-
-    var read: ReadOutcome? {
-        if case .read(_, let outcome)? = self { outcome } else { nil }
-    }
-
-    var failure: OperationFailure? {
-        if case .failed(let failure)? = self { failure } else { nil }
     }
 }

@@ -115,6 +115,22 @@ final class TestGroup: Sendable {
             })
     }
 
+    /// A server's signature over any root it likes, as a liar makes it.
+    func signature(of server: ServerIndex, onRoot root: Digest256, leafCount: UInt32 = 1) -> [UInt8] {
+        var encoder = CanonicalEncoder()
+        encoder.append(tag: "solidus.statements.1")
+        encoder.append(parameters.identity.cluster)
+        encoder.append(parameters.identity.epoch)
+        encoder.append(server.rawValue)
+        encoder.append(UInt64(1))
+        encoder.append(root)
+        encoder.append(leafCount)
+        guard let signature = try? keys[server.offset].signature(for: encoder.bytes) else {
+            preconditionFailure("signing failed")
+        }
+        return Array(signature.rawRepresentation)
+    }
+
     // MARK: Versions
 
     func value(_ key: ObjectKey, _ bytes: [UInt8], etag: String = "") -> (SealedDescriptor, [[SharedBytes]]) {

@@ -1,0 +1,121 @@
+// Scenario 6, eight crashes among liars. The versions that a client left behind are each at fewer than q servers, and f
+// servers hide, distort or do not give up what they hold: neither an admission nor a certificate can be had.
+//
+// The rule (docs/protocol.md, When servers are full): a version that m servers have signed as *stored* is finished by the
+// client itself, from m good fragments, whoever has them; one that a liar spoils is passed over for the next.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+import Testing
+
+@Suite("Scenario 6, eight crashes among liars")
+struct Scenario06CompletionTests {
+    @Test("6: a client whose eight crashes filled m servers finishes what it left there, although a liar is silent")
+    func transcript() {
+        let transcript = Transcript("Scenario 6: eight crashes (f = 1, m = 2, servers A to D)")
+        let simulation = Simulation(TestGroup(), transcript: transcript)
+        simulation.note("alice's PREPAREs reach A and B only; she crashes before her COMMIT")
+        simulation.prepareAndCrash("crash 0", at: [0, 1])
+        simulation.note("the same seven times more")
+        simulation.quietly { for crash in 1..<8 { simulation.prepareAndCrash("crash \(crash)", at: [0, 1]) } }
+        simulation.note("A and B are full of her versions; D lies from now on, and is silent")
+        simulation.lies[3] = { _, _, _ in [] }
+        let write = simulation.write("at last")
+        #expect(write.wrote?.timestamp.counter == 2)
+        #expect(simulation.read().text == "at last")
+        simulation.note("verdict: the version left behind at m servers is finished, which frees them for the new one")
+        transcript.expectKept(as: "06-eight-crashes")
+    }
+
+    @Test("6: a client that crashed K times writes again although f servers hide what they hold", arguments: 0..<4)
+    func crashedClientAmongLiars(seed: UInt64) {
+        for group in TestGroup.scenarioGroups {
+            var generator = SplitMix64(seed: seed)
+            let simulation = Simulation(group, seed: seed)
+            let (m, quorum) = (group.quorums.dataFragmentCount, group.quorums.quorum)
+            for crash in 0..<group.parameters.limits.pendingVersionsPerClientMax {
+                let count = Int.random(in: m...quorum, using: &generator)
+                simulation.prepareAndCrash("crash \(crash)", at: Array(group.servers.prefix(count)))
+            }
+            // m servers are full and name the same versions, up to f have room: too few for an admission.
+            for liar in group.servers[quorum...] { simulation.lies[liar] = { _, _, _ in [] } }
+            let write = simulation.write("at last")
+            #expect(write.wrote != nil, "\(group.servers.count) servers: \(String(describing: write.failure))")
+            #expect(simulation.read().text == "at last", "\(group.servers.count) servers")
+            for text in ["bob's", "bob's next"] { #expect(simulation.write(text, by: .bob).wrote != nil) }
+            #expect(simulation.write("after bob's").wrote != nil)
+        }
+    }
+
+    /// What a server does when it is asked for its fragments of a version that was left behind.
+    enum Spoiling: CaseIterable {
+        case silence, garbage, nothing, anotherVersion, refusal
+    }
+
+    @Test(
+        "6: a left-behind version that a liar names and does not give up is passed over for another",
+        arguments: Spoiling.allCases, [nil, 1, 2] as [UInt64?])
+    func spoiledCompletion(spoiling: Spoiling, seed: UInt64?) {
+        let group = TestGroup.scenarioGroups[0]
+        let simulation = Simulation(group, seed: seed)
+        // Of what the liar and one correct server name, only one fragment is to be had; the rest is at two correct ones.
+        for (name, servers) in [("both", [0, 1]), ("first", [0, 3]), ("second", [1, 3])] as [(String, [ServerIndex])] {
+            for crash in 0..<4 { simulation.prepareAndCrash("\(name) \(crash)", at: servers) }
+        }
+        let foreign = group.version(.photo, "foreign", counter: 1)
+        simulation.lies[3] = { _, _, request in
+            guard case .read(let read) = request, let version = read.version else { return nil }
+            let claim = CommittedClaim(certificate: nil)
+            switch spoiling {
+            case .silence: return []
+            case .garbage: return nil
+            case .nothing: return [.version(claim, nil)]
+            case .anotherVersion:
+                let parts = HeldParts(
+                    timestamp: version, descriptor: foreign.descriptor, fragments: foreign.fragments[3])
+                return [.version(claim, parts)]
+            case .refusal: return [.refused(.storageFailed)]
+            }
+        }
+        if spoiling == .garbage {
+            simulation.rewrites[3] = { _, _, reply in
+                guard case .version(let claim, let parts?) = reply else { return [reply] }
+                let garbage = parts.fragments?.map { SharedBytes($0.array.map { ~$0 }) }
+                return [
+                    .version(
+                        claim,
+                        HeldParts(timestamp: parts.timestamp, descriptor: parts.descriptor, fragments: garbage))
+                ]
+            }
+        }
+        let write = simulation.finish(simulation.startWrite(.photo, [1], by: .alice), retransmissions: 60)
+        #expect(write.wrote != nil, "\(String(describing: write.failure))")
+        simulation.lies[3] = nil
+        simulation.rewrites[3] = nil
+        #expect(simulation.read().read != nil)
+    }
+
+    @Test(
+        "6: deletions that were left behind at too few servers are finished as values are",
+        arguments: TestGroup.scenarioGroups)
+    func completionOfTombstones(group: TestGroup) {
+        let simulation = Simulation(group)
+        simulation.loses = Simulation.losing { server, request in
+            switch request {
+            case .prepare: server.offset >= group.quorums.dataFragmentCount
+            case .commit: true
+            case .read, .readTimestamp: false
+            }
+        }
+        for _ in 0..<group.parameters.limits.pendingVersionsPerClientMax {
+            let session = simulation.startWrite(.photo, nil, by: .alice)
+            simulation.settle()
+            simulation.crashClient(session)
+        }
+        simulation.loses = { _ in false }
+        for liar in group.servers[group.quorums.quorum...] { simulation.lies[liar] = { _, _, _ in [] } }
+        #expect(simulation.write("at last").wrote?.timestamp.counter == 2)
+        #expect(simulation.read().text == "at last")
+    }
+}

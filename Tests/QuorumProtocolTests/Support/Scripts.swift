@@ -1,0 +1,84 @@
+// The steps that scenarios have in common.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+extension TestGroup {
+    /// f = 1 and f = 2 with the default m, and f = 1 with a wide code.
+    static let scenarioGroups = [TestGroup(), TestGroup(faults: 2), TestGroup(dataFragmentCount: 8)]
+
+    /// All servers, `first` before the others.
+    func preferring(_ first: [ServerIndex]) -> [ServerIndex] { first + servers.filter { !first.contains($0) } }
+
+    /// All servers, beginning with each of them in turn.
+    var turns: [[ServerIndex]] { servers.indices.map { Array(servers[$0...] + servers[..<$0]) } }
+
+    /// What a server says that shows `version` as the committed one, with its fragment.
+    func showing(_ version: TestVersion, _ certificate: Certificate, at server: ServerIndex) -> Reply {
+        .version(
+            CommittedClaim(certificate: certificate),
+            HeldParts(
+                timestamp: version.timestamp, descriptor: version.descriptor,
+                fragments: version.fragments[server.offset]))
+    }
+}
+
+extension Simulation {
+    /// Loses every request for which this is true.
+    static func losing(_ isLost: @escaping (ServerIndex, Request) -> Bool) -> (Event) -> Bool {
+        { event in
+            if case .request(let server, _, let request) = event { isLost(server, request) } else { false }
+        }
+    }
+
+    /// The client's COMMITs reach `servers` only, and it goes away.
+    @discardableResult
+    func writePartially(_ text: String?, by client: ClientID = .alice, committingAt servers: [ServerIndex]) -> Int {
+        loses = Self.losing { server, request in
+            if case .commit = request { !servers.contains(server) } else { false }
+        }
+        return startAndCrash(text, by: client)
+    }
+
+    /// The client's PREPAREs reach `servers` only, its COMMIT nobody, and it goes away.
+    @discardableResult
+    func prepareAndCrash(_ text: String?, by client: ClientID = .alice, at servers: [ServerIndex]) -> Int {
+        loses = Self.losing { server, request in
+            switch request {
+            case .prepare: !servers.contains(server)
+            case .commit: true
+            case .read, .readTimestamp: false
+            }
+        }
+        return startAndCrash(text, by: client)
+    }
+
+    private func startAndCrash(_ text: String?, by client: ClientID) -> Int {
+        let session = startWrite(.photo, text.map { Array($0.utf8) }, by: client)
+        settle()
+        loses = { _ in false }
+        crashClient(session)
+        return session
+    }
+
+    /// PREPARE of a version at the servers, past all clients' machines; their statements, in the order asked.
+    func prepare(
+        _ version: TestVersion, at servers: [ServerIndex], justification: Certificate? = nil
+    ) -> [SignedStatement] {
+        servers.compactMap { server in
+            let request = Request.prepare(version.prepare(for: server, justification: justification))
+            guard case .prepared(let signed, _) = ask(server, request, as: version.timestamp.writer) else { return nil }
+            return signed
+        }
+    }
+
+    /// COMMIT of a version at the servers, past all clients' machines; whether all took it.
+    @discardableResult
+    func commit(
+        _ version: TestVersion, _ certificate: Certificate, at servers: [ServerIndex], as client: ClientID = .alice
+    ) -> Bool {
+        servers.count { ask($0, version.commit(certificate), as: client) == .committed(version.timestamp) }
+            == servers.count
+    }
+}
