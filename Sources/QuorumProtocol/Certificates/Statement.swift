@@ -35,6 +35,19 @@ package struct Statement: Hashable, Sendable {
     /// The canonical bytes that become a leaf of the signed Merkle tree.
     package var bytes: [UInt8] {
         var encoder = CanonicalEncoder(reservingBytes: 256)
+        encode(into: &encoder)
+        return encoder.bytes
+    }
+
+    /// `MerkleTree.leaf(bytes)`, without the copy.
+    var leaf: Digest256 {
+        var encoder = CanonicalEncoder(reservingBytes: 256)
+        encoder.append(MerkleTree.leafMark)
+        encode(into: &encoder)
+        return Digest256.sha256(encoder.bytes)
+    }
+
+    private func encode(into encoder: inout CanonicalEncoder) {
         encoder.append(tag: "solidus.prepared.1")
         encoder.append(identity.mode.rawValue)
         encoder.append(identity.cluster)
@@ -49,6 +62,5 @@ package struct Statement: Hashable, Sendable {
             encoder.append(timestamp)
         }
         encoder.append(claim.rawValue)
-        return encoder.bytes
     }
 }
