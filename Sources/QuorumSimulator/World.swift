@@ -8,6 +8,7 @@ import ErasureCode
 import Fingerprint
 import QuorumFaults
 import QuorumProtocol
+import Synchronization
 
 /// One run of one plan.
 package final class World {
@@ -113,6 +114,10 @@ package final class World {
     var valuesRead: [Timestamp: [UInt8]] = [:]
     var violation: Violation?
     var step = 0
+    /// Empty arrays to collect effects in, so that not every input needs a new one.
+    var spareReplicaEffects: [[ReplicaEffect]] = []
+    var spareWriterEffects: [[Writer.Effect]] = []
+    var spareReaderEffects: [[Reader.Effect]] = []
     private var eventCount = 0
     private let eventCountMax: Int
     private var traceHash: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -139,10 +144,15 @@ package final class World {
         schedule()
     }
 
+    /// Codes with their tables, which worlds share: they are dear to make and never change.
+    private static let knownQuorums = Mutex<[[Int]: QuorumConfiguration]>([:])
+
     private static func quorums(faults: Int, dataFragmentCount: Int) -> QuorumConfiguration {
+        if let known = knownQuorums.withLock({ $0[[faults, dataFragmentCount]] }) { return known }
         guard let quorums = try? QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount) else {
             preconditionFailure("plans are of possible clusters")
         }
+        knownQuorums.withLock { $0[[faults, dataFragmentCount]] = quorums }
         return quorums
     }
 
@@ -181,8 +191,9 @@ package final class World {
             transcript: transcript?.lines ?? [])
     }
 
+    @inline(__always)
     func note(_ text: @autoclosure () -> String) {
-        transcript?.note(nowMicroseconds, text())
+        if transcript != nil { transcript?.note(nowMicroseconds, text()) }
     }
 
     func trace(_ value: UInt64) {

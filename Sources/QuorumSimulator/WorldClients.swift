@@ -130,7 +130,7 @@ extension World {
     /// Runs an input through the writer of an operation, unless that is over, and does what follows from it.
     func feed(_ client: SimulatedClient, _ operation: Int, _ input: Writer.Input) {
         guard client.operation == operation, client.writer != nil else { return }
-        var effects: [Writer.Effect] = []
+        var effects = spareWriterEffects.popLast() ?? []
         client.writer!.handle(input, into: &effects)
         let key = keys[history[operation].object]
         for effect in effects {
@@ -157,12 +157,14 @@ extension World {
                 finish(client, operation, .failed(failure))
             }
         }
+        effects.removeAll(keepingCapacity: true)
+        spareWriterEffects.append(effects)
     }
 
     /// Runs an input through the reader of an operation, unless that is over, and does what follows from it.
     func feed(_ client: SimulatedClient, _ operation: Int, _ input: Reader.Input) {
         guard client.operation == operation, client.reader != nil else { return }
-        var effects: [Reader.Effect] = []
+        var effects = spareReaderEffects.popLast() ?? []
         client.reader!.handle(input, into: &effects)
         let key = keys[history[operation].object]
         for effect in effects {
@@ -181,6 +183,8 @@ extension World {
                 finish(client, operation, .failed(failure))
             }
         }
+        effects.removeAll(keepingCapacity: true)
+        spareReaderEffects.append(effects)
     }
 
     private func verify(

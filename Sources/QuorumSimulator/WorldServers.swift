@@ -94,12 +94,14 @@ extension World {
 extension World {
     /// Runs an input through a server's machine and does what follows from it.
     func feed(_ server: SimulatedServer, _ input: ReplicaInput) {
-        var effects: [ReplicaEffect] = []
+        var effects = spareReplicaEffects.popLast() ?? []
         server.replica.handle(input, into: &effects)
         if violation == nil, let broken = server.replica.brokenInvariant {
             violation = Violation(.invariant, "\(server.index): \(broken)")
         }
         for effect in effects { perform(effect, of: server) }
+        effects.removeAll(keepingCapacity: true)
+        spareReplicaEffects.append(effects)
     }
 
     /// Brings an input to a server now, or some time later.
@@ -159,22 +161,16 @@ extension World {
 
     /// A batch is durable: one signature over all its statements, then its waiters are told.
     func synced(_ server: SimulatedServer) {
-        let results = server.disk.sync(&diskGenerator)
+        let outcomes = server.disk.sync(&diskGenerator)
         var statements: [Statement] = []
-        for (item, result) in results {
-            if case .success = result { statements += item.statements }
-        }
+        for outcome in outcomes where outcome.failure == nil { statements += outcome.item.statements }
         guard let signed = try? server.signer.sign(statements) else { preconditionFailure("the scheme always signs") }
         var rest = signed[...]
-        let inputs = results.map { item, result -> ReplicaInput in
-            switch result {
-            case .failure(let failure):
-                return .stored(item.token, .failure(failure))
-            case .success:
-                let own = Array(rest.prefix(item.statements.count))
-                rest = rest.dropFirst(own.count)
-                return .stored(item.token, .success(own))
-            }
+        let inputs = outcomes.map { outcome -> ReplicaInput in
+            if let failure = outcome.failure { return .stored(outcome.item.token, .failure(failure)) }
+            let own = Array(rest.prefix(outcome.item.statements.count))
+            rest = rest.dropFirst(own.count)
+            return .stored(outcome.item.token, .success(own))
         }
         note("\(server.index) has \(inputs.count) changes on disk, \(statements.count) statements signed")
         if let deferral = deferral() {

@@ -60,7 +60,8 @@ struct Slot: Sendable {
         if isIdle { return "an idle object was not forgotten" }
         if record != nil, !reads.isEmpty { return "a read waits although the record is there" }
         if inFlight == nil, record != nil, !changes.isEmpty { return "a change waits for nothing" }
-        return record?.brokenInvariant ?? inFlight?.record.brokenInvariant
+        if let broken = record?.brokenInvariant { return broken }
+        return inFlight?.record.brokenInvariant
     }
 }
 
