@@ -2,7 +2,6 @@
 // a time; what was not synced is gone after a crash, except for a prefix that had already reached the platter; and what
 // has rotted is found by its checksum, so that it is missing rather than wrong.
 
-import DequeModule
 import ErasureCode
 import Fingerprint
 import QuorumFaults
@@ -56,7 +55,7 @@ package struct VirtualDisk {
     /// In the order in which they came to be; they are few.
     private(set) var objects: [Object] = []
     var trouble = Trouble.none
-    private var waiting: Deque<Item> = []
+    private var waiting: [Item] = []
     private var inFlight: [Item] = []
     private(set) var isBusy = false
 
@@ -69,8 +68,7 @@ package struct VirtualDisk {
     /// Takes up what waits as one batch; false when there is nothing, or a batch is under way.
     package mutating func begin() -> Bool {
         guard !isBusy, !waiting.isEmpty else { return false }
-        inFlight = Array(waiting)
-        waiting.removeAll(keepingCapacity: true)
+        swap(&inFlight, &waiting)
         isBusy = true
         return true
     }
@@ -78,9 +76,9 @@ package struct VirtualDisk {
     /// The batch under way has reached the disk, or has not: what became of each of its items. The next one begins only
     /// after `finish`.
     package mutating func sync(_ generator: inout SeededGenerator) -> [Outcome] {
-        let batch = inFlight
-        inFlight = []
-        return batch.map { item in
+        defer { inFlight.removeAll(keepingCapacity: true) }
+        return inFlight.indices.map { position in
+            let item = inFlight[position]
             guard let change = item.change else { return Outcome(item: item, failure: nil) }
             switch trouble {
             case .full where !change.puts.isEmpty:

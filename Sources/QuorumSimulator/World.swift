@@ -99,7 +99,7 @@ package final class World {
     var byzantineRequestCounts: [Int] = []
     /// Servers that count towards f.
     let badServers: Set<ServerIndex>
-    var network: VirtualNetwork
+    let network: VirtualNetwork
     var generator: SeededGenerator
     var diskGenerator: SeededGenerator
     var heap = EventHeap<Event>()

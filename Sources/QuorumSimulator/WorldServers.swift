@@ -95,13 +95,20 @@ extension World {
     /// Runs an input through a server's machine and does what follows from it.
     func feed(_ server: SimulatedServer, _ input: ReplicaInput) {
         var effects = spareReplicaEffects.popLast() ?? []
-        server.replica.handle(input, into: &effects)
-        if violation == nil, let broken = server.replica.brokenInvariant {
+        if let broken = Self.advance(&server.replica, input, into: &effects), violation == nil {
             violation = Violation(.invariant, "\(server.index): \(broken)")
         }
         for effect in effects { perform(effect, of: server) }
         effects.removeAll(keepingCapacity: true)
         spareReplicaEffects.append(effects)
+    }
+
+    /// Which invariant the input breaks, or nil; in one access to the replica, so that it is looked at where it lies.
+    private static func advance(
+        _ replica: inout Replica, _ input: ReplicaInput, into effects: inout [ReplicaEffect]
+    ) -> String? {
+        replica.handle(input, into: &effects)
+        return replica.brokenInvariant
     }
 
     /// Brings an input to a server now, or some time later.

@@ -12,6 +12,8 @@ import Synchronization
 package final class StatementVerifier: Sendable {
     /// How many checked roots are remembered.
     package static let rememberedRootsMax = 8192
+    /// For how many there is room from the first one on.
+    private static let rememberedRootsMin = 64
 
     private struct CheckedRoot: Hashable {
         let server: ServerIndex
@@ -94,6 +96,10 @@ package final class StatementVerifier: Sendable {
         if memory.withLock({ $0.roots.contains(checked) }) { return true }
         guard keys[root.server.offset].isValid(signature, for: root.bytes) else { return false }
         memory.withLock { memory in
+            if memory.roots.isEmpty {
+                memory.roots.reserveCapacity(Self.rememberedRootsMin)
+                memory.order.reserveCapacity(Self.rememberedRootsMin)
+            }
             guard memory.roots.insert(checked).inserted else { return }
             memory.order.append(checked)
             if memory.order.count > Self.rememberedRootsMax, let oldest = memory.order.popFirst() {

@@ -45,7 +45,7 @@ struct InFlight: Sendable {
 
 /// An object with something going on.
 struct Slot: Sendable {
-    let key: ObjectKey
+    var key: ObjectKey
     var isOpen = true
     /// The durable record; nil until it is loaded.
     var record: ObjectRecord?
@@ -55,14 +55,6 @@ struct Slot: Sendable {
 
     var isIdle: Bool { reads.isEmpty && changes.isEmpty && inFlight == nil }
     var waitingCount: Int { reads.count + changes.count }
-
-    var brokenInvariant: String? {
-        if isIdle { return "an idle object was not forgotten" }
-        if record != nil, !reads.isEmpty { return "a read waits although the record is there" }
-        if inFlight == nil, record != nil, !changes.isEmpty { return "a change waits for nothing" }
-        if let broken = record?.brokenInvariant { return broken }
-        return inFlight?.record.brokenInvariant
-    }
 }
 
 /// The objects with something going on. A slot keeps its place as long as it is there, so that whoever has found it once
@@ -83,13 +75,18 @@ struct SlotTable: Sendable {
             at.append(Slot(key: key))
             return at.count - 1
         }
-        at[place] = Slot(key: key)
+        at[place].key = key
+        at[place].isOpen = true
         return place
     }
 
     mutating func close(_ place: Place) {
         places[at[place].key] = nil
-        at[place] = Slot(key: at[place].key, isOpen: false)
+        at[place].isOpen = false
+        at[place].record = nil
+        at[place].reads = []
+        at[place].changes = []
+        at[place].inFlight = nil
         free.append(place)
     }
 }
