@@ -97,10 +97,13 @@ package struct VirtualDisk {
     /// Whoever waited for the batch has been told.
     package mutating func finish() { isBusy = false }
 
-    /// Power is lost: of the batch under way a prefix is found whole afterwards, the record after it is torn and with
-    /// the rest gone, and so is what waited.
-    package mutating func crash(_ generator: inout SeededGenerator) {
-        for item in inFlight.prefix(generator.below(inFlight.count + 1)) {
+    /// The process ends or power is lost: of the batch under way a prefix is found whole afterwards, the record after it
+    /// is torn and with the rest gone, and so is what waited.
+    ///
+    /// - Parameter isSudden: whether nothing of the batch had reached the platter.
+    package mutating func crash(_ generator: inout SeededGenerator, isSudden: Bool = false) {
+        let reachedCount = generator.below(inFlight.count + 1)
+        for item in inFlight.prefix(isSudden ? 0 : reachedCount) {
             if let change = item.change { apply(change) }
         }
         inFlight = []

@@ -33,6 +33,7 @@ final class VirtualNetwork {
         plan.lossPermille = 0
         plan.duplicationPermille = 0
         plan.slowdownPermille = 0
+        plan.echoPermille = 0
         for server in delayFactors.indices { delayFactors[server] = min(delayFactors[server], 4) }
     }
 
@@ -49,7 +50,10 @@ final class VirtualNetwork {
         let fate = generator.below(1000)
         if fate < plan.lossPermille { return (nil, nil) }
         let isDoubled = plan.duplicationPermille > 0 && generator.below(1000) < plan.duplicationPermille
-        return (delay(server), isDoubled ? delay(server) : nil)
+        let first = delay(server)
+        let second = isDoubled ? delay(server) : nil
+        guard plan.echoPermille > 0, generator.below(1000) < plan.echoPermille else { return (first, second) }
+        return (first, first + UInt64(generator.within(1...Int(plan.echoMaxMicroseconds))))
     }
 
     private func delay(_ server: ServerIndex) -> UInt64 {

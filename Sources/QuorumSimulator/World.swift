@@ -33,6 +33,7 @@ package final class World {
         case byzantineTick(client: Int)
         case tick
         case serverCrash(ServerIndex, downMicroseconds: UInt64)
+        case powerFailure(Int)
         case serverRestart(ServerIndex)
         case lostDisk(ServerIndex)
         case fullDisk(ServerIndex)
@@ -107,6 +108,8 @@ package final class World {
     var phase = Phase.working
     var isHealed = false
     var busyClientCount = 0
+    /// How many reads of the honest clients have succeeded.
+    var readCount = 0
     var requestCount: UInt64 = 0
     var history: [RecordedOperation] = []
     /// Which operation made a descriptor.
@@ -334,7 +337,7 @@ extension World {
             crash(clients[client], during: operation)
         case .byzantineTick(let client):
             tick(byzantineClients[client - clients.count])
-        case .tick, .serverCrash, .serverRestart, .lostDisk, .fullDisk, .rot, .partition, .partitionEnd, .heal:
+        case .tick, .serverCrash, .powerFailure, .serverRestart, .lostDisk, .fullDisk, .rot, .partition, .partitionEnd, .heal:
             befall(event)
         }
     }

@@ -66,11 +66,15 @@ extension World {
                 .hedge(client: client.number, operation: operation),
                 at: nowMicroseconds + patience.hedgeMicroseconds)
         }
-        if let crash {
+        client.crashesBeforeCommit = false
+        guard let crash else { return }
+        client.awayMicroseconds = crash.awayMicroseconds
+        switch crash.moment {
+        case .after(let microseconds):
             heap.add(
-                .clientCrash(client: client.number, operation: operation),
-                at: nowMicroseconds + crash.afterMicroseconds)
-            client.awayMicroseconds = crash.awayMicroseconds
+                .clientCrash(client: client.number, operation: operation), at: nowMicroseconds + microseconds)
+        case .beforeCommit:
+            client.crashesBeforeCommit = true
         }
     }
 
@@ -135,7 +139,11 @@ extension World {
         let key = keys[history[operation].object]
         for effect in effects {
             switch effect {
+            case .send(_, .commit(let commit))
+            where client.crashesBeforeCommit && authors[commit.descriptor.digest] == operation:
+                crash(client, during: operation)
             case .send(let server, let request):
+                guard client.operation == operation else { continue }
                 send(request, to: server, client: client.number, operation: operation)
             case .verifyCertificate(let server, let certificate):
                 let result = verify(certificate, key, client.verifier)
@@ -253,6 +261,7 @@ extension World {
         if phase == .readingBack, let planted = plan.planted { observation = observation.with(planted) }
         if let found = judge(observation, of: operation) { violation = violation ?? found }
         finish(client, operation, .read(observation))
+        if phase == .working { countRead() }
     }
 
     private func finish(_ client: SimulatedClient, _ operation: Int, _ outcome: RecordedOperation.Outcome) {
