@@ -10,8 +10,8 @@ extension WorldPlan {
         let theme = generator.below(100)
         var stream = generator.fork()
         switch theme {
-        case 0..<8: drawPowerFailures(&stream)
-        case 8..<16: drawEchoes(&stream)
+        case 0..<5: drawPowerFailures(&stream)
+        case 5..<10: drawEchoes(&stream)
         default: break
         }
     }
@@ -22,6 +22,7 @@ extension WorldPlan {
         diskDelayMinMicroseconds = UInt64(generator.within(5_000...30_000))
         diskDelayMaxMicroseconds = diskDelayMinMicroseconds + UInt64(generator.within(1...20_000))
         healMicroseconds += 1_000_000
+        patience.deadlineMicroseconds += 1_000_000
     }
 
     /// Power fails just when a reader has been told something: if that rested on what no disk has, it is now lost.

@@ -137,7 +137,8 @@ extension World {
         var effects = spareWriterEffects.popLast() ?? []
         client.writer!.handle(input, into: &effects)
         let key = keys[history[operation].object]
-        for effect in effects {
+        effects.reverse()
+        while let effect = effects.popLast() {
             switch effect {
             case .send(_, .commit(let commit))
             where client.crashesBeforeCommit && authors[commit.descriptor.digest] == operation:
@@ -165,7 +166,6 @@ extension World {
                 finish(client, operation, .failed(failure))
             }
         }
-        effects.removeAll(keepingCapacity: true)
         spareWriterEffects.append(effects)
     }
 
@@ -175,7 +175,8 @@ extension World {
         var effects = spareReaderEffects.popLast() ?? []
         client.reader!.handle(input, into: &effects)
         let key = keys[history[operation].object]
-        for effect in effects {
+        effects.reverse()
+        while let effect = effects.popLast() {
             switch effect {
             case .send(let server, let request):
                 send(request, to: server, client: client.number, operation: operation)
@@ -191,7 +192,6 @@ extension World {
                 finish(client, operation, .failed(failure))
             }
         }
-        effects.removeAll(keepingCapacity: true)
         spareReaderEffects.append(effects)
     }
 

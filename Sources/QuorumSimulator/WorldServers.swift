@@ -19,7 +19,9 @@ extension World {
         }
         let message = RequestUnderWay(client: client, operation: operation, server: server, request: request)
         heap.add(.request(message), at: nowMicroseconds + first)
-        if let second { heap.add(.request(message), at: nowMicroseconds + second) }
+        guard let second else { return }
+        note("  and once more, to arrive after \(second) us")
+        heap.add(.request(message), at: nowMicroseconds + second)
     }
 
     /// Sends a reply to a client's operation.
@@ -32,7 +34,9 @@ extension World {
         }
         let message = ReplyUnderWay(client: client, operation: operation, server: server, reply: reply)
         heap.add(.reply(message), at: nowMicroseconds + first)
-        if let second { heap.add(.reply(message), at: nowMicroseconds + second) }
+        guard let second else { return }
+        note("  and once more, to arrive after \(second) us")
+        heap.add(.reply(message), at: nowMicroseconds + second)
     }
 
     /// A request reaches its server.
@@ -98,8 +102,9 @@ extension World {
         if let broken = Self.advance(&server.replica, input, into: &effects), violation == nil {
             violation = Violation(.invariant, "\(server.index): \(broken)")
         }
-        for effect in effects { perform(effect, of: server) }
-        effects.removeAll(keepingCapacity: true)
+        // Taken out one by one, the first one last in the array: moved, not copied.
+        effects.reverse()
+        while let effect = effects.popLast() { perform(effect, of: server) }
         spareReplicaEffects.append(effects)
     }
 
@@ -120,7 +125,7 @@ extension World {
         }
     }
 
-    private func perform(_ effect: ReplicaEffect, of server: SimulatedServer) {
+    private func perform(_ effect: consuming ReplicaEffect, of server: SimulatedServer) {
         switch effect {
         case .reply(let tag, let reply):
             answer(tag, reply, of: server)

@@ -83,7 +83,7 @@ package struct Reader: Sendable {
     private var portion: Read.Portion { wantsValue ? .fragments : .descriptor }
 
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
-    package mutating func handle(_ input: Input, into effects: inout [Effect]) {
+    package mutating func handle(_ input: consuming Input, into effects: inout [Effect]) {
         if case .finished = phase { return }
         switch input {
         case .start:

@@ -87,7 +87,7 @@ package struct Writer: Sendable {
     var quorums: QuorumConfiguration { parameters.quorums }
 
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
-    package mutating func handle(_ input: Input, into effects: inout [Effect]) {
+    package mutating func handle(_ input: consuming Input, into effects: inout [Effect]) {
         if case .finished = phase { return }
         switch input {
         case .start:

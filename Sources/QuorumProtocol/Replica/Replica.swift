@@ -32,7 +32,7 @@ package struct Replica: Sendable {
     }
 
     /// Takes one input and appends what is to be done.
-    package mutating func handle(_ input: ReplicaInput, into effects: inout [ReplicaEffect]) {
+    package mutating func handle(_ input: consuming ReplicaInput, into effects: inout [ReplicaEffect]) {
         switch input {
         case .request(let tag, let principal, let request):
             receive(request, tag: tag, from: principal, into: &effects)
