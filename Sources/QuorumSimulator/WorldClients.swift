@@ -113,7 +113,7 @@ extension World {
 
     // MARK: Inputs
 
-    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: Writer.Input) {
+    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: consuming Writer.Input) {
         if let deferral = deferral() {
             heap.add(
                 .writerInput(client: client.number, operation: operation, input), at: nowMicroseconds + deferral)
@@ -122,7 +122,7 @@ extension World {
         }
     }
 
-    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: Reader.Input) {
+    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: consuming Reader.Input) {
         if let deferral = deferral() {
             heap.add(
                 .readerInput(client: client.number, operation: operation, input), at: nowMicroseconds + deferral)
@@ -132,7 +132,7 @@ extension World {
     }
 
     /// Runs an input through the writer of an operation, unless that is over, and does what follows from it.
-    func feed(_ client: SimulatedClient, _ operation: Int, _ input: Writer.Input) {
+    func feed(_ client: SimulatedClient, _ operation: Int, _ input: consuming Writer.Input) {
         guard client.operation == operation, client.writer != nil else { return }
         var effects = spareWriterEffects.popLast() ?? []
         client.writer!.handle(input, into: &effects)
@@ -170,7 +170,7 @@ extension World {
     }
 
     /// Runs an input through the reader of an operation, unless that is over, and does what follows from it.
-    func feed(_ client: SimulatedClient, _ operation: Int, _ input: Reader.Input) {
+    func feed(_ client: SimulatedClient, _ operation: Int, _ input: consuming Reader.Input) {
         guard client.operation == operation, client.reader != nil else { return }
         var effects = spareReaderEffects.popLast() ?? []
         client.reader!.handle(input, into: &effects)

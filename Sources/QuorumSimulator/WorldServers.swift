@@ -97,7 +97,7 @@ extension World {
 
 extension World {
     /// Runs an input through a server's machine and does what follows from it.
-    func feed(_ server: SimulatedServer, _ input: ReplicaInput) {
+    func feed(_ server: SimulatedServer, _ input: consuming ReplicaInput) {
         var effects = spareReplicaEffects.popLast() ?? []
         if let broken = Self.advance(&server.replica, input, into: &effects), violation == nil {
             violation = Violation(.invariant, "\(server.index): \(broken)")
@@ -110,14 +110,14 @@ extension World {
 
     /// Which invariant the input breaks, or nil; in one access to the replica, so that it is looked at where it lies.
     private static func advance(
-        _ replica: inout Replica, _ input: ReplicaInput, into effects: inout [ReplicaEffect]
+        _ replica: inout Replica, _ input: consuming ReplicaInput, into effects: inout [ReplicaEffect]
     ) -> String? {
         replica.handle(input, into: &effects)
         return replica.brokenInvariant
     }
 
     /// Brings an input to a server now, or some time later.
-    private func complete(_ server: SimulatedServer, _ input: ReplicaInput) {
+    private func complete(_ server: SimulatedServer, _ input: consuming ReplicaInput) {
         if let deferral = deferral() {
             heap.add(.serverInput(server.index, life: server.life, input), at: nowMicroseconds + deferral)
         } else {
