@@ -30,7 +30,8 @@ extension PlanPart: CustomStringConvertible {
 
     private static let numbered: [(name: String, make: @Sendable (Int) -> PlanPart)] = [
         ("partition", PlanPart.partition), ("server-crash", PlanPart.serverCrash),
-        ("power-failure", PlanPart.powerFailure), ("slow-server", PlanPart.slowServer), ("bad-server", PlanPart.badServer),
+        ("power-failure", PlanPart.powerFailure), ("slow-server", PlanPart.slowServer),
+        ("bad-server", PlanPart.badServer),
         ("byzantine-client", PlanPart.byzantineClient), ("client-crash", PlanPart.clientCrash),
         ("operation", PlanPart.operation),
     ]

@@ -10,8 +10,8 @@ extension WorldPlan {
         let theme = generator.below(100)
         var stream = generator.fork()
         switch theme {
-        case 0..<5: drawPowerFailures(&stream)
-        case 5..<10: drawEchoes(&stream)
+        case 0..<8: drawPowerFailures(&stream)
+        case 8..<16: drawEchoes(&stream)
         default: break
         }
     }
@@ -44,10 +44,10 @@ extension WorldPlan {
     private mutating func drawEchoes(_ generator: inout SeededGenerator) {
         drawSlowDisks(&generator)
         limits.pendingVersionsPerClientMax = generator.within(1...2)
-        network.echoPermille = generator.within(300...1000)
+        network.echoPermille = generator.within(500...1000)
         network.echoMaxMicroseconds = diskDelayMaxMicroseconds * UInt64(generator.within(1...4))
         for position in operations.indices {
-            let crashes = generator.chance(percent: 30)
+            let crashes = generator.chance(percent: 40)
             let away = UInt64(generator.within(100...20_000))
             switch operations[position].kind {
             case .read, .head: break

@@ -337,7 +337,8 @@ extension World {
             crash(clients[client], during: operation)
         case .byzantineTick(let client):
             tick(byzantineClients[client - clients.count])
-        case .tick, .serverCrash, .powerFailure, .serverRestart, .lostDisk, .fullDisk, .rot, .partition, .partitionEnd, .heal:
+        case .tick, .serverCrash, .powerFailure, .serverRestart, .lostDisk, .fullDisk, .rot, .partition, .partitionEnd,
+            .heal:
             befall(event)
         }
     }

@@ -25,12 +25,13 @@ struct ThemeTests {
     func cleared() throws {
         for seed in 1...200 as ClosedRange<UInt64> {
             let plan = try plan(seed)
-            #expect(plan.parts.allSatisfy { part in
-                switch part {
-                case .operation, .pauses, .deferredWork: true
-                default: false
-                }
-            }, "seed \(seed)")
+            #expect(
+                plan.parts.allSatisfy { part in
+                    switch part {
+                    case .operation, .pauses, .deferredWork: true
+                    default: false
+                    }
+                }, "seed \(seed)")
         }
     }
 
