@@ -29,6 +29,12 @@ public struct SignedStatement: Hashable, Sendable {
         self.signature = signature
     }
 
+    /// The full statement, put into the context of a version of an object.
+    package func statement(identity: ClusterIdentity, key: ObjectKey, timestamp: Timestamp) -> Statement {
+        Statement(
+            identity: identity, server: server, incarnation: incarnation, key: key, timestamp: timestamp, claim: claim)
+    }
+
     package func encode(into encoder: inout CanonicalEncoder) {
         encoder.append(server.rawValue)
         encoder.append(incarnation.rawValue)
