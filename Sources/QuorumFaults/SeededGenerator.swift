@@ -3,11 +3,11 @@
 /// Steele, Lea & Flood's SplitMix64 (*Fast splittable pseudorandom number generators*, OOPSLA 2014). Its draws are
 /// defined here to the last bit, so that a seed means the same under every version of the standard library.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
-    private var state: UInt64
+    @usableFromInline var state: UInt64
 
-    package init(seed: UInt64) { state = seed }
+    @inlinable package init(seed: UInt64) { state = seed }
 
-    package mutating func next() -> UInt64 {
+    @inlinable package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
@@ -16,30 +16,30 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
     }
 
     /// A stream of its own, drawn from this one.
-    package mutating func fork() -> SeededGenerator { SeededGenerator(seed: next()) }
+    @inlinable package mutating func fork() -> SeededGenerator { SeededGenerator(seed: next()) }
 
     /// One of 0..<count, which must not be empty; the bias for a count below 2³² is below 2⁻³².
-    package mutating func below(_ count: Int) -> Int {
+    @inlinable package mutating func below(_ count: Int) -> Int {
         precondition(count > 0)
         return Int(next().multipliedFullWidth(by: UInt64(count)).high)
     }
 
     /// One of the range, ends included.
-    package mutating func within(_ range: ClosedRange<Int>) -> Int {
+    @inlinable package mutating func within(_ range: ClosedRange<Int>) -> Int {
         range.lowerBound + below(range.upperBound - range.lowerBound + 1)
     }
 
     /// True `percent` times in a hundred.
-    package mutating func chance(percent: Int) -> Bool { below(100) < percent }
+    @inlinable package mutating func chance(percent: Int) -> Bool { below(100) < percent }
 
     /// One of the elements; nil when there are none.
-    package mutating func pick<Elements: RandomAccessCollection>(_ elements: Elements) -> Elements.Element? {
+    @inlinable package mutating func pick<Elements: RandomAccessCollection>(_ elements: Elements) -> Elements.Element? {
         guard !elements.isEmpty else { return nil }
         return elements[elements.index(elements.startIndex, offsetBy: below(elements.count))]
     }
 
     /// The elements in a random order (Fisher & Yates).
-    package mutating func shuffled<Element>(_ elements: some Collection<Element>) -> [Element] {
+    @inlinable package mutating func shuffled<Element>(_ elements: some Collection<Element>) -> [Element] {
         var shuffled = Array(elements)
         guard shuffled.count > 1 else { return shuffled }
         for last in stride(from: shuffled.count - 1, to: 0, by: -1) { shuffled.swapAt(last, below(last + 1)) }

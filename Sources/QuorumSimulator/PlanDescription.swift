@@ -2,6 +2,15 @@
 
 import QuorumProtocol
 
+extension PlannedOperation.Crash.Moment: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .after(let microseconds): "after \(microseconds) us"
+        case .beforeCommit: "before COMMIT"
+        }
+    }
+}
+
 extension WorldPlan {
     /// What the plan has in store, a line for each thing.
     package var summary: [String] {
@@ -12,7 +21,8 @@ extension WorldPlan {
                 + "\(limits.retentionMilliseconds) ms retention, \(limits.requestsPerObjectMax) waiting requests",
             "network: \(network.delayMinMicroseconds)...\(network.delayMaxMicroseconds) us, lost "
                 + "\(network.lossPermille), doubled \(network.duplicationPermille), slowed "
-                + "\(network.slowdownPermille) in 1000 (up to \(network.slowdownMax) times)",
+                + "\(network.slowdownPermille) in 1000 (up to \(network.slowdownMax) times), echoed "
+                + "\(network.echoPermille) (up to \(network.echoMaxMicroseconds) us later)",
             "disk: \(diskDelayMinMicroseconds)...\(diskDelayMaxMicroseconds) us; deferred work "
                 + "\(deferredWorkPercent) in 100; faults end at \(healMicroseconds) us",
         ]
@@ -26,6 +36,11 @@ extension WorldPlan {
             lines.append(
                 "server-crash:\(number) \(crash.server) at \(crash.atMicroseconds) us for \(crash.downMicroseconds) us")
         }
+        for (number, failure) in powerFailures.sorted(by: { $0.key < $1.key }) {
+            lines.append(
+                "power-failure:\(number) after read \(failure.afterReadCount) for \(failure.downMicroseconds) us, servers "
+                    + String(failure.servers, radix: 2) + (failure.includesClients ? " and the clients" : ""))
+        }
         for (number, slow) in slowServers.sorted(by: { $0.key < $1.key }) {
             lines.append("slow-server:\(number) \(slow.server), \(slow.factor) times")
         }
@@ -35,7 +50,7 @@ extension WorldPlan {
                     + String(partition.side, radix: 2))
         }
         for operation in operations {
-            let crash = operation.crash.map { ", crash after \($0.afterMicroseconds) us" } ?? ""
+            let crash = operation.crash.map { ", crash \($0.moment)" } ?? ""
             lines.append(
                 "operation:\(operation.number) client \(operation.client), object \(operation.object), "
                     + "\(operation.kind)\(crash)")

@@ -47,6 +47,7 @@ extension WorldPlan {
         badServers = Self.drawBadServers(options.faults, faults: faults, serverCount: n, horizon: horizon, &generator)
         byzantineClients = Self.drawByzantineClients(options.faults, &generator)
         planted = options.planted
+        drawTheme(&generator)
         clear(options.faults)
         self = without(options.removed)
     }
@@ -80,7 +81,7 @@ extension WorldPlan {
                 case (false, _): .read
                 }
             let crash = PlannedOperation.Crash(
-                afterMicroseconds: UInt64(generator.within(1...20_000)),
+                .after(microseconds: UInt64(generator.within(1...20_000))),
                 awayMicroseconds: UInt64(generator.within(100...100_000)))
             let crashes = generator.chance(percent: crashPercent)
             return PlannedOperation(
@@ -195,6 +196,8 @@ extension WorldPlan {
         if !selected.contains(.loss) { network.lossPermille = 0 }
         if !selected.contains(.duplication) { network.duplicationPermille = 0 }
         if !selected.contains(.delays) { network.slowdownPermille = 0 }
+        if !selected.contains(.echoes) { network.echoPermille = 0 }
+        if !selected.contains(.powerFailures) { powerFailures = [:] }
         if !selected.contains(.slowServers) { slowServers = [:] }
         if !selected.contains(.partitions) { partitions = [:] }
         if !selected.contains(.crashes) { serverCrashes = [:] }

@@ -5,10 +5,13 @@ package enum PlanPart: Hashable, Sendable {
     case loss
     case duplication
     case delays
+    /// Messages that come once more, far later.
+    case echoes
     /// Machines' work that is completed later instead of at once.
     case deferredWork
     case partition(Int)
     case serverCrash(Int)
+    case powerFailure(Int)
     case slowServer(Int)
     case badServer(Int)
     case byzantineClient(Int)
@@ -21,13 +24,14 @@ package enum PlanPart: Hashable, Sendable {
 
 extension PlanPart: CustomStringConvertible {
     private static let plain: [(name: String, part: PlanPart)] = [
-        ("loss", .loss), ("duplication", .duplication), ("delays", .delays), ("deferred-work", .deferredWork),
-        ("pauses", .pauses),
+        ("loss", .loss), ("duplication", .duplication), ("delays", .delays), ("echoes", .echoes),
+        ("deferred-work", .deferredWork), ("pauses", .pauses),
     ]
 
     private static let numbered: [(name: String, make: @Sendable (Int) -> PlanPart)] = [
         ("partition", PlanPart.partition), ("server-crash", PlanPart.serverCrash),
-        ("slow-server", PlanPart.slowServer), ("bad-server", PlanPart.badServer),
+        ("power-failure", PlanPart.powerFailure), ("slow-server", PlanPart.slowServer),
+        ("bad-server", PlanPart.badServer),
         ("byzantine-client", PlanPart.byzantineClient), ("client-crash", PlanPart.clientCrash),
         ("operation", PlanPart.operation),
     ]
@@ -37,10 +41,12 @@ extension PlanPart: CustomStringConvertible {
         case .loss: ("loss", nil)
         case .duplication: ("duplication", nil)
         case .delays: ("delays", nil)
+        case .echoes: ("echoes", nil)
         case .deferredWork: ("deferred-work", nil)
         case .pauses: ("pauses", nil)
         case .partition(let number): ("partition", number)
         case .serverCrash(let number): ("server-crash", number)
+        case .powerFailure(let number): ("power-failure", number)
         case .slowServer(let number): ("slow-server", number)
         case .badServer(let number): ("bad-server", number)
         case .byzantineClient(let number): ("byzantine-client", number)

@@ -19,6 +19,8 @@ final class SimulatedClient {
     var reader: Reader?
     /// When the operation under way must be over.
     var deadlineMicroseconds: UInt64 = 0
+    /// Whether it crashes instead of sending its first COMMIT of the operation under way.
+    var crashesBeforeCommit = false
     /// How long it is away after the crash that is planned for the operation under way.
     var awayMicroseconds: UInt64 = 0
 

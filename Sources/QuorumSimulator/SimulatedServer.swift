@@ -41,10 +41,10 @@ final class SimulatedServer {
     }
 
     /// The process ends: nothing is left but what is on the disk.
-    func crash(_ generator: inout SeededGenerator) {
+    func crash(_ generator: inout SeededGenerator, isSudden: Bool = false) {
         isUp = false
         life += 1
-        disk.crash(&generator)
+        disk.crash(&generator, isSudden: isSudden)
         liar?.passed = [:]
         verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
         replica = Replica(parameters: parameters, server: index, incarnation: signer.incarnation)

@@ -2,7 +2,6 @@
 // a time; what was not synced is gone after a crash, except for a prefix that had already reached the platter; and what
 // has rotted is found by its checksum, so that it is missing rather than wrong.
 
-import DequeModule
 import ErasureCode
 import Fingerprint
 import QuorumFaults
@@ -19,6 +18,7 @@ package struct VirtualDisk {
     }
 
     struct Object {
+        let key: ObjectKey
         var record: ObjectRecord
         var isRecordReadable = true
         var parts: [Parts] = []
@@ -39,15 +39,23 @@ package struct VirtualDisk {
         }
     }
 
+    /// What became of an item.
+    package struct Outcome {
+        package let item: Item
+        /// nil: it is durable.
+        package let failure: StoreFailure?
+    }
+
     enum Trouble {
         case none
         case full
         case failing(percent: Int)
     }
 
-    private(set) var objects: [ObjectKey: Object] = [:]
+    /// In the order in which they came to be; they are few.
+    private(set) var objects: [Object] = []
     var trouble = Trouble.none
-    private var waiting: Deque<Item> = []
+    private var waiting: [Item] = []
     private var inFlight: [Item] = []
     private(set) var isBusy = false
 
@@ -60,30 +68,28 @@ package struct VirtualDisk {
     /// Takes up what waits as one batch; false when there is nothing, or a batch is under way.
     package mutating func begin() -> Bool {
         guard !isBusy, !waiting.isEmpty else { return false }
-        inFlight = Array(waiting)
-        waiting.removeAll(keepingCapacity: true)
+        swap(&inFlight, &waiting)
         isBusy = true
         return true
     }
 
     /// The batch under way has reached the disk, or has not: what became of each of its items. The next one begins only
     /// after `finish`.
-    package mutating func sync(_ generator: inout SeededGenerator) -> [(item: Item, result: Result<Void, StoreFailure>)]
-    {
-        let batch = inFlight
-        inFlight = []
-        return batch.map { item in
-            guard let change = item.change else { return (item, .success(())) }
+    package mutating func sync(_ generator: inout SeededGenerator) -> [Outcome] {
+        defer { inFlight.removeAll(keepingCapacity: true) }
+        return inFlight.indices.map { position in
+            let item = inFlight[position]
+            guard let change = item.change else { return Outcome(item: item, failure: nil) }
             switch trouble {
             case .full where !change.puts.isEmpty:
-                return (item, .failure(.full))
+                return Outcome(item: item, failure: .full)
             case .failing(let percent) where generator.chance(percent: percent):
                 // A failed sync says nothing about what has reached the disk.
                 if generator.chance(percent: 50) { apply(change) }
-                return (item, .failure(.failed))
+                return Outcome(item: item, failure: .failed)
             case .none, .full, .failing:
                 apply(change)
-                return (item, .success(()))
+                return Outcome(item: item, failure: nil)
             }
         }
     }
@@ -91,10 +97,13 @@ package struct VirtualDisk {
     /// Whoever waited for the batch has been told.
     package mutating func finish() { isBusy = false }
 
-    /// Power is lost: of the batch under way a prefix is found whole afterwards, the record after it is torn and with
-    /// the rest gone, and so is what waited.
-    package mutating func crash(_ generator: inout SeededGenerator) {
-        for item in inFlight.prefix(generator.below(inFlight.count + 1)) {
+    /// The process ends or power is lost: of the batch under way a prefix is found whole afterwards, the record after it
+    /// is torn and with the rest gone, and so is what waited.
+    ///
+    /// - Parameter isSudden: whether nothing of the batch had reached the platter.
+    package mutating func crash(_ generator: inout SeededGenerator, isSudden: Bool = false) {
+        let reachedCount = generator.below(inFlight.count + 1)
+        for item in inFlight.prefix(isSudden ? 0 : reachedCount) {
             if let change = item.change { apply(change) }
         }
         inFlight = []
@@ -102,42 +111,30 @@ package struct VirtualDisk {
         isBusy = false
     }
 
-    mutating func wipe() { objects = [:] }
+    mutating func wipe() { objects = [] }
 
     /// Nothing is left of any fragment, whatever the records say.
     mutating func loseFragments() {
-        for key in objects.keys {
-            for position in objects[key]!.parts.indices { objects[key]!.parts[position].fragments = nil }
+        for place in objects.indices {
+            for position in objects[place].parts.indices { objects[place].parts[position].fragments = nil }
         }
     }
 
     private mutating func apply(_ change: ObjectChange) {
-        var object = objects.removeValue(forKey: change.key) ?? Object(record: change.record)
-        object.record = change.record
-        object.isRecordReadable = true
-        object.nextExpiryMilliseconds = change.nextExpiryMilliseconds
-        for put in change.puts {
-            let fragments = put.fragments.map(\.bytes)
-            let isDescriptorOnly = fragments.isEmpty && !put.descriptor.descriptor.stripes.isEmpty
-            if let position = object.parts.firstIndex(where: { $0.timestamp == put.timestamp }) {
-                object.parts[position].descriptor = put.descriptor
-                if !isDescriptorOnly { object.parts[position].fragments = fragments }
-            } else {
-                object.parts.append(
-                    Parts(
-                        timestamp: put.timestamp, descriptor: put.descriptor,
-                        fragments: isDescriptorOnly ? nil : fragments))
-            }
-        }
-        if !change.drops.isEmpty { object.parts.removeAll { change.drops.contains($0.timestamp) } }
-        objects[change.key] = object
+        let place = place(of: change.key) ?? objects.count
+        if place == objects.count { objects.append(Object(key: change.key, record: change.record)) }
+        objects[place].apply(change)
     }
 
     // MARK: Reading
 
+    private func place(of key: ObjectKey) -> Int? { objects.firstIndex { $0.key == key } }
+
+    func object(_ key: ObjectKey) -> Object? { place(of: key).map { objects[$0] } }
+
     package func record(_ key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> {
-        guard let object = objects[key] else { return .success(nil) }
-        return object.isRecordReadable ? .success(object.record) : .failure(.failed)
+        guard let place = place(of: key) else { return .success(nil) }
+        return objects[place].isRecordReadable ? .success(objects[place].record) : .failure(.failed)
     }
 
     package func descriptor(_ key: ObjectKey, _ timestamp: Timestamp) -> SealedDescriptor? {
@@ -145,37 +142,67 @@ package struct VirtualDisk {
     }
 
     package func parts(_ key: ObjectKey, _ timestamp: Timestamp) -> Parts? {
-        objects[key]?.parts.first { $0.timestamp == timestamp }
+        guard let place = place(of: key) else { return nil }
+        return objects[place].parts.first { $0.timestamp == timestamp }
     }
 
     /// Objects that have something to drop before the given time, in order.
     func expired(beforeMilliseconds time: UInt64) -> [ObjectKey] {
-        objects.filter { $0.value.nextExpiryMilliseconds.map { $0 < time } ?? false }.keys.sorted()
+        objects.filter { $0.nextExpiryMilliseconds.map { $0 < time } ?? false }.map(\.key).sorted()
     }
 
     /// Reads all records back from their bytes, as a server does that starts; what differs from what was stored.
     func misreadRecord() -> ObjectKey? {
-        objects.first { (try? ObjectRecord(decoding: $0.value.record.bytes)) != $0.value.record }?.key
+        for object in objects {
+            guard let read = try? ObjectRecord(decoding: object.record.bytes), read == object.record else {
+                return object.key
+            }
+        }
+        return nil
     }
 
     // MARK: Decay
 
     /// Makes one stored thing unreadable: a fragment, a whole version, or rarely a record; what, for the transcript.
     package mutating func rot(_ generator: inout SeededGenerator) -> String? {
-        let stored = objects.keys.sorted().flatMap { key in objects[key]!.parts.indices.map { (key, $0) } }
-        guard let (key, position) = generator.pick(stored) else { return nil }
-        let timestamp = objects[key]!.parts[position].timestamp
+        let places = objects.indices.sorted { objects[$0].key < objects[$1].key }
+        let stored = places.flatMap { place in objects[place].parts.indices.map { (place, $0) } }
+        guard let (place, position) = generator.pick(stored) else { return nil }
+        let key = objects[place].key
+        let timestamp = objects[place].parts[position].timestamp
         switch generator.below(10) {
         case 0:
-            objects[key]!.isRecordReadable = false
+            objects[place].isRecordReadable = false
             return "the record of \(key)"
         case 1...3:
-            objects[key]!.parts[position].descriptor = nil
-            objects[key]!.parts[position].fragments = nil
+            objects[place].parts[position].descriptor = nil
+            objects[place].parts[position].fragments = nil
             return "\(key) at \(timestamp)"
         default:
-            objects[key]!.parts[position].fragments = nil
+            objects[place].parts[position].fragments = nil
             return "the fragments of \(key) at \(timestamp)"
         }
+    }
+}
+
+extension VirtualDisk.Object {
+    fileprivate mutating func apply(_ change: ObjectChange) {
+        record = change.record
+        isRecordReadable = true
+        nextExpiryMilliseconds = change.nextExpiryMilliseconds
+        for put in change.puts {
+            let fragments = put.fragments.map(\.bytes)
+            let isDescriptorOnly = fragments.isEmpty && !put.descriptor.descriptor.stripes.isEmpty
+            if let position = parts.firstIndex(where: { $0.timestamp == put.timestamp }) {
+                parts[position].descriptor = put.descriptor
+                if !isDescriptorOnly { parts[position].fragments = fragments }
+            } else {
+                parts.append(
+                    VirtualDisk.Parts(
+                        timestamp: put.timestamp, descriptor: put.descriptor,
+                        fragments: isDescriptorOnly ? nil : fragments))
+            }
+        }
+        if !change.drops.isEmpty { parts.removeAll { change.drops.contains($0.timestamp) } }
     }
 }

@@ -3,8 +3,8 @@
 import QuorumFaults
 import QuorumProtocol
 
-/// The network between the nodes of a world: servers first, then clients.
-struct VirtualNetwork {
+/// The network between the nodes of a world: servers first, then clients. A class, since it is asked for each message.
+final class VirtualNetwork {
     private var plan: NetworkPlan
     private var generator: SeededGenerator
     /// How many times longer messages of and to a server take.
@@ -19,25 +19,26 @@ struct VirtualNetwork {
     }
 
     /// Of several reasons to be slow the slowest counts.
-    mutating func slow(_ server: ServerIndex, by factor: Int) {
+    func slow(_ server: ServerIndex, by factor: Int) {
         delayFactors[server.offset] = max(delayFactors[server.offset], UInt64(factor))
     }
 
-    mutating func partition(_ number: Int, side: UInt64) { sides[number] = side }
+    func partition(_ number: Int, side: UInt64) { sides[number] = side }
 
-    mutating func endPartition(_ number: Int) { sides[number] = nil }
+    func endPartition(_ number: Int) { sides[number] = nil }
 
     /// Nothing is lost, doubled or held up any more.
-    mutating func heal() {
+    func heal() {
         sides = [:]
         plan.lossPermille = 0
         plan.duplicationPermille = 0
         plan.slowdownPermille = 0
+        plan.echoPermille = 0
         for server in delayFactors.indices { delayFactors[server] = min(delayFactors[server], 4) }
     }
 
     /// No message arrives any more.
-    mutating func fallSilent() { plan.lossPermille = 1000 }
+    func fallSilent() { plan.lossPermille = 1000 }
 
     /// Whether a message can get from one node to the other now.
     func isConnected(_ node: Int, _ other: Int) -> Bool {
@@ -45,14 +46,17 @@ struct VirtualNetwork {
     }
 
     /// How long each copy of a message between a client and the server takes, in microseconds; none: it is lost.
-    mutating func delays(server: ServerIndex) -> (first: UInt64?, second: UInt64?) {
+    func delays(server: ServerIndex) -> (first: UInt64?, second: UInt64?) {
         let fate = generator.below(1000)
         if fate < plan.lossPermille { return (nil, nil) }
         let isDoubled = plan.duplicationPermille > 0 && generator.below(1000) < plan.duplicationPermille
-        return (delay(server), isDoubled ? delay(server) : nil)
+        let first = delay(server)
+        let second = isDoubled ? delay(server) : nil
+        guard plan.echoPermille > 0, generator.below(1000) < plan.echoPermille else { return (first, second) }
+        return (first, first + UInt64(generator.within(1...Int(plan.echoMaxMicroseconds))))
     }
 
-    private mutating func delay(_ server: ServerIndex) -> UInt64 {
+    private func delay(_ server: ServerIndex) -> UInt64 {
         let span = Int(plan.delayMaxMicroseconds - plan.delayMinMicroseconds)
         var delay = plan.delayMinMicroseconds + UInt64(generator.below(span + 1))
         if plan.slowdownPermille > 0, generator.below(1000) < plan.slowdownPermille {

@@ -8,6 +8,7 @@ import ErasureCode
 import Fingerprint
 import QuorumFaults
 import QuorumProtocol
+import Synchronization
 
 /// One run of one plan.
 package final class World {
@@ -32,6 +33,7 @@ package final class World {
         case byzantineTick(client: Int)
         case tick
         case serverCrash(ServerIndex, downMicroseconds: UInt64)
+        case powerFailure(Int)
         case serverRestart(ServerIndex)
         case lostDisk(ServerIndex)
         case fullDisk(ServerIndex)
@@ -98,7 +100,7 @@ package final class World {
     var byzantineRequestCounts: [Int] = []
     /// Servers that count towards f.
     let badServers: Set<ServerIndex>
-    var network: VirtualNetwork
+    let network: VirtualNetwork
     var generator: SeededGenerator
     var diskGenerator: SeededGenerator
     var heap = EventHeap<Event>()
@@ -106,6 +108,8 @@ package final class World {
     var phase = Phase.working
     var isHealed = false
     var busyClientCount = 0
+    /// How many reads of the honest clients have succeeded.
+    var readCount = 0
     var requestCount: UInt64 = 0
     var history: [RecordedOperation] = []
     /// Which operation made a descriptor.
@@ -113,6 +117,10 @@ package final class World {
     var valuesRead: [Timestamp: [UInt8]] = [:]
     var violation: Violation?
     var step = 0
+    /// Empty arrays to collect effects in, so that not every input needs a new one.
+    var spareReplicaEffects: [[ReplicaEffect]] = []
+    var spareWriterEffects: [[Writer.Effect]] = []
+    var spareReaderEffects: [[Reader.Effect]] = []
     private var eventCount = 0
     private let eventCountMax: Int
     private var traceHash: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -139,10 +147,15 @@ package final class World {
         schedule()
     }
 
+    /// Codes with their tables, which worlds share: they are dear to make and never change.
+    private static let knownQuorums = Mutex<[[Int]: QuorumConfiguration]>([:])
+
     private static func quorums(faults: Int, dataFragmentCount: Int) -> QuorumConfiguration {
+        if let known = knownQuorums.withLock({ $0[[faults, dataFragmentCount]] }) { return known }
         guard let quorums = try? QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount) else {
             preconditionFailure("plans are of possible clusters")
         }
+        knownQuorums.withLock { $0[[faults, dataFragmentCount]] = quorums }
         return quorums
     }
 
@@ -181,8 +194,9 @@ package final class World {
             transcript: transcript?.lines ?? [])
     }
 
+    @inline(__always)
     func note(_ text: @autoclosure () -> String) {
-        transcript?.note(nowMicroseconds, text())
+        if transcript != nil { transcript?.note(nowMicroseconds, text()) }
     }
 
     func trace(_ value: UInt64) {
@@ -323,7 +337,8 @@ extension World {
             crash(clients[client], during: operation)
         case .byzantineTick(let client):
             tick(byzantineClients[client - clients.count])
-        case .tick, .serverCrash, .serverRestart, .lostDisk, .fullDisk, .rot, .partition, .partitionEnd, .heal:
+        case .tick, .serverCrash, .powerFailure, .serverRestart, .lostDisk, .fullDisk, .rot, .partition, .partitionEnd,
+            .heal:
             befall(event)
         }
     }

@@ -116,7 +116,7 @@ extension World {
 
     /// What one correct server holds of an object.
     private func judgeStore(of server: SimulatedServer, _ key: ObjectKey) -> Violation? {
-        guard let object = server.disk.objects[key] else { return nil }
+        guard let object = server.disk.object(key) else { return nil }
         let record = object.record
         if let broken = record.brokenInvariant { return Violation(.storage, "\(server.index), \(key): \(broken)") }
         guard object.parts.map(\.timestamp).sorted() == record.held.map(\.timestamp) else {
@@ -164,7 +164,7 @@ extension World {
     /// The highest version that a correct server knows as committed comes back from the correct servers alone, and
     /// whichever m of them are asked, as the same bytes.
     private func judgeDurability(of key: ObjectKey, _ correct: [SimulatedServer]) -> Violation? {
-        let committed = correct.compactMap { $0.disk.objects[key]?.record.committed?.timestamp }
+        let committed = correct.compactMap { $0.disk.object(key)?.record.committed?.timestamp }
         guard let highest = committed.max() else { return nil }
         var descriptor: SealedDescriptor?
         var holders: [(server: ServerIndex, fragments: [SharedBytes])] = []

@@ -66,11 +66,15 @@ extension World {
                 .hedge(client: client.number, operation: operation),
                 at: nowMicroseconds + patience.hedgeMicroseconds)
         }
-        if let crash {
+        client.crashesBeforeCommit = false
+        guard let crash else { return }
+        client.awayMicroseconds = crash.awayMicroseconds
+        switch crash.moment {
+        case .after(let microseconds):
             heap.add(
-                .clientCrash(client: client.number, operation: operation),
-                at: nowMicroseconds + crash.afterMicroseconds)
-            client.awayMicroseconds = crash.awayMicroseconds
+                .clientCrash(client: client.number, operation: operation), at: nowMicroseconds + microseconds)
+        case .beforeCommit:
+            client.crashesBeforeCommit = true
         }
     }
 
@@ -109,7 +113,7 @@ extension World {
 
     // MARK: Inputs
 
-    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: Writer.Input) {
+    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: consuming Writer.Input) {
         if let deferral = deferral() {
             heap.add(
                 .writerInput(client: client.number, operation: operation, input), at: nowMicroseconds + deferral)
@@ -118,7 +122,7 @@ extension World {
         }
     }
 
-    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: Reader.Input) {
+    private func complete(_ client: SimulatedClient, _ operation: Int, _ input: consuming Reader.Input) {
         if let deferral = deferral() {
             heap.add(
                 .readerInput(client: client.number, operation: operation, input), at: nowMicroseconds + deferral)
@@ -128,14 +132,19 @@ extension World {
     }
 
     /// Runs an input through the writer of an operation, unless that is over, and does what follows from it.
-    func feed(_ client: SimulatedClient, _ operation: Int, _ input: Writer.Input) {
+    func feed(_ client: SimulatedClient, _ operation: Int, _ input: consuming Writer.Input) {
         guard client.operation == operation, client.writer != nil else { return }
-        var effects: [Writer.Effect] = []
+        var effects = spareWriterEffects.popLast() ?? []
         client.writer!.handle(input, into: &effects)
         let key = keys[history[operation].object]
-        for effect in effects {
+        effects.reverse()
+        while let effect = effects.popLast() {
             switch effect {
+            case .send(_, .commit(let commit))
+            where client.crashesBeforeCommit && authors[commit.descriptor.digest] == operation:
+                crash(client, during: operation)
             case .send(let server, let request):
+                guard client.operation == operation else { continue }
                 send(request, to: server, client: client.number, operation: operation)
             case .verifyCertificate(let server, let certificate):
                 let result = verify(certificate, key, client.verifier)
@@ -157,15 +166,17 @@ extension World {
                 finish(client, operation, .failed(failure))
             }
         }
+        spareWriterEffects.append(effects)
     }
 
     /// Runs an input through the reader of an operation, unless that is over, and does what follows from it.
-    func feed(_ client: SimulatedClient, _ operation: Int, _ input: Reader.Input) {
+    func feed(_ client: SimulatedClient, _ operation: Int, _ input: consuming Reader.Input) {
         guard client.operation == operation, client.reader != nil else { return }
-        var effects: [Reader.Effect] = []
+        var effects = spareReaderEffects.popLast() ?? []
         client.reader!.handle(input, into: &effects)
         let key = keys[history[operation].object]
-        for effect in effects {
+        effects.reverse()
+        while let effect = effects.popLast() {
             switch effect {
             case .send(let server, let request):
                 send(request, to: server, client: client.number, operation: operation)
@@ -181,6 +192,7 @@ extension World {
                 finish(client, operation, .failed(failure))
             }
         }
+        spareReaderEffects.append(effects)
     }
 
     private func verify(
@@ -249,6 +261,7 @@ extension World {
         if phase == .readingBack, let planted = plan.planted { observation = observation.with(planted) }
         if let found = judge(observation, of: operation) { violation = violation ?? found }
         finish(client, operation, .read(observation))
+        if phase == .working { countRead() }
     }
 
     private func finish(_ client: SimulatedClient, _ operation: Int, _ outcome: RecordedOperation.Outcome) {

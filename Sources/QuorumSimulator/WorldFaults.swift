@@ -12,6 +12,9 @@ extension World {
             guard !isHealed, servers[server.offset].isUp else { return }
             crash(servers[server.offset])
             heap.add(.serverRestart(server), at: nowMicroseconds + down)
+        case .powerFailure(let number):
+            guard !isHealed, let failure = plan.powerFailures[number] else { return }
+            losePower(failure)
         case .serverRestart(let server):
             restart(servers[server.offset])
         case .lostDisk(let server):
@@ -44,9 +47,32 @@ extension World {
         }
     }
 
-    private func crash(_ server: SimulatedServer) {
+    private func crash(_ server: SimulatedServer, isSudden: Bool = false) {
         note("\(server.index) crashes")
-        server.crash(&diskGenerator)
+        server.crash(&diskGenerator, isSudden: isSudden)
+    }
+
+    /// A read is over: some power failure may have waited for it.
+    func countRead() {
+        readCount += 1
+        for (number, failure) in plan.powerFailures.sorted(by: { $0.key < $1.key })
+        where failure.afterReadCount == readCount {
+            heap.add(.powerFailure(number), at: nowMicroseconds)
+        }
+    }
+
+    private func losePower(_ failure: PlannedPowerFailure) {
+        note("power fails")
+        for server in servers where failure.servers >> UInt64(server.index.rawValue) & 1 == 1 && server.isUp {
+            crash(server, isSudden: true)
+            heap.add(.serverRestart(server.index), at: nowMicroseconds + failure.downMicroseconds)
+        }
+        guard failure.includesClients else { return }
+        for client in clients {
+            guard let operation = client.operation else { continue }
+            client.awayMicroseconds = failure.downMicroseconds
+            crash(client, during: operation)
+        }
     }
 
     /// The server starts from what is on its disk.

@@ -8,9 +8,13 @@ package enum EnvironmentFault: String, CaseIterable, Sendable {
     case duplication
     /// Messages that take far longer than others.
     case delays
+    /// Messages that come once more, far later.
+    case echoes
     case slowServers = "slow-servers"
     case partitions
     case crashes
+    /// Losses of power the moment a read is over.
+    case powerFailures = "power-failures"
     case clientCrashes = "client-crashes"
     /// Stored fragments, versions or records that cannot be read any more.
     case rot

@@ -15,10 +15,22 @@ package struct PlannedOperation: Sendable, Equatable {
         case head
     }
 
-    /// A crash of the client that long after the operation began, and how long it is away.
+    /// A crash of the client in the middle of the operation, and how long it is away.
     package struct Crash: Sendable, Equatable {
-        package let afterMicroseconds: UInt64
+        package enum Moment: Sendable, Equatable {
+            /// That long after the operation began.
+            case after(microseconds: UInt64)
+            /// With the certificate in hand, before any COMMIT has left: a version that only its writer can finish.
+            case beforeCommit
+        }
+
+        package let moment: Moment
         package let awayMicroseconds: UInt64
+
+        package init(_ moment: Moment, awayMicroseconds: UInt64) {
+            self.moment = moment
+            self.awayMicroseconds = awayMicroseconds
+        }
     }
 
     /// Its place among all operations of the plan, before any was removed.
@@ -40,6 +52,9 @@ package struct NetworkPlan: Sendable, Equatable {
     /// How many messages in a thousand take up to `slowdownMax` times as long.
     package var slowdownPermille: Int
     package var slowdownMax: Int
+    /// How many messages in a thousand come once more, up to so long after the first time.
+    package var echoPermille = 0
+    package var echoMaxMicroseconds: UInt64 = 1
 }
 
 /// Two sides that cannot reach each other for some time. Nodes: the servers, then the clients.
@@ -61,6 +76,25 @@ package struct PlannedServerCrash: Sendable, Equatable {
     package let server: ServerIndex
     package let atMicroseconds: UInt64
     package let downMicroseconds: UInt64
+}
+
+/// A loss of power the moment a read is over: whatever the reader was told, no disk writes on, and of a batch under way
+/// nothing is found afterwards.
+package struct PlannedPowerFailure: Sendable, Equatable {
+    /// How many reads are over by then.
+    package let afterReadCount: Int
+    /// Bit i: server i loses power.
+    package let servers: UInt64
+    /// Whether the clients that are in the middle of an operation lose it too.
+    package let includesClients: Bool
+    package let downMicroseconds: UInt64
+
+    package init(afterReadCount: Int, servers: UInt64, includesClients: Bool, downMicroseconds: UInt64) {
+        self.afterReadCount = afterReadCount
+        self.servers = servers
+        self.includesClients = includesClients
+        self.downMicroseconds = downMicroseconds
+    }
 }
 
 /// A server that takes longer than others.
@@ -112,6 +146,7 @@ package struct WorldPlan: Sendable, Equatable {
     package var healMicroseconds: UInt64
     package var partitions: [Int: PlannedPartition]
     package var serverCrashes: [Int: PlannedServerCrash]
+    package var powerFailures: [Int: PlannedPowerFailure] = [:]
     package var slowServers: [Int: PlannedSlowServer]
     package var badServers: [Int: PlannedBadServer]
     package var byzantineClients: [Int: ClientFaultKind]
@@ -126,10 +161,12 @@ package struct WorldPlan: Sendable, Equatable {
         parts += badServers.keys.sorted().map(PlanPart.badServer)
         parts += partitions.keys.sorted().map(PlanPart.partition)
         parts += serverCrashes.keys.sorted().map(PlanPart.serverCrash)
+        parts += powerFailures.keys.sorted().map(PlanPart.powerFailure)
         parts += slowServers.keys.sorted().map(PlanPart.slowServer)
         if network.lossPermille > 0 { parts.append(.loss) }
         if network.duplicationPermille > 0 { parts.append(.duplication) }
         if network.slowdownPermille > 0 { parts.append(.delays) }
+        if network.echoPermille > 0 { parts.append(.echoes) }
         if deferredWorkPercent > 0 { parts.append(.deferredWork) }
         if operations.contains(where: { $0.pauseMicroseconds > 0 }) { parts.append(.pauses) }
         parts += operations.filter { $0.crash != nil }.map { .clientCrash($0.number) }
@@ -149,12 +186,14 @@ package struct WorldPlan: Sendable, Equatable {
         }
         plan.partitions = partitions.filter { !removed.contains(.partition($0.key)) }
         plan.serverCrashes = serverCrashes.filter { !removed.contains(.serverCrash($0.key)) }
+        plan.powerFailures = powerFailures.filter { !removed.contains(.powerFailure($0.key)) }
         plan.slowServers = slowServers.filter { !removed.contains(.slowServer($0.key)) }
         plan.badServers = badServers.filter { !removed.contains(.badServer($0.key)) }
         plan.byzantineClients = byzantineClients.filter { !removed.contains(.byzantineClient($0.key)) }
         if removed.contains(.loss) { plan.network.lossPermille = 0 }
         if removed.contains(.duplication) { plan.network.duplicationPermille = 0 }
         if removed.contains(.delays) { plan.network.slowdownPermille = 0 }
+        if removed.contains(.echoes) { plan.network.echoPermille = 0 }
         if removed.contains(.deferredWork) { plan.deferredWorkPercent = 0 }
         return plan
     }

@@ -19,7 +19,9 @@ extension World {
         }
         let message = RequestUnderWay(client: client, operation: operation, server: server, request: request)
         heap.add(.request(message), at: nowMicroseconds + first)
-        if let second { heap.add(.request(message), at: nowMicroseconds + second) }
+        guard let second else { return }
+        note("  and once more, to arrive after \(second) us")
+        heap.add(.request(message), at: nowMicroseconds + second)
     }
 
     /// Sends a reply to a client's operation.
@@ -32,7 +34,9 @@ extension World {
         }
         let message = ReplyUnderWay(client: client, operation: operation, server: server, reply: reply)
         heap.add(.reply(message), at: nowMicroseconds + first)
-        if let second { heap.add(.reply(message), at: nowMicroseconds + second) }
+        guard let second else { return }
+        note("  and once more, to arrive after \(second) us")
+        heap.add(.reply(message), at: nowMicroseconds + second)
     }
 
     /// A request reaches its server.
@@ -93,17 +97,27 @@ extension World {
 
 extension World {
     /// Runs an input through a server's machine and does what follows from it.
-    func feed(_ server: SimulatedServer, _ input: ReplicaInput) {
-        var effects: [ReplicaEffect] = []
-        server.replica.handle(input, into: &effects)
-        if violation == nil, let broken = server.replica.brokenInvariant {
+    func feed(_ server: SimulatedServer, _ input: consuming ReplicaInput) {
+        var effects = spareReplicaEffects.popLast() ?? []
+        if let broken = Self.advance(&server.replica, input, into: &effects), violation == nil {
             violation = Violation(.invariant, "\(server.index): \(broken)")
         }
-        for effect in effects { perform(effect, of: server) }
+        // Taken out one by one, the first one last in the array: moved, not copied.
+        effects.reverse()
+        while let effect = effects.popLast() { perform(effect, of: server) }
+        spareReplicaEffects.append(effects)
+    }
+
+    /// Which invariant the input breaks, or nil; in one access to the replica, so that it is looked at where it lies.
+    private static func advance(
+        _ replica: inout Replica, _ input: consuming ReplicaInput, into effects: inout [ReplicaEffect]
+    ) -> String? {
+        replica.handle(input, into: &effects)
+        return replica.brokenInvariant
     }
 
     /// Brings an input to a server now, or some time later.
-    private func complete(_ server: SimulatedServer, _ input: ReplicaInput) {
+    private func complete(_ server: SimulatedServer, _ input: consuming ReplicaInput) {
         if let deferral = deferral() {
             heap.add(.serverInput(server.index, life: server.life, input), at: nowMicroseconds + deferral)
         } else {
@@ -111,7 +125,7 @@ extension World {
         }
     }
 
-    private func perform(_ effect: ReplicaEffect, of server: SimulatedServer) {
+    private func perform(_ effect: consuming ReplicaEffect, of server: SimulatedServer) {
         switch effect {
         case .reply(let tag, let reply):
             answer(tag, reply, of: server)
@@ -159,22 +173,16 @@ extension World {
 
     /// A batch is durable: one signature over all its statements, then its waiters are told.
     func synced(_ server: SimulatedServer) {
-        let results = server.disk.sync(&diskGenerator)
+        let outcomes = server.disk.sync(&diskGenerator)
         var statements: [Statement] = []
-        for (item, result) in results {
-            if case .success = result { statements += item.statements }
-        }
+        for outcome in outcomes where outcome.failure == nil { statements += outcome.item.statements }
         guard let signed = try? server.signer.sign(statements) else { preconditionFailure("the scheme always signs") }
         var rest = signed[...]
-        let inputs = results.map { item, result -> ReplicaInput in
-            switch result {
-            case .failure(let failure):
-                return .stored(item.token, .failure(failure))
-            case .success:
-                let own = Array(rest.prefix(item.statements.count))
-                rest = rest.dropFirst(own.count)
-                return .stored(item.token, .success(own))
-            }
+        let inputs = outcomes.map { outcome -> ReplicaInput in
+            if let failure = outcome.failure { return .stored(outcome.item.token, .failure(failure)) }
+            let own = Array(rest.prefix(outcome.item.statements.count))
+            rest = rest.dropFirst(own.count)
+            return .stored(outcome.item.token, .success(own))
         }
         note("\(server.index) has \(inputs.count) changes on disk, \(statements.count) statements signed")
         if let deferral = deferral() {

@@ -93,6 +93,18 @@ extension Clusters {
             }
         }
 
+        @Test("a liar's policy that there is not is refused as a wrong argument", .timeLimit(.minutes(1)))
+        func unknownPolicy() async throws {
+            try await withCluster(starts: false) { cluster in
+                let result = try await cluster.run([
+                    "torture", "--cluster", cluster.directory, "--seconds", "1", "--faulty", "sloth", "--history",
+                    cluster.directory + "/history.jsonl",
+                ])
+                #expect(result.end == .exit(64), "\(result.output)")
+                #expect(result.output.contains("sloth"), "\(result.output)")
+            }
+        }
+
         @Test("a cluster that runs in the foreground is left alone", .timeLimit(.minutes(2)))
         func foreground() async throws {
             try await withCluster(starts: false) { cluster in

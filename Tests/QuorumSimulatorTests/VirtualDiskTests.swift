@@ -73,6 +73,19 @@ struct VirtualDiskTests {
         #expect(counts == [0, 1, 2])
     }
 
+    @Test("loses a whole batch when power fails suddenly")
+    func sudden() throws {
+        for seed in 0..<20 as Range<UInt64> {
+            var maker = try ChangeMaker()
+            var generator = SeededGenerator(seed: seed)
+            var disk = VirtualDisk()
+            let batch = ["a", "b"].map { write($0, &maker, to: &disk) }
+            _ = disk.begin()
+            disk.crash(&generator, isSudden: true)
+            #expect(batch.allSatisfy { disk.parts(maker.key, $0) == nil })
+        }
+    }
+
     @Test("reports what has rotted as missing, never as something else", arguments: 0..<40 as Range<UInt64>)
     func rot(seed: UInt64) throws {
         var maker = try ChangeMaker()

@@ -11,21 +11,31 @@ package enum MerkleTree {
     /// The most leaves a tree may have.
     package static let leafCountMax = 1 << 16
 
+    /// What a leaf's bytes begin with, and what a node's do.
+    static let leafMark: UInt8 = 0x00
+    static let nodeMark: UInt8 = 0x01
+
     package static func leaf(_ statement: [UInt8]) -> Digest256 {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(1 + statement.count)
-        bytes.append(0x00)
+        bytes.append(leafMark)
         bytes.append(contentsOf: statement)
         return Digest256.sha256(bytes)
     }
 
     static func node(_ left: Digest256, _ right: Digest256) -> Digest256 {
-        Digest256.sha256([0x01] + left.bytes + right.bytes)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(1 + 2 * Digest256.sizeBytes)
+        bytes.append(nodeMark)
+        left.withUnsafeBytes { bytes.append(contentsOf: $0) }
+        right.withUnsafeBytes { bytes.append(contentsOf: $0) }
+        return Digest256.sha256(bytes)
     }
 
     /// The root, and for each leaf the siblings from the bottom up. There must be 1...leafCountMax leaves.
     package static func build(_ leaves: [Digest256]) -> (root: Digest256, paths: [[Digest256]]) {
         precondition((1...leafCountMax).contains(leaves.count))
+        if leaves.count == 1 { return (leaves[0], [[]]) }
         var paths = [[Digest256]](repeating: [], count: leaves.count)
         var level = leaves
         var positions = Array(leaves.indices)

@@ -33,22 +33,57 @@ package struct Statement: Hashable, Sendable {
     }
 
     /// The canonical bytes that become a leaf of the signed Merkle tree.
-    package var bytes: [UInt8] {
+    package var bytes: [UInt8] { Array(leafBytes.dropFirst()) }
+
+    /// `MerkleTree.leaf(bytes)`.
+    var leaf: Digest256 { Digest256.sha256(leafBytes) }
+
+    private var leafBytes: [UInt8] {
+        var form = StatementForm(identity: identity, key: key, timestamp: timestamp)
+        form.fill(server: server, incarnation: incarnation, claim: claim)
+        return form.bytes
+    }
+}
+
+/// The leaf's bytes of all statements on one version, of which only server, incarnation and claim differ: written once
+/// and filled in for each.
+struct StatementForm {
+    private(set) var bytes: [UInt8]
+    /// Where server and incarnation are; the claim comes last.
+    private let serverOffset: Int
+
+    init(identity: ClusterIdentity, key: ObjectKey, timestamp: Timestamp) {
         var encoder = CanonicalEncoder(reservingBytes: 256)
+        encoder.append(MerkleTree.leafMark)
         encoder.append(tag: "solidus.prepared.1")
         encoder.append(identity.mode.rawValue)
         encoder.append(identity.cluster)
         encoder.append(identity.epoch)
         encoder.append(identity.group)
-        encoder.append(server.rawValue)
-        encoder.append(incarnation.rawValue)
+        serverOffset = encoder.bytes.count
+        encoder.append(UInt8(0))
+        encoder.append(UInt64(0))
         if !isPlanted(.statementWithoutKey) { encoder.append(counted: key.bytes) }
         if isPlanted(.statementWithoutDigest) {
             encoder.append(timestamp.counter)
         } else {
             encoder.append(timestamp)
         }
-        encoder.append(claim.rawValue)
-        return encoder.bytes
+        encoder.append(UInt8(0))
+        bytes = encoder.bytes
+    }
+
+    mutating func fill(server: ServerIndex, incarnation: Incarnation, claim: Claim) {
+        bytes[serverOffset] = server.rawValue
+        for byte in 0..<8 {
+            bytes[serverOffset + 1 + byte] = UInt8(truncatingIfNeeded: incarnation.rawValue >> (56 - 8 * UInt64(byte)))
+        }
+        bytes[bytes.count - 1] = claim.rawValue
+    }
+
+    /// The leaf of one server's statement.
+    mutating func leaf(of signed: SignedStatement) -> Digest256 {
+        fill(server: signed.server, incarnation: signed.incarnation, claim: signed.claim)
+        return Digest256.sha256(bytes)
     }
 }

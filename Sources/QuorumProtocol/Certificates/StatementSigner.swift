@@ -44,7 +44,7 @@ package struct StatementSigner: Sendable {
             precondition(
                 statement.identity == identity && statement.server == server && statement.incarnation == incarnation)
         }
-        let (root, paths) = MerkleTree.build(statements.map { MerkleTree.leaf($0.bytes) })
+        let (root, paths) = MerkleTree.build(statements.map(\.leaf))
         let message = SignedRoot(
             identity: identity, server: server, incarnation: incarnation, root: root,
             leafCount: UInt32(statements.count))

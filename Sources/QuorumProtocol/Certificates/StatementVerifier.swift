@@ -12,15 +12,21 @@ import Synchronization
 package final class StatementVerifier: Sendable {
     /// How many checked roots are remembered.
     package static let rememberedRootsMax = 8192
+    /// For how many there is room from the first one on.
+    private static let rememberedRootsMin = 64
 
     private struct CheckedRoot: Hashable {
-        let root: SignedRoot
+        let server: ServerIndex
+        let incarnation: Incarnation
+        let leafCount: UInt32
+        let root: Digest256
         let signature: [UInt8]
 
-        /// Root and signature tell entries apart as well as all fields do, and are fed whole instead of byte by byte.
+        /// The root tells entries apart as well as all fields do: only valid signatures are remembered, so that many
+        /// of one root are many of one server's making, and then they differ early.
         func hash(into hasher: inout Hasher) {
-            hasher.combine(root.root)
-            signature.withUnsafeBytes { hasher.combine(bytes: $0) }
+            hasher.combine(root)
+            signature.prefix(8).withUnsafeBytes { hasher.combine(bytes: $0) }
         }
     }
 
@@ -44,18 +50,22 @@ package final class StatementVerifier: Sendable {
     package func verify(
         _ signed: SignedStatement, key: ObjectKey, timestamp: Timestamp
     ) throws(CertificateError) -> VerifiedStatement {
+        var form = StatementForm(identity: parameters.identity, key: key, timestamp: timestamp)
+        try check(signed, on: &form)
+        return VerifiedStatement(key: key, timestamp: timestamp, signed: signed)
+    }
+
+    private func check(_ signed: SignedStatement, on form: inout StatementForm) throws(CertificateError) {
         guard parameters.quorums.contains(signed.server) else { throw .unknownServer(signed.server) }
-        let statement = signed.statement(identity: parameters.identity, key: key, timestamp: timestamp)
         guard
             let root = MerkleTree.root(
-                leaf: MerkleTree.leaf(statement.bytes), index: signed.leafIndex, leafCount: signed.leafCount,
+                leaf: form.leaf(of: signed), index: signed.leafIndex, leafCount: signed.leafCount,
                 path: signed.path)
         else { throw .invalidPath(signed.server) }
         let signedRoot = SignedRoot(
             identity: parameters.identity, server: signed.server, incarnation: signed.incarnation, root: root,
             leafCount: signed.leafCount)
         guard isSigned(signedRoot, signature: signed.signature) else { throw .invalidSignature(signed.server) }
-        return VerifiedStatement(key: key, timestamp: timestamp, signed: signed)
     }
 
     /// Checks a version's certificate for an object: exactly q statements of distinct servers, each signed.
@@ -72,18 +82,24 @@ package final class StatementVerifier: Sendable {
             }
             previous = statement.server
         }
-        for statement in certificate.statements where !isPlanted(.certificateUnchecked) {
-            _ = try verify(statement, key: key, timestamp: certificate.timestamp)
+        if !isPlanted(.certificateUnchecked) {
+            var form = StatementForm(identity: parameters.identity, key: key, timestamp: certificate.timestamp)
+            for statement in certificate.statements { try check(statement, on: &form) }
         }
         return VerifiedCertificate(key: key, certificate: certificate)
     }
 
     private func isSigned(_ root: SignedRoot, signature: [UInt8]) -> Bool {
         let checked = CheckedRoot(
-            root: root, signature: isPlanted(.rememberedRootUnderAnySignature) ? [] : signature)
+            server: root.server, incarnation: root.incarnation, leafCount: root.leafCount, root: root.root,
+            signature: isPlanted(.rememberedRootUnderAnySignature) ? [] : signature)
         if memory.withLock({ $0.roots.contains(checked) }) { return true }
         guard keys[root.server.offset].isValid(signature, for: root.bytes) else { return false }
         memory.withLock { memory in
+            if memory.roots.isEmpty {
+                memory.roots.reserveCapacity(Self.rememberedRootsMin)
+                memory.order.reserveCapacity(Self.rememberedRootsMin)
+            }
             guard memory.roots.insert(checked).inserted else { return }
             memory.order.append(checked)
             if memory.order.count > Self.rememberedRootsMax, let oldest = memory.order.popFirst() {

@@ -3,8 +3,8 @@
 import ErasureCode
 import Fingerprint
 
-/// A server's answer to one request.
-package enum Reply: Equatable, Sendable {
+/// A server's answer to one request; indirect as a request is.
+package indirect enum Reply: Equatable, Sendable {
     /// To READ-TIMESTAMP.
     case timestamp(CommittedClaim)
     /// To PREPARE: the signed statement, and the highest committed timestamp the server knows.

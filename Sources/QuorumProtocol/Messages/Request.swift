@@ -4,7 +4,9 @@ import ErasureCode
 import Fingerprint
 
 /// A request of the protocol; the sender is who the channel's certificate says, never what a message says.
-package enum Request: Equatable, Sendable {
+///
+/// Indirect, since a message passes through many hands: each copies a reference instead of every field.
+package indirect enum Request: Equatable, Sendable {
     /// Which version has been committed?
     case readTimestamp(ObjectKey)
     case prepare(Prepare)

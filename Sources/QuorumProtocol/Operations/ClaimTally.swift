@@ -42,14 +42,20 @@ struct ClaimTally: Sendable {
     /// The highest claim of all, nil when nobody claims a version.
     private var highestClaim: Timestamp? {
         var highest: Timestamp?
-        for claim in claims {
-            if let claim, highest.precedes(claim.timestamp) { highest = claim.timestamp }
+        for position in claims.indices {
+            if let timestamp = claims[position]?.timestamp, highest.precedes(timestamp) { highest = timestamp }
         }
         return highest
     }
 
     private func isValid(_ timestamp: Timestamp) -> Bool {
-        proven[timestamp] != nil || namers(of: timestamp).count >= quorums.vouchers || isPlanted(.anyClaimBelieved)
+        namerCount(of: timestamp) >= quorums.vouchers || proven[timestamp] != nil || isPlanted(.anyClaimBelieved)
+    }
+
+    private func namerCount(of timestamp: Timestamp) -> Int {
+        var count = 0
+        for position in claims.indices where claims[position]?.timestamp == timestamp { count += 1 }
+        return count
     }
 
     /// Where the tally stands.

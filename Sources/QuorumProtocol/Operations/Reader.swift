@@ -83,7 +83,7 @@ package struct Reader: Sendable {
     private var portion: Read.Portion { wantsValue ? .fragments : .descriptor }
 
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
-    package mutating func handle(_ input: Input, into effects: inout [Effect]) {
+    package mutating func handle(_ input: consuming Input, into effects: inout [Effect]) {
         if case .finished = phase { return }
         switch input {
         case .start:
@@ -266,12 +266,12 @@ extension Reader {
             phase = .read
             acknowledged = []
         }
-        guard let found = gathered(timestamp) else {
+        guard isGathered(timestamp) else {
             askForParts(of: timestamp, into: &effects)
             return
         }
         let enough = isPlanted(.readWithoutQuorum) ? quorums.vouchers : quorums.quorum
-        guard countedReplies >= enough else { return }
+        guard countedReplies >= enough, let found = gathered(timestamp) else { return }
         let namers = tally.namers(of: timestamp)
         let holders = namers.count + acknowledged.count { !namers.contains($0) }
         if holders >= quorums.quorum || isPlanted(.writeBackOmitted)
@@ -292,6 +292,18 @@ extension Reader {
         phase = .writeBack(commit)
         isWritingBack = true
         for server in quorums.servers where !namers.contains(server) { effects.append(.send(server, .commit(commit))) }
+    }
+
+    /// Whether nothing is missing of the version.
+    private func isGathered(_ timestamp: Timestamp) -> Bool {
+        guard let candidate = candidates[timestamp], let descriptor = candidate.descriptor?.descriptor else {
+            return false
+        }
+        guard descriptor.kind == .value, wantsValue else { return true }
+        return descriptor.stripes.indices.allSatisfy { stripe in
+            let index = StripeIndex(UInt32(stripe))
+            return candidate.fragments.values.count { $0[index] != nil } >= quorums.dataFragmentCount
+        }
     }
 
     /// The complete version, or nil while parts of it are missing.
@@ -385,7 +397,7 @@ extension Reader {
 
     private mutating func shortfall() -> OperationFailure {
         if case .valid(let timestamp?, let countedReplies) = tally.standing(), countedReplies >= quorums.quorum,
-            gathered(timestamp) == nil
+            !isGathered(timestamp)
         {
             let have = candidates[timestamp]?.fragments.values.count { !$0.isEmpty } ?? 0
             return .tooFewFragments(

@@ -87,7 +87,7 @@ package struct Writer: Sendable {
     var quorums: QuorumConfiguration { parameters.quorums }
 
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
-    package mutating func handle(_ input: Input, into effects: inout [Effect]) {
+    package mutating func handle(_ input: consuming Input, into effects: inout [Effect]) {
         if case .finished = phase { return }
         switch input {
         case .start:
@@ -242,6 +242,7 @@ extension Writer {
 
     /// f + 1 *stored* statements for our version, or none while there are fewer.
     var admission: [SignedStatement] {
+        guard statements.count >= quorums.vouchers else { return [] }
         let stored = quorums.servers.compactMap { statements[$0] }.filter { $0.claim == .stored }
         return stored.count >= quorums.vouchers ? Array(stored.prefix(quorums.vouchers)) : []
     }
@@ -299,8 +300,7 @@ extension Writer {
                 into: &effects)
             return
         }
-        guard !admission.isEmpty else { return }
-        if case .complete = phase { resume(verified.timestamp, into: &effects) }
+        if case .complete = phase, !admission.isEmpty { resume(verified.timestamp, into: &effects) }
         admit(verified.timestamp, into: &effects)
     }
 
@@ -352,7 +352,7 @@ extension Writer {
 
     /// Sends PREPARE again, with f + 1 statements, to those who are full.
     private mutating func admit(_ timestamp: Timestamp, into effects: inout [Effect]) {
-        guard !admission.isEmpty else { return }
+        guard !full.isEmpty, !admission.isEmpty else { return }
         for server in full where !admitted.contains(server) {
             admitted.append(server)
             sendPrepare(timestamp, to: server, into: &effects)

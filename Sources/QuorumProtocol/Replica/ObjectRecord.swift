@@ -100,13 +100,14 @@ extension ObjectRecord {
 
     /// Which of the record's invariants is broken, or nil.
     package var brokenInvariant: String? {
-        if zip(held, held.dropFirst()).contains(where: { $0.timestamp >= $1.timestamp }) {
-            return "held versions are not in ascending order"
-        }
-        for version in held {
-            let isSuperseded = committed.map { version.timestamp < $0.timestamp } ?? false
-            if isSuperseded != (version.supersededMilliseconds != nil) {
-                return "version \(version.timestamp) is marked superseded exactly when it is not"
+        let committed = committed?.timestamp
+        for position in held.indices {
+            let timestamp = held[position].timestamp
+            if position > 0, held[position - 1].timestamp >= timestamp {
+                return "held versions are not in ascending order"
+            }
+            if timestamp.precedes(committed) != (held[position].supersededMilliseconds != nil) {
+                return "version \(timestamp) is marked superseded exactly when it is not"
             }
         }
         return nil

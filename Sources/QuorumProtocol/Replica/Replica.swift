@@ -18,9 +18,9 @@ package struct Replica: Sendable {
     package let server: ServerIndex
     package let incarnation: Incarnation
 
-    private var slots: [ObjectKey: Slot] = [:]
-    private var verifying: [WorkToken: (tag: RequestTag, request: Request)] = [:]
-    private var storing: [WorkToken: ObjectKey] = [:]
+    private var slots = SlotTable()
+    private var verifying: [WorkToken: VerifyingRequest] = [:]
+    private var storing: [WorkToken: SlotTable.Place] = [:]
     private var nextToken: UInt64 = 1
     private var nowMilliseconds: UInt64 = 0
 
@@ -32,7 +32,7 @@ package struct Replica: Sendable {
     }
 
     /// Takes one input and appends what is to be done.
-    package mutating func handle(_ input: ReplicaInput, into effects: inout [ReplicaEffect]) {
+    package mutating func handle(_ input: consuming ReplicaInput, into effects: inout [ReplicaEffect]) {
         switch input {
         case .request(let tag, let principal, let request):
             receive(request, tag: tag, from: principal, into: &effects)
@@ -68,7 +68,9 @@ extension Replica {
             } else {
                 let job = VerificationJob(
                     key: prepare.key, timestamp: prepare.timestamp, certificate: prepare.justification,
-                    admission: prepare.admission, fragments: (prepare.descriptor, prepare.fragments))
+                    admission: prepare.admission,
+                    fragments: VerificationJob.ClaimedFragments(
+                        descriptor: prepare.descriptor, bytes: prepare.fragments))
                 verify(job, for: request, tag: tag, into: &effects)
             }
         case .commit(let commit):
@@ -119,27 +121,34 @@ extension Replica {
         _ job: VerificationJob, for request: Request, tag: RequestTag, into effects: inout [ReplicaEffect]
     ) {
         let token = makeToken()
-        verifying[token] = (tag, request)
+        verifying[token] = VerifyingRequest(tag: tag, request: request)
         effects.append(.verify(token, job))
     }
 
     private mutating func verified(
         _ token: WorkToken, _ result: Result<VerificationEvidence, Refusal>, into effects: inout [ReplicaEffect]
     ) {
-        guard let (tag, request) = verifying.removeValue(forKey: token) else {
+        guard let waiting = verifying.removeValue(forKey: token) else {
             preconditionFailure("a verification was completed that nobody asked for")
         }
-        switch (result, request) {
-        case (.failure(let refusal), _):
+        let tag = waiting.tag
+        let evidence: VerificationEvidence
+        switch result {
+        case .failure(let refusal):
             effects.append(.reply(tag, .refused(refusal)))
-        case (.success(let evidence), .prepare(let prepare)):
+            return
+        case .success(let proven):
+            evidence = proven
+        }
+        switch waiting.request {
+        case .prepare(let prepare):
             enqueue(.prepare(tag, prepare, evidence), key: prepare.key, into: &effects)
-        case (.success(let evidence), .commit(let commit)):
+        case .commit(let commit):
             guard let certificate = evidence.certificate else {
                 preconditionFailure("a COMMIT was verified without its certificate")
             }
             enqueue(.commit(tag, commit, certificate), key: commit.key, into: &effects)
-        case (.success, _):
+        case .readTimestamp, .read:
             preconditionFailure("only PREPARE and COMMIT are verified")
         }
     }
@@ -147,101 +156,63 @@ extension Replica {
 
 // MARK: - Third gate: the object
 
-/// A change that waits for its turn at an object.
-private enum Change: Sendable {
-    case prepare(RequestTag, Prepare, VerificationEvidence)
-    case commit(RequestTag, Commit, VerifiedCertificate)
-    case expire
-
-    var tag: RequestTag? {
-        switch self {
-        case .prepare(let tag, _, _), .commit(let tag, _, _): tag
-        case .expire: nil
-        }
-    }
-}
-
-/// A read that waits for the object's record to be loaded.
-private struct WaitingRead: Sendable {
-    let tag: RequestTag
-    let read: Read
-    let answersTimestamp: Bool
-}
-
-/// The change in flight, and what is to be said when it is durable.
-private struct InFlight: Sendable {
-    enum Answer: Sendable {
-        case prepared(RequestTag)
-        case committed(RequestTag, Timestamp)
-        case tooManyPending(RequestTag, [Timestamp])
-        case nothing
-    }
-
-    let record: ObjectRecord
-    let answer: Answer
-}
-
-/// An object with something going on.
-private struct Slot: Sendable {
-    /// The durable record; nil until it is loaded.
-    var record: ObjectRecord?
-    var reads: [WaitingRead] = []
-    var changes: Deque<Change> = []
-    var inFlight: InFlight?
-
-    var isIdle: Bool { reads.isEmpty && changes.isEmpty && inFlight == nil }
-    var waitingCount: Int { reads.count + changes.count }
-}
-
 extension Replica {
     private mutating func read(
         _ read: Read, tag: RequestTag, answersTimestamp: Bool, into effects: inout [ReplicaEffect]
     ) {
         let waiting = WaitingRead(tag: tag, read: read, answersTimestamp: answersTimestamp)
-        let undurable = isPlanted(.readBeforeDurable) ? slots[read.key]?.inFlight?.record : nil
-        if let record = undurable ?? slots[read.key]?.record {
-            answer(waiting, from: record, into: &effects)
-            return
+        if let place = slots.place(of: read.key) {
+            let undurable = isPlanted(.readBeforeDurable) ? slots.at[place].inFlight?.record : nil
+            if let record = undurable ?? slots.at[place].record {
+                answer(waiting, from: record, into: &effects)
+                return
+            }
         }
-        guard admit(read.key, tag: tag, into: &effects) else { return }
-        slots[read.key]!.reads.append(waiting)
+        guard let place = admit(read.key, tag: tag, into: &effects) else { return }
+        slots.at[place].reads.append(waiting)
     }
 
     private mutating func enqueue(_ change: Change, key: ObjectKey, into effects: inout [ReplicaEffect]) {
-        guard admit(key, tag: change.tag, into: &effects) else { return }
-        slots[key]!.changes.append(change)
-        advance(key, into: &effects)
+        guard let place = admit(key, tag: change.tag, into: &effects) else { return }
+        slots.at[place].changes.append(change)
+        advance(place, into: &effects)
     }
 
-    /// Makes sure that the object has a slot with room for one more to wait, loading its record if need be.
-    private mutating func admit(_ key: ObjectKey, tag: RequestTag?, into effects: inout [ReplicaEffect]) -> Bool {
-        guard let slot = slots[key] else {
-            slots[key] = Slot()
+    /// Makes sure that the object has a slot with room for one more to wait, loading its record if need be; nil when
+    /// there is no room.
+    private mutating func admit(
+        _ key: ObjectKey, tag: RequestTag?, into effects: inout [ReplicaEffect]
+    ) -> SlotTable.Place? {
+        guard let place = slots.place(of: key) else {
             effects.append(.load(key))
-            return true
+            return slots.open(key)
         }
-        guard slot.waitingCount < parameters.limits.requestsPerObjectMax else {
+        guard slots.at[place].waitingCount < parameters.limits.requestsPerObjectMax else {
             if let tag { effects.append(.reply(tag, .refused(.busy))) }
-            return false
+            return nil
         }
-        return true
+        return place
     }
 
     private mutating func loaded(
         _ key: ObjectKey, _ result: Result<ObjectRecord?, StoreFailure>, into effects: inout [ReplicaEffect]
     ) {
-        guard let slot = slots[key] else { preconditionFailure("a record was loaded that nobody asked for") }
+        guard let place = slots.place(of: key) else {
+            preconditionFailure("a record was loaded that nobody asked for")
+        }
+        let reads = slots.at[place].reads
         switch result {
         case .failure(let failure):
-            slots[key] = nil
-            for tag in slot.reads.map(\.tag) + slot.changes.compactMap(\.tag) {
+            for tag in reads.map(\.tag) + slots.at[place].changes.compactMap(\.tag) {
                 effects.append(.reply(tag, .refused(Self.refusal(for: failure))))
             }
-        case .success(let record):
-            slots[key]!.record = record ?? ObjectRecord()
-            slots[key]!.reads = []
-            for read in slot.reads { answer(read, from: record ?? ObjectRecord(), into: &effects) }
-            advance(key, into: &effects)
+            slots.close(place)
+        case .success(let loaded):
+            let record = loaded ?? ObjectRecord()
+            slots.at[place].record = record
+            slots.at[place].reads = []
+            for read in reads { answer(read, from: record, into: &effects) }
+            advance(place, into: &effects)
         }
     }
 
@@ -262,21 +233,20 @@ extension Replica {
     }
 
     /// Starts the next change of the object when none is in flight; forgets the object when nothing is left to do.
-    private mutating func advance(_ key: ObjectKey, into effects: inout [ReplicaEffect]) {
-        while var slot = slots[key] {
-            guard let record = slot.record, slot.inFlight == nil else { return }
-            guard let change = slot.changes.popFirst() else {
-                if slot.isIdle { slots[key] = nil }
+    private mutating func advance(_ place: SlotTable.Place, into effects: inout [ReplicaEffect]) {
+        while slots.at[place].inFlight == nil, let record = slots.at[place].record {
+            guard let change = slots.at[place].changes.popFirst() else {
+                if slots.at[place].isIdle { slots.close(place) }
                 return
             }
-            slots[key] = slot
-            start(change, key: key, record: record, into: &effects)
+            start(change, at: place, record: record, into: &effects)
         }
     }
 
     private mutating func start(
-        _ change: Change, key: ObjectKey, record: ObjectRecord, into effects: inout [ReplicaEffect]
+        _ change: Change, at place: SlotTable.Place, record: ObjectRecord, into effects: inout [ReplicaEffect]
     ) {
+        let key = slots.at[place].key
         var transition = ObjectTransition(
             key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds)
         switch change {
@@ -284,13 +254,15 @@ extension Replica {
             switch transition.prepare(prepare, evidence: evidence) {
             case .sign(let claim):
                 let statement = statement(key: key, timestamp: prepare.timestamp, claim: claim)
-                store(transition, answer: .prepared(tag), statements: [statement], into: &effects)
+                store(transition, at: place, answer: .prepared(tag), statements: [statement], into: &effects)
             case .tooManyPending(let timestamps):
                 let unchanged = ObjectTransition(
                     key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds)
                 // A pending version whose fragments are not held cannot be: pending means stored by a PREPARE.
                 let statements = timestamps.map { statement(key: key, timestamp: $0, claim: .stored) }
-                store(unchanged, answer: .tooManyPending(tag, timestamps), statements: statements, into: &effects)
+                store(
+                    unchanged, at: place, answer: .tooManyPending(tag, timestamps), statements: statements,
+                    into: &effects)
             case .refuse(let refusal):
                 effects.append(.reply(tag, .refused(refusal)))
             }
@@ -303,12 +275,13 @@ extension Replica {
                     effects.append(.reply(tag, .committed(certificate.timestamp)))
                 }
                 store(
-                    transition, answer: .committed(tag, certificate.timestamp), statements: [], into: &effects)
+                    transition, at: place, answer: .committed(tag, certificate.timestamp), statements: [],
+                    into: &effects)
             }
         case .expire:
             transition.expire()
             if transition.change != nil {
-                store(transition, answer: .nothing, statements: [], into: &effects)
+                store(transition, at: place, answer: .nothing, statements: [], into: &effects)
             }
         }
     }
@@ -320,25 +293,24 @@ extension Replica {
     }
 
     private mutating func store(
-        _ transition: ObjectTransition, answer: InFlight.Answer, statements: [Statement],
+        _ transition: ObjectTransition, at place: SlotTable.Place, answer: InFlight.Answer, statements: [Statement],
         into effects: inout [ReplicaEffect]
     ) {
         let token = makeToken()
-        storing[token] = transition.key
-        slots[transition.key]!.inFlight = InFlight(record: transition.record, answer: answer)
+        storing[token] = place
+        slots.at[place].inFlight = InFlight(record: transition.record, answer: answer)
         effects.append(.store(token, transition.change, statements))
     }
 
     private mutating func stored(
         _ token: WorkToken, _ result: Result<[SignedStatement], StoreFailure>, into effects: inout [ReplicaEffect]
     ) {
-        guard let key = storing.removeValue(forKey: token), let inFlight = slots[key]?.inFlight else {
+        guard let place = storing.removeValue(forKey: token), let inFlight = slots.at[place].inFlight.take() else {
             preconditionFailure("a change was stored that nobody asked for")
         }
-        slots[key]!.inFlight = nil
         switch result {
         case .success(let statements):
-            slots[key]!.record = inFlight.record
+            slots.at[place].record = inFlight.record
             switch inFlight.answer {
             case .prepared(let tag):
                 effects.append(.reply(tag, .prepared(statements[0], committed: inFlight.record.committed?.timestamp)))
@@ -346,7 +318,7 @@ extension Replica {
                 effects.append(.reply(tag, .committed(timestamp)))
             case .tooManyPending(let tag, let timestamps):
                 let pending = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
-                effects.append(.replyTooManyPending(tag, key, pending))
+                effects.append(.replyTooManyPending(tag, slots.at[place].key, pending))
             case .nothing:
                 break
             }
@@ -358,10 +330,10 @@ extension Replica {
                 break
             }
             // What the store holds now is not known here: the change may be durable and only its signing have failed.
-            slots[key]!.record = nil
-            if slots[key]!.isIdle { slots[key] = nil } else { effects.append(.load(key)) }
+            slots.at[place].record = nil
+            if slots.at[place].isIdle { slots.close(place) } else { effects.append(.load(slots.at[place].key)) }
         }
-        advance(key, into: &effects)
+        advance(place, into: &effects)
     }
 
     private static func refusal(for failure: StoreFailure) -> Refusal {
@@ -378,16 +350,21 @@ extension Replica {
     /// Which of the invariants that hold between any two inputs is broken, or nil: a bug of our own, whatever peers
     /// send. For the simulator and tests.
     package var brokenInvariant: String? {
-        for slot in slots.values {
-            if slot.isIdle { return "an idle object was not forgotten" }
-            if slot.record != nil, !slot.reads.isEmpty { return "a read waits although the record is there" }
-            if slot.inFlight == nil, slot.record != nil, !slot.changes.isEmpty { return "a change waits for nothing" }
-            if let broken = slot.record?.brokenInvariant ?? slot.inFlight?.record.brokenInvariant { return broken }
+        var inFlightCount = 0
+        for place in slots.at.indices where slots.at[place].isOpen {
+            // Field by field: a slot is too large to be copied after each input of a million runs.
+            let isLoaded = slots.at[place].record != nil
+            let hasReads = !slots.at[place].reads.isEmpty
+            let hasChanges = !slots.at[place].changes.isEmpty
+            let isStoring = slots.at[place].inFlight != nil
+            if !hasReads, !hasChanges, !isStoring { return "an idle object was not forgotten" }
+            if isLoaded, hasReads { return "a read waits although the record is there" }
+            if isLoaded, hasChanges, !isStoring { return "a change waits for nothing" }
+            if let broken = slots.at[place].record?.brokenInvariant { return broken }
+            if let broken = slots.at[place].inFlight?.record.brokenInvariant { return broken }
+            if isStoring { inFlightCount += 1 }
         }
-        if storing.count != slots.values.count(where: { $0.inFlight != nil }) {
-            return "changes under way are not those of the objects"
-        }
-        return nil
+        return storing.count == inFlightCount ? nil : "changes under way are not those of the objects"
     }
 
     /// Traps when an invariant is broken.

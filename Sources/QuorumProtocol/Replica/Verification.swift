@@ -11,7 +11,14 @@ package struct VerificationJob: Sendable {
     package let certificate: Certificate?
     package let admission: [SignedStatement]
     /// A PREPARE's fragments with the descriptor that they must match.
-    package let fragments: (descriptor: SealedDescriptor, bytes: [SharedBytes])?
+    package let fragments: ClaimedFragments?
+
+    /// Fragments as a writer sends them.
+    package struct ClaimedFragments: Sendable {
+        package let descriptor: SealedDescriptor
+        /// One for each stripe.
+        package let bytes: [SharedBytes]
+    }
 
     /// How long the checks take, as the number of bytes that could be hashed and fingerprinted in that time.
     package var costBytes: Int {

@@ -34,6 +34,10 @@ package struct CanonicalEncoder {
         bytes.append(contentsOf: counted)
     }
 
+    package mutating func append(_ byte: UInt8) {
+        bytes.append(byte)
+    }
+
     package mutating func append(_ digest: Digest256) {
         digest.withUnsafeBytes { bytes.append(contentsOf: $0) }
     }

@@ -161,25 +161,39 @@ public struct Descriptor: Hashable, Sendable {
 
 /// A descriptor with its canonical bytes and their digest, each computed once.
 public struct SealedDescriptor: Hashable, Sendable {
-    public let descriptor: Descriptor
-    package let bytes: [UInt8]
-    public let digest: Digest256
+    /// Shared by all copies: messages, effects and records hand a descriptor on far more often than anybody looks into
+    /// it, and it has many fields to copy.
+    private final class Contents: Sendable {
+        let descriptor: Descriptor
+        let bytes: [UInt8]
+        let digest: Digest256
+
+        init(_ descriptor: Descriptor, bytes: [UInt8]) {
+            self.descriptor = descriptor
+            self.bytes = bytes
+            digest = Digest256.sha256(bytes)
+        }
+    }
+
+    private let contents: Contents
+
+    public var descriptor: Descriptor { contents.descriptor }
+    package var bytes: [UInt8] { contents.bytes }
+    public var digest: Digest256 { contents.digest }
 
     /// Encodes and digests a descriptor of our own making.
     package init(_ descriptor: Descriptor) {
-        self.descriptor = descriptor
-        bytes = descriptor.encode()
-        digest = Digest256.sha256(bytes)
+        contents = Contents(descriptor, bytes: descriptor.encode())
     }
 
     /// Decodes what somebody sent or stored, and checks it against the cluster's code, mode and limits.
     package init(decoding bytes: [UInt8], parameters: ClusterParameters) throws(DescriptorError) {
-        descriptor = try Descriptor(decoding: bytes, parameters: parameters)
-        self.bytes = bytes
-        digest = Digest256.sha256(bytes)
+        contents = Contents(try Descriptor(decoding: bytes, parameters: parameters), bytes: bytes)
     }
 
-    public static func == (left: SealedDescriptor, right: SealedDescriptor) -> Bool { left.digest == right.digest }
+    public static func == (left: SealedDescriptor, right: SealedDescriptor) -> Bool {
+        left.contents === right.contents || left.digest == right.digest
+    }
 
     public func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 }

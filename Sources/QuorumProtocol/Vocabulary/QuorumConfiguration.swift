@@ -24,6 +24,8 @@ public struct QuorumConfiguration: Hashable, Sendable {
     public let dataFragmentCount: Int
     /// The m-of-n code.
     public let code: ReedSolomonCode
+    /// Every server, in order.
+    public let servers: [ServerIndex]
 
     /// The most ways there may be to choose m + 1 of the n fragments. A cheat succeeds when any m + 1 inconsistent
     /// fragments pass together, which for each choice happens under at most L in 2^128 keys (L bytes a fragment): with
@@ -41,6 +43,7 @@ public struct QuorumConfiguration: Hashable, Sendable {
         }
         self.faults = faults
         self.dataFragmentCount = m
+        servers = (0..<m + 2 * faults).map { ServerIndex(UInt8($0)) }
         do {
             code = try ReedSolomonCode(dataFragmentCount: m, fragmentCount: m + 2 * faults)
         } catch {
@@ -66,8 +69,6 @@ public struct QuorumConfiguration: Hashable, Sendable {
     public var quorum: Int { serverCount - faults - (isPlanted(.quorumOneTooSmall) ? 1 : 0) }
     /// f + 1: so many servers cannot all be lying.
     public var vouchers: Int { faults + (isPlanted(.vouchersOneTooFew) ? 0 : 1) }
-    /// Every server, in order.
-    public var servers: [ServerIndex] { (0..<serverCount).map { ServerIndex(UInt8($0)) } }
 
     /// Whether `server` belongs to the group.
     package func contains(_ server: ServerIndex) -> Bool { server.offset < serverCount }

@@ -66,6 +66,10 @@ final class TortureServers {
         }
         slots[index].child = child
         if child.isReady { return nil }
+        if case .faulty(let kind, _) = program, child.end == .exited(ExitStatus.usage.rawValue) {
+            kill(index)
+            throw Failure(.usage, "no policy of a liar is called \(kind); solidus-faulty-server --help lists them")
+        }
         let reason = child.end == nil ? "it was not ready in time" : end(index)
         kill(index)
         return reason

@@ -1,0 +1,92 @@
+// What waits at a replica: requests for their proof, and reads and changes for their object.
+
+import DequeModule
+import Fingerprint
+
+/// A request whose proof is being checked.
+struct VerifyingRequest: Sendable {
+    let tag: RequestTag
+    let request: Request
+}
+
+/// A change that waits for its turn at an object.
+enum Change: Sendable {
+    case prepare(RequestTag, Prepare, VerificationEvidence)
+    case commit(RequestTag, Commit, VerifiedCertificate)
+    case expire
+
+    var tag: RequestTag? {
+        switch self {
+        case .prepare(let tag, _, _), .commit(let tag, _, _): tag
+        case .expire: nil
+        }
+    }
+}
+
+/// A read that waits for the object's record to be loaded.
+struct WaitingRead: Sendable {
+    let tag: RequestTag
+    let read: Read
+    let answersTimestamp: Bool
+}
+
+/// The change in flight, and what is to be said when it is durable.
+struct InFlight: Sendable {
+    enum Answer: Sendable {
+        case prepared(RequestTag)
+        case committed(RequestTag, Timestamp)
+        case tooManyPending(RequestTag, [Timestamp])
+        case nothing
+    }
+
+    let record: ObjectRecord
+    let answer: Answer
+}
+
+/// An object with something going on.
+struct Slot: Sendable {
+    var key: ObjectKey
+    var isOpen = true
+    /// The durable record; nil until it is loaded.
+    var record: ObjectRecord?
+    var reads: [WaitingRead] = []
+    var changes: Deque<Change> = []
+    var inFlight: InFlight?
+
+    var isIdle: Bool { reads.isEmpty && changes.isEmpty && inFlight == nil }
+    var waitingCount: Int { reads.count + changes.count }
+}
+
+/// The objects with something going on. A slot keeps its place as long as it is there, so that whoever has found it once
+/// reads and changes it where it lies.
+struct SlotTable: Sendable {
+    typealias Place = Int
+
+    /// By place; those that are not open are free.
+    var at: [Slot] = []
+    private var places: [ObjectKey: Place] = [:]
+    private var free: [Place] = []
+
+    func place(of key: ObjectKey) -> Place? { places[key] }
+
+    mutating func open(_ key: ObjectKey) -> Place {
+        places[key] = free.last ?? at.count
+        guard let place = free.popLast() else {
+            at.append(Slot(key: key))
+            return at.count - 1
+        }
+        at[place].key = key
+        at[place].isOpen = true
+        return place
+    }
+
+    mutating func close(_ place: Place) {
+        places[at[place].key] = nil
+        at[place].isOpen = false
+        at[place].record = nil
+        at[place].reads = []
+        at[place].changes = []
+        at[place].inFlight = nil
+        free.append(place)
+    }
+}

@@ -1,0 +1,60 @@
+// Situations that independent draws bring about too rarely: some worlds have a theme, in which several things that have to
+// come together do.
+
+import QuorumFaults
+import QuorumProtocol
+
+extension WorldPlan {
+    /// Gives some of the worlds a theme; drawn after everything else, so that the others know nothing of it.
+    mutating func drawTheme(_ generator: inout SeededGenerator) {
+        let theme = generator.below(100)
+        var stream = generator.fork()
+        switch theme {
+        case 0..<8: drawPowerFailures(&stream)
+        case 8..<16: drawEchoes(&stream)
+        default: break
+        }
+    }
+
+    /// Disks so slow that much is said and done while a change is on its way to the platter, which makes all
+    /// operations slow and the faults last longer.
+    private mutating func drawSlowDisks(_ generator: inout SeededGenerator) {
+        diskDelayMinMicroseconds = UInt64(generator.within(5_000...30_000))
+        diskDelayMaxMicroseconds = diskDelayMinMicroseconds + UInt64(generator.within(1...20_000))
+        healMicroseconds += 1_000_000
+        patience.deadlineMicroseconds += 1_000_000
+    }
+
+    /// Power fails just when a reader has been told something: if that rested on what no disk has, it is now lost.
+    private mutating func drawPowerFailures(_ generator: inout SeededGenerator) {
+        drawSlowDisks(&generator)
+        let all: UInt64 = 1 << UInt64(serverCount) - 1
+        for number in 0..<generator.within(1...4) {
+            let single: UInt64 = 1 << UInt64(generator.below(serverCount))
+            powerFailures[number] = PlannedPowerFailure(
+                afterReadCount: generator.within(1...max(1, operations.count / 2)),
+                servers: generator.chance(percent: 75) ? all : single,
+                includesClients: generator.chance(percent: 50),
+                downMicroseconds: UInt64(generator.within(500...20_000)))
+        }
+    }
+
+    /// Clients leave versions behind that they must commit before they can go on, and what is answered to that is heard
+    /// again when it answers something else.
+    private mutating func drawEchoes(_ generator: inout SeededGenerator) {
+        drawSlowDisks(&generator)
+        limits.pendingVersionsPerClientMax = generator.within(1...2)
+        network.echoPermille = generator.within(500...1000)
+        network.echoMaxMicroseconds = diskDelayMaxMicroseconds * UInt64(generator.within(1...4))
+        for position in operations.indices {
+            let crashes = generator.chance(percent: 40)
+            let away = UInt64(generator.within(100...20_000))
+            switch operations[position].kind {
+            case .read, .head: break
+            case .write, .delete:
+                guard crashes else { continue }
+                operations[position].crash = PlannedOperation.Crash(.beforeCommit, awayMicroseconds: away)
+            }
+        }
+    }
+}

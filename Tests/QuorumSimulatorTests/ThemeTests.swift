@@ -1,0 +1,99 @@
+// Worlds with a theme: what has to come together comes together, and the protocol stands it.
+
+import QuorumFaults
+import QuorumProtocol
+import QuorumSimulator
+import Testing
+
+@Suite("A theme")
+struct ThemeTests {
+    @Test("is drawn for some seeds, as parts that can be left out")
+    func drawn() throws {
+        let plans = try (1...100 as ClosedRange<UInt64>).map { try plan($0, faults: ["all"]) }
+        let failing = try #require(plans.first { !$0.powerFailures.isEmpty })
+        let echoing = try #require(plans.first { $0.network.echoPermille > 0 })
+        #expect(plans.contains { $0.powerFailures.isEmpty && $0.network.echoPermille == 0 })
+        #expect(failing.parts.contains(.powerFailure(0)) && echoing.parts.contains(.echoes))
+        #expect(failing.summary.contains { $0.hasPrefix("power-failure:0 ") })
+        #expect(echoing.operations.contains { $0.crash?.moment == .beforeCommit })
+        #expect(failing.without(Set(failing.parts)).powerFailures.isEmpty)
+        #expect(echoing.without([.echoes]).network.echoPermille == 0)
+        for part in [PlanPart.powerFailure(3), .echoes] { #expect(try PlanPart.parse(part.description) == [part]) }
+    }
+
+    @Test("that is not selected leaves a world without faults")
+    func cleared() throws {
+        for seed in 1...200 as ClosedRange<UInt64> {
+            let plan = try plan(seed)
+            #expect(
+                plan.parts.allSatisfy { part in
+                    switch part {
+                    case .operation, .pauses, .deferredWork: true
+                    default: false
+                    }
+                }, "seed \(seed)")
+        }
+    }
+
+    @Test("keeps the protocol's promises", arguments: [true, false])
+    func promises(isEchoing: Bool) throws {
+        var runCount = 0
+        for seed in 1...400 as ClosedRange<UInt64> {
+            let plan = try plan(seed, faults: ["all"], f: nil)
+            guard isEchoing ? plan.network.echoPermille > 0 : !plan.powerFailures.isEmpty else { continue }
+            runCount += 1
+            let report = World(plan).run()
+            if let violation = report.violation { Issue.record("seed \(seed): \(violation)") }
+        }
+        #expect(runCount > 10)
+    }
+
+    @Test("lets power fail the moment the chosen read is over, of the chosen servers and of busy clients")
+    func powerFailure() throws {
+        var struckCount = 0
+        for seed in 1...20 as ClosedRange<UInt64> {
+            var plan = try plan(seed)
+            plan.powerFailures[0] = PlannedPowerFailure(
+                afterReadCount: 2, servers: 0b0101, includesClients: true, downMicroseconds: 1_000)
+            let report = World(plan, isTranscribed: true).run()
+            #expect(report.violation == nil, "seed \(seed)")
+            guard let failure = report.transcript.firstIndex(where: { $0.hasSuffix("power fails") }) else { continue }
+            struckCount += 1
+            let before = report.transcript[..<failure]
+            #expect(before.count { $0.contains("ends operation") && $0.contains(": read(") } == 2, "seed \(seed)")
+            let crashed = report.transcript[failure...].dropFirst().prefix(2)
+            #expect(crashed.allSatisfy { $0.hasSuffix("server 0 crashes") || $0.hasSuffix("server 2 crashes") })
+        }
+        #expect(struckCount > 10)
+    }
+
+    @Test("has a client crash with its certificate in hand and no COMMIT sent")
+    func beforeCommit() throws {
+        for seed in 1...10 as ClosedRange<UInt64> {
+            var plan = try plan(seed)
+            let write = try #require(
+                plan.operations.first { operation in
+                    if case .write = operation.kind { true } else { false }
+                })
+            plan.operations = [write]
+            plan.operations[0].crash = PlannedOperation.Crash(.beforeCommit, awayMicroseconds: 1_000)
+            let report = World(plan, isTranscribed: true).run()
+            #expect(report.violation == nil && report.crashedCount == 1, "seed \(seed)")
+            #expect(report.transcript.contains { $0.contains("PREPARE") }, "seed \(seed)")
+            #expect(!report.transcript.contains { $0.contains("COMMIT ") }, "seed \(seed)")
+        }
+    }
+
+    @Test("of echoes brings messages again, and changes no outcome")
+    func echoes() throws {
+        for seed in 1...10 as ClosedRange<UInt64> {
+            var plan = try plan(seed)
+            let plain = World(plan).run()
+            plan.network.echoPermille = 1000
+            plan.network.echoMaxMicroseconds = 100_000
+            let report = World(plan).run()
+            #expect(report.violation == nil && report.failedCount == 0, "seed \(seed)")
+            #expect(report.eventCount > plain.eventCount, "seed \(seed)")
+        }
+    }
+}
