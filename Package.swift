@@ -87,16 +87,23 @@ let package = Package(
             name: "ClusterFiles", dependencies: ["QuorumProtocol", "QuorumTransport", crypto],
             swiftSettings: strictSwift),
         .target(
+            name: "QuorumOperations",
+            dependencies: [
+                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumProtocol", "QuorumTransport", "QuorumWire",
+                nioCore, nioPosix, logging,
+            ],
+            swiftSettings: strictSwift),
+        .target(
             name: "QuorumServer",
             dependencies: [
-                "CISAL", "CPosixStorage", "CRocksDB", "ClusterFiles", "ErasureCode", "Fingerprint",
+                "CISAL", "CPosixStorage", "CRocksDB", "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumOperations",
                 "QuorumProtocol", "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
         .target(
             name: "QuorumClient",
             dependencies: [
-                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumProtocol", "QuorumTransport", "QuorumWire",
+                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumOperations", "QuorumProtocol", "QuorumTransport",
                 nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),

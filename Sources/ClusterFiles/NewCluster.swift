@@ -15,6 +15,8 @@ package struct NewCluster: Sendable {
     package var faults = 1
     /// m: how many fragments make a stripe; nil takes f + 1.
     package var dataFragmentCount: Int?
+    /// How fragments are verified.
+    package var mode = VerificationMode.fingerprint
     /// Where every server listens.
     package var host = "127.0.0.1"
     /// The port of server 0; server i gets the i-th after it.
@@ -74,8 +76,10 @@ package struct NewCluster: Sendable {
             let identity = try writeIdentity(home, commonName: "solidus server \(server.rawValue)")
             let statementKey = P256.Signing.PrivateKey()
             try TextFile.create(home.statementKey, statementKey.pemRepresentation + "\n", mode: 0o600)
+            // Whoever makes a cluster without defence against liars says so for its servers, too.
+            let faults = mode.isSigned ? "" : "faults = \"\(ServerHome.crashFaults)\"\n"
             try TextFile.create(
-                home.serverFile, "format = \(ServerHome.format)\nindex = \(server.rawValue)\n", mode: 0o644)
+                home.serverFile, "format = \(ServerHome.format)\nindex = \(server.rawValue)\n\(faults)", mode: 0o644)
             do {
                 try makeStore(server, home.store)
             } catch {
@@ -101,7 +105,7 @@ package struct NewCluster: Sendable {
         }
         let configuration = ClusterConfiguration(
             parameters: ClusterParameters(
-                identity: ClusterIdentity(cluster: id, epoch: 1), quorums: quorums, limits: limits),
+                identity: ClusterIdentity(cluster: id, epoch: 1, mode: mode), quorums: quorums, limits: limits),
             servers: servers, clients: clients)
         let temporary = "\(root)/\(Self.temporaryClusterFile)"
         let final = "\(root)/\(ClusterConfiguration.fileName)"

@@ -5,11 +5,16 @@ import QuorumProtocol
 import QuorumTransport
 
 /// The directory of one server, loaded and checked against the cluster's configuration:
-/// `server.toml` (format, index), `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`.
+/// `server.toml` (format, index and, for a server that may run without defence against liars, faults), `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`.
 /// `cluster.toml` lies in it or two directories up.
 package struct ServerHome: Sendable {
     /// The format of server.toml.
     static let format = 1
+    /// What the key `faults` may say: which faults this server is told to reckon with. Only a server that is told to
+    /// reckon with nothing but crashes runs in a cluster whose mode is `none`.
+    private static let byzantineFaults = "byzantine"
+    static let crashFaults = "crash"
+    private static let faultsExpected = "\"byzantine\" or \"crash\""
 
     /// The home's path.
     package let directory: String
@@ -32,7 +37,7 @@ package struct ServerHome: Sendable {
         let advice = "a server's home is DIR/servers/INDEX of a cluster that 'solidus cluster init DIR' made"
         let file = try StrictTable(
             parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
-            keys: ["format", "index"])
+            keys: ["format", "index", "faults"])
         try file.checkFormat(Self.format)
         let number = try file.integer("index", expected: "the server's index, counted from 0")
         let clusterFile = files.clusterFile
@@ -41,6 +46,16 @@ package struct ServerHome: Sendable {
             throw file.invalid("index", number, "\(clusterFile) lists servers 0 to \(cluster.servers.count - 1)")
         }
         let entry = cluster.servers[number]
+        let faults = try file.text("faults", expected: Self.faultsExpected, default: Self.byzantineFaults)
+        guard [Self.byzantineFaults, Self.crashFaults].contains(faults) else {
+            throw file.invalid("faults", faults, "it is \(Self.faultsExpected)")
+        }
+        guard cluster.parameters.identity.mode.isSigned || faults == Self.crashFaults else {
+            throw file.invalid(
+                "faults", faults,
+                "\(clusterFile) says mode = \"none\", in which nobody's lies are noticed; faults = \"crash\" accepts that"
+            )
+        }
 
         directory = files.directory
         self.cluster = cluster

@@ -46,6 +46,10 @@ struct StrictTable {
         return text
     }
 
+    func text(_ key: String, expected: String, default: String) throws(ConfigurationError) -> String {
+        values[key] == nil ? `default` : try text(key, expected: expected)
+    }
+
     func integer(_ key: String, expected: String) throws(ConfigurationError) -> Int {
         let value = try self.value(key, expected: expected)
         guard case .integer(let integer) = value else { throw wrongType(key, expected: expected, value) }

@@ -8,38 +8,48 @@
 import CFragmentCore
 import ErasureCode
 
+/// What a cross-checksum commits to, which depends on when a cluster verifies (docs/protocol.md, Verification modes).
+package enum CrossChecksumCoverage: Hashable, Sendable {
+    /// The n fragment hashes, and the m fingerprints that bind the fragments to one another.
+    case hashesAndFingerprints
+    /// The n fragment hashes: that the fragments are one block's is shown by encoding the block anew.
+    case hashes
+    /// Nothing but the size: for clusters whose servers and clients only crash.
+    case nothing
+}
+
 /// Why a cross-checksum could not be made of its parts.
 public enum CrossChecksumError: Error, Equatable, Sendable {
     /// The block's size is negative.
     case invalidBlockSize(Int)
-    /// Not one hash per fragment.
+    /// Neither one hash per fragment nor none at all.
     case wrongHashCount(got: Int, expected: Int)
-    /// Not one fingerprint per data fragment.
+    /// Neither one fingerprint per data fragment nor none at all; or fingerprints without hashes to take their key from.
     case wrongFingerprintCount(got: Int, expected: Int)
 }
 
-/// One stripe's fingerprinted cross-checksum: n fragment hashes and m fingerprints, with the code and the block's size
-/// that they are bound to.
+/// One stripe's cross-checksum, in full n fragment hashes and m fingerprints, with the code and the block's size that
+/// they are bound to.
 public struct CrossChecksum: Hashable, Sendable {
     /// The code whose fragments these are.
     package let code: ReedSolomonCode
     /// Size of the stripe's block in bytes, before padding.
     package let blockSizeBytes: Int
-    /// The hash of each of the n fragments.
+    /// The hash of each of the n fragments, or none.
     package let hashes: [Digest256]
-    /// The fingerprint of each of the m data fragments.
+    /// The fingerprint of each of the m data fragments, or none.
     package let fingerprints: [Fingerprint]
 
-    /// A cross-checksum from its parts; nothing is claimed yet about their truth. Throws unless there are n hashes, m
-    /// fingerprints and a block size of at least 0.
+    /// A cross-checksum from its parts; nothing is claimed yet about their truth. Throws unless there are n hashes or
+    /// none, m fingerprints or none, and a block size of at least 0.
     package init(
         code: ReedSolomonCode, blockSizeBytes: Int, hashes: [Digest256], fingerprints: [Fingerprint]
     ) throws(CrossChecksumError) {
         guard blockSizeBytes >= 0 else { throw .invalidBlockSize(blockSizeBytes) }
-        guard hashes.count == code.fragmentCount else {
+        guard hashes.count == code.fragmentCount || hashes.isEmpty else {
             throw .wrongHashCount(got: hashes.count, expected: code.fragmentCount)
         }
-        guard fingerprints.count == code.dataFragmentCount else {
+        guard fingerprints.count == (hashes.isEmpty ? 0 : code.dataFragmentCount) || fingerprints.isEmpty else {
             throw .wrongFingerprintCount(got: fingerprints.count, expected: code.dataFragmentCount)
         }
         self.code = code
@@ -71,21 +81,49 @@ public struct CrossChecksum: Hashable, Sendable {
         }
     }
 
+    private init(code: ReedSolomonCode, blockSizeBytes: Int, hashes: [Digest256]) {
+        self.code = code
+        self.blockSizeBytes = blockSizeBytes
+        self.hashes = hashes
+        fingerprints = []
+    }
+
+    /// What the cross-checksum commits to.
+    package var coverage: CrossChecksumCoverage {
+        hashes.isEmpty ? .nothing : fingerprints.isEmpty ? .hashes : .hashesAndFingerprints
+    }
+
     /// The block's n fragments and their cross-checksum, as an honest writer makes them.
     package static func encode(
-        block: SharedBytes, code: ReedSolomonCode
+        block: SharedBytes, code: ReedSolomonCode, coverage: CrossChecksumCoverage = .hashesAndFingerprints
     ) -> (fragments: [SharedBytes], crossChecksum: CrossChecksum) {
         let fragments = code.encode(block: block)
-        let crossChecksum = CrossChecksum(
-            code: code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments),
-            data: fragments.prefix(code.dataFragmentCount))
+        let crossChecksum =
+            switch coverage {
+            case .hashesAndFingerprints:
+                CrossChecksum(
+                    code: code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments),
+                    data: fragments.prefix(code.dataFragmentCount))
+            case .hashes:
+                CrossChecksum(
+                    code: code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments))
+            case .nothing:
+                CrossChecksum(code: code, blockSizeBytes: block.count, hashes: [])
+            }
         return (fragments, crossChecksum)
     }
 
     /// Whether the hashes are those of the block's encoding: the block is encoded anew and all n fragments are hashed.
     /// This alone, without fingerprints, proves that any m fragments that match their hashes decode to this block.
     package func matchesEncoding(of block: SharedBytes) -> Bool {
-        block.count == blockSizeBytes && Digest256.fragmentHashes(of: code.encode(block: block)) == hashes
+        fragments(ifEncodingOf: block) != nil
+    }
+
+    /// The block's n fragments if the hashes are theirs, else nil.
+    func fragments(ifEncodingOf block: SharedBytes) -> [SharedBytes]? {
+        guard block.count == blockSizeBytes else { return nil }
+        let fragments = code.encode(block: block)
+        return Digest256.fragmentHashes(of: fragments) == hashes ? fragments : nil
     }
 
     /// Size of each of the stripe's fragments in bytes.

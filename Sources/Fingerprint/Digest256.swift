@@ -88,7 +88,11 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
     /// One word tells digests apart as well as all four do: who wants two that agree in it has to search for them, and
     /// then slows down nothing but tables that others have bounded.
     public func hash(into hasher: inout Hasher) {
+        // All of it: whoever could choose digests that agree in a part could make a table slow.
         hasher.combine(words.0)
+        hasher.combine(words.1)
+        hasher.combine(words.2)
+        hasher.combine(words.3)
     }
 
     /// Sixty-four lower-case hexadecimal digits.

@@ -14,9 +14,12 @@ public enum FragmentVerificationError: Error, Equatable, Sendable {
     /// The bytes match their hash but are not the encoding of the block that the fingerprints commit to: the writer of
     /// the cross-checksum is faulty.
     case fingerprintMismatch(FragmentIndex)
+    /// The hashes are not those of the block's encoding.
+    case encodingMismatch
 }
 
-/// A fragment that passed size, hash and fingerprint. Only this module makes one, so holding one is the proof.
+/// A fragment that passed what its cross-checksum covers: size, hash, fingerprint. Only this module makes one, so holding
+/// one is the proof.
 package struct VerifiedFragment: Sendable {
     /// Its position in the stripe.
     package let index: FragmentIndex
@@ -33,10 +36,15 @@ package struct VerifiedFragment: Sendable {
 }
 
 extension CrossChecksum {
-    /// Checks one fragment fully: size, then hash, then fingerprint under the key derived from the hashes.
+    /// Checks one fragment as far as the cross-checksum goes: size, then hash, then fingerprint under the key derived from
+    /// the hashes.
     package func verify(
         _ bytes: SharedBytes, at index: FragmentIndex
     ) throws(FragmentVerificationError) -> VerifiedFragment {
+        guard coverage == .hashesAndFingerprints else {
+            if coverage == .hashes { try verifyHash(bytes, at: index) } else { try checkShape(bytes, at: index) }
+            return VerifiedFragment(index: index, bytes: bytes, crossChecksum: self)
+        }
         try checkShape(bytes, at: index)
         var verdict = UInt8(SFC_FRAGMENT_HASH_MISMATCH.rawValue)
         bytes.withUnsafeBytes { source in
@@ -53,7 +61,9 @@ extension CrossChecksum {
         _ fragments: [(index: FragmentIndex, bytes: SharedBytes)]
     ) -> [Result<VerifiedFragment, FragmentVerificationError>] {
         precondition(fragments.count <= code.fragmentCount)
-        guard fragments.allSatisfy({ (try? checkShape($0.bytes, at: $0.index)) != nil }) else {
+        guard coverage == .hashesAndFingerprints,
+            fragments.allSatisfy({ (try? checkShape($0.bytes, at: $0.index)) != nil })
+        else {
             return fragments.map { index, bytes in
                 Result { () throws(FragmentVerificationError) in try verify(bytes, at: index) }
             }
@@ -78,8 +88,19 @@ extension CrossChecksum {
         }
     }
 
-    /// Checks a fragment's size and hash only, which says nothing about its consistency with other fragments: for the
-    /// verification modes that establish that by other means.
+    /// The fragment at `index` of a block that is handed over whole, once its encoding has all n hashes (Cachin &
+    /// Tessaro, DSN 2006). Throws `.encodingMismatch` if it has not.
+    package func verify(
+        block: SharedBytes, for index: FragmentIndex
+    ) throws(FragmentVerificationError) -> VerifiedFragment {
+        guard index.offset < code.fragmentCount else {
+            throw .indexOutOfRange(index, fragmentCount: code.fragmentCount)
+        }
+        guard let fragments = fragments(ifEncodingOf: block) else { throw .encodingMismatch }
+        return VerifiedFragment(index: index, bytes: fragments[index.offset], crossChecksum: self)
+    }
+
+    /// Checks a fragment's size and hash only, which says nothing about its consistency with other fragments.
     package func verifyHash(_ bytes: SharedBytes, at index: FragmentIndex) throws(FragmentVerificationError) {
         try checkShape(bytes, at: index)
         guard Digest256.fragmentHash(of: bytes) == hashes[index.offset] else { throw .hashMismatch(index) }

@@ -1,5 +1,6 @@
 // Why an operation of a client's did not succeed, in words for people.
 
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 
@@ -7,6 +8,28 @@ import QuorumTransport
 public struct ServerTrouble: Sendable, Equatable {
     public let server: ServerIndex
     public let what: String
+}
+
+extension ServerConnections {
+    /// What is wrong with the channels, for error texts: every server but those named.
+    func troubles(except answered: [ServerIndex], observations: ServerObservations) -> [ServerTrouble] {
+        parameters.quorums.servers.compactMap { server in
+            if let misbehaviour = observations.misbehaviours[server] {
+                return ServerTrouble(server: server, what: misbehaviour.description)
+            }
+            if let refusal = observations.refusals[server] {
+                return ServerTrouble(server: server, what: "refused: \(refusal)")
+            }
+            guard !answered.contains(server) else { return nil }
+            let (state, peer) = channel(to: server)
+            switch state {
+            case .disconnected(let error): return ServerTrouble(server: server, what: error.description)
+            case .connected: return ServerTrouble(server: server, what: "\(peer) is connected but did not answer")
+            case .idle, .connecting, .closed:
+                return ServerTrouble(server: server, what: "\(peer) is not connected yet")
+            }
+        }
+    }
 }
 
 /// Why an operation did not succeed.

@@ -7,6 +7,7 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 import Synchronization
@@ -22,6 +23,7 @@ public final class ObjectClient: Sendable {
     public let parameters: ClusterParameters
 
     private let context: OperationContext
+    private let demotionTime: TimeAmount
     private let group: MultiThreadedEventLoopGroup
     private let turns = WriteTurns()
     private let isClosed = Mutex(false)
@@ -34,7 +36,8 @@ public final class ObjectClient: Sendable {
         let logger = logger ?? Logger(label: "solidus.client") { _ in SwiftLogNoOpLogHandler() }
         let connections: ServerConnections
         do {
-            connections = try ServerConnections(home: home, group: group, logger: logger)
+            connections = try ServerConnections(
+                cluster: home.cluster, identity: home.identity, group: group, logger: logger)
         } catch {
             group.shutdownGracefully { _ in }
             throw .identity(error.description)
@@ -44,8 +47,13 @@ public final class ObjectClient: Sendable {
         id = home.id
         parameters = home.cluster.parameters
         self.group = group
+        demotionTime = .milliseconds(Int64(options.demotionMilliseconds))
         context = OperationContext(
-            parameters: home.cluster.parameters, options: options, connections: connections,
+            parameters: home.cluster.parameters,
+            patience: OperationPatience(
+                timeoutMilliseconds: options.timeoutMilliseconds, hedgeMilliseconds: options.hedgeMilliseconds,
+                retransmitMilliseconds: options.retransmitMilliseconds),
+            connections: connections,
             verifier: StatementVerifier(
                 parameters: home.cluster.parameters, keys: home.cluster.statementKeys.map { .p256($0) }),
             eventLoop: group.any(), workers: workers)
@@ -94,7 +102,7 @@ public final class ObjectClient: Sendable {
         let parameters = parameters
         let final = metadata
         return try await write(key) {
-            Self.encode(value, key: key, metadata: final, parameters: parameters)
+            EncodedValue(value, key: key, metadata: final, parameters: parameters)
         }
     }
 
@@ -104,10 +112,7 @@ public final class ObjectClient: Sendable {
     public func delete(_ key: ObjectKey) async throws(ClientError) -> PutResult {
         let parameters = parameters
         return try await write(key) {
-            let descriptor = Descriptor(
-                tombstone: key, modifiedMilliseconds: Self.currentMilliseconds(), parameters: parameters)
-            return .encoded(
-                SealedDescriptor(descriptor), fragments: Array(repeating: [], count: parameters.quorums.serverCount))
+            EncodedValue(tombstone: key, modifiedMilliseconds: Self.currentMilliseconds(), parameters: parameters)
         }
     }
 
@@ -139,7 +144,7 @@ public final class ObjectClient: Sendable {
 
 extension ObjectClient {
     private func write(
-        _ key: ObjectKey, encode: @escaping @Sendable () -> Writer.Input
+        _ key: ObjectKey, encode: @escaping @Sendable () -> EncodedValue
     ) async throws(ClientError) -> PutResult {
         try checkOpen()
         // Waiting for a turn is part of the operation's time, so that a queue of writes that cannot succeed fails together.
@@ -153,7 +158,10 @@ extension ObjectClient {
         let writer = Writer(parameters: parameters, key: key, writer: id)
         let operation = Operation(writer, key: key, deadline: deadline, context: context)
         let result = await operation.run { operation in
-            context.workers.submit { _ in operation.submit(encode()) }
+            context.workers.submit { _ in
+                let encoded = encode()
+                operation.submit(.encoded(encoded.descriptor, fragments: encoded.fragments))
+            }
         }
         turns.give(key)
         switch result {
@@ -164,26 +172,6 @@ extension ObjectClient {
         case .failure(let failure):
             throw error(key, failure)
         }
-    }
-
-    private static func encode(
-        _ value: SharedBytes, key: ObjectKey, metadata: ObjectMetadata, parameters: ClusterParameters
-    ) -> Writer.Input {
-        var stripes: [CrossChecksum] = []
-        var fragments: [[SharedBytes]] = Array(repeating: [], count: parameters.quorums.serverCount)
-        let stripeSize = parameters.limits.stripeSizeBytesMax
-        for start in stride(from: 0, to: value.count, by: stripeSize) {
-            let block = value[start..<min(start + stripeSize, value.count)]
-            let encoded = CrossChecksum.encode(block: block, code: parameters.quorums.code)
-            stripes.append(encoded.crossChecksum)
-            for server in parameters.quorums.servers {
-                fragments[server.offset].append(encoded.fragments[server.offset])
-            }
-        }
-        let descriptor = Descriptor(
-            value: key, lengthBytes: UInt64(value.count), stripeSizeBytes: UInt32(stripeSize), stripes: stripes,
-            metadata: metadata, parameters: parameters)
-        return .encoded(SealedDescriptor(descriptor), fragments: fragments)
     }
 }
 
@@ -232,10 +220,9 @@ extension ObjectClient {
 
     /// Servers that misbehaved, refused or kept a read waiting are asked last for some time.
     private func demote(_ observations: ServerObservations) {
-        let time = TimeAmount.milliseconds(Int64(context.options.demotionMilliseconds))
-        for (server, _) in observations.misbehaving { context.connections.demote(server, for: time) }
-        for (server, _) in observations.refusing { context.connections.demote(server, for: time) }
-        for server in observations.slow { context.connections.demote(server, for: time) }
+        for (server, _) in observations.misbehaving { context.connections.demote(server, for: demotionTime) }
+        for (server, _) in observations.refusing { context.connections.demote(server, for: demotionTime) }
+        for server in observations.slow { context.connections.demote(server, for: demotionTime) }
     }
 
     private func error(_ key: ObjectKey, _ failure: OperationFailure) -> ClientError {

@@ -55,9 +55,20 @@ struct InconsistentFragments: AttackScript {
 }
 
 /// Commits to garbage at one server, with the right hash; a conspirator's server knows, signs and serves it. Against
-/// Values, "all good fragments of one cross-checksum encode the same block" (scenario 1).
+/// Values, "all good fragments of one cross-checksum encode the same block" (scenario 1). Where PREPARE checks no more
+/// than hashes, every server takes it, and so it does garbage everywhere: against Verification modes (scenarios 2 and 4).
 struct PoisonedCrossChecksums: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        guard context.parameters.identity.mode == .fingerprint else {
+            // No attempt of the client's: nobody may ever return it.
+            let victim = context.oneServer()
+            let version = ForgedVersion.make(
+                key: campaign.key, value: context.freshValue(), counter: campaign.nextCounter, writer: context.client,
+                parameters: context.parameters,
+                soundness: context.generator.chance(percent: 50) ? .garbage(at: victim) : .unrelated)
+            campaign.watch(version)
+            return context.prepares(version, justification: campaign.base)
+        }
         let friend = context.generator.pick(context.conspiracy.signers)?.server
         let victim = friend ?? context.oneServer()
         let version = context.attempt(campaign.key, counter: campaign.nextCounter, soundness: .garbage(at: victim))
@@ -69,12 +80,15 @@ struct PoisonedCrossChecksums: AttackScript {
 
 /// Commits to fingerprints that have nothing to do with the hashes, and then claims a certificate all the same. Against
 /// Values (fingerprints under the key derived from the hashes): no correct server may sign, so that no reader may ever
-/// return such a value, which is why it is not among the client's attempts.
+/// return such a value, which is why it is not among the client's attempts. Where there are no fingerprints, a sound version.
 struct ArbitraryFingerprints: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
-        let version = ForgedVersion.make(
-            key: campaign.key, value: context.freshValue(), counter: campaign.nextCounter, writer: context.client,
-            parameters: context.parameters, soundness: .arbitraryFingerprints)
+        let version =
+            context.parameters.identity.mode == .fingerprint
+            ? ForgedVersion.make(
+                key: campaign.key, value: context.freshValue(), counter: campaign.nextCounter, writer: context.client,
+                parameters: context.parameters, soundness: .arbitraryFingerprints)
+            : context.attempt(campaign.key, counter: campaign.nextCounter)
         campaign.watch(version)
         return context.prepares(version, justification: campaign.base)
     }

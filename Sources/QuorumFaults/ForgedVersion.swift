@@ -8,7 +8,7 @@ import QuorumProtocol
 package struct ForgedVersion: Sendable {
     package let timestamp: Timestamp
     package let descriptor: SealedDescriptor
-    /// For each server one fragment a stripe.
+    /// For each server what PREPARE carries of each stripe: its fragment or, in the mode `full`, the block.
     package let fragments: [[SharedBytes]]
 
     package init(timestamp: Timestamp, descriptor: SealedDescriptor, fragments: [[SharedBytes]]) {
@@ -52,6 +52,8 @@ extension ForgedVersion {
         case garbage(at: ServerIndex)
         /// Honest hashes, and fingerprints that have nothing to do with them.
         case arbitraryFingerprints
+        /// Every fragment is garbage of its own under the right hash.
+        case unrelated
     }
 
     /// A value's version, or a tombstone's when `value` is nil.
@@ -71,9 +73,12 @@ extension ForgedVersion {
         var stripes: [CrossChecksum] = []
         for start in stride(from: 0, to: value.count, by: stripeSizeBytes) {
             let block = SharedBytes(value[start..<min(value.count, start + stripeSizeBytes)])
-            let (encoded, crossChecksum) = encode(block, parameters.quorums.code, soundness)
+            let mode = parameters.identity.mode
+            let (encoded, crossChecksum) = encode(block, parameters.quorums.code, mode.coverage, soundness)
             stripes.append(crossChecksum)
-            for (server, fragment) in encoded.enumerated() { fragments[server].append(fragment) }
+            for (server, fragment) in encoded.enumerated() {
+                fragments[server].append(mode.sendsBlocks ? block : fragment)
+            }
         }
         let descriptor = SealedDescriptor(
             Descriptor(
@@ -85,34 +90,60 @@ extension ForgedVersion {
     }
 
     private static func encode(
-        _ block: SharedBytes, _ code: ReedSolomonCode, _ soundness: Soundness
+        _ block: SharedBytes, _ code: ReedSolomonCode, _ coverage: CrossChecksumCoverage, _ soundness: Soundness
     ) -> ([SharedBytes], CrossChecksum) {
-        var (fragments, crossChecksum) = CrossChecksum.encode(block: block, code: code)
+        let (honest, crossChecksum) = CrossChecksum.encode(block: block, code: code, coverage: coverage)
+        guard coverage != .nothing else { return (honest, crossChecksum) }
+        var fragments = honest
         switch soundness {
         case .sound:
-            return (fragments, crossChecksum)
+            break
         case .garbage(let victim):
-            let data = fragments.prefix(code.dataFragmentCount)
             fragments[victim.offset] = fragments[victim.offset].inverted
+        case .unrelated:
+            fragments = fragments.enumerated().map { position, fragment in
+                SharedBytes(fragment.array.map { $0 &+ UInt8(truncatingIfNeeded: position * 41 + 1) })
+            }
+        case .arbitraryFingerprints:
+            return (fragments, altered(crossChecksum))
+        }
+        let hashes = Digest256.fragmentHashes(of: fragments)
+        guard coverage == .hashesAndFingerprints else {
             return (
                 fragments,
-                CrossChecksum(
-                    code: code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments),
-                    data: data)
-            )
-        case .arbitraryFingerprints:
-            let altered = crossChecksum.fingerprints.map { fingerprint in
-                guard let altered = Fingerprint(bytes: fingerprint.bytes.map { ~$0 }) else {
-                    preconditionFailure("sixteen bytes are a fingerprint")
+                made {
+                    try CrossChecksum(
+                        code: code, blockSizeBytes: block.count, hashes: hashes, fingerprints: [])
                 }
-                return altered
-            }
-            guard
-                let arbitrary = try? CrossChecksum(
-                    code: code, blockSizeBytes: block.count, hashes: crossChecksum.hashes, fingerprints: altered)
-            else { preconditionFailure("n hashes and m fingerprints are a cross-checksum") }
-            return (fragments, arbitrary)
+            )
         }
+        return (
+            fragments,
+            CrossChecksum(
+                code: code, blockSizeBytes: block.count, hashes: hashes, data: honest.prefix(code.dataFragmentCount))
+        )
+    }
+
+    /// The same hashes under other fingerprints, where there are any.
+    private static func altered(_ crossChecksum: CrossChecksum) -> CrossChecksum {
+        let altered = crossChecksum.fingerprints.map { fingerprint in
+            guard let altered = Fingerprint(bytes: fingerprint.bytes.map { ~$0 }) else {
+                preconditionFailure("sixteen bytes are a fingerprint")
+            }
+            return altered
+        }
+        return made {
+            try CrossChecksum(
+                code: crossChecksum.code, blockSizeBytes: crossChecksum.blockSizeBytes, hashes: crossChecksum.hashes,
+                fingerprints: altered)
+        }
+    }
+
+    private static func made(_ make: () throws -> CrossChecksum) -> CrossChecksum {
+        guard let crossChecksum = try? make() else {
+            preconditionFailure("n hashes, with m fingerprints or none, are a cross-checksum")
+        }
+        return crossChecksum
     }
 }
 

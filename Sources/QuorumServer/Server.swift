@@ -20,6 +20,7 @@ package final class Server: Sendable {
     private let statistics: ServerStatistics
     private let group: MultiThreadedEventLoopGroup
     private let workers: NIOThreadPool
+    private let versionVerifier: VersionVerifier?
     private let ticker: RepeatedTask
     private let logger: Logger
 
@@ -54,13 +55,14 @@ package final class Server: Sendable {
         } else {
             reply = { tag, reply in sessions.reply(tag, reply) }
         }
+        let verifier = StatementVerifier(
+            parameters: configuration.parameters, keys: configuration.statementKeys.map { .p256($0) })
         let host = ReplicaHost(
             parameters: configuration.parameters, server: configuration.server,
             store: ProtocolStore(
                 store: store, parameters: configuration.parameters, statistics: statistics, logger: logger),
-            verifier: StatementVerifier(
-                parameters: configuration.parameters, keys: configuration.statementKeys.map { .p256($0) }),
-            signer: signer, statistics: statistics, workers: workers, logger: logger, interposer: interposer,
+            verifier: verifier, signer: signer, statistics: statistics, workers: workers, logger: logger,
+            interposer: interposer,
             reply: reply)
         host.submit(.tick(milliseconds: currentMilliseconds()))
         sessions.attach(host)
@@ -69,7 +71,16 @@ package final class Server: Sendable {
             host: configuration.host, port: configuration.port, scope: configuration.scope,
             peers: configuration.peers)
         endpointConfiguration.limits = configuration.connectionLimits
+        var versionVerifier: VersionVerifier?
         do {
+            if configuration.parameters.identity.mode.verifiesLater {
+                let made = try VersionVerifier(
+                    configuration, verifier: verifier, group: group, workers: workers, statistics: statistics,
+                    logger: logger
+                ) { [weak host] key, findings in host?.submit(.found(key, findings)) }
+                host.attach(made)
+                versionVerifier = made
+            }
             let endpoint = try await ServerEndpoint.start(
                 endpointConfiguration, identity: configuration.identity, delegate: sessions, group: group,
                 logger: logger)
@@ -78,9 +89,9 @@ package final class Server: Sendable {
             }
             return Server(
                 endpoint: endpoint, sessions: sessions, host: host, store: store, statistics: statistics, group: group,
-                workers: workers,
-                ticker: ticker, logger: logger)
+                workers: workers, versionVerifier: versionVerifier, ticker: ticker, logger: logger)
         } catch {
+            versionVerifier?.shutdown()
             sessions.detach()
             try? await workers.shutdownGracefully()
             await host.shutdown()
@@ -93,7 +104,7 @@ package final class Server: Sendable {
     private init(
         endpoint: ServerEndpoint, sessions: RequestSessions, host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, workers: NIOThreadPool,
-        ticker: RepeatedTask, logger: Logger
+        versionVerifier: VersionVerifier?, ticker: RepeatedTask, logger: Logger
     ) {
         self.endpoint = endpoint
         self.sessions = sessions
@@ -102,6 +113,7 @@ package final class Server: Sendable {
         self.statistics = statistics
         self.group = group
         self.workers = workers
+        self.versionVerifier = versionVerifier
         self.ticker = ticker
         self.logger = logger
     }
@@ -115,6 +127,7 @@ package final class Server: Sendable {
     /// Accepts nobody any more, finishes what is under way, and closes the store so that the next start replays nothing.
     package func shutdown() async {
         ticker.cancel()
+        versionVerifier?.shutdown()
         await endpoint.shutdown(grace: Self.shutdownGrace)
         sessions.detach()
         try? await workers.shutdownGracefully()

@@ -10,6 +10,8 @@ import QuorumWire
 /// One server: who it is, whom it knows, where it listens and where its store lies.
 package struct ServerConfiguration: Sendable {
     package var parameters: ClusterParameters
+    /// The cluster, whose other servers this one asks in the modes that verify later.
+    package var cluster: ClusterConfiguration
     package var server: ServerIndex
     /// Name or address to listen on.
     package var host: String
@@ -28,11 +30,16 @@ package struct ServerConfiguration: Sendable {
     package var eventLoopCount = 2
     /// How many threads verify and read large fragments.
     package var workerCount = 2
+    /// What the verification of committed versions may read in idle time, in the mode `lazy`.
+    package var verificationBytesPerSecond = 64 << 20
+    /// How long a version waits for idle time before it is verified all the same.
+    package var verificationPatienceMilliseconds: UInt64 = 5000
 
     /// The configuration that a server's home directory holds.
     package init(home: ServerHome) {
         let entry = home.cluster.servers[home.index.offset]
         parameters = home.cluster.parameters
+        cluster = home.cluster
         server = home.index
         host = entry.host
         port = entry.port

@@ -18,6 +18,9 @@ package struct ServerCounters: Sendable, Equatable {
     /// Signatures made, and the statements they cover.
     package var signatures: UInt64 = 0
     package var signedStatements: UInt64 = 0
+    /// Objects that were read to verify their versions, and versions that were found to be poisonous.
+    package var verifiedObjects: UInt64 = 0
+    package var poisonousVersions: UInt64 = 0
 
     package init() {}
 }
@@ -54,6 +57,8 @@ extension Refusal {
         case .invalidAdmission: "invalidAdmission"
         case .tooManyPending: "tooManyPending"
         case .busy: "busy"
+        case .poisonous: "poisonous"
+        case .tooManyUnverified: "tooManyUnverified"
         case .storageFull: "storageFull"
         case .storageFailed: "storageFailed"
         }

@@ -15,7 +15,7 @@ extension WorldPlan {
     /// What the plan has in store, a line for each thing.
     package var summary: [String] {
         var lines = [
-            "seed \(seed): n = \(serverCount), f = \(faultCount), m = \(dataFragmentCount), \(objectCount) objects, "
+            "seed \(seed): mode \(mode), n = \(serverCount), f = \(faultCount), m = \(dataFragmentCount), \(objectCount) objects, "
                 + "\(clientCount) clients, \(operations.count) operations",
             "limits: \(limits.pendingVersionsPerClientMax) pending, \(limits.retainedVersionsMax) retained, "
                 + "\(limits.retentionMilliseconds) ms retention, \(limits.requestsPerObjectMax) waiting requests",

@@ -26,6 +26,7 @@ extension WorldPlan {
         self.seed = seed
         faultCount = faults
         dataFragmentCount = m
+        mode = options.mode
         clientCount = options.clientCount
         objectCount = [1, 1, 1, 2, 2, 3][generator.below(6)]
         limits = Self.drawLimits(&generator)
@@ -48,7 +49,9 @@ extension WorldPlan {
         byzantineClients = Self.drawByzantineClients(options.faults, &generator)
         planted = options.planted
         drawTheme(&generator)
+        drawVerification(&generator)
         clear(options.faults)
+        if !mode.isSigned { leaveOutLiars() }
         self = without(options.removed)
     }
 
@@ -60,6 +63,19 @@ extension WorldPlan {
         limits.retentionMilliseconds = [0, 20, 200, 30_000][generator.below(4)]
         limits.requestsPerObjectMax = [4, 1024, 1024, 1024][generator.below(4)]
         return limits
+    }
+
+    /// Bounds near enough to be reached.
+    private mutating func drawVerification(_ generator: inout SeededGenerator) {
+        limits.unverifiedVersionsPerClientMax = [2, 4, 16, 16][generator.below(4)]
+        limits.unverifiedVersionsMax = [3, 8, 64, 64][generator.below(4)]
+        limits.verificationDelayMilliseconds = [0, 10, 100, 1000][generator.below(4)]
+    }
+
+    /// The mode `none` promises nothing among liars, nor when a disk gives back other bytes than it was given.
+    private mutating func leaveOutLiars() {
+        byzantineClients = [:]
+        badServers = badServers.filter { if case .byzantine = $0.value.kind { false } else { true } }
     }
 
     private static func drawOperations(

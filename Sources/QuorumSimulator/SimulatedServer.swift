@@ -18,6 +18,9 @@ final class SimulatedServer {
     /// Counts its processes; what belongs to an earlier one is void.
     private(set) var life = 0
     var liar: Liar?
+    /// What it reads to verify, by number, and what waits for that.
+    var verifications: [Int: RunningVerification] = [:]
+    var queue = VerificationQueue(bytesPerSecond: 1 << 30, patienceMilliseconds: 100)
     private let verificationKeys: [StatementVerificationKey]
 
     /// A liar around the replica.
@@ -45,6 +48,8 @@ final class SimulatedServer {
         isUp = false
         life += 1
         disk.crash(&generator, isSudden: isSudden)
+        verifications = [:]
+        queue = VerificationQueue(bytesPerSecond: 1 << 30, patienceMilliseconds: 100)
         liar?.passed = [:]
         verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
         replica = Replica(parameters: parameters, server: index, incarnation: signer.incarnation)

@@ -22,7 +22,7 @@ package struct VirtualDisk {
         var record: ObjectRecord
         var isRecordReadable = true
         var parts: [Parts] = []
-        var nextExpiryMilliseconds: UInt64?
+        var nextDueMilliseconds: UInt64?
     }
 
     /// One `.store` effect.
@@ -148,7 +148,7 @@ package struct VirtualDisk {
 
     /// Objects that have something to drop before the given time, in order.
     func expired(beforeMilliseconds time: UInt64) -> [ObjectKey] {
-        objects.filter { $0.nextExpiryMilliseconds.map { $0 < time } ?? false }.map(\.key).sorted()
+        objects.filter { $0.nextDueMilliseconds.map { $0 < time } ?? false }.map(\.key).sorted()
     }
 
     /// Reads all records back from their bytes, as a server does that starts; what differs from what was stored.
@@ -189,7 +189,7 @@ extension VirtualDisk.Object {
     fileprivate mutating func apply(_ change: ObjectChange) {
         record = change.record
         isRecordReadable = true
-        nextExpiryMilliseconds = change.nextExpiryMilliseconds
+        nextDueMilliseconds = change.nextDueMilliseconds
         for put in change.puts {
             let fragments = put.fragments.map(\.bytes)
             let isDescriptorOnly = fragments.isEmpty && !put.descriptor.descriptor.stripes.isEmpty

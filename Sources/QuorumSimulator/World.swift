@@ -24,6 +24,8 @@ package final class World {
         /// Work of a client's operation is done.
         indirect case writerInput(client: Int, operation: Int, Writer.Input)
         indirect case readerInput(client: Int, operation: Int, Reader.Input)
+        /// Something befalls a server's reading of an object.
+        indirect case verification(ServerIndex, life: Int, number: Int, VerificationEvent)
         case retransmission(client: Int, operation: Int, intervalMicroseconds: UInt64)
         case hedge(client: Int, operation: Int)
         case deadline(client: Int, operation: Int)
@@ -83,6 +85,8 @@ package final class World {
 
     /// How long an operation that began after the faults ended may take.
     static let livenessMicroseconds: UInt64 = 600_000_000
+    /// How long a server tries to read an object in order to verify it.
+    static let verificationMicroseconds: UInt64 = 5_000_000
     /// How long a doubled retransmission interval may become.
     static let retransmitMaxMicroseconds: UInt64 = 4_000_000
     /// How many requests a Byzantine client gets through in all.
@@ -111,6 +115,7 @@ package final class World {
     /// How many reads of the honest clients have succeeded.
     var readCount = 0
     var requestCount: UInt64 = 0
+    var verificationCount = 0
     var history: [RecordedOperation] = []
     /// Which operation made a descriptor.
     var authors: [Digest256: Int] = [:]
@@ -131,7 +136,8 @@ package final class World {
         self.plan = plan
         let quorums = Self.quorums(faults: plan.faultCount, dataFragmentCount: plan.dataFragmentCount)
         var source = SeededGenerator(seed: plan.seed &* 0xd134_2543_de82_ef95 &+ 7)
-        let identity = ClusterIdentity(cluster: ClusterID(high: source.next(), low: source.next()), epoch: 1)
+        let identity = ClusterIdentity(
+            cluster: ClusterID(high: source.next(), low: source.next()), epoch: 1, mode: plan.mode)
         parameters = ClusterParameters(identity: identity, quorums: quorums, limits: plan.limits)
         keys = (0..<plan.objectCount).map { number in
             guard let key = try? ObjectKey("bucket/object-\(number)") else { preconditionFailure("a valid key") }
@@ -254,7 +260,8 @@ extension World {
         let conspiracy = Conspiracy(signers: liars.map { servers[$0.0.offset].signer })
         for (server, kind) in liars {
             let foreign = StatementSigner(
-                identity: ClusterIdentity(cluster: parameters.identity.cluster, epoch: 2), server: server,
+                identity: ClusterIdentity(cluster: parameters.identity.cluster, epoch: 2, mode: plan.mode),
+                server: server,
                 incarnation: Incarnation(1), key: signing[server.offset].signing)
             let reborn = StatementSigner(
                 identity: parameters.identity, server: server, incarnation: Incarnation(2),
@@ -323,6 +330,9 @@ extension World {
             feed(clients[client], operation, input)
         case .readerInput(let client, let operation, let input):
             feed(clients[client], operation, input)
+        case .verification(let server, let life, let number, let event):
+            guard servers[server.offset].life == life else { return }
+            happen(event, servers[server.offset], number)
         case .retransmission(let client, let operation, let interval):
             retransmit(clients[client], operation, intervalMicroseconds: interval)
         case .hedge(let client, let operation):

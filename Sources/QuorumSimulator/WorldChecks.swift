@@ -140,7 +140,12 @@ extension World {
             let pending = record.pending(of: writer).count
             if pending > pendingMax { return Violation(.bound, "\(server.index) keeps \(pending) pending versions") }
         }
-        let committedCounter = record.committed?.timestamp.counter ?? 0
+        if record.unverified.count > 2 * parameters.limits.unverifiedVersionsMax {
+            return Violation(.bound, "\(server.index) keeps \(record.unverified.count) unverified versions of \(key)")
+        }
+        // A poisonous version is no longer committed, and yet its counter was reached.
+        let committedCounter = max(
+            record.highestCommitted.counter, (record.poisonous.last?.timestamp).counter)
         if let skipped = record.held.last, skipped.timestamp.counter > committedCounter + 1 {
             return Violation(
                 .bound,
@@ -192,6 +197,9 @@ extension World {
                 let last = try? crossChecksum.decode(Array(verified.suffix(m)))
             else { return Violation(.durability, "\(key) at \(highest) does not decode") }
             if first != last { return Violation(.integrity, "\(key) at \(highest) decodes to two values") }
+            if crossChecksum.coverage == .hashes, !crossChecksum.matchesEncoding(of: first) {
+                return Violation(.integrity, "\(key) at \(highest) counts as sound and is poisonous")
+            }
         }
         return nil
     }

@@ -7,12 +7,15 @@ import QuorumFaults
 import QuorumProtocol
 
 extension World {
+    /// The name in timestamps of whoever asks; of a server one that no client has.
     func identity(of client: Int) -> ClientID {
-        client < clients.count ? clients[client].id : byzantineClients[client - clients.count].id
+        if let server = Self.asking(client) { return ClientID(high: 0, low: UInt64(server.rawValue)) }
+        return client < clients.count ? clients[client].id : byzantineClients[client - clients.count].id
     }
 
     func name(_ client: Int) -> String {
-        client < clients.count ? "client \(client)" : "byzantine client \(client - clients.count)"
+        if let server = Self.asking(client) { return "\(server), verifying" }
+        return client < clients.count ? "client \(client)" : "byzantine client \(client - clients.count)"
     }
 
     /// The client begins its next operation.
@@ -86,29 +89,14 @@ extension World {
 
     /// What a write's worker makes of its value. The metadata name the operation, so that no two descriptors are equal.
     private func encode(_ bytes: [UInt8]?, key: ObjectKey, operation: Int) -> Writer.Input {
-        let sealed: SealedDescriptor
-        var fragments: [[SharedBytes]] = Array(repeating: [], count: parameters.quorums.serverCount)
-        if let bytes {
-            let value = SharedBytes(bytes)
-            let stripeSize = parameters.limits.stripeSizeBytesMax
-            var stripes: [CrossChecksum] = []
-            for start in stride(from: 0, to: value.count, by: stripeSize) {
-                let block = value[start..<min(start + stripeSize, value.count)]
-                let encoded = CrossChecksum.encode(block: block, code: parameters.quorums.code)
-                stripes.append(encoded.crossChecksum)
-                for (server, fragment) in encoded.fragments.enumerated() { fragments[server].append(fragment) }
-            }
-            sealed = SealedDescriptor(
-                Descriptor(
-                    value: key, lengthBytes: UInt64(value.count), stripeSizeBytes: UInt32(stripeSize),
-                    stripes: stripes, metadata: ObjectMetadata(modifiedMilliseconds: UInt64(operation)),
-                    parameters: parameters))
-        } else {
-            sealed = SealedDescriptor(
-                Descriptor(tombstone: key, modifiedMilliseconds: UInt64(operation), parameters: parameters))
-        }
-        authors[sealed.digest] = operation
-        return .encoded(sealed, fragments: fragments)
+        let encoded =
+            bytes.map { bytes in
+                EncodedValue(
+                    SharedBytes(bytes), key: key, metadata: ObjectMetadata(modifiedMilliseconds: UInt64(operation)),
+                    parameters: parameters, salt: VersionSalt(high: plan.seed, low: UInt64(operation)))
+            } ?? EncodedValue(tombstone: key, modifiedMilliseconds: UInt64(operation), parameters: parameters)
+        authors[encoded.descriptor.digest] = operation
+        return .encoded(encoded.descriptor, fragments: encoded.fragments)
     }
 
     // MARK: Inputs
@@ -180,16 +168,14 @@ extension World {
             switch effect {
             case .send(let server, let request):
                 send(request, to: server, client: client.number, operation: operation)
-            case .verifyCertificate(let server, let certificate):
-                let result = verify(certificate, key, client.verifier)
-                complete(client, operation, Reader.Input.certificateVerified(server, certificate, result))
-            case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
-                let result = verify(bytes, of: server, against: crossChecksum)
-                complete(client, operation, Reader.Input.fragmentVerified(server, timestamp, stripe, result))
             case .finish(.success(let outcome)):
                 observe(outcome, of: operation, by: client)
             case .finish(.failure(let failure)):
                 finish(client, operation, .failed(failure))
+            default:
+                if let input = ReaderWork.answer(effect, key: key, verifier: client.verifier) {
+                    complete(client, operation, input)
+                }
             }
         }
         spareReaderEffects.append(effects)

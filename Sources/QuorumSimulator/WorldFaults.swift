@@ -6,7 +6,10 @@ extension World {
     func befall(_ event: Event) {
         switch event {
         case .tick:
-            for server in servers where server.isUp { feed(server, .tick(milliseconds: nowMicroseconds / 1000)) }
+            for server in servers where server.isUp {
+                feed(server, .tick(milliseconds: nowMicroseconds / 1000))
+                if parameters.identity.mode.verifiesLater { beginVerifications(server) }
+            }
             heap.add(.tick, at: nowMicroseconds + (isHealed ? 500_000 : 30_000))
         case .serverCrash(let server, let down):
             guard !isHealed, servers[server.offset].isUp else { return }

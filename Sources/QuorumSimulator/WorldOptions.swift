@@ -1,6 +1,7 @@
 // What a user of the simulator may pin; everything else is drawn from the seed.
 
 import QuorumFaults
+import QuorumProtocol
 
 /// What can go wrong without anybody lying.
 package enum EnvironmentFault: String, CaseIterable, Sendable {
@@ -101,6 +102,7 @@ package struct WorldOptions: Sendable, Equatable {
     package var faultCount: Int?
     /// m; nil draws f + 1 mostly.
     package var dataFragmentCount: Int?
+    package var mode = VerificationMode.fingerprint
     package var clientCount = 3
     /// How many operations the clients do together.
     package var operationCount = 30

@@ -132,6 +132,7 @@ package struct WorldPlan: Sendable, Equatable {
     package internal(set) var seed: UInt64
     package internal(set) var faultCount: Int
     package internal(set) var dataFragmentCount: Int
+    package internal(set) var mode: VerificationMode
     package var limits: ProtocolLimits
     package internal(set) var objectCount: Int
     package internal(set) var clientCount: Int

@@ -7,7 +7,7 @@ import QuorumFaults
 import QuorumProtocol
 
 extension World {
-    private func node(_ client: Int) -> Int { plan.serverCount + client }
+    private func node(_ client: Int) -> Int { Self.asking(client)?.offset ?? plan.serverCount + client }
 
     /// Sends a request of a client's operation.
     func send(_ request: Request, to server: ServerIndex, client: Int, operation: Int) {
@@ -42,9 +42,10 @@ extension World {
     /// A request reaches its server.
     func receive(_ request: Request, from client: Int, operation: Int, at server: SimulatedServer) {
         guard server.isUp, network.isConnected(server.index.offset, node(client)) else { return }
-        trace(UInt64(server.index.rawValue) << 32 | UInt64(client))
+        trace(UInt64(server.index.rawValue) << 32 | UInt64(bitPattern: Int64(client)))
         requestCount += 1
-        let tag = RequestTag(session: UInt64(client) << 32 | UInt64(operation), request: requestCount)
+        let tag = RequestTag(
+            session: UInt64(UInt32(bitPattern: Int32(client))) << 32 | UInt64(operation), request: requestCount)
         let id = identity(of: client)
         var passed = request
         if server.liar != nil {
@@ -59,12 +60,12 @@ extension World {
                 return
             }
         }
-        feed(server, .request(tag, from: .client(id), passed))
+        feed(server, .request(tag, from: Self.asking(client).map(Principal.server) ?? .client(id), passed))
     }
 
     /// The replica, or the liar around it, answers.
     private func answer(_ tag: RequestTag, _ reply: Reply, of server: SimulatedServer) {
-        let client = Int(tag.session >> 32)
+        let client = Int(Int32(bitPattern: UInt32(tag.session >> 32)))
         let operation = Int(tag.session & 0xffff_ffff)
         guard server.liar != nil else {
             transmit(reply, of: server.index, client: client, operation: operation)
@@ -78,7 +79,11 @@ extension World {
     /// A reply reaches its client.
     func receive(_ reply: Reply, from server: ServerIndex, client: Int, operation: Int) {
         guard network.isConnected(server.offset, node(client)) else { return }
-        trace(UInt64(client) << 32 | UInt64(server.rawValue))
+        trace(UInt64(bitPattern: Int64(client)) << 32 | UInt64(server.rawValue))
+        if let asking = Self.asking(client) {
+            feed(servers[asking.offset], operation, .reply(server, reply))
+            return
+        }
         guard client < clients.count else {
             receive(reply, from: server, byzantineClients[client - clients.count])
             return
@@ -150,9 +155,11 @@ extension World {
             if let change, server.liar != nil, !server.liar!.keeps(change, nowMicroseconds) { kept = nil }
             server.disk.enqueue(VirtualDisk.Item(token: token, change: kept, statements: statements))
             beginBatch(server)
-        case .findExpired(let time):
+        case .verifyVersions(let key, let isUrgent):
+            verify(key, isUrgent: isUrgent, by: server)
+        case .findDue(let time):
             let keys = server.disk.expired(beforeMilliseconds: time)
-            if !keys.isEmpty { feed(server, .expired(keys)) }
+            if !keys.isEmpty { feed(server, .due(keys)) }
         }
     }
 

@@ -20,6 +20,8 @@ private enum RefusalCode: UInt8 {
     case busy = 13
     case storageFull = 14
     case storageFailed = 15
+    case poisonous = 16
+    case tooManyUnverified = 17
 }
 
 extension Refusal {
@@ -77,6 +79,11 @@ extension Refusal {
             encoder.append(RefusalCode.storageFull.rawValue)
         case .storageFailed:
             encoder.append(RefusalCode.storageFailed.rawValue)
+        case .poisonous:
+            encoder.append(RefusalCode.poisonous.rawValue)
+        case .tooManyUnverified(let limit):
+            encoder.append(RefusalCode.tooManyUnverified.rawValue)
+            encoder.append(UInt32(clamping: limit))
         }
     }
 
@@ -127,6 +134,10 @@ extension Refusal {
         case .busy: self = .busy
         case .storageFull: self = .storageFull
         case .storageFailed: self = .storageFailed
+        case .poisonous: self = .poisonous
+        case .tooManyUnverified:
+            let limit: UInt32 = try decoder.integer("limit")
+            self = .tooManyUnverified(limit: Int(limit))
         }
     }
 }
@@ -148,6 +159,9 @@ extension FragmentVerificationError {
         case .fingerprintMismatch(let index):
             encoder.append(UInt8(4))
             encoder.append(index.rawValue)
+        case .encodingMismatch:
+            encoder.append(UInt8(5))
+            encoder.append(UInt8(0))
         }
     }
 
@@ -163,6 +177,7 @@ extension FragmentVerificationError {
             self = .wrongSize(index, got: got, expected: expected)
         case 3: self = .hashMismatch(index)
         case 4: self = .fingerprintMismatch(index)
+        case 5 where index.rawValue == 0: self = .encodingMismatch
         default: throw .unknownValue(field: "fragment error", value: UInt64(code))
         }
     }
@@ -186,6 +201,9 @@ extension CertificateError {
         case .invalidSignature(let server):
             encoder.append(UInt8(5))
             encoder.append(server.rawValue)
+        case .wrongClaim(let server):
+            encoder.append(UInt8(6))
+            encoder.append(server.rawValue)
         }
     }
 
@@ -199,6 +217,7 @@ extension CertificateError {
         case 3: self = .unknownServer(ServerIndex(try decoder.integer("server")))
         case 4: self = .invalidPath(ServerIndex(try decoder.integer("server")))
         case 5: self = .invalidSignature(ServerIndex(try decoder.integer("server")))
+        case 6: self = .wrongClaim(ServerIndex(try decoder.integer("server")))
         default: throw .unknownValue(field: "certificate error", value: UInt64(code))
         }
     }

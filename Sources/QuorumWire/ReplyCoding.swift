@@ -11,7 +11,7 @@ extension Reply {
         var head = CanonicalEncoder()
         switch self {
         case .timestamp(let claim):
-            head.append(claim.certificate)
+            claim.encode(into: &head)
             return EncodedMessage(type: .timestampReply, request: number, head: head)
         case .prepared(let statement, let committed):
             statement.encode(into: &head)
@@ -21,7 +21,7 @@ extension Reply {
             head.append(timestamp)
             return EncodedMessage(type: .committedReply, request: number, head: head)
         case .version(let claim, let parts):
-            head.append(claim.certificate)
+            claim.encode(into: &head)
             head.append(UInt8(parts == nil ? 0 : 1))
             if let parts {
                 head.append(parts.timestamp)
@@ -48,14 +48,14 @@ extension Reply {
             let reply: Reply
             switch message.type {
             case .timestampReply:
-                reply = .timestamp(CommittedClaim(certificate: try message.head.optionalCertificate()))
+                reply = .timestamp(try CommittedClaim(from: &message.head, parameters: parameters))
             case .preparedReply:
                 let statement = try SignedStatement(from: &message.head)
                 reply = .prepared(statement, committed: try message.head.optionalTimestamp("committed"))
             case .committedReply:
                 reply = .committed(try message.head.timestamp("timestamp"))
             case .versionReply:
-                let claim = CommittedClaim(certificate: try message.head.optionalCertificate())
+                let claim = try CommittedClaim(from: &message.head, parameters: parameters)
                 reply = .version(claim, try HeldParts.optional(from: &message, parameters: parameters))
             case .refusedReply:
                 reply = .refused(try Refusal(from: &message.head, parameters: parameters))
@@ -65,6 +65,44 @@ extension Reply {
             try message.finish()
             return (message.request, reply)
         }
+    }
+}
+
+extension CommittedClaim {
+    /// The certificate, and whether more follows: only where versions are verified later is there anything.
+    fileprivate func encode(into head: inout CanonicalEncoder) {
+        head.append(certificate)
+        let hasMore = !unverified.isEmpty || !poisonous.isEmpty
+        head.append(UInt8(hasMore ? 1 : 0))
+        guard hasMore else { return }
+        head.append(UInt32(unverified.count))
+        for certificate in unverified { certificate.encode(into: &head) }
+        // Clients can drive their number beyond all bounds of a message; the highest ones are in readers' way first.
+        var room = WireLimits.poisonousSizeBytesMax
+        var listed: [[UInt8]] = []
+        for version in poisonous.reversed().prefix(WireLimits.claimedVersionsMax) {
+            var entry = CanonicalEncoder()
+            version.encode(into: &entry)
+            guard entry.bytes.count <= room else { break }
+            room -= entry.bytes.count
+            listed.append(entry.bytes)
+        }
+        head.append(UInt32(listed.count))
+        for entry in listed.reversed() { head.append(raw: entry) }
+    }
+
+    fileprivate init(from head: inout CanonicalDecoder, parameters: ClusterParameters) throws(MalformedEncoding) {
+        let certificate = try head.optionalCertificate()
+        guard try head.flag("more versions") else {
+            self.init(certificate: certificate)
+            return
+        }
+        guard parameters.identity.mode.verifiesLater else { throw .notCanonical(field: "more versions") }
+        let countMax = WireLimits.claimedVersionsMax
+        let unverified = try head.certificates(above: certificate?.timestamp, countMax: countMax)
+        let poisonous = try head.poisonousVersions(above: certificate?.timestamp, countMax: countMax)
+        guard !unverified.isEmpty || !poisonous.isEmpty else { throw .notCanonical(field: "more versions") }
+        self.init(certificate: certificate, unverified: unverified, poisonous: poisonous)
     }
 }
 

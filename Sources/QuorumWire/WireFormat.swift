@@ -33,10 +33,17 @@ package enum WireLimits {
     /// Fragments in one message.
     package static let fragmentCountMax = 1
 
-    /// The largest frame of a cluster: preamble, head and one stripe's fragment.
+    /// What the poisonous versions of a claim may take of a head.
+    static let poisonousSizeBytesMax = headSizeBytesMax / 2
+    /// The most versions of each kind that a claim may name.
+    static let claimedVersionsMax = 1 << 12
+
+    /// The largest frame of a cluster: preamble, head and one stripe's fragment, or its block where PREPARE carries that.
     package static func frameSizeBytesMax(_ parameters: ClusterParameters) -> Int {
-        preambleSizeBytes + headSizeBytesMax
-            + parameters.quorums.code.fragmentSizeBytes(blockSizeBytes: parameters.limits.stripeSizeBytesMax)
+        let blockSizeBytes = parameters.limits.stripeSizeBytesMax
+        return preambleSizeBytes + headSizeBytesMax
+            + (parameters.identity.mode.sendsBlocks
+                ? blockSizeBytes : parameters.quorums.code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes))
     }
 }
 

@@ -11,6 +11,9 @@ struct WorldArguments: ParsableArguments {
     @Option(name: .customLong("m"), help: "How many fragments make a value (default: drawn, mostly f + 1).")
     var dataFragmentCount: Int?
 
+    @Option(help: "How fragments are verified.")
+    var mode = VerificationMode.fingerprint
+
     @Option(help: "How many honest clients there are.")
     var clients = 3
 
@@ -30,6 +33,7 @@ struct WorldArguments: ParsableArguments {
         var options = WorldOptions()
         options.faultCount = faultCount
         options.dataFragmentCount = dataFragmentCount
+        options.mode = mode
         options.clientCount = clients
         options.operationCount = operations
         do {
@@ -51,6 +55,7 @@ struct WorldArguments: ParsableArguments {
         var words = ["solidus-sim", "replay", "\(seed)"]
         if let faultCount { words += ["--f", "\(faultCount)"] }
         if let dataFragmentCount { words += ["--m", "\(dataFragmentCount)"] }
+        if mode != .fingerprint { words += ["--mode", mode.description] }
         if clients != 3 { words += ["--clients", "\(clients)"] }
         if operations != 30 { words += ["--operations", "\(operations)"] }
         if let flaw { words += ["--flaw", flaw] }
@@ -100,4 +105,14 @@ struct SeedRange: ExpressibleByArgument {
         else { return nil }
         seeds = first...last
     }
+}
+
+extension VerificationMode: ExpressibleByArgument {
+    public init?(argument: String) {
+        guard let mode = Self.allCases.first(where: { $0.description == argument }) else { return nil }
+        self = mode
+    }
+
+    public static var allValueStrings: [String] { allCases.map(\.description) }
+    public var defaultValueDescription: String { description }
 }

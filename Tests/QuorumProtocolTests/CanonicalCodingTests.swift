@@ -210,12 +210,19 @@ struct CanonicalCodingTests {
         #expect(throws: MalformedEncoding.overLimit(field: "path", value: 17, limit: 16)) {
             try Self.decodeCertificate(statements.bytes)
         }
-        var record = CanonicalEncoder()
-        record.append(tag: "solidus.object.1")
-        record.append(UInt8(0))
-        record.append(UInt32.max)
-        #expect(throws: MalformedEncoding.overLimit(field: "held versions", value: 0xffff_ffff, limit: 65536)) {
-            try ObjectRecord(decoding: record.bytes)
+        for (position, field) in ["unverified versions", "poisonous versions", "held versions"].enumerated() {
+            var record = CanonicalEncoder()
+            record.append(tag: "solidus.object.1")
+            record.append(UInt8(0))
+            for _ in 0..<min(position, 2) { record.append(UInt32(0)) }
+            if position == 2 {
+                record.append(UInt8(0))
+                record.append(UInt64(0))
+            }
+            record.append(UInt32.max)
+            #expect(throws: MalformedEncoding.overLimit(field: field, value: 0xffff_ffff, limit: 65536)) {
+                try ObjectRecord(decoding: record.bytes)
+            }
         }
         var counted = CanonicalDecoder([0xff, 0xff, 0xff, 0xff, 1])
         #expect(throws: MalformedEncoding.overLimit(field: "text", value: 0xffff_ffff, limit: 9)) {

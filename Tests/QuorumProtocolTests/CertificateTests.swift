@@ -237,8 +237,9 @@ struct CertificateTests {
         }
         // Server 0 signs the very root of server 1's statement, as its own batch. Nothing of it passes for either.
         let root = MerkleTree.leaf(
-            honest.statement(
-                identity: group.parameters.identity, key: .photo, timestamp: version.timestamp
+            Statement(
+                identity: group.parameters.identity, server: honest.server, incarnation: honest.incarnation,
+                key: .photo, timestamp: version.timestamp, claim: honest.claim
             ).bytes)
         let signature = group.signature(of: 0, onRoot: root)
         for server in [0, 1] as [ServerIndex] {

@@ -143,6 +143,7 @@ enum Claims {
         let key = encoded { $0.append(counted: Sample.key.bytes) }
         let parts = encoded { encoder in
             encoder.append(UInt8(0))
+            encoder.append(UInt8(0))
             encoder.append(UInt8(1))
             encoder.append(Sample.timestamp(1, of: Sample.value))
             encoder.append(counted: Sample.value.bytes)
@@ -151,22 +152,27 @@ enum Claims {
             Unknown(field: "portion", value: 3, direction: .request, frame: frame(.read, head: key + [0, 3])),
             Unknown(field: "version", value: 2, direction: .request, frame: frame(.read, head: key + [2, 0])),
             Unknown(field: "certificate", value: 2, direction: .reply, frame: frame(.timestampReply, head: [2])),
-            Unknown(field: "held parts", value: 255, direction: .reply, frame: frame(.versionReply, head: [0, 255])),
+            Unknown(
+                field: "held parts", value: 255, direction: .reply, frame: frame(.versionReply, head: [0, 0, 255])),
+            Unknown(field: "more versions", value: 2, direction: .reply, frame: frame(.timestampReply, head: [0, 2])),
+            Unknown(
+                field: "signed", value: 2, direction: .reply,
+                frame: frame(.preparedReply, head: statement(pathCount: 0) + [2])),
             Unknown(
                 field: "held fragments", value: 2, direction: .reply,
                 frame: frame(.versionReply, head: parts + [2, 0])),
             Unknown(
-                field: "claim", value: 3, direction: .reply,
-                frame: frame(.preparedReply, head: statement(claim: 3, pathCount: 0))),
+                field: "claim", value: 4, direction: .reply,
+                frame: frame(.preparedReply, head: statement(claim: 4, pathCount: 0))),
             Unknown(field: "refusal", value: 0, direction: .reply, frame: frame(.refusedReply, head: [0])),
-            Unknown(field: "refusal", value: 16, direction: .reply, frame: frame(.refusedReply, head: [16])),
+            Unknown(field: "refusal", value: 18, direction: .reply, frame: frame(.refusedReply, head: [18])),
             Unknown(field: "principal", value: 2, direction: .reply, frame: frame(.refusedReply, head: [1, 2, 0])),
             Unknown(
-                field: "fragment error", value: 5, direction: .reply,
-                frame: frame(.refusedReply, head: [7, 0, 0, 0, 0, 5, 0])),
+                field: "fragment error", value: 6, direction: .reply,
+                frame: frame(.refusedReply, head: [7, 0, 0, 0, 0, 6, 0])),
             Unknown(
-                field: "certificate error", value: 6, direction: .reply,
-                frame: frame(.refusedReply, head: [10, 6, 0])),
+                field: "certificate error", value: 7, direction: .reply,
+                frame: frame(.refusedReply, head: [10, 7, 0])),
         ]
     }()
 
@@ -184,6 +190,7 @@ enum Claims {
         }
         let counterless = Timestamp(counter: 0, writer: Sample.writer, digest: Sample.value.digest)
         let parts = encoded { encoder in
+            encoder.append(UInt8(0))
             encoder.append(UInt8(0))
             encoder.append(UInt8(1))
             encoder.append(Sample.timestamp(1, of: Sample.value))
@@ -205,6 +212,9 @@ enum Claims {
             NotCanonical(
                 name: "counter 0", field: "timestamp", direction: .reply,
                 frame: frame(.committedReply, head: encoded { $0.append(counterless) })),
+            NotCanonical(
+                name: "unverified versions in a mode that has none", field: "more versions", direction: .reply,
+                frame: frame(.timestampReply, head: [0, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
             NotCanonical(
                 name: "a fragment although none is held", field: "held fragments", direction: .reply,
                 frame: frame(.versionReply, head: parts)),

@@ -103,7 +103,7 @@ enum ReplyKind: CaseIterable {
 enum RefusalKind: CaseIterable {
     case notEntitled, foreignTimestamp, digestMismatch, foreignDescriptor, wrongFragmentCount, tooManyStripes
     case invalidFragment, justificationRequired, counterSkipped, invalidCertificate, invalidAdmission, tooManyPending
-    case busy, storageFull, storageFailed
+    case busy, poisonous, tooManyUnverified, storageFull, storageFailed
 
     init(_ refusal: Refusal) {
         switch refusal {
@@ -120,6 +120,8 @@ enum RefusalKind: CaseIterable {
         case .invalidAdmission: self = .invalidAdmission
         case .tooManyPending: self = .tooManyPending
         case .busy: self = .busy
+        case .poisonous: self = .poisonous
+        case .tooManyUnverified: self = .tooManyUnverified
         case .storageFull: self = .storageFull
         case .storageFailed: self = .storageFailed
         }
@@ -147,6 +149,8 @@ enum RefusalKind: CaseIterable {
         case .tooManyPending:
             return [.tooManyPending([]), .tooManyPending([Sample.value, Sample.tombstone].map { Sample.pending($0) })]
         case .busy: return [.busy]
+        case .poisonous: return [.poisonous]
+        case .tooManyUnverified: return [.tooManyUnverified(limit: 16), .tooManyUnverified(limit: most)]
         case .storageFull: return [.storageFull]
         case .storageFailed: return [.storageFailed]
         }
@@ -172,7 +176,7 @@ enum PrincipalKind: CaseIterable {
 }
 
 enum FragmentErrorKind: CaseIterable {
-    case indexOutOfRange, wrongSize, hashMismatch, fingerprintMismatch
+    case indexOutOfRange, wrongSize, hashMismatch, fingerprintMismatch, encodingMismatch
 
     init(_ error: FragmentVerificationError) {
         switch error {
@@ -180,6 +184,7 @@ enum FragmentErrorKind: CaseIterable {
         case .wrongSize: self = .wrongSize
         case .hashMismatch: self = .hashMismatch
         case .fingerprintMismatch: self = .fingerprintMismatch
+        case .encodingMismatch: self = .encodingMismatch
         }
     }
 
@@ -189,12 +194,13 @@ enum FragmentErrorKind: CaseIterable {
         case .wrongSize: .wrongSize(FragmentIndex(1), got: Int(UInt32.max), expected: 2048)
         case .hashMismatch: .hashMismatch(FragmentIndex(2))
         case .fingerprintMismatch: .fingerprintMismatch(FragmentIndex(255))
+        case .encodingMismatch: .encodingMismatch
         }
     }
 }
 
 enum CertificateErrorKind: CaseIterable {
-    case wrongStatementCount, repeatedServer, unknownServer, invalidPath, invalidSignature
+    case wrongStatementCount, repeatedServer, unknownServer, invalidPath, invalidSignature, wrongClaim
 
     init(_ error: CertificateError) {
         switch error {
@@ -203,6 +209,7 @@ enum CertificateErrorKind: CaseIterable {
         case .unknownServer: self = .unknownServer
         case .invalidPath: self = .invalidPath
         case .invalidSignature: self = .invalidSignature
+        case .wrongClaim: self = .wrongClaim
         }
     }
 
@@ -213,6 +220,7 @@ enum CertificateErrorKind: CaseIterable {
         case .unknownServer: .unknownServer(ServerIndex(255))
         case .invalidPath: .invalidPath(ServerIndex(1))
         case .invalidSignature: .invalidSignature(ServerIndex(2))
+        case .wrongClaim: .wrongClaim(ServerIndex(3))
         }
     }
 }

@@ -5,7 +5,7 @@ import Fingerprint
 /// One server's statement on a version, reduced to what the version's context does not already say, with its proof: the
 /// leaf's place in a signed Merkle tree.
 public struct SignedStatement: Hashable, Sendable {
-    /// The size of a P-256 signature (r ‖ s) in bytes.
+    /// The size of a P-256 signature (r ‖ s) in bytes; in the mode `none` there is none, of 0 bytes.
     package static let signatureSizeBytes = 64
 
     public let server: ServerIndex
@@ -43,6 +43,7 @@ public struct SignedStatement: Hashable, Sendable {
         encoder.append(leafCount)
         encoder.append(UInt8(path.count))
         for sibling in path { encoder.append(sibling) }
+        encoder.append(UInt8(signature.isEmpty ? 0 : 1))
         encoder.append(raw: signature)
     }
 
@@ -60,7 +61,8 @@ public struct SignedStatement: Hashable, Sendable {
         var path: [Digest256] = []
         for _ in 0..<pathCount { path.append(try decoder.digest("path")) }
         self.path = path
-        signature = Array(try decoder.raw(Self.signatureSizeBytes, "signature"))
+        let isSigned = try decoder.flag("signed")
+        signature = isSigned ? Array(try decoder.raw(Self.signatureSizeBytes, "signature")) : []
     }
 }
 
@@ -83,16 +85,23 @@ public struct Certificate: Hashable, Sendable {
 
     package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
         timestamp = try decoder.timestamp("certificate's timestamp")
-        let count = try decoder.count("statements", as: UInt8.self, limit: 255)
+        statements = try decoder.statements()
+    }
+}
+
+extension CanonicalDecoder {
+    /// Up to 255 statements of distinct servers, in the servers' order.
+    mutating func statements() throws(MalformedEncoding) -> [SignedStatement] {
+        let count = try count("statements", as: UInt8.self, limit: 255)
         var statements: [SignedStatement] = []
         for _ in 0..<count {
-            let statement = try SignedStatement(from: &decoder)
+            let statement = try SignedStatement(from: &self)
             if let last = statements.last, last.server >= statement.server {
                 throw .notCanonical(field: "statements' order")
             }
             statements.append(statement)
         }
-        self.statements = statements
+        return statements
     }
 }
 
@@ -134,6 +143,8 @@ public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertibl
     case invalidPath(ServerIndex)
     /// The signature is not the server's over this statement.
     case invalidSignature(ServerIndex)
+    /// The statement says something that counts for no certificate.
+    case wrongClaim(ServerIndex)
 
     public var description: String {
         switch self {
@@ -142,6 +153,7 @@ public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertibl
         case .unknownServer(let server): "\(server) is not of this cluster"
         case .invalidPath(let server): "the Merkle path of \(server)'s statement has the wrong shape"
         case .invalidSignature(let server): "the signature of \(server) does not match its statement"
+        case .wrongClaim(let server): "the statement of \(server) is none on storing the version"
         }
     }
 }

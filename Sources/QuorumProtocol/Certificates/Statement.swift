@@ -6,12 +6,17 @@ import Fingerprint
 public enum Claim: UInt8, Sendable {
     /// "I durably hold my fragments of this version, verified as the mode demands."
     case stored = 1
-    /// "I hold a committed version with a higher timestamp."
+    /// "I hold a committed version with a higher timestamp", which is verified in the modes that verify later.
     case superseded = 2
+    /// "The fragments of this version are no block's encoding." Counts for no certificate.
+    case poisonous = 3
+
+    /// Whether a statement with this claim counts for a certificate.
+    package var accepts: Bool { self != .poisonous }
 }
 
-/// One server's word on one version of one object. Both claims also say: "I authenticated the writer as entitled to
-/// write this object."
+/// One server's word on one version of one object. *Stored* and *superseded* also say: "I authenticated the writer as
+/// entitled to write this object."
 package struct Statement: Hashable, Sendable {
     package let identity: ClusterIdentity
     package let server: ServerIndex

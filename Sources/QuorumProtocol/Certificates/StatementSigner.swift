@@ -37,12 +37,20 @@ package struct StatementSigner: Sendable {
         self.key = key
     }
 
-    /// Signs up to `MerkleTree.leafCountMax` statements, which must be of this server's, with one signature.
+    /// Signs up to `MerkleTree.leafCountMax` statements, which must be of this server's, with one signature; with none in
+    /// the mode `none`.
     package func sign(_ statements: [Statement]) throws(SigningError) -> [SignedStatement] {
         guard !statements.isEmpty else { return [] }
         for statement in statements {
             precondition(
                 statement.identity == identity && statement.server == server && statement.incarnation == incarnation)
+        }
+        guard identity.mode.isSigned else {
+            return statements.map { statement in
+                SignedStatement(
+                    server: server, incarnation: incarnation, claim: statement.claim, leafIndex: 0, leafCount: 1,
+                    path: [], signature: [])
+            }
         }
         let (root, paths) = MerkleTree.build(statements.map(\.leaf))
         let message = SignedRoot(

@@ -57,6 +57,7 @@ package final class StatementVerifier: Sendable {
 
     private func check(_ signed: SignedStatement, on form: inout StatementForm) throws(CertificateError) {
         guard parameters.quorums.contains(signed.server) else { throw .unknownServer(signed.server) }
+        guard parameters.identity.mode.isSigned else { return }
         guard
             let root = MerkleTree.root(
                 leaf: form.leaf(of: signed), index: signed.leafIndex, leafCount: signed.leafCount,
@@ -81,6 +82,7 @@ package final class StatementVerifier: Sendable {
                 throw .repeatedServer(statement.server)
             }
             previous = statement.server
+            guard statement.claim.accepts || isPlanted(.poisonousAccepted) else { throw .wrongClaim(statement.server) }
         }
         if !isPlanted(.certificateUnchecked) {
             var form = StatementForm(identity: parameters.identity, key: key, timestamp: certificate.timestamp)

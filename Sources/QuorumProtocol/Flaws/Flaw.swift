@@ -60,6 +60,26 @@ package enum Flaw: String, Sendable, CaseIterable {
     /// Reads are answered from a record that is not durable yet.
     case readBeforeDurable
 
+    // Modes that verify later
+    /// The mode `full` stores what it is sent as a block's encoding without encoding it.
+    case encodingUnchecked
+    /// A statement that a version is poisonous counts for its certificate.
+    case poisonousAccepted
+    /// A committed version counts as sound before anybody has verified it.
+    case unverifiedSettled
+    /// Fragments of a poisonous version are dropped before others can be shown that it is.
+    case poisonDroppedUnproven
+    /// Versions that wait to be verified are not bounded.
+    case unverifiedUnlimited
+    /// A reader returns what m matching fragments decode to, unverified.
+    case readEncodingUnchecked
+    /// A reader believes one server that a version is sound.
+    case oneVoucherVerified
+    /// A reader believes one server that a version is poisonous.
+    case onePoisonStatement
+    /// A reader that finds a version poisonous says that there is nothing.
+    case poisonReadAsNothing
+
     // Writer and reader
     /// The highest claim counts whether or not it is proven.
     case anyClaimBelieved

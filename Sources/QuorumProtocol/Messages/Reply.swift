@@ -7,7 +7,7 @@ import Fingerprint
 package indirect enum Reply: Equatable, Sendable {
     /// To READ-TIMESTAMP.
     case timestamp(CommittedClaim)
-    /// To PREPARE: the signed statement, and the highest committed timestamp the server knows.
+    /// To PREPARE: the signed statement, and the highest committed timestamp the server knows, verified or not.
     case prepared(SignedStatement, committed: Timestamp?)
     /// To COMMIT of the version named: it, or a higher one, is durably committed here.
     case committed(Timestamp)
@@ -17,16 +17,64 @@ package indirect enum Reply: Equatable, Sendable {
     case refused(Refusal)
 }
 
-/// A server's claim about the highest version it has seen committed, and the proof it has.
+/// A server's claim about what it has seen committed, and the proof it has.
 package struct CommittedClaim: Hashable, Sendable {
-    /// nil: no version was ever committed here.
+    /// The highest committed version that this server knows to be sound: in the modes that verify at PREPARE, the highest
+    /// committed one. nil: there was never any.
     package let certificate: Certificate?
+    /// In the modes that verify later, every committed version above it, in ascending order.
+    package let unverified: [Certificate]
+    /// Versions above it of which this server can prove that they are poisonous, in ascending order.
+    package let poisonous: [PoisonousVersion]
 
-    package init(certificate: Certificate?) {
+    package init(
+        certificate: Certificate?, unverified: [Certificate] = [], poisonous: [PoisonousVersion] = []
+    ) {
         self.certificate = certificate
+        self.unverified = unverified
+        self.poisonous = poisonous
     }
 
-    package var timestamp: Timestamp? { certificate?.timestamp }
+    /// The version that the server vouches for as sound.
+    package var verified: Timestamp? { certificate?.timestamp }
+
+    /// The highest committed version, verified or not.
+    package var timestamp: Timestamp? { unverified.last?.timestamp ?? certificate?.timestamp }
+
+    /// The highest version named at all: a correct server's never goes down, as `timestamp` does when a version turns out
+    /// to be poisonous.
+    var highest: Timestamp? {
+        let committed = timestamp
+        guard let poisonous = poisonous.last?.timestamp, committed.precedes(poisonous) else { return committed }
+        return poisonous
+    }
+
+    /// The highest committed version but for those.
+    func highest(except excluded: Set<Timestamp>) -> Timestamp? {
+        unverified.last { !excluded.contains($0.timestamp) }?.timestamp
+            ?? certificate.flatMap { excluded.contains($0.timestamp) ? nil : $0.timestamp }
+    }
+
+    /// The committed versions named, verified or not, in ascending order.
+    package var certificates: [Certificate] { (certificate.map { [$0] } ?? []) + unverified }
+
+    /// Whether the server names the version as committed; nil stands for "none ever was".
+    package func names(_ timestamp: Timestamp?) -> Bool {
+        guard let timestamp else { return self.timestamp == nil }
+        return certificate?.timestamp == timestamp || unverified.contains { $0.timestamp == timestamp }
+    }
+}
+
+/// A version whose fragments are no block's encoding, with what servers have signed to say so.
+package struct PoisonousVersion: Hashable, Sendable {
+    package let timestamp: Timestamp
+    /// *Poisonous* statements of distinct servers, in the servers' order; f + 1 of them prove it.
+    package let statements: [SignedStatement]
+
+    package init(timestamp: Timestamp, statements: [SignedStatement]) {
+        self.timestamp = timestamp
+        self.statements = statements.sorted { $0.server < $1.server }
+    }
 }
 
 /// What a server holds of one version.
@@ -84,6 +132,10 @@ public enum Refusal: Error, Equatable, Sendable {
     case tooManyPending([PendingVersion])
     /// Too many requests wait for this object.
     case busy
+    /// The version is known to be poisonous.
+    case poisonous
+    /// So many versions wait to be verified that no more are taken until they are.
+    case tooManyUnverified(limit: Int)
     /// The server's disk is full.
     case storageFull
     /// The server cannot read or write its storage.
@@ -107,6 +159,8 @@ extension Refusal: CustomStringConvertible {
         case .invalidAdmission(let have, let need): "\(have) valid admission statements of \(need)"
         case .tooManyPending(let versions): "\(versions.count) uncommitted versions of this client are pending"
         case .busy: "too many requests wait for this object"
+        case .poisonous: "the version's fragments are known to be no value's encoding"
+        case .tooManyUnverified(let limit): "\(limit) versions of the object wait to be verified"
         case .storageFull: "the server's disk is full"
         case .storageFailed: "the server cannot use its storage"
         }
@@ -118,9 +172,9 @@ extension Refusal {
     package var answersPrepareOnly: Bool {
         switch self {
         case .foreignTimestamp, .wrongFragmentCount, .tooManyStripes, .invalidFragment, .justificationRequired,
-            .counterSkipped, .invalidAdmission, .tooManyPending:
+            .counterSkipped, .invalidAdmission, .tooManyPending, .tooManyUnverified:
             true
-        case .notEntitled, .digestMismatch, .foreignDescriptor, .invalidCertificate, .busy, .storageFull,
+        case .notEntitled, .digestMismatch, .foreignDescriptor, .invalidCertificate, .busy, .poisonous, .storageFull,
             .storageFailed:
             false
         }
@@ -129,7 +183,7 @@ extension Refusal {
     /// Whether the same request may well be granted later, without anything having been wrong with it.
     package var isTransient: Bool {
         switch self {
-        case .busy: true
+        case .busy, .tooManyUnverified: true
         default: false
         }
     }

@@ -28,7 +28,7 @@ package struct Prepare: Equatable, Sendable {
     package let key: ObjectKey
     package let timestamp: Timestamp
     package let descriptor: SealedDescriptor
-    /// The receiver's own fragments, one for each stripe.
+    /// The receiver's own fragments, one for each stripe; in the mode `full` the stripes' blocks.
     package let fragments: [SharedBytes]
     /// Proof of the version whose counter is one below, for a server that has not seen it committed.
     package let justification: Certificate?

@@ -1,9 +1,10 @@
 // Which committed version do the servers prove? Used by writer and reader alike.
 //
-// A claim is what one server says is the object's committed version. It is *valid* when its certificate was verified or
-// when f + 1 servers name the same timestamp (one of them is correct, and has verified it). A server's reply counts
-// towards q only when its claim is no higher than the highest valid one: an unproven higher claim is no reply at all.
-// Claims are compared from the top: the highest is proven, or thrown out, before the next one matters.
+// A claim is what one server says is the object's committed version; in the modes that verify later, every one from the
+// highest verified version up. A version is *valid* when its certificate was verified or when f + 1 servers name its
+// timestamp (one of them is correct, and has verified it). A server's reply counts towards q only when it claims nothing
+// above the highest valid version: an unproven higher claim is no reply at all. Claims are compared from the top: the
+// highest is proven, or thrown out, before the next one matters; a version that turned out to be poisonous is passed over.
 
 import Fingerprint
 
@@ -16,6 +17,8 @@ struct ClaimTally: Sendable {
     /// Servers whose certificate proved nothing: a correct one never sends such a thing, and one that sends higher ones
     /// faster than they are disproven would keep the tally from ever standing still.
     private var exposed: Set<ServerIndex> = []
+    /// Versions that are committed and poisonous.
+    private var excluded: Set<Timestamp> = []
 
     init(quorums: QuorumConfiguration) {
         self.quorums = quorums
@@ -25,7 +28,11 @@ struct ClaimTally: Sendable {
     /// Takes a server's claim; a correct server's never go down, so a lower one than it made before is ignored.
     mutating func record(_ claim: CommittedClaim, of server: ServerIndex) {
         guard !exposed.contains(server) else { return }
-        if let earlier = claims[server.offset], claim.timestamp.precedes(earlier.timestamp) { return }
+        if let earlier = claims[server.offset],
+            claim.verified.precedes(earlier.verified) || claim.highest.precedes(earlier.highest)
+        {
+            return
+        }
         if server == verifying, claims[server.offset] != claim { verifying = nil }
         claims[server.offset] = claim
     }
@@ -34,16 +41,21 @@ struct ClaimTally: Sendable {
 
     /// The servers that name `timestamp` as committed.
     func namers(of timestamp: Timestamp?) -> [ServerIndex] {
-        quorums.servers.filter { server in
-            claims[server.offset].map { $0.timestamp == timestamp } ?? false
-        }
+        quorums.servers.filter { claims[$0.offset]?.names(timestamp) ?? false }
+    }
+
+    /// How many servers vouch for the version as the highest sound one.
+    func verifierCount(of timestamp: Timestamp) -> Int {
+        claims.count { $0?.verified == timestamp }
     }
 
     /// The highest claim of all, nil when nobody claims a version.
     private var highestClaim: Timestamp? {
         var highest: Timestamp?
         for position in claims.indices {
-            if let timestamp = claims[position]?.timestamp, highest.precedes(timestamp) { highest = timestamp }
+            if let timestamp = claims[position]?.highest(except: excluded), highest.precedes(timestamp) {
+                highest = timestamp
+            }
         }
         return highest
     }
@@ -54,8 +66,19 @@ struct ClaimTally: Sendable {
 
     private func namerCount(of timestamp: Timestamp) -> Int {
         var count = 0
-        for position in claims.indices where claims[position]?.timestamp == timestamp { count += 1 }
+        for position in claims.indices where claims[position]?.names(timestamp) ?? false { count += 1 }
         return count
+    }
+
+    /// Passes the version over from now on: it is poisonous.
+    mutating func exclude(_ timestamp: Timestamp) { excluded.insert(timestamp) }
+
+    /// What each server hands out to prove that the version is poisonous.
+    func poisonStatements(on timestamp: Timestamp) -> [(source: ServerIndex, statement: SignedStatement)] {
+        quorums.servers.flatMap { server in
+            let version = claims[server.offset]?.poisonous.first { $0.timestamp == timestamp }
+            return (version?.statements ?? []).map { (source: server, statement: $0) }
+        }
     }
 
     /// Where the tally stands.
@@ -83,7 +106,7 @@ struct ClaimTally: Sendable {
     /// The next certificate to check in order to prove `timestamp`; nil when one is being checked or nobody has any.
     mutating func askProof(of timestamp: Timestamp) -> Standing? {
         guard verifying == nil, proven[timestamp] == nil, let server = namers(of: timestamp).first,
-            let certificate = claims[server.offset]?.certificate
+            let certificate = claims[server.offset]?.certificates.first(where: { $0.timestamp == timestamp })
         else { return nil }
         verifying = server
         return .verify(server, certificate)

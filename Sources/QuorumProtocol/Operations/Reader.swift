@@ -9,7 +9,12 @@
 // committed: its claim then takes the reader there) or have lost its fragment. So as soon as one of those asked for a
 // fragment has answered without a good one, and at the latest when the hedge timer fires, every other server is asked.
 //
-// Invariants: nothing is returned whose descriptor's digest is not in a valid timestamp; T only ever rises.
+// In the modes that verify later T may be poisonous. Unless f + 1 servers vouch for it (lazy), what its fragments decode to
+// is encoded anew and compared with all hashes. A version that fails, or that f + 1 servers have signed to be poisonous, is
+// passed over, and T is the next one below: servers keep and report every version above the highest sound one.
+//
+// Invariants: nothing is returned whose descriptor's digest is not in a valid timestamp, nor, where PREPARE does not ensure
+// it, anything that is not known to be one block's encoding; T falls only to pass over a poisonous version.
 
 import ErasureCode
 import Fingerprint
@@ -21,6 +26,9 @@ package struct Reader: Sendable {
         case reply(ServerIndex, Reply)
         case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
         case fragmentVerified(ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
+        /// Answers `.checkEncoding`.
+        case encodingChecked(Timestamp, isSound: Bool)
+        case statementVerified(ServerIndex, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
         /// The channel to the server is there again: what it may have missed is sent again.
         case connected(ServerIndex)
         /// The preferred servers have had their time.
@@ -34,7 +42,18 @@ package struct Reader: Sendable {
         case verifyCertificate(ServerIndex, Certificate)
         /// Verify bytes that the server sent as its fragment of the stripe.
         case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
+        /// Find out whether what the fragments, m of each stripe, decode to encodes to all the version's hashes
+        /// (`Reader.isSound`).
+        case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+        /// Verify a statement that a version is poisonous, which this server handed out.
+        case verifyStatement(ServerIndex, SignedStatement, Timestamp)
         case finish(Result<ReadOutcome, OperationFailure>)
+    }
+
+    private enum Encoding: Sendable {
+        case unchecked
+        case checking
+        case sound
     }
 
     /// What is known of one version.
@@ -47,6 +66,10 @@ package struct Reader: Sendable {
         /// Servers that were asked for this version, and those of them that answered without anything good.
         var asked: [ServerIndex] = []
         var failed: [ServerIndex] = []
+        var encoding = Encoding.unchecked
+        /// Statements that it is poisonous: those looked at, by who handed them out, and the good ones of each signer.
+        var examined: [ServerIndex: Set<ServerIndex>] = [:]
+        var poisonStatements: [ServerIndex: VerifiedStatement] = [:]
     }
 
     private enum Phase: Sendable {
@@ -58,6 +81,7 @@ package struct Reader: Sendable {
     private let parameters: ClusterParameters
     private let key: ObjectKey
     private let wantsValue: Bool
+    private let isVerification: Bool
     private let preferred: [ServerIndex]
     private var phase = Phase.read
     private var tally: ClaimTally
@@ -66,21 +90,33 @@ package struct Reader: Sendable {
     private var acknowledged: [ServerIndex] = []
     private var observations = ServerObservations()
     private var isWritingBack = false
+    private var poisonous: [Timestamp] = []
+    private var poisonProofs: [Timestamp: [VerifiedStatement]] = [:]
 
     /// - Parameters:
     ///   - wantsValue: whether the fragments are wanted, or only the descriptor.
     ///   - preference: all servers, those first that are to send their parts in the common case.
-    package init(parameters: ClusterParameters, key: ObjectKey, wantsValue: Bool, preference: [ServerIndex]) {
+    ///   - forVerification: a server reads, in order to record what is committed and sound. It needs the version's
+    ///     certificate, even if f + 1 servers name it, and writes nothing back: whoever reads what it records will.
+    package init(
+        parameters: ClusterParameters, key: ObjectKey, wantsValue: Bool, preference: [ServerIndex],
+        forVerification: Bool = false
+    ) {
         precondition(preference.sorted() == parameters.quorums.servers)
         self.parameters = parameters
         self.key = key
         self.wantsValue = wantsValue
+        isVerification = forVerification
         preferred = Array(preference.prefix(parameters.quorums.dataFragmentCount))
         tally = ClaimTally(quorums: parameters.quorums)
     }
 
     private var quorums: QuorumConfiguration { parameters.quorums }
-    private var portion: Read.Portion { wantsValue ? .fragments : .descriptor }
+    private var verifiesLater: Bool { parameters.identity.mode.verifiesLater }
+    /// Where PREPARE does not ensure that a version is sound, not even its descriptor is worth anything before that is
+    /// known, and it takes the fragments to know it.
+    private var needsFragments: Bool { wantsValue || verifiesLater }
+    private var portion: Read.Portion { needsFragments ? .fragments : .descriptor }
 
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
     package mutating func handle(_ input: consuming Input, into effects: inout [Effect]) {
@@ -97,6 +133,11 @@ package struct Reader: Sendable {
             advance(into: &effects)
         case .fragmentVerified(let server, let timestamp, let stripe, let result):
             fragmentVerified(server, timestamp, stripe, result)
+            advance(into: &effects)
+        case .encodingChecked(let timestamp, let isSound):
+            encodingChecked(timestamp, isSound: isSound, into: &effects)
+        case .statementVerified(let server, _, let timestamp, let result):
+            statementVerified(server, timestamp, result)
             advance(into: &effects)
         case .connected(let server):
             resend(to: server, into: &effects)
@@ -135,6 +176,15 @@ package struct ReadOutcome: Sendable {
     }
 
     package let found: Found
+    /// What was found as a descriptor, a tombstone's too; nil when there never was a version.
+    package let descriptor: SealedDescriptor?
+    /// The version's certificate, if it was checked.
+    package let certificate: VerifiedCertificate?
+    /// Higher versions that were passed over: the reader has seen that m of their matching fragments are no block's
+    /// encoding.
+    package let poisonous: [Timestamp]
+    /// Higher versions that were passed over on f + 1 servers' statements.
+    package let proofs: [Timestamp: [VerifiedStatement]]
     /// 1 in the common case, 2 when the version had to be written back.
     package let rounds: Int
     package let observations: ServerObservations
@@ -189,7 +239,7 @@ extension Reader {
         var candidate = candidates[parts.timestamp] ?? Candidate()
         if candidate.descriptor == nil { candidate.descriptor = parts.descriptor }
         if !candidate.asked.contains(server) { candidate.asked.append(server) }
-        if wantsValue, !descriptor.stripes.isEmpty {
+        if needsFragments, !descriptor.stripes.isEmpty {
             if let fragments = parts.fragments {
                 if candidate.fragments[server] == nil, !candidate.verifying.contains(server) {
                     candidate.verifying.append(server)
@@ -255,7 +305,7 @@ extension Reader {
         case .verifying:
             return
         case .valid(nil, let countedReplies):
-            if countedReplies >= quorums.quorum { finish(.nothing(nil), into: &effects) }
+            if countedReplies >= quorums.quorum { finish(.nothing(nil), nil, into: &effects) }
         case .valid(let timestamp?, let countedReplies):
             advance(to: timestamp, countedReplies: countedReplies, into: &effects)
         }
@@ -266,27 +316,37 @@ extension Reader {
             phase = .read
             acknowledged = []
         }
+        guard !isShownPoisonous(timestamp, into: &effects) else {
+            advance(into: &effects)
+            return
+        }
         guard isGathered(timestamp) else {
             askForParts(of: timestamp, into: &effects)
             return
         }
+        guard isKnownSound(timestamp, into: &effects) else { return }
         let enough = isPlanted(.readWithoutQuorum) ? quorums.vouchers : quorums.quorum
         guard countedReplies >= enough, let found = gathered(timestamp) else { return }
         let namers = tally.namers(of: timestamp)
         let holders = namers.count + acknowledged.count { !namers.contains($0) }
-        if holders >= quorums.quorum || isPlanted(.writeBackOmitted)
+        let isHeld =
+            holders >= quorums.quorum || isPlanted(.writeBackOmitted)
             || isPlanted(.tombstoneNotWrittenBack) && found.isNothing
-        {
-            finish(found, into: &effects)
+        if isHeld, !isVerification {
+            finish(found, timestamp, into: &effects)
             return
         }
-        guard case .read = phase else { return }
         guard let certificate = tally.certificate(of: timestamp) else {
             if case .verify(let server, let unverified)? = tally.askProof(of: timestamp) {
                 effects.append(.verifyCertificate(server, unverified))
             }
             return
         }
+        if isVerification {
+            finish(found, timestamp, into: &effects)
+            return
+        }
+        guard case .read = phase else { return }
         guard let descriptor = candidates[timestamp]?.descriptor else { return }
         let commit = Commit(key: key, certificate: certificate.certificate, descriptor: descriptor)
         phase = .writeBack(commit)
@@ -299,7 +359,7 @@ extension Reader {
         guard let candidate = candidates[timestamp], let descriptor = candidate.descriptor?.descriptor else {
             return false
         }
-        guard descriptor.kind == .value, wantsValue else { return true }
+        guard descriptor.kind == .value, needsFragments else { return true }
         return descriptor.stripes.indices.allSatisfy { stripe in
             let index = StripeIndex(UInt32(stripe))
             return candidate.fragments.values.count { $0[index] != nil } >= quorums.dataFragmentCount
@@ -310,7 +370,7 @@ extension Reader {
     private func gathered(_ timestamp: Timestamp) -> ReadOutcome.Found? {
         guard let candidate = candidates[timestamp], let descriptor = candidate.descriptor else { return nil }
         if descriptor.descriptor.kind == .tombstone { return .nothing(timestamp) }
-        guard wantsValue else { return .version(timestamp, descriptor, stripes: []) }
+        guard needsFragments else { return .version(timestamp, descriptor, stripes: []) }
         var stripes: [[VerifiedFragment]] = []
         for stripe in descriptor.descriptor.stripes.indices {
             let good = quorums.servers.compactMap { candidate.fragments[$0]?[StripeIndex(UInt32(stripe))] }
@@ -330,7 +390,7 @@ extension Reader {
                 && observations.misbehaviours[server] == nil
         }
         let missing = quorums.servers.filter { !candidate.asked.contains($0) }
-        let needed = wantsValue ? quorums.dataFragmentCount : 1
+        let needed = needsFragments ? quorums.dataFragmentCount : 1
         if isHedging || !candidate.failed.isEmpty || (expected < needed && !isUnderWay) {
             for server in missing {
                 candidate.asked.append(server)
@@ -340,10 +400,92 @@ extension Reader {
         candidates[timestamp] = candidate
     }
 
-    private mutating func finish(_ found: ReadOutcome.Found, into effects: inout [Effect]) {
-        let rounds = isWritingBack ? 2 : 1
+    private mutating func finish(
+        _ found: ReadOutcome.Found, _ timestamp: Timestamp?, into effects: inout [Effect]
+    ) {
         if isHedging { observations.slow = preferred.filter { !tally.hasClaim(of: $0) } }
-        finish(.success(ReadOutcome(found: found, rounds: rounds, observations: observations)), into: &effects)
+        let outcome = ReadOutcome(
+            found: found, descriptor: timestamp.flatMap { candidates[$0]?.descriptor },
+            certificate: timestamp.flatMap { tally.certificate(of: $0) }, poisonous: poisonous, proofs: poisonProofs,
+            rounds: isWritingBack ? 2 : 1, observations: observations)
+        finish(.success(outcome), into: &effects)
+    }
+}
+
+// MARK: - Poisonous versions
+
+extension Reader {
+    /// Whether what m good fragments of each stripe decode to encodes to all the version's hashes: pure work for the
+    /// shell. If one choice of m fragments does, every other does too (docs/protocol.md, Verification modes).
+    package static func isSound(_ stripes: [[VerifiedFragment]], of descriptor: SealedDescriptor) -> Bool {
+        zip(descriptor.descriptor.stripes, stripes).allSatisfy { crossChecksum, fragments in
+            guard let block = try? crossChecksum.decode(fragments) else { return false }
+            return crossChecksum.matchesEncoding(of: block)
+        }
+    }
+
+    /// Whether nothing has to be found out about the version, all of which is there, any more; if something has, begins
+    /// with it.
+    private mutating func isKnownSound(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
+        guard verifiesLater, let candidate = candidates[timestamp], let descriptor = candidate.descriptor,
+            !descriptor.descriptor.stripes.isEmpty, !isPlanted(.readEncodingUnchecked)
+        else { return true }
+        let vouchers = isPlanted(.oneVoucherVerified) ? 1 : quorums.vouchers
+        if parameters.identity.mode == .lazy, tally.verifierCount(of: timestamp) >= vouchers { return true }
+        if case .unchecked = candidate.encoding, case .version(_, _, let stripes)? = gathered(timestamp) {
+            candidates[timestamp]!.encoding = .checking
+            effects.append(.checkEncoding(timestamp, descriptor, stripes: stripes))
+        }
+        if case .sound = candidate.encoding { return true }
+        return false
+    }
+
+    private mutating func encodingChecked(_ timestamp: Timestamp, isSound: Bool, into effects: inout [Effect]) {
+        if isSound {
+            candidates[timestamp]?.encoding = .sound
+        } else {
+            poisonous.append(timestamp)
+            passOver(timestamp)
+            if isPlanted(.poisonReadAsNothing) {
+                finish(.nothing(nil), nil, into: &effects)
+                return
+            }
+        }
+        advance(into: &effects)
+    }
+
+    private mutating func passOver(_ timestamp: Timestamp) {
+        tally.exclude(timestamp)
+        candidates[timestamp] = nil
+    }
+
+    /// Whether f + 1 servers have signed that the version is poisonous; it is passed over then. Has statements that were
+    /// not looked at yet verified.
+    private mutating func isShownPoisonous(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
+        guard verifiesLater else { return false }
+        var candidate = candidates[timestamp] ?? Candidate()
+        let enough = isPlanted(.onePoisonStatement) ? 1 : quorums.vouchers
+        if candidate.poisonStatements.count >= enough {
+            poisonProofs[timestamp] = quorums.servers.compactMap { candidate.poisonStatements[$0] }
+            passOver(timestamp)
+            return true
+        }
+        for (source, signed) in tally.poisonStatements(on: timestamp)
+        where signed.claim == .poisonous && candidate.poisonStatements[signed.server] == nil {
+            guard candidate.examined[source, default: []].insert(signed.server).inserted else { continue }
+            effects.append(.verifyStatement(source, signed, timestamp))
+        }
+        candidates[timestamp] = candidate
+        return false
+    }
+
+    private mutating func statementVerified(
+        _ server: ServerIndex, _ timestamp: Timestamp, _ result: Result<VerifiedStatement, CertificateError>
+    ) {
+        switch result {
+        case .success(let verified): candidates[timestamp]?.poisonStatements[verified.signed.server] = verified
+        case .failure(let error): observations.misbehaviours[server] = .invalidStatement(error)
+        }
     }
 }
 

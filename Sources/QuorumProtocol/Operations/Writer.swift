@@ -255,6 +255,10 @@ extension Writer {
             observations.misbehaviours[server] = .invalidStatement(.unknownServer(signed.server))
             return
         }
+        guard signed.claim.accepts else {
+            observations.misbehaviours[server] = .invalidStatement(.wrongClaim(server))
+            return
+        }
         for timestamp in timestamps { effects.append(.verifyStatement(server, signed, timestamp)) }
     }
 

@@ -238,7 +238,7 @@ extension Writer {
         }
     }
 
-    /// Each server's fragments of a value, from m good ones of each stripe: pure work for the shell.
+    /// What PREPARE carries of a value to each server, from m good fragments of each stripe: pure work for the shell.
     package static func reencode(
         _ stripes: [[VerifiedFragment]], of descriptor: SealedDescriptor
     ) -> [[SharedBytes]] {
@@ -246,6 +246,10 @@ extension Writer {
         for (crossChecksum, good) in zip(descriptor.descriptor.stripes, stripes) {
             guard let block = try? crossChecksum.decode(good) else {
                 preconditionFailure("m verified fragments of one stripe do not decode")
+            }
+            if descriptor.descriptor.mode.sendsBlocks {
+                for server in fragments.indices { fragments[server].append(block) }
+                continue
             }
             for (server, fragment) in crossChecksum.code.encode(block: block).enumerated() {
                 fragments[server].append(fragment)

@@ -19,25 +19,51 @@ package struct HeldVersion: Hashable, Sendable {
 
 /// The durable state of one object at one server.
 ///
-/// A held version is *pending* when its timestamp is above the committed one, *current* when equal, *retained* when
-/// below: its role follows from the order, so that no flag can contradict it.
+/// A held version is *retained* when its timestamp is below the committed one and *current* when equal; above, it is
+/// *pending* unless it is named as unverified or poisonous. Its role follows from the order and the lists, so that no
+/// flag can contradict them.
 package struct ObjectRecord: Hashable, Sendable {
-    /// The highest version known to be committed, as its certificate proves.
+    /// The highest version known to be committed and sound, as its certificate proves; in the modes that verify at
+    /// PREPARE every committed version is sound.
     package var committed: Certificate?
+    /// In the modes that verify later: what is committed above it, in ascending order.
+    package var unverified: [Certificate] = []
+    /// What is above it and poisonous, in ascending order, with the statements collected so far: this server's own once
+    /// it is signed, and others' as they come.
+    package var poisonous: [PoisonousVersion] = []
+    /// Since when, in milliseconds of the server's clock, there was always something to verify; nil when there is nothing.
+    package var unsettledSinceMilliseconds: UInt64?
     /// In ascending order of timestamps.
-    package var held: [HeldVersion]
+    package var held: [HeldVersion] = []
 
-    package init() {
-        committed = nil
-        held = []
+    package init() {}
+
+    /// What the server tells of it.
+    package var claim: CommittedClaim {
+        CommittedClaim(certificate: committed, unverified: unverified, poisonous: poisonous)
     }
+
+    /// The highest committed version, verified or not.
+    package var highestCommitted: Timestamp? { unverified.last?.timestamp ?? committed?.timestamp }
+
+    package func isPoisonous(_ timestamp: Timestamp) -> Bool { poisonous.contains { $0.timestamp == timestamp } }
+    func isUnverified(_ timestamp: Timestamp) -> Bool { unverified.contains { $0.timestamp == timestamp } }
 
     package func version(_ timestamp: Timestamp) -> HeldVersion? {
         held.first { $0.timestamp == timestamp }
     }
 
     package func pending(of client: ClientID) -> [HeldVersion] {
-        held.filter { $0.timestamp.writer == client && committed?.timestamp.precedes($0.timestamp) ?? true }
+        held.filter {
+            $0.timestamp.writer == client && (committed?.timestamp).precedes($0.timestamp)
+                && !isUnverified($0.timestamp) && !isPoisonous($0.timestamp)
+        }
+    }
+
+    /// How many versions of the client no verified one has overtaken yet.
+    func outstandingCount(of client: ClientID) -> Int {
+        pending(of: client).count + unverified.count { $0.timestamp.writer == client }
+            + poisonous.count { $0.timestamp.writer == client }
     }
 
     package var retained: [HeldVersion] {
@@ -51,9 +77,74 @@ package struct ObjectRecord: Hashable, Sendable {
         held.insert(version, at: position)
     }
 
-    /// When the first retained version is due to be dropped.
-    package func nextExpiryMilliseconds(retention: UInt64) -> UInt64? {
-        held.compactMap { $0.supersededMilliseconds }.min().map { $0 &+ retention }
+    /// When the server next has to look at the object: to drop a retained version, or to verify.
+    package func nextDueMilliseconds(_ parameters: ClusterParameters) -> UInt64? {
+        let expiry = held.compactMap { $0.supersededMilliseconds }.min()
+            .map { $0 &+ parameters.limits.retentionMilliseconds }
+        let verification = verificationDueMilliseconds(parameters)
+        guard let expiry, let verification else { return expiry ?? verification }
+        return min(expiry, verification)
+    }
+}
+
+// MARK: - Versions that wait to be verified
+
+extension ObjectRecord {
+    /// When the servers are to verify of their own accord; nil when there is nothing, or they leave it to readers.
+    func verificationDueMilliseconds(_ parameters: ClusterParameters) -> UInt64? {
+        guard parameters.identity.mode == .lazy else { return nil }
+        return unsettledSinceMilliseconds.map { $0 &+ parameters.limits.verificationDelayMilliseconds }
+    }
+
+    /// Whether so many versions wait to be verified that a limit is near: then they are verified before it is reached.
+    func isCrowded(_ parameters: ClusterParameters) -> Bool {
+        let limits = parameters.limits
+        guard 2 * unverified.count < limits.unverifiedVersionsMax else { return !unverified.isEmpty }
+        guard 2 * unverified.count >= limits.unverifiedVersionsPerClientMax else { return false }
+        return Dictionary(grouping: unverified, by: \.timestamp.writer).values
+            .contains { 2 * $0.count >= limits.unverifiedVersionsPerClientMax }
+    }
+
+    mutating func add(unverified certificate: Certificate) {
+        let position = unverified.firstIndex { $0.timestamp > certificate.timestamp } ?? unverified.endIndex
+        unverified.insert(certificate, at: position)
+    }
+
+    /// The certified version is sound; what is below it no longer waits, poisonous or not.
+    mutating func settle(_ certificate: Certificate) {
+        committed = certificate
+        unverified.removeAll { $0.timestamp <= certificate.timestamp }
+        poisonous.removeAll { $0.timestamp <= certificate.timestamp }
+        if unverified.isEmpty, poisonous.isEmpty { unsettledSinceMilliseconds = nil }
+    }
+
+    /// The version is no longer among the committed ones; statements that say so are added to those there are.
+    mutating func markPoisonous(_ timestamp: Timestamp, statements: [SignedStatement] = []) {
+        unverified.removeAll { $0.timestamp == timestamp }
+        let known = poisonous.first { $0.timestamp == timestamp }?.statements ?? []
+        let added = statements.filter { new in !known.contains { $0.server == new.server } }
+        poisonous.removeAll { $0.timestamp == timestamp }
+        let position = poisonous.firstIndex { $0.timestamp > timestamp } ?? poisonous.endIndex
+        poisonous.insert(PoisonousVersion(timestamp: timestamp, statements: known + added), at: position)
+    }
+
+    func hasStatement(of server: ServerIndex, on timestamp: Timestamp) -> Bool {
+        poisonous.contains { $0.timestamp == timestamp && $0.statements.contains { $0.server == server } }
+    }
+
+    func isProvenPoisonous(_ timestamp: Timestamp, vouchers: Int) -> Bool {
+        poisonous.contains { $0.timestamp == timestamp && $0.statements.count >= vouchers }
+    }
+
+    mutating func noteUnsettled(at milliseconds: UInt64) {
+        if unsettledSinceMilliseconds == nil { unsettledSinceMilliseconds = milliseconds }
+    }
+
+    /// Nothing is left to find out once all that is left is proven to be poisonous.
+    mutating func noteSettled(vouchers: Int) {
+        if unverified.isEmpty, poisonous.allSatisfy({ $0.statements.count >= vouchers }) {
+            unsettledSinceMilliseconds = nil
+        }
     }
 }
 
@@ -66,6 +157,12 @@ extension ObjectRecord {
         encoder.append(tag: "solidus.object.1")
         encoder.append(UInt8(committed == nil ? 0 : 1))
         committed?.encode(into: &encoder)
+        encoder.append(UInt32(unverified.count))
+        for certificate in unverified { certificate.encode(into: &encoder) }
+        encoder.append(UInt32(poisonous.count))
+        for version in poisonous { version.encode(into: &encoder) }
+        encoder.append(UInt8(unsettledSinceMilliseconds == nil ? 0 : 1))
+        encoder.append(unsettledSinceMilliseconds ?? 0)
         encoder.append(UInt32(held.count))
         for version in held {
             encoder.append(version.timestamp)
@@ -81,8 +178,13 @@ extension ObjectRecord {
         var decoder = CanonicalDecoder(bytes)
         try decoder.expect(tag: "solidus.object.1", "record format")
         committed = try decoder.flag("committed") ? try Certificate(from: &decoder) : nil
+        unverified = try decoder.certificates(above: committed?.timestamp, countMax: Self.heldCountMax)
+        poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
+        let isUnsettled = try decoder.flag("unsettled")
+        let since: UInt64 = try decoder.integer("unsettled since")
+        guard isUnsettled || since == 0 else { throw .notCanonical(field: "unsettled since") }
+        unsettledSinceMilliseconds = isUnsettled ? since : nil
         let heldCount = try decoder.count("held versions", as: UInt32.self, limit: Self.heldCountMax)
-        held = []
         for _ in 0..<heldCount {
             let timestamp = try decoder.timestamp("held version")
             if let last = held.last, last.timestamp >= timestamp { throw .notCanonical(field: "held versions' order") }
@@ -97,10 +199,70 @@ extension ObjectRecord {
         }
         try decoder.finish()
     }
+}
 
+extension PoisonousVersion {
+    package func encode(into encoder: inout CanonicalEncoder) {
+        encoder.append(timestamp)
+        encoder.append(UInt8(statements.count))
+        for statement in statements { statement.encode(into: &encoder) }
+    }
+
+    fileprivate init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        let timestamp = try decoder.timestamp("poisonous version")
+        let statements = try decoder.statements()
+        self.init(timestamp: timestamp, statements: statements)
+    }
+}
+
+extension CanonicalDecoder {
+    /// Certificates of ascending versions above the given one.
+    package mutating func certificates(
+        above lowest: Timestamp?, countMax: Int
+    ) throws(MalformedEncoding) -> [Certificate] {
+        let count = try count("unverified versions", as: UInt32.self, limit: countMax)
+        var certificates: [Certificate] = []
+        for _ in 0..<count {
+            let certificate = try Certificate(from: &self)
+            guard (certificates.last?.timestamp ?? lowest).precedes(certificate.timestamp) else {
+                throw .notCanonical(field: "unverified versions' order")
+            }
+            certificates.append(certificate)
+        }
+        return certificates
+    }
+
+    /// Ascending poisonous versions above the given one.
+    package mutating func poisonousVersions(
+        above lowest: Timestamp?, countMax: Int
+    ) throws(MalformedEncoding) -> [PoisonousVersion] {
+        let count = try count("poisonous versions", as: UInt32.self, limit: countMax)
+        var versions: [PoisonousVersion] = []
+        for _ in 0..<count {
+            let version = try PoisonousVersion(from: &self)
+            guard (versions.last?.timestamp ?? lowest).precedes(version.timestamp) else {
+                throw .notCanonical(field: "poisonous versions' order")
+            }
+            versions.append(version)
+        }
+        return versions
+    }
+}
+
+extension ObjectRecord {
     /// Which of the record's invariants is broken, or nil.
     package var brokenInvariant: String? {
         let committed = committed?.timestamp
+        let above = unverified.map(\.timestamp)
+        if zip(above, above.dropFirst()).contains(where: { $0 >= $1 })
+            || above.first.map({ !committed.precedes($0) }) ?? false
+        {
+            return "unverified versions are not in ascending order above the committed one"
+        }
+        if poisonous.contains(where: { above.contains($0.timestamp) || !committed.precedes($0.timestamp) }) {
+            return "a poisonous version is committed"
+        }
+        if unsettledSinceMilliseconds == nil, !unverified.isEmpty { return "unverified versions wait for nothing" }
         for position in held.indices {
             let timestamp = held[position].timestamp
             if position > 0, held[position - 1].timestamp >= timestamp {

@@ -13,12 +13,17 @@ struct VerifyingRequest: Sendable {
 enum Change: Sendable {
     case prepare(RequestTag, Prepare, VerificationEvidence)
     case commit(RequestTag, Commit, VerifiedCertificate)
-    case expire
+    /// What is due at the object's time: versions to drop, or to verify.
+    case due
+    /// What this server has found out about the object's versions.
+    case found(VersionFindings)
+    /// This server's own statements that versions are poisonous.
+    case signed([(timestamp: Timestamp, statement: SignedStatement)])
 
     var tag: RequestTag? {
         switch self {
         case .prepare(let tag, _, _), .commit(let tag, _, _): tag
-        case .expire: nil
+        case .due, .found, .signed: nil
         }
     }
 }
@@ -36,7 +41,17 @@ struct InFlight: Sendable {
         case prepared(RequestTag)
         case committed(RequestTag, Timestamp)
         case tooManyPending(RequestTag, [Timestamp])
+        /// The statements are on these versions, which are poisonous.
+        case poisonous([Timestamp])
         case nothing
+
+        /// Whose request is answered.
+        var tag: RequestTag? {
+            switch self {
+            case .prepared(let tag), .committed(let tag, _), .tooManyPending(let tag, _): tag
+            case .poisonous, .nothing: nil
+            }
+        }
     }
 
     let record: ObjectRecord

@@ -25,8 +25,10 @@ struct ObjectTransition {
         guard isChanged else { return nil }
         return ObjectChange(
             key: key, record: record, puts: puts, drops: drops,
-            nextExpiryMilliseconds: record.nextExpiryMilliseconds(retention: parameters.limits.retentionMilliseconds))
+            nextDueMilliseconds: record.nextDueMilliseconds(parameters))
     }
+
+    private var verifiesLater: Bool { parameters.identity.mode.verifiesLater }
 
     /// What a PREPARE leads to.
     enum PrepareVerdict {
@@ -39,10 +41,12 @@ struct ObjectTransition {
     /// PREPARE, verified. On anything but `.sign` the transition must be thrown away: a refusal changes no state.
     mutating func prepare(_ prepare: Prepare, evidence: VerificationEvidence) -> PrepareVerdict {
         if let justification = evidence.certificate, !isPlanted(.justificationNotCommitted) {
+            // A poisonous version is no longer taken, but still shows that its counter was reached.
             commit(justification, descriptor: nil)
         }
         let timestamp = prepare.timestamp
         let committed = record.committed?.timestamp
+        if record.isPoisonous(timestamp) { return .refuse(.poisonous) }
         if record.version(timestamp)?.holdsFragments == true {
             return .sign(.stored)
         }
@@ -51,16 +55,14 @@ struct ObjectTransition {
         {
             return .sign(.superseded)
         }
-        let isCommitted = timestamp == committed
+        let isCommitted = timestamp == committed || record.isUnverified(timestamp)
         if !isCommitted {
-            let base =
-                isPlanted(.justificationNotCommitted)
-                ? max(committed.counter, (evidence.certificate?.timestamp).counter) : committed.counter
+            let base = max(record.highestCommitted.counter, (evidence.certificate?.timestamp).counter)
             let (highestAllowed, overflow) = base.addingReportingOverflow(1)
             guard !overflow, timestamp.counter <= highestAllowed || isPlanted(.counterUnchecked) else {
                 return .refuse(
                     evidence.certificate == nil
-                        ? .justificationRequired(committedCounter: committed.counter)
+                        ? .justificationRequired(committedCounter: record.highestCommitted.counter)
                         : .counterSkipped(got: timestamp.counter, highestAllowed: highestAllowed))
             }
             let pending = record.pending(of: timestamp.writer)
@@ -69,6 +71,9 @@ struct ObjectTransition {
             {
                 return .tooManyPending(
                     pending.prefix(parameters.limits.pendingVersionsPerClientMax).map(\.timestamp))
+            }
+            if verifiesLater, let limit = exceededUnverifiedLimit(timestamp), !isPlanted(.unverifiedUnlimited) {
+                return .refuse(.tooManyUnverified(limit: limit))
             }
             if isPlanted(.pendingReplaced) { drop(pending.map(\.timestamp)) }
         }
@@ -81,26 +86,100 @@ struct ObjectTransition {
         return .sign(.stored)
     }
 
-    /// COMMIT of a certified version, also by justification (then without a descriptor).
-    mutating func commit(_ certificate: VerifiedCertificate, descriptor: SealedDescriptor?) {
+    /// The limit that one more version of the timestamp's writer would break.
+    private func exceededUnverifiedLimit(_ timestamp: Timestamp) -> Int? {
+        let limits = parameters.limits
+        if record.version(timestamp) == nil,
+            record.outstandingCount(of: timestamp.writer) >= limits.unverifiedVersionsPerClientMax
+        {
+            return limits.unverifiedVersionsPerClientMax
+        }
+        return record.unverified.count >= limits.unverifiedVersionsMax ? limits.unverifiedVersionsMax : nil
+    }
+
+    /// COMMIT of a certified version, also by justification (then without a descriptor). Returns why it was refused; then
+    /// nothing has changed.
+    @discardableResult
+    mutating func commit(_ certificate: VerifiedCertificate, descriptor: SealedDescriptor?) -> Refusal? {
         precondition(certificate.key == key)
         let timestamp = certificate.timestamp
         let committed = record.committed?.timestamp
-        guard !timestamp.precedes(committed) || isPlanted(.commitGoesBack) else { return }
+        guard !timestamp.precedes(committed) || isPlanted(.commitGoesBack) else { return nil }
+        if record.isPoisonous(timestamp) { return .poisonous }
         if timestamp != committed {
-            record.committed = certificate.certificate
-            supersede(below: timestamp)
-            if isPlanted(.commitDropsPending) {
-                drop(record.held.map(\.timestamp).filter { $0 > timestamp })
+            // What has no stripes cannot be poisonous.
+            if !verifiesLater || descriptor?.descriptor.stripes.isEmpty == true || isPlanted(.unverifiedSettled) {
+                settle(certificate.certificate)
+            } else if !record.isUnverified(timestamp) {
+                let limit = 2 * parameters.limits.unverifiedVersionsMax
+                guard record.unverified.count < limit else { return .tooManyUnverified(limit: limit) }
+                record.add(unverified: certificate.certificate)
+                record.noteUnsettled(at: nowMilliseconds)
+                isChanged = true
             }
-            isChanged = true
         }
-        if let descriptor, record.version(timestamp) == nil {
-            record.hold(HeldVersion(timestamp: timestamp, holdsFragments: descriptor.descriptor.stripes.isEmpty))
-            puts.append(ObjectChange.VersionParts(timestamp: timestamp, descriptor: descriptor, fragments: []))
-            isChanged = true
-        }
+        if let descriptor { holdDescriptor(descriptor, of: timestamp) }
         boundRetained()
+        return nil
+    }
+
+    /// The version is committed and sound: nothing below it counts any more.
+    private mutating func settle(_ certificate: Certificate) {
+        let timestamp = certificate.timestamp
+        record.settle(certificate)
+        supersede(below: timestamp)
+        if isPlanted(.commitDropsPending) {
+            drop(record.held.map(\.timestamp).filter { $0 > timestamp })
+        }
+        isChanged = true
+    }
+
+    /// Keeps the descriptor of a version whose PREPARE did not come here.
+    private mutating func holdDescriptor(_ descriptor: SealedDescriptor, of timestamp: Timestamp) {
+        guard record.version(timestamp) == nil else { return }
+        record.hold(HeldVersion(timestamp: timestamp, holdsFragments: descriptor.descriptor.stripes.isEmpty))
+        puts.append(ObjectChange.VersionParts(timestamp: timestamp, descriptor: descriptor, fragments: []))
+        isChanged = true
+    }
+
+    /// What this server has found out by reading the object. Returns the versions to be signed as poisonous.
+    mutating func take(_ findings: VersionFindings) -> [Timestamp] {
+        var signed: [Timestamp] = []
+        for timestamp in findings.poisonous where (record.committed?.timestamp).precedes(timestamp) {
+            if !record.isPoisonous(timestamp) {
+                record.markPoisonous(timestamp)
+                isChanged = true
+            }
+            if !record.hasStatement(of: findings.server, on: timestamp) { signed.append(timestamp) }
+        }
+        for (timestamp, statements) in findings.proofs where (record.committed?.timestamp).precedes(timestamp) {
+            add(statements.map(\.signed), on: timestamp)
+        }
+        if let (certificate, descriptor) = findings.sound,
+            (record.committed?.timestamp).precedes(certificate.timestamp), !record.isPoisonous(certificate.timestamp)
+        {
+            settle(certificate.certificate)
+            holdDescriptor(descriptor, of: certificate.timestamp)
+            boundRetained()
+        }
+        return signed.filter { record.isPoisonous($0) }
+    }
+
+    /// Adds statements that a version is poisonous. With f + 1 of them its fragments are needed no more: whoever asks is
+    /// given the statements.
+    mutating func add(_ statements: [SignedStatement], on timestamp: Timestamp) {
+        guard (record.committed?.timestamp).precedes(timestamp) else { return }
+        let before = record
+        record.markPoisonous(timestamp, statements: statements)
+        if record != before { isChanged = true }
+        let isProven = record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
+        if isProven || isPlanted(.poisonDroppedUnproven), record.version(timestamp) != nil { drop([timestamp]) }
+        record.noteSettled(vouchers: parameters.quorums.vouchers)
+    }
+
+    /// Whether versions wait to be verified, and have waited their time.
+    var isVerificationDue: Bool {
+        record.verificationDueMilliseconds(parameters).map { $0 <= nowMilliseconds } ?? false
     }
 
     /// Drops retained versions whose grace time is over.

@@ -1,4 +1,4 @@
-// The server's side of the protocol, without I/O (docs/protocol.md, Write, Read, Retention).
+// The server's side of the protocol, without I/O (docs/protocol.md, Write, Read, Retention, Verification modes).
 //
 // A request passes three gates: cheap checks that need nothing, proof (`.verify`: fragments and signatures), and its
 // object. An object takes one change at a time: the transition is computed from the durable record, stored, and only
@@ -44,9 +44,11 @@ package struct Replica: Sendable {
             stored(token, result, into: &effects)
         case .tick(let milliseconds):
             nowMilliseconds = max(nowMilliseconds, milliseconds)
-            effects.append(.findExpired(beforeMilliseconds: nowMilliseconds))
-        case .expired(let keys):
-            for key in keys { enqueue(.expire, key: key, into: &effects) }
+            effects.append(.findDue(beforeMilliseconds: nowMilliseconds))
+        case .due(let keys):
+            for key in keys { enqueue(.due, key: key, into: &effects) }
+        case .found(let key, let findings):
+            enqueue(.found(findings), key: key, into: &effects)
         }
     }
 }
@@ -217,7 +219,7 @@ extension Replica {
     }
 
     private func answer(_ waiting: WaitingRead, from record: ObjectRecord, into effects: inout [ReplicaEffect]) {
-        let claim = CommittedClaim(certificate: record.committed)
+        let claim = record.claim
         if waiting.answersTimestamp {
             effects.append(.reply(waiting.tag, .timestamp(claim)))
             return
@@ -265,10 +267,13 @@ extension Replica {
                     into: &effects)
             case .refuse(let refusal):
                 effects.append(.reply(tag, .refused(refusal)))
+                if case .tooManyUnverified = refusal { effects.append(.verifyVersions(key, isUrgent: true)) }
             }
         case .commit(let tag, let commit, let certificate):
-            transition.commit(certificate, descriptor: commit.descriptor)
-            if transition.change == nil {
+            if let refusal = transition.commit(certificate, descriptor: commit.descriptor) {
+                effects.append(.reply(tag, .refused(refusal)))
+                if case .tooManyUnverified = refusal { effects.append(.verifyVersions(key, isUrgent: true)) }
+            } else if transition.change == nil {
                 effects.append(.reply(tag, .committed(certificate.timestamp)))
             } else {
                 if isPlanted(.replyBeforeDurable) {
@@ -278,8 +283,20 @@ extension Replica {
                     transition, at: place, answer: .committed(tag, certificate.timestamp), statements: [],
                     into: &effects)
             }
-        case .expire:
+        case .due:
             transition.expire()
+            if transition.isVerificationDue { effects.append(.verifyVersions(key, isUrgent: false)) }
+            if transition.change != nil {
+                store(transition, at: place, answer: .nothing, statements: [], into: &effects)
+            }
+        case .found(let findings):
+            let poisonous = transition.take(findings)
+            let statements = poisonous.map { statement(key: key, timestamp: $0, claim: .poisonous) }
+            if transition.change != nil || !statements.isEmpty {
+                store(transition, at: place, answer: .poisonous(poisonous), statements: statements, into: &effects)
+            }
+        case .signed(let statements):
+            for (timestamp, statement) in statements { transition.add([statement], on: timestamp) }
             if transition.change != nil {
                 store(transition, at: place, answer: .nothing, statements: [], into: &effects)
             }
@@ -313,22 +330,23 @@ extension Replica {
             slots.at[place].record = inFlight.record
             switch inFlight.answer {
             case .prepared(let tag):
-                effects.append(.reply(tag, .prepared(statements[0], committed: inFlight.record.committed?.timestamp)))
+                effects.append(.reply(tag, .prepared(statements[0], committed: inFlight.record.highestCommitted)))
             case .committed(let tag, let timestamp):
                 effects.append(.reply(tag, .committed(timestamp)))
             case .tooManyPending(let tag, let timestamps):
                 let pending = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
                 effects.append(.replyTooManyPending(tag, slots.at[place].key, pending))
+            case .poisonous(let timestamps):
+                let signed = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
+                if !signed.isEmpty { slots.at[place].changes.prepend(.signed(signed)) }
             case .nothing:
                 break
+            }
+            if inFlight.record.isCrowded(parameters) {
+                effects.append(.verifyVersions(slots.at[place].key, isUrgent: true))
             }
         case .failure(let failure):
-            switch inFlight.answer {
-            case .prepared(let tag), .committed(let tag, _), .tooManyPending(let tag, _):
-                effects.append(.reply(tag, .refused(Self.refusal(for: failure))))
-            case .nothing:
-                break
-            }
+            if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
             // What the store holds now is not known here: the change may be durable and only its signing have failed.
             slots.at[place].record = nil
             if slots.at[place].isIdle { slots.close(place) } else { effects.append(.load(slots.at[place].key)) }

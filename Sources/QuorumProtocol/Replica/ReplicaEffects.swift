@@ -38,8 +38,10 @@ package enum ReplicaInput: Sendable {
     case stored(WorkToken, Result<[SignedStatement], StoreFailure>)
     /// The server's clock, in milliseconds; used for retention only, never for safety.
     case tick(milliseconds: UInt64)
-    /// Answers `.findExpired`.
-    case expired([ObjectKey])
+    /// Answers `.findDue`.
+    case due([ObjectKey])
+    /// Answers `.verifyVersions`; also what a server finds out by the way.
+    case found(ObjectKey, VersionFindings)
 }
 
 /// What a replica wants done.
@@ -54,8 +56,33 @@ package enum ReplicaEffect: Sendable {
     case verify(WorkToken, VerificationJob)
     /// Make the change durable, then sign the statements; in the order in which these effects come.
     case store(WorkToken, ObjectChange?, [Statement])
-    /// Name objects whose next expiry is before the given time.
-    case findExpired(beforeMilliseconds: UInt64)
+    /// Name objects that are due before the given time.
+    case findDue(beforeMilliseconds: UInt64)
+    /// Read the object as a client does and tell what was found: when there is time, or at once.
+    case verifyVersions(ObjectKey, isUrgent: Bool)
+}
+
+/// What a server has found out about an object's versions by reading it.
+package struct VersionFindings: Sendable {
+    /// The server that has read.
+    package let server: ServerIndex
+    /// The highest committed version that is sound.
+    package let sound: (certificate: VerifiedCertificate, descriptor: SealedDescriptor)?
+    /// Versions of which this server has seen m fragments that match their hashes and are no block's encoding.
+    package let poisonous: [Timestamp]
+    /// f + 1 servers' *poisonous* statements.
+    package let proofs: [Timestamp: [VerifiedStatement]]
+
+    package init(_ outcome: ReadOutcome, by server: ServerIndex) {
+        self.server = server
+        poisonous = outcome.poisonous
+        proofs = outcome.proofs
+        if let certificate = outcome.certificate, let descriptor = outcome.descriptor {
+            sound = (certificate, descriptor)
+        } else {
+            sound = nil
+        }
+    }
 }
 
 /// One atomic, durable change of one object.
@@ -65,8 +92,8 @@ package struct ObjectChange: Sendable {
     package let puts: [VersionParts]
     /// Versions whose descriptor and fragments are given back.
     package let drops: [Timestamp]
-    /// When the object next has something to drop; nil for never.
-    package let nextExpiryMilliseconds: UInt64?
+    /// When the object next has something to drop or to verify; nil for never.
+    package let nextDueMilliseconds: UInt64?
 
     /// What is stored of one version.
     package struct VersionParts: Sendable {

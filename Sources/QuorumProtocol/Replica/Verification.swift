@@ -10,7 +10,7 @@ package struct VerificationJob: Sendable {
     /// A COMMIT's certificate, or a PREPARE's justification.
     package let certificate: Certificate?
     package let admission: [SignedStatement]
-    /// A PREPARE's fragments with the descriptor that they must match.
+    /// What a PREPARE carries of each stripe, with the descriptor that it must match.
     package let fragments: ClaimedFragments?
 
     /// Fragments as a writer sends them.
@@ -56,7 +56,8 @@ package struct VerificationJob: Sendable {
         var verified: [VerifiedFragment] = []
         for (stripe, bytes) in fragments.enumerated() {
             do {
-                verified.append(try verify(bytes, against: descriptor.stripes[stripe], at: index))
+                verified.append(
+                    try verify(bytes, against: descriptor.stripes[stripe], mode: descriptor.mode, at: index))
             } catch {
                 throw .invalidFragment(StripeIndex(UInt32(stripe)), error)
             }
@@ -65,9 +66,12 @@ package struct VerificationJob: Sendable {
     }
 
     private static func verify(
-        _ bytes: SharedBytes, against crossChecksum: CrossChecksum, at index: FragmentIndex
+        _ bytes: SharedBytes, against crossChecksum: CrossChecksum, mode: VerificationMode, at index: FragmentIndex
     ) throws(FragmentVerificationError) -> VerifiedFragment {
         #if PlantedFlaws
+            if mode.sendsBlocks, isPlanted(.encodingUnchecked), bytes.count == crossChecksum.blockSizeBytes {
+                return crossChecksum.believed(crossChecksum.code.encode(block: bytes)[index.offset], at: index)
+            }
             if isPlanted(.fragmentUnverified) { return crossChecksum.believed(bytes, at: index) }
             if isPlanted(.fingerprintUnchecked) {
                 try crossChecksum.verifyHash(bytes, at: index)
@@ -80,7 +84,8 @@ package struct VerificationJob: Sendable {
                 }
             }
         #endif
-        return try crossChecksum.verify(bytes, at: index)
+        return try mode.sendsBlocks
+            ? crossChecksum.verify(block: bytes, for: index) : crossChecksum.verify(bytes, at: index)
     }
 
     private func verifyCertificate(_ verifier: StatementVerifier) throws(Refusal) -> VerifiedCertificate? {

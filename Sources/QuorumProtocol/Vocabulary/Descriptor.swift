@@ -24,15 +24,18 @@ public struct Descriptor: Hashable, Sendable {
     public let dataFragmentCount: UInt8
     public let fragmentCount: UInt8
     public let mode: VerificationMode
-    /// One fingerprinted cross-checksum for each stripe: ⌈length / stripe size⌉ of them.
+    /// One cross-checksum for each stripe, covering what the mode says: ⌈length / stripe size⌉ of them.
     public let stripes: [CrossChecksum]
+    /// Tells a version from others of its writer where no hashes do; nil where they do.
+    package let salt: VersionSalt?
     public let metadata: ObjectMetadata
 
-    /// A value's descriptor.
+    /// A value's descriptor; the salt is used in the mode `none` only.
     package init(
         value key: ObjectKey, lengthBytes: UInt64, stripeSizeBytes: UInt32, stripes: [CrossChecksum],
-        metadata: ObjectMetadata, parameters: ClusterParameters
+        metadata: ObjectMetadata, parameters: ClusterParameters, salt: VersionSalt = .random()
     ) {
+        precondition(stripes.allSatisfy { $0.coverage == parameters.identity.mode.coverage })
         kind = .value
         self.key = key
         self.lengthBytes = lengthBytes
@@ -42,6 +45,7 @@ public struct Descriptor: Hashable, Sendable {
         mode = parameters.identity.mode
         self.stripes = stripes
         self.metadata = metadata
+        self.salt = mode.coverage == .nothing ? salt : nil
     }
 
     /// A tombstone's descriptor.
@@ -55,11 +59,23 @@ public struct Descriptor: Hashable, Sendable {
         mode = parameters.identity.mode
         stripes = []
         metadata = ObjectMetadata(modifiedMilliseconds: modifiedMilliseconds)
+        salt = nil
     }
 
     /// How many bytes of the value the stripe holds.
     package func blockSizeBytes(of stripe: StripeIndex) -> Int {
         Self.blockSizeBytes(of: stripe.offset, lengthBytes: lengthBytes, stripeSizeBytes: stripeSizeBytes)
+    }
+
+    /// How many stripes' cross-checksums fit into so many bytes; where they take none, how many a descriptor may have.
+    private static func stripeCountMax(
+        in sizeBytes: Int, code: ReedSolomonCode, coverage: CrossChecksumCoverage
+    ) -> Int {
+        switch coverage {
+        case .hashesAndFingerprints: sizeBytes / (code.fragmentCount * 32 + code.dataFragmentCount * 16)
+        case .hashes: sizeBytes / (code.fragmentCount * 32)
+        case .nothing: 1024
+        }
     }
 
     private static func blockSizeBytes(of stripe: Int, lengthBytes: UInt64, stripeSizeBytes: UInt32) -> Int {
@@ -79,6 +95,7 @@ public struct Descriptor: Hashable, Sendable {
         encoder.append(ReedSolomonCode.matrixID)
         encoder.append(mode.rawValue)
         metadata.encode(into: &encoder)
+        if let salt { encoder.append(raw: salt.bytes) }
         for stripe in stripes {
             for hash in stripe.hashes { encoder.append(hash) }
             for fingerprint in stripe.fingerprints { encoder.append(raw: fingerprint.bytes) }
@@ -132,23 +149,29 @@ public struct Descriptor: Hashable, Sendable {
         }
         guard kind == .value || lengthBytes == 0 else { throw DescriptorError.tombstoneWithValue }
 
-        let bytesPerStripe = code.fragmentCount * 32 + code.dataFragmentCount * 16
+        let coverage = mode.coverage
+        salt =
+            coverage == .nothing && kind == .value ? VersionSalt(bytes: try decoder.raw(16, "salt")) : nil
         let fullStripes = lengthBytes / UInt64(stripeSizeBytes)
         let stripeCount = fullStripes + (lengthBytes % UInt64(stripeSizeBytes) == 0 ? 0 : 1)
-        guard stripeCount <= UInt64(decoder.remaining / bytesPerStripe) else {
+        guard stripeCount <= UInt64(Self.stripeCountMax(in: decoder.remaining, code: code, coverage: coverage)) else {
             throw MalformedEncoding.truncated(field: "cross-checksums")
         }
         var stripes: [CrossChecksum] = []
         stripes.reserveCapacity(Int(stripeCount))
         for stripe in 0..<Int(stripeCount) {
             var hashes: [Digest256] = []
-            for _ in 0..<code.fragmentCount { hashes.append(try decoder.digest("fragment hash")) }
+            if coverage != .nothing {
+                for _ in 0..<code.fragmentCount { hashes.append(try decoder.digest("fragment hash")) }
+            }
             var fingerprints: [Fingerprint] = []
-            for _ in 0..<code.dataFragmentCount {
-                guard let fingerprint = Fingerprint(bytes: try decoder.raw(16, "fingerprint")) else {
-                    throw MalformedEncoding.truncated(field: "fingerprint")
+            if coverage == .hashesAndFingerprints {
+                for _ in 0..<code.dataFragmentCount {
+                    guard let fingerprint = Fingerprint(bytes: try decoder.raw(16, "fingerprint")) else {
+                        throw MalformedEncoding.truncated(field: "fingerprint")
+                    }
+                    fingerprints.append(fingerprint)
                 }
-                fingerprints.append(fingerprint)
             }
             let size = Self.blockSizeBytes(of: stripe, lengthBytes: lengthBytes, stripeSizeBytes: stripeSizeBytes)
             stripes.append(

@@ -103,6 +103,21 @@ public struct ClusterID: SixteenByteName {
     }
 }
 
+/// Sixteen random bytes in a descriptor that has no hashes to be told from others by.
+package struct VersionSalt: SixteenByteName {
+    package let high: UInt64
+    package let low: UInt64
+
+    package init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    package static func random() -> VersionSalt {
+        VersionSalt(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
+    }
+}
+
 /// Who is at the other end of an authenticated channel, as the channel's certificate proves it.
 public enum Principal: Hashable, Sendable, CustomStringConvertible {
     case client(ClientID)

@@ -3,18 +3,6 @@
 import ErasureCode
 import Fingerprint
 
-/// How a version's fragments are verified (docs/protocol.md, Verification modes).
-public enum VerificationMode: UInt8, Sendable, CaseIterable, CustomStringConvertible {
-    /// Hash and homomorphic fingerprint of every fragment, at write time and at read time.
-    case fingerprint = 1
-
-    public var description: String {
-        switch self {
-        case .fingerprint: "fingerprint"
-        }
-    }
-}
-
 /// The fault model: m-of-n Reed-Solomon with n = m + 2f and m ≥ f + 1, and the thresholds of a Byzantine quorum system
 /// with self-verifying replies (docs/protocol.md, Model; Malkhi & Reiter).
 public struct QuorumConfiguration: Hashable, Sendable {
@@ -127,6 +115,13 @@ public struct ProtocolLimits: Hashable, Sendable {
     public var pendingVersionsPerClientMax = 8
     /// How many superseded versions an object keeps for slow readers.
     public var retainedVersionsMax = 8
+    /// How many versions above the highest verified one a client may have at one object, committed or not; for the modes
+    /// that verify later. Reaching it has them verified at once.
+    public var unverifiedVersionsPerClientMax = 16
+    /// How many committed versions an object may have that are not verified, whoever wrote them.
+    public var unverifiedVersionsMax = 64
+    /// In the mode `lazy`: how long a committed version waits before the servers verify it of their own accord.
+    public var verificationDelayMilliseconds: UInt64 = 1000
     /// How long a superseded version is kept for slow readers.
     public var retentionMilliseconds: UInt64 = 30_000
     /// The largest stripe, and so for now the largest value.

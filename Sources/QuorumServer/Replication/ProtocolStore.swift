@@ -93,7 +93,7 @@ extension ObjectMutation {
     /// The store's form of a change of the protocol's.
     init(_ change: ObjectChange) {
         self.init(key: change.key.bytes, record: .set(change.record.bytes))
-        expiry = change.nextExpiryMilliseconds.map { .set($0) } ?? .clear
+        expiry = change.nextDueMilliseconds.map { .set($0) } ?? .clear
         drops = change.drops.map(\.storedVersion)
         for parts in change.puts {
             let version = parts.timestamp.storedVersion

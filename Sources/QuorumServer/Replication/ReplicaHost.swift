@@ -30,6 +30,7 @@ final class ReplicaHost: Sendable {
     private let interposer: (any ServerInterposer)?
     private let pipeline: Mutex<StoragePipeline?>
     private let reply: @Sendable (RequestTag, Reply) -> Void
+    private let versionVerifier = Mutex<VersionVerifier?>(nil)
 
     /// - Parameters:
     ///   - interposer: decides which changes are really stored; nil: all.
@@ -54,6 +55,11 @@ final class ReplicaHost: Sendable {
             for input in inputs { self?.submit(input) }
         }
         pipeline.withLock { $0 = made }
+    }
+
+    /// Names who verifies committed versions; before that, and in modes that do not verify later, nobody does.
+    func attach(_ verifier: VersionVerifier) {
+        versionVerifier.withLock { $0 = verifier }
     }
 
     /// Runs an input through the machine and does what follows from it.
@@ -104,13 +110,15 @@ final class ReplicaHost: Sendable {
         case .store:
             // Queued while the machine was locked.
             break
-        case .findExpired(let time):
+        case .verifyVersions(let key, let isUrgent):
+            versionVerifier.withLock { $0 }?.verify(key, isUrgent: isUrgent)
+        case .findDue(let time):
             // Their records are read, too, which the event loop that ticks is not to wait for.
             workers.submit { _ in
                 let keys = self.store.expired(beforeMilliseconds: time, limit: Self.expiredObjectsPerTick)
                 for start in stride(from: 0, to: keys.count, by: Self.expiredObjectsPerInput) {
                     let end = min(start + Self.expiredObjectsPerInput, keys.count)
-                    self.submit(.expired(Array(keys[start..<end])))
+                    self.submit(.due(Array(keys[start..<end])))
                 }
             }
         }

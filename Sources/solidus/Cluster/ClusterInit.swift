@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import QuorumProtocol
 import QuorumServer
 
 struct ClusterInit: ParsableCommand, ReportingCommand {
@@ -18,6 +19,11 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
     var faults = 1
     @Option(help: "How many fragments make an object (m); f + 1 when not given. There are m + 2f servers.")
     var dataFragments: Int?
+    @Option(
+        help: """
+            How fragments are verified: fingerprint, full, lazy, read-time; or none, which tolerates crashes only.
+            """)
+    var mode = VerificationMode.fingerprint
     @Option(help: "The port of server 0; server i gets the i-th after it.")
     var basePort = 7400
     @Option(help: "The name or address that every server listens on.")
@@ -31,6 +37,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         let cluster: String
         let faults: Int
         let dataFragments: Int
+        let mode: String
         let servers: [String]
         let clients: [String]
     }
@@ -39,6 +46,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         var cluster = NewCluster()
         cluster.faults = faults
         cluster.dataFragmentCount = dataFragments
+        cluster.mode = mode
         cluster.basePort = basePort
         cluster.host = host
         if !clients.isEmpty { cluster.clientNames = clients }
@@ -51,9 +59,21 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
             report,
             Outcome(
                 directory: target.path, cluster: "\(configuration.parameters.identity.cluster)",
-                faults: quorums.faults, dataFragments: quorums.dataFragmentCount, servers: addresses,
+                faults: quorums.faults, dataFragments: quorums.dataFragmentCount,
+                mode: mode.description, servers: addresses,
                 clients: configuration.clients.map(\.name)),
             text: "made a cluster of \(quorums.serverCount) servers (\(addresses.first ?? "") to "
-                + "\(addresses.last ?? "")) in \(target.path), any \(quorums.faults) of which may fail")
+                + "\(addresses.last ?? "")) in \(target.path), any \(quorums.faults) of which may \(mode.isSigned ? "fail or lie" : "crash, but not lie")"
+        )
     }
+}
+
+extension VerificationMode: ExpressibleByArgument {
+    public init?(argument: String) {
+        guard let mode = Self.allCases.first(where: { $0.description == argument }) else { return nil }
+        self = mode
+    }
+
+    public static var allValueStrings: [String] { allCases.map(\.description) }
+    public var defaultValueDescription: String { description }
 }

@@ -88,8 +88,10 @@ final class FaultyHost {
                     preconditionFailure("signing failed")
                 }
                 input = .stored(token, .success(signed))
-            case .findExpired:
-                input = .expired([])
+            case .findDue:
+                input = .due([])
+            case .verifyVersions:
+                break
             }
             if let input { replica.handle(input, into: &effects) }
             replica.checkInvariants()

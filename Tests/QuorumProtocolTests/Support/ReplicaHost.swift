@@ -14,7 +14,7 @@ struct MemoryStore: Equatable {
     struct Object: Equatable {
         var record: [UInt8]
         var parts: [Timestamp: Parts] = [:]
-        var nextExpiryMilliseconds: UInt64?
+        var nextDueMilliseconds: UInt64?
     }
 
     private(set) var objects: [ObjectKey: Object] = [:]
@@ -30,7 +30,7 @@ struct MemoryStore: Equatable {
     mutating func apply(_ change: ObjectChange) {
         var object = objects[change.key] ?? Object(record: [])
         object.record = change.record.bytes
-        object.nextExpiryMilliseconds = change.nextExpiryMilliseconds
+        object.nextDueMilliseconds = change.nextDueMilliseconds
         for put in change.puts {
             object.parts[put.timestamp] = Parts(descriptor: put.descriptor.bytes, fragments: put.fragments.map(\.bytes))
         }
@@ -53,7 +53,7 @@ struct MemoryStore: Equatable {
     }
 
     func expired(before milliseconds: UInt64) -> [ObjectKey] {
-        objects.filter { $0.value.nextExpiryMilliseconds.map { $0 <= milliseconds } ?? false }.map(\.key).sorted()
+        objects.filter { $0.value.nextDueMilliseconds.map { $0 <= milliseconds } ?? false }.map(\.key).sorted()
     }
 }
 
@@ -91,6 +91,8 @@ final class ReplicaHost {
     enum Outcome {
         case reply(RequestTag, Reply)
         case input(ReplicaInput)
+        /// The server is to read the object.
+        case verify(ObjectKey, isUrgent: Bool)
     }
 
     /// Does what the replica wants done.
@@ -121,8 +123,10 @@ final class ReplicaHost {
                 store.apply(change)
             }
             return .input(.stored(token, .success(statements.map { group.sign($0) })))
-        case .findExpired(let milliseconds):
-            return .input(.expired(store.expired(before: milliseconds)))
+        case .findDue(let milliseconds):
+            return .input(.due(store.expired(before: milliseconds)))
+        case .verifyVersions(let key, let isUrgent):
+            return .verify(key, isUrgent: isUrgent)
         }
     }
 
@@ -135,6 +139,8 @@ final class ReplicaHost {
             switch run(effects.removeFirst()) {
             case .reply(_, let reply): replies.append(reply)
             case .input(let input): effects += handle(input)
+            // It takes other servers to verify.
+            case .verify: break
             }
         }
         return replies

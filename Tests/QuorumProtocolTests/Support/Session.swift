@@ -18,6 +18,8 @@ struct Session {
     }
 
     let client: ClientID
+    /// The server that reads, when it is not the client.
+    var server: ServerIndex?
     let key: ObjectKey
     var machine: Machine
     /// What a write writes; nil for a tombstone, and for reads.

@@ -35,6 +35,8 @@ final class Simulation {
     var loses: (Event) -> Bool = { _ in false }
     /// Events for which this is true wait until `release`.
     var holds: (Event) -> Bool = { _ in false }
+    /// Servers for which this is true verify when their replica asks for it.
+    var verifies: (ServerIndex) -> Bool = { _ in true }
     let transcript: Transcript?
     private(set) var sessions: [Session] = []
     private(set) var steps = 0
@@ -97,8 +99,25 @@ final class Simulation {
         return session
     }
 
+    /// The server reads the object to verify its versions, and tells its replica what it found.
+    @discardableResult
+    func startVerification(_ key: ObjectKey, by server: ServerIndex) -> Int {
+        let others = group.servers.filter { $0 != server }
+        let reader = Reader(
+            parameters: group.parameters, key: key, wantsValue: true, preference: [server] + others,
+            forVerification: true)
+        let session = addSession(.bob, key, .reader(reader), nil)
+        sessions[session].server = server
+        transcript?.client(name(session), "verifies")
+        begin(session)
+        return session
+    }
+
     /// Who works on an operation, as transcripts name it.
-    func name(_ session: Int) -> String { "\(TranscriptNames.name(sessions[session].client))#\(session + 1)" }
+    func name(_ session: Int) -> String {
+        if let server = sessions[session].server { return "\(TranscriptNames.name(server))#\(session + 1)" }
+        return "\(TranscriptNames.name(sessions[session].client))#\(session + 1)"
+    }
 
     private func addSession(
         _ client: ClientID, _ key: ObjectKey, _ machine: Session.Machine, _ bytes: [UInt8]?
@@ -261,6 +280,7 @@ final class Simulation {
             switch host(server).run(effect) {
             case .reply(let tag, let reply): send(reply, of: server, tag: tag)
             case .input(let input): events.append(.completion(server, life: life, input))
+            case .verify(let key, _): if verifies(server) { startVerification(key, by: server) }
             }
         case .completion(let server, let life, let input):
             guard lives[server.offset] == life else { return }
@@ -283,7 +303,8 @@ final class Simulation {
         }
         requestCount += 1
         let tag = RequestTag(session: UInt64(session), request: requestCount)
-        apply(.request(tag, from: .client(sessions[session].client), request), to: server)
+        let principal = sessions[session].server.map(Principal.server) ?? .client(sessions[session].client)
+        apply(.request(tag, from: principal, request), to: server)
     }
 
     private func apply(_ input: ReplicaInput, to server: ServerIndex) {
@@ -353,7 +374,24 @@ final class Simulation {
             case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
                 let result = check(bytes, of: crossChecksum, from: server, timestamp, session)
                 events.append(.reader(session: session, .fragmentVerified(server, timestamp, stripe, result)))
-            case .finish(.success(let outcome)): end(session, .read(Self.value(of: outcome), outcome))
+            case .checkEncoding(let timestamp, let descriptor, let stripes):
+                let isSound = Reader.isSound(stripes, of: descriptor)
+                if !isSound {
+                    transcript?.client(name(session), "finds \(TranscriptNames.name(timestamp)) to be poisonous")
+                }
+                events.append(.reader(session: session, .encodingChecked(timestamp, isSound: isSound)))
+            case .verifyStatement(let server, let signed, let timestamp):
+                let result = Result { () throws(CertificateError) in
+                    try group.verifier.verify(signed, key: key, timestamp: timestamp)
+                }
+                events.append(.reader(session: session, .statementVerified(server, signed, timestamp, result)))
+            case .finish(.success(let outcome)):
+                if let server = sessions[session].server {
+                    events.append(
+                        .completion(
+                            server, life: lives[server.offset], .found(key, VersionFindings(outcome, by: server))))
+                }
+                end(session, .read(Self.value(of: outcome), outcome))
             case .finish(.failure(let failure)): end(session, .failed(failure))
             }
         }

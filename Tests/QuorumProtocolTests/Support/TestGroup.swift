@@ -40,13 +40,14 @@ final class TestGroup: Sendable {
 
     init(
         faults: Int = 1, dataFragmentCount: Int? = nil, cluster: UInt64 = 1, epoch: UInt64 = 1, group: UInt32 = 0,
-        limits: ProtocolLimits = ProtocolLimits(), keySeed: UInt8 = 0
+        mode: VerificationMode = .fingerprint, limits: ProtocolLimits = ProtocolLimits(), keySeed: UInt8 = 0
     ) {
         guard let quorums = try? QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount) else {
             preconditionFailure("no such quorum system")
         }
         parameters = ClusterParameters(
-            identity: ClusterIdentity(cluster: ClusterID(high: 0, low: cluster), epoch: epoch, group: group),
+            identity: ClusterIdentity(
+                cluster: ClusterID(high: 0, low: cluster), epoch: epoch, group: group, mode: mode),
             quorums: quorums, limits: limits)
         keys = quorums.servers.map { server in
             let raw = [UInt8](repeating: keySeed &+ 1, count: 31) + [server.rawValue &+ 1]
@@ -140,9 +141,13 @@ final class TestGroup: Sendable {
                 metadata: ObjectMetadata(etag: etag), parameters: parameters)
             return (SealedDescriptor(descriptor), servers.map { _ in [] })
         }
-        let (fragments, crossChecksum) = CrossChecksum.encode(block: SharedBytes(bytes), code: quorums.code)
+        let mode = parameters.identity.mode
+        let block = SharedBytes(bytes)
+        let (fragments, crossChecksum) = CrossChecksum.encode(
+            block: block, code: quorums.code, coverage: mode.coverage)
         return (
-            descriptor(key, lengthBytes: bytes.count, crossChecksum, etag: etag), fragments.map { [$0] }
+            descriptor(key, lengthBytes: bytes.count, crossChecksum, etag: etag),
+            fragments.map { [mode.sendsBlocks ? block : $0] }
         )
     }
 
@@ -168,7 +173,7 @@ final class TestGroup: Sendable {
     }
 
     /// A version whose fragment for `victim` is garbage under the right hash; everything else is as an honest writer
-    /// makes it. Fingerprints are taken of the honest data under the key that follows from the altered hashes, which is
+    /// makes it: poisonous where PREPARE checks no more than hashes. Fingerprints are taken of the honest data under the key that follows from the altered hashes, which is
     /// the most consistent such a writer can be.
     func poisonedVersion(
         _ key: ObjectKey, _ text: String, garbageAt victim: ServerIndex, counter: UInt64, writer: ClientID = .mallory
@@ -177,9 +182,15 @@ final class TestGroup: Sendable {
         var fragments = quorums.code.encode(block: block)
         let data = fragments.prefix(quorums.dataFragmentCount)
         fragments[victim.offset] = SharedBytes(fragments[victim.offset].array.map { ~$0 })
-        let crossChecksum = CrossChecksum(
-            code: quorums.code, blockSizeBytes: block.count, hashes: Digest256.fragmentHashes(of: fragments),
-            data: data)
+        let hashes = Digest256.fragmentHashes(of: fragments)
+        var crossChecksum = CrossChecksum(
+            code: quorums.code, blockSizeBytes: block.count, hashes: hashes, data: data)
+        if parameters.identity.mode.coverage == .hashes,
+            let hashed = try? CrossChecksum(
+                code: quorums.code, blockSizeBytes: block.count, hashes: hashes, fingerprints: [])
+        {
+            crossChecksum = hashed
+        }
         let sealed = descriptor(key, lengthBytes: block.count, crossChecksum)
         return TestVersion(
             timestamp: Timestamp(counter: counter, writer: writer, digest: sealed.digest), descriptor: sealed,

@@ -62,12 +62,12 @@ enum TranscriptNames {
 
     static func text(_ reply: Reply) -> String {
         switch reply {
-        case .timestamp(let claim): return "claims \(name(claim.timestamp)) committed"
+        case .timestamp(let claim): return text(claim)
         case .prepared(let signed, let committed):
             return "PREPARED, signed \(claim(signed.claim)); committed here: \(name(committed))"
         case .committed(let timestamp): return "COMMITTED \(name(timestamp))"
         case .version(let claim, let parts):
-            var text = "claims \(name(claim.timestamp)) committed"
+            var text = text(claim)
             if let parts {
                 text += parts.fragments == nil ? "; descriptor of " : "; fragment of "
                 text += parts.timestamp == claim.timestamp ? "it" : name(parts.timestamp)
@@ -77,7 +77,24 @@ enum TranscriptNames {
         }
     }
 
-    private static func claim(_ claim: Claim) -> String { claim == .stored ? "stored" : "superseded" }
+    private static func text(_ claim: CommittedClaim) -> String {
+        var text = "claims \(name(claim.verified)) committed"
+        if !claim.unverified.isEmpty {
+            text += ", and unverified " + claim.unverified.map { name($0.timestamp) }.joined(separator: ", ")
+        }
+        for version in claim.poisonous {
+            text += "; shows \(name(version.timestamp)) poisonous by \(signers(version.statements))"
+        }
+        return text
+    }
+
+    private static func claim(_ claim: Claim) -> String {
+        switch claim {
+        case .stored: "stored"
+        case .superseded: "superseded"
+        case .poisonous: "poisonous"
+        }
+    }
 
     private static func text(_ refusal: Refusal) -> String {
         switch refusal {
@@ -106,6 +123,13 @@ enum TranscriptNames {
         if let committed, before.committed?.timestamp != committed {
             let holds = change.record.version(committed)?.holdsFragments ?? false
             texts.append("commits \(name(committed))" + (holds ? "" : ", of which it holds no fragment"))
+        }
+        for certificate in change.record.unverified
+        where !before.unverified.contains(where: { $0.timestamp == certificate.timestamp }) {
+            texts.append("records \(name(certificate.timestamp)) as committed, unverified")
+        }
+        for version in change.record.poisonous where !before.isPoisonous(version.timestamp) {
+            texts.append("no longer takes \(name(version.timestamp)), which is poisonous")
         }
         for version in change.record.held where version.holdsFragments {
             guard before.version(version.timestamp)?.holdsFragments != true else { continue }

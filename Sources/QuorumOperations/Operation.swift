@@ -6,7 +6,7 @@ import QuorumProtocol
 import Synchronization
 
 /// Drives one machine to its end. Events may come on any thread.
-final class Operation<Machine: OperationMachine>: ReplyReceiver {
+package final class Operation<Machine: OperationMachine>: ReplyReceiver {
     /// Fragments up to this size are verified on the thread that brings them: waking another costs more.
     private static var inlineWorkSizeBytesMax: Int { 64 << 10 }
 
@@ -24,7 +24,7 @@ final class Operation<Machine: OperationMachine>: ReplyReceiver {
     private let context: OperationContext
     private let state: Mutex<State>
 
-    init(_ machine: Machine, key: ObjectKey, deadline: NIODeadline, context: OperationContext) {
+    package init(_ machine: Machine, key: ObjectKey, deadline: NIODeadline, context: OperationContext) {
         self.key = key
         self.deadline = deadline
         self.context = context
@@ -34,7 +34,7 @@ final class Operation<Machine: OperationMachine>: ReplyReceiver {
     /// Runs the machine to its outcome. A cancelled task ends it as its deadline would.
     ///
     /// - Parameter begin: called once the operation has started, for work that is to run beside the first round.
-    func run(
+    package func run(
         begin: (Operation<Machine>) -> Void = { _ in }
     ) async -> Result<Machine.Outcome, OperationFailure> {
         await withTaskCancellationHandler {
@@ -60,14 +60,14 @@ final class Operation<Machine: OperationMachine>: ReplyReceiver {
         }
     }
 
-    func receive(_ reply: Reply, from server: ServerIndex) { submit(Machine.reply(reply, from: server)) }
+    package func receive(_ reply: Reply, from server: ServerIndex) { submit(Machine.reply(reply, from: server)) }
 
-    func connected(to server: ServerIndex) { submit(Machine.connected(server)) }
+    package func connected(to server: ServerIndex) { submit(Machine.connected(server)) }
 
-    func abandon() { submit(Machine.deadline) }
+    package func abandon() { submit(Machine.deadline) }
 
     /// Runs an input through the machine and does what follows from it.
-    func submit(_ input: Machine.Input) {
+    package func submit(_ input: Machine.Input) {
         var effects: [Machine.Effect] = []
         state.withLock { state in
             if state.result == nil { state.machine.handle(input, into: &effects) }
@@ -97,18 +97,18 @@ final class Operation<Machine: OperationMachine>: ReplyReceiver {
 
     private func startTimers() {
         let loop = context.eventLoop
-        let options = context.options
+        let patience = context.patience
         var timers = [loop.scheduleTask(deadline: deadline) { self.submit(Machine.deadline) }]
         if let hedge = Machine.hedge {
             timers.append(
-                loop.scheduleTask(in: .milliseconds(Int64(options.hedgeMilliseconds))) { self.submit(hedge) })
+                loop.scheduleTask(in: .milliseconds(Int64(patience.hedgeMilliseconds))) { self.submit(hedge) })
         }
         let isOver = state.withLock { state in
             state.timers = timers
             return state.result != nil
         }
         if isOver { for timer in timers { timer.cancel() } }
-        retransmit(afterMilliseconds: Int64(options.retransmitMilliseconds))
+        retransmit(afterMilliseconds: Int64(patience.retransmitMilliseconds))
     }
 
     /// Asks again after a time, then after twice that, and so on: over a channel that stands, the first copy is still
@@ -138,15 +138,43 @@ final class Operation<Machine: OperationMachine>: ReplyReceiver {
     }
 }
 
-/// What all operations of a client share.
-struct OperationContext: Sendable {
-    let parameters: ClusterParameters
-    let options: ClientOptions
-    let connections: ServerConnections
-    let verifier: StatementVerifier
-    let eventLoop: any EventLoop
-    let workers: NIOThreadPool
+/// How patient operations are.
+package struct OperationPatience: Sendable {
+    /// How long an operation may take, all its rounds together.
+    package var timeoutMilliseconds: Int
+    /// How long the preferred servers have before a read asks all the others for their fragments too.
+    package var hedgeMilliseconds: Int
+    /// After what time that which was not answered is asked again; the time doubles with each turn.
+    package var retransmitMilliseconds: Int
+
+    package init(timeoutMilliseconds: Int, hedgeMilliseconds: Int, retransmitMilliseconds: Int) {
+        self.timeoutMilliseconds = timeoutMilliseconds
+        self.hedgeMilliseconds = hedgeMilliseconds
+        self.retransmitMilliseconds = retransmitMilliseconds
+    }
+}
+
+/// What all operations of a party share.
+package struct OperationContext: Sendable {
+    package let parameters: ClusterParameters
+    package let patience: OperationPatience
+    package let connections: ServerConnections
+    package let verifier: StatementVerifier
+    package let eventLoop: any EventLoop
+    package let workers: NIOThreadPool
+
+    package init(
+        parameters: ClusterParameters, patience: OperationPatience, connections: ServerConnections,
+        verifier: StatementVerifier, eventLoop: any EventLoop, workers: NIOThreadPool
+    ) {
+        self.parameters = parameters
+        self.patience = patience
+        self.connections = connections
+        self.verifier = verifier
+        self.eventLoop = eventLoop
+        self.workers = workers
+    }
 
     /// When an operation that begins now must be over.
-    var deadline: NIODeadline { .now() + .milliseconds(Int64(options.timeoutMilliseconds)) }
+    package var deadline: NIODeadline { .now() + .milliseconds(Int64(patience.timeoutMilliseconds)) }
 }

@@ -1,4 +1,4 @@
-// The client's channels to all servers of the cluster, shared by its operations: requests go out under numbers, and each
+// One party's channels to all servers of the cluster, shared by its operations: requests go out under numbers, and each
 // reply finds the operation and the server that its number stands for.
 
 import ClusterFiles
@@ -11,16 +11,16 @@ import QuorumWire
 import Synchronization
 
 /// An operation as the connections see it.
-protocol ReplyReceiver: AnyObject, Sendable {
+package protocol ReplyReceiver: AnyObject, Sendable {
     func receive(_ reply: Reply, from server: ServerIndex)
     /// The channel to the server is there again; what was under way on the old one is lost.
     func connected(to server: ServerIndex)
-    /// The client is being closed: end now.
+    /// The connections are being closed: end now.
     func abandon()
 }
 
 /// One connection to each server.
-final class ServerConnections: Sendable {
+package final class ServerConnections: Sendable {
     private struct OpenRequest {
         let receiver: any ReplyReceiver
         let server: ServerIndex
@@ -35,17 +35,20 @@ final class ServerConnections: Sendable {
         var isClosed = false
     }
 
-    private let parameters: ClusterParameters
+    package let parameters: ClusterParameters
     private let logger: Logger
     private let state: Mutex<State>
 
     /// Starts connecting to every server.
     ///
-    /// - Throws: `.identity` when TLS refuses the client's key or certificate.
-    init(home: ClientHome, group: any EventLoopGroup, logger: Logger) throws(TransportError) {
-        parameters = home.cluster.parameters
+    /// - Parameter identity: the key and certificate of whoever connects.
+    /// - Throws: `.identity` when TLS refuses the key or certificate.
+    package init(
+        cluster: ClusterConfiguration, identity: TransportIdentity, group: any EventLoopGroup, logger: Logger
+    ) throws(TransportError) {
+        parameters = cluster.parameters
         self.logger = logger
-        let servers = home.cluster.servers
+        let servers = cluster.servers
         state = Mutex(State(demotedUntil: Array(repeating: .distantPast, count: servers.count)))
         var limits = ConnectionLimits()
         limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
@@ -54,11 +57,11 @@ final class ServerConnections: Sendable {
         for entry in servers {
             var configuration = PeerConnectionConfiguration(
                 serverIndex: entry.index.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
-                scope: home.cluster.scope)
+                scope: cluster.scope)
             configuration.limits = limits
             connections.append(
                 try PeerConnection(
-                    configuration, identity: home.identity, eventLoop: group.next(), logger: logger
+                    configuration, identity: identity, eventLoop: group.next(), logger: logger
                 ) { [weak self] event in self?.handle(event, from: entry.index) })
         }
         state.withLock { $0.connections = connections }
@@ -66,12 +69,12 @@ final class ServerConnections: Sendable {
     }
 
     /// Whether requests still wait for the socket of a server that can be reached.
-    var hasQueuedRequests: Bool {
+    package var hasQueuedRequests: Bool {
         state.withLock { $0.connections }.contains { $0.state == .connected && $0.queuedBytes > 0 }
     }
 
     /// Ends every operation and closes every connection.
-    func close() {
+    package func close() {
         let (receivers, connections) = state.withLock { state in
             state.isClosed = true
             return (Array(state.receivers.values), state.connections)
@@ -145,7 +148,7 @@ final class ServerConnections: Sendable {
 
     /// All servers in the order in which reads should ask them: those connected and in good standing first, by position,
     /// since the first m hold the data fragments, which need no decoding.
-    func preference() -> [ServerIndex] {
+    package func preference() -> [ServerIndex] {
         let now = NIODeadline.now()
         let (connections, demotedUntil) = state.withLock { ($0.connections, $0.demotedUntil) }
         func rank(_ server: ServerIndex) -> Int {
@@ -158,30 +161,13 @@ final class ServerConnections: Sendable {
     }
 
     /// Has the server asked last for some time.
-    func demote(_ server: ServerIndex, for time: TimeAmount) {
+    package func demote(_ server: ServerIndex, for time: TimeAmount) {
         state.withLock { $0.demotedUntil[server.offset] = .now() + time }
     }
 
-    /// What is wrong with the channels, for error texts: every server but those named.
-    func troubles(except answered: [ServerIndex], observations: ServerObservations) -> [ServerTrouble] {
-        let connections = state.withLock { $0.connections }
-        return parameters.quorums.servers.compactMap { server in
-            let connection = connections[server.offset]
-            if let misbehaviour = observations.misbehaviours[server] {
-                return ServerTrouble(server: server, what: misbehaviour.description)
-            }
-            if let refusal = observations.refusals[server] {
-                return ServerTrouble(server: server, what: "refused: \(refusal)")
-            }
-            guard !answered.contains(server) else { return nil }
-            switch connection.state {
-            case .disconnected(let error): return ServerTrouble(server: server, what: error.description)
-            case .connected:
-                return ServerTrouble(
-                    server: server, what: "\(connection.configuration.peer) is connected but did not answer")
-            case .idle, .connecting, .closed:
-                return ServerTrouble(server: server, what: "\(connection.configuration.peer) is not connected yet")
-            }
-        }
+    /// Where the channel to a server stands, and what it is called: "server 2 at 10.0.0.3:7002".
+    package func channel(to server: ServerIndex) -> (state: PeerConnectionState, peer: String) {
+        let connection = state.withLock { $0.connections[server.offset] }
+        return (connection.state, connection.configuration.peer)
     }
 }

@@ -5,7 +5,7 @@ import Fingerprint
 import QuorumProtocol
 
 /// A sans-I/O machine of one operation.
-protocol OperationMachine: Sendable {
+package protocol OperationMachine: Sendable {
     associatedtype Input: Sendable
     associatedtype Effect: Sendable
     associatedtype Outcome: Sendable
@@ -25,7 +25,7 @@ protocol OperationMachine: Sendable {
 }
 
 /// What an effect asks of the shell.
-enum OperationStep<Machine: OperationMachine> {
+package enum OperationStep<Machine: OperationMachine> {
     case send(ServerIndex, Request)
     /// Pure work whose result goes back into the machine; `costBytes` are to be hashed.
     case work(costBytes: Int, @Sendable () -> Machine.Input)
@@ -39,6 +39,12 @@ private func verify(
 }
 
 private func verify(
+    _ signed: SignedStatement, key: ObjectKey, timestamp: Timestamp, verifier: StatementVerifier
+) -> Result<VerifiedStatement, CertificateError> {
+    Result { () throws(CertificateError) in try verifier.verify(signed, key: key, timestamp: timestamp) }
+}
+
+private func verify(
     _ bytes: SharedBytes, of server: ServerIndex, against crossChecksum: CrossChecksum
 ) -> Result<VerifiedFragment, FragmentVerificationError> {
     Result { () throws(FragmentVerificationError) in
@@ -47,16 +53,16 @@ private func verify(
 }
 
 extension Writer: OperationMachine {
-    typealias Outcome = WriteOutcome
+    package typealias Outcome = WriteOutcome
 
-    static func reply(_ reply: Reply, from server: ServerIndex) -> Input { .reply(server, reply) }
-    static func connected(_ server: ServerIndex) -> Input { .connected(server) }
-    static var start: Input { .start }
-    static var retransmit: Input { .retransmit }
-    static var deadline: Input { .deadline }
-    static var hedge: Input? { nil }
+    package static func reply(_ reply: Reply, from server: ServerIndex) -> Input { .reply(server, reply) }
+    package static func connected(_ server: ServerIndex) -> Input { .connected(server) }
+    package static var start: Input { .start }
+    package static var retransmit: Input { .retransmit }
+    package static var deadline: Input { .deadline }
+    package static var hedge: Input? { nil }
 
-    static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Writer> {
+    package static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Writer> {
         switch effect {
         case .send(let server, let request):
             .send(server, request)
@@ -66,10 +72,8 @@ extension Writer: OperationMachine {
             }
         case .verifyStatement(let server, let signed, let timestamp):
             .work(costBytes: 0) {
-                let result = Result { () throws(CertificateError) in
-                    try verifier.verify(signed, key: key, timestamp: timestamp)
-                }
-                return .statementVerified(server, signed, timestamp, result)
+                .statementVerified(
+                    server, signed, timestamp, verify(signed, key: key, timestamp: timestamp, verifier: verifier))
             }
         case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
             .work(costBytes: bytes.count) {
@@ -86,16 +90,16 @@ extension Writer: OperationMachine {
 }
 
 extension Reader: OperationMachine {
-    typealias Outcome = ReadOutcome
+    package typealias Outcome = ReadOutcome
 
-    static func reply(_ reply: Reply, from server: ServerIndex) -> Input { .reply(server, reply) }
-    static func connected(_ server: ServerIndex) -> Input { .connected(server) }
-    static var start: Input { .start }
-    static var retransmit: Input { .retransmit }
-    static var deadline: Input { .deadline }
-    static var hedge: Input? { .hedge }
+    package static func reply(_ reply: Reply, from server: ServerIndex) -> Input { .reply(server, reply) }
+    package static func connected(_ server: ServerIndex) -> Input { .connected(server) }
+    package static var start: Input { .start }
+    package static var retransmit: Input { .retransmit }
+    package static var deadline: Input { .deadline }
+    package static var hedge: Input? { .hedge }
 
-    static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Reader> {
+    package static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Reader> {
         switch effect {
         case .send(let server, let request):
             .send(server, request)
@@ -106,6 +110,15 @@ extension Reader: OperationMachine {
         case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
             .work(costBytes: bytes.count) {
                 .fragmentVerified(server, timestamp, stripe, verify(bytes, of: server, against: crossChecksum))
+            }
+        case .checkEncoding(let timestamp, let descriptor, let stripes):
+            .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
+                .encodingChecked(timestamp, isSound: Reader.isSound(stripes, of: descriptor))
+            }
+        case .verifyStatement(let server, let signed, let timestamp):
+            .work(costBytes: 0) {
+                .statementVerified(
+                    server, signed, timestamp, verify(signed, key: key, timestamp: timestamp, verifier: verifier))
             }
         case .finish(let result):
             .finish(result)

@@ -1,0 +1,42 @@
+// From a value to what its writer sends: the descriptor, and for each server what PREPARE carries.
+
+import ErasureCode
+import Fingerprint
+
+/// A value, or the absence of one, ready to be written.
+package struct EncodedValue: Sendable {
+    package let descriptor: SealedDescriptor
+    /// For each server what PREPARE carries of each stripe: the server's fragment or, in the mode `full`, the block.
+    package let fragments: [[SharedBytes]]
+
+    /// Cuts a value into stripes and encodes them as the cluster's mode wants it.
+    package init(
+        _ value: SharedBytes, key: ObjectKey, metadata: ObjectMetadata, parameters: ClusterParameters,
+        salt: VersionSalt = .random()
+    ) {
+        let mode = parameters.identity.mode
+        let stripeSize = parameters.limits.stripeSizeBytesMax
+        var stripes: [CrossChecksum] = []
+        var fragments: [[SharedBytes]] = Array(repeating: [], count: parameters.quorums.serverCount)
+        for start in stride(from: 0, to: value.count, by: stripeSize) {
+            let block = value[start..<min(start + stripeSize, value.count)]
+            let encoded = CrossChecksum.encode(block: block, code: parameters.quorums.code, coverage: mode.coverage)
+            stripes.append(encoded.crossChecksum)
+            for server in parameters.quorums.servers {
+                fragments[server.offset].append(mode.sendsBlocks ? block : encoded.fragments[server.offset])
+            }
+        }
+        self.fragments = fragments
+        descriptor = SealedDescriptor(
+            Descriptor(
+                value: key, lengthBytes: UInt64(value.count), stripeSizeBytes: UInt32(stripeSize), stripes: stripes,
+                metadata: metadata, parameters: parameters, salt: salt))
+    }
+
+    /// What deletes the object.
+    package init(tombstone key: ObjectKey, modifiedMilliseconds: UInt64, parameters: ClusterParameters) {
+        descriptor = SealedDescriptor(
+            Descriptor(tombstone: key, modifiedMilliseconds: modifiedMilliseconds, parameters: parameters))
+        fragments = Array(repeating: [], count: parameters.quorums.serverCount)
+    }
+}

@@ -1,0 +1,104 @@
+// Which objects a server verifies next (docs/protocol.md, Verification modes). Pure; a shell asks it for work and tells it
+// the time.
+//
+// Objects near a bound are urgent: writers wait for them, so several are verified at once and nothing holds them back. The
+// others wait until the server has nothing better to do, or until they have waited long enough, and share a budget of bytes
+// a second. An object is never verified twice at the same time; if it is asked for meanwhile, it waits again.
+
+import DequeModule
+
+/// The objects that wait to be verified at one server.
+package struct VerificationQueue: Sendable {
+    /// How many objects are verified at once: urgent ones, and others.
+    package static let urgentCountMax = 8
+    package static let idleCountMax = 2
+    /// How many may wait; what does not fit is found again when it is due.
+    package static let waitingCountMax = 1 << 16
+
+    private struct Waiting: Sendable {
+        var isUrgent: Bool
+        let sinceMilliseconds: UInt64
+    }
+
+    private let bytesPerSecond: Int
+    private let patienceMilliseconds: UInt64
+    private var waiting: [ObjectKey: Waiting] = [:]
+    /// In the order in which they came; an object whose turn has passed, or that has become urgent, is skipped.
+    private var urgent: Deque<ObjectKey> = []
+    private var idle: Deque<ObjectKey> = []
+    private var running: [ObjectKey: Bool] = [:]
+    private var creditBytes: Int
+    private var creditedMilliseconds: UInt64 = 0
+
+    /// - Parameters:
+    ///   - bytesPerSecond: what verification in idle time may read.
+    ///   - patienceMilliseconds: how long an object waits for idle time before it is verified all the same.
+    package init(bytesPerSecond: Int, patienceMilliseconds: UInt64) {
+        precondition(bytesPerSecond > 0)
+        self.bytesPerSecond = bytesPerSecond
+        self.patienceMilliseconds = patienceMilliseconds
+        creditBytes = bytesPerSecond
+    }
+
+    package var isEmpty: Bool { waiting.isEmpty && running.isEmpty }
+
+    package mutating func add(_ key: ObjectKey, isUrgent: Bool, nowMilliseconds: UInt64) {
+        if let known = waiting[key] {
+            guard isUrgent, !known.isUrgent else { return }
+            waiting[key]!.isUrgent = true
+            urgent.append(key)
+            return
+        }
+        guard waiting.count < Self.waitingCountMax else { return }
+        waiting[key] = Waiting(isUrgent: isUrgent, sinceMilliseconds: nowMilliseconds)
+        if isUrgent { urgent.append(key) } else { idle.append(key) }
+    }
+
+    /// The next object to verify now; the caller asks until there is none, and says when each is done.
+    package mutating func next(nowMilliseconds: UInt64, isIdle: Bool) -> ObjectKey? {
+        if running.values.count(where: { $0 }) < Self.urgentCountMax, let key = takeFirst(urgent: true) { return key }
+        credit(nowMilliseconds)
+        guard creditBytes > 0, running.values.count(where: { !$0 }) < Self.idleCountMax else { return nil }
+        while let first = idle.first, !isWaiting(first, urgent: false) { idle.removeFirst() }
+        guard let first = idle.first, let since = waiting[first]?.sinceMilliseconds,
+            isIdle || since &+ patienceMilliseconds <= nowMilliseconds
+        else { return nil }
+        return takeFirst(urgent: false)
+    }
+
+    /// The object was verified, or could not be; it was so large.
+    package mutating func finished(_ key: ObjectKey, sizeBytes: Int) {
+        guard let wasUrgent = running.removeValue(forKey: key) else { return }
+        if !wasUrgent { creditBytes -= sizeBytes }
+    }
+
+    private func isWaiting(_ key: ObjectKey, urgent: Bool) -> Bool {
+        waiting[key].map { $0.isUrgent == urgent } ?? false
+    }
+
+    /// Takes the first object of its kind that is not being verified already.
+    private mutating func takeFirst(urgent isUrgent: Bool) -> ObjectKey? {
+        var deferred: [ObjectKey] = []
+        defer {
+            if isUrgent { urgent.append(contentsOf: deferred) } else { idle.append(contentsOf: deferred) }
+        }
+        while let key = isUrgent ? urgent.popFirst() : idle.popFirst() {
+            guard isWaiting(key, urgent: isUrgent) else { continue }
+            guard running[key] == nil else {
+                deferred.append(key)
+                continue
+            }
+            waiting[key] = nil
+            running[key] = isUrgent
+            return key
+        }
+        return nil
+    }
+
+    private mutating func credit(_ nowMilliseconds: UInt64) {
+        guard nowMilliseconds > creditedMilliseconds else { return }
+        let elapsed = Int(clamping: min(nowMilliseconds - creditedMilliseconds, 1000))
+        creditBytes = min(bytesPerSecond, creditBytes + bytesPerSecond * elapsed / 1000)
+        creditedMilliseconds = nowMilliseconds
+    }
+}

@@ -1,0 +1,120 @@
+// The shell around the verification of committed versions, in the modes that verify later: the server reads an object from
+// its cluster as a client does, and tells its replica what it found.
+
+import ClusterFiles
+import Logging
+import NIOCore
+import NIOPosix
+import QuorumOperations
+import QuorumProtocol
+import QuorumTransport
+import Synchronization
+
+/// Verifies what one server's replica wants verified.
+final class VersionVerifier: Sendable {
+    private static let pumpInterval = TimeAmount.milliseconds(100)
+    /// A server that got no more requests than these between two looks has nothing better to do.
+    private static let idleRequestsMax: UInt64 = 20
+    private static let patience = OperationPatience(
+        timeoutMilliseconds: 15_000, hedgeMilliseconds: 200, retransmitMilliseconds: 1000)
+
+    private struct State {
+        var queue: VerificationQueue
+        var seenRequests: UInt64 = 0
+        var isIdle = false
+        var isStopped = false
+    }
+
+    private let server: ServerIndex
+    private let context: OperationContext
+    private let statistics: ServerStatistics
+    private let logger: Logger
+    private let state: Mutex<State>
+    private let found: @Sendable (ObjectKey, VersionFindings) -> Void
+
+    /// Starts connecting to the servers of the cluster, this one among them.
+    ///
+    /// - Parameter found: told what was found of an object, on any thread.
+    /// - Throws: when TLS refuses the server's key or certificate.
+    init(
+        _ configuration: ServerConfiguration, verifier: StatementVerifier, group: any EventLoopGroup,
+        workers: NIOThreadPool, statistics: ServerStatistics, logger: Logger,
+        found: @escaping @Sendable (ObjectKey, VersionFindings) -> Void
+    ) throws(TransportError) {
+        server = configuration.server
+        self.statistics = statistics
+        self.logger = logger
+        self.found = found
+        let connections = try ServerConnections(
+            cluster: configuration.cluster, identity: configuration.identity, group: group, logger: logger)
+        context = OperationContext(
+            parameters: configuration.parameters, patience: Self.patience, connections: connections,
+            verifier: verifier, eventLoop: group.any(), workers: workers)
+        state = Mutex(
+            State(
+                queue: VerificationQueue(
+                    bytesPerSecond: configuration.verificationBytesPerSecond,
+                    patienceMilliseconds: configuration.verificationPatienceMilliseconds)))
+        schedule()
+    }
+
+    /// Has an object verified: when there is time, or at once.
+    func verify(_ key: ObjectKey, isUrgent: Bool) {
+        state.withLock { $0.queue.add(key, isUrgent: isUrgent, nowMilliseconds: Self.nowMilliseconds) }
+        if isUrgent { pump() }
+    }
+
+    /// Ends what is under way.
+    func shutdown() {
+        state.withLock { $0.isStopped = true }
+        context.connections.close()
+    }
+
+    private func schedule() {
+        context.eventLoop.scheduleTask(in: Self.pumpInterval) {
+            let isStopped = self.state.withLock { state in
+                let requests = self.statistics.snapshot.requests
+                state.isIdle = requests - state.seenRequests <= Self.idleRequestsMax
+                state.seenRequests = requests
+                return state.isStopped
+            }
+            guard !isStopped else { return }
+            self.pump()
+            self.schedule()
+        }
+    }
+
+    private func pump() {
+        while let key = state.withLock({ state in
+            state.isStopped ? nil : state.queue.next(nowMilliseconds: Self.nowMilliseconds, isIdle: state.isIdle)
+        }) {
+            Task { await run(key) }
+        }
+    }
+
+    private func run(_ key: ObjectKey) async {
+        // Our own fragment costs the least.
+        let others = context.connections.preference().filter { $0 != server }
+        let reader = Reader(
+            parameters: context.parameters, key: key, wantsValue: true, preference: [server] + others,
+            forVerification: true)
+        let result = await Operation(reader, key: key, deadline: context.deadline, context: context).run()
+        var sizeBytes = 0
+        switch result {
+        case .success(let outcome):
+            sizeBytes = Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0)
+            statistics.count { counters in
+                counters.verifiedObjects += 1
+                counters.poisonousVersions += UInt64(outcome.poisonous.count)
+            }
+            for timestamp in outcome.poisonous { logger.warning("\(key) at \(timestamp) is poisonous") }
+            found(key, VersionFindings(outcome, by: server))
+        case .failure(let failure):
+            logger.debug("\(key) could not be verified: \(failure)")
+        }
+        state.withLock { $0.queue.finished(key, sizeBytes: sizeBytes) }
+        pump()
+    }
+
+    private static var nowMilliseconds: UInt64 { NIODeadline.now().uptimeNanoseconds / 1_000_000 }
+}

@@ -1,0 +1,127 @@
+// Servers that verify what is committed, in the modes that verify later: each reads its objects from the others through the
+// network, as VersionVerifier does it behind sockets.
+//
+// For the network and for replicas a server that asks is a client with a negative number.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+/// One server's reading of one object.
+struct RunningVerification {
+    let key: ObjectKey
+    var reader: Reader
+}
+
+extension World {
+    /// What a server's reading is told, beside replies.
+    enum VerificationEvent {
+        case input(Reader.Input)
+        case retransmission(intervalMicroseconds: UInt64)
+    }
+
+    /// The number under which a server asks.
+    static func asker(_ server: ServerIndex) -> Int { -1 - Int(server.rawValue) }
+
+    /// The server that asks under a number; nil for a client's.
+    static func asking(_ number: Int) -> ServerIndex? { number < 0 ? ServerIndex(UInt8(-1 - number)) : nil }
+
+    /// A replica wants an object verified.
+    func verify(_ key: ObjectKey, isUrgent: Bool, by server: SimulatedServer) {
+        server.queue.add(key, isUrgent: isUrgent, nowMilliseconds: nowMicroseconds / 1000)
+        beginVerifications(server)
+    }
+
+    func beginVerifications(_ server: SimulatedServer) {
+        let isIdle = !server.queue.isEmpty && generator.chance(percent: 50)
+        while let key = server.queue.next(nowMilliseconds: nowMicroseconds / 1000, isIdle: isIdle) {
+            verificationCount += 1
+            let number = verificationCount
+            let others = parameters.quorums.servers.filter { $0 != server.index }
+            let reader = Reader(
+                parameters: parameters, key: key, wantsValue: true, preference: [server.index] + others,
+                forVerification: true)
+            server.verifications[number] = RunningVerification(key: key, reader: reader)
+            note("\(server.index) verifies \(key)")
+            let patience = plan.patience
+            add(.input(.hedge), server, number, afterMicroseconds: patience.hedgeMicroseconds)
+            add(.input(.deadline), server, number, afterMicroseconds: Self.verificationMicroseconds)
+            add(
+                .retransmission(intervalMicroseconds: patience.retransmitMicroseconds), server, number,
+                afterMicroseconds: patience.retransmitMicroseconds)
+            feed(server, number, .start)
+        }
+    }
+
+    private func add(
+        _ event: VerificationEvent, _ server: SimulatedServer, _ number: Int, afterMicroseconds delay: UInt64
+    ) {
+        heap.add(.verification(server.index, life: server.life, number: number, event), at: nowMicroseconds + delay)
+    }
+
+    func happen(_ event: VerificationEvent, _ server: SimulatedServer, _ number: Int) {
+        switch event {
+        case .input(let input):
+            feed(server, number, input)
+        case .retransmission(let interval):
+            guard server.verifications[number] != nil else { return }
+            let next = min(2 * interval, Self.retransmitMaxMicroseconds)
+            add(.retransmission(intervalMicroseconds: next), server, number, afterMicroseconds: next)
+            feed(server, number, .retransmit)
+        }
+    }
+
+    /// Runs an input through a server's reader, unless that is over, and does what follows from it.
+    func feed(_ server: SimulatedServer, _ number: Int, _ input: Reader.Input) {
+        guard let key = server.verifications[number]?.key else { return }
+        var effects: [Reader.Effect] = []
+        server.verifications[number]!.reader.handle(input, into: &effects)
+        for effect in effects {
+            switch effect {
+            case .send(let other, let request):
+                send(request, to: other, client: Self.asker(server.index), operation: number)
+            case .finish(let result):
+                server.verifications[number] = nil
+                if case .success(let outcome) = result {
+                    for timestamp in outcome.poisonous { note("\(server.index) finds \(timestamp) poisonous") }
+                    feed(server, .found(key, VersionFindings(outcome, by: server.index)))
+                }
+                server.queue.finished(key, sizeBytes: 0)
+                beginVerifications(server)
+            default:
+                guard let answer = ReaderWork.answer(effect, key: key, verifier: server.verifier) else { continue }
+                if let deferral = deferral() {
+                    add(.input(answer), server, number, afterMicroseconds: deferral)
+                } else {
+                    feed(server, number, answer)
+                }
+            }
+        }
+    }
+}
+
+/// The work that a reader asks its shell for.
+enum ReaderWork {
+    /// What the work an effect asks for comes to; nil for an effect that asks for none.
+    static func answer(_ effect: Reader.Effect, key: ObjectKey, verifier: StatementVerifier) -> Reader.Input? {
+        switch effect {
+        case .send, .finish:
+            return nil
+        case .verifyCertificate(let server, let certificate):
+            let result = Result { () throws(CertificateError) in try verifier.verify(certificate, key: key) }
+            return .certificateVerified(server, certificate, result)
+        case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
+            let result = Result { () throws(FragmentVerificationError) in
+                try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
+            }
+            return .fragmentVerified(server, timestamp, stripe, result)
+        case .checkEncoding(let timestamp, let descriptor, let stripes):
+            return .encodingChecked(timestamp, isSound: Reader.isSound(stripes, of: descriptor))
+        case .verifyStatement(let server, let signed, let timestamp):
+            let result = Result { () throws(CertificateError) in
+                try verifier.verify(signed, key: key, timestamp: timestamp)
+            }
+            return .statementVerified(server, signed, timestamp, result)
+        }
+    }
+}
