@@ -1,6 +1,6 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
-.PHONY: run test simulate torture build format lint setup check-core sanitize fuzz check-aarch64 check-avx512
+.PHONY: run test simulate simulate-slice flawed-simulator torture build format lint setup check-core sanitize fuzz check-aarch64 check-avx512
 
 SWIFT_SOURCES = Package.swift Sources Tests bench
 
@@ -9,21 +9,32 @@ run: setup
 	swift build -c release --product solidus
 	scripts/run-demo "$$(swift build -c release --show-bin-path)/solidus"
 
-# Builds and runs every test; of the C core's own checks and fuzzing a slice.
+# Builds and runs every test; of the C core's own checks, of fuzzing and of simulation a slice.
 test: setup
 	swift build --build-tests
 	swift test --skip-build
 	$(MAKE) check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
+	$(MAKE) simulate-slice
 
-# The protocol among liars in virtual time: seeds 1 ... SIMULATE_SEEDS, then every deliberate bug that it has to notice.
+# The protocol among liars in virtual time: seeds 1 ... SIMULATE_SEEDS in the mode `fingerprint`, SIMULATE_MODE_SEEDS in
+# each of the others, then every deliberate bug that it has to notice.
 SIMULATE_SEEDS ?= 1000000
+SIMULATE_MODE_SEEDS ?= 200000
+FLAWED_SIMULATOR = .build-flaws/release/solidus-sim
 
-simulate: setup
+simulate: setup flawed-simulator
 	swift build -c release --product solidus-sim
-	"$$(swift build -c release --show-bin-path)/solidus-sim" run --seeds 1..$(SIMULATE_SEEDS)
+	scripts/simulate "$$(swift build -c release --show-bin-path)/solidus-sim" $(SIMULATE_SEEDS) $(SIMULATE_MODE_SEEDS)
+	$(FLAWED_SIMULATOR) mutants
+
+# A slice of that, with one build: as long as no flaw is planted, this simulator runs the protocol as it is.
+simulate-slice: setup flawed-simulator
+	scripts/simulate $(FLAWED_SIMULATOR) 20000 2000
+	$(FLAWED_SIMULATOR) mutants
+
+flawed-simulator:
 	swift build -c release --traits PlantedFlaws --scratch-path .build-flaws --product solidus-sim
-	.build-flaws/release/solidus-sim mutants
 
 # Clients work on a real cluster while a server at a time is killed, stopped or damaged; then again with a liar among the
 # servers. Fails unless every history is linearizable and operations went on throughout.

@@ -35,6 +35,8 @@ package enum ServerFaultKind: String, CaseIterable, Sendable {
     case unsoundStatements = "unsound-statements"
     case foreignStatements = "foreign-statements"
     case alarmingPrepared = "alarming-prepared"
+    case falsePoison = "false-poison"
+    case falseVouching = "false-vouching"
     case falseAcknowledgements = "false-acknowledgements"
     // Refusals and replies out of place.
     case falseRefusals = "false-refusals"

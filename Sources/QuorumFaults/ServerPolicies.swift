@@ -39,6 +39,8 @@ extension ServerFaultKind {
         case .unsoundStatements: UnsoundStatementsServer()
         case .foreignStatements: ForeignStatementsServer()
         case .alarmingPrepared: AlarmingServer()
+        case .falsePoison: FalselyPoisoningServer()
+        case .falseVouching: FalselyVouchingServer()
         case .falseAcknowledgements: FalselyAcknowledgingServer()
         case .falseRefusals: RefusingServer()
         case .fabricatedPending: PendingFabricator()

@@ -143,6 +143,12 @@ extension World {
         if record.unverified.count > 2 * parameters.limits.unverifiedVersionsMax {
             return Violation(.bound, "\(server.index) keeps \(record.unverified.count) unverified versions of \(key)")
         }
+        let poisonousMax =
+            parameters.limits.unverifiedVersionsPerClientMax + 2 * parameters.limits.unverifiedVersionsMax
+        for (writer, poisonous) in Dictionary(grouping: record.poisonous, by: \.timestamp.writer)
+        where poisonous.count > poisonousMax {
+            return Violation(.bound, "\(server.index) remembers \(poisonous.count) poisonous versions of \(writer)")
+        }
         // A poisonous version is no longer committed, and yet its counter was reached.
         let committedCounter = max(
             record.highestCommitted.counter, (record.poisonous.last?.timestamp).counter)

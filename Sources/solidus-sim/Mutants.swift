@@ -7,7 +7,7 @@ import QuorumSimulator
 
 struct Mutants: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Plants each deliberate bug and looks for it.",
+        abstract: "Plants each deliberate bug and looks for it, in the mode in which the rule matters.",
         discussion: """
             Prints for each the first seed that shows it and after how many events. Exits with 1 when one is not found: \
             a hole in the simulator. Needs a build with --traits PlantedFlaws.
@@ -51,7 +51,9 @@ struct Mutants: AsyncParsableCommand {
         private func find(_ flaw: Flaw) async throws -> Bool {
             Flaw.planted = flaw
             defer { Flaw.planted = nil }
-            let campaign = Campaign(seeds: 1...seeds, options: WorldOptions())
+            var options = WorldOptions()
+            options.mode = flaw.mode
+            let campaign = Campaign(seeds: 1...seeds, options: options)
             let start = ContinuousClock().now
             try await campaign.run(workerCount: workers ?? ProcessInfo.processInfo.activeProcessorCount) {
                 worker, seed in CrashReport.note(seed, of: worker)

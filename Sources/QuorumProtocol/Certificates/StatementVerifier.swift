@@ -82,7 +82,7 @@ package final class StatementVerifier: Sendable {
                 throw .repeatedServer(statement.server)
             }
             previous = statement.server
-            guard statement.claim.accepts || isPlanted(.poisonousAccepted) else { throw .wrongClaim(statement.server) }
+            guard statement.claim.accepts else { throw .wrongClaim(statement.server) }
         }
         if !isPlanted(.certificateUnchecked) {
             var form = StatementForm(identity: parameters.identity, key: key, timestamp: certificate.timestamp)

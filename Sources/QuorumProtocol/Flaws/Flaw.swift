@@ -63,8 +63,6 @@ package enum Flaw: String, Sendable, CaseIterable {
     // Modes that verify later
     /// The mode `full` stores what it is sent as a block's encoding without encoding it.
     case encodingUnchecked
-    /// A statement that a version is poisonous counts for its certificate.
-    case poisonousAccepted
     /// A committed version counts as sound before anybody has verified it.
     case unverifiedSettled
     /// Fragments of a poisonous version are dropped before others can be shown that it is.
@@ -105,6 +103,19 @@ package enum Flaw: String, Sendable, CaseIterable {
     case readDigestUnchecked
     /// "Not found" by a tombstone is answered without writing it back.
     case tombstoneNotWrittenBack
+}
+
+extension Flaw {
+    /// The mode in which the rule matters.
+    package var mode: VerificationMode {
+        switch self {
+        case .encodingUnchecked: .full
+        case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .readEncodingUnchecked,
+            .oneVoucherVerified, .onePoisonStatement, .poisonReadAsNothing:
+            .lazy
+        default: .fingerprint
+        }
+    }
 }
 
 /// Whether the flaw is planted in this run.

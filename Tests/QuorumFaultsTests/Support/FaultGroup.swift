@@ -11,12 +11,12 @@ final class FaultGroup: Sendable {
     let verifier: StatementVerifier
     private let keys: [P256.Signing.PrivateKey]
 
-    init(faults: Int = 1) {
+    init(faults: Int = 1, mode: VerificationMode = .fingerprint) {
         guard let quorums = try? QuorumConfiguration(faults: faults) else {
             preconditionFailure("a valid quorum system")
         }
         parameters = ClusterParameters(
-            identity: ClusterIdentity(cluster: ClusterID(high: 0, low: 1), epoch: 1), quorums: quorums)
+            identity: ClusterIdentity(cluster: ClusterID(high: 0, low: 1), epoch: 1, mode: mode), quorums: quorums)
         keys = quorums.servers.map { server in
             guard
                 let key = try? P256.Signing.PrivateKey(
@@ -32,7 +32,8 @@ final class FaultGroup: Sendable {
 
     func signer(_ server: ServerIndex, epoch: UInt64 = 1) -> StatementSigner {
         StatementSigner(
-            identity: ClusterIdentity(cluster: ClusterID(high: 0, low: 1), epoch: epoch), server: server,
+            identity: ClusterIdentity(
+                cluster: ClusterID(high: 0, low: 1), epoch: epoch, mode: parameters.identity.mode), server: server,
             incarnation: Incarnation(1), key: .p256(keys[server.offset]))
     }
 

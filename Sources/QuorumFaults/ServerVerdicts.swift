@@ -1,0 +1,59 @@
+// Servers that lie about which committed versions are sound, in the modes that verify later (docs/protocol.md,
+// Verification modes).
+
+import QuorumProtocol
+
+/// Rewrites what a reply claims, and leaves everything else as it is.
+private func rewritten(_ reply: Reply, _ rewrite: (CommittedClaim) -> CommittedClaim) -> Reply {
+    switch reply {
+    case .timestamp(let claim): .timestamp(rewrite(claim))
+    case .version(let claim, let parts): .version(rewrite(claim), parts)
+    case .prepared, .committed, .refused: reply
+    }
+}
+
+/// Calls committed versions poisonous, with its own and its conspirators' signatures. Against Verification modes: it takes
+/// f + 1 servers' statements, and one of them is correct.
+struct FalselyPoisoningServer: ServerFault {
+    mutating func send(
+        _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
+    ) -> [Reply] {
+        guard context.generator.chance(percent: 70) else { return [reply] }
+        let spared = context.generator.below(2)
+        return [
+            rewritten(reply) { claim in
+                let named = claim.certificates.dropFirst(spared)
+                guard let lowest = named.first else { return claim }
+                let poisonous = named.map { certificate in
+                    PoisonousVersion(
+                        timestamp: certificate.timestamp,
+                        statements: statements(request.key, certificate.timestamp, context))
+                }
+                let kept = claim.certificates.first { $0.timestamp < lowest.timestamp }
+                return CommittedClaim(certificate: kept, poisonous: poisonous)
+            }
+        ]
+    }
+
+    private func statements(
+        _ key: ObjectKey, _ timestamp: Timestamp, _ context: FaultContext
+    ) -> [SignedStatement] {
+        let colluding = context.conspiracy.signers.filter { $0.server != context.server }
+        return ([context.signer] + colluding).compactMap { signer in
+            let statement = Statement(
+                identity: signer.identity, server: signer.server, incarnation: signer.incarnation, key: key,
+                timestamp: timestamp, claim: .poisonous)
+            return try? signer.sign([statement]).first
+        }
+    }
+}
+
+/// Vouches for the highest committed version, sound or not, and hides those below it. Against Verification modes: f + 1
+/// servers have to vouch for a version, and what one hides the others show.
+struct FalselyVouchingServer: ServerFault {
+    mutating func send(
+        _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
+    ) -> [Reply] {
+        [rewritten(reply) { CommittedClaim(certificate: $0.certificates.last) }]
+    }
+}
