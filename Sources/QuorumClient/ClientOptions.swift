@@ -10,6 +10,9 @@ public struct ClientOptions: Sendable {
     public var retransmitMilliseconds = 2_000
     /// How long a server that kept a read waiting, or misbehaved, is not preferred.
     public var demotionMilliseconds = 10_000
+    /// Of how many objects the client remembers the certificate of its last write, which spares the next one a round as
+    /// long as nobody else writes the object; 0 for none.
+    public var rememberedObjectCount = 4096
     /// How many event loops carry the connections.
     public var eventLoopCount = 1
     /// How many threads encode, verify and decode.

@@ -26,6 +26,7 @@ public final class ObjectClient: Sendable {
     private let demotionTime: TimeAmount
     private let group: MultiThreadedEventLoopGroup
     private let turns = WriteTurns()
+    private let remembered: RememberedCertificates
     private let isClosed = Mutex(false)
 
     /// Starts connecting to the cluster's servers; operations wait for as many as they need.
@@ -47,6 +48,7 @@ public final class ObjectClient: Sendable {
         id = home.id
         parameters = home.cluster.parameters
         self.group = group
+        remembered = RememberedCertificates(countMax: options.rememberedObjectCount)
         demotionTime = .milliseconds(Int64(options.demotionMilliseconds))
         context = OperationContext(
             parameters: home.cluster.parameters,
@@ -155,7 +157,7 @@ extension ObjectClient {
                 .unavailable(
                     .readTimestamp, answered: [], need: parameters.quorums.quorum, observations: ServerObservations()))
         }
-        let writer = Writer(parameters: parameters, key: key, writer: id)
+        let writer = Writer(parameters: parameters, key: key, writer: id, remembered: remembered.take(key))
         let operation = Operation(writer, key: key, deadline: deadline, context: context)
         let result = await operation.run { operation in
             context.workers.submit { _ in
@@ -163,10 +165,11 @@ extension ObjectClient {
                 operation.submit(.encoded(encoded.descriptor, fragments: encoded.fragments))
             }
         }
-        turns.give(key)
+        defer { turns.give(key) }
         switch result {
         case .success(let outcome):
             demote(outcome.observations)
+            remembered.put(outcome.certificate)
             return PutResult(
                 key: key, timestamp: outcome.timestamp, rounds: outcome.rounds, observations: outcome.observations)
         case .failure(let failure):

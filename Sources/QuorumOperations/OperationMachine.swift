@@ -79,6 +79,10 @@ extension Writer: OperationMachine {
             .work(costBytes: bytes.count) {
                 .fragmentVerified(server, timestamp, stripe, verify(bytes, of: server, against: crossChecksum))
             }
+        case .checkEncoding(let timestamp, let descriptor, let stripes):
+            .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
+                .encodingChecked(timestamp, isSound: Reader.isSound(stripes, of: descriptor))
+            }
         case .reencode(let timestamp, let descriptor, let stripes):
             .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
                 .reencoded(timestamp, fragments: Writer.reencode(stripes, of: descriptor))

@@ -50,6 +50,7 @@ extension WorldPlan {
         planted = options.planted
         drawTheme(&generator)
         drawVerification(&generator)
+        clientsRemember = generator.chance(percent: 50)
         clear(options.faults)
         if !mode.isSigned { leaveOutLiars() }
         self = without(options.removed)

@@ -23,6 +23,8 @@ final class SimulatedClient {
     var crashesBeforeCommit = false
     /// How long it is away after the crash that is planned for the operation under way.
     var awayMicroseconds: UInt64 = 0
+    /// The certificates of its last writes.
+    var remembered: [ObjectKey: VerifiedCertificate] = [:]
 
     init(
         _ number: Int, id: ClientID, parameters: ClusterParameters, verificationKeys: [StatementVerificationKey],
@@ -45,6 +47,7 @@ final class SimulatedClient {
     /// The process ends; the next one has the same identity and remembers nothing.
     func crash() {
         end()
+        remembered = [:]
         verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
     }
 }

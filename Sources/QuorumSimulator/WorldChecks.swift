@@ -140,11 +140,11 @@ extension World {
             let pending = record.pending(of: writer).count
             if pending > pendingMax { return Violation(.bound, "\(server.index) keeps \(pending) pending versions") }
         }
-        if record.unverified.count > 2 * parameters.limits.unverifiedVersionsMax {
+        if record.unverified.count > 2 * parameters.unverifiedVersionsMax {
             return Violation(.bound, "\(server.index) keeps \(record.unverified.count) unverified versions of \(key)")
         }
         let poisonousMax =
-            parameters.limits.unverifiedVersionsPerClientMax + 2 * parameters.limits.unverifiedVersionsMax
+            parameters.limits.unverifiedVersionsPerClientMax + 2 * parameters.unverifiedVersionsMax
         for (writer, poisonous) in Dictionary(grouping: record.poisonous, by: \.timestamp.writer)
         where poisonous.count > poisonousMax {
             return Violation(.bound, "\(server.index) remembers \(poisonous.count) poisonous versions of \(writer)")

@@ -37,7 +37,9 @@ extension World {
         note("client \(client.number) begins operation \(operation): \(planned.kind) of \(key)")
         switch planned.kind {
         case .write, .delete:
-            client.writer = Writer(parameters: parameters, key: key, writer: client.id)
+            client.writer = Writer(
+                parameters: parameters, key: key, writer: client.id,
+                remembered: plan.clientsRemember ? client.remembered[key] : nil)
         case .read, .head:
             let isShuffled = generator.chance(percent: 50)
             let servers = parameters.quorums.servers
@@ -145,10 +147,14 @@ extension World {
             case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
                 let result = verify(bytes, of: server, against: crossChecksum)
                 complete(client, operation, Writer.Input.fragmentVerified(server, timestamp, stripe, result))
+            case .checkEncoding(let timestamp, let descriptor, let stripes):
+                let isSound = Reader.isSound(stripes, of: descriptor)
+                complete(client, operation, Writer.Input.encodingChecked(timestamp, isSound: isSound))
             case .reencode(let timestamp, let descriptor, let stripes):
                 let fragments = Writer.reencode(stripes, of: descriptor)
                 complete(client, operation, .reencoded(timestamp, fragments: fragments))
             case .finish(.success(let outcome)):
+                client.remembered[key] = outcome.certificate
                 finish(client, operation, .wrote(outcome.timestamp))
             case .finish(.failure(let failure)):
                 finish(client, operation, .failed(failure))

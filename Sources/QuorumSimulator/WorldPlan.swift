@@ -141,6 +141,8 @@ package struct WorldPlan: Sendable, Equatable {
     package var patience: PlannedPatience
     package var diskDelayMinMicroseconds: UInt64
     package var diskDelayMaxMicroseconds: UInt64
+    /// Whether clients begin a write with the certificate of their last one of the object.
+    package var clientsRemember = false
     /// How many pieces of work in a hundred are completed later instead of at once.
     package var deferredWorkPercent: Int
     /// When all faults but the liars end.

@@ -212,7 +212,7 @@ struct CanonicalCodingTests {
         }
         for (position, field) in ["unverified versions", "poisonous versions", "held versions"].enumerated() {
             var record = CanonicalEncoder()
-            record.append(tag: "solidus.object.1")
+            record.append(tag: "solidus.object.2")
             record.append(UInt8(0))
             for _ in 0..<min(position, 2) { record.append(UInt32(0)) }
             if position == 2 {

@@ -92,6 +92,9 @@ package enum Flaw: String, Sendable, CaseIterable {
     /// The acknowledgement of whatever COMMIT counts.
     case anyAcknowledgementCounts
 
+    /// A write that began with a remembered certificate does not look at what the servers have committed since.
+    case rememberedUndoubted
+
     // Reader
     /// A read is over as soon as f + 1 servers have answered and there are m good fragments.
     case readWithoutQuorum

@@ -73,6 +73,14 @@ struct ClaimTally: Sendable {
     /// Passes the version over from now on: it is poisonous.
     mutating func exclude(_ timestamp: Timestamp) { excluded.insert(timestamp) }
 
+    func isExcluded(_ timestamp: Timestamp) -> Bool { excluded.contains(timestamp) }
+
+    /// The versions above this one that servers call poisonous, in ascending order.
+    func poisonousVersions(above timestamp: Timestamp) -> [Timestamp] {
+        let named = claims.flatMap { $0?.poisonous.map(\.timestamp) ?? [] }
+        return Set(named.filter { $0 > timestamp }).sorted()
+    }
+
     /// What each server hands out to prove that the version is poisonous.
     func poisonStatements(on timestamp: Timestamp) -> [(source: ServerIndex, statement: SignedStatement)] {
         quorums.servers.flatMap { server in
@@ -99,6 +107,9 @@ struct ClaimTally: Sendable {
         if verifying != nil { return .verifying }
         return askProof(of: highest) ?? .verifying
     }
+
+    /// Takes a certificate that was verified before.
+    mutating func prove(_ certificate: VerifiedCertificate) { proven[certificate.timestamp] = certificate }
 
     /// A verified certificate of a version, if there is one yet.
     func certificate(of timestamp: Timestamp) -> VerifiedCertificate? { proven[timestamp] }

@@ -92,6 +92,10 @@ package struct Reader: Sendable {
     private var isWritingBack = false
     private var poisonous: [Timestamp] = []
     private var poisonProofs: [Timestamp: [VerifiedStatement]] = [:]
+    /// The version that a verifying server has found to be sound; one is enough for it, whatever comes after.
+    private var verified: Timestamp?
+    /// Statements on poisonous versions that are being checked.
+    private var statementsUnderWay = 0
 
     /// - Parameters:
     ///   - wantsValue: whether the fragments are wanted, or only the descriptor.
@@ -137,6 +141,7 @@ package struct Reader: Sendable {
         case .encodingChecked(let timestamp, let isSound):
             encodingChecked(timestamp, isSound: isSound, into: &effects)
         case .statementVerified(let server, _, let timestamp, let result):
+            statementsUnderWay -= 1
             statementVerified(server, timestamp, result)
             advance(into: &effects)
         case .connected(let server):
@@ -147,7 +152,11 @@ package struct Reader: Sendable {
         case .retransmit:
             retransmit(into: &effects)
         case .deadline:
-            finish(.failure(shortfall()), into: &effects)
+            if isVerification, verified != nil || !poisonous.isEmpty || !poisonProofs.isEmpty {
+                finish(.nothing(nil), verified, into: &effects)
+            } else {
+                finish(.failure(shortfall()), into: &effects)
+            }
         }
     }
 
@@ -169,6 +178,14 @@ package struct ReadOutcome: Sendable {
         case nothing(Timestamp?)
         /// A version; for each stripe m good fragments when the value was wanted.
         case version(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+
+        /// The version found, which may be a tombstone; nil when there never was one.
+        package var timestamp: Timestamp? {
+            switch self {
+            case .nothing(let timestamp): timestamp
+            case .version(let timestamp, _, _): timestamp
+            }
+        }
 
         var isNothing: Bool {
             if case .nothing = self { true } else { false }
@@ -234,6 +251,7 @@ extension Reader {
             return
         }
         // Only versions that are, or may yet turn out to be, the answer are worth remembering.
+        guard !tally.isExcluded(parts.timestamp) else { return }
         let isWanted = candidates[parts.timestamp] != nil || tally.namers(of: parts.timestamp).contains(server)
         guard isWanted else { return }
         var candidate = candidates[parts.timestamp] ?? Candidate()
@@ -299,6 +317,10 @@ extension Reader {
 
 extension Reader {
     private mutating func advance(into effects: inout [Effect]) {
+        if let verified {
+            finishVerification(verified, into: &effects)
+            return
+        }
         switch tally.standing() {
         case .verify(let server, let certificate):
             effects.append(.verifyCertificate(server, certificate))
@@ -329,29 +351,33 @@ extension Reader {
         guard countedReplies >= enough, let found = gathered(timestamp) else { return }
         let namers = tally.namers(of: timestamp)
         let holders = namers.count + acknowledged.count { !namers.contains($0) }
-        let isHeld =
-            holders >= quorums.quorum || isPlanted(.writeBackOmitted)
-            || isPlanted(.tombstoneNotWrittenBack) && found.isNothing
-        if isHeld, !isVerification {
-            finish(found, timestamp, into: &effects)
-            return
-        }
-        guard let certificate = tally.certificate(of: timestamp) else {
-            if case .verify(let server, let unverified)? = tally.askProof(of: timestamp) {
-                effects.append(.verifyCertificate(server, unverified))
-            }
-            return
-        }
         if isVerification {
+            verified = timestamp
+            finishVerification(timestamp, into: &effects)
+            return
+        }
+        if holders >= quorums.quorum || isPlanted(.writeBackOmitted)
+            || isPlanted(.tombstoneNotWrittenBack) && found.isNothing
+        {
             finish(found, timestamp, into: &effects)
             return
         }
         guard case .read = phase else { return }
+        guard let certificate = tally.certificate(of: timestamp) else {
+            askProof(of: timestamp, into: &effects)
+            return
+        }
         guard let descriptor = candidates[timestamp]?.descriptor else { return }
         let commit = Commit(key: key, certificate: certificate.certificate, descriptor: descriptor)
         phase = .writeBack(commit)
         isWritingBack = true
         for server in quorums.servers where !namers.contains(server) { effects.append(.send(server, .commit(commit))) }
+    }
+
+    private mutating func askProof(of timestamp: Timestamp, into effects: inout [Effect]) {
+        if case .verify(let server, let certificate)? = tally.askProof(of: timestamp) {
+            effects.append(.verifyCertificate(server, certificate))
+        }
     }
 
     /// Whether nothing is missing of the version.
@@ -443,6 +469,7 @@ extension Reader {
     private mutating func encodingChecked(_ timestamp: Timestamp, isSound: Bool, into effects: inout [Effect]) {
         if isSound {
             candidates[timestamp]?.encoding = .sound
+            if isVerification { verified = max(verified ?? timestamp, timestamp) }
         } else {
             poisonous.append(timestamp)
             passOver(timestamp)
@@ -452,6 +479,21 @@ extension Reader {
             }
         }
         advance(into: &effects)
+    }
+
+    /// A server is done when it has the sound version's certificate, and has looked at what others have signed on versions
+    /// above it.
+    private mutating func finishVerification(_ timestamp: Timestamp, into effects: inout [Effect]) {
+        for above in tally.poisonousVersions(above: timestamp) where poisonProofs[above] == nil {
+            let signers = Set(tally.poisonStatements(on: above).map(\.statement.server))
+            if signers.count >= quorums.vouchers { _ = isShownPoisonous(above, into: &effects) }
+        }
+        guard tally.certificate(of: timestamp) != nil else {
+            askProof(of: timestamp, into: &effects)
+            return
+        }
+        guard statementsUnderWay == 0 else { return }
+        finish(gathered(timestamp) ?? .nothing(nil), timestamp, into: &effects)
     }
 
     private mutating func passOver(_ timestamp: Timestamp) {
@@ -473,6 +515,7 @@ extension Reader {
         for (source, signed) in tally.poisonStatements(on: timestamp)
         where signed.claim == .poisonous && candidate.poisonStatements[signed.server] == nil {
             guard candidate.examined[source, default: []].insert(signed.server).inserted else { continue }
+            statementsUnderWay += 1
             effects.append(.verifyStatement(source, signed, timestamp))
         }
         candidates[timestamp] = candidate

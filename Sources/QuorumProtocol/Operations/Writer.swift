@@ -2,7 +2,8 @@
 //
 // Phases: READ-TIMESTAMP finds the highest valid counter; PREPARE has every server store its fragments and sign; q
 // verified statements are the certificate that COMMIT carries; q answers complete the write. A tombstone is written the
-// same way.
+// same way. A writer that remembers the certificate of an earlier version begins with PREPARE; a server that names a
+// higher committed version than its own puts that in doubt (WriterDoubt.swift).
 //
 // Side paths, each taken at most once per server and phase:
 // - a server that has not seen the version below asks for its justification, and PREPARE goes to it again with one;
@@ -26,6 +27,8 @@ package struct Writer: Sendable {
         case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
         case statementVerified(ServerIndex, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
         case fragmentVerified(ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
+        /// Answers `.checkEncoding`.
+        case encodingChecked(Timestamp, isSound: Bool)
         /// For each server its fragments of a version that was left behind.
         case reencoded(Timestamp, fragments: [[SharedBytes]])
         /// The channel to the server is there again: what it may have missed is sent again.
@@ -42,6 +45,8 @@ package struct Writer: Sendable {
         case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
         /// Make every server's fragments (`Writer.reencode`) from m good ones of each stripe.
         case reencode(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+        /// Find out whether the version is sound (`Reader.isSound`).
+        case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         case finish(Result<WriteOutcome, OperationFailure>)
     }
 
@@ -50,6 +55,8 @@ package struct Writer: Sendable {
         case prepare(Timestamp)
         /// Finishing a version that an earlier run of this client left behind; our own, named, waits.
         case complete(PendingCompletion, own: Timestamp)
+        /// Finding out whether a version above our own was committed before; our own waits.
+        indirect case doubt(Reader, own: Timestamp)
         /// Committing our own version, or one that an earlier run of this client left behind; then our own waits.
         case commit(Commit, waiting: Timestamp?)
         case finished
@@ -74,14 +81,25 @@ package struct Writer: Sendable {
     var recoveries = 0
     /// Whether a version beside our own was ever read, prepared or committed: answers to that may come late.
     var hasDetoured = false
+    /// What became of the remembered certificate that the write began with.
+    var memory = Memory.none
     // COMMIT
     private var acknowledged: [ServerIndex] = []
 
-    package init(parameters: ClusterParameters, key: ObjectKey, writer: ClientID) {
+    /// - Parameter remembered: the certificate of a version of the object, which spares reading the timestamp as long as
+    ///   nobody else has written since.
+    package init(
+        parameters: ClusterParameters, key: ObjectKey, writer: ClientID, remembered: VerifiedCertificate? = nil
+    ) {
+        precondition(remembered == nil || remembered?.key == key)
         self.parameters = parameters
         self.key = key
         self.writer = writer
         tally = ClaimTally(quorums: parameters.quorums)
+        guard let remembered else { return }
+        tally.prove(remembered)
+        base = remembered.timestamp
+        memory = .trusted
     }
 
     var quorums: QuorumConfiguration { parameters.quorums }
@@ -91,20 +109,39 @@ package struct Writer: Sendable {
         if case .finished = phase { return }
         switch input {
         case .start:
-            beginReadTimestamp(into: &effects)
+            // A remembered base needs nothing but the value to begin with.
+            if memory == .none { beginReadTimestamp(into: &effects) }
         case .encoded(let descriptor, let fragments):
             precondition(encoded == nil && fragments.count == quorums.serverCount)
             encoded = (descriptor, fragments)
-            advanceReadTimestamp(into: &effects)
+            if memory == .trusted {
+                beginPrepare(above: base, into: &effects)
+            } else {
+                advanceReadTimestamp(into: &effects)
+            }
         case .reply(let server, let reply):
             guard quorums.contains(server) else { return }
             receive(reply, from: server, into: &effects)
-        case .certificateVerified(let server, _, let result):
-            certificateVerified(server, result, into: &effects)
+        case .certificateVerified(let server, let certificate, let result):
+            if case .doubt = phase {
+                examine(.certificateVerified(server, certificate, result), into: &effects)
+            } else {
+                certificateVerified(server, result, into: &effects)
+            }
         case .statementVerified(let server, let signed, let timestamp, let result):
-            statementVerified(server, signed, timestamp, result, into: &effects)
+            if signed.claim == .poisonous {
+                examine(.statementVerified(server, signed, timestamp, result), into: &effects)
+            } else {
+                statementVerified(server, signed, timestamp, result, into: &effects)
+            }
         case .fragmentVerified(let server, let timestamp, let stripe, let result):
-            fragmentVerified(server, timestamp, stripe, result, into: &effects)
+            if case .doubt = phase {
+                examine(.fragmentVerified(server, timestamp, stripe, result), into: &effects)
+            } else {
+                fragmentVerified(server, timestamp, stripe, result, into: &effects)
+            }
+        case .encodingChecked(let timestamp, let isSound):
+            examine(.encodingChecked(timestamp, isSound: isSound), into: &effects)
         case .reencoded(let timestamp, let fragments):
             reencoded(timestamp, fragments, into: &effects)
         case .connected(let server):
@@ -122,9 +159,16 @@ package struct Writer: Sendable {
             observations.refusals[server] = nil
             tally.record(claim, of: server)
             advanceReadTimestamp(into: &effects)
-        case (.prepare(let timestamp), .prepared(let signed, _)):
+        case (.doubt, _):
+            examine(reply, of: server, into: &effects)
+        case (.prepare(let timestamp), .prepared(let signed, let committed)):
+            if isDoubtful(timestamp, beside: committed) {
+                beginDoubt(timestamp, into: &effects)
+                return
+            }
             verify(signed, of: server, for: [timestamp], into: &effects)
-        case (.complete(let completion, let own), .prepared(let signed, _)):
+        case (.complete(let completion, let own), .prepared(let signed, let committed)):
+            if isDoubtful(own, beside: committed) { memory = .doubtful }
             // The reply does not name its version; it may be a late one on our own.
             verify(signed, of: server, for: [completion.timestamp, own], into: &effects)
         case (.prepare, .refused(let refusal)):
@@ -148,7 +192,7 @@ package struct Writer: Sendable {
         }
     }
 
-    private mutating func finish(_ result: Result<WriteOutcome, OperationFailure>, into effects: inout [Effect]) {
+    mutating func finish(_ result: Result<WriteOutcome, OperationFailure>, into effects: inout [Effect]) {
         phase = .finished
         effects.append(.finish(result))
     }
@@ -157,9 +201,9 @@ package struct Writer: Sendable {
 /// A completed write.
 public struct WriteOutcome: Equatable, Sendable {
     public let timestamp: Timestamp
-    /// The proof that a quorum holds the version.
-    public let certificate: Certificate
-    /// How many rounds of messages it took, in the common case 3.
+    /// The proof that a quorum holds the version: each of its statements was verified.
+    public let certificate: VerifiedCertificate
+    /// How many rounds of messages it took, in the common case 3, or 2 with a remembered certificate.
     public let rounds: Int
     public let observations: ServerObservations
 }
@@ -167,7 +211,7 @@ public struct WriteOutcome: Equatable, Sendable {
 // MARK: - READ-TIMESTAMP
 
 extension Writer {
-    private mutating func beginReadTimestamp(into effects: inout [Effect]) {
+    mutating func beginReadTimestamp(into effects: inout [Effect]) {
         phase = .readTimestamp
         rounds += 1
         tally = ClaimTally(quorums: quorums)
@@ -191,15 +235,8 @@ extension Writer {
             return
         case .valid(let highest, let countedReplies):
             let enough = isPlanted(.timestampFromTooFew) ? quorums.vouchers : quorums.quorum
-            guard countedReplies >= enough, let encoded else { return }
-            base = highest
-            let (counter, overflow) = highest.counter.addingReportingOverflow(1)
-            guard !overflow else {
-                finish(.failure(.timestampExhausted), into: &effects)
-                return
-            }
-            beginPrepare(
-                Timestamp(counter: counter, writer: writer, digest: encoded.descriptor.digest), into: &effects)
+            guard countedReplies >= enough, encoded != nil else { return }
+            beginPrepare(above: highest, into: &effects)
         }
     }
 
@@ -211,6 +248,7 @@ extension Writer {
         switch phase {
         case .readTimestamp: advanceReadTimestamp(into: &effects)
         case .prepare, .complete: justify(into: &effects)
+        case .doubt: preconditionFailure("the certificates of a doubt are its reader's")
         case .commit, .finished: break
         }
     }
@@ -219,7 +257,15 @@ extension Writer {
 // MARK: - PREPARE
 
 extension Writer {
-    private mutating func beginPrepare(_ timestamp: Timestamp, into effects: inout [Effect]) {
+    private mutating func beginPrepare(above highest: Timestamp?, into effects: inout [Effect]) {
+        guard let encoded else { preconditionFailure("a PREPARE before the value is encoded") }
+        base = highest
+        let (counter, overflow) = highest.counter.addingReportingOverflow(1)
+        guard !overflow else {
+            finish(.failure(.timestampExhausted), into: &effects)
+            return
+        }
+        let timestamp = Timestamp(counter: counter, writer: writer, digest: encoded.descriptor.digest)
         phase = .prepare(timestamp)
         rounds += 1
         observations.refusals = [:]
@@ -271,7 +317,7 @@ extension Writer {
         switch phase {
         case .prepare(let timestamp): own = timestamp
         case .complete(let completion, let timestamp): (own, completing) = (timestamp, completion.timestamp)
-        case .readTimestamp, .commit, .finished: return
+        case .readTimestamp, .doubt, .commit, .finished: return
         }
         switch result {
         case .failure where isPlanted(.statementsUnverified) && timestamp == own:
@@ -295,17 +341,25 @@ extension Writer {
         statements[server] = verified.signed
         full.removeAll { $0 == server }
         observations.refusals[server] = nil
-        if statements.count >= quorums.quorum {
-            guard let encoded else { preconditionFailure("a statement before the value is encoded") }
-            let chosen = quorums.servers.compactMap { statements[$0] }.prefix(quorums.quorum)
-            let certificate = Certificate(timestamp: verified.timestamp, statements: Array(chosen))
-            beginCommit(
-                Commit(key: key, certificate: certificate, descriptor: encoded.descriptor), waiting: nil,
-                into: &effects)
-            return
-        }
+        if commitIfCertified(verified.timestamp, into: &effects) { return }
         if case .complete = phase, !admission.isEmpty { resume(verified.timestamp, into: &effects) }
         admit(verified.timestamp, into: &effects)
+    }
+
+    /// Commits our own version once q servers have signed for it, unless there is doubt whether its place in the order is
+    /// still free.
+    mutating func commitIfCertified(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
+        guard statements.count >= quorums.quorum else { return false }
+        guard memory != .doubtful else {
+            beginDoubt(timestamp, into: &effects)
+            return true
+        }
+        guard let encoded else { preconditionFailure("a statement before the value is encoded") }
+        let chosen = quorums.servers.compactMap { statements[$0] }.prefix(quorums.quorum)
+        let certificate = Certificate(timestamp: timestamp, statements: Array(chosen))
+        beginCommit(
+            Commit(key: key, certificate: certificate, descriptor: encoded.descriptor), waiting: nil, into: &effects)
+        return true
     }
 
     private mutating func refusedPrepare(
@@ -385,7 +439,8 @@ extension Writer {
         finish(
             .success(
                 WriteOutcome(
-                    timestamp: commit.certificate.timestamp, certificate: commit.certificate, rounds: rounds,
+                    timestamp: commit.certificate.timestamp,
+                    certificate: VerifiedCertificate(key: key, certificate: commit.certificate), rounds: rounds,
                     observations: observations)),
             into: &effects)
     }
@@ -410,20 +465,24 @@ extension Writer {
 // MARK: - Loss and failure
 
 extension Writer {
-    func resendToAll(into effects: inout [Effect]) {
+    mutating func resendToAll(into effects: inout [Effect]) {
         for server in quorums.servers { resend(to: server, into: &effects) }
     }
 
-    private func resend(to server: ServerIndex, into effects: inout [Effect]) {
+    private mutating func resend(to server: ServerIndex, into effects: inout [Effect]) {
         switch phase {
         case .readTimestamp:
-            if !tally.hasClaim(of: server) { effects.append(.send(server, .readTimestamp(key))) }
+            if memory != .trusted, !tally.hasClaim(of: server) {
+                effects.append(.send(server, .readTimestamp(key)))
+            }
         case .prepare(let timestamp):
             if statements[server] == nil { sendPrepare(timestamp, to: server, into: &effects) }
         case .complete(let completion, _):
             if let request = completion.request(to: server, justification: justification(for: server)) {
                 effects.append(.send(server, request))
             }
+        case .doubt:
+            examine(.connected(server), into: &effects)
         case .commit(let commit, _):
             if !acknowledged.contains(server) { effects.append(.send(server, .commit(commit))) }
         case .finished:
@@ -440,19 +499,19 @@ extension Writer {
 
     private var operationPhase: OperationPhase {
         switch phase {
-        // After a recovery it begins again, and PREPAREs of ours have left.
-        case .readTimestamp: recoveries > 0 ? .prepare : .readTimestamp
-        case .prepare, .complete: .prepare
+        // After a recovery, or a doubt, it begins again, and PREPAREs of ours have left.
+        case .readTimestamp: recoveries > 0 || memory == .overtaken ? .prepare : .readTimestamp
+        case .prepare, .complete, .doubt: .prepare
         case .commit(_, let own): own == nil ? .commit : .prepare
         case .finished: .commit
         }
     }
 
-    private func unavailable() -> OperationFailure {
+    func unavailable() -> OperationFailure {
         let answered: [ServerIndex]
         switch phase {
         case .readTimestamp: answered = quorums.servers.filter { tally.hasClaim(of: $0) }
-        case .prepare, .complete: answered = quorums.servers.filter { statements[$0] != nil }
+        case .prepare, .complete, .doubt: answered = quorums.servers.filter { statements[$0] != nil }
         case .commit, .finished: answered = acknowledged.sorted()
         }
         return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)

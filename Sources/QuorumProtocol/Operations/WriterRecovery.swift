@@ -88,7 +88,7 @@ extension Writer {
         let own: Timestamp
         switch phase {
         case .prepare(let timestamp), .complete(_, let timestamp): own = timestamp
-        case .readTimestamp, .commit, .finished: return
+        case .readTimestamp, .doubt, .commit, .finished: return
         }
         recoveries += 1
         hasDetoured = true
@@ -113,6 +113,10 @@ extension Writer {
                 abandonCompletion(own: own, into: &effects)
                 return
             }
+        case .doubt:
+            examine(.hedge, into: &effects)
+            examine(.retransmit, into: &effects)
+            return
         case .readTimestamp, .commit, .finished:
             break
         }
@@ -149,6 +153,10 @@ extension Writer {
 
     /// Goes on with our own version.
     mutating func resume(_ own: Timestamp, into effects: inout [Effect]) {
+        guard memory != .doubtful else {
+            beginDoubt(own, into: &effects)
+            return
+        }
         phase = .prepare(own)
         resendToAll(into: &effects)
     }

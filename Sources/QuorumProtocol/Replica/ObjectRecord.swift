@@ -31,8 +31,9 @@ package struct ObjectRecord: Hashable, Sendable {
     /// What is above it and poisonous, in ascending order, with the statements collected so far: this server's own once
     /// it is signed, and others' as they come.
     package var poisonous: [PoisonousVersion] = []
-    /// Since when, in milliseconds of the server's clock, there was always something to verify; nil when there is nothing.
-    package var unsettledSinceMilliseconds: UInt64?
+    /// When, in milliseconds of the server's clock, there is next something to find out about the versions above the
+    /// committed one; nil when all is known.
+    package var verificationDueMilliseconds: UInt64?
     /// In ascending order of timestamps.
     package var held: [HeldVersion] = []
 
@@ -60,10 +61,9 @@ package struct ObjectRecord: Hashable, Sendable {
         }
     }
 
-    /// How many versions of the client no verified one has overtaken yet.
-    func outstandingCount(of client: ClientID) -> Int {
-        pending(of: client).count + unverified.count { $0.timestamp.writer == client }
-            + poisonous.count { $0.timestamp.writer == client }
+    /// How many versions of the client were committed and are not known to be sound, or are poisonous.
+    func unsoundCount(of client: ClientID) -> Int {
+        unverified.count { $0.timestamp.writer == client } + poisonous.count { $0.timestamp.writer == client }
     }
 
     package var retained: [HeldVersion] {
@@ -81,7 +81,7 @@ package struct ObjectRecord: Hashable, Sendable {
     package func nextDueMilliseconds(_ parameters: ClusterParameters) -> UInt64? {
         let expiry = held.compactMap { $0.supersededMilliseconds }.min()
             .map { $0 &+ parameters.limits.retentionMilliseconds }
-        let verification = verificationDueMilliseconds(parameters)
+        let verification = parameters.identity.mode == .lazy ? verificationDueMilliseconds : nil
         guard let expiry, let verification else { return expiry ?? verification }
         return min(expiry, verification)
     }
@@ -90,16 +90,10 @@ package struct ObjectRecord: Hashable, Sendable {
 // MARK: - Versions that wait to be verified
 
 extension ObjectRecord {
-    /// When the servers are to verify of their own accord; nil when there is nothing, or they leave it to readers.
-    func verificationDueMilliseconds(_ parameters: ClusterParameters) -> UInt64? {
-        guard parameters.identity.mode == .lazy else { return nil }
-        return unsettledSinceMilliseconds.map { $0 &+ parameters.limits.verificationDelayMilliseconds }
-    }
-
     /// Whether so many versions wait to be verified that a limit is near: then they are verified before it is reached.
     func isCrowded(_ parameters: ClusterParameters) -> Bool {
         let limits = parameters.limits
-        guard 2 * unverified.count < limits.unverifiedVersionsMax else { return !unverified.isEmpty }
+        guard 2 * unverified.count < parameters.unverifiedVersionsMax else { return !unverified.isEmpty }
         guard 2 * unverified.count >= limits.unverifiedVersionsPerClientMax else { return false }
         return Dictionary(grouping: unverified, by: \.timestamp.writer).values
             .contains { 2 * $0.count >= limits.unverifiedVersionsPerClientMax }
@@ -115,17 +109,22 @@ extension ObjectRecord {
         committed = certificate
         unverified.removeAll { $0.timestamp <= certificate.timestamp }
         poisonous.removeAll { $0.timestamp <= certificate.timestamp }
-        if unverified.isEmpty, poisonous.isEmpty { unsettledSinceMilliseconds = nil }
     }
 
     /// The version is no longer among the committed ones; statements that say so are added to those there are.
-    mutating func markPoisonous(_ timestamp: Timestamp, statements: [SignedStatement] = []) {
+    /// More than `countMax` are not kept: so many prove it.
+    mutating func markPoisonous(
+        _ timestamp: Timestamp, statements: [SignedStatement] = [], countMax: Int = 0
+    ) {
         unverified.removeAll { $0.timestamp == timestamp }
         let known = poisonous.first { $0.timestamp == timestamp }?.statements ?? []
         let added = statements.filter { new in !known.contains { $0.server == new.server } }
         poisonous.removeAll { $0.timestamp == timestamp }
         let position = poisonous.firstIndex { $0.timestamp > timestamp } ?? poisonous.endIndex
-        poisonous.insert(PoisonousVersion(timestamp: timestamp, statements: known + added), at: position)
+        poisonous.insert(
+            PoisonousVersion(
+                timestamp: timestamp, statements: Array((known + added).prefix(max(known.count, countMax)))),
+            at: position)
     }
 
     func hasStatement(of server: ServerIndex, on timestamp: Timestamp) -> Bool {
@@ -135,17 +134,6 @@ extension ObjectRecord {
     func isProvenPoisonous(_ timestamp: Timestamp, vouchers: Int) -> Bool {
         poisonous.contains { $0.timestamp == timestamp && $0.statements.count >= vouchers }
     }
-
-    mutating func noteUnsettled(at milliseconds: UInt64) {
-        if unsettledSinceMilliseconds == nil { unsettledSinceMilliseconds = milliseconds }
-    }
-
-    /// Nothing is left to find out once all that is left is proven to be poisonous.
-    mutating func noteSettled(vouchers: Int) {
-        if unverified.isEmpty, poisonous.allSatisfy({ $0.statements.count >= vouchers }) {
-            unsettledSinceMilliseconds = nil
-        }
-    }
 }
 
 extension ObjectRecord {
@@ -154,15 +142,15 @@ extension ObjectRecord {
     /// The canonical bytes in which the store keeps the record.
     package var bytes: [UInt8] {
         var encoder = CanonicalEncoder(reservingBytes: 1024)
-        encoder.append(tag: "solidus.object.1")
+        encoder.append(tag: "solidus.object.2")
         encoder.append(UInt8(committed == nil ? 0 : 1))
         committed?.encode(into: &encoder)
         encoder.append(UInt32(unverified.count))
         for certificate in unverified { certificate.encode(into: &encoder) }
         encoder.append(UInt32(poisonous.count))
         for version in poisonous { version.encode(into: &encoder) }
-        encoder.append(UInt8(unsettledSinceMilliseconds == nil ? 0 : 1))
-        encoder.append(unsettledSinceMilliseconds ?? 0)
+        encoder.append(UInt8(verificationDueMilliseconds == nil ? 0 : 1))
+        encoder.append(verificationDueMilliseconds ?? 0)
         encoder.append(UInt32(held.count))
         for version in held {
             encoder.append(version.timestamp)
@@ -176,14 +164,14 @@ extension ObjectRecord {
     /// - Throws: when the store's bytes are no record; the disk may have changed them.
     package init(decoding bytes: [UInt8]) throws(MalformedEncoding) {
         var decoder = CanonicalDecoder(bytes)
-        try decoder.expect(tag: "solidus.object.1", "record format")
+        try decoder.expect(tag: "solidus.object.2", "record format")
         committed = try decoder.flag("committed") ? try Certificate(from: &decoder) : nil
         unverified = try decoder.certificates(above: committed?.timestamp, countMax: Self.heldCountMax)
         poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
-        let isUnsettled = try decoder.flag("unsettled")
-        let since: UInt64 = try decoder.integer("unsettled since")
-        guard isUnsettled || since == 0 else { throw .notCanonical(field: "unsettled since") }
-        unsettledSinceMilliseconds = isUnsettled ? since : nil
+        let isDue = try decoder.flag("verification due")
+        let due: UInt64 = try decoder.integer("verification due at")
+        guard isDue || due == 0 else { throw .notCanonical(field: "verification due at") }
+        verificationDueMilliseconds = isDue ? due : nil
         let heldCount = try decoder.count("held versions", as: UInt32.self, limit: Self.heldCountMax)
         for _ in 0..<heldCount {
             let timestamp = try decoder.timestamp("held version")
@@ -262,7 +250,7 @@ extension ObjectRecord {
         if poisonous.contains(where: { above.contains($0.timestamp) || !committed.precedes($0.timestamp) }) {
             return "a poisonous version is committed"
         }
-        if unsettledSinceMilliseconds == nil, !unverified.isEmpty { return "unverified versions wait for nothing" }
+        if verificationDueMilliseconds == nil, !unverified.isEmpty { return "unverified versions wait for nothing" }
         for position in held.indices {
             let timestamp = held[position].timestamp
             if position > 0, held[position - 1].timestamp >= timestamp {

@@ -11,18 +11,19 @@ struct ObjectTransition {
     private(set) var record: ObjectRecord
     private var puts: [ObjectChange.VersionParts] = []
     private var drops: [Timestamp] = []
-    private var isChanged = false
+    private let original: ObjectRecord
 
     init(key: ObjectKey, record: ObjectRecord, parameters: ClusterParameters, nowMilliseconds: UInt64) {
         self.key = key
         self.record = record
+        original = record
         self.parameters = parameters
         self.nowMilliseconds = nowMilliseconds
     }
 
     /// The change to store, or nil when nothing changes.
     var change: ObjectChange? {
-        guard isChanged else { return nil }
+        guard record != original || !puts.isEmpty || !drops.isEmpty else { return nil }
         return ObjectChange(
             key: key, record: record, puts: puts, drops: drops,
             nextDueMilliseconds: record.nextDueMilliseconds(parameters))
@@ -82,19 +83,16 @@ struct ObjectTransition {
         puts.append(
             ObjectChange.VersionParts(
                 timestamp: timestamp, descriptor: prepare.descriptor, fragments: evidence.fragments))
-        isChanged = true
         return .sign(.stored)
     }
 
-    /// The limit that one more version of the timestamp's writer would break.
+    /// The limit that one more version of the timestamp's writer would break. (Pending ones have their own.)
     private func exceededUnverifiedLimit(_ timestamp: Timestamp) -> Int? {
-        let limits = parameters.limits
-        if record.version(timestamp) == nil,
-            record.outstandingCount(of: timestamp.writer) >= limits.unverifiedVersionsPerClientMax
-        {
-            return limits.unverifiedVersionsPerClientMax
+        let perClient = parameters.limits.unverifiedVersionsPerClientMax
+        if record.version(timestamp) == nil, record.unsoundCount(of: timestamp.writer) >= perClient {
+            return perClient
         }
-        return record.unverified.count >= limits.unverifiedVersionsMax ? limits.unverifiedVersionsMax : nil
+        return record.unverified.count >= parameters.unverifiedVersionsMax ? parameters.unverifiedVersionsMax : nil
     }
 
     /// COMMIT of a certified version, also by justification (then without a descriptor). Returns why it was refused; then
@@ -111,11 +109,10 @@ struct ObjectTransition {
             if !verifiesLater || descriptor?.descriptor.stripes.isEmpty == true || isPlanted(.unverifiedSettled) {
                 settle(certificate.certificate)
             } else if !record.isUnverified(timestamp) {
-                let limit = 2 * parameters.limits.unverifiedVersionsMax
+                let limit = 2 * parameters.unverifiedVersionsMax
                 guard record.unverified.count < limit else { return .tooManyUnverified(limit: limit) }
                 record.add(unverified: certificate.certificate)
-                record.noteUnsettled(at: nowMilliseconds)
-                isChanged = true
+                scheduleVerification()
             }
         }
         if let descriptor { holdDescriptor(descriptor, of: timestamp) }
@@ -128,10 +125,10 @@ struct ObjectTransition {
         let timestamp = certificate.timestamp
         record.settle(certificate)
         supersede(below: timestamp)
+        scheduleVerification()
         if isPlanted(.commitDropsPending) {
             drop(record.held.map(\.timestamp).filter { $0 > timestamp })
         }
-        isChanged = true
     }
 
     /// Keeps the descriptor of a version whose PREPARE did not come here.
@@ -139,18 +136,15 @@ struct ObjectTransition {
         guard record.version(timestamp) == nil else { return }
         record.hold(HeldVersion(timestamp: timestamp, holdsFragments: descriptor.descriptor.stripes.isEmpty))
         puts.append(ObjectChange.VersionParts(timestamp: timestamp, descriptor: descriptor, fragments: []))
-        isChanged = true
     }
 
     /// What this server has found out by reading the object. Returns the versions to be signed as poisonous.
     mutating func take(_ findings: VersionFindings) -> [Timestamp] {
         var signed: [Timestamp] = []
         for timestamp in findings.poisonous where (record.committed?.timestamp).precedes(timestamp) {
-            if !record.isPoisonous(timestamp) {
-                record.markPoisonous(timestamp)
-                isChanged = true
-            }
-            if !record.hasStatement(of: findings.server, on: timestamp) { signed.append(timestamp) }
+            if !record.isPoisonous(timestamp) { record.markPoisonous(timestamp) }
+            let isProven = record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
+            if !isProven, !record.hasStatement(of: findings.server, on: timestamp) { signed.append(timestamp) }
         }
         for (timestamp, statements) in findings.proofs where (record.committed?.timestamp).precedes(timestamp) {
             add(statements.map(\.signed), on: timestamp)
@@ -162,6 +156,7 @@ struct ObjectTransition {
             holdDescriptor(descriptor, of: certificate.timestamp)
             boundRetained()
         }
+        scheduleVerification()
         return signed.filter { record.isPoisonous($0) }
     }
 
@@ -169,17 +164,40 @@ struct ObjectTransition {
     /// given the statements.
     mutating func add(_ statements: [SignedStatement], on timestamp: Timestamp) {
         guard (record.committed?.timestamp).precedes(timestamp) else { return }
-        let before = record
-        record.markPoisonous(timestamp, statements: statements)
-        if record != before { isChanged = true }
+        record.markPoisonous(timestamp, statements: statements, countMax: parameters.quorums.vouchers)
         let isProven = record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
         if isProven || isPlanted(.poisonDroppedUnproven), record.version(timestamp) != nil { drop([timestamp]) }
-        record.noteSettled(vouchers: parameters.quorums.vouchers)
+        scheduleVerification()
     }
 
-    /// Whether versions wait to be verified, and have waited their time.
-    var isVerificationDue: Bool {
-        record.verificationDueMilliseconds(parameters).map { $0 <= nowMilliseconds } ?? false
+    /// Whether versions have waited their time to be verified; the next time for them is put off, so that an object that
+    /// cannot be verified just now stands in nobody's way.
+    mutating func takeDueVerification() -> Bool {
+        guard parameters.identity.mode == .lazy, let due = record.verificationDueMilliseconds, due <= nowMilliseconds
+        else { return false }
+        record.verificationDueMilliseconds = nowMilliseconds &+ Self.verificationRetryMilliseconds
+        return true
+    }
+
+    /// After what time a server tries again to verify an object that it could not.
+    private static let verificationRetryMilliseconds: UInt64 = 10_000
+    /// After what time it looks again for others' statements on what only it has found to be poisonous.
+    private static let statementsRetryMilliseconds: UInt64 = 60_000
+
+    /// When there is next something to find out about the versions above the sound one.
+    private mutating func scheduleVerification() {
+        let isProven = record.poisonous.allSatisfy { $0.statements.count >= parameters.quorums.vouchers }
+        switch (record.unverified.isEmpty, isProven) {
+        case (true, true):
+            record.verificationDueMilliseconds = nil
+        case (true, false):
+            record.verificationDueMilliseconds = nowMilliseconds &+ Self.statementsRetryMilliseconds
+        case (false, _):
+            if record.verificationDueMilliseconds == nil {
+                record.verificationDueMilliseconds =
+                    nowMilliseconds &+ parameters.limits.verificationDelayMilliseconds
+            }
+        }
     }
 
     /// Drops retained versions whose grace time is over.
@@ -218,6 +236,5 @@ struct ObjectTransition {
         record.held.removeAll { due.contains($0.timestamp) }
         puts.removeAll { due.contains($0.timestamp) }
         drops += due
-        isChanged = true
     }
 }

@@ -189,11 +189,10 @@ extension Replica {
             effects.append(.load(key))
             return slots.open(key)
         }
-        guard slots.at[place].waitingCount < parameters.limits.requestsPerObjectMax else {
-            if let tag { effects.append(.reply(tag, .refused(.busy))) }
-            return nil
-        }
-        return place
+        // What the server asked for itself is never turned away: it may be what makes room for others.
+        guard let tag, slots.at[place].waitingCount >= parameters.limits.requestsPerObjectMax else { return place }
+        effects.append(.reply(tag, .refused(.busy)))
+        return nil
     }
 
     private mutating func loaded(
@@ -258,6 +257,8 @@ extension Replica {
                 let statement = statement(key: key, timestamp: prepare.timestamp, claim: claim)
                 store(transition, at: place, answer: .prepared(tag), statements: [statement], into: &effects)
             case .tooManyPending(let timestamps):
+                // What is committed above them frees them once it is known to be sound.
+                verifyAtOnce(key, record, into: &effects)
                 let unchanged = ObjectTransition(
                     key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds)
                 // A pending version whose fragments are not held cannot be: pending means stored by a PREPARE.
@@ -267,12 +268,12 @@ extension Replica {
                     into: &effects)
             case .refuse(let refusal):
                 effects.append(.reply(tag, .refused(refusal)))
-                if case .tooManyUnverified = refusal { effects.append(.verifyVersions(key, isUrgent: true)) }
+                if case .tooManyUnverified = refusal { verifyAtOnce(key, record, into: &effects) }
             }
         case .commit(let tag, let commit, let certificate):
             if let refusal = transition.commit(certificate, descriptor: commit.descriptor) {
                 effects.append(.reply(tag, .refused(refusal)))
-                if case .tooManyUnverified = refusal { effects.append(.verifyVersions(key, isUrgent: true)) }
+                if case .tooManyUnverified = refusal { verifyAtOnce(key, record, into: &effects) }
             } else if transition.change == nil {
                 effects.append(.reply(tag, .committed(certificate.timestamp)))
             } else {
@@ -285,7 +286,7 @@ extension Replica {
             }
         case .due:
             transition.expire()
-            if transition.isVerificationDue { effects.append(.verifyVersions(key, isUrgent: false)) }
+            if transition.takeDueVerification() { effects.append(.verifyVersions(key, isUrgent: false)) }
             if transition.change != nil {
                 store(transition, at: place, answer: .nothing, statements: [], into: &effects)
             }
@@ -301,6 +302,10 @@ extension Replica {
                 store(transition, at: place, answer: .nothing, statements: [], into: &effects)
             }
         }
+    }
+
+    private func verifyAtOnce(_ key: ObjectKey, _ record: ObjectRecord, into effects: inout [ReplicaEffect]) {
+        if !record.unverified.isEmpty { effects.append(.verifyVersions(key, isUrgent: true)) }
     }
 
     private func statement(key: ObjectKey, timestamp: Timestamp, claim: Claim) -> Statement {
@@ -343,7 +348,7 @@ extension Replica {
                 break
             }
             if inFlight.record.isCrowded(parameters) {
-                effects.append(.verifyVersions(slots.at[place].key, isUrgent: true))
+                verifyAtOnce(slots.at[place].key, inFlight.record, into: &effects)
             }
         case .failure(let failure):
             if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }

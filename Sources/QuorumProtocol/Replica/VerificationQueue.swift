@@ -12,7 +12,7 @@ package struct VerificationQueue: Sendable {
     /// How many objects are verified at once: urgent ones, and others.
     package static let urgentCountMax = 8
     package static let idleCountMax = 2
-    /// How many may wait; what does not fit is found again when it is due.
+    /// How many may wait for idle time; what does not fit is found again when it is due.
     package static let waitingCountMax = 1 << 16
 
     private struct Waiting: Sendable {
@@ -46,10 +46,11 @@ package struct VerificationQueue: Sendable {
         if let known = waiting[key] {
             guard isUrgent, !known.isUrgent else { return }
             waiting[key]!.isUrgent = true
+            idle.removeAll { $0 == key }
             urgent.append(key)
             return
         }
-        guard waiting.count < Self.waitingCountMax else { return }
+        guard isUrgent || waiting.count < Self.waitingCountMax else { return }
         waiting[key] = Waiting(isUrgent: isUrgent, sinceMilliseconds: nowMilliseconds)
         if isUrgent { urgent.append(key) } else { idle.append(key) }
     }
@@ -66,10 +67,10 @@ package struct VerificationQueue: Sendable {
         return takeFirst(urgent: false)
     }
 
-    /// The object was verified, or could not be; it was so large.
+    /// The object was verified, or could not be; so much was read for it, which urgent ones leave less of to the others.
     package mutating func finished(_ key: ObjectKey, sizeBytes: Int) {
-        guard let wasUrgent = running.removeValue(forKey: key) else { return }
-        if !wasUrgent { creditBytes -= sizeBytes }
+        guard running.removeValue(forKey: key) != nil else { return }
+        creditBytes = max(-bytesPerSecond, creditBytes - sizeBytes)
     }
 
     private func isWaiting(_ key: ObjectKey, urgent: Bool) -> Bool {

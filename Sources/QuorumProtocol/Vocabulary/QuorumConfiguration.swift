@@ -115,10 +115,11 @@ public struct ProtocolLimits: Hashable, Sendable {
     public var pendingVersionsPerClientMax = 8
     /// How many superseded versions an object keeps for slow readers.
     public var retainedVersionsMax = 8
-    /// How many versions above the highest verified one a client may have at one object, committed or not; for the modes
-    /// that verify later. Reaching it has them verified at once.
+    /// How many versions above the highest sound one a client may have at one object that are unverified or poisonous; for
+    /// the modes that verify later. They are verified at once before that.
     public var unverifiedVersionsPerClientMax = 16
-    /// How many committed versions an object may have that are not verified, whoever wrote them.
+    /// How many committed versions an object may have that are not verified, whoever wrote them; fewer where certificates
+    /// are large.
     public var unverifiedVersionsMax = 64
     /// In the mode `lazy`: how long a committed version waits before the servers verify it of their own accord.
     public var verificationDelayMilliseconds: UInt64 = 1000
@@ -137,6 +138,14 @@ public struct ClusterParameters: Hashable, Sendable {
     public let identity: ClusterIdentity
     public let quorums: QuorumConfiguration
     public var limits: ProtocolLimits
+
+    /// How many certificates of unverified versions a record may hold, which are told in one message: twice as many, the
+    /// most that COMMIT can bring about, take a quarter of a message's head or less.
+    package var unverifiedVersionsMax: Int {
+        let statementSizeBytesMax = 84 + 16 * Digest256.sizeBytes
+        let certificateSizeBytesMax = Timestamp.sizeBytes + 1 + quorums.quorum * statementSizeBytesMax
+        return min(limits.unverifiedVersionsMax, max(1, (256 << 10) / (2 * certificateSizeBytesMax)))
+    }
 
     public init(identity: ClusterIdentity, quorums: QuorumConfiguration, limits: ProtocolLimits = ProtocolLimits()) {
         self.identity = identity

@@ -63,12 +63,12 @@ struct ProtocolStore: Sendable {
         logger.warning("\(what)")
     }
 
-    /// Objects that have something to drop before the given time.
-    func expired(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] {
+    /// Objects that have something to drop or to verify before the given time.
+    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] {
         do {
             return try store.expired(before: time, limit: limit).compactMap { try? ObjectKey(bytes: $0.key) }
         } catch {
-            logger.error("expired versions cannot be listed: \(error)")
+            logger.error("due objects cannot be listed: \(error)")
             return []
         }
     }

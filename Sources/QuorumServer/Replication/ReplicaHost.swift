@@ -16,10 +16,10 @@ import Synchronization
 final class ReplicaHost: Sendable {
     /// Fragments up to this size are verified and read on the calling thread.
     private static let inlineWorkSizeBytesMax = 64 << 10
-    /// How many expired objects one tick takes up: more than are written between two, or they would pile up.
-    private static let expiredObjectsPerTick = 16_384
+    /// How many due objects one tick takes up: more than are written between two, or they would pile up.
+    private static let dueObjectsPerTick = 16_384
     /// How many of them the machine is given at once, while requests wait for it.
-    private static let expiredObjectsPerInput = 64
+    private static let dueObjectsPerInput = 64
 
     private let parameters: ClusterParameters
     private let fragmentIndex: FragmentIndex
@@ -115,9 +115,9 @@ final class ReplicaHost: Sendable {
         case .findDue(let time):
             // Their records are read, too, which the event loop that ticks is not to wait for.
             workers.submit { _ in
-                let keys = self.store.expired(beforeMilliseconds: time, limit: Self.expiredObjectsPerTick)
-                for start in stride(from: 0, to: keys.count, by: Self.expiredObjectsPerInput) {
-                    let end = min(start + Self.expiredObjectsPerInput, keys.count)
+                let keys = self.store.due(beforeMilliseconds: time, limit: Self.dueObjectsPerTick)
+                for start in stride(from: 0, to: keys.count, by: Self.dueObjectsPerInput) {
+                    let end = min(start + Self.dueObjectsPerInput, keys.count)
                     self.submit(.due(Array(keys[start..<end])))
                 }
             }

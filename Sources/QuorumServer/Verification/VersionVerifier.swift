@@ -102,7 +102,8 @@ final class VersionVerifier: Sendable {
         var sizeBytes = 0
         switch result {
         case .success(let outcome):
-            sizeBytes = Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0)
+            // What was passed over had to be read, too.
+            sizeBytes = Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0) * (1 + outcome.poisonous.count)
             statistics.count { counters in
                 counters.verifiedObjects += 1
                 counters.poisonousVersions += UInt64(outcome.poisonous.count)
@@ -110,6 +111,7 @@ final class VersionVerifier: Sendable {
             for timestamp in outcome.poisonous { logger.warning("\(key) at \(timestamp) is poisonous") }
             found(key, VersionFindings(outcome, by: server))
         case .failure(let failure):
+            sizeBytes = context.parameters.limits.stripeSizeBytesMax
             logger.debug("\(key) could not be verified: \(failure)")
         }
         state.withLock { $0.queue.finished(key, sizeBytes: sizeBytes) }

@@ -1,0 +1,93 @@
+// How a writer that began with a remembered certificate makes sure that its place in the order is still free
+// (docs/protocol.md, Remembered certificates; after Q/U, SOSP 2005).
+//
+// Its timestamp is one above a version that it knows to be committed. If none of the q servers that sign for it names a
+// committed version above its own, no write that had ended before this one began is above it: such a write is committed at
+// q servers, and one correct server is among both. A server that does name one may lie, or the version may be poisonous. So
+// the writer reads the object as a reader does, which establishes the highest sound version at q servers:
+//
+// - It is above our own: our own can never surface again, and the write begins anew with READ-TIMESTAMP, under a new
+//   timestamp. (Before a quorum has it, our own might yet be committed by a later recovery, beside the new one.)
+// - It is below: whatever is above came while we wrote, and the write goes on under its own timestamp. Whoever names
+//   something above it from now on says nothing new.
+
+import Fingerprint
+
+extension Writer {
+    enum Memory: Sendable {
+        /// The write began with READ-TIMESTAMP.
+        case none
+        /// No server has named a version above our own.
+        case trusted
+        /// One has.
+        case doubtful
+        /// What is above our own is concurrent with it.
+        case confirmed
+        /// Something above it was there before.
+        case overtaken
+    }
+
+    /// Whether a server's committed version puts our own timestamp in doubt.
+    func isDoubtful(_ own: Timestamp, beside committed: Timestamp?) -> Bool {
+        memory == .trusted && own.precedes(committed) && !isPlanted(.rememberedUndoubted)
+    }
+
+    mutating func beginDoubt(_ own: Timestamp, into effects: inout [Effect]) {
+        memory = .doubtful
+        rounds += 1
+        hasDetoured = true
+        let reader = Reader(parameters: parameters, key: key, wantsValue: false, preference: quorums.servers)
+        phase = .doubt(reader, own: own)
+        examine(.start, into: &effects)
+    }
+
+    /// An answer while in doubt: late ones to PREPARE say nothing to a reader.
+    mutating func examine(_ reply: Reply, of server: ServerIndex, into effects: inout [Effect]) {
+        switch reply {
+        case .prepared, .timestamp: return
+        case .refused(let refusal) where refusal.answersPrepareOnly: return
+        case .version, .committed, .refused: examine(.reply(server, reply), into: &effects)
+        }
+    }
+
+    /// Runs an input through the reader of a doubt; without one it comes too late.
+    mutating func examine(_ input: Reader.Input, into effects: inout [Effect]) {
+        guard case .doubt(var reader, let own) = phase else { return }
+        var asked: [Reader.Effect] = []
+        reader.handle(input, into: &asked)
+        phase = .doubt(reader, own: own)
+        for effect in asked {
+            switch effect {
+            case .send(let server, let request):
+                effects.append(.send(server, request))
+            case .verifyCertificate(let server, let certificate):
+                effects.append(.verifyCertificate(server, certificate))
+            case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
+                effects.append(.verifyFragment(server, timestamp, stripe, crossChecksum, bytes))
+            case .checkEncoding(let timestamp, let descriptor, let stripes):
+                effects.append(.checkEncoding(timestamp, descriptor, stripes: stripes))
+            case .verifyStatement(let server, let signed, let timestamp):
+                effects.append(.verifyStatement(server, signed, timestamp))
+            case .finish(let result):
+                resolve(own, result, into: &effects)
+            }
+        }
+    }
+
+    private mutating func resolve(
+        _ own: Timestamp, _ result: Result<ReadOutcome, OperationFailure>, into effects: inout [Effect]
+    ) {
+        switch result {
+        case .success(let outcome) where own.precedes(outcome.found.timestamp):
+            memory = .overtaken
+            beginReadTimestamp(into: &effects)
+        case .success:
+            memory = .confirmed
+            if !commitIfCertified(own, into: &effects) { resume(own, into: &effects) }
+        case .failure(.refused(_, let observations)):
+            finish(.failure(.refused(.prepare, observations: observations)), into: &effects)
+        case .failure:
+            finish(.failure(unavailable()), into: &effects)
+        }
+    }
+}
