@@ -169,7 +169,7 @@ extension ObjectClient {
         switch result {
         case .success(let outcome):
             demote(outcome.observations)
-            remembered.put(outcome.certificate)
+            remembered.put(outcome.proof)
             return PutResult(
                 key: key, timestamp: outcome.timestamp, rounds: outcome.rounds, observations: outcome.observations)
         case .failure(let failure):

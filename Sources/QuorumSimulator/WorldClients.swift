@@ -154,7 +154,7 @@ extension World {
                 let fragments = Writer.reencode(stripes, of: descriptor)
                 complete(client, operation, .reencoded(timestamp, fragments: fragments))
             case .finish(.success(let outcome)):
-                client.remembered[key] = outcome.certificate
+                client.remembered[key] = outcome.proof
                 finish(client, operation, .wrote(outcome.timestamp))
             case .finish(.failure(let failure)):
                 finish(client, operation, .failed(failure))

@@ -202,10 +202,12 @@ package struct Writer: Sendable {
 public struct WriteOutcome: Equatable, Sendable {
     public let timestamp: Timestamp
     /// The proof that a quorum holds the version: each of its statements was verified.
-    public let certificate: VerifiedCertificate
+    public let proof: VerifiedCertificate
     /// How many rounds of messages it took, in the common case 3, or 2 with a remembered certificate.
     public let rounds: Int
     public let observations: ServerObservations
+
+    package var certificate: Certificate { proof.certificate }
 }
 
 // MARK: - READ-TIMESTAMP
@@ -440,7 +442,7 @@ extension Writer {
             .success(
                 WriteOutcome(
                     timestamp: commit.certificate.timestamp,
-                    certificate: VerifiedCertificate(key: key, certificate: commit.certificate), rounds: rounds,
+                    proof: VerifiedCertificate(key: key, certificate: commit.certificate), rounds: rounds,
                     observations: observations)),
             into: &effects)
     }

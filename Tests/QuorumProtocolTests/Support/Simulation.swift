@@ -348,6 +348,9 @@ final class Simulation {
             case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
                 let result = check(bytes, of: crossChecksum, from: server, timestamp, session)
                 events.append(.writer(session: session, .fragmentVerified(server, timestamp, stripe, result)))
+            case .checkEncoding(let timestamp, let descriptor, let stripes):
+                let isSound = Reader.isSound(stripes, of: descriptor)
+                events.append(.writer(session: session, .encodingChecked(timestamp, isSound: isSound)))
             case .reencode(let timestamp, let descriptor, let stripes):
                 let input = Writer.Input.reencoded(timestamp, fragments: Writer.reencode(stripes, of: descriptor))
                 events.append(.writer(session: session, input))
