@@ -1,6 +1,7 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
-.PHONY: run test simulate simulate-slice flawed-simulator torture build format lint setup check-core sanitize fuzz check-aarch64 check-avx512
+.PHONY: run test simulate simulate-slice flawed-simulator torture bench build format lint setup check-core sanitize fuzz \
+    check-aarch64 check-avx512
 
 SWIFT_SOURCES = Package.swift Sources Tests bench
 
@@ -45,6 +46,18 @@ torture: setup
 	swift build -c release --product solidus
 	swift build -c release --product solidus-faulty-server
 	scripts/run-torture "$$(swift build -c release --show-bin-path)/solidus" $(TORTURE_SECONDS) $(TORTURE_NEMESIS_SECONDS)
+
+# What the verification modes cost on real clusters, in about a quarter of an hour: where a write's time goes, latency by
+# the time of verification, and the promises (docs/benchmarks.md). Needs a quiet machine to mean something.
+BENCH_OPTIONS ?= --seconds 1.5 --rounds 4
+
+bench: setup
+	swift build -c release --product solidus
+	swift build -c release --product solidus-bench
+	mkdir -p .build/bench
+	"$$(swift build -c release --show-bin-path)/solidus-bench" modes \
+	    --report breakdown --report verification --report targets $(BENCH_OPTIONS) \
+	    --directory .build/bench --json .build/bench/modes.json --csv .build/bench/modes.csv
 
 build: setup
 	swift build -c release --product solidus

@@ -13,6 +13,7 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let deques = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 
@@ -39,6 +40,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
     targets: [
         // System libraries.
@@ -108,11 +110,18 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
 
-        // The benchmark.
+        // The benchmark: what is made of measurements, and the measuring.
+        .target(
+            name: "BenchmarkResults", dependencies: ["QuorumProtocol"], path: "bench/Results",
+            swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus-bench",
-            dependencies: ["CFragmentCore", "CISAL", "CLibCrypto", "ErasureCode", "Fingerprint", arguments],
-            path: "bench", swiftSettings: strictSwift),
+            dependencies: [
+                "BenchmarkResults", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl", "ClusterFiles",
+                "ErasureCode", "Fingerprint", "QuorumClient", "QuorumOperations", "QuorumProtocol", "QuorumServer",
+                "QuorumWire", arguments, crypto, histogram, nioCore,
+            ],
+            path: "bench", exclude: ["Results", "count-instructions", "plot", "plot.py"], swiftSettings: strictSwift),
 
         // The program.
         .target(name: "CProcessControl", dependencies: [], cSettings: strictC),
@@ -174,6 +183,9 @@ let package = Package(
                 "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "QuorumTransport", "ErasureCode",
                 logging, nioCore, nioPosix,
             ],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "BenchmarkResultsTests", dependencies: ["BenchmarkResults", "QuorumProtocol"],
             swiftSettings: strictSwift),
         .testTarget(
             name: "ClusterFilesTests", dependencies: ["ClusterFiles", "QuorumProtocol", "QuorumTransport", crypto],

@@ -17,7 +17,7 @@ static void restore_signals(void) {
     struct sigaction fallback;
     memset(&fallback, 0, sizeof fallback);
     fallback.sa_handler = SIG_DFL;
-    const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE};
+    const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE, SIGUSR1};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) sigaction(numbers[i], &fallback, NULL);
     sigset_t none;
     sigemptyset(&none);
@@ -79,22 +79,26 @@ static void forward(int number) {
     errno = code;
 }
 
+static int watch(int number) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = forward;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    return sigaction(number, &action, NULL);
+}
+
+int process_control_watch_also(int number) { return watch(number); }
+
 int process_control_watch_signals(bool non_blocking) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return -1;
     if (fcntl(ends[1], F_SETFL, O_NONBLOCK) != 0 || (non_blocking && fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0))
         return -1;
     signal_pipe = ends[1];
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = forward;
-    action.sa_flags = SA_RESTART;
-    sigemptyset(&action.sa_mask);
     struct sigaction before;
     if (sigaction(SIGHUP, NULL, &before) != 0) return -1;
-    if (before.sa_handler != SIG_IGN && sigaction(SIGHUP, &action, NULL) != 0) return -1;
-    if (sigaction(SIGINT, &action, NULL) != 0 || sigaction(SIGTERM, &action, NULL) != 0
-        || sigaction(SIGCHLD, &action, NULL) != 0)
-        return -1;
+    if (before.sa_handler != SIG_IGN && watch(SIGHUP) != 0) return -1;
+    if (watch(SIGINT) != 0 || watch(SIGTERM) != 0 || watch(SIGCHLD) != 0) return -1;
     return ends[0];
 }

@@ -83,6 +83,12 @@ public final class ObjectClient: Sendable {
         try? await group.shutdownGracefully()
     }
 
+    /// Bytes that crossed this client's sockets so far, TLS included.
+    package var trafficBytes: (sent: UInt64, received: UInt64) { context.connections.trafficBytes }
+
+    /// Whether finished writes still have something to send to the servers beyond the quorum.
+    package var hasQueuedRequests: Bool { context.connections.hasQueuedRequests }
+
     /// Stores a value of at most one stripe (`parameters.limits.stripeSizeBytesMax`) as the object's new version.
     ///
     /// - Throws: `.valueTooLarge`, `.invalidMetadata`, `.unavailable`, `.refused`, `.cancelled`, `.closed`. After

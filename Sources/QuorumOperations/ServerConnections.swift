@@ -73,6 +73,13 @@ package final class ServerConnections: Sendable {
         state.withLock { $0.connections }.contains { $0.state == .connected && $0.queuedBytes > 0 }
     }
 
+    /// Bytes that crossed the sockets so far, TLS included.
+    package var trafficBytes: (sent: UInt64, received: UInt64) {
+        state.withLock { $0.connections }.map(\.counters).reduce((sent: 0, received: 0)) { total, counters in
+            (total.sent + counters.sentBytes, total.received + counters.receivedBytes)
+        }
+    }
+
     /// Ends every operation and closes every connection.
     package func close() {
         let (receivers, connections) = state.withLock { state in

@@ -4,7 +4,7 @@ import QuorumProtocol
 import Synchronization
 
 /// Counts since the server started.
-package struct ServerCounters: Sendable, Equatable {
+package struct ServerCounters: Sendable, Equatable, Codable {
     package var requests: UInt64 = 0
     /// Refusals, by the name of their case.
     package var refusals: [String: UInt64] = [:]

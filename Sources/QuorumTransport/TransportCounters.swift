@@ -8,6 +8,9 @@ package struct TransportCounters: Equatable, Sendable {
     package var acceptedConnections: UInt64 = 0
     /// Connections that passed TLS and HELLO.
     package var openedSessions: UInt64 = 0
+    /// Bytes that went to sockets and came from them, TLS and HELLO included; counted by the connecting side only.
+    package var sentBytes: UInt64 = 0
+    package var receivedBytes: UInt64 = 0
     /// Frames handed up.
     package var receivedFrames: UInt64 = 0
     /// Connections closed at once because too many others were in their handshake.

@@ -11,7 +11,10 @@ import QuorumServer
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run one server in the foreground until SIGTERM or SIGINT.",
-        discussion: "The log goes to standard error.")
+        discussion: """
+            The log goes to standard error. On SIGUSR1 the server writes what it has counted since its start into \
+            HOME/counters.json, one line of JSON.
+            """)
 
     @Option(help: "The server's home, DIR/servers/INDEX.", completion: .directory)
     var home: String
@@ -22,7 +25,9 @@ struct Serve: AsyncParsableCommand {
         let home = try ServerHome(path: home)
         for warning in home.identity.warnings { Standard.complain("warning: \(warning)") }
         let signals = process_control_watch_signals(false)
-        guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))") }
+        guard signals >= 0, process_control_watch_also(SIGUSR1) == 0 else {
+            throw Failure(.inputOutput, "signals cannot be watched: \(systemText(errno))")
+        }
         let logger = Logger(label: "solidus.server.\(home.index.offset)") { StreamLogHandler.standardError(label: $0) }
         let server = try await Server.start(ServerConfiguration(home: home), logger: logger)
         logger.info("\(home.index) is ready at \(home.entry.address)")
@@ -34,20 +39,27 @@ struct Serve: AsyncParsableCommand {
             }
             close(Int32(process_control_ready_descriptor))
         }
-        let number = await Self.firstSignal(signals)
+        let counters = CountersFile(home: home)
+        let number = await Self.firstSignal(signals) { counters.write(server.counters, logger: logger) }
         logger.info("\(home.index) stops on signal \(number)")
         await server.shutdown()
     }
 
     /// The first signal to arrive that asks to stop. A thread of its own waits for it, since a read that blocks would
     /// hold up the threads that tasks share.
-    private static func firstSignal(_ pipe: Int32) async -> UInt8 {
+    ///
+    /// - Parameter report: called on that thread for each SIGUSR1.
+    private static func firstSignal(_ pipe: Int32, report: @escaping @Sendable () -> Void) async -> UInt8 {
         await withCheckedContinuation { continuation in
             Thread.detachNewThread {
                 var number: UInt8 = 0
                 while true {
                     let count = Glibc.read(pipe, &number, 1)
-                    if count == 1, Int32(number) != SIGCHLD { break }
+                    if count == 1, Int32(number) == SIGUSR1 {
+                        report()
+                    } else if count == 1, Int32(number) != SIGCHLD {
+                        break
+                    }
                     if count == 0 || (count < 0 && errno != EINTR) { break }
                 }
                 continuation.resume(returning: number)

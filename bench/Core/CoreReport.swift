@@ -1,5 +1,6 @@
 // The core benchmark's results: a table for people, one JSON object a line for scripts.
 
+import BenchmarkResults
 import Foundation
 
 /// Prints results as they come, so that a long run shows its progress.
@@ -10,10 +11,13 @@ struct CoreReport {
         let levels = CoreLevel.all.map(\.name)
         if json {
             line([
-                "kind": "machine", "processor": processorName, "levels": levels, "active_level": CoreLevel.active.name,
+                "kind": "machine", "processor": MachineDescription.processorName, "levels": levels,
+                "active_level": CoreLevel.active.name,
             ])
         } else {
-            print("\(processorName); levels \(levels.joined(separator: ", ")); active \(CoreLevel.active.name)")
+            print(
+                "\(MachineDescription.processorName); levels \(levels.joined(separator: ", ")); active \(CoreLevel.active.name)"
+            )
             print("GB/s = 10^9 bytes a second, medians of interleaved rounds, one thread")
         }
     }
@@ -162,11 +166,5 @@ struct CoreReport {
             preconditionFailure("a result is not JSON: \(object)")
         }
         print(String(decoding: data, as: UTF8.self))
-    }
-
-    private var processorName: String {
-        let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-        let model = text.split(separator: "\n").first { $0.hasPrefix("model name") }
-        return model?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown processor"
     }
 }

@@ -1,5 +1,6 @@
 // What the core promises of its speed, as ratios inside one run, and whether this run kept it.
 
+import BenchmarkResults
 import ErasureCode
 
 /// One promise and what was measured for it.

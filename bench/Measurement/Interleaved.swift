@@ -3,6 +3,8 @@
 // One round runs every piece once, so that a slow moment slows all of them; medians over rounds are compared, and
 // ratios are taken inside each round before their median is.
 
+import BenchmarkResults
+
 /// A piece of work to be timed.
 struct Candidate {
     /// What the table calls it.
@@ -59,11 +61,4 @@ func measureInterleaved(_ candidates: [Candidate], rounds: Int, sampleSeconds: D
 private func seconds(_ work: () -> Void) -> Double {
     let duration = ContinuousClock().measure(work)
     return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-}
-
-/// The middle value, or the mean of the two in the middle; there must be at least one.
-func median(_ values: [Double]) -> Double {
-    let sorted = values.sorted()
-    return sorted.count % 2 == 1
-        ? sorted[sorted.count / 2] : (sorted[sorted.count / 2 - 1] + sorted[sorted.count / 2]) / 2
 }

@@ -33,6 +33,10 @@ int process_control_pipe(int ends[2]);
 /// once.
 int process_control_watch_signals(bool non_blocking);
 
+/// Has a further signal arrive in the pipe of `process_control_watch_signals`, which must have been called. Returns 0, or
+/// -1 with errno.
+int process_control_watch_also(int number);
+
 #ifdef __cplusplus
 }
 #endif

@@ -116,7 +116,7 @@ package final class PeerConnection: Sendable {
     /// Bytes that wait for the socket.
     package var queuedBytes: Int { core.withLock { $0.outbound }?.queuedBytes ?? 0 }
 
-    /// Counts since this object was made; only those of frames apply to a connecting side.
+    /// Counts since this object was made; only those of bytes and frames apply to a connecting side.
     package var counters: TransportCounters { statistics.snapshot }
 
     /// Begins to connect, unless that was done before.
@@ -201,7 +201,7 @@ package final class PeerConnection: Sendable {
         }
         let handler = PeerConnectionHandler(
             connection: self, attempt: attempt, verdict: verdict, statistics: statistics)
-        try channel.pipeline.syncOperations.addHandlers([tlsHandler, handler])
+        try channel.pipeline.syncOperations.addHandlers([SocketMeter(statistics: statistics), tlsHandler, handler])
     }
 
     private func connectError(_ error: any Error) -> TransportError {

@@ -1,0 +1,94 @@
+// Sizes and lists as people write them, results as programs read them.
+
+import BenchmarkResults
+import Foundation
+import QuorumProtocol
+import Testing
+
+@Suite("Command line values")
+struct CommandLineValueTests {
+    @Test(
+        "sizes have binary units",
+        arguments: [("4KiB", 4096), ("1MiB", 1 << 20), ("512", 512), ("7B", 7), ("1536KiB", 1536 << 10)])
+    func size(text: String, bytes: Int) throws {
+        let size = try #require(ByteSize(text))
+        #expect(size.bytes == bytes)
+        #expect(ByteSize(size.description) == size)
+    }
+
+    @Test(
+        "what is no size is refused",
+        arguments: ["", "0", "0KiB", "KiB", "4kb", "4 KiB", "-4KiB", "1.5MiB", "9223372036854775807KiB", "4KiBKiB"])
+    func noSize(text: String) {
+        #expect(ByteSize(text) == nil)
+    }
+
+    @Test("a list keeps its order")
+    func list() throws {
+        let list = try #require(CommaList("64,1,16") { Int($0) })
+        #expect(list.elements == [64, 1, 16])
+        #expect(list.description == "64,1,16")
+    }
+
+    @Test(
+        "a list with a gap, a repetition or no element is refused", arguments: ["", "1,", ",1", "1,,2", "1,1", "1,x"])
+    func noList(text: String) {
+        #expect(CommaList(text) { Int($0) } == nil)
+    }
+}
+
+@Suite("Result files")
+struct ResultFileTests {
+    private static var file: ResultFile {
+        var book = SampleBook()
+        for round in 0..<2 {
+            book.note(Samples.sample(operationCount: 50), of: Samples.setting(.fingerprint), round: round)
+            book.note(Samples.sample(operationCount: 100), of: Samples.setting(.none), round: round)
+        }
+        book.note(Samples.sample(operationCount: 9), of: Samples.setting(.full, faults: 2), round: 0)
+        return ResultFile(
+            machine: MachineDescription(
+                processor: "a, processor", processorCount: 2, memoryBytes: 1, kernel: "6", level: "portable"),
+            secondsPerMeasurement: 1, book: book,
+            breakdown: [BreakdownPart(mode: .readTime, part: "encode", microseconds: 2, shareOfLatency: 0.5)])
+    }
+
+    @Test("JSON has a row for each setting, its figures and its ratios by name")
+    func json() throws {
+        let object = try #require(JSONSerialization.jsonObject(with: Self.file.json()) as? [String: Any])
+        let results = try #require(object["results"] as? [[String: Any]])
+        try #require(results.count == 3)
+        let row = results[0]
+        #expect(row["mode"] as? String == "fingerprint")
+        #expect(row["operation"] as? String == "put")
+        #expect(row["size_bytes"] as? Int == 65536)
+        #expect(row["data_fragments"] as? Int == 2)
+        #expect(row["servers"] as? Int == 4)
+        #expect(row["rounds"] as? Int == 2)
+        let figures = try #require(row["figures"] as? [String: Double])
+        #expect(Set(figures.keys) == Set(Figure.allCases.map(\.rawValue)))
+        #expect(figures["operations_per_second"] == 50)
+        let ratios = try #require(row["ratios_to_none"] as? [String: Double])
+        #expect(ratios["operations_per_second"] == 0.5)
+        #expect((results[2]["ratios_to_none"] as? [String: Double])?.isEmpty == true)
+        let parts = try #require(object["breakdown"] as? [[String: Any]])
+        #expect(parts.first?["mode"] as? String == "read-time")
+        #expect(parts.first?["share_of_latency"] as? Double == 0.5)
+        let targets = try #require(object["targets"] as? [[String: Any]])
+        #expect(targets.contains { $0["verdict"] as? String == "missed" })
+        #expect((object["machine"] as? [String: Any])?["processor_count"] as? Int == 2)
+    }
+
+    @Test("CSV has one line of names, and every line as many fields")
+    func csv() {
+        let lines = Self.file.csv().split(separator: "\n").map {
+            $0.split(separator: ",", omittingEmptySubsequences: false)
+        }
+        #expect(lines.count == 4)
+        #expect(lines.allSatisfy { $0.count == 8 + 2 * Figure.allCases.count })
+        #expect(lines[0].contains("p99_microseconds"))
+        #expect(lines[1].prefix(8) == ["fingerprint", "1", "2", "4", "put", "65536", "16", "2"])
+        // Without a mode to compare with, fields are empty.
+        #expect(lines[3].suffix(Figure.allCases.count).allSatisfy(\.isEmpty))
+    }
+}

@@ -1,0 +1,162 @@
+// A whole cluster on this machine: durable stores, a process per server, TLS on loopback, and clients in this process.
+
+import BenchmarkResults
+import ClusterFiles
+import ErasureCode
+import Foundation
+import Glibc
+import QuorumClient
+import QuorumProtocol
+import QuorumServer
+import Synchronization
+
+/// What all clusters of a run have in common.
+struct ClusterPlan: Sendable {
+    var faults: Int
+    var dataFragmentCount: Int
+    /// How many clients there are, each with its own certificate and connections.
+    var identityCount: Int
+    /// The `solidus` to run.
+    var program: String
+}
+
+/// A running cluster.
+final class BenchmarkCluster: Sendable {
+    private static let clientTimeoutMilliseconds = 60_000
+
+    let mode: VerificationMode
+    let plan: ClusterPlan
+    let clients: [ObjectClient]
+    let servers: [ServerChild]
+    let directory: String
+    /// How many objects of each size there are: their names end in 0 ..< count.
+    private let objectCounts = Mutex<[ByteSize: Int]>([:])
+
+    /// Makes the cluster in `directory`, which must not exist, and returns when all servers listen.
+    init(_ plan: ClusterPlan, mode: VerificationMode, directory: String) throws {
+        self.mode = mode
+        self.plan = plan
+        self.directory = directory
+        var new = NewCluster()
+        new.faults = plan.faults
+        new.dataFragmentCount = plan.dataFragmentCount
+        new.mode = mode
+        new.clientNames = (0..<plan.identityCount).map { "client-\($0)" }
+        new.ports = try FreePorts.take(plan.dataFragmentCount + 2 * plan.faults)
+        let configuration = try new.write(to: directory) { _, path in
+            try ObjectStore.create(directory: path, incarnation: 1)
+        }
+        var servers: [ServerChild] = []
+        var clients: [ObjectClient] = []
+        do {
+            for index in configuration.servers.indices {
+                servers.append(
+                    try ServerChild(index: index, home: "\(directory)/servers/\(index)", program: plan.program))
+            }
+            for server in servers { try server.waitUntilReady() }
+            var options = ClientOptions()
+            options.timeoutMilliseconds = Self.clientTimeoutMilliseconds
+            for name in new.clientNames {
+                clients.append(
+                    try ObjectClient(home: ClientHome(clusterDirectory: directory, client: name), options: options))
+            }
+        } catch {
+            for server in servers { server.kill() }
+            throw error
+        }
+        self.servers = servers
+        self.clients = clients
+    }
+
+    /// Ends clients and servers and removes all files.
+    func remove() async {
+        for client in clients { await client.close() }
+        for server in servers { server.kill() }
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+
+    // MARK: Objects
+
+    /// The key of a new object.
+    func newKey(_ size: ByteSize) -> ObjectKey {
+        key(
+            size,
+            number: objectCounts.withLock { counts in
+                defer { counts[size, default: 0] += 1 }
+                return counts[size, default: 0]
+            })
+    }
+
+    /// How many objects of a size there are; each can be read while nobody writes.
+    func objectCount(_ size: ByteSize) -> Int { objectCounts.withLock { $0[size] ?? 0 } }
+
+    func key(_ size: ByteSize, number: Int) -> ObjectKey {
+        guard let key = try? ObjectKey("bench/\(size)/\(number)") else {
+            preconditionFailure("the benchmark's own key is none")
+        }
+        return key
+    }
+
+    // MARK: Counts
+
+    /// All counts of this moment.
+    struct Reading {
+        var clientCPUSeconds = 0.0
+        var serverCPUSeconds = 0.0
+        var sentBytes: UInt64 = 0
+        var receivedBytes: UInt64 = 0
+        var diskBytes = 0
+        var signatures: UInt64 = 0
+        var groupCommits: UInt64 = 0
+        var verifiedObjects: UInt64 = 0
+    }
+
+    func read() throws -> Reading {
+        var reading = Reading()
+        // Processor time first: asking for the rest costs some.
+        reading.clientCPUSeconds = try ProcessorTime.seconds(of: getpid())
+        for server in servers { reading.serverCPUSeconds += try ProcessorTime.seconds(of: server.processID) }
+        for client in clients {
+            let (sent, received) = client.trafficBytes
+            reading.sentBytes += sent
+            reading.receivedBytes += received
+        }
+        for server in servers {
+            reading.diskBytes += DiskSpace.usedBytes(below: server.store)
+            let counters = try server.counters()
+            reading.signatures += counters.signatures
+            reading.groupCommits += counters.groupCommits
+            reading.verifiedObjects += counters.verifiedObjects
+        }
+        return reading
+    }
+
+    /// Returns when nothing is on its way any more: what finished operations still send to the servers beyond the
+    /// quorum, and the answers to it.
+    func settle() async throws {
+        var last: (UInt64, UInt64)?
+        while true {
+            try await Task.sleep(for: .milliseconds(30))
+            let traffic = clients.map(\.trafficBytes).reduce((UInt64(0), UInt64(0))) {
+                ($0.0 + $1.sent, $0.1 + $1.received)
+            }
+            if let last, last == traffic, !clients.contains(where: \.hasQueuedRequests) { return }
+            last = traffic
+        }
+    }
+
+    /// Returns when the servers have verified what they put off, in the mode that has them do so when they are idle; at
+    /// the latest after two minutes.
+    func finishLaterWork() async throws {
+        guard mode == .lazy else { return }
+        let deadline = ContinuousClock.now + .seconds(120)
+        var last: UInt64?
+        while ContinuousClock.now < deadline {
+            // More than the delay after which a version is due and the interval at which servers look.
+            try await Task.sleep(for: .milliseconds(2500))
+            let verified = try servers.reduce(UInt64(0)) { $0 + (try $1.counters().verifiedObjects) }
+            if verified == last { return }
+            last = verified
+        }
+    }
+}

@@ -1,0 +1,30 @@
+// Why there is no measurement.
+
+import BenchmarkResults
+import QuorumProtocol
+
+enum BenchmarkError: Error, CustomStringConvertible {
+    case programMissing(path: String)
+    case cannotStart(path: String, reason: String)
+    case notReady(server: Int, log: String)
+    case noFreePorts
+    case noCounters(home: String)
+    case unreadable(path: String, reason: String)
+    /// An operation failed; figures of a run with failures would mean nothing.
+    case operationFailed(Setting, reason: String)
+    case wrongValue(ObjectKey, gotBytes: Int, expectedBytes: Int)
+
+    var description: String {
+        switch self {
+        case .programMissing(let path):
+            "\(path) is not there; 'swift build -c release --product solidus' makes it, or name it with --program"
+        case .cannotStart(let path, let reason): "\(path) cannot be started: \(reason)"
+        case .notReady(let server, let log): "server \(server) did not become ready; see \(log)"
+        case .noFreePorts: "no free ports were found"
+        case .noCounters(let home): "\(home): the server did not write its counters"
+        case .unreadable(let path, let reason): "\(path) cannot be read: \(reason)"
+        case .operationFailed(let what, let reason): "\(what): an operation failed: \(reason)"
+        case .wrongValue(let key, let got, let expected): "\(key) has \(got) bytes instead of \(expected)"
+        }
+    }
+}

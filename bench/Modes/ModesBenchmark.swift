@@ -1,0 +1,181 @@
+// solidus-bench modes
+
+import ArgumentParser
+import BenchmarkResults
+import Foundation
+import Glibc
+import QuorumProtocol
+
+/// `solidus-bench modes`: the verification modes against each other, on real clusters.
+struct ModesBenchmark: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "modes",
+        abstract:
+            "Compares the verification modes on real clusters: a process per server, loopback, TLS, durable stores.",
+        discussion: """
+            Lists are written with commas. In each round every mode does every workload once, in an order that rotates; \
+            medians over the rounds are printed, and ratios are medians of the rounds' ratios to the mode none. With \
+            --report only what the reports need is measured.
+            """)
+
+    /// What can be asked for beside the table of everything.
+    enum Report: String, ExpressibleByArgument, CaseIterable {
+        /// Where the time of one write goes.
+        case breakdown
+        /// Latency by the time of verification, for f = 1 to 4.
+        case verification
+        /// The promises on cost.
+        case targets
+    }
+
+    @Option(help: "The modes: fingerprint, full, lazy, read-time, none.")
+    var modes = CommaList(VerificationMode.allCases)
+    @Option(help: "How many servers may fail (f), 1 to 6.")
+    var faults = CommaList([1])
+    @Option(help: "How many fragments make an object (m); f + 1 when not given.")
+    var dataFragments: Int?
+    @Option(help: "Sizes of values: B, KiB or MiB; at most 8MiB, which is one stripe.")
+    var sizes = CommaList([ByteSize(bytes: 64 << 10), ByteSize(bytes: 1 << 20)])
+    @Option(help: "Operations in flight, each 1 to 256.")
+    var clients = CommaList([1, 16, 64])
+    @Option(help: "How many client certificates the operations are spread over.")
+    var identities = 4
+    @Option(help: "Seconds of a measurement; a warm-up of half as long comes before it.")
+    var seconds = 2.0
+    @Option(help: "Interleaved rounds.")
+    var rounds = 5
+    @Flag(help: "One short round of 64KiB with 16 clients, to see that everything works.")
+    var quick = false
+    @Option(name: .customLong("report"), help: "breakdown, verification or targets; may be repeated.")
+    var reports: [Report] = []
+    @Option(help: "Write all results to this file, as JSON.")
+    var json: String?
+    @Option(help: "Write all results to this file, as CSV.")
+    var csv: String?
+    @Option(help: "Where the clusters are made, and removed at the end; the disk under it is what is measured.")
+    var directory = NSTemporaryDirectory()
+    @Option(help: "The solidus to run; the one beside this program when not given.")
+    var program: String?
+
+    func validate() throws {
+        guard faults.elements.allSatisfy((1...6).contains) else { throw ValidationError("--faults are 1 to 6") }
+        guard clients.elements.allSatisfy((1...256).contains) else { throw ValidationError("--clients are 1 to 256") }
+        guard sizes.elements.allSatisfy({ $0.bytes <= ProtocolLimits().stripeSizeBytesMax }) else {
+            throw ValidationError("--sizes are at most one stripe, 8MiB")
+        }
+        guard (1...64).contains(identities) else { throw ValidationError("--identities are 1 to 64") }
+        guard seconds > 0, seconds <= 3600 else { throw ValidationError("--seconds are more than 0, at most 3600") }
+        guard (1...1000).contains(rounds) else { throw ValidationError("--rounds are 1 to 1000") }
+        for faults in faults.elements {
+            do {
+                _ = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragments)
+            } catch {
+                throw ValidationError("\(error)")
+            }
+        }
+    }
+
+    func run() throws {
+        let scratch = try ScratchDirectory(in: directory)
+        defer { scratch.remove() }
+        let settings = settings
+        let runner = ModesRunner(
+            seconds: quick ? min(seconds, 1) : seconds, rounds: quick ? 1 : rounds, identityCount: identities,
+            program: try programPath, directory: scratch.path, progress: Progress.say)
+        let book = try runner.run(settings)
+        var breakdown: [Breakdown] = []
+        if reports.contains(.breakdown) {
+            Progress.say("timing the parts of a write")
+            breakdown = try Breakdown.modes.compactMap {
+                try Breakdown(mode: $0, book: book, directory: scratch.path)
+            }
+        }
+
+        let table = ModesTable(book: book)
+        table.machine(.current)
+        table.results()
+        breakdown.forEach(table.breakdown)
+        if reports.contains(.verification) { table.verification(Self.verificationWorkloads) }
+        if reports.isEmpty || reports.contains(.targets) { table.targets() }
+        let file = ResultFile(
+            machine: .current, secondsPerMeasurement: runner.seconds, book: book,
+            breakdown: breakdown.flatMap(\.parts))
+        if let json { try file.json().write(to: URL(fileURLWithPath: json)) }
+        if let csv { try Data(file.csv().utf8).write(to: URL(fileURLWithPath: csv)) }
+    }
+
+    /// Everything to be measured, each setting once.
+    private var settings: [Setting] {
+        func product(_ modes: [VerificationMode], _ workloads: [Workload]) -> [Setting] {
+            modes.flatMap { mode in workloads.map { Setting(mode: mode, workload: $0) } }
+        }
+        guard !reports.isEmpty else { return product(modes.elements, workloads) }
+        var chosen: [Setting] = []
+        if reports.contains(.breakdown) { chosen += product(Breakdown.modes, [Breakdown.workload]) }
+        if reports.contains(.verification) {
+            chosen += product(VerificationMode.allCases, Self.verificationWorkloads)
+        }
+        if reports.contains(.targets) { chosen += product(ModeTarget.modes, ModeTarget.workloads) }
+        var seen: Set<Setting> = []
+        return chosen.filter { seen.insert($0).inserted }
+    }
+
+    private var workloads: [Workload] {
+        faults.elements.flatMap { faults in
+            (quick ? [ByteSize(bytes: 64 << 10)] : sizes.elements).flatMap { size in
+                (quick ? [16] : clients.elements).flatMap { clients in
+                    BenchmarkOperation.allCases.map {
+                        Workload(
+                            faults: faults, dataFragmentCount: dataFragments ?? faults + 1, operation: $0,
+                            size: size, clientCount: clients)
+                    }
+                }
+            }
+        }
+    }
+
+    private static var verificationWorkloads: [Workload] {
+        (1...4).flatMap { faults in
+            BenchmarkOperation.allCases.map {
+                Workload(
+                    faults: faults, dataFragmentCount: faults + 1, operation: $0, size: ByteSize(bytes: 64 << 10),
+                    clientCount: 1)
+            }
+        }
+    }
+
+    private var programPath: String {
+        get throws {
+            let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+            let path = program ?? (own as NSString).deletingLastPathComponent + "/solidus"
+            guard access(path, X_OK) == 0 else { throw BenchmarkError.programMissing(path: path) }
+            return path
+        }
+    }
+}
+
+/// How it goes on, on standard error.
+enum Progress {
+    @Sendable static func say(_ line: String) {
+        FileHandle.standardError.write(Data((line + "\n").utf8))
+    }
+}
+
+extension CommaList: ExpressibleByArgument where Element: ExpressibleByArgument {
+    public init?(argument: String) {
+        self.init(argument) { Element(argument: $0) }
+    }
+
+    public var defaultValueDescription: String { description }
+}
+
+extension ByteSize: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
+extension VerificationMode: ExpressibleByArgument {
+    public init?(argument: String) {
+        guard let mode = Self.allCases.first(where: { $0.description == argument }) else { return nil }
+        self = mode
+    }
+}

@@ -1,0 +1,126 @@
+// Runs settings in interleaved rounds: in each round every mode does each workload once, one after the other in an order
+// that rotates, while the other modes' clusters stand idle, so that a slow moment of the machine hits all alike.
+
+import BenchmarkResults
+import ErasureCode
+import Foundation
+import QuorumProtocol
+
+/// Measures settings.
+struct ModesRunner: Sendable {
+    /// Seconds of load in a measurement; before it comes a warm-up of half as long.
+    let seconds: Double
+    let rounds: Int
+    let identityCount: Int
+    let program: String
+    /// Where clusters are made, each in a directory of its own.
+    let directory: String
+    /// Told how it goes on, for people.
+    let progress: @Sendable (String) -> Void
+
+    /// The fewest objects that GETs choose from.
+    private static let objectCountMin = 64
+
+    private struct Shape: Hashable {
+        let faults: Int
+        let dataFragmentCount: Int
+    }
+
+    /// Measures every setting in every round. Clusters of one shape are up together, one shape after the other.
+    func run(_ settings: [Setting]) throws -> SampleBook {
+        var book = SampleBook()
+        let shapes = Dictionary(grouping: settings) {
+            Shape(faults: $0.workload.faults, dataFragmentCount: $0.workload.dataFragmentCount)
+        }
+        for shape in shapes.keys.sorted(by: { ($0.faults, $0.dataFragmentCount) < ($1.faults, $1.dataFragmentCount) }) {
+            try run(shape, shapes[shape] ?? [], into: &book)
+        }
+        return book
+    }
+
+    private func run(_ shape: Shape, _ settings: [Setting], into book: inout SampleBook) throws {
+        let plan = ClusterPlan(
+            faults: shape.faults, dataFragmentCount: shape.dataFragmentCount,
+            identityCount: min(identityCount, settings.map(\.workload.clientCount).max() ?? 1), program: program)
+        let modes = VerificationMode.allCases.filter { mode in settings.contains { $0.mode == mode } }
+        let chosen = Set(settings)
+        var clusters: [VerificationMode: BenchmarkCluster] = [:]
+        defer {
+            let all = Array(clusters.values)
+            try? waiting { for cluster in all { await cluster.remove() } }
+        }
+        for mode in modes {
+            let serverCount = shape.dataFragmentCount + 2 * shape.faults
+            progress("starting \(serverCount) servers, f = \(shape.faults), mode \(mode)")
+            clusters[mode] = try BenchmarkCluster(
+                plan, mode: mode, directory: "\(directory)/\(mode)-\(shape.faults)-\(shape.dataFragmentCount)")
+        }
+        for round in 0..<rounds {
+            for workload in Self.inOrder(settings) {
+                for position in modes.indices {
+                    let mode = modes[(position + round) % modes.count]
+                    let setting = Setting(mode: mode, workload: workload)
+                    guard chosen.contains(setting), let cluster = clusters[mode] else { continue }
+                    let sample = try waiting { try await self.measure(workload, on: cluster) }
+                    book.note(sample, of: setting, round: round)
+                    let rate = Figure.operationsPerSecond.value(of: sample, size: workload.size)
+                    progress("round \(round + 1) of \(rounds): \(setting): \(brief(rate)) operations/s")
+                }
+            }
+        }
+    }
+
+    /// The workloads, each once: those that write before those that read what was written.
+    private static func inOrder(_ settings: [Setting]) -> [Workload] {
+        var seen: Set<Workload> = []
+        return settings.map(\.workload).filter { seen.insert($0).inserted }.sorted {
+            ($0.size.bytes, $0.clientCount, $0.operation) < ($1.size.bytes, $1.clientCount, $1.operation)
+        }
+    }
+
+    private func measure(_ workload: Workload, on cluster: BenchmarkCluster) async throws -> Sample {
+        let value = RandomBytes.block(sizeBytes: workload.size.bytes)
+        let load = Load(cluster: cluster, workload: workload, value: value)
+        if workload.operation == .get, cluster.objectCount(workload.size) < Self.objectCountMin {
+            try await fill(cluster, workload, value)
+        }
+        _ = try await load.run(seconds: seconds / 2)
+        try await cluster.settle()
+        let before = try cluster.read()
+        let outcome = try await load.run(seconds: seconds)
+        try await cluster.settle()
+        let after = try cluster.read()
+        var later = after
+        if workload.operation == .put, cluster.mode == .lazy {
+            try await cluster.finishLaterWork()
+            later = try cluster.read()
+        }
+
+        var sample = Sample()
+        sample.operationCount = outcome.operationCount
+        sample.roundCount = outcome.roundCount
+        sample.seconds = outcome.seconds
+        sample.p50Microseconds = outcome.microseconds(atPercentile: 50)
+        sample.p99Microseconds = outcome.microseconds(atPercentile: 99)
+        sample.p999Microseconds = outcome.microseconds(atPercentile: 99.9)
+        sample.clientCPUSeconds = after.clientCPUSeconds - before.clientCPUSeconds
+        sample.serverCPUSeconds = after.serverCPUSeconds - before.serverCPUSeconds
+        sample.laterServerCPUSeconds = later.serverCPUSeconds - after.serverCPUSeconds
+        sample.sentBytes = after.sentBytes - before.sentBytes
+        sample.receivedBytes = after.receivedBytes - before.receivedBytes
+        sample.diskBytes = after.diskBytes - before.diskBytes
+        sample.signatureCount = after.signatures - before.signatures
+        sample.groupCommitCount = after.groupCommits - before.groupCommits
+        return sample
+    }
+
+    /// Writes objects to read, when no workload has written enough of them.
+    private func fill(_ cluster: BenchmarkCluster, _ workload: Workload, _ value: SharedBytes) async throws {
+        var writing = workload
+        writing.operation = .put
+        let load = Load(cluster: cluster, workload: writing, value: value)
+        while cluster.objectCount(workload.size) < Self.objectCountMin { _ = try await load.run(seconds: 0.05) }
+        try await cluster.settle()
+        try await cluster.finishLaterWork()
+    }
+}

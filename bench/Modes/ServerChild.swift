@@ -1,0 +1,102 @@
+// One server of a benchmarked cluster: a process of its own, as in production.
+
+import CProcessControl
+import Foundation
+import Glibc
+import QuorumServer
+
+/// A running `solidus serve`. The kernel ends it with the thread that started it.
+struct ServerChild: Sendable {
+    private static let patienceMilliseconds = 60_000
+
+    let index: Int
+    let home: String
+    let processID: pid_t
+    private let readyPipe: Int32
+
+    var log: String { home + "/server.log" }
+    var store: String { home + "/store" }
+
+    /// Starts the process; `waitUntilReady` must follow.
+    init(index: Int, home: String, program: String) throws {
+        self.index = index
+        self.home = home
+        let log = open(home + "/server.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        guard log >= 0 else { throw BenchmarkError.cannotStart(path: program, reason: "no log in \(home)") }
+        defer { close(log) }
+        var ends: [Int32] = [0, 0]
+        guard process_control_pipe(&ends) == 0 else {
+            throw BenchmarkError.cannotStart(path: program, reason: "no pipe can be made")
+        }
+        let arguments = ["solidus", "serve", "--home", home, "--ready-pipe"].map { strdup($0) } + [nil]
+        defer { arguments.forEach { free($0) } }
+        processID = process_control_spawn(program, arguments, log, ends[1], true)
+        let code = errno
+        close(ends[1])
+        readyPipe = ends[0]
+        guard processID > 0 else {
+            close(ends[0])
+            throw BenchmarkError.cannotStart(path: program, reason: String(cString: strerror(code)))
+        }
+    }
+
+    /// Returns when the server listens. Call it once.
+    func waitUntilReady() throws {
+        defer { close(readyPipe) }
+        var polled = pollfd(fd: readyPipe, events: Int16(POLLIN), revents: 0)
+        var byte: UInt8 = 0
+        guard poll(&polled, 1, Int32(Self.patienceMilliseconds)) == 1, read(readyPipe, &byte, 1) == 1 else {
+            throw BenchmarkError.notReady(server: index, log: log)
+        }
+    }
+
+    /// Ends the process; what it stored is of no further use.
+    func kill() {
+        Glibc.kill(processID, SIGKILL)
+        var status: Int32 = 0
+        while waitpid(processID, &status, 0) < 0, errno == EINTR {}
+    }
+
+    /// What the server has counted since its start.
+    func counters() throws -> ServerCounters {
+        let path = home + "/counters.json"
+        unlink(path)
+        Glibc.kill(processID, SIGUSR1)
+        let deadline = ContinuousClock.now + .seconds(10)
+        while access(path, R_OK) != 0 {
+            guard ContinuousClock.now < deadline else { throw BenchmarkError.noCounters(home: home) }
+            usleep(1000)
+        }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try decoder.decode(ServerCounters.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+    }
+}
+
+/// Ports that nobody listens on now, below the range from which the system takes the near ends of connections.
+enum FreePorts {
+    static func take(_ count: Int) throws -> [Int] {
+        var ports: [Int] = []
+        for _ in 0..<10_000 where ports.count < count {
+            let port = Int.random(in: 12_000..<32_000)
+            if !ports.contains(port), isFree(port) { ports.append(port) }
+        }
+        guard ports.count == count else { throw BenchmarkError.noFreePorts }
+        return ports
+    }
+
+    private static func isFree(_ port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+// What the modes promise of their cost, as figures of one run, and whether this run kept it.
+
+import QuorumProtocol
+
+/// One promise and what was measured for it.
+package struct ModeTarget: Sendable {
+    package enum Bound: Sendable {
+        case atLeast(Double)
+        case atMost(Double)
+    }
+
+    package enum Verdict: String, Sendable {
+        case met
+        case missed
+        /// This run did not measure it.
+        case notMeasured = "not measured"
+    }
+
+    package let figure: String
+    package let bound: Bound
+    package let measured: Double?
+
+    package var verdict: Verdict {
+        guard let measured else { return .notMeasured }
+        return switch bound {
+        case .atLeast(let limit): measured >= limit ? .met : .missed
+        case .atMost(let limit): measured <= limit ? .met : .missed
+        }
+    }
+
+    package var boundText: String {
+        switch bound {
+        case .atLeast(let limit): ">= \(fixed(limit, digits: 2))"
+        case .atMost(let limit): "<= \(fixed(limit, digits: 2))"
+        }
+    }
+
+    /// What is to be run for the targets: modes and workloads, with f = 1.
+    package static var modes: [VerificationMode] { [.none, .fingerprint, .lazy] }
+    package static var workloads: [Workload] {
+        [small, large].flatMap { size in
+            BenchmarkOperation.allCases.map { workload($0, size, clientCount: 16) }
+        } + [manyClients]
+    }
+
+    private static var small: ByteSize { ByteSize(bytes: 64 << 10) }
+    private static var large: ByteSize { ByteSize(bytes: 1 << 20) }
+    private static var manyClients: Workload { workload(.put, small, clientCount: 64) }
+
+    private static func workload(_ operation: BenchmarkOperation, _ size: ByteSize, clientCount: Int) -> Workload {
+        Workload(faults: 1, dataFragmentCount: 2, operation: operation, size: size, clientCount: clientCount)
+    }
+
+    /// All promises, beside what the run has measured for them.
+    package static func all(_ book: SampleBook) -> [ModeTarget] {
+        func setting(_ mode: VerificationMode, _ operation: BenchmarkOperation, _ size: ByteSize) -> Setting {
+            Setting(mode: mode, workload: workload(operation, size, clientCount: 16))
+        }
+        func speed(_ operation: BenchmarkOperation, _ size: ByteSize, atLeast limit: Double) -> ModeTarget {
+            ModeTarget(
+                figure: "\(operation.rawValue) throughput, fingerprint / none, \(size)", bound: .atLeast(limit),
+                measured: book.ratio(.operationsPerSecond, of: setting(.fingerprint, operation, size)))
+        }
+        func count(
+            _ text: String, _ figure: Figure, _ operation: BenchmarkOperation, _ size: ByteSize, atMost limit: Double
+        ) -> ModeTarget {
+            ModeTarget(
+                figure: "\(text), fingerprint, \(size)", bound: .atMost(limit),
+                measured: book.median(figure, of: setting(.fingerprint, operation, size)))
+        }
+        return [
+            speed(.get, small, atLeast: 0.90),
+            speed(.get, large, atLeast: 0.90),
+            speed(.put, small, atLeast: 0.80),
+            speed(.put, large, atLeast: 0.70),
+            ModeTarget(
+                figure: "put latency, lazy / none, \(small)", bound: .atMost(1.15),
+                measured: book.ratio(.p50Microseconds, of: setting(.lazy, .put, small))),
+            count("put rounds", .roundsPerOperation, .put, small, atMost: 3),
+            count("get rounds", .roundsPerOperation, .get, small, atMost: 1),
+            ModeTarget(
+                figure: "signatures per put, all servers, fingerprint, \(small), 64 clients", bound: .atMost(1),
+                measured: book.median(
+                    .signaturesPerOperation, of: Setting(mode: .fingerprint, workload: manyClients))),
+            // n / m and 1 of the value's own bytes; 2 % are for everything else.
+            count("bytes sent per byte put", .sentBytesPerByte, .put, large, atMost: 2 * 1.02),
+            count("bytes received per byte got", .receivedBytesPerByte, .get, large, atMost: 1.02),
+        ]
+    }
+}

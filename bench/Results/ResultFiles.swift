@@ -1,0 +1,121 @@
+// Results as files: JSON for the plots, CSV for spreadsheets.
+
+import Foundation
+import QuorumProtocol
+
+/// The machine that measured, as far as it matters.
+package struct MachineDescription: Encodable, Sendable {
+    package let processor: String
+    package let processorCount: Int
+    package let memoryBytes: UInt64
+    package let kernel: String
+    /// The instruction set level of the coding kernels.
+    package let level: String
+
+    package init(processor: String, processorCount: Int, memoryBytes: UInt64, kernel: String, level: String) {
+        self.processor = processor
+        self.processorCount = processorCount
+        self.memoryBytes = memoryBytes
+        self.kernel = kernel
+        self.level = level
+    }
+}
+
+/// One part of a write's time.
+package struct BreakdownPart: Encodable, Sendable {
+    package let mode: String
+    package let part: String
+    package let microseconds: Double
+    package let shareOfLatency: Double
+
+    package init(mode: VerificationMode, part: String, microseconds: Double, shareOfLatency: Double) {
+        self.mode = mode.description
+        self.part = part
+        self.microseconds = microseconds
+        self.shareOfLatency = shareOfLatency
+    }
+}
+
+/// All that one run found.
+package struct ResultFile: Encodable, Sendable {
+    /// A setting's medians. Figures are null where they mean nothing.
+    struct Row: Encodable, Sendable {
+        let mode: String
+        let faults: Int
+        let dataFragments: Int
+        let servers: Int
+        let operation: String
+        let sizeBytes: Int
+        let clients: Int
+        let rounds: Int
+        /// By the figures' names.
+        let figures: [String: Double]
+        /// Ratios to the mode `none` in the same rounds, by the figures' names.
+        let ratiosToNone: [String: Double]
+    }
+
+    struct Target: Encodable, Sendable {
+        let figure: String
+        let bound: String
+        let measured: Double?
+        let verdict: String
+    }
+
+    let machine: MachineDescription
+    let secondsPerMeasurement: Double
+    let results: [Row]
+    let breakdown: [BreakdownPart]
+    let targets: [Target]
+
+    package init(
+        machine: MachineDescription, secondsPerMeasurement: Double, book: SampleBook, breakdown: [BreakdownPart]
+    ) {
+        self.machine = machine
+        self.secondsPerMeasurement = secondsPerMeasurement
+        self.breakdown = breakdown
+        results = book.settings.map { setting in
+            let workload = setting.workload
+            return Row(
+                mode: setting.mode.description, faults: workload.faults, dataFragments: workload.dataFragmentCount,
+                servers: workload.serverCount, operation: workload.operation.rawValue,
+                sizeBytes: workload.size.bytes, clients: workload.clientCount, rounds: book.count(of: setting),
+                figures: Self.byName { book.median($0, of: setting) },
+                ratiosToNone: Self.byName { book.ratio($0, of: setting) })
+        }
+        targets = ModeTarget.all(book).map {
+            Target(figure: $0.figure, bound: $0.boundText, measured: $0.measured, verdict: $0.verdict.rawValue)
+        }
+    }
+
+    private static func byName(_ value: (Figure) -> Double?) -> [String: Double] {
+        var values: [String: Double] = [:]
+        for figure in Figure.allCases { values[figure.rawValue] = value(figure) }
+        return values
+    }
+
+    /// One JSON object. Keys are in snake case and sorted, so that two runs can be compared line by line.
+    package func json() throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        return try encoder.encode(self) + Data("\n".utf8)
+    }
+
+    /// The results only: one line for each setting under one line of names. No field needs quoting.
+    package func csv() -> String {
+        let fixedColumns = [
+            "mode", "faults", "data_fragments", "servers", "operation", "size_bytes", "clients", "rounds",
+        ]
+        let names = Figure.allCases.map(\.rawValue)
+        var lines = [fixedColumns + names + names.map { $0 + "_ratio_to_none" }]
+        for row in results {
+            let fixed = [
+                row.mode, "\(row.faults)", "\(row.dataFragments)", "\(row.servers)", row.operation,
+                "\(row.sizeBytes)", "\(row.clients)", "\(row.rounds)",
+            ]
+            func cells(_ values: [String: Double]) -> [String] { names.map { values[$0].map { "\($0)" } ?? "" } }
+            lines.append(fixed + cells(row.figures) + cells(row.ratiosToNone))
+        }
+        return lines.map { $0.joined(separator: ",") }.joined(separator: "\n") + "\n"
+    }
+}

@@ -1,0 +1,68 @@
+// One client's operations against servers in memory: the machines, the codings and the checks of real ones, one after the
+// other on one thread.
+
+import ErasureCode
+import Fingerprint
+import QuorumOperations
+import QuorumProtocol
+import QuorumWire
+
+/// Runs operations to their end.
+final class InProcessClient {
+    private let group: InProcessGroup
+    private let verifier: StatementVerifier
+    private var requestNumber: UInt64 = 0
+
+    init(_ group: InProcessGroup) {
+        self.group = group
+        verifier = group.makeVerifier()
+    }
+
+    /// Writes an object's first version.
+    func put(_ value: SharedBytes, number: Int) throws {
+        let key = group.key(number)
+        let writer = Writer(parameters: group.parameters, key: key, writer: group.client)
+        let encoded = group.encoded(value, number: number)
+        let result = try run(writer, key: key, [.encoded(encoded.descriptor, fragments: encoded.fragments)])
+        guard case .success? = result else { preconditionFailure("a write among correct servers failed") }
+    }
+
+    /// Reads an object and decodes its value.
+    func get(number: Int) throws -> SharedBytes {
+        let key = group.key(number)
+        let reader = Reader(
+            parameters: group.parameters, key: key, wantsValue: true, preference: group.parameters.quorums.servers)
+        guard case .success(let outcome)? = try run(reader, key: key, []),
+            case .version(_, let descriptor, let stripes) = outcome.found, let fragments = stripes.first
+        else { preconditionFailure("a read among correct servers failed") }
+        return try descriptor.descriptor.stripes[0].decode(fragments)
+    }
+
+    private func run<Machine: OperationMachine>(
+        _ machine: Machine, key: ObjectKey, _ beside: [Machine.Input]
+    ) throws -> Result<Machine.Outcome, OperationFailure>? {
+        var machine = machine
+        var inputs = [Machine.start] + beside
+        var result: Result<Machine.Outcome, OperationFailure>?
+        while !inputs.isEmpty {
+            var effects: [Machine.Effect] = []
+            machine.handle(inputs.removeFirst(), into: &effects)
+            for effect in effects {
+                switch Machine.step(effect, key: key, verifier: verifier) {
+                case .send(let server, let request):
+                    inputs.append(Machine.reply(try ask(server, request), from: server))
+                case .work(_, let work): inputs.append(work())
+                case .finish(let outcome): result = outcome
+                }
+            }
+        }
+        return result
+    }
+
+    private func ask(_ server: ServerIndex, _ request: Request) throws -> Reply {
+        requestNumber += 1
+        let answer = try group.servers[server.offset].answer(
+            request.encoded(request: requestNumber).frame, from: group.client)
+        return try Reply.decode(answer, parameters: group.parameters).reply
+    }
+}

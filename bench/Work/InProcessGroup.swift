@@ -1,0 +1,61 @@
+// The servers of a cluster without their shells: the protocol's machines, keys and stores in this process's memory.
+
+import Crypto
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+/// All servers of a group, and one client's name.
+final class InProcessGroup {
+    private static let incarnation = Incarnation(1)
+
+    let parameters: ClusterParameters
+    let client = ClientID(high: 1, low: 1)
+    let signers: [StatementSigner]
+    private let keys: [StatementVerificationKey]
+    private(set) var servers: [InProcessServer] = []
+
+    init(faults: Int, dataFragmentCount: Int?, mode: VerificationMode) throws {
+        parameters = ClusterParameters(
+            identity: ClusterIdentity(cluster: ClusterID(high: 1, low: 1), epoch: 1, mode: mode),
+            quorums: try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount))
+        let secrets = parameters.quorums.servers.map { _ in P256.Signing.PrivateKey() }
+        keys = secrets.map { .p256($0.publicKey) }
+        let identity = parameters.identity
+        signers = zip(parameters.quorums.servers, secrets).map { server, secret in
+            StatementSigner(identity: identity, server: server, incarnation: Self.incarnation, key: .p256(secret))
+        }
+        servers = signers.map { InProcessServer(parameters: parameters, signer: $0, verifier: makeVerifier()) }
+    }
+
+    /// A verifier that has checked nothing yet.
+    func makeVerifier() -> StatementVerifier { StatementVerifier(parameters: parameters, keys: keys) }
+
+    func key(_ number: Int) -> ObjectKey {
+        guard let key = try? ObjectKey("bench/\(number)") else {
+            preconditionFailure("the benchmark's own key is none")
+        }
+        return key
+    }
+
+    func encoded(_ value: SharedBytes, number: Int) -> EncodedValue {
+        EncodedValue(value, key: key(number), metadata: ObjectMetadata(), parameters: parameters)
+    }
+
+    /// What each server would state of the object's first version once it has stored it.
+    func statements(on value: EncodedValue, number: Int) -> [Statement] {
+        let timestamp = Timestamp(counter: 1, writer: client, digest: value.descriptor.digest)
+        return parameters.quorums.servers.map { server in
+            Statement(
+                identity: parameters.identity, server: server, incarnation: Self.incarnation, key: key(number),
+                timestamp: timestamp, claim: .stored)
+        }
+    }
+
+    /// The statements of the first quorum, each signed by itself.
+    func certificate(_ statements: [Statement]) throws -> Certificate {
+        let quorum = statements.prefix(parameters.quorums.quorum)
+        let signed = try quorum.flatMap { try signers[$0.server.offset].sign([$0]) }
+        return Certificate(timestamp: statements[0].timestamp, statements: signed)
+    }
+}

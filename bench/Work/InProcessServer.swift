@@ -1,0 +1,94 @@
+// One server without sockets and disk: its replica, and what it would have stored, as the bytes that it would have stored.
+
+import ErasureCode
+import Fingerprint
+import NIOCore
+import QuorumProtocol
+import QuorumWire
+
+/// A replica that does at once whatever it wants done.
+final class InProcessServer {
+    private struct Version {
+        let descriptor: [UInt8]
+        let fragments: [SharedBytes]
+    }
+
+    private let parameters: ClusterParameters
+    private let signer: StatementSigner
+    private let verifier: StatementVerifier
+    private var replica: Replica
+    private var records: [ObjectKey: [UInt8]] = [:]
+    private var versions: [Timestamp: Version] = [:]
+
+    init(parameters: ClusterParameters, signer: StatementSigner, verifier: StatementVerifier) {
+        self.parameters = parameters
+        self.signer = signer
+        self.verifier = verifier
+        replica = Replica(parameters: parameters, server: signer.server, incarnation: signer.incarnation)
+    }
+
+    /// The frame that answers a client's frame.
+    func answer(_ frame: ByteBuffer, from client: ClientID) throws -> ByteBuffer {
+        let (number, request) = try Request.decode(frame, parameters: parameters)
+        var inputs: [ReplicaInput] = [
+            .request(RequestTag(session: 0, request: number), from: .client(client), request)
+        ]
+        var answer: Reply?
+        while let input = inputs.popLast() {
+            var effects: [ReplicaEffect] = []
+            replica.handle(input, into: &effects)
+            for effect in effects { try perform(effect, &inputs, &answer) }
+        }
+        guard let answer else { preconditionFailure("a request without an answer") }
+        return answer.encoded(request: number).frame
+    }
+
+    private func perform(_ effect: ReplicaEffect, _ inputs: inout [ReplicaInput], _ answer: inout Reply?) throws {
+        switch effect {
+        case .reply(_, let reply):
+            answer = reply
+        case .replyWithVersion(_, let claim, _, let timestamp, let portion):
+            answer = .version(claim, try parts(timestamp, portion))
+        case .load(let key):
+            inputs.append(.loaded(key, .success(try records[key].map { try ObjectRecord(decoding: $0) })))
+        case .verify(let token, let job):
+            let result = job.run(
+                verifier: verifier, parameters: parameters, fragmentIndex: FragmentIndex(signer.server.rawValue))
+            inputs.append(.verified(token, result))
+        case .store(let token, let change, let statements):
+            if let change { store(change) }
+            inputs.append(.stored(token, .success(try signer.sign(statements))))
+        case .verifyVersions, .findDue:
+            // For idle time, which is not part of an operation.
+            break
+        case .replyTooManyPending:
+            preconditionFailure("a client that completes every write has too many pending versions")
+        }
+    }
+
+    private func store(_ change: ObjectChange) {
+        records[change.key] = change.record.bytes
+        for put in change.puts {
+            versions[put.timestamp] = Version(
+                descriptor: put.descriptor.bytes, fragments: put.fragments.map(\.bytes))
+        }
+        for drop in change.drops { versions[drop] = nil }
+    }
+
+    private func parts(_ timestamp: Timestamp, _ portion: Read.Portion) throws -> HeldParts? {
+        guard let version = versions[timestamp] else { return nil }
+        return HeldParts(
+            timestamp: timestamp,
+            descriptor: try SealedDescriptor(decoding: version.descriptor, parameters: parameters),
+            fragments: portion == .fragments ? version.fragments : nil)
+    }
+}
+
+extension EncodedMessage {
+    /// The whole message in one buffer, as it comes out of a socket.
+    var frame: ByteBuffer {
+        var frame = headBuffer
+        if let fragments = fragmentBuffer { frame.writeImmutableBuffer(fragments) }
+        return frame
+    }
+}
