@@ -162,15 +162,15 @@ enum Progress {
 }
 
 extension CommaList: ExpressibleByArgument where Element: ExpressibleByArgument {
-    public init?(argument: String) {
+    package init?(argument: String) {
         self.init(argument) { Element(argument: $0) }
     }
 
-    public var defaultValueDescription: String { description }
+    package var defaultValueDescription: String { description }
 }
 
 extension ByteSize: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
+    package init?(argument: String) { self.init(argument) }
 }
 
 extension VerificationMode: ExpressibleByArgument {

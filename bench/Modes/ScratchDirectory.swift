@@ -24,11 +24,6 @@ struct ScratchDirectory {
             source.resume()
             return source
         }
-        var information = statfs()
-        let memoryFileSystem = 0x0102_1994
-        if statfs(path, &information) == 0, Int(information.f_type) == memoryFileSystem {
-            Progress.say("warning: \(path) is in memory: nothing is durable there; name a disk with --directory")
-        }
     }
 
     func remove() {

@@ -28,7 +28,8 @@ struct ServerChild: Sendable {
         guard process_control_pipe(&ends) == 0 else {
             throw BenchmarkError.cannotStart(path: program, reason: "no pipe can be made")
         }
-        let arguments = ["solidus", "serve", "--home", home, "--ready-pipe"].map { strdup($0) } + [nil]
+        let words = ["solidus", "serve", "--home", home, "--ready-pipe"]
+        let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { arguments.forEach { free($0) } }
         processID = process_control_spawn(program, arguments, log, ends[1], true)
         let code = errno
