@@ -114,14 +114,15 @@ let package = Package(
         .target(
             name: "BenchmarkResults", dependencies: ["QuorumProtocol"], path: "bench/Results",
             swiftSettings: strictSwift),
+        .target(name: "CDiskSpace", dependencies: [], path: "bench/CDiskSpace", cSettings: strictC),
         .executableTarget(
             name: "solidus-bench",
             dependencies: [
-                "BenchmarkResults", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl", "ClusterFiles",
+                "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl", "ClusterFiles",
                 "ErasureCode", "Fingerprint", "QuorumClient", "QuorumOperations", "QuorumProtocol", "QuorumServer",
                 "QuorumWire", arguments, crypto, histogram, nioCore,
             ],
-            path: "bench", exclude: ["Results", "count-instructions", "plot", "plot.py"], swiftSettings: strictSwift),
+            path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"], swiftSettings: strictSwift),
 
         // The program.
         .target(name: "CProcessControl", dependencies: [], cSettings: strictC),

@@ -152,8 +152,8 @@ final class BenchmarkCluster: Sendable {
         let deadline = ContinuousClock.now + .seconds(120)
         var last: UInt64?
         while ContinuousClock.now < deadline {
-            // More than the delay after which a version is due and the interval at which servers look.
-            try await Task.sleep(for: .milliseconds(2500))
+            // More than the delay after which a version is due and the two intervals at which servers look.
+            try await Task.sleep(for: .milliseconds(2300))
             let verified = try servers.reduce(UInt64(0)) { $0 + (try $1.counters().verifiedObjects) }
             if verified == last { return }
             last = verified

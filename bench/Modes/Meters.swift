@@ -1,5 +1,6 @@
 // What the system counts: processor time of processes, space of directories.
 
+import CDiskSpace
 import Foundation
 import Glibc
 
@@ -18,12 +19,8 @@ enum ProcessorTime {
 }
 
 enum DiskSpace {
-    // As in linux/fs.h.
-    private static let seekData: Int32 = 3
-    private static let seekHole: Int32 = 4
-
-    /// Bytes that the files below a directory take on disk. Space that is reserved for a file but was never written,
-    /// as a journal's segment has it, is left out where the file system tells (ext4 and XFS do).
+    /// Bytes that the files below a directory take on disk. Space that is reserved for a file but was never written, as a
+    /// journal's segment has it, is left out where the file system tells (ext4 and XFS do).
     static func usedBytes(below directory: String) -> Int {
         guard let names = FileManager.default.enumerator(atPath: directory) else { return 0 }
         var total = 0
@@ -38,15 +35,7 @@ enum DiskSpace {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return allocated }
         defer { close(descriptor) }
-        var written = 0
-        var position = lseek(descriptor, 0, seekData)
-        while position >= 0 {
-            let end = lseek(descriptor, position, seekHole)
-            guard end > position else { break }
-            written += end - position
-            position = lseek(descriptor, end, seekData)
-        }
-        // A last page that is not full counts as a page.
-        return min(allocated, (written + 4095) & ~4095)
+        let written = disk_space_written_bytes(descriptor)
+        return written < 0 ? allocated : min(allocated, Int(written))
     }
 }

@@ -86,6 +86,7 @@ struct ModesRunner: Sendable {
         }
         _ = try await load.run(seconds: seconds / 2)
         try await cluster.settle()
+        if workload.operation == .put { try await cluster.finishLaterWork() }
         let before = try cluster.read()
         let outcome = try await load.run(seconds: seconds)
         try await cluster.settle()

@@ -115,6 +115,7 @@ final class StoragePipeline: Sendable {
         statistics.count { counters in
             counters.groupCommits += changes.isEmpty ? 0 : 1
             counters.storedChanges += UInt64(changes.count)
+            guard signer.identity.mode.isSigned else { return }
             counters.signatures += durable.isEmpty ? 0 : 1
             counters.signedStatements += UInt64(durable.count)
         }
