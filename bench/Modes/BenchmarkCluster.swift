@@ -149,13 +149,15 @@ final class BenchmarkCluster: Sendable {
     /// the latest after two minutes.
     func finishLaterWork() async throws {
         guard mode == .lazy else { return }
-        let deadline = ContinuousClock.now + .seconds(120)
+        // More than the delay after which a version is due and the two intervals at which servers look.
+        let quietTime = Duration.milliseconds(1500)
+        let begin = ContinuousClock.now
+        var lastChange = begin
         var last: UInt64?
-        while ContinuousClock.now < deadline {
-            // More than the delay after which a version is due and the two intervals at which servers look.
-            try await Task.sleep(for: .milliseconds(2300))
+        while ContinuousClock.now - lastChange < quietTime, ContinuousClock.now - begin < .seconds(120) {
+            try await Task.sleep(for: .milliseconds(250))
             let verified = try servers.reduce(UInt64(0)) { $0 + (try $1.counters().verifiedObjects) }
-            if verified == last { return }
+            if let last, verified != last { lastChange = .now }
             last = verified
         }
     }
