@@ -118,11 +118,13 @@ let package = Package(
         .executableTarget(
             name: "solidus-bench",
             dependencies: [
-                "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl", "ClusterFiles",
+                "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
+                "ClusterFiles",
                 "ErasureCode", "Fingerprint", "QuorumClient", "QuorumOperations", "QuorumProtocol", "QuorumServer",
                 "QuorumWire", arguments, crypto, histogram, nioCore,
             ],
-            path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"], swiftSettings: strictSwift),
+            path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"],
+            swiftSettings: strictSwift),
 
         // The program.
         .target(name: "CProcessControl", dependencies: [], cSettings: strictC),

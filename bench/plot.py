@@ -74,7 +74,7 @@ def verification(results, directory):
                             for row in chosen if row["mode"] == mode)
             axes.plot(*zip(*points), label=mode, color=COLOURS[mode], marker=MARKERS[mode], markersize=4)
         axes.set_xticks(sorted({row["faults"] for row in chosen}))
-        axes.set_xlabel("faults tolerated (f), 3f + 1 servers")
+        axes.set_xlabel("faults tolerated (f)")
         axes.set_ylabel("median latency (ms)")
         axes.set_ylim(bottom=0)
         axes.set_title(f"{operation.upper()} of {size_text(VERIFICATION_SIZE_BYTES)}, 1 client", loc="left")

@@ -53,6 +53,27 @@ struct ExchangeTests {
         await endpoint.shutdown(grace: .seconds(5))
     }
 
+    @Test("The connecting side counts the bytes at its socket: the frames' and little more")
+    func countedBytes() async throws {
+        let fixture = try Fixture()
+        let endpoint = try await fixture.start(.echo())
+        let record = ConnectionRecord()
+        let connection = try fixture.connect(to: endpoint, record: record)
+        try await eventually("connected") { connection.state == .connected }
+        let before = connection.counters
+        #expect(before.sentBytes > 0 && before.receivedBytes > 0, "the handshake is counted")
+        let sizeBytes: UInt64 = 1 << 20
+        connection.send(OutboundFrame(head: ByteBuffer(repeating: 7, count: Int(sizeBytes))))
+        try await eventually("the echo is back") { record.withRecord { $0.frameCount } == 1 }
+        let after = connection.counters
+        // TLS adds 22 bytes to each record of at most 16 KiB, and may send a few short records of its own.
+        let range = sizeBytes + 4...sizeBytes + sizeBytes / 64
+        #expect(range.contains(after.sentBytes - before.sentBytes))
+        #expect(range.contains(after.receivedBytes - before.receivedBytes))
+        connection.close()
+        await endpoint.shutdown(grace: .seconds(5))
+    }
+
     @Test("Thousands of small frames from several threads arrive, each thread's in its order")
     func small() async throws {
         let fixture = try Fixture()

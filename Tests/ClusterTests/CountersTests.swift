@@ -1,0 +1,45 @@
+// What a server tells whoever asks it with a signal.
+
+import ErasureCode
+import Foundation
+import Glibc
+import QuorumProtocol
+import QuorumServer
+import Testing
+
+extension Clusters {
+    @Suite("Counters of a running server", .serialized, .sharedCluster) struct Counters {
+        @Test("SIGUSR1 writes what a server has counted, each time anew, and the server goes on", .timeLimit(.minutes(1)))
+        func signal() async throws {
+            let cluster = try SharedCluster.current
+            let before = try await counters(of: cluster.servers[0])
+            try await cluster.withClient { client in
+                for number in 0..<3 {
+                    _ = try await client.put(try ObjectKey("tests/counted-\(number)"), SharedBytes([1, 2, 3]))
+                }
+            }
+            let after = try await counters(of: cluster.servers[0])
+            // A write is three requests to each server.
+            #expect(after.requests >= before.requests + 9)
+            #expect(after.signatures > before.signatures)
+            #expect(after.signedStatements >= before.signedStatements + 3)
+            #expect(after.lostParts == 0)
+            #expect(cluster.isAlive(cluster.servers[0]))
+        }
+
+        private func counters(of server: ServerIndex) async throws -> ServerCounters {
+            let cluster = try SharedCluster.current
+            let path = "\(cluster.home(server))/counters.json"
+            File.remove(path)
+            try #require(cluster.process(server)).signal(SIGUSR1)
+            let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
+            while access(path, R_OK) != 0 {
+                try #require(ContinuousClock.now < deadline, "no \(path)")
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            let decoder = JSONDecoder()
+            decoder.keyDecodingStrategy = .convertFromSnakeCase
+            return try decoder.decode(ServerCounters.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+        }
+    }
+}
