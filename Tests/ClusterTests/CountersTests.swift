@@ -9,7 +9,7 @@ import Testing
 
 extension Clusters {
     @Suite("Counters of a running server", .serialized, .sharedCluster) struct Counters {
-        @Test("SIGUSR1 writes what a server has counted, each time anew, and the server goes on", .timeLimit(.minutes(1)))
+        @Test("SIGUSR1 has a server write what it has counted, each time anew", .timeLimit(.minutes(1)))
         func signal() async throws {
             let cluster = try SharedCluster.current
             let before = try await counters(of: cluster.servers[0])
@@ -18,9 +18,13 @@ extension Clusters {
                     _ = try await client.put(try ObjectKey("tests/counted-\(number)"), SharedBytes([1, 2, 3]))
                 }
             }
-            let after = try await counters(of: cluster.servers[0])
-            // A write is three requests to each server.
-            #expect(after.requests >= before.requests + 9)
+            // A write is three requests to each server, but done without the slowest one.
+            let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
+            var after = before
+            while after.requests < before.requests + 9 {
+                try #require(ContinuousClock.now < deadline, "\(after.requests) requests after \(before.requests)")
+                after = try await counters(of: cluster.servers[0])
+            }
             #expect(after.signatures > before.signatures)
             #expect(after.signedStatements >= before.signedStatements + 3)
             #expect(after.lostParts == 0)
