@@ -89,6 +89,6 @@ struct ResultFileTests {
         #expect(lines[0].contains("p99_microseconds"))
         #expect(lines[1].prefix(8) == ["fingerprint", "1", "2", "4", "put", "65536", "16", "2"])
         // Without a mode to compare with, fields are empty.
-        #expect(lines[3].suffix(Figure.allCases.count).allSatisfy(\.isEmpty))
+        #expect(lines[3].suffix(Figure.allCases.count).allSatisfy { $0.isEmpty })
     }
 }

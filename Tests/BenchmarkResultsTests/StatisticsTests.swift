@@ -8,7 +8,7 @@ import Testing
 struct StatisticsTests {
     @Test(
         "the median is the middle value or the mean of the two in the middle",
-        arguments: [([3.0], 3.0), ([9, 1, 5], 5), ([4, 1, 2, 100], 3)])
+        arguments: [([3.0], 3.0), ([9.0, 1.0, 5.0], 5.0), ([4.0, 1.0, 2.0, 100.0], 3.0)])
     func median(values: [Double], expected: Double) {
         #expect(BenchmarkResults.median(values) == expected)
     }
@@ -54,8 +54,8 @@ struct StatisticsTests {
     @Test("a ratio is taken inside each round, so that a slow round of both modes changes nothing")
     func ratioInsideRounds() {
         var book = SampleBook()
-        // Ratios 0.5, 0.5 and 0.8; the medians' ratio would be 0.25.
-        for (round, (own, others)) in [(50, 100), (5, 10), (160, 200)].enumerated() {
+        // Ratios 0.9, 0.5 and 0.2; the medians' ratio would be 0.4.
+        for (round, (own, others)) in [(90, 100), (10, 20), (40, 200)].enumerated() {
             book.note(Samples.sample(operationCount: own), of: Samples.setting(.fingerprint), round: round)
             book.note(Samples.sample(operationCount: others), of: Samples.setting(.none), round: round)
         }
