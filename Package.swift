@@ -121,7 +121,7 @@ let package = Package(
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
                 "ClusterFiles",
                 "ErasureCode", "Fingerprint", "QuorumClient", "QuorumOperations", "QuorumProtocol", "QuorumServer",
-                "QuorumWire", arguments, crypto, histogram, nioCore,
+                "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
             ],
             path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"],
             swiftSettings: strictSwift),

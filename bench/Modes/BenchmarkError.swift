@@ -9,7 +9,7 @@ enum BenchmarkError: Error, CustomStringConvertible {
     case notReady(server: Int, log: String)
     case noFreePorts
     case noCounters(home: String)
-    case unreadable(path: String, reason: String)
+    case unusable(path: String, reason: String)
     /// An operation failed; figures of a run with failures would mean nothing.
     case operationFailed(Setting, reason: String)
     case wrongValue(ObjectKey, gotBytes: Int, expectedBytes: Int)
@@ -22,7 +22,7 @@ enum BenchmarkError: Error, CustomStringConvertible {
         case .notReady(let server, let log): "server \(server) did not become ready; see \(log)"
         case .noFreePorts: "no free ports were found"
         case .noCounters(let home): "\(home): the server did not write its counters"
-        case .unreadable(let path, let reason): "\(path) cannot be read: \(reason)"
+        case .unusable(let path, let reason): "\(path) cannot be used: \(reason)"
         case .operationFailed(let what, let reason): "\(what): an operation failed: \(reason)"
         case .wrongValue(let key, let got, let expected): "\(key) has \(got) bytes instead of \(expected)"
         }

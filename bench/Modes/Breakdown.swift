@@ -1,14 +1,13 @@
 // Where the time of a single write goes: what each part takes by itself, measured in this process with the functions that
 // clients and servers use, against the latency that a client saw.
 //
-// The parts are those on a write's way: one client, and one server for all of them, which work side by side. Encoding runs
-// beside the first round, and on a machine with fewer processors than servers these wait for each other; both are in the
-// rest.
+// The parts are those on a write's way: one client, and one server for all of them, which work side by side; only the syncs
+// are timed as they are done, at all servers at once, since here all servers share a disk. Encoding runs beside the first
+// round, and on a machine with fewer processors than servers these wait for each other; both are in the rest.
 
 import BenchmarkResults
 import ErasureCode
 import Fingerprint
-import Glibc
 import QuorumProtocol
 
 /// One mode's parts; the last is the rest.
@@ -51,8 +50,8 @@ struct Breakdown {
         let (fragments, crossChecksum) = CrossChecksum.encode(block: block, code: code, coverage: mode.coverage)
         let statements = group.statements(on: group.encoded(block, number: 0), number: 0)
         let certificate = try group.certificate(statements)
-        let file = try SyncedFile(directory: directory)
-        defer { file.remove() }
+        let files = try SyncedFiles(count: fragments.count, directory: directory)
+        defer { files.remove() }
 
         var candidates = [
             Candidate("encode", bytes: 0) { _ = code.encode(block: block) },
@@ -78,46 +77,13 @@ struct Breakdown {
                     preconditionFailure("an honest certificate is refused")
                 }
             },
-            Candidate("sync of PREPARE: fragment-sized append, fdatasync (server)", bytes: 0) {
-                file.append(pageCount: fragments[0].count / 4096 + 1)
+            Candidate("sync of PREPARE: \(fragments.count) fragment-sized appends at once", bytes: 0) {
+                files.append(pageCount: fragments[0].count / 4096 + 1)
             },
-            Candidate("sync of COMMIT: page-sized append, fdatasync (server)", bytes: 0) {
-                file.append(pageCount: 1)
+            Candidate("sync of COMMIT: \(fragments.count) page-sized appends at once", bytes: 0) {
+                files.append(pageCount: 1)
             },
         ]
         return measureInterleaved(candidates, rounds: 15, sampleSeconds: 0.02)
-    }
-}
-
-/// A file that grows as a journal does: preallocated, page by page, each append synced.
-private final class SyncedFile {
-    private static let sizeBytes = 64 << 20
-    private static let pageSizeBytes = 4096
-
-    private let path: String
-    private let descriptor: Int32
-    private let bytes = [UInt8](repeating: 0x5a, count: 1 << 20)
-    private var offset = 0
-
-    init(directory: String) throws {
-        path = directory + "/appends"
-        descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0, posix_fallocate(descriptor, 0, Self.sizeBytes) == 0, fsync(descriptor) == 0 else {
-            throw BenchmarkError.unreadable(path: path, reason: String(cString: strerror(errno)))
-        }
-    }
-
-    func append(pageCount: Int) {
-        let count = min(pageCount * Self.pageSizeBytes, bytes.count)
-        if offset + count > Self.sizeBytes { offset = 0 }
-        guard pwrite(descriptor, bytes, count, offset) == count, fdatasync(descriptor) == 0 else {
-            preconditionFailure("\(path): \(String(cString: strerror(errno)))")
-        }
-        offset += count
-    }
-
-    func remove() {
-        close(descriptor)
-        unlink(path)
     }
 }

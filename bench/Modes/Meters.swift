@@ -12,7 +12,7 @@ enum ProcessorTime {
         // The name in parentheses may hold anything; after it come the state and ten numbers, then the two times.
         let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
         guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
-            throw BenchmarkError.unreadable(path: path, reason: "no times in it")
+            throw BenchmarkError.unusable(path: path, reason: "no times in it")
         }
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
