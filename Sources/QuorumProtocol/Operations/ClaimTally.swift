@@ -76,9 +76,9 @@ struct ClaimTally: Sendable {
     func isExcluded(_ timestamp: Timestamp) -> Bool { excluded.contains(timestamp) }
 
     /// The versions above this one that servers call poisonous, in ascending order.
-    func poisonousVersions(above timestamp: Timestamp) -> [Timestamp] {
+    func poisonousVersions(above timestamp: Timestamp?) -> [Timestamp] {
         let named = claims.flatMap { $0?.poisonous.map(\.timestamp) ?? [] }
-        return Set(named.filter { $0 > timestamp }).sorted()
+        return Set(named.filter { timestamp.precedes($0) }).sorted()
     }
 
     /// What each server hands out to prove that the version is poisonous.

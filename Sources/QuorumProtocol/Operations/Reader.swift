@@ -327,7 +327,12 @@ extension Reader {
         case .verifying:
             return
         case .valid(nil, let countedReplies):
-            if countedReplies >= quorums.quorum { finish(.nothing(nil), nil, into: &effects) }
+            guard countedReplies >= quorums.quorum else { return }
+            if isVerification {
+                finishVerification(nil, into: &effects)
+            } else {
+                finish(.nothing(nil), nil, into: &effects)
+            }
         case .valid(let timestamp?, let countedReplies):
             advance(to: timestamp, countedReplies: countedReplies, into: &effects)
         }
@@ -483,17 +488,17 @@ extension Reader {
 
     /// A server is done when it has the sound version's certificate, and has looked at what others have signed on versions
     /// above it.
-    private mutating func finishVerification(_ timestamp: Timestamp, into effects: inout [Effect]) {
+    private mutating func finishVerification(_ timestamp: Timestamp?, into effects: inout [Effect]) {
         for above in tally.poisonousVersions(above: timestamp) where poisonProofs[above] == nil {
             let signers = Set(tally.poisonStatements(on: above).map(\.statement.server))
             if signers.count >= quorums.vouchers { _ = isShownPoisonous(above, into: &effects) }
         }
-        guard tally.certificate(of: timestamp) != nil else {
+        if let timestamp, tally.certificate(of: timestamp) == nil {
             askProof(of: timestamp, into: &effects)
             return
         }
         guard statementsUnderWay == 0 else { return }
-        finish(gathered(timestamp) ?? .nothing(nil), timestamp, into: &effects)
+        finish(timestamp.flatMap { gathered($0) } ?? .nothing(nil), timestamp, into: &effects)
     }
 
     private mutating func passOver(_ timestamp: Timestamp) {
