@@ -78,7 +78,10 @@ extension CommittedClaim {
         head.append(UInt32(unverified.count))
         for certificate in unverified { certificate.encode(into: &head) }
         // Clients can drive their number beyond all bounds of a message; the highest ones are in readers' way first.
-        var room = WireLimits.poisonousSizeBytesMax
+        // Of unverified ones none can be left out: they are bounded, and take what they take.
+        var room = min(
+            WireLimits.poisonousSizeBytesMax,
+            WireLimits.headSizeBytesMax - WireLimits.heldPartsSizeBytesMax - head.bytes.count)
         var listed: [[UInt8]] = []
         for version in poisonous.reversed().prefix(WireLimits.claimedVersionsMax) {
             var entry = CanonicalEncoder()

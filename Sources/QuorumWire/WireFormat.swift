@@ -33,6 +33,9 @@ package enum WireLimits {
     /// Fragments in one message.
     package static let fragmentCountMax = 1
 
+    /// What follows a claim in a head at most: the count of the listed versions, a held version's descriptor and what goes
+    /// with it.
+    static let heldPartsSizeBytesMax = Descriptor.sizeBytesMax + 128
     /// What the poisonous versions of a claim may take of a head.
     static let poisonousSizeBytesMax = headSizeBytesMax / 2
     /// The most versions of each kind that a claim may name.

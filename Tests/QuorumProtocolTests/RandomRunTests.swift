@@ -15,6 +15,8 @@ struct RandomRunTests {
         let seeds: Range<UInt64>
         var liarCount = 0
         var keys: [ObjectKey] = [.photo]
+        /// How often, of a hundred steps, another poisonous write begins.
+        var poisonPercent = 0
     }
 
     static let hasty: ProtocolLimits = {
@@ -38,6 +40,21 @@ struct RandomRunTests {
         Plan(
             testDescription: "m = 4, n = 6, a liar", group: TestGroup(dataFragmentCount: 4), seeds: 5000..<5040,
             liarCount: 1),
+        Plan(
+            testDescription: "lazy, poison", group: TestGroup(mode: .lazy, limits: hasty), seeds: 6000..<6120,
+            poisonPercent: 2),
+        Plan(
+            testDescription: "lazy, poison, a liar", group: TestGroup(mode: .lazy, limits: hasty), seeds: 6200..<6320,
+            liarCount: 1, poisonPercent: 2),
+        Plan(
+            testDescription: "read-time, poison, a liar", group: TestGroup(mode: .readTime, limits: hasty),
+            seeds: 6400..<6520, liarCount: 1, poisonPercent: 2),
+        Plan(
+            testDescription: "lazy, poison, m = 4, n = 6, a liar", group: TestGroup(dataFragmentCount: 4, mode: .lazy),
+            seeds: 6600..<6640, liarCount: 1, poisonPercent: 2),
+        Plan(
+            testDescription: "full, a liar", group: TestGroup(mode: .full), seeds: 6800..<6860, liarCount: 1),
+        Plan(testDescription: "none", group: TestGroup(mode: .none), seeds: 6900..<6940),
     ]
 
     @Test("stays linearizable, keeps what was acknowledged and finishes every operation", arguments: plans)
@@ -84,6 +101,7 @@ private final class RandomRun {
     private var remaining: [(client: ClientID, isWriter: Bool, count: Int)] = []
     private var current: [Int?] = []
     private var valueCount = 0
+    private var poisonCount = 0
     /// Writes whose COMMIT reaches one server only while the faults last.
     private var hidden: [Int: ServerIndex] = [:]
 
@@ -122,6 +140,7 @@ private final class RandomRun {
         }
         for _ in 0..<500 {
             for client in remaining.indices where chance(12) { startNext(client) }
+            if plan.poisonPercent > 0, chance(plan.poisonPercent) { startPoison() }
             if chance(2) {
                 let server = plan.group.servers.randomElement(using: &simulation.generator)!
                 simulation.crash(server)
@@ -164,12 +183,25 @@ private final class RandomRun {
         }
     }
 
+    /// What is written so is nobody's value: a history in which it is read is none of a register.
+    private func startPoison() {
+        guard !simulation.sessions.contains(where: { $0.isPoisonous && $0.isRunning }) else { return }
+        poisonCount += 1
+        let victim = plan.group.servers.randomElement(using: &simulation.generator)!
+        let key = plan.keys.randomElement(using: &simulation.generator)!
+        let session = simulation.startPoisonedWrite(key, "poison \(poisonCount)", garbageAt: victim, by: .mallory)
+        if chance(35) { hidden[session] = plan.group.servers.randomElement(using: &simulation.generator)! }
+    }
+
     /// The faults stop (the liars go on): everything must come to its end.
     private func finishAll() -> String? {
         simulation.loses = { _ in false }
         simulation.lossPercent = 0
         simulation.duplicationPercent = 0
         for server in plan.group.servers { simulation.restart(server) }
+        for (number, session) in simulation.sessions.enumerated() where session.isPoisonous {
+            simulation.crashClient(number)
+        }
         for client in remaining.indices {
             while remaining[client].count > 0 || simulation.sessions.indices.contains(where: isRunning) {
                 startNext(client)
@@ -179,7 +211,12 @@ private final class RandomRun {
         return nil
     }
 
-    private func isRunning(_ session: Int) -> Bool { simulation.sessions[session].isRunning }
+    /// Whether a client waits for it: what servers read to verify, and poison, nobody does.
+    private func isRunning(_ session: Int) -> Bool {
+        simulation.sessions[session].isRunning && isJudged(simulation.sessions[session])
+    }
+
+    private func isJudged(_ session: Session) -> Bool { session.server == nil && !session.isPoisonous }
 
     private func settleSessions() -> String? {
         for _ in 0..<15 {
@@ -188,11 +225,11 @@ private final class RandomRun {
             if running.isEmpty { break }
             for session in running { simulation.remind(session) }
         }
-        for (number, session) in simulation.sessions.enumerated() where session.isRunning {
+        for number in simulation.sessions.indices where isRunning(number) {
             simulation.expire(number)
             return "operation \(number) does not finish: \(describe(simulation.sessions[number]))"
         }
-        for (number, session) in simulation.sessions.enumerated() {
+        for (number, session) in simulation.sessions.enumerated() where isJudged(session) {
             if case .failed(let failure)? = session.outcome { return "operation \(number) failed: \(failure)" }
         }
         return nil
@@ -207,7 +244,8 @@ private final class RandomRun {
 
     private func judge() -> String? {
         for key in plan.keys {
-            let history = simulation.sessions.filter { $0.key == key }.compactMap { session -> RegisterOperation? in
+            let history = simulation.sessions.filter { $0.key == key && isJudged($0) }.compactMap {
+                session -> RegisterOperation? in
                 let kind: RegisterOperation.Kind
                 if session.isWrite {
                     kind = .write(session.bytes)

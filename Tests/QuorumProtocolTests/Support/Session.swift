@@ -20,6 +20,8 @@ struct Session {
     let client: ClientID
     /// The server that reads, when it is not the client.
     var server: ServerIndex?
+    /// Whether a write is of fragments that are no block's encoding.
+    var isPoisonous = false
     let key: ObjectKey
     var machine: Machine
     /// What a write writes; nil for a tombstone, and for reads.

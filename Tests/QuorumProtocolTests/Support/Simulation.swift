@@ -87,6 +87,18 @@ final class Simulation {
         return session
     }
 
+    /// A writing of garbage under right hashes, by the steps of an honest one.
+    func startPoisonedWrite(_ key: ObjectKey, _ text: String, garbageAt victim: ServerIndex, by client: ClientID) -> Int
+    {
+        let version = group.poisonedVersion(key, text, garbageAt: victim, counter: 1, writer: client)
+        let writer = Writer(parameters: group.parameters, key: key, writer: client)
+        let session = addSession(client, key, .writer(writer), Array(text.utf8))
+        sessions[session].isPoisonous = true
+        begin(session)
+        events.append(.writer(session: session, .encoded(version.descriptor, fragments: version.fragments)))
+        return session
+    }
+
     func startRead(
         _ key: ObjectKey, by client: ClientID = .bob, wantsValue: Bool = true, preference: [ServerIndex]? = nil
     ) -> Int {

@@ -62,6 +62,16 @@ final class TestGroup: Sendable {
     var quorums: QuorumConfiguration { parameters.quorums }
     var servers: [ServerIndex] { quorums.servers }
 
+    /// How many servers a group has, for tables of groups in several modes.
+    struct Shape: Sendable {
+        var faults = 1
+        var dataFragmentCount: Int?
+
+        func group(_ mode: VerificationMode, limits: ProtocolLimits = ProtocolLimits()) -> TestGroup {
+            TestGroup(faults: faults, dataFragmentCount: dataFragmentCount, mode: mode, limits: limits)
+        }
+    }
+
     /// A verifier without memory.
     func freshVerifier() -> StatementVerifier {
         StatementVerifier(parameters: parameters, keys: keys.map { .p256($0.publicKey) })

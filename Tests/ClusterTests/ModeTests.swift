@@ -1,0 +1,124 @@
+// Clusters of real processes in every verification mode, and a client that writes poison where PREPARE checks only hashes.
+
+import ErasureCode
+import Foundation
+import NIOCore
+import NIOPosix
+import QuorumClient
+import QuorumFaults
+import QuorumProtocol
+import Testing
+
+extension Clusters {
+    @Suite("In a verification mode", .serialized) struct Modes {
+        @Test(
+            "values are stored, read, replaced and deleted, also with a server killed", .timeLimit(.minutes(2)),
+            arguments: VerificationMode.allCases)
+        func roundTrip(mode: VerificationMode) async throws {
+            try await withCluster(change: { $0.mode = mode }) { cluster in
+                try await cluster.withClient { client in
+                    let stored = try await cluster.checkOperations(client, "mode", sizesBytes: [0, 5, 70_000])
+                    cluster.kill(ServerIndex(1))
+                    try await cluster.check(stored, client)
+                    try await cluster.checkOperations(client, "killed", sizesBytes: [0, 5, 70_000])
+                    let key = stored[2].key
+                    _ = try await client.put(key, SharedBytes([1, 2, 3]))
+                    #expect(try await client.get(key).value.array == [1, 2, 3])
+                    _ = try await client.delete(key)
+                    await expectNotFound(client, key)
+                }
+            }
+        }
+
+        @Test(
+            "none a server does not run unless its own file says that crashes are all it reckons with",
+            .timeLimit(.minutes(1)))
+        func noneIsRefused() async throws {
+            try await withCluster(starts: false, change: { $0.mode = .none }) { cluster in
+                let file = "\(cluster.home(ServerIndex(0)))/server.toml"
+                let lines = try File.text(file).split(separator: "\n").filter { !$0.hasPrefix("faults") }
+                for faults in ["", "faults = \"byzantine\"\n", "faults = \"none\"\n"] {
+                    try File.write(file, Array((lines.joined(separator: "\n") + "\n" + faults).utf8))
+                    let result = try await cluster.run(["serve", "--home", cluster.home(ServerIndex(0))])
+                    #expect(result.end != .exit(0) && result.output.contains("server.toml"), "\(result)")
+                    #expect(result.output.contains("faults"), "\(result.output)")
+                    guard !faults.contains("none") else { continue }
+                    #expect(result.output.contains("mode = \"none\""), "\(result.output)")
+                    #expect(result.output.contains("faults = \"crash\" accepts that"), "\(result.output)")
+                }
+            }
+        }
+
+        @Test(
+            "that verifies later, poison is read by nobody: the version before it is", .timeLimit(.minutes(2)),
+            arguments: [VerificationMode.lazy, .readTime])
+        func poison(mode: VerificationMode) async throws {
+            try await withCluster(clientNames: ["first", "hostile"], change: { $0.mode = mode }) { cluster in
+                let key = try ObjectKey("tests/poisoned")
+                try await cluster.withClient { client in
+                    let good = SharedBytes(Array("a good value".utf8))
+                    let counter = try await client.put(key, good).timestamp.counter
+                    let timestamp = try await Self.commitPoison(cluster, key, counter: counter + 1)
+                    #expect(try await client.get(key).value == good)
+                    #expect(try await client.head(key).timestamp.counter == counter)
+                    if mode == .lazy {
+                        try await Self.wait("a server to find \(timestamp)") {
+                            cluster.servers.contains { cluster.log($0).contains("\(timestamp) is poisonous") }
+                        }
+                    }
+                    #expect(try await client.get(key).value == good)
+                    // Whatever became of the poison is on the disk.
+                    for server in cluster.servers {
+                        cluster.kill(server)
+                        try await cluster.start(server)
+                    }
+                    #expect(try await client.get(key).value == good)
+                    _ = try await client.put(key, SharedBytes([7]))
+                    #expect(try await client.get(key).value.array == [7])
+                }
+            }
+        }
+
+        /// Has a version committed at every server of which the fragment of server 0 is garbage under the right hash.
+        private static func commitPoison(
+            _ cluster: TestCluster, _ key: ObjectKey, counter: UInt64
+        ) async throws -> Timestamp {
+            let home = try cluster.clientHome("hostile")
+            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            let peers = try cluster.servers.map {
+                try RawPeer(cluster, $0, identity: home.identity, group: group)
+            }
+            let parameters = cluster.configuration.parameters
+            let poison = ForgedVersion.make(
+                key: key, value: Array("an evil value".utf8), counter: counter, writer: home.id,
+                parameters: parameters, soundness: .garbage(at: ServerIndex(0)))
+            var statements: [SignedStatement] = []
+            for peer in peers {
+                // One of them may not have heard of the version below yet, and refuses.
+                if case .prepared(let signed, _) = try await peer.ask(poison.prepare(for: peer.server)) {
+                    statements.append(signed)
+                }
+            }
+            let certificate = Certificate(
+                timestamp: poison.timestamp, statements: Array(statements.prefix(parameters.quorums.quorum)))
+            for peer in peers {
+                let reply = try await peer.ask(poison.commit(certificate))
+                #expect(reply == .committed(poison.timestamp), "\(peer.server): \(reply)")
+            }
+            for peer in peers { peer.close() }
+            try await group.shutdownGracefully()
+            return poison.timestamp
+        }
+
+        private static func wait(_ what: String, _ condition: () -> Bool) async throws {
+            let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
+            while !condition() {
+                guard ContinuousClock.now < deadline else {
+                    Issue.record("waited in vain for \(what)")
+                    return
+                }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// A read, or a server's verification of an object, against servers that are no more than what a test has them say.
+
+import ErasureCode
+import Fingerprint
+import QuorumProtocol
+
+/// What one server says and holds.
+struct ShownServer {
+    var claim = CommittedClaim(certificate: nil)
+    var held: [TestVersion] = []
+
+    /// The answer to a READ or COMMIT.
+    func answer(_ server: ServerIndex, _ request: Request) -> Reply? {
+        switch request {
+        case .read(let read):
+            guard read.portion > .timestamp, let timestamp = read.version ?? claim.timestamp,
+                let version = held.first(where: { $0.timestamp == timestamp })
+            else { return .version(claim, nil) }
+            return .version(
+                claim,
+                HeldParts(
+                    timestamp: timestamp, descriptor: version.descriptor,
+                    fragments: read.portion == .fragments ? version.fragments[server.offset] : nil))
+        case .commit(let commit): return .committed(commit.certificate.timestamp)
+        case .readTimestamp, .prepare: return nil
+        }
+    }
+}
+
+/// One read, run in order: every effect is done before the next input.
+struct ScriptedReading {
+    let group: TestGroup
+    var servers: [ServerIndex: ShownServer] = [:]
+    /// Servers that do not answer.
+    var silent: Set<ServerIndex> = []
+
+    init(_ group: TestGroup, everywhere shown: ShownServer = ShownServer()) {
+        self.group = group
+        for server in group.servers { servers[server] = shown }
+    }
+
+    /// What came of a read, and what it wrote back.
+    struct End {
+        let result: Result<ReadOutcome, OperationFailure>
+        let written: [ServerIndex: Timestamp]
+        /// Versions that were encoded anew.
+        let encoded: [Timestamp]
+
+        var outcome: ReadOutcome? { try? result.get() }
+        var found: Timestamp? { outcome?.found.timestamp }
+
+        /// The value found; nil for nothing, for a failure, and for what does not decode.
+        var text: String? {
+            guard case .version(_, let descriptor, let stripes)? = outcome?.found else { return nil }
+            guard let first = stripes.first, let block = try? descriptor.descriptor.stripes[0].decode(first) else {
+                return nil
+            }
+            return String(decoding: block.array, as: UTF8.self)
+        }
+    }
+
+    func read(
+        _ key: ObjectKey = .photo, wantsValue: Bool = true, forVerification: Bool = false,
+        preference: [ServerIndex]? = nil
+    ) -> End {
+        var reader = Reader(
+            parameters: group.parameters, key: key, wantsValue: wantsValue, preference: preference ?? group.servers,
+            forVerification: forVerification)
+        var written: [ServerIndex: Timestamp] = [:]
+        var encoded: [Timestamp] = []
+        for input in [Reader.Input.start, .hedge, .retransmit, .retransmit, .deadline] {
+            var effects: [Reader.Effect] = []
+            reader.handle(input, into: &effects)
+            while !effects.isEmpty {
+                let effect = effects.removeFirst()
+                if case .finish(let result) = effect { return End(result: result, written: written, encoded: encoded) }
+                if case .send(let server, .commit(let commit)) = effect {
+                    written[server] = commit.certificate.timestamp
+                }
+                if case .checkEncoding(let timestamp, _, _) = effect { encoded.append(timestamp) }
+                guard let answer = answer(effect, key) else { continue }
+                reader.handle(answer, into: &effects)
+            }
+        }
+        preconditionFailure("a read does not end at its deadline")
+    }
+
+    private func answer(_ effect: Reader.Effect, _ key: ObjectKey) -> Reader.Input? {
+        switch effect {
+        case .send(let server, let request):
+            guard !silent.contains(server), let reply = servers[server]?.answer(server, request) else { return nil }
+            return .reply(server, reply)
+        case .verifyCertificate(let server, let certificate):
+            let result = Result { () throws(CertificateError) in try group.verifier.verify(certificate, key: key) }
+            return .certificateVerified(server, certificate, result)
+        case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
+            let result = Result { () throws(FragmentVerificationError) in
+                try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
+            }
+            return .fragmentVerified(server, timestamp, stripe, result)
+        case .checkEncoding(let timestamp, let descriptor, let stripes):
+            return .encodingChecked(timestamp, isSound: Reader.isSound(stripes, of: descriptor))
+        case .verifyStatement(let server, let signed, let timestamp):
+            let result = Result { () throws(CertificateError) in
+                try group.verifier.verify(signed, key: key, timestamp: timestamp)
+            }
+            return .statementVerified(server, signed, timestamp, result)
+        case .finish: return nil
+        }
+    }
+}
+
+extension TestGroup {
+    /// What a verification by `server` finds when all servers show the same.
+    func findings(_ shown: ShownServer, by server: ServerIndex) -> VersionFindings {
+        guard let outcome = ScriptedReading(self, everywhere: shown).read(forVerification: true).outcome else {
+            preconditionFailure("the script's verification fails")
+        }
+        return VersionFindings(outcome, by: server)
+    }
+
+    /// What everybody shows who has these versions committed, the first one of them verified if it is said to be.
+    func shown(_ versions: [TestVersion], isFirstVerified: Bool = false) -> ShownServer {
+        let certificates = versions.map { certificate(of: $0) }
+        return ShownServer(
+            claim: CommittedClaim(
+                certificate: isFirstVerified ? certificates.first : nil,
+                unverified: isFirstVerified ? Array(certificates.dropFirst()) : certificates),
+            held: versions)
+    }
+
+    /// A version with f + 1 servers' statements that it is poisonous, or those of the servers named.
+    func poisonous(_ version: TestVersion, by servers: [ServerIndex]? = nil) -> PoisonousVersion {
+        PoisonousVersion(
+            timestamp: version.timestamp,
+            statements: (servers ?? Array(self.servers.prefix(quorums.vouchers))).map {
+                statement(of: $0, version.key, version.timestamp, .poisonous)
+            })
+    }
+}
+
+extension Simulation {
+    /// The servers verify an object while all that clients do waits.
+    func verifyMeanwhile(_ key: ObjectKey = .photo, by servers: [ServerIndex]) {
+        let verifying = servers.map { startVerification(key, by: $0) }
+        hold(allBut: verifying)
+        for _ in 0..<6 {
+            settle()
+            for session in verifying where sessions[session].isRunning { remind(session) }
+        }
+        release()
+    }
+
+    /// Lets only these sessions' messages, and the servers' work, happen.
+    func hold(allBut kept: [Int]) {
+        holds = { event in
+            switch event {
+            case .request(_, let session, _), .reply(let session, _, _), .writer(let session, _),
+                .reader(let session, _):
+                !kept.contains(session)
+            case .work, .completion: false
+            }
+        }
+    }
+}
