@@ -39,7 +39,11 @@ package struct StatementSigner: Sendable {
 
     /// Signs up to `MerkleTree.leafCountMax` statements, which must be of this server's, with one signature; with none in
     /// the mode `none`.
-    package func sign(_ statements: [Statement]) throws(SigningError) -> [SignedStatement] {
+    ///
+    /// - Parameter verifier: this server's own, which need not check what it has signed itself.
+    package func sign(
+        _ statements: [Statement], knownTo verifier: StatementVerifier? = nil
+    ) throws(SigningError) -> [SignedStatement] {
         guard !statements.isEmpty else { return [] }
         for statement in statements {
             precondition(
@@ -57,6 +61,7 @@ package struct StatementSigner: Sendable {
             identity: identity, server: server, incarnation: incarnation, root: root,
             leafCount: UInt32(statements.count))
         let signature = try key.signature(for: message.bytes)
+        verifier?.remember(message, signature: signature)
         return statements.indices.map { index in
             SignedStatement(
                 server: server, incarnation: incarnation, claim: statements[index].claim, leafIndex: UInt32(index),

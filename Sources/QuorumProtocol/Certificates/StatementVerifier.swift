@@ -22,6 +22,14 @@ package final class StatementVerifier: Sendable {
         let root: Digest256
         let signature: [UInt8]
 
+        init(_ root: SignedRoot, _ signature: [UInt8]) {
+            server = root.server
+            incarnation = root.incarnation
+            leafCount = root.leafCount
+            self.root = root.root
+            self.signature = isPlanted(.rememberedRootUnderAnySignature) ? [] : signature
+        }
+
         /// The root tells entries apart as well as all fields do: only valid signatures are remembered, so that many
         /// of one root are many of one server's making, and then they differ early.
         func hash(into hasher: inout Hasher) {
@@ -92,11 +100,20 @@ package final class StatementVerifier: Sendable {
     }
 
     private func isSigned(_ root: SignedRoot, signature: [UInt8]) -> Bool {
-        let checked = CheckedRoot(
-            server: root.server, incarnation: root.incarnation, leafCount: root.leafCount, root: root.root,
-            signature: isPlanted(.rememberedRootUnderAnySignature) ? [] : signature)
+        let checked = CheckedRoot(root, signature)
         if memory.withLock({ $0.roots.contains(checked) }) { return true }
         guard keys[root.server.offset].isValid(signature, for: root.bytes) else { return false }
+        remember(checked)
+        return true
+    }
+
+    /// Takes a root that whoever holds this verifier has signed itself.
+    func remember(_ root: SignedRoot, signature: [UInt8]) {
+        precondition(root.identity == parameters.identity)
+        remember(CheckedRoot(root, signature))
+    }
+
+    private func remember(_ checked: CheckedRoot) {
         memory.withLock { memory in
             if memory.roots.isEmpty {
                 memory.roots.reserveCapacity(Self.rememberedRootsMin)
@@ -108,6 +125,5 @@ package final class StatementVerifier: Sendable {
                 memory.roots.remove(oldest)
             }
         }
-        return true
     }
 }

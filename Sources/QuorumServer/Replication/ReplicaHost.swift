@@ -50,7 +50,9 @@ final class ReplicaHost: Sendable {
         self.interposer = interposer
         self.reply = reply
         pipeline = Mutex(nil)
-        let made = StoragePipeline(store: store, signer: signer, statistics: statistics, logger: logger) {
+        let made = StoragePipeline(
+            store: store, signer: signer, verifier: verifier, statistics: statistics, logger: logger
+        ) {
             [weak self] inputs in
             for input in inputs { self?.submit(input) }
         }

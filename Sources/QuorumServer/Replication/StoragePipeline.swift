@@ -34,6 +34,7 @@ final class StoragePipeline: Sendable {
 
     private let store: ProtocolStore
     private let signer: StatementSigner
+    private let verifier: StatementVerifier
     private let statistics: ServerStatistics
     private let logger: Logger
     private let thread = NIOThreadPool(numberOfThreads: 1)
@@ -44,11 +45,13 @@ final class StoragePipeline: Sendable {
 
     /// - Parameter completed: told on the storage thread, in order, what has become of a batch's items.
     init(
-        store: ProtocolStore, signer: StatementSigner, statistics: ServerStatistics, logger: Logger,
+        store: ProtocolStore, signer: StatementSigner, verifier: StatementVerifier, statistics: ServerStatistics,
+        logger: Logger,
         completed: @escaping @Sendable ([ReplicaInput]) -> Void
     ) {
         self.store = store
         self.signer = signer
+        self.verifier = verifier
         self.statistics = statistics
         self.logger = logger
         self.completed = completed
@@ -155,7 +158,7 @@ final class StoragePipeline: Sendable {
     /// One signature over all; nothing when the library refuses, which fails those who wait for a statement.
     private func sign(_ statements: [Statement]) -> [SignedStatement] {
         do {
-            return try signer.sign(statements)
+            return try signer.sign(statements, knownTo: verifier)
         } catch {
             logger.critical("statements cannot be signed: \(error.reason)")
             return []
