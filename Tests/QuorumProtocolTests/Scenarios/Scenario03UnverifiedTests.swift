@@ -4,7 +4,7 @@
 //
 // The rule: only a version that the server knows to be sound supersedes; above it everything is stored, committed and kept
 // (docs/protocol.md, Verification modes). What the reply to PREPARE names as committed counts unverified versions too: a
-// writer that had skipped reading the timestamp would learn from it to begin again. There is no such writer yet.
+// writer that had skipped reading the timestamp would learn from it to begin again. RememberedCertificateTests has that writer.
 
 import Fingerprint
 import QuorumProtocol

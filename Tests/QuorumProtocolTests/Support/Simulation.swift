@@ -71,8 +71,11 @@ final class Simulation {
 
     // MARK: Operations
 
-    func startWrite(_ key: ObjectKey, _ bytes: [UInt8]?, by client: ClientID, etag: String = "") -> Int {
-        let writer = Writer(parameters: group.parameters, key: key, writer: client)
+    func startWrite(
+        _ key: ObjectKey, _ bytes: [UInt8]?, by client: ClientID, etag: String = "",
+        remembered: VerifiedCertificate? = nil
+    ) -> Int {
+        let writer = Writer(parameters: group.parameters, key: key, writer: client, remembered: remembered)
         let (descriptor, fragments) =
             bytes.map { group.value(key, $0, etag: etag) } ?? group.tombstone(key, at: UInt64(sessions.count))
         let session = addSession(client, key, .writer(writer), bytes)
