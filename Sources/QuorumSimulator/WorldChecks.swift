@@ -152,7 +152,9 @@ extension World {
         // A poisonous version is no longer committed, and yet its counter was reached.
         let committedCounter = max(
             record.highestCommitted.counter, (record.poisonous.last?.timestamp).counter)
-        if let skipped = record.held.last, skipped.timestamp.counter > committedCounter + 1 {
+        if let skipped = record.held.last, skipped.timestamp.counter > committedCounter,
+            skipped.timestamp.counter - committedCounter > 1
+        {
             return Violation(
                 .bound,
                 "\(server.index) holds \(skipped.timestamp) of \(key) above the committed counter \(committedCounter)")
