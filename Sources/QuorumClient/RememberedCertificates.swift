@@ -23,7 +23,10 @@ final class RememberedCertificates: Sendable {
 
     /// Takes the object's certificate out: whoever writes with it leaves a new one, or, having failed, none.
     func take(_ key: ObjectKey) -> VerifiedCertificate? {
-        state.withLock { $0.young.removeValue(forKey: key) ?? $0.old.removeValue(forKey: key) }
+        state.withLock { state in
+            let old = state.old.removeValue(forKey: key)
+            return state.young.removeValue(forKey: key) ?? old
+        }
     }
 
     func put(_ certificate: VerifiedCertificate) {

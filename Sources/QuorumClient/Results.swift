@@ -7,7 +7,7 @@ import QuorumProtocol
 public struct PutResult: Sendable {
     public let key: ObjectKey
     public let timestamp: Timestamp
-    /// Rounds of messages, in the common case 3.
+    /// Rounds of messages: in the common case 3, or 2 when the client has written the object before.
     public let rounds: Int
     public let observations: ServerObservations
 }

@@ -1,4 +1,5 @@
-// What a server signs on accepting a PREPARE (docs/protocol.md, Statements and certificates).
+// What a server signs: on accepting a PREPARE, and on finding a version poisonous (docs/protocol.md, Statements and
+// certificates).
 
 import Fingerprint
 

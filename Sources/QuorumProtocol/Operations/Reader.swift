@@ -490,8 +490,9 @@ extension Reader {
     /// above it.
     private mutating func finishVerification(_ timestamp: Timestamp?, into effects: inout [Effect]) {
         for above in tally.poisonousVersions(above: timestamp) where poisonProofs[above] == nil {
-            let signers = Set(tally.poisonStatements(on: above).map(\.statement.server))
-            if signers.count >= quorums.vouchers { _ = isShownPoisonous(above, into: &effects) }
+            // Of so many servers that show statements one is correct: liars alone cannot have signatures checked.
+            let sources = Set(tally.poisonStatements(on: above).map(\.source))
+            if sources.count >= quorums.vouchers { _ = isShownPoisonous(above, into: &effects) }
         }
         if let timestamp, tally.certificate(of: timestamp) == nil {
             askProof(of: timestamp, into: &effects)
