@@ -21,7 +21,7 @@ package struct Fingerprint: Hashable, Sendable, CustomStringConvertible {
     package init?(bytes: some Collection<UInt8>) {
         guard bytes.count == Self.sizeBytes else { return nil }
         self.init { target in
-            for (offset, byte) in bytes.enumerated() { target[offset] = byte }
+            _ = UnsafeMutableBufferPointer(start: target, count: Self.sizeBytes).initialize(from: bytes)
         }
     }
 

@@ -5,6 +5,8 @@
 // timestamp (one of them is correct, and has verified it). A server's reply counts towards q only when it claims nothing
 // above the highest valid version: an unproven higher claim is no reply at all. Claims are compared from the top: the
 // highest is proven, or thrown out, before the next one matters; a version that turned out to be poisonous is passed over.
+//
+// No certificate is checked before q servers have answered: in the common case f + 1 of them agree, which spares it.
 
 import Fingerprint
 
@@ -93,19 +95,19 @@ struct ClaimTally: Sendable {
     enum Standing: Equatable {
         /// The highest claim is neither proven nor vouched for: verify this certificate of this server.
         case verify(ServerIndex, Certificate)
-        /// Such a verification is under way.
-        case verifying
+        /// Such a verification is under way, or f + 1 of the servers that have not answered yet may spare it.
+        case waiting
         /// The highest valid version (nil: none was ever committed), and how many replies count.
         case valid(Timestamp?, countedReplies: Int)
     }
 
-    /// Asks for a verification at most once until its result is in.
+    /// Asks for a verification at most once until its result is in, and not before q servers have answered.
     mutating func standing() -> Standing {
         guard let highest = highestClaim, !isValid(highest) else {
             return .valid(highestClaim, countedReplies: claims.count { $0 != nil })
         }
-        if verifying != nil { return .verifying }
-        return askProof(of: highest) ?? .verifying
+        guard claims.count(where: { $0 != nil }) >= quorums.quorum else { return .waiting }
+        return askProof(of: highest) ?? .waiting
     }
 
     /// Takes a certificate that was verified before.

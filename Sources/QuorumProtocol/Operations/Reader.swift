@@ -324,7 +324,7 @@ extension Reader {
         switch tally.standing() {
         case .verify(let server, let certificate):
             effects.append(.verifyCertificate(server, certificate))
-        case .verifying:
+        case .waiting:
             return
         case .valid(nil, let countedReplies):
             guard countedReplies >= quorums.quorum else { return }

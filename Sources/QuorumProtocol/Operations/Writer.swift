@@ -233,7 +233,7 @@ extension Writer {
         switch tally.standing() {
         case .verify(let server, let certificate):
             effects.append(.verifyCertificate(server, certificate))
-        case .verifying:
+        case .waiting:
             return
         case .valid(let highest, let countedReplies):
             let enough = isPlanted(.timestampFromTooFew) ? quorums.vouchers : quorums.quorum
