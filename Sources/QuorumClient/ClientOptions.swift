@@ -4,7 +4,8 @@
 public struct ClientOptions: Sendable {
     /// How long an operation may take, all its rounds together.
     public var timeoutMilliseconds = 15_000
-    /// How long the preferred servers have before a read asks all the others for their fragments too.
+    /// How long the preferred servers have before a read asks all the others for their fragments too, and a partial
+    /// write sends the others theirs.
     public var hedgeMilliseconds = 100
     /// After what time that which was not answered is asked again; the time doubles with each turn.
     public var retransmitMilliseconds = 2_000
@@ -13,6 +14,12 @@ public struct ClientOptions: Sendable {
     /// Of how many objects the client remembers the certificate of its last write, which spares the next one a round as
     /// long as nobody else writes the object; 0 for none.
     public var rememberedObjectCount = 4096
+    /// Whether a write leaves f of the n servers without a fragment as long as the m + f others take theirs: (m + f)/m
+    /// bytes are sent and stored for each byte instead of n/m. The fault model is the same; what goes is the redundancy
+    /// beyond it (docs/protocol.md, Partial writes).
+    public var writesPartially = false
+    /// Whether a read of what a quorum names returns at once instead of writing it back; off only to measure its worth.
+    package var readsInOneRound = true
     /// How many event loops carry the connections.
     public var eventLoopCount = 1
     /// How many threads encode, verify and decode.

@@ -24,6 +24,8 @@ public final class ObjectClient: Sendable {
 
     private let context: OperationContext
     private let demotionTime: TimeAmount
+    private let writesPartially: Bool
+    private let readsInOneRound: Bool
     private let group: MultiThreadedEventLoopGroup
     private let turns = WriteTurns()
     private let remembered: RememberedCertificates
@@ -50,6 +52,8 @@ public final class ObjectClient: Sendable {
         self.group = group
         remembered = RememberedCertificates(countMax: options.rememberedObjectCount)
         demotionTime = .milliseconds(Int64(options.demotionMilliseconds))
+        writesPartially = options.writesPartially
+        readsInOneRound = options.readsInOneRound
         context = OperationContext(
             parameters: home.cluster.parameters,
             patience: OperationPatience(
@@ -163,7 +167,9 @@ extension ObjectClient {
                 .unavailable(
                     .readTimestamp, answered: [], need: parameters.quorums.quorum, observations: ServerObservations()))
         }
-        let writer = Writer(parameters: parameters, key: key, writer: id, remembered: remembered.take(key))
+        let spares = writesPartially ? context.connections.preference().suffix(parameters.quorums.faults) : []
+        let writer = Writer(
+            parameters: parameters, key: key, writer: id, remembered: remembered.take(key), spares: Array(spares))
         let operation = Operation(writer, key: key, deadline: deadline, context: context)
         let result = await operation.run { operation in
             context.workers.submit { _ in
@@ -192,7 +198,8 @@ extension ObjectClient {
     ) async throws(ClientError) -> (status: ObjectStatus, descriptor: Descriptor, stripes: [[VerifiedFragment]]) {
         try checkOpen()
         let reader = Reader(
-            parameters: parameters, key: key, wantsValue: wantsValue, preference: context.connections.preference())
+            parameters: parameters, key: key, wantsValue: wantsValue, preference: context.connections.preference(),
+            alwaysWritesBack: !readsInOneRound)
         let result = await Operation(reader, key: key, deadline: context.deadline, context: context).run()
         let outcome: ReadOutcome
         switch result {
@@ -227,7 +234,7 @@ extension ObjectClient {
         if isClosed.withLock({ $0 }) { throw .closed }
     }
 
-    /// Servers that misbehaved, refused or kept a read waiting are asked last for some time.
+    /// Servers that misbehaved, refused or kept an operation waiting are asked last for some time.
     private func demote(_ observations: ServerObservations) {
         for (server, _) in observations.misbehaving { context.connections.demote(server, for: demotionTime) }
         for (server, _) in observations.refusing { context.connections.demote(server, for: demotionTime) }

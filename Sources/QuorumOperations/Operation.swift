@@ -99,9 +99,9 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         let loop = context.eventLoop
         let patience = context.patience
         var timers = [loop.scheduleTask(deadline: deadline) { self.submit(Machine.deadline) }]
-        if let hedge = Machine.hedge {
+        if state.withLock({ $0.machine.hasReserve }) {
             timers.append(
-                loop.scheduleTask(in: .milliseconds(Int64(patience.hedgeMilliseconds))) { self.submit(hedge) })
+                loop.scheduleTask(in: .milliseconds(Int64(patience.hedgeMilliseconds))) { self.submit(Machine.hedge) })
         }
         let isOver = state.withLock { state in
             state.timers = timers
@@ -142,7 +142,7 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
 package struct OperationPatience: Sendable {
     /// How long an operation may take, all its rounds together.
     package var timeoutMilliseconds: Int
-    /// How long the preferred servers have before a read asks all the others for their fragments too.
+    /// How long the preferred servers have before all the others are asked too.
     package var hedgeMilliseconds: Int
     /// After what time that which was not answered is asked again; the time doubles with each turn.
     package var retransmitMilliseconds: Int

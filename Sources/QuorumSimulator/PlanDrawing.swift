@@ -51,6 +51,7 @@ extension WorldPlan {
         drawTheme(&generator)
         drawVerification(&generator)
         clientsRemember = generator.chance(percent: 50)
+        writesArePartial = generator.chance(percent: 35)
         clear(options.faults)
         if !mode.isSigned { leaveOutLiars() }
         self = without(options.removed)

@@ -336,7 +336,11 @@ extension World {
         case .retransmission(let client, let operation, let interval):
             retransmit(clients[client], operation, intervalMicroseconds: interval)
         case .hedge(let client, let operation):
-            feed(clients[client], operation, Reader.Input.hedge)
+            if clients[client].writer != nil {
+                feed(clients[client], operation, Writer.Input.hedge)
+            } else {
+                feed(clients[client], operation, Reader.Input.hedge)
+            }
         case .deadline(let client, let operation):
             reachDeadline(clients[client], operation)
         case .connected(let client, let server):

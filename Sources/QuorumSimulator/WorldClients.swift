@@ -2,7 +2,6 @@
 // ones with a script and a limit on how much they get through.
 
 import ErasureCode
-import Fingerprint
 import QuorumFaults
 import QuorumProtocol
 
@@ -35,15 +34,16 @@ extension World {
         step += 1
         client.operation = operation
         note("client \(client.number) begins operation \(operation): \(planned.kind) of \(key)")
+        let isShuffled = generator.chance(percent: 50)
+        let servers = parameters.quorums.servers
+        let preference = isShuffled ? generator.shuffled(servers) : servers
         switch planned.kind {
         case .write, .delete:
             client.writer = Writer(
                 parameters: parameters, key: key, writer: client.id,
-                remembered: plan.clientsRemember ? client.remembered[key] : nil)
+                remembered: plan.clientsRemember ? client.remembered[key] : nil,
+                spares: plan.writesArePartial ? Array(preference.suffix(plan.faultCount)) : [])
         case .read, .head:
-            let isShuffled = generator.chance(percent: 50)
-            let servers = parameters.quorums.servers
-            let preference = isShuffled ? generator.shuffled(servers) : servers
             client.reader = Reader(
                 parameters: parameters, key: key, wantsValue: planned.kind == .read, preference: preference)
         }
@@ -66,7 +66,7 @@ extension World {
             .retransmission(
                 client: client.number, operation: operation, intervalMicroseconds: patience.retransmitMicroseconds),
             at: nowMicroseconds + patience.retransmitMicroseconds)
-        if client.reader != nil {
+        if client.reader?.hasReserve ?? client.writer?.hasReserve ?? false {
             heap.add(
                 .hedge(client: client.number, operation: operation),
                 at: nowMicroseconds + patience.hedgeMicroseconds)
@@ -129,30 +129,17 @@ extension World {
         let key = keys[history[operation].object]
         effects.reverse()
         while let effect = effects.popLast() {
-            switch effect {
-            case .send(_, .commit(let commit))
-            where client.crashesBeforeCommit && authors[commit.descriptor.digest] == operation:
+            if client.crashesBeforeCommit, case .send(_, .commit(let commit)) = effect,
+                authors[commit.descriptor.digest] == operation
+            {
                 crash(client, during: operation)
+                continue
+            }
+            switch Writer.step(effect, key: key, verifier: client.verifier) {
             case .send(let server, let request):
-                guard client.operation == operation else { continue }
-                send(request, to: server, client: client.number, operation: operation)
-            case .verifyCertificate(let server, let certificate):
-                let result = verify(certificate, key, client.verifier)
-                complete(client, operation, Writer.Input.certificateVerified(server, certificate, result))
-            case .verifyStatement(let server, let signed, let timestamp):
-                let result = Result { () throws(CertificateError) in
-                    try client.verifier.verify(signed, key: key, timestamp: timestamp)
-                }
-                complete(client, operation, Writer.Input.statementVerified(server, signed, timestamp, result))
-            case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
-                let result = verify(bytes, of: server, against: crossChecksum)
-                complete(client, operation, Writer.Input.fragmentVerified(server, timestamp, stripe, result))
-            case .checkEncoding(let timestamp, let descriptor, let stripes):
-                let isSound = Reader.isSound(stripes, of: descriptor)
-                complete(client, operation, Writer.Input.encodingChecked(timestamp, isSound: isSound))
-            case .reencode(let timestamp, let descriptor, let stripes):
-                let fragments = Writer.reencode(stripes, of: descriptor)
-                complete(client, operation, .reencoded(timestamp, fragments: fragments))
+                send(request, to: server, of: client, operation)
+            case .work(_, let work):
+                complete(client, operation, work())
             case .finish(.success(let outcome)):
                 client.remembered[key] = outcome.proof
                 finish(client, operation, .wrote(outcome.timestamp))
@@ -171,34 +158,24 @@ extension World {
         let key = keys[history[operation].object]
         effects.reverse()
         while let effect = effects.popLast() {
-            switch effect {
+            switch Reader.step(effect, key: key, verifier: client.verifier) {
             case .send(let server, let request):
-                send(request, to: server, client: client.number, operation: operation)
+                send(request, to: server, of: client, operation)
+            case .work(_, let work):
+                complete(client, operation, work())
             case .finish(.success(let outcome)):
                 observe(outcome, of: operation, by: client)
             case .finish(.failure(let failure)):
                 finish(client, operation, .failed(failure))
-            default:
-                if let input = ReaderWork.answer(effect, key: key, verifier: client.verifier) {
-                    complete(client, operation, input)
-                }
             }
         }
         spareReaderEffects.append(effects)
     }
 
-    private func verify(
-        _ certificate: Certificate, _ key: ObjectKey, _ verifier: StatementVerifier
-    ) -> Result<VerifiedCertificate, CertificateError> {
-        Result { () throws(CertificateError) in try verifier.verify(certificate, key: key) }
-    }
-
-    private func verify(
-        _ bytes: SharedBytes, of server: ServerIndex, against crossChecksum: CrossChecksum
-    ) -> Result<VerifiedFragment, FragmentVerificationError> {
-        Result { () throws(FragmentVerificationError) in
-            try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
-        }
+    /// Sends a request of an operation, unless its client has crashed meanwhile.
+    private func send(_ request: Request, to server: ServerIndex, of client: SimulatedClient, _ operation: Int) {
+        guard client.operation == operation else { return }
+        send(request, to: server, client: client.number, operation: operation)
     }
 
     func retransmit(_ client: SimulatedClient, _ operation: Int, intervalMicroseconds: UInt64) {

@@ -143,6 +143,8 @@ package struct WorldPlan: Sendable, Equatable {
     package var diskDelayMaxMicroseconds: UInt64
     /// Whether clients begin a write with the certificate of their last one of the object.
     package var clientsRemember = false
+    /// Whether writes leave f servers without fragments as long as the others take theirs.
+    package var writesArePartial = false
     /// How many pieces of work in a hundred are completed later instead of at once.
     package var deferredWorkPercent: Int
     /// When all faults but the liars end.

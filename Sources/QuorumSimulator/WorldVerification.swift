@@ -3,8 +3,6 @@
 //
 // For the network and for replicas a server that asks is a client with a negative number.
 
-import ErasureCode
-import Fingerprint
 import QuorumProtocol
 
 /// One server's reading of one object.
@@ -77,9 +75,15 @@ extension World {
         var effects: [Reader.Effect] = []
         server.verifications[number]!.reader.handle(input, into: &effects)
         for effect in effects {
-            switch effect {
+            switch Reader.step(effect, key: key, verifier: server.verifier) {
             case .send(let other, let request):
                 send(request, to: other, client: Self.asker(server.index), operation: number)
+            case .work(_, let work):
+                if let deferral = deferral() {
+                    add(.input(work()), server, number, afterMicroseconds: deferral)
+                } else {
+                    feed(server, number, work())
+                }
             case .finish(let result):
                 server.verifications[number] = nil
                 if case .success(let outcome) = result {
@@ -88,40 +92,7 @@ extension World {
                 }
                 server.queue.finished(key, sizeBytes: 0)
                 beginVerifications(server)
-            default:
-                guard let answer = ReaderWork.answer(effect, key: key, verifier: server.verifier) else { continue }
-                if let deferral = deferral() {
-                    add(.input(answer), server, number, afterMicroseconds: deferral)
-                } else {
-                    feed(server, number, answer)
-                }
             }
-        }
-    }
-}
-
-/// The work that a reader asks its shell for.
-enum ReaderWork {
-    /// What the work an effect asks for comes to; nil for an effect that asks for none.
-    static func answer(_ effect: Reader.Effect, key: ObjectKey, verifier: StatementVerifier) -> Reader.Input? {
-        switch effect {
-        case .send, .finish:
-            return nil
-        case .verifyCertificate(let server, let certificate):
-            let result = Result { () throws(CertificateError) in try verifier.verify(certificate, key: key) }
-            return .certificateVerified(server, certificate, result)
-        case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
-            let result = Result { () throws(FragmentVerificationError) in
-                try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
-            }
-            return .fragmentVerified(server, timestamp, stripe, result)
-        case .checkEncoding(let timestamp, let descriptor, let stripes):
-            return .encodingChecked(timestamp, isSound: Reader.isSound(stripes, of: descriptor))
-        case .verifyStatement(let server, let signed, let timestamp):
-            let result = Result { () throws(CertificateError) in
-                try verifier.verify(signed, key: key, timestamp: timestamp)
-            }
-            return .statementVerified(server, signed, timestamp, result)
         }
     }
 }

@@ -172,11 +172,13 @@ private final class RandomRun {
         let key = plan.keys.randomElement(using: &simulation.generator)!
         if !remaining[client].isWriter {
             current[client] = simulation.startRead(key, by: id)
-        } else if chance(20) {
-            current[client] = simulation.startWrite(key, nil, by: id)
         } else {
-            valueCount += 1
-            current[client] = simulation.startWrite(key, Array("value \(valueCount)".utf8), by: id)
+            let order = plan.group.servers.shuffled(using: &simulation.generator)
+            let spares = chance(30) ? Array(order.prefix(plan.group.quorums.faults)) : []
+            let isDeletion = chance(20)
+            if !isDeletion { valueCount += 1 }
+            let bytes = isDeletion ? nil : Array("value \(valueCount)".utf8)
+            current[client] = simulation.startWrite(key, bytes, by: id, spares: spares)
         }
         if remaining[client].isWriter, chance(35), let session = current[client] {
             hidden[session] = plan.group.servers.randomElement(using: &simulation.generator)!

@@ -50,14 +50,14 @@ package struct Reader: Sendable {
         case finish(Result<ReadOutcome, OperationFailure>)
     }
 
-    private enum Encoding: Sendable {
+    enum Encoding: Sendable {
         case unchecked
         case checking
         case sound
     }
 
     /// What is known of one version.
-    private struct Candidate: Sendable {
+    struct Candidate: Sendable {
         var descriptor: SealedDescriptor?
         /// For each server its verified fragments, by stripe.
         var fragments: [ServerIndex: [StripeIndex: VerifiedFragment]] = [:]
@@ -78,45 +78,49 @@ package struct Reader: Sendable {
         case finished
     }
 
-    private let parameters: ClusterParameters
+    let parameters: ClusterParameters
     private let key: ObjectKey
     private let wantsValue: Bool
-    private let isVerification: Bool
+    let isVerification: Bool
     private let preferred: [ServerIndex]
     private var phase = Phase.read
-    private var tally: ClaimTally
-    private var candidates: [Timestamp: Candidate] = [:]
+    var tally: ClaimTally
+    var candidates: [Timestamp: Candidate] = [:]
     private var isHedging = false
     private var acknowledged: [ServerIndex] = []
-    private var observations = ServerObservations()
+    var observations = ServerObservations()
     private var isWritingBack = false
-    private var poisonous: [Timestamp] = []
-    private var poisonProofs: [Timestamp: [VerifiedStatement]] = [:]
+    private let alwaysWritesBack: Bool
+    var poisonous: [Timestamp] = []
+    var poisonProofs: [Timestamp: [VerifiedStatement]] = [:]
     /// The version that a verifying server has found to be sound; one is enough for it, whatever comes after.
-    private var verified: Timestamp?
+    var verified: Timestamp?
     /// Statements on poisonous versions that are being checked.
-    private var statementsUnderWay = 0
+    var statementsUnderWay = 0
 
     /// - Parameters:
     ///   - wantsValue: whether the fragments are wanted, or only the descriptor.
     ///   - preference: all servers, those first that are to send their parts in the common case.
     ///   - forVerification: a server reads, in order to record what is committed and sound. It needs the version's
     ///     certificate, even if f + 1 servers name it, and writes nothing back: whoever reads what it records will.
+    ///   - alwaysWritesBack: whether even a version that q servers name is written back to all, as in protocols without
+    ///     one-round reads: to measure what these are worth.
     package init(
         parameters: ClusterParameters, key: ObjectKey, wantsValue: Bool, preference: [ServerIndex],
-        forVerification: Bool = false
+        forVerification: Bool = false, alwaysWritesBack: Bool = false
     ) {
         precondition(preference.sorted() == parameters.quorums.servers)
         self.parameters = parameters
         self.key = key
         self.wantsValue = wantsValue
         isVerification = forVerification
+        self.alwaysWritesBack = alwaysWritesBack
         preferred = Array(preference.prefix(parameters.quorums.dataFragmentCount))
         tally = ClaimTally(quorums: parameters.quorums)
     }
 
-    private var quorums: QuorumConfiguration { parameters.quorums }
-    private var verifiesLater: Bool { parameters.identity.mode.verifiesLater }
+    var quorums: QuorumConfiguration { parameters.quorums }
+    var verifiesLater: Bool { parameters.identity.mode.verifiesLater }
     /// Where PREPARE does not ensure that a version is sound, not even its descriptor is worth anything before that is
     /// known, and it takes the fragments to know it.
     private var needsFragments: Bool { wantsValue || verifiesLater }
@@ -165,7 +169,7 @@ package struct Reader: Sendable {
         effects.append(.send(server, .read(read)))
     }
 
-    private mutating func finish(_ result: Result<ReadOutcome, OperationFailure>, into effects: inout [Effect]) {
+    mutating func finish(_ result: Result<ReadOutcome, OperationFailure>, into effects: inout [Effect]) {
         phase = .finished
         effects.append(.finish(result))
     }
@@ -316,7 +320,7 @@ extension Reader {
 // MARK: - Decision
 
 extension Reader {
-    private mutating func advance(into effects: inout [Effect]) {
+    mutating func advance(into effects: inout [Effect]) {
         if let verified {
             finishVerification(verified, into: &effects)
             return
@@ -354,14 +358,13 @@ extension Reader {
         guard isKnownSound(timestamp, into: &effects) else { return }
         let enough = isPlanted(.readWithoutQuorum) ? quorums.vouchers : quorums.quorum
         guard countedReplies >= enough, let found = gathered(timestamp) else { return }
-        let namers = tally.namers(of: timestamp)
-        let holders = namers.count + acknowledged.count { !namers.contains($0) }
         if isVerification {
             verified = timestamp
             finishVerification(timestamp, into: &effects)
             return
         }
-        if holders >= quorums.quorum || isPlanted(.writeBackOmitted)
+        let holders = holders(of: timestamp)
+        if holders.count >= quorums.quorum || isPlanted(.writeBackOmitted)
             || isPlanted(.tombstoneNotWrittenBack) && found.isNothing
         {
             finish(found, timestamp, into: &effects)
@@ -376,10 +379,16 @@ extension Reader {
         let commit = Commit(key: key, certificate: certificate.certificate, descriptor: descriptor)
         phase = .writeBack(commit)
         isWritingBack = true
-        for server in quorums.servers where !namers.contains(server) { effects.append(.send(server, .commit(commit))) }
+        for server in quorums.servers where !holders.contains(server) { effects.append(.send(server, .commit(commit))) }
     }
 
-    private mutating func askProof(of timestamp: Timestamp, into effects: inout [Effect]) {
+    /// The servers that are known to have the version committed.
+    private func holders(of timestamp: Timestamp) -> [ServerIndex] {
+        let namers = alwaysWritesBack ? [] : tally.namers(of: timestamp)
+        return quorums.servers.filter { namers.contains($0) || acknowledged.contains($0) }
+    }
+
+    mutating func askProof(of timestamp: Timestamp, into effects: inout [Effect]) {
         if case .verify(let server, let certificate)? = tally.askProof(of: timestamp) {
             effects.append(.verifyCertificate(server, certificate))
         }
@@ -398,7 +407,7 @@ extension Reader {
     }
 
     /// The complete version, or nil while parts of it are missing.
-    private func gathered(_ timestamp: Timestamp) -> ReadOutcome.Found? {
+    func gathered(_ timestamp: Timestamp) -> ReadOutcome.Found? {
         guard let candidate = candidates[timestamp], let descriptor = candidate.descriptor else { return nil }
         if descriptor.descriptor.kind == .tombstone { return .nothing(timestamp) }
         guard needsFragments else { return .version(timestamp, descriptor, stripes: []) }
@@ -431,7 +440,7 @@ extension Reader {
         candidates[timestamp] = candidate
     }
 
-    private mutating func finish(
+    mutating func finish(
         _ found: ReadOutcome.Found, _ timestamp: Timestamp?, into effects: inout [Effect]
     ) {
         if isHedging { observations.slow = preferred.filter { !tally.hasClaim(of: $0) } }
@@ -440,101 +449,6 @@ extension Reader {
             certificate: timestamp.flatMap { tally.certificate(of: $0) }, poisonous: poisonous, proofs: poisonProofs,
             rounds: isWritingBack ? 2 : 1, observations: observations)
         finish(.success(outcome), into: &effects)
-    }
-}
-
-// MARK: - Poisonous versions
-
-extension Reader {
-    /// Whether what m good fragments of each stripe decode to encodes to all the version's hashes: pure work for the
-    /// shell. If one choice of m fragments does, every other does too (docs/protocol.md, Verification modes).
-    package static func isSound(_ stripes: [[VerifiedFragment]], of descriptor: SealedDescriptor) -> Bool {
-        zip(descriptor.descriptor.stripes, stripes).allSatisfy { crossChecksum, fragments in
-            guard let block = try? crossChecksum.decode(fragments) else { return false }
-            return crossChecksum.matchesEncoding(of: block)
-        }
-    }
-
-    /// Whether nothing has to be found out about the version, all of which is there, any more; if something has, begins
-    /// with it.
-    private mutating func isKnownSound(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
-        guard verifiesLater, let candidate = candidates[timestamp], let descriptor = candidate.descriptor,
-            !descriptor.descriptor.stripes.isEmpty, !isPlanted(.readEncodingUnchecked)
-        else { return true }
-        let vouchers = isPlanted(.oneVoucherVerified) ? 1 : quorums.vouchers
-        if parameters.identity.mode == .lazy, tally.verifierCount(of: timestamp) >= vouchers { return true }
-        if case .unchecked = candidate.encoding, case .version(_, _, let stripes)? = gathered(timestamp) {
-            candidates[timestamp]!.encoding = .checking
-            effects.append(.checkEncoding(timestamp, descriptor, stripes: stripes))
-        }
-        if case .sound = candidate.encoding { return true }
-        return false
-    }
-
-    private mutating func encodingChecked(_ timestamp: Timestamp, isSound: Bool, into effects: inout [Effect]) {
-        if isSound {
-            candidates[timestamp]?.encoding = .sound
-            if isVerification { verified = max(verified ?? timestamp, timestamp) }
-        } else {
-            poisonous.append(timestamp)
-            passOver(timestamp)
-            if isPlanted(.poisonReadAsNothing) {
-                finish(.nothing(nil), nil, into: &effects)
-                return
-            }
-        }
-        advance(into: &effects)
-    }
-
-    /// A server is done when it has the sound version's certificate, and has looked at what others have signed on versions
-    /// above it.
-    private mutating func finishVerification(_ timestamp: Timestamp?, into effects: inout [Effect]) {
-        for above in tally.poisonousVersions(above: timestamp) where poisonProofs[above] == nil {
-            // Of so many servers that show statements one is correct: liars alone cannot have signatures checked.
-            let sources = Set(tally.poisonStatements(on: above).map(\.source))
-            if sources.count >= quorums.vouchers { _ = isShownPoisonous(above, into: &effects) }
-        }
-        if let timestamp, tally.certificate(of: timestamp) == nil {
-            askProof(of: timestamp, into: &effects)
-            return
-        }
-        guard statementsUnderWay == 0 else { return }
-        finish(timestamp.flatMap { gathered($0) } ?? .nothing(nil), timestamp, into: &effects)
-    }
-
-    private mutating func passOver(_ timestamp: Timestamp) {
-        tally.exclude(timestamp)
-        candidates[timestamp] = nil
-    }
-
-    /// Whether f + 1 servers have signed that the version is poisonous; it is passed over then. Has statements that were
-    /// not looked at yet verified.
-    private mutating func isShownPoisonous(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
-        guard verifiesLater else { return false }
-        var candidate = candidates[timestamp] ?? Candidate()
-        let enough = isPlanted(.onePoisonStatement) ? 1 : quorums.vouchers
-        if candidate.poisonStatements.count >= enough {
-            poisonProofs[timestamp] = quorums.servers.compactMap { candidate.poisonStatements[$0] }
-            passOver(timestamp)
-            return true
-        }
-        for (source, signed) in tally.poisonStatements(on: timestamp)
-        where signed.claim == .poisonous && candidate.poisonStatements[signed.server] == nil {
-            guard candidate.examined[source, default: []].insert(signed.server).inserted else { continue }
-            statementsUnderWay += 1
-            effects.append(.verifyStatement(source, signed, timestamp))
-        }
-        candidates[timestamp] = candidate
-        return false
-    }
-
-    private mutating func statementVerified(
-        _ server: ServerIndex, _ timestamp: Timestamp, _ result: Result<VerifiedStatement, CertificateError>
-    ) {
-        switch result {
-        case .success(let verified): candidates[timestamp]?.poisonStatements[verified.signed.server] = verified
-        case .failure(let error): observations.misbehaviours[server] = .invalidStatement(error)
-        }
     }
 }
 
@@ -549,8 +463,7 @@ extension Reader {
                 effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
             }
         case .writeBack(let commit):
-            let timestamp = commit.certificate.timestamp
-            if !acknowledged.contains(server), !tally.namers(of: timestamp).contains(server) {
+            if !holders(of: commit.certificate.timestamp).contains(server) {
                 effects.append(.send(server, .commit(commit)))
             }
         case .finished:
@@ -596,8 +509,7 @@ extension Reader {
         }
         let answered: [ServerIndex]
         if case .writeBack(let commit) = phase {
-            let namers = tally.namers(of: commit.certificate.timestamp)
-            answered = quorums.servers.filter { namers.contains($0) || acknowledged.contains($0) }
+            answered = holders(of: commit.certificate.timestamp)
         } else {
             answered = quorums.servers.filter { tally.hasClaim(of: $0) }
         }

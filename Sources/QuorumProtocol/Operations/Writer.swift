@@ -5,6 +5,9 @@
 // same way. A writer that remembers the certificate of an earlier version begins with PREPARE; a server that names a
 // higher committed version than its own puts that in doubt (WriterDoubt.swift).
 //
+// A writer with spares sends PREPARE to the other servers only, which suffices in the common case and leaves the version
+// at as many servers as certify it (WriterPrepare.swift).
+//
 // Side paths, each taken at most once per server and phase:
 // - a server that has not seen the version below asks for its justification, and PREPARE goes to it again with one;
 // - a server full of this client's uncommitted versions gets f + 1 *stored* statements for this one, and admits it;
@@ -33,6 +36,8 @@ package struct Writer: Sendable {
         case reencoded(Timestamp, fragments: [[SharedBytes]])
         /// The channel to the server is there again: what it may have missed is sent again.
         case connected(ServerIndex)
+        /// The servers that are not spares have had their time.
+        case hedge
         case retransmit
         case deadline
     }
@@ -66,17 +71,19 @@ package struct Writer: Sendable {
     let key: ObjectKey
     let writer: ClientID
     var phase = Phase.readTimestamp
-    private var encoded: (descriptor: SealedDescriptor, fragments: [[SharedBytes]])?
-    private var tally: ClaimTally
+    var encoded: (descriptor: SealedDescriptor, fragments: [[SharedBytes]])?
+    var tally: ClaimTally
     var observations = ServerObservations()
     var rounds = 0
     // PREPARE
-    private var statements: [ServerIndex: SignedStatement] = [:]
-    private(set) var base: Timestamp?
-    private var wantJustification: [ServerIndex] = []
-    private var justified: [ServerIndex] = []
-    private(set) var full: [ServerIndex] = []
-    private var admitted: [ServerIndex] = []
+    var statements: [ServerIndex: SignedStatement] = [:]
+    var base: Timestamp?
+    var wantJustification: [ServerIndex] = []
+    var justified: [ServerIndex] = []
+    var full: [ServerIndex] = []
+    var admitted: [ServerIndex] = []
+    /// Servers that are not sent PREPARE unless one of the others keeps us waiting.
+    var spares: [ServerIndex]
     var leftBehind = LeftBehindVersions()
     var recoveries = 0
     /// Whether a version beside our own was ever read, prepared or committed: answers to that may come late.
@@ -86,15 +93,20 @@ package struct Writer: Sendable {
     // COMMIT
     private var acknowledged: [ServerIndex] = []
 
-    /// - Parameter remembered: the certificate of a version of the object, which spares reading the timestamp as long as
-    ///   nobody else has written since.
+    /// - Parameters:
+    ///   - remembered: the certificate of a version of the object, which saves reading the timestamp as long as nobody
+    ///     else has written since.
+    ///   - spares: at most f servers that get no fragments of their own as long as the others take theirs.
     package init(
-        parameters: ClusterParameters, key: ObjectKey, writer: ClientID, remembered: VerifiedCertificate? = nil
+        parameters: ClusterParameters, key: ObjectKey, writer: ClientID, remembered: VerifiedCertificate? = nil,
+        spares: [ServerIndex] = []
     ) {
         precondition(remembered == nil || remembered?.key == key)
+        precondition(spares.count <= parameters.quorums.faults && spares.allSatisfy(parameters.quorums.contains))
         self.parameters = parameters
         self.key = key
         self.writer = writer
+        self.spares = spares
         tally = ClaimTally(quorums: parameters.quorums)
         guard let remembered else { return }
         tally.prove(remembered)
@@ -146,8 +158,11 @@ package struct Writer: Sendable {
             reencoded(timestamp, fragments, into: &effects)
         case .connected(let server):
             resend(to: server, into: &effects)
+        case .hedge:
+            hedge(into: &effects)
         case .retransmit:
             remind(into: &effects)
+            drawInSpares(into: &effects)
         case .deadline:
             finish(.failure(unavailable()), into: &effects)
         }
@@ -256,170 +271,6 @@ extension Writer {
     }
 }
 
-// MARK: - PREPARE
-
-extension Writer {
-    private mutating func beginPrepare(above highest: Timestamp?, into effects: inout [Effect]) {
-        guard let encoded else { preconditionFailure("a PREPARE before the value is encoded") }
-        base = highest
-        let (counter, overflow) = highest.counter.addingReportingOverflow(1)
-        guard !overflow else {
-            finish(.failure(.timestampExhausted), into: &effects)
-            return
-        }
-        let timestamp = Timestamp(counter: counter, writer: writer, digest: encoded.descriptor.digest)
-        phase = .prepare(timestamp)
-        rounds += 1
-        observations.refusals = [:]
-        for server in quorums.servers { sendPrepare(timestamp, to: server, into: &effects) }
-    }
-
-    private func sendPrepare(_ timestamp: Timestamp, to server: ServerIndex, into effects: inout [Effect]) {
-        guard let encoded else { preconditionFailure("a PREPARE before the value is encoded") }
-        let prepare = Prepare(
-            key: key, timestamp: timestamp, descriptor: encoded.descriptor,
-            fragments: encoded.fragments[server.offset], justification: justification(for: server),
-            admission: admitted.contains(server) ? admission : [])
-        effects.append(.send(server, .prepare(prepare)))
-    }
-
-    /// Proof of the version below, for a server that asked for it.
-    private func justification(for server: ServerIndex) -> Certificate? {
-        justified.contains(server) ? base.flatMap { tally.certificate(of: $0)?.certificate } : nil
-    }
-
-    /// f + 1 *stored* statements for our version, or none while there are fewer.
-    var admission: [SignedStatement] {
-        guard statements.count >= quorums.vouchers else { return [] }
-        let stored = quorums.servers.compactMap { statements[$0] }.filter { $0.claim == .stored }
-        return stored.count >= quorums.vouchers ? Array(stored.prefix(quorums.vouchers)) : []
-    }
-
-    private mutating func verify(
-        _ signed: SignedStatement, of server: ServerIndex, for timestamps: [Timestamp], into effects: inout [Effect]
-    ) {
-        if case .prepare = phase, statements[server] != nil { return }
-        guard signed.server == server else {
-            observations.misbehaviours[server] = .invalidStatement(.unknownServer(signed.server))
-            return
-        }
-        guard signed.claim.accepts else {
-            observations.misbehaviours[server] = .invalidStatement(.wrongClaim(server))
-            return
-        }
-        for timestamp in timestamps { effects.append(.verifyStatement(server, signed, timestamp)) }
-    }
-
-    private mutating func statementVerified(
-        _ server: ServerIndex, _ signed: SignedStatement, _ timestamp: Timestamp,
-        _ result: Result<VerifiedStatement, CertificateError>, into effects: inout [Effect]
-    ) {
-        let own: Timestamp
-        var completing: Timestamp?
-        switch phase {
-        case .prepare(let timestamp): own = timestamp
-        case .complete(let completion, let timestamp): (own, completing) = (timestamp, completion.timestamp)
-        case .readTimestamp, .doubt, .commit, .finished: return
-        }
-        switch result {
-        case .failure where isPlanted(.statementsUnverified) && timestamp == own:
-            signedOwn(VerifiedStatement(key: key, timestamp: own, signed: signed), by: server, into: &effects)
-        case .failure(let error):
-            // After a detour the statement may be a good one on another timestamp, which a reply does not name.
-            if !hasDetoured { observations.misbehaviours[server] = .invalidStatement(error) }
-        case .success(let verified) where timestamp == own:
-            signedOwn(verified, by: server, into: &effects)
-        case .success(let verified) where timestamp == completing:
-            completionSigned(verified, by: server, into: &effects)
-        case .success(let verified):
-            leftBehind.record(verified, of: server)
-            recover(into: &effects)
-        }
-    }
-
-    private mutating func signedOwn(
-        _ verified: VerifiedStatement, by server: ServerIndex, into effects: inout [Effect]
-    ) {
-        statements[server] = verified.signed
-        full.removeAll { $0 == server }
-        observations.refusals[server] = nil
-        if commitIfCertified(verified.timestamp, into: &effects) { return }
-        if case .complete = phase, !admission.isEmpty { resume(verified.timestamp, into: &effects) }
-        admit(verified.timestamp, into: &effects)
-    }
-
-    /// Commits our own version once q servers have signed for it, unless there is doubt whether its place in the order is
-    /// still free.
-    mutating func commitIfCertified(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
-        guard statements.count >= quorums.quorum else { return false }
-        guard memory != .doubtful else {
-            beginDoubt(timestamp, into: &effects)
-            return true
-        }
-        guard let encoded else { preconditionFailure("a statement before the value is encoded") }
-        let chosen = quorums.servers.compactMap { statements[$0] }.prefix(quorums.quorum)
-        let certificate = Certificate(timestamp: timestamp, statements: Array(chosen))
-        beginCommit(
-            Commit(key: key, certificate: certificate, descriptor: encoded.descriptor), waiting: nil, into: &effects)
-        return true
-    }
-
-    private mutating func refusedPrepare(
-        _ refusal: Refusal, by server: ServerIndex, into effects: inout [Effect]
-    ) {
-        guard case .prepare(let timestamp) = phase, statements[server] == nil else { return }
-        switch refusal {
-        case .justificationRequired where base != nil:
-            wantsJustification(server, into: &effects)
-        case .tooManyPending(let versions):
-            // Once it has an admission, this is a late answer to the PREPARE without one.
-            guard !admitted.contains(server) else { return }
-            if !full.contains(server) { full.append(server) }
-            observations.refusals[server] = refusal
-            collect(versions, of: server, into: &effects)
-            admit(timestamp, into: &effects)
-        default:
-            if !refusal.isTransient { full.removeAll { $0 == server } }
-            observations.refusals[server] = refusal
-            giveUpIfHopeless(into: &effects)
-        }
-    }
-
-    /// The server must see proof of the version below before it takes one of this counter.
-    mutating func wantsJustification(_ server: ServerIndex, into effects: inout [Effect]) {
-        // Once it has the justification, this is a late answer to the PREPARE without one.
-        guard !justified.contains(server) else { return }
-        if !wantJustification.contains(server) { wantJustification.append(server) }
-        justify(into: &effects)
-    }
-
-    /// Sends PREPARE again, with proof of the version below, to those who asked for it, as soon as there is proof.
-    private mutating func justify(into effects: inout [Effect]) {
-        guard let base, !wantJustification.isEmpty else { return }
-        guard tally.certificate(of: base) != nil else {
-            if case .verify(let server, let certificate)? = tally.askProof(of: base) {
-                effects.append(.verifyCertificate(server, certificate))
-            }
-            return
-        }
-        let waiting = wantJustification
-        wantJustification = []
-        for server in waiting {
-            justified.append(server)
-            resend(to: server, into: &effects)
-        }
-    }
-
-    /// Sends PREPARE again, with f + 1 statements, to those who are full.
-    private mutating func admit(_ timestamp: Timestamp, into effects: inout [Effect]) {
-        guard !full.isEmpty, !admission.isEmpty else { return }
-        for server in full where !admitted.contains(server) {
-            admitted.append(server)
-            sendPrepare(timestamp, to: server, into: &effects)
-        }
-    }
-}
-
 // MARK: - COMMIT
 
 extension Writer {
@@ -471,14 +322,16 @@ extension Writer {
         for server in quorums.servers { resend(to: server, into: &effects) }
     }
 
-    private mutating func resend(to server: ServerIndex, into effects: inout [Effect]) {
+    mutating func resend(to server: ServerIndex, into effects: inout [Effect]) {
         switch phase {
         case .readTimestamp:
             if memory != .trusted, !tally.hasClaim(of: server) {
                 effects.append(.send(server, .readTimestamp(key)))
             }
         case .prepare(let timestamp):
-            if statements[server] == nil { sendPrepare(timestamp, to: server, into: &effects) }
+            if statements[server] == nil, !spares.contains(server) {
+                sendPrepare(timestamp, to: server, into: &effects)
+            }
         case .complete(let completion, _):
             if let request = completion.request(to: server, justification: justification(for: server)) {
                 effects.append(.send(server, request))
@@ -493,7 +346,7 @@ extension Writer {
     }
 
     /// Fails at once when more than f servers refused for good: waiting cannot bring a quorum any more.
-    private mutating func giveUpIfHopeless(into effects: inout [Effect]) {
+    mutating func giveUpIfHopeless(into effects: inout [Effect]) {
         let final = observations.refusals.filter { !$0.value.isTransient && !full.contains($0.key) }
         guard final.count > quorums.faults else { return }
         finish(.failure(.refused(operationPhase, observations: observations)), into: &effects)

@@ -86,25 +86,11 @@ struct ScriptedReading {
     }
 
     private func answer(_ effect: Reader.Effect, _ key: ObjectKey) -> Reader.Input? {
-        switch effect {
+        switch Reader.step(effect, key: key, verifier: group.verifier) {
         case .send(let server, let request):
             guard !silent.contains(server), let reply = servers[server]?.answer(server, request) else { return nil }
             return .reply(server, reply)
-        case .verifyCertificate(let server, let certificate):
-            let result = Result { () throws(CertificateError) in try group.verifier.verify(certificate, key: key) }
-            return .certificateVerified(server, certificate, result)
-        case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
-            let result = Result { () throws(FragmentVerificationError) in
-                try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
-            }
-            return .fragmentVerified(server, timestamp, stripe, result)
-        case .checkEncoding(let timestamp, let descriptor, let stripes):
-            return .encodingChecked(timestamp, isSound: Reader.isSound(stripes, of: descriptor))
-        case .verifyStatement(let server, let signed, let timestamp):
-            let result = Result { () throws(CertificateError) in
-                try group.verifier.verify(signed, key: key, timestamp: timestamp)
-            }
-            return .statementVerified(server, signed, timestamp, result)
+        case .work(_, let work): return work()
         case .finish: return nil
         }
     }

@@ -73,9 +73,10 @@ final class Simulation {
 
     func startWrite(
         _ key: ObjectKey, _ bytes: [UInt8]?, by client: ClientID, etag: String = "",
-        remembered: VerifiedCertificate? = nil
+        remembered: VerifiedCertificate? = nil, spares: [ServerIndex] = []
     ) -> Int {
-        let writer = Writer(parameters: group.parameters, key: key, writer: client, remembered: remembered)
+        let writer = Writer(
+            parameters: group.parameters, key: key, writer: client, remembered: remembered, spares: spares)
         let (descriptor, fragments) =
             bytes.map { group.value(key, $0, etag: etag) } ?? group.tombstone(key, at: UInt64(sessions.count))
         let session = addSession(client, key, .writer(writer), bytes)
@@ -168,9 +169,11 @@ final class Simulation {
     func remind(_ session: Int) {
         if sessions[session].isRunning { transcript?.client(name(session), "waits no longer and asks again") }
         switch sessions[session].machine {
-        case .writer: feed(session, Writer.Input.retransmit)
+        case .writer:
+            feed(session, Writer.Input.hedge)
+            feed(session, Writer.Input.retransmit)
         case .reader:
-            feed(session, .hedge)
+            feed(session, Reader.Input.hedge)
             feed(session, Reader.Input.retransmit)
         }
     }

@@ -1,8 +1,8 @@
-// What the writer and the reader have in common for the shell that drives them.
+// What the writer and the reader have in common for whoever drives them: the client library, servers that verify, the
+// simulator, the benchmark. The work that they ask for is done here, in one place.
 
 import ErasureCode
 import Fingerprint
-import QuorumProtocol
 
 /// A sans-I/O machine of one operation.
 package protocol OperationMachine: Sendable {
@@ -17,8 +17,10 @@ package protocol OperationMachine: Sendable {
     static var start: Input { get }
     static var retransmit: Input { get }
     static var deadline: Input { get }
-    /// The hedge timer's input, for machines that have one.
-    static var hedge: Input? { get }
+    static var hedge: Input { get }
+
+    /// Whether the machine has servers in reserve, which it asks when the hedge timer fires.
+    var hasReserve: Bool { get }
 
     /// What the shell has to do for an effect.
     static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Self>
@@ -32,19 +34,19 @@ package enum OperationStep<Machine: OperationMachine> {
     case finish(Result<Machine.Outcome, OperationFailure>)
 }
 
-private func verify(
+private func checked(
     _ certificate: Certificate, key: ObjectKey, verifier: StatementVerifier
 ) -> Result<VerifiedCertificate, CertificateError> {
     Result { () throws(CertificateError) in try verifier.verify(certificate, key: key) }
 }
 
-private func verify(
+private func checked(
     _ signed: SignedStatement, key: ObjectKey, timestamp: Timestamp, verifier: StatementVerifier
 ) -> Result<VerifiedStatement, CertificateError> {
     Result { () throws(CertificateError) in try verifier.verify(signed, key: key, timestamp: timestamp) }
 }
 
-private func verify(
+private func checked(
     _ bytes: SharedBytes, of server: ServerIndex, against crossChecksum: CrossChecksum
 ) -> Result<VerifiedFragment, FragmentVerificationError> {
     Result { () throws(FragmentVerificationError) in
@@ -60,7 +62,8 @@ extension Writer: OperationMachine {
     package static var start: Input { .start }
     package static var retransmit: Input { .retransmit }
     package static var deadline: Input { .deadline }
-    package static var hedge: Input? { nil }
+    package static var hedge: Input { .hedge }
+    package var hasReserve: Bool { !spares.isEmpty }
 
     package static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Writer> {
         switch effect {
@@ -68,16 +71,16 @@ extension Writer: OperationMachine {
             .send(server, request)
         case .verifyCertificate(let server, let certificate):
             .work(costBytes: 0) {
-                .certificateVerified(server, certificate, verify(certificate, key: key, verifier: verifier))
+                .certificateVerified(server, certificate, checked(certificate, key: key, verifier: verifier))
             }
         case .verifyStatement(let server, let signed, let timestamp):
             .work(costBytes: 0) {
                 .statementVerified(
-                    server, signed, timestamp, verify(signed, key: key, timestamp: timestamp, verifier: verifier))
+                    server, signed, timestamp, checked(signed, key: key, timestamp: timestamp, verifier: verifier))
             }
         case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
             .work(costBytes: bytes.count) {
-                .fragmentVerified(server, timestamp, stripe, verify(bytes, of: server, against: crossChecksum))
+                .fragmentVerified(server, timestamp, stripe, checked(bytes, of: server, against: crossChecksum))
             }
         case .checkEncoding(let timestamp, let descriptor, let stripes):
             .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
@@ -101,7 +104,8 @@ extension Reader: OperationMachine {
     package static var start: Input { .start }
     package static var retransmit: Input { .retransmit }
     package static var deadline: Input { .deadline }
-    package static var hedge: Input? { .hedge }
+    package static var hedge: Input { .hedge }
+    package var hasReserve: Bool { true }
 
     package static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Reader> {
         switch effect {
@@ -109,11 +113,11 @@ extension Reader: OperationMachine {
             .send(server, request)
         case .verifyCertificate(let server, let certificate):
             .work(costBytes: 0) {
-                .certificateVerified(server, certificate, verify(certificate, key: key, verifier: verifier))
+                .certificateVerified(server, certificate, checked(certificate, key: key, verifier: verifier))
             }
         case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
             .work(costBytes: bytes.count) {
-                .fragmentVerified(server, timestamp, stripe, verify(bytes, of: server, against: crossChecksum))
+                .fragmentVerified(server, timestamp, stripe, checked(bytes, of: server, against: crossChecksum))
             }
         case .checkEncoding(let timestamp, let descriptor, let stripes):
             .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
@@ -122,7 +126,7 @@ extension Reader: OperationMachine {
         case .verifyStatement(let server, let signed, let timestamp):
             .work(costBytes: 0) {
                 .statementVerified(
-                    server, signed, timestamp, verify(signed, key: key, timestamp: timestamp, verifier: verifier))
+                    server, signed, timestamp, checked(signed, key: key, timestamp: timestamp, verifier: verifier))
             }
         case .finish(let result):
             .finish(result)

@@ -1,0 +1,97 @@
+// What a reader finds out about soundness, in the modes that verify later (docs/protocol.md, Modes that verify later), and
+// how a server's reading ends, which wants to know nothing else.
+
+import Fingerprint
+
+extension Reader {
+    /// Whether what m good fragments of each stripe decode to encodes to all the version's hashes: pure work for the
+    /// shell. If one choice of m fragments does, every other does too (docs/protocol.md, Verification modes).
+    package static func isSound(_ stripes: [[VerifiedFragment]], of descriptor: SealedDescriptor) -> Bool {
+        zip(descriptor.descriptor.stripes, stripes).allSatisfy { crossChecksum, fragments in
+            guard let block = try? crossChecksum.decode(fragments) else { return false }
+            return crossChecksum.matchesEncoding(of: block)
+        }
+    }
+
+    /// Whether nothing has to be found out about the version, all of which is there, any more; if something has, begins
+    /// with it.
+    mutating func isKnownSound(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
+        guard verifiesLater, let candidate = candidates[timestamp], let descriptor = candidate.descriptor,
+            !descriptor.descriptor.stripes.isEmpty, !isPlanted(.readEncodingUnchecked)
+        else { return true }
+        let vouchers = isPlanted(.oneVoucherVerified) ? 1 : quorums.vouchers
+        if parameters.identity.mode == .lazy, tally.verifierCount(of: timestamp) >= vouchers { return true }
+        if case .unchecked = candidate.encoding, case .version(_, _, let stripes)? = gathered(timestamp) {
+            candidates[timestamp]!.encoding = .checking
+            effects.append(.checkEncoding(timestamp, descriptor, stripes: stripes))
+        }
+        if case .sound = candidate.encoding { return true }
+        return false
+    }
+
+    mutating func encodingChecked(_ timestamp: Timestamp, isSound: Bool, into effects: inout [Effect]) {
+        if isSound {
+            candidates[timestamp]?.encoding = .sound
+            if isVerification { verified = max(verified ?? timestamp, timestamp) }
+        } else {
+            poisonous.append(timestamp)
+            passOver(timestamp)
+            if isPlanted(.poisonReadAsNothing) {
+                finish(.nothing(nil), nil, into: &effects)
+                return
+            }
+        }
+        advance(into: &effects)
+    }
+
+    /// A server is done when it has the sound version's certificate, and has looked at what others have signed on versions
+    /// above it.
+    mutating func finishVerification(_ timestamp: Timestamp?, into effects: inout [Effect]) {
+        for above in tally.poisonousVersions(above: timestamp) where poisonProofs[above] == nil {
+            // Of so many servers that show statements one is correct: liars alone cannot have signatures checked.
+            let sources = Set(tally.poisonStatements(on: above).map(\.source))
+            if sources.count >= quorums.vouchers { _ = isShownPoisonous(above, into: &effects) }
+        }
+        if let timestamp, tally.certificate(of: timestamp) == nil {
+            askProof(of: timestamp, into: &effects)
+            return
+        }
+        guard statementsUnderWay == 0 else { return }
+        finish(timestamp.flatMap { gathered($0) } ?? .nothing(nil), timestamp, into: &effects)
+    }
+
+    private mutating func passOver(_ timestamp: Timestamp) {
+        tally.exclude(timestamp)
+        candidates[timestamp] = nil
+    }
+
+    /// Whether f + 1 servers have signed that the version is poisonous; it is passed over then. Has statements that were
+    /// not looked at yet verified.
+    mutating func isShownPoisonous(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
+        guard verifiesLater else { return false }
+        var candidate = candidates[timestamp] ?? Candidate()
+        let enough = isPlanted(.onePoisonStatement) ? 1 : quorums.vouchers
+        if candidate.poisonStatements.count >= enough {
+            poisonProofs[timestamp] = quorums.servers.compactMap { candidate.poisonStatements[$0] }
+            passOver(timestamp)
+            return true
+        }
+        for (source, signed) in tally.poisonStatements(on: timestamp)
+        where signed.claim == .poisonous && candidate.poisonStatements[signed.server] == nil {
+            guard candidate.examined[source, default: []].insert(signed.server).inserted else { continue }
+            statementsUnderWay += 1
+            effects.append(.verifyStatement(source, signed, timestamp))
+        }
+        candidates[timestamp] = candidate
+        return false
+    }
+
+    mutating func statementVerified(
+        _ server: ServerIndex, _ timestamp: Timestamp, _ result: Result<VerifiedStatement, CertificateError>
+    ) {
+        switch result {
+        case .success(let verified): candidates[timestamp]?.poisonStatements[verified.signed.server] = verified
+        case .failure(let error): observations.misbehaviours[server] = .invalidStatement(error)
+        }
+    }
+}
