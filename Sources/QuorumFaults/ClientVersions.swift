@@ -67,7 +67,10 @@ struct PoisonedCrossChecksums: AttackScript {
                 parameters: context.parameters,
                 soundness: context.generator.chance(percent: 50) ? .garbage(at: victim) : .unrelated)
             campaign.watch(version)
-            return context.prepares(version, justification: campaign.base)
+            // At no more servers than certify it, every correct one of those is needed to see that it is poisonous.
+            let few = context.generator.shuffled(context.servers).prefix(context.parameters.quorums.quorum)
+            let isEverywhere = context.generator.chance(percent: 50)
+            return context.prepares(version, at: isEverywhere ? nil : few.sorted(), justification: campaign.base)
         }
         let friend = context.generator.pick(context.conspiracy.signers)?.server
         let victim = friend ?? context.oneServer()

@@ -12,6 +12,7 @@ extension WorldPlan {
         switch theme {
         case 0..<8: drawPowerFailures(&stream)
         case 8..<16: drawEchoes(&stream)
+        case 16..<24 where mode.verifiesLater: drawPoison(&stream)
         default: break
         }
     }
@@ -55,6 +56,17 @@ extension WorldPlan {
                 guard crashes else { continue }
                 operations[position].crash = PlannedOperation.Crash(.beforeCommit, awayMicroseconds: away)
             }
+        }
+    }
+
+    /// A client poisons objects, and the liars keep from those who verify what it takes to see it.
+    private mutating func drawPoison(_ generator: inout SeededGenerator) {
+        byzantineClients[0] = .poisonedCrossChecksums
+        let servers = generator.shuffled(0..<serverCount).prefix(faultCount)
+        badServers = [:]
+        for (number, server) in servers.enumerated() {
+            badServers[number] = PlannedBadServer(
+                server: ServerIndex(UInt8(server)), kind: .byzantine(.withheldFragments))
         }
     }
 }
