@@ -2,6 +2,7 @@
 
 import Foundation
 import HistoryChecker
+import QuorumProtocol
 import Testing
 
 extension Clusters {
@@ -66,6 +67,19 @@ extension Clusters {
                 let (outcome, _) = try await torture(
                     cluster, seconds: 10,
                     ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--faulty", "mixture"])
+                #expect(outcome.judgement.verdict == "linearizable")
+                #expect(outcome.completed > 0 && outcome.readBack == 12)
+                #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+            }
+        }
+
+        @Test(
+            "partial writes, with one server at a time killed, stopped or damaged, go on and stay linearizable",
+            .timeLimit(.minutes(6)), arguments: [VerificationMode.fingerprint, .lazy, .readTime])
+        func partialWrites(mode: VerificationMode) async throws {
+            try await withCluster(starts: false, change: { $0.mode = mode }) { cluster in
+                let (outcome, _) = try await torture(
+                    cluster, seconds: 6, ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--partial"])
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")

@@ -33,6 +33,35 @@ struct ObjectClientTests {
         }
     }
 
+    @Test("a partial write sends and stores m + f fragments, reads back in one round, and works with a server down")
+    func partialWrites() async throws {
+        try await withCluster { cluster, whole in
+            var options = ClientOptions()
+            options.writesPartially = true
+            let partial = try cluster.client(options)
+            let value = SharedBytes([UInt8](repeating: 7, count: 200_000))
+            // Until all connections stand, the servers that are missing are the spares.
+            _ = try await partial.put(try ObjectKey("tests/first"), SharedBytes())
+            try await Task.sleep(for: .milliseconds(300))
+            let (before, wholeBefore) = (partial.trafficBytes.sent, whole.trafficBytes.sent)
+            let written = try await partial.put(try ObjectKey("tests/partial"), value)
+            _ = try await whole.put(try ObjectKey("tests/whole"), value)
+            while partial.hasQueuedRequests || whole.hasQueuedRequests { try await Task.sleep(for: .milliseconds(10)) }
+            #expect(written.rounds == 3)
+            #expect(partial.trafficBytes.sent - before < 200_000 * 16 / 10)
+            #expect(whole.trafficBytes.sent - wholeBefore >= 200_000 * 2)
+            for client in [partial, whole] {
+                let object = try await client.get(try ObjectKey("tests/partial"))
+                #expect(object.value == value && object.status.rounds == 1)
+            }
+            await cluster.stop(0)
+            #expect(try await partial.get(try ObjectKey("tests/partial")).value == value)
+            _ = try await partial.put(try ObjectKey("tests/partial"), SharedBytes([1]))
+            #expect(try await whole.get(try ObjectKey("tests/partial")).value == SharedBytes([1]))
+            await partial.close()
+        }
+    }
+
     @Test("overwriting raises the counter, deleting hides the object, and it can be put again")
     func overwriteAndDelete() async throws {
         try await withCluster { _, client in

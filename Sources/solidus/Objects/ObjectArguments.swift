@@ -34,10 +34,11 @@ struct ClientArguments: ParsableArguments {
 
     /// Runs `body` with a client that is closed afterwards.
     func withClient<T>(
-        _ home: ClientHome, _ body: (ObjectClient) async throws(ClientError) -> T
+        _ home: ClientHome, writesPartially: Bool = false, _ body: (ObjectClient) async throws(ClientError) -> T
     ) async throws(ClientError) -> T {
         var options = ClientOptions()
         options.timeoutMilliseconds = max(1, Int(timeout * 1000))
+        options.writesPartially = writesPartially
         let client = try ObjectClient(home: home, options: options)
         do throws(ClientError) {
             let result = try await body(client)

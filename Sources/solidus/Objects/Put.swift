@@ -15,6 +15,8 @@ struct Put: AsyncParsableCommand, ReportingCommand {
     var contentType = ""
     @Option(name: .customLong("meta"), help: "User metadata, NAME=VALUE; may be repeated.")
     var metadata: [String] = []
+    @Flag(help: "Leave f servers without a fragment as long as the m + f others take theirs: less to send and store.")
+    var partial = false
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
 
@@ -36,7 +38,7 @@ struct Put: AsyncParsableCommand, ReportingCommand {
         // One byte more than may be stored shows that a file is too large without reading all of it.
         let value = try InputFile.read(file, sizeBytesMax: home.cluster.parameters.limits.stripeSizeBytesMax + 1)
         let metadata = ObjectMetadata(contentType: contentType, user: try userMetadata())
-        let result = try await access.withClient(home) { client throws(ClientError) in
+        let result = try await access.withClient(home, writesPartially: partial) { client throws(ClientError) in
             try await client.put(target.object, value, metadata: metadata)
         }
         Report.warn(result.observations)

@@ -34,6 +34,8 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     var faulty: String?
     @Option(help: "Which server the liar replaces; one of the seed's choice when not given.")
     var faultyServer: Int?
+    @Flag(help: "Have clients write partially, as 'solidus put --partial' does.")
+    var partial = false
     @Option(help: "How many seconds an operation may take.")
     var timeout: Double = 15
     @Option(help: "How many seconds without any completed operation are a failure.")
@@ -160,6 +162,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         var options = ClientOptions()
         options.timeoutMilliseconds = max(1, Int(timeout * 1000))
         options.workerCount = 1
+        options.writesPartially = partial
         return try configuration.clients.prefix(clients).map { entry in
             try ObjectClient(home: ClientHome(clusterDirectory: cluster, client: entry.name), options: options)
         }
