@@ -120,7 +120,7 @@ let package = Package(
             dependencies: [
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
                 "ClusterFiles",
-                "ErasureCode", "Fingerprint", "QuorumClient", "QuorumOperations", "QuorumProtocol", "QuorumServer",
+                "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol", "QuorumServer",
                 "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
             ],
             path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"],
@@ -183,8 +183,8 @@ let package = Package(
         .testTarget(
             name: "QuorumClientTests",
             dependencies: [
-                "ClusterFiles", "QuorumClient", "QuorumServer", "QuorumProtocol", "QuorumTransport", "ErasureCode",
-                logging, nioCore, nioPosix,
+                "ClusterFiles", "QuorumClient", "QuorumOperations", "QuorumServer", "QuorumProtocol", "QuorumTransport",
+                "ErasureCode", logging, nioCore, nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(

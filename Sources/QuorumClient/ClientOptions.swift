@@ -4,19 +4,20 @@
 public struct ClientOptions: Sendable {
     /// How long an operation may take, all its rounds together.
     public var timeoutMilliseconds = 15_000
-    /// How long the preferred servers have before a read asks all the others for their fragments too, and a partial
-    /// write sends the others theirs.
+    /// How long the preferred servers have at least before a read asks all the others for their fragments too, and a partial
+    /// write sends the others theirs. It grows with what operations take, to ten times as much.
     public var hedgeMilliseconds = 100
     /// After what time that which was not answered is asked again; the time doubles with each turn.
     public var retransmitMilliseconds = 2_000
-    /// How long a server that kept a read waiting, or misbehaved, is not preferred.
+    /// How long a server that kept an operation waiting, or misbehaved, is not preferred.
     public var demotionMilliseconds = 10_000
     /// Of how many objects the client remembers the certificate of its last write, which spares the next one a round as
     /// long as nobody else writes the object; 0 for none.
     public var rememberedObjectCount = 4096
     /// Whether a write leaves f of the n servers without a fragment as long as the m + f others take theirs: (m + f)/m
-    /// bytes are sent and stored for each byte instead of n/m. The fault model is the same; what goes is the redundancy
-    /// beyond it (docs/protocol.md, Partial writes).
+    /// bytes are stored for each byte instead of n/m, and as many sent but in the mode `full`. The fault model is the same;
+    /// what goes for good, as servers cannot rebuild fragments yet, is the redundancy beyond it (docs/protocol.md, Partial
+    /// writes).
     public var writesPartially = false
     /// Whether a read of what a quorum names returns at once instead of writing it back; off only to measure its worth.
     package var readsInOneRound = true

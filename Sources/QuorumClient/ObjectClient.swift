@@ -23,6 +23,8 @@ public final class ObjectClient: Sendable {
     public let parameters: ClusterParameters
 
     private let context: OperationContext
+    private let readHedge: HedgeTime
+    private let writeHedge: HedgeTime
     private let demotionTime: TimeAmount
     private let writesPartially: Bool
     private let readsInOneRound: Bool
@@ -52,6 +54,8 @@ public final class ObjectClient: Sendable {
         self.group = group
         remembered = RememberedCertificates(countMax: options.rememberedObjectCount)
         demotionTime = .milliseconds(Int64(options.demotionMilliseconds))
+        readHedge = HedgeTime(leastMilliseconds: options.hedgeMilliseconds)
+        writeHedge = HedgeTime(leastMilliseconds: options.hedgeMilliseconds)
         writesPartially = options.writesPartially
         readsInOneRound = options.readsInOneRound
         context = OperationContext(
@@ -167,10 +171,9 @@ extension ObjectClient {
                 .unavailable(
                     .readTimestamp, answered: [], need: parameters.quorums.quorum, observations: ServerObservations()))
         }
-        let spares = writesPartially ? context.connections.preference().suffix(parameters.quorums.faults) : []
         let writer = Writer(
-            parameters: parameters, key: key, writer: id, remembered: remembered.take(key), spares: Array(spares))
-        let operation = Operation(writer, key: key, deadline: deadline, context: context)
+            parameters: parameters, key: key, writer: id, remembered: remembered.take(key), spares: spares(for: key))
+        let operation = Operation(writer, key: key, deadline: deadline, hedge: writeHedge, context: context)
         let result = await operation.run { operation in
             context.workers.submit { _ in
                 let encoded = encode()
@@ -190,6 +193,17 @@ extension ObjectClient {
     }
 }
 
+extension ObjectClient {
+    /// The servers that a write leaves without fragments if it can. It cannot when one of the others was found wanting just
+    /// now: waiting for that one again would cost more than the spares' fragments do.
+    private func spares(for key: ObjectKey) -> [ServerIndex] {
+        guard writesPartially else { return [] }
+        let spares = parameters.quorums.spares(for: key)
+        let others = parameters.quorums.servers.filter { !spares.contains($0) }
+        return others.contains(where: context.connections.isDemoted) ? [] : spares
+    }
+}
+
 // MARK: - Reading
 
 extension ObjectClient {
@@ -200,7 +214,9 @@ extension ObjectClient {
         let reader = Reader(
             parameters: parameters, key: key, wantsValue: wantsValue, preference: context.connections.preference(),
             alwaysWritesBack: !readsInOneRound)
-        let result = await Operation(reader, key: key, deadline: context.deadline, context: context).run()
+        let result = await Operation(
+            reader, key: key, deadline: context.deadline, hedge: readHedge, context: context
+        ).run()
         let outcome: ReadOutcome
         switch result {
         case .success(let success): outcome = success

@@ -14,6 +14,7 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         var machine: Machine
         var requests: [UInt64] = []
         var timers: [Scheduled<Void>] = []
+        var hedgedAt: NIODeadline?
         var retransmission: Scheduled<Void>?
         var continuation: CheckedContinuation<Result<Machine.Outcome, OperationFailure>, Never>?
         var result: Result<Machine.Outcome, OperationFailure>?
@@ -21,11 +22,16 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
 
     private let key: ObjectKey
     private let deadline: NIODeadline
+    private let hedge: HedgeTime
     private let context: OperationContext
     private let state: Mutex<State>
 
-    package init(_ machine: Machine, key: ObjectKey, deadline: NIODeadline, context: OperationContext) {
+    /// - Parameter hedge: that of all operations of this kind.
+    package init(
+        _ machine: Machine, key: ObjectKey, deadline: NIODeadline, hedge: HedgeTime, context: OperationContext
+    ) {
         self.key = key
+        self.hedge = hedge
         self.deadline = deadline
         self.context = context
         state = Mutex(State(machine: machine))
@@ -90,6 +96,9 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
                 return
             }
             context.workers.submit { _ in self.submit(work()) }
+        case .startHedge:
+            state.withLock { $0.hedgedAt = .now() }
+            keep(context.eventLoop.scheduleTask(in: hedge.current) { self.submit(Machine.hedge) })
         case .finish(let result):
             finish(result)
         }
@@ -98,17 +107,17 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
     private func startTimers() {
         let loop = context.eventLoop
         let patience = context.patience
-        var timers = [loop.scheduleTask(deadline: deadline) { self.submit(Machine.deadline) }]
-        if state.withLock({ $0.machine.hasReserve }) {
-            timers.append(
-                loop.scheduleTask(in: .milliseconds(Int64(patience.hedgeMilliseconds))) { self.submit(Machine.hedge) })
-        }
+        keep(loop.scheduleTask(deadline: deadline) { self.submit(Machine.deadline) })
+        retransmit(afterMilliseconds: Int64(patience.retransmitMilliseconds))
+    }
+
+    /// Has a timer end with the operation.
+    private func keep(_ timer: Scheduled<Void>) {
         let isOver = state.withLock { state in
-            state.timers = timers
+            state.timers.append(timer)
             return state.result != nil
         }
-        if isOver { for timer in timers { timer.cancel() } }
-        retransmit(afterMilliseconds: Int64(patience.retransmitMilliseconds))
+        if isOver { timer.cancel() }
     }
 
     /// Asks again after a time, then after twice that, and so on: over a channel that stands, the first copy is still
@@ -126,11 +135,12 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
     }
 
     private func finish(_ result: Result<Machine.Outcome, OperationFailure>) {
-        let (requests, timers, retransmission, continuation) = state.withLock { state in
+        let (requests, timers, retransmission, continuation, hedgedAt) = state.withLock { state in
             state.result = result
             defer { state.continuation = nil }
-            return (state.requests, state.timers, state.retransmission, state.continuation)
+            return (state.requests, state.timers, state.retransmission, state.continuation, state.hedgedAt)
         }
+        if case .success = result, let hedgedAt { hedge.record(.now() - hedgedAt) }
         for timer in timers { timer.cancel() }
         retransmission?.cancel()
         context.connections.unregister(self, requests: requests)
@@ -142,7 +152,7 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
 package struct OperationPatience: Sendable {
     /// How long an operation may take, all its rounds together.
     package var timeoutMilliseconds: Int
-    /// How long the preferred servers have before all the others are asked too.
+    /// How long the preferred servers have at least before all the others are asked too.
     package var hedgeMilliseconds: Int
     /// After what time that which was not answered is asked again; the time doubles with each turn.
     package var retransmitMilliseconds: Int

@@ -172,6 +172,10 @@ package final class ServerConnections: Sendable {
         state.withLock { $0.demotedUntil[server.offset] = .now() + time }
     }
 
+    package func isDemoted(_ server: ServerIndex) -> Bool {
+        state.withLock { $0.demotedUntil[server.offset] } > .now()
+    }
+
     /// Where the channel to a server stands, and what it is called: "server 2 at 10.0.0.3:7002".
     package func channel(to server: ServerIndex) -> (state: PeerConnectionState, peer: String) {
         let connection = state.withLock { $0.connections[server.offset] }

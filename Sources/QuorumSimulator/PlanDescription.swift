@@ -16,7 +16,7 @@ extension WorldPlan {
     package var summary: [String] {
         var lines = [
             "seed \(seed): mode \(mode), n = \(serverCount), f = \(faultCount), m = \(dataFragmentCount), \(objectCount) objects, "
-                + "\(clientCount) clients\(clientsRemember ? " that remember certificates" : ""), \(operations.count) operations",
+                + "\(clientCount) clients\(clientsRemember ? " that remember certificates" : "")\(writesArePartial ? ", partial writes" : ""), \(operations.count) operations",
             "limits: \(limits.pendingVersionsPerClientMax) pending, \(limits.retainedVersionsMax) retained, "
                 + "\(limits.retentionMilliseconds) ms retention, \(limits.requestsPerObjectMax) waiting requests",
             "network: \(network.delayMinMicroseconds)...\(network.delayMaxMicroseconds) us, lost "

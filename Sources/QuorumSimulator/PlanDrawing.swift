@@ -48,7 +48,7 @@ extension WorldPlan {
         badServers = Self.drawBadServers(options.faults, faults: faults, serverCount: n, horizon: horizon, &generator)
         byzantineClients = Self.drawByzantineClients(options.faults, &generator)
         planted = options.planted
-        drawTheme(&generator)
+        drawTheme(options.faults, &generator)
         drawVerification(&generator)
         clientsRemember = generator.chance(percent: 50)
         writesArePartial = generator.chance(percent: 35)

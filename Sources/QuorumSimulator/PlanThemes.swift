@@ -6,13 +6,13 @@ import QuorumProtocol
 
 extension WorldPlan {
     /// Gives some of the worlds a theme; drawn after everything else, so that the others know nothing of it.
-    mutating func drawTheme(_ generator: inout SeededGenerator) {
+    mutating func drawTheme(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
         let theme = generator.below(100)
         var stream = generator.fork()
         switch theme {
         case 0..<8: drawPowerFailures(&stream)
         case 8..<16: drawEchoes(&stream)
-        case 16..<24 where mode.verifiesLater: drawPoison(&stream)
+        case 16..<24 where mode.verifiesLater && !selection.isInsistent: drawPoison(selection, &stream)
         default: break
         }
     }
@@ -60,7 +60,10 @@ extension WorldPlan {
     }
 
     /// A client poisons objects, and the liars keep from those who verify what it takes to see it.
-    private mutating func drawPoison(_ generator: inout SeededGenerator) {
+    private mutating func drawPoison(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
+        guard selection.clients.contains(.poisonedCrossChecksums), selection.servers.contains(.withheldFragments) else {
+            return
+        }
         byzantineClients[0] = .poisonedCrossChecksums
         let servers = generator.shuffled(0..<serverCount).prefix(faultCount)
         badServers = [:]

@@ -34,16 +34,16 @@ extension World {
         step += 1
         client.operation = operation
         note("client \(client.number) begins operation \(operation): \(planned.kind) of \(key)")
-        let isShuffled = generator.chance(percent: 50)
-        let servers = parameters.quorums.servers
-        let preference = isShuffled ? generator.shuffled(servers) : servers
         switch planned.kind {
         case .write, .delete:
             client.writer = Writer(
                 parameters: parameters, key: key, writer: client.id,
                 remembered: plan.clientsRemember ? client.remembered[key] : nil,
-                spares: plan.writesArePartial ? Array(preference.suffix(plan.faultCount)) : [])
+                spares: plan.writesArePartial ? parameters.quorums.spares(for: key) : [])
         case .read, .head:
+            let isShuffled = generator.chance(percent: 50)
+            let servers = parameters.quorums.servers
+            let preference = isShuffled ? generator.shuffled(servers) : servers
             client.reader = Reader(
                 parameters: parameters, key: key, wantsValue: planned.kind == .read, preference: preference)
         }
@@ -66,11 +66,6 @@ extension World {
             .retransmission(
                 client: client.number, operation: operation, intervalMicroseconds: patience.retransmitMicroseconds),
             at: nowMicroseconds + patience.retransmitMicroseconds)
-        if client.reader?.hasReserve ?? client.writer?.hasReserve ?? false {
-            heap.add(
-                .hedge(client: client.number, operation: operation),
-                at: nowMicroseconds + patience.hedgeMicroseconds)
-        }
         client.crashesBeforeCommit = false
         guard let crash else { return }
         client.awayMicroseconds = crash.awayMicroseconds
@@ -140,6 +135,8 @@ extension World {
                 send(request, to: server, of: client, operation)
             case .work(_, let work):
                 complete(client, operation, work())
+            case .startHedge:
+                startHedge(client, operation)
             case .finish(.success(let outcome)):
                 client.remembered[key] = outcome.proof
                 finish(client, operation, .wrote(outcome.timestamp))
@@ -163,6 +160,8 @@ extension World {
                 send(request, to: server, of: client, operation)
             case .work(_, let work):
                 complete(client, operation, work())
+            case .startHedge:
+                startHedge(client, operation)
             case .finish(.success(let outcome)):
                 observe(outcome, of: operation, by: client)
             case .finish(.failure(let failure)):
@@ -170,6 +169,12 @@ extension World {
             }
         }
         spareReaderEffects.append(effects)
+    }
+
+    private func startHedge(_ client: SimulatedClient, _ operation: Int) {
+        heap.add(
+            .hedge(client: client.number, operation: operation),
+            at: nowMicroseconds + plan.patience.hedgeMicroseconds)
     }
 
     /// Sends a request of an operation, unless its client has crashed meanwhile.

@@ -42,7 +42,6 @@ extension World {
             server.verifications[number] = RunningVerification(key: key, reader: reader)
             note("\(server.index) verifies \(key)")
             let patience = plan.patience
-            add(.input(.hedge), server, number, afterMicroseconds: patience.hedgeMicroseconds)
             add(.input(.deadline), server, number, afterMicroseconds: Self.verificationMicroseconds)
             add(
                 .retransmission(intervalMicroseconds: patience.retransmitMicroseconds), server, number,
@@ -84,6 +83,8 @@ extension World {
                 } else {
                     feed(server, number, work())
                 }
+            case .startHedge:
+                add(.input(.hedge), server, number, afterMicroseconds: plan.patience.hedgeMicroseconds)
             case .finish(let result):
                 server.verifications[number] = nil
                 if case .success(let outcome) = result {

@@ -82,6 +82,7 @@ extension Clusters {
                     cluster, seconds: 6, ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--partial"])
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
+                #expect(outcome.nemesis.values.reduce(0, +) > 0)
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")
             }
         }

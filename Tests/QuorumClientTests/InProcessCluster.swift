@@ -47,6 +47,18 @@ final class InProcessCluster {
         try ObjectClient(home: ClientHome(clusterDirectory: directory), options: options)
     }
 
+    /// Runs `body` with a further client that is closed afterwards.
+    func withClient(_ options: ClientOptions, _ body: (ObjectClient) async throws -> Void) async throws {
+        let client = try client(options)
+        do {
+            try await body(client)
+        } catch {
+            await client.close()
+            throw error
+        }
+        await client.close()
+    }
+
     func remove() async {
         for index in servers.indices { await stop(index) }
         try? FileManager.default.removeItem(atPath: directory)

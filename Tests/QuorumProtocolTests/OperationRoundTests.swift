@@ -28,4 +28,32 @@ struct OperationRoundTests {
         #expect(simulation.write(nil).wrote != nil)
         #expect(simulation.read().text == nil)
     }
+
+    @Test("no certificate is checked before q servers have answered, none when f + 1 agree, the highest otherwise")
+    func certificateChecks() {
+        let group = TestGroup()
+        let (low, high) = (group.version(.photo, "one", counter: 1), group.version(.photo, "two", counter: 2))
+        for (claims, expected) in [([high, high, high], 0), ([high, low, low], 1), ([low, low, high], 1)] {
+            var reader = Reader(
+                parameters: group.parameters, key: .photo, wantsValue: true, preference: group.servers)
+            var effects: [Reader.Effect] = []
+            reader.handle(.start, into: &effects)
+            for (server, version) in zip(group.servers, claims) {
+                #expect(effects.allSatisfy { if case .verifyCertificate = $0 { false } else { true } })
+                let claim = CommittedClaim(certificate: group.certificate(of: version))
+                reader.handle(.reply(server, .version(claim, nil)), into: &effects)
+            }
+            #expect(effects.count { if case .verifyCertificate = $0 { true } else { false } } == expected)
+        }
+    }
+
+    @Test("a read that always writes back takes two rounds for what q servers name, and is told the same")
+    func alwaysWritesBack() {
+        let group = TestGroup()
+        let version = group.version(.photo, "one", counter: 1)
+        let reading = ScriptedReading(group, everywhere: group.shown([version], isFirstVerified: true))
+        let end = reading.read(alwaysWritesBack: true)
+        #expect(end.text == "one" && end.outcome?.rounds == 2 && end.written.count == group.servers.count)
+        #expect(reading.read().outcome?.rounds == 1)
+    }
 }

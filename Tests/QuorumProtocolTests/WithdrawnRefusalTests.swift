@@ -108,7 +108,7 @@ struct WithdrawnRefusalTests {
                         try group.verifier.verify(signed, key: .photo, timestamp: timestamp)
                     }
                     waiting = [.statementVerified(server, signed, timestamp, result)] + waiting
-                case .send, .verifyCertificate, .verifyFragment, .reencode, .checkEncoding:
+                case .send, .verifyCertificate, .verifyFragment, .reencode, .checkEncoding, .startHedge:
                     break
                 }
             }

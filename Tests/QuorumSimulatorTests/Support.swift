@@ -9,13 +9,14 @@ import QuorumSimulator
 /// A plan in which nothing goes wrong but what the options say.
 func plan(
     _ seed: UInt64, faults names: [String] = ["none"], f faultCount: Int? = 1, m dataFragmentCount: Int? = nil,
-    planted: PlantedError? = nil
+    planted: PlantedError? = nil, mode: VerificationMode = .fingerprint
 ) throws -> WorldPlan {
     var options = WorldOptions()
     options.faults = try FaultSelection(names: names)
     options.faultCount = faultCount
     options.dataFragmentCount = dataFragmentCount
     options.planted = planted
+    options.mode = mode
     return try WorldPlan(seed: seed, options: options)
 }
 

@@ -21,10 +21,10 @@ struct ThemeTests {
         for part in [PlanPart.powerFailure(3), .echoes] { #expect(try PlanPart.parse(part.description) == [part]) }
     }
 
-    @Test("that is not selected leaves a world without faults")
-    func cleared() throws {
+    @Test("that is not selected leaves a world without faults", arguments: [VerificationMode.fingerprint, .lazy])
+    func cleared(mode: VerificationMode) throws {
         for seed in 1...200 as ClosedRange<UInt64> {
-            let plan = try plan(seed)
+            let plan = try plan(seed, mode: mode)
             #expect(
                 plan.parts.allSatisfy { part in
                     switch part {
@@ -46,6 +46,24 @@ struct ThemeTests {
             if let violation = report.violation { Issue.record("seed \(seed): \(violation)") }
         }
         #expect(runCount > 10)
+    }
+
+    @Test(
+        "of poison brings a poisonous writer and liars that withhold, and keeps the promises",
+        arguments: [VerificationMode.lazy, .readTime])
+    func poison(mode: VerificationMode) throws {
+        var runCount = 0
+        for seed in 1...150 as ClosedRange<UInt64> {
+            let plan = try plan(seed, faults: ["all"], f: nil, mode: mode)
+            guard plan.byzantineClients[0] == .poisonedCrossChecksums,
+                plan.badServers.count == plan.faultCount,
+                plan.badServers.values.allSatisfy({ $0.kind == .byzantine(.withheldFragments) })
+            else { continue }
+            runCount += 1
+            let report = World(plan).run()
+            if let violation = report.violation { Issue.record("seed \(seed): \(violation)") }
+        }
+        #expect(runCount > 4)
     }
 
     @Test("lets power fail the moment the chosen read is over, of the chosen servers and of busy clients")

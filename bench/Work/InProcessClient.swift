@@ -3,7 +3,6 @@
 
 import ErasureCode
 import Fingerprint
-import QuorumOperations
 import QuorumProtocol
 import QuorumWire
 
@@ -52,6 +51,7 @@ final class InProcessClient {
                 case .send(let server, let request):
                     inputs.append(Machine.reply(try ask(server, request), from: server))
                 case .work(_, let work): inputs.append(work())
+                case .startHedge: break
                 case .finish(let outcome): result = outcome
                 }
             }

@@ -19,9 +19,6 @@ package protocol OperationMachine: Sendable {
     static var deadline: Input { get }
     static var hedge: Input { get }
 
-    /// Whether the machine has servers in reserve, which it asks when the hedge timer fires.
-    var hasReserve: Bool { get }
-
     /// What the shell has to do for an effect.
     static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Self>
 }
@@ -31,6 +28,8 @@ package enum OperationStep<Machine: OperationMachine> {
     case send(ServerIndex, Request)
     /// Pure work whose result goes back into the machine; `costBytes` are to be hashed.
     case work(costBytes: Int, @Sendable () -> Machine.Input)
+    /// Start the hedge timer, whose end is told by `Machine.hedge`: those who were asked first have so much time.
+    case startHedge
     case finish(Result<Machine.Outcome, OperationFailure>)
 }
 
@@ -63,7 +62,6 @@ extension Writer: OperationMachine {
     package static var retransmit: Input { .retransmit }
     package static var deadline: Input { .deadline }
     package static var hedge: Input { .hedge }
-    package var hasReserve: Bool { !spares.isEmpty }
 
     package static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Writer> {
         switch effect {
@@ -90,6 +88,8 @@ extension Writer: OperationMachine {
             .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
                 .reencoded(timestamp, fragments: Writer.reencode(stripes, of: descriptor))
             }
+        case .startHedge:
+            .startHedge
         case .finish(let result):
             .finish(result)
         }
@@ -105,7 +105,6 @@ extension Reader: OperationMachine {
     package static var retransmit: Input { .retransmit }
     package static var deadline: Input { .deadline }
     package static var hedge: Input { .hedge }
-    package var hasReserve: Bool { true }
 
     package static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Reader> {
         switch effect {
@@ -128,6 +127,8 @@ extension Reader: OperationMachine {
                 .statementVerified(
                     server, signed, timestamp, checked(signed, key: key, timestamp: timestamp, verifier: verifier))
             }
+        case .startHedge:
+            .startHedge
         case .finish(let result):
             .finish(result)
         }

@@ -47,6 +47,8 @@ package struct Reader: Sendable {
         case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         /// Verify a statement that a version is poisonous, which this server handed out.
         case verifyStatement(ServerIndex, SignedStatement, Timestamp)
+        /// From now on the preferred servers have their time.
+        case startHedge
         case finish(Result<ReadOutcome, OperationFailure>)
     }
 
@@ -132,6 +134,7 @@ package struct Reader: Sendable {
         switch input {
         case .start:
             for server in quorums.servers { sendFirst(to: server, into: &effects) }
+            effects.append(.startHedge)
         case .reply(let server, let reply):
             guard quorums.contains(server) else { return }
             receive(reply, from: server, into: &effects)
@@ -169,7 +172,7 @@ package struct Reader: Sendable {
         effects.append(.send(server, .read(read)))
     }
 
-    mutating func finish(_ result: Result<ReadOutcome, OperationFailure>, into effects: inout [Effect]) {
+    private mutating func finish(_ result: Result<ReadOutcome, OperationFailure>, into effects: inout [Effect]) {
         phase = .finished
         effects.append(.finish(result))
     }

@@ -52,6 +52,8 @@ package struct Writer: Sendable {
         case reencode(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         /// Find out whether the version is sound (`Reader.isSound`).
         case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+        /// From now on the servers that are no spares have their time.
+        case startHedge
         case finish(Result<WriteOutcome, OperationFailure>)
     }
 
@@ -84,6 +86,8 @@ package struct Writer: Sendable {
     var admitted: [ServerIndex] = []
     /// Servers that are not sent PREPARE unless one of the others keeps us waiting.
     var spares: [ServerIndex]
+    /// Those of the others that had not signed when their time was over.
+    var overdue: [ServerIndex] = []
     var leftBehind = LeftBehindVersions()
     var recoveries = 0
     /// Whether a version beside our own was ever read, prepared or committed: answers to that may come late.
@@ -289,6 +293,7 @@ extension Writer {
             goOn(own, above: commit.certificate.timestamp, into: &effects)
             return
         }
+        observations.slow = overdue.filter { statements[$0] == nil }
         finish(
             .success(
                 WriteOutcome(

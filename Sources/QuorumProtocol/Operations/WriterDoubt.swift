@@ -68,6 +68,9 @@ extension Writer {
                 effects.append(.checkEncoding(timestamp, descriptor, stripes: stripes))
             case .verifyStatement(let server, let signed, let timestamp):
                 effects.append(.verifyStatement(server, signed, timestamp))
+            case .startHedge:
+                // Its reminders do what the hedge would.
+                break
             case .finish(let result):
                 resolve(own, result, into: &effects)
             }

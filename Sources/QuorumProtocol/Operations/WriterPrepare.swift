@@ -23,6 +23,7 @@ extension Writer {
         for server in quorums.servers where !spares.contains(server) {
             sendPrepare(timestamp, to: server, into: &effects)
         }
+        if !spares.isEmpty { effects.append(.startHedge) }
     }
 
     /// From now on the write goes to all servers: one of the others refuses, lies or keeps us waiting.
@@ -35,7 +36,7 @@ extension Writer {
 
     mutating func hedge(into effects: inout [Effect]) {
         if case .prepare = phase, !spares.isEmpty {
-            observations.slow = quorums.servers.filter { statements[$0] == nil && !spares.contains($0) }
+            overdue = quorums.servers.filter { statements[$0] == nil && !spares.contains($0) }
         }
         drawInSpares(into: &effects)
     }
@@ -90,7 +91,8 @@ extension Writer {
             signedOwn(VerifiedStatement(key: key, timestamp: own, signed: signed), by: server, into: &effects)
         case .failure(let error):
             // After a detour the statement may be a good one on another timestamp, which a reply does not name.
-            if !hasDetoured { observations.misbehaviours[server] = .invalidStatement(error) }
+            if hasDetoured { return }
+            observations.misbehaviours[server] = .invalidStatement(error)
             drawInSpares(into: &effects)
         case .success(let verified) where timestamp == own:
             signedOwn(verified, by: server, into: &effects)

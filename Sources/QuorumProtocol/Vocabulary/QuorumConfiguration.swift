@@ -58,6 +58,16 @@ public struct QuorumConfiguration: Hashable, Sendable {
     /// f + 1: so many servers cannot all be lying.
     public var vouchers: Int { faults + (isPlanted(.vouchersOneTooFew) ? 0 : 1) }
 
+    /// The f servers that a partial write of the object leaves without fragments as long as the others take theirs: of the
+    /// parity fragments' holders, others for each key, so that disks fill evenly. For one object they are always the same,
+    /// so that versions which a client leaves behind lie at the same servers (docs/protocol.md, Partial writes).
+    package func spares(for key: ObjectKey) -> [ServerIndex] {
+        guard faults > 0 else { return [] }
+        let parityCount = serverCount - dataFragmentCount
+        let first = Digest256.sha256(key.bytes).withUnsafeBytes { Int($0[0]) }
+        return (0..<faults).map { servers[dataFragmentCount + (first + $0) % parityCount] }.sorted()
+    }
+
     /// Whether `server` belongs to the group.
     package func contains(_ server: ServerIndex) -> Bool { server.offset < serverCount }
 

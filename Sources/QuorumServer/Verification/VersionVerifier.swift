@@ -18,6 +18,8 @@ final class VersionVerifier: Sendable {
     private static let patience = OperationPatience(
         timeoutMilliseconds: 15_000, hedgeMilliseconds: 200, retransmitMilliseconds: 1000)
 
+    private let hedge = HedgeTime(leastMilliseconds: patience.hedgeMilliseconds)
+
     private struct State {
         var queue: VerificationQueue
         var seenRequests: UInt64 = 0
@@ -98,7 +100,9 @@ final class VersionVerifier: Sendable {
         let reader = Reader(
             parameters: context.parameters, key: key, wantsValue: true, preference: [server] + others,
             forVerification: true)
-        let result = await Operation(reader, key: key, deadline: context.deadline, context: context).run()
+        let result = await Operation(
+            reader, key: key, deadline: context.deadline, hedge: hedge, context: context
+        ).run()
         var sizeBytes = 0
         switch result {
         case .success(let outcome):

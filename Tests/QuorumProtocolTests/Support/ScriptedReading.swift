@@ -61,11 +61,11 @@ struct ScriptedReading {
 
     func read(
         _ key: ObjectKey = .photo, wantsValue: Bool = true, forVerification: Bool = false,
-        preference: [ServerIndex]? = nil
+        preference: [ServerIndex]? = nil, alwaysWritesBack: Bool = false
     ) -> End {
         var reader = Reader(
             parameters: group.parameters, key: key, wantsValue: wantsValue, preference: preference ?? group.servers,
-            forVerification: forVerification)
+            forVerification: forVerification, alwaysWritesBack: alwaysWritesBack)
         var written: [ServerIndex: Timestamp] = [:]
         var encoded: [Timestamp] = []
         for input in [Reader.Input.start, .hedge, .retransmit, .retransmit, .deadline] {
@@ -91,7 +91,7 @@ struct ScriptedReading {
             guard !silent.contains(server), let reply = servers[server]?.answer(server, request) else { return nil }
             return .reply(server, reply)
         case .work(_, let work): return work()
-        case .finish: return nil
+        case .startHedge, .finish: return nil
         }
     }
 }

@@ -169,9 +169,7 @@ final class Simulation {
     func remind(_ session: Int) {
         if sessions[session].isRunning { transcript?.client(name(session), "waits no longer and asks again") }
         switch sessions[session].machine {
-        case .writer:
-            feed(session, Writer.Input.hedge)
-            feed(session, Writer.Input.retransmit)
+        case .writer: feed(session, Writer.Input.retransmit)
         case .reader:
             feed(session, Reader.Input.hedge)
             feed(session, Reader.Input.retransmit)
@@ -372,6 +370,7 @@ final class Simulation {
             case .reencode(let timestamp, let descriptor, let stripes):
                 let input = Writer.Input.reencoded(timestamp, fragments: Writer.reencode(stripes, of: descriptor))
                 events.append(.writer(session: session, input))
+            case .startHedge: break
             case .finish(.success(let outcome)): end(session, .wrote(outcome))
             case .finish(.failure(let failure)): end(session, .failed(failure))
             }
@@ -406,6 +405,7 @@ final class Simulation {
                     try group.verifier.verify(signed, key: key, timestamp: timestamp)
                 }
                 events.append(.reader(session: session, .statementVerified(server, signed, timestamp, result)))
+            case .startHedge: break
             case .finish(.success(let outcome)):
                 if let server = sessions[session].server {
                     events.append(
