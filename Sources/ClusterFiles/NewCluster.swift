@@ -19,10 +19,14 @@ package struct NewCluster: Sendable {
     package var mode = VerificationMode.fingerprint
     /// Where every server listens.
     package var host = "127.0.0.1"
+    /// Where each server listens, in their order, instead of all at `host`.
+    package var hosts: [String]?
     /// The port of server 0; server i gets the i-th after it.
     package var basePort = 7400
     /// A port for each server, in their order, instead of consecutive ones.
     package var ports: [Int]?
+    /// Optimisations that the servers leave out, to measure what each is worth; those that are not servers' are ignored.
+    package var without: Set<Optimisation> = []
     /// The largest stripe.
     package var stripeSizeBytesMax = ProtocolLimits().stripeSizeBytesMax
     /// The clients to make.
@@ -78,8 +82,11 @@ package struct NewCluster: Sendable {
             try TextFile.create(home.statementKey, statementKey.pemRepresentation + "\n", mode: 0o600)
             // Whoever makes a cluster without defence against liars says so for its servers, too.
             let faults = mode.isSigned ? "" : "faults = \"\(ServerHome.crashFaults)\"\n"
+            let names = without.filter(\.isServers).names.map { "\"\($0)\"" }.joined(separator: ", ")
+            let switches = names.isEmpty ? "" : "without = [\(names)]\n"
             try TextFile.create(
-                home.serverFile, "format = \(ServerHome.format)\nindex = \(server.rawValue)\n\(faults)", mode: 0o644)
+                home.serverFile,
+                "format = \(ServerHome.format)\nindex = \(server.rawValue)\n\(faults)\(switches)", mode: 0o644)
             do {
                 try makeStore(server, home.store)
             } catch {
@@ -181,8 +188,12 @@ package struct NewCluster: Sendable {
         guard chosen.count == count, Set(chosen).count == count else {
             throw .invalidParameters(reason: "\(count) servers need \(count) different ports")
         }
+        let hosts = hosts ?? Array(repeating: host, count: count)
+        guard hosts.count == count else {
+            throw .invalidParameters(reason: "\(count) servers need \(count) hosts, not \(hosts.count)")
+        }
         var addresses: [NetworkAddress] = []
-        for port in chosen {
+        for (host, port) in zip(hosts, chosen) {
             guard let address = NetworkAddress(host: host, port: port) else {
                 throw .invalidParameters(reason: "'\(host)' port \(port) is no address to listen on")
             }

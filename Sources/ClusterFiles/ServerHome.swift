@@ -5,8 +5,8 @@ import QuorumProtocol
 import QuorumTransport
 
 /// The directory of one server, loaded and checked against the cluster's configuration:
-/// `server.toml` (format, index and, for a server that may run without defence against liars, faults), `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`.
-/// `cluster.toml` lies in it or two directories up.
+/// `server.toml` (format, index and, for a server that may run without defence against liars, faults; for measurements,
+/// without), `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`. `cluster.toml` lies in it or two directories up.
 package struct ServerHome: Sendable {
     /// The format of server.toml.
     static let format = 1
@@ -14,6 +14,8 @@ package struct ServerHome: Sendable {
     /// reckon with nothing but crashes runs in a cluster whose mode is `none`.
     private static let byzantineFaults = "byzantine"
     static let crashFaults = "crash"
+    /// What the key `without` may name.
+    private static let withoutAllowed = Optimisation.allCases.filter(\.isServers)
     private static let faultsExpected = "\"byzantine\" or \"crash\""
 
     /// The home's path.
@@ -28,6 +30,8 @@ package struct ServerHome: Sendable {
     package let statementKey: P256.Signing.PrivateKey
     /// Where its durable store lies.
     package let storeDirectory: String
+    /// Optimisations that this server is told to leave out.
+    package let without: Set<Optimisation>
 
     /// Loads the home at `path`.
     ///
@@ -37,7 +41,7 @@ package struct ServerHome: Sendable {
         let advice = "a server's home is DIR/servers/INDEX of a cluster that 'solidus cluster init DIR' made"
         let file = try StrictTable(
             parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
-            keys: ["format", "index", "faults"])
+            keys: ["format", "index", "faults", "without"])
         try file.checkFormat(Self.format)
         let number = try file.integer("index", expected: "the server's index, counted from 0")
         let clusterFile = files.clusterFile
@@ -67,10 +71,26 @@ package struct ServerHome: Sendable {
                 path: files.statementKey, listedIn: clusterFile, owner: entry.index.description)
         }
         storeDirectory = files.store
+        without = try Self.without(file)
     }
 
     /// This server's own entry in the configuration.
     package var entry: ServerEntry { cluster.servers[index.offset] }
+
+    private static func without(_ file: StrictTable) throws(ConfigurationError) -> Set<Optimisation> {
+        let allowed = withoutAllowed.map { "\"\($0)\"" }.joined(separator: ", ")
+        let expected = "an array of some of \(allowed)"
+        var without: Set<Optimisation> = []
+        for name in try file.strings("without", expected: expected, default: []) {
+            guard let optimisation = withoutAllowed.first(where: { $0.rawValue == name }) else {
+                throw file.invalid("without", name, "a server can leave out \(allowed)")
+            }
+            guard without.insert(optimisation).inserted else {
+                throw file.invalid("without", name, "it is named twice")
+            }
+        }
+        return without
+    }
 
     private static func statementKey(_ path: String) throws(ConfigurationError) -> P256.Signing.PrivateKey {
         let bytes = try TextFile.read(path, advice: "restore it from where the cluster was made")

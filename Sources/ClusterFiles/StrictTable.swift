@@ -60,6 +60,12 @@ struct StrictTable {
         values[key] == nil ? `default` : try integer(key, expected: expected)
     }
 
+    func strings(_ key: String, expected: String, default: [String]) throws(ConfigurationError) -> [String] {
+        guard let value = values[key] else { return `default` }
+        guard case .strings(let strings) = value else { throw wrongType(key, expected: expected, value) }
+        return strings
+    }
+
     func section(_ key: String, keys: Set<String>) throws(ConfigurationError) -> StrictTable {
         let expected = "a table [\(key)]"
         let value = try self.value(key, expected: expected)

@@ -1,6 +1,6 @@
 // The part of TOML that configurations here are written in: comments, [tables], [[arrays of tables]], and keys whose
-// values are strings, integers, floating-point numbers or booleans, one per line. Every file accepted here is TOML and
-// means the same to any other reader; what is TOML and not accepted (arrays of values, inline tables, dates, quoted or
+// values are strings, integers, floating-point numbers, booleans or arrays of strings, one per line. Every file accepted
+// here is TOML and means the same to any other reader; what is TOML and not accepted (other arrays, inline tables, dates, quoted or
 // dotted keys, multi-line strings) is refused by name. The parser reads untrusted bytes: it never recurses, and the
 // file's size bounds its work and memory.
 
@@ -14,6 +14,7 @@ struct TOMLSyntaxError: Error, Equatable {
 /// A value of a key.
 enum TOMLValue: Equatable {
     case string(String)
+    case strings([String])
     case integer(Int)
     case float
     case boolean
@@ -24,6 +25,7 @@ enum TOMLValue: Equatable {
     var typeName: String {
         switch self {
         case .string: "a string"
+        case .strings: "an array of strings"
         case .integer: "an integer"
         case .float: "a floating-point number"
         case .boolean: "a boolean"
@@ -184,11 +186,32 @@ private struct LineCursor {
         switch peek {
         case UInt8(ascii: "\""): return .string(try basicString())
         case UInt8(ascii: "'"): return .string(try literalString())
-        case UInt8(ascii: "["): throw error("arrays of values are not used here")
+        case UInt8(ascii: "["): return .strings(try strings())
         case UInt8(ascii: "{"): throw error("inline tables are not used here; write a [table]")
         case nil, UInt8(ascii: "#"): throw error("a value should be here")
         default: return try word()
         }
+    }
+
+    /// An array of strings, on one line.
+    private mutating func strings() throws(TOMLSyntaxError) -> [String] {
+        let start = self
+        position += 1
+        var strings: [String] = []
+        skipBlanks()
+        while !take("]") {
+            switch peek {
+            case UInt8(ascii: "\""): strings.append(try basicString())
+            case UInt8(ascii: "'"): strings.append(try literalString())
+            default: throw start.error("of arrays, only those of strings, on one line, are used here")
+            }
+            skipBlanks()
+            guard take(",") || peek == UInt8(ascii: "]") else {
+                throw error("',' or ']' should follow a string of an array")
+            }
+            skipBlanks()
+        }
+        return strings
     }
 
     private mutating func word() throws(TOMLSyntaxError) -> TOMLValue {

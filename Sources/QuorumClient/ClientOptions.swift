@@ -1,5 +1,7 @@
 // What a client may be told about its patience.
 
+import QuorumProtocol
+
 /// Times and sizes of a client's operations.
 public struct ClientOptions: Sendable {
     /// How long an operation may take, all its rounds together.
@@ -25,6 +27,22 @@ public struct ClientOptions: Sendable {
     public var eventLoopCount = 1
     /// How many threads encode, verify and decode.
     public var workerCount = 2
+    /// Whether a signature that was checked is not checked again.
+    package var remembersChecks = true
 
     public init() {}
+}
+
+extension ClientOptions {
+    /// Leaves optimisations out, to measure what each is worth; those that are not clients' change nothing here.
+    package mutating func leaveOut(_ optimisations: Set<Optimisation>) {
+        for optimisation in optimisations {
+            switch optimisation {
+            case .rememberedChecks: remembersChecks = false
+            case .cachedTimestamps: rememberedObjectCount = 0
+            case .hedging: hedgeMilliseconds = timeoutMilliseconds
+            case .groupCommit, .batchedSignatures: break
+            }
+        }
+    }
 }

@@ -56,14 +56,14 @@ package final class Server: Sendable {
             reply = { tag, reply in sessions.reply(tag, reply) }
         }
         let verifier = StatementVerifier(
-            parameters: configuration.parameters, keys: configuration.statementKeys.map { .p256($0) })
+            parameters: configuration.parameters, keys: configuration.statementKeys.map { .p256($0) },
+            remembersChecks: !configuration.without.contains(.rememberedChecks))
         let host = ReplicaHost(
             parameters: configuration.parameters, server: configuration.server,
             store: ProtocolStore(
                 store: store, parameters: configuration.parameters, statistics: statistics, logger: logger),
             verifier: verifier, signer: signer, statistics: statistics, workers: workers, logger: logger,
-            interposer: interposer,
-            reply: reply)
+            without: configuration.without, interposer: interposer, reply: reply)
         host.submit(.tick(milliseconds: currentMilliseconds()))
         sessions.attach(host)
 

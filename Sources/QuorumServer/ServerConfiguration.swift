@@ -34,6 +34,8 @@ package struct ServerConfiguration: Sendable {
     package var verificationBytesPerSecond = 64 << 20
     /// How long a version waits for idle time before it is verified all the same.
     package var verificationPatienceMilliseconds: UInt64 = 5000
+    /// Optimisations that the server leaves out, to measure what each is worth.
+    package var without: Set<Optimisation> = []
 
     /// The configuration that a server's home directory holds.
     package init(home: ServerHome) {
@@ -49,6 +51,7 @@ package struct ServerConfiguration: Sendable {
         statementKey = home.statementKey
         statementKeys = home.cluster.statementKeys
         storeDirectory = home.storeDirectory
+        without = home.without
     }
 
     /// Bounds of each connection, as large as the cluster's largest message demands; together with the number of

@@ -46,10 +46,13 @@ struct ResultFileTests {
             book.note(Samples.sample(operationCount: 100), of: Samples.setting(.none), round: round)
         }
         book.note(Samples.sample(operationCount: 9), of: Samples.setting(.full, faults: 2), round: 0)
+        var without = Samples.setting(.fingerprint)
+        without.without = [.hedging, .groupCommit]
+        book.note(Samples.sample(operationCount: 40), of: without, round: 1)
         return ResultFile(
             machine: MachineDescription(
                 processor: "a, processor", processorCount: 2, memoryBytes: 1, kernel: "6", level: "portable"),
-            secondsPerMeasurement: 1, book: book,
+            conditions: Conditions(link: .gigabit), secondsPerMeasurement: 1, book: book,
             breakdown: [BreakdownPart(mode: .readTime, part: "encode", microseconds: 2, shareOfLatency: 0.5)])
     }
 
@@ -57,7 +60,7 @@ struct ResultFileTests {
     func json() throws {
         let object = try #require(JSONSerialization.jsonObject(with: Self.file.json()) as? [String: Any])
         let results = try #require(object["results"] as? [[String: Any]])
-        try #require(results.count == 3)
+        try #require(results.count == 4)
         let row = results[0]
         #expect(row["mode"] as? String == "fingerprint")
         #expect(row["operation"] as? String == "put")
@@ -71,6 +74,12 @@ struct ResultFileTests {
         let ratios = try #require(row["ratios_to_none"] as? [String: Double])
         #expect(ratios["operations_per_second"] == 0.5)
         #expect((results[2]["ratios_to_none"] as? [String: Double])?.isEmpty == true)
+        #expect((row["without"] as? [String])?.isEmpty == true)
+        #expect((row["ratios_to_everything"] as? [String: Double])?.isEmpty == true)
+        #expect(results[3]["without"] as? [String] == ["group-commit", "hedging"])
+        #expect((results[3]["ratios_to_everything"] as? [String: Double])?["operations_per_second"] == 0.8)
+        #expect((results[3]["ratios_to_none"] as? [String: Double])?.isEmpty == true)
+        #expect(object["network"] as? String == "1gbit")
         let parts = try #require(object["breakdown"] as? [[String: Any]])
         #expect(parts.first?["mode"] as? String == "read-time")
         #expect(parts.first?["share_of_latency"] as? Double == 0.5)
@@ -84,11 +93,12 @@ struct ResultFileTests {
         let lines = Self.file.csv().split(separator: "\n").map {
             $0.split(separator: ",", omittingEmptySubsequences: false)
         }
-        #expect(lines.count == 4)
-        #expect(lines.allSatisfy { $0.count == 8 + 2 * Figure.allCases.count })
+        #expect(lines.count == 5)
+        #expect(lines.allSatisfy { $0.count == 9 + 3 * Figure.allCases.count })
         #expect(lines[0].contains("p99_microseconds"))
-        #expect(lines[1].prefix(8) == ["fingerprint", "1", "2", "4", "put", "65536", "16", "2"])
+        #expect(lines[1].prefix(9) == ["fingerprint", "", "1", "2", "4", "put", "65536", "16", "2"])
+        #expect(lines[4].prefix(2) == ["fingerprint", "group-commit hedging"])
         // Without a mode to compare with, fields are empty.
-        #expect(lines[3].suffix(Figure.allCases.count).allSatisfy { $0.isEmpty })
+        #expect(lines[3].suffix(2 * Figure.allCases.count).allSatisfy { $0.isEmpty })
     }
 }

@@ -78,6 +78,13 @@ struct StatisticsTests {
 
 @Suite("Promises on cost")
 struct ModeTargetTests {
+    @Test("over shaped links there are two promises more, named after the link", arguments: LinkRate.allCases)
+    func shapedLinks(link: LinkRate) {
+        let targets = ModeTarget.all(SampleBook(), under: Conditions(link: link))
+        #expect(targets.count == ModeTarget.all(SampleBook()).count + 2)
+        #expect(targets.count { $0.figure.hasSuffix("links of \(link.rawValue)") && $0.boundText == ">= 0.95" } == 2)
+    }
+
     @Test("a promise that was not measured is neither met nor missed")
     func notMeasured() {
         #expect(ModeTarget.all(SampleBook()).allSatisfy { $0.verdict == .notMeasured })
@@ -103,6 +110,44 @@ struct ModeTargetTests {
                 book.note(sample, of: Setting(mode: mode, workload: workload), round: 0)
             }
         }
-        #expect(ModeTarget.all(book).allSatisfy { $0.verdict != .notMeasured })
+        #expect(ModeTarget.all(book, under: Conditions(link: .gigabit)).allSatisfy { $0.verdict != .notMeasured })
+    }
+}
+
+@Suite("The report on optimisations")
+struct OptimisationReportTests {
+    @Test(
+        "every optimisation is left out of every workload that it could tell in, by itself, and compared with all of them"
+    )
+    func settings() {
+        let settings = OptimisationReport.settings
+        #expect(Set(settings).count == settings.count)
+        #expect(settings.allSatisfy { $0.mode == .fingerprint && $0.without.count <= 1 })
+        for operation in BenchmarkOperation.allCases {
+            let variants = settings.filter { $0.workload.operation == operation }.map(\.without)
+            #expect(variants.contains([]))
+            let expected: Set<Optimisation> =
+                operation == .getDuringPause ? [.hedging] : Set(Optimisation.allCases)
+            #expect(Set(variants.flatMap { $0 }) == expected)
+        }
+    }
+
+    @Test("what leaves an optimisation out is compared within the round, and with the mode none of its own kind")
+    func ratios() {
+        var book = SampleBook()
+        var without = Samples.setting(.fingerprint)
+        without.without = [.groupCommit]
+        var noneWithout = Samples.setting(.none)
+        noneWithout.without = [.groupCommit]
+        for (round, factor) in [1, 4].enumerated() {
+            book.note(
+                Samples.sample(operationCount: 100 * factor), of: Samples.setting(.fingerprint), round: round)
+            book.note(Samples.sample(operationCount: 25 * factor), of: without, round: round)
+            book.note(Samples.sample(operationCount: 50 * factor), of: noneWithout, round: round)
+        }
+        #expect(book.ratioToEverything(.operationsPerSecond, of: without) == 0.25)
+        #expect(book.ratioToEverything(.operationsPerSecond, of: Samples.setting(.fingerprint)) == nil)
+        #expect(book.ratio(.operationsPerSecond, of: without) == 0.5)
+        #expect(book.ratio(.operationsPerSecond, of: Samples.setting(.fingerprint)) == nil)
     }
 }

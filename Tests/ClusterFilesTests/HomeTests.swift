@@ -227,6 +227,56 @@ import Testing
         }
     }
 
+    @Test(
+        "A server leaves out the optimisations that its server.toml names, and none when it names none",
+        arguments: [
+            ("", []), ("without = []\n", []), ("without = [\"group-commit\"]\n", [.groupCommit]),
+            (
+                "without = [ 'remembered-checks',\"batched-signatures\", ] # all\n",
+                [.rememberedChecks, .batchedSignatures]
+            ),
+        ] as [(String, Set<Optimisation>)])
+    func withoutOptimisations(line: String, expected: Set<Optimisation>) throws {
+        let cluster = try TemporaryCluster { _ in }
+        try cluster.edit(cluster.server(0) + "/server.toml") { $0 + line }
+        #expect(try ServerHome(path: cluster.server(0)).without == expected)
+    }
+
+    @Test("A new cluster's servers leave out what was asked for, as far as servers have a part in it")
+    func newClusterWithout() throws {
+        let cluster = try TemporaryCluster { $0.without = Set(Optimisation.allCases) }
+        #expect(
+            try ServerHome(path: cluster.server(3)).without == Set(Optimisation.allCases.filter(\.isServers)))
+    }
+
+    @Test(
+        "An optimisation that no server has, an unknown one and one named twice are refused with those that are allowed",
+        arguments: ["hedging", "group commit", "", "group-commit\", \"group-commit"])
+    func unknownOptimisation(names: String) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let path = cluster.server(0) + "/server.toml"
+        try cluster.edit(path) { $0 + "without = [\"\(names)\"]\n" }
+        let error = configurationError { _ = try ServerHome(path: cluster.server(0)) }
+        guard case .invalidValue(path, "without", let value, let reason)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(names.hasPrefix(value))
+        #expect(names.contains(",") ? reason.contains("twice") : reason.contains("\"group-commit\""))
+    }
+
+    @Test("Optimisations that are no array of strings are refused", arguments: ["\"group-commit\"", "1", "true"])
+    func wrongOptimisations(value: String) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let path = cluster.server(0) + "/server.toml"
+        try cluster.edit(path) { $0 + "without = \(value)\n" }
+        let error = configurationError { _ = try ServerHome(path: cluster.server(0)) }
+        guard case .wrongType(path, "without", _, _)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+    }
+
     @Test("Unknown keys and another format in server.toml and client.toml are refused")
     func strictHomes() throws {
         let cluster = try TemporaryCluster { _ in }

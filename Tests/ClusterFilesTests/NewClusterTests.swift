@@ -74,7 +74,8 @@ import Testing
         arguments: [
             { $0.faults = -1 }, { $0.faults = 85 }, { $0.dataFragmentCount = 1 }, { $0.dataFragmentCount = .max },
             { $0.basePort = 0 }, { $0.basePort = 65533 }, { $0.basePort = .max }, { $0.host = "" },
-            { $0.host = "two words" }, { $0.ports = [7400] }, { $0.ports = [1, 2, 3, 3] },
+            { $0.host = "two words" }, { $0.ports = [7400] }, { $0.hosts = ["127.0.0.1"] },
+            { $0.ports = [1, 2, 3, 3] },
             { $0.clientNames = ["../x"] }, { $0.clientNames = ["a", "a"] }, { $0.stripeSizeBytesMax = 1 },
         ] as [@Sendable (inout NewCluster) -> Void])
     func refusesNumbers(edit: @Sendable (inout NewCluster) -> Void) throws {

@@ -1,4 +1,5 @@
-// A whole cluster on this machine: durable stores, a process per server, TLS on loopback, and clients in this process.
+// A whole cluster on this machine: durable stores, a process per server, TLS on loopback or on links of a rate, and clients
+// in this process.
 
 import BenchmarkResults
 import ClusterFiles
@@ -18,13 +19,15 @@ struct ClusterPlan: Sendable {
     var identityCount: Int
     /// The `solidus` to run.
     var program: String
+    /// What links servers and clients; nil for loopback.
+    var network: ShapedNetwork?
 }
 
 /// A running cluster.
 final class BenchmarkCluster: Sendable {
     private static let clientTimeoutMilliseconds = 60_000
 
-    let mode: VerificationMode
+    let variant: Variant
     let plan: ClusterPlan
     let clients: [ObjectClient]
     let servers: [ServerChild]
@@ -33,16 +36,23 @@ final class BenchmarkCluster: Sendable {
     private let objectCounts = Mutex<[ByteSize: Int]>([:])
 
     /// Makes the cluster in `directory`, which must not exist, and returns when all servers listen.
-    init(_ plan: ClusterPlan, mode: VerificationMode, directory: String) throws {
-        self.mode = mode
+    init(_ plan: ClusterPlan, variant: Variant, directory: String) throws {
+        self.variant = variant
         self.plan = plan
         self.directory = directory
         var new = NewCluster()
         new.faults = plan.faults
         new.dataFragmentCount = plan.dataFragmentCount
-        new.mode = mode
+        new.mode = variant.mode
+        new.without = variant.without
         new.clientNames = (0..<plan.identityCount).map { "client-\($0)" }
-        new.ports = try FreePorts.take(plan.dataFragmentCount + 2 * plan.faults)
+        let serverCount = plan.dataFragmentCount + 2 * plan.faults
+        if let network = plan.network {
+            new.hosts = (0..<serverCount).map(network.address(ofServer:))
+            new.ports = try network.takePorts(serverCount)
+        } else {
+            new.ports = try FreePorts.take(serverCount)
+        }
         let configuration = try new.write(to: directory) { _, path in
             try ObjectStore.create(directory: path, incarnation: 1)
         }
@@ -51,11 +61,14 @@ final class BenchmarkCluster: Sendable {
         do {
             for index in configuration.servers.indices {
                 servers.append(
-                    try ServerChild(index: index, home: "\(directory)/servers/\(index)", program: plan.program))
+                    try ServerChild(
+                        index: index, home: "\(directory)/servers/\(index)", program: plan.program,
+                        network: plan.network))
             }
             for server in servers { try server.waitUntilReady() }
             var options = ClientOptions()
             options.timeoutMilliseconds = Self.clientTimeoutMilliseconds
+            options.leaveOut(variant.without)
             for name in new.clientNames {
                 clients.append(
                     try ObjectClient(home: ClientHome(clusterDirectory: directory, client: name), options: options))
@@ -90,10 +103,13 @@ final class BenchmarkCluster: Sendable {
     /// How many objects of a size there are; each can be read while nobody writes.
     func objectCount(_ size: ByteSize) -> Int { objectCounts.withLock { $0[size] ?? 0 } }
 
-    func key(_ size: ByteSize, number: Int) -> ObjectKey {
-        guard let key = try? ObjectKey("bench/\(size)/\(number)") else {
-            preconditionFailure("the benchmark's own key is none")
-        }
+    func key(_ size: ByteSize, number: Int) -> ObjectKey { Self.key("\(size)/\(number)") }
+
+    /// The key of an object that only the operations of one slot, and so only one client, write.
+    func ownKey(_ size: ByteSize, slot: Int, number: Int) -> ObjectKey { Self.key("\(size)/of-\(slot)/\(number)") }
+
+    private static func key(_ name: String) -> ObjectKey {
+        guard let key = try? ObjectKey("bench/\(name)") else { preconditionFailure("the benchmark's own key is none") }
         return key
     }
 
@@ -148,7 +164,7 @@ final class BenchmarkCluster: Sendable {
     /// Returns when the servers have verified what they put off, in the mode that has them do so when they are idle; at
     /// the latest after two minutes.
     func finishLaterWork() async throws {
-        guard mode == .lazy else { return }
+        guard variant.mode == .lazy else { return }
         // More than the delay after which a version is due and the two intervals at which servers look.
         let quietTime = Duration.milliseconds(1500)
         let begin = ContinuousClock.now

@@ -22,10 +22,11 @@ struct Breakdown {
     /// Nil when the run has not measured the workload in this mode.
     ///
     /// - Parameter directory: on the disk that is measured.
-    init?(mode: VerificationMode, book: SampleBook, directory: String) throws {
-        guard let latency = book.median(.p50Microseconds, of: Setting(mode: mode, workload: Self.workload)) else {
-            return nil
-        }
+    init?(
+        mode: VerificationMode, without: Set<Optimisation>, book: SampleBook, directory: String
+    ) throws {
+        let setting = Setting(mode: mode, without: without, workload: Self.workload)
+        guard let latency = book.median(.p50Microseconds, of: setting) else { return nil }
         let timings = try Self.timings(mode, directory: directory)
         var parts = timings.map { timing in
             BreakdownPart(

@@ -42,6 +42,9 @@ struct Load: Sendable {
     /// What PUTs store; which bytes makes no difference.
     let value: SharedBytes
 
+    /// Among how many objects of its own a slot's overwrites go round.
+    private static let ownObjectCount = 4
+
     /// Begins new operations for so long, and returns when all have ended.
     func run(seconds: Double) async throws -> LoadOutcome {
         let start = ContinuousClock.now
@@ -50,7 +53,7 @@ struct Load: Sendable {
         return try await withThrowingTaskGroup(of: LoadOutcome.self) { group in
             for slot in 0..<workload.clientCount {
                 let client = cluster.clients[slot % cluster.clients.count]
-                group.addTask { try await loop(client, until: deadline, objectCount: objectCount) }
+                group.addTask { try await loop(client, slot: slot, until: deadline, objectCount: objectCount) }
             }
             var total = LoadOutcome()
             for try await outcome in group { total.add(outcome) }
@@ -60,20 +63,24 @@ struct Load: Sendable {
     }
 
     private func loop(
-        _ client: ObjectClient, until deadline: ContinuousClock.Instant, objectCount: Int
+        _ client: ObjectClient, slot: Int, until deadline: ContinuousClock.Instant, objectCount: Int
     ) async throws -> LoadOutcome {
         var outcome = LoadOutcome()
+        // So many at least that a warm-up leaves no object to be written for the first time.
+        let operationCountMin = workload.operation == .overwrite ? Self.ownObjectCount : 1
         repeat {
             let key =
                 switch workload.operation {
                 case .put: cluster.newKey(workload.size)
-                case .get: cluster.key(workload.size, number: .random(in: 0..<objectCount))
+                case .overwrite:
+                    cluster.ownKey(workload.size, slot: slot, number: outcome.operationCount % Self.ownObjectCount)
+                case .get, .getDuringPause: cluster.key(workload.size, number: .random(in: 0..<objectCount))
                 }
             let begin = ContinuousClock.now
             let rounds = try await operate(client, key)
             outcome.note(
                 latencyNanoseconds: UInt64((ContinuousClock.now - begin).inSeconds * 1e9), rounds: rounds)
-        } while ContinuousClock.now < deadline
+        } while ContinuousClock.now < deadline || outcome.operationCount < operationCountMin
         return outcome
     }
 
@@ -81,9 +88,9 @@ struct Load: Sendable {
     private func operate(_ client: ObjectClient, _ key: ObjectKey) async throws -> Int {
         do {
             switch workload.operation {
-            case .put:
+            case .put, .overwrite:
                 return try await client.put(key, value).rounds
-            case .get:
+            case .get, .getDuringPause:
                 let object = try await client.get(key)
                 guard object.value.count == value.count else {
                     throw BenchmarkError.wrongValue(
@@ -93,7 +100,8 @@ struct Load: Sendable {
             }
         } catch let error as ClientError {
             throw BenchmarkError.operationFailed(
-                Setting(mode: cluster.mode, workload: workload), reason: error.description)
+                Setting(mode: cluster.variant.mode, without: cluster.variant.without, workload: workload),
+                reason: error.description)
         }
     }
 }

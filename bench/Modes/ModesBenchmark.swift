@@ -11,7 +11,7 @@ struct ModesBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "modes",
         abstract:
-            "Compares the verification modes on real clusters: a process per server, loopback, TLS, durable stores.",
+            "Compares the verification modes on real clusters: a process per server, TLS, durable stores.",
         discussion: """
             Lists are written with commas. In each round every mode does every workload once, in an order that rotates; \
             medians over the rounds are printed, and ratios are medians of the rounds' ratios to the mode none. With \
@@ -26,6 +26,8 @@ struct ModesBenchmark: ParsableCommand {
         case verification
         /// The promises on cost.
         case targets
+        /// What each optimisation is worth.
+        case optimisations
     }
 
     @Option(help: "The modes: fingerprint, full, lazy, read-time, none.")
@@ -46,8 +48,15 @@ struct ModesBenchmark: ParsableCommand {
     var rounds = 5
     @Flag(help: "One short round of 64KiB with 16 clients, to see that everything works.")
     var quick = false
-    @Option(name: .customLong("report"), help: "breakdown, verification or targets; may be repeated.")
+    @Option(name: .customLong("report"), help: "breakdown, verification, targets or optimisations; may be repeated.")
     var reports: [Report] = []
+    @Option(
+        help:
+            "Leave these out, at clients and servers: \(Optimisation.allCases.map(\.rawValue).joined(separator: ", "))."
+    )
+    var without: CommaList<Optimisation>?
+    @Option(help: "Link every server and the clients at this rate, 1gbit or 10gbit (as root); loopback when not given.")
+    var network: LinkRate?
     @Option(help: "Write all results to this file, as JSON.")
     var json: String?
     @Option(help: "Write all results to this file, as CSV.")
@@ -66,6 +75,9 @@ struct ModesBenchmark: ParsableCommand {
         guard (1...64).contains(identities) else { throw ValidationError("--identities are 1 to 64") }
         guard seconds > 0, seconds <= 3600 else { throw ValidationError("--seconds are more than 0, at most 3600") }
         guard (1...1000).contains(rounds) else { throw ValidationError("--rounds are 1 to 1000") }
+        guard without == nil || !reports.contains(.optimisations) else {
+            throw ValidationError("--report optimisations leaves out each in turn, so --without makes no sense with it")
+        }
         for faults in faults.elements {
             do {
                 _ = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragments)
@@ -76,29 +88,37 @@ struct ModesBenchmark: ParsableCommand {
     }
 
     func run() throws {
-        let scratch = try ScratchDirectory(in: directory)
-        defer { scratch.remove() }
+        let leftovers = Leftovers()
+        defer { leftovers.removeAll() }
+        let scratch = try ScratchDirectory(in: directory, leftovers: leftovers)
         let settings = settings
+        let conditions = Conditions(link: network, without: Set(without?.elements ?? []))
+        let links = try network.map { rate in
+            Progress.say("linking servers and clients at \(rate.rawValue)")
+            return try ShapedNetwork(
+                rate, serverCount: settings.map(\.workload.serverCount).max() ?? 0, leftovers: leftovers)
+        }
         let runner = ModesRunner(
             seconds: quick ? min(seconds, 1) : seconds, rounds: quick ? 1 : rounds, identityCount: identities,
-            program: try programPath, directory: scratch.path, progress: Progress.say)
+            program: try programPath, network: links, directory: scratch.path, progress: Progress.say)
         let book = try runner.run(settings)
         var breakdown: [Breakdown] = []
         if reports.contains(.breakdown) {
             Progress.say("timing the parts of a write")
             breakdown = try Breakdown.modes.compactMap {
-                try Breakdown(mode: $0, book: book, directory: scratch.path)
+                try Breakdown(mode: $0, without: conditions.without, book: book, directory: scratch.path)
             }
         }
 
-        let table = ModesTable(book: book)
+        let table = ModesTable(book: book, conditions: conditions)
         table.machine(.current)
         table.results()
         breakdown.forEach(table.breakdown)
         if reports.contains(.verification) { table.verification(Self.verificationWorkloads) }
         if reports.isEmpty || reports.contains(.targets) { table.targets() }
+        if reports.contains(.optimisations) { table.optimisations() }
         let file = ResultFile(
-            machine: .current, secondsPerMeasurement: runner.seconds, book: book,
+            machine: .current, conditions: conditions, secondsPerMeasurement: runner.seconds, book: book,
             breakdown: breakdown.flatMap(\.parts))
         if let json { try file.json().write(to: URL(fileURLWithPath: json)) }
         if let csv { try Data(file.csv().utf8).write(to: URL(fileURLWithPath: csv)) }
@@ -107,7 +127,8 @@ struct ModesBenchmark: ParsableCommand {
     /// Everything to be measured, each setting once.
     private var settings: [Setting] {
         func product(_ modes: [VerificationMode], _ workloads: [Workload]) -> [Setting] {
-            modes.flatMap { mode in workloads.map { Setting(mode: mode, workload: $0) } }
+            let without = Set(without?.elements ?? [])
+            return modes.flatMap { mode in workloads.map { Setting(mode: mode, without: without, workload: $0) } }
         }
         guard !reports.isEmpty else { return product(modes.elements, workloads) }
         var chosen: [Setting] = []
@@ -116,6 +137,7 @@ struct ModesBenchmark: ParsableCommand {
             chosen += product(VerificationMode.allCases, Self.verificationWorkloads)
         }
         if reports.contains(.targets) { chosen += product(ModeTarget.modes, ModeTarget.workloads) }
+        if reports.contains(.optimisations) { chosen += OptimisationReport.settings }
         var seen: Set<Setting> = []
         return chosen.filter { seen.insert($0).inserted }
     }
@@ -124,7 +146,7 @@ struct ModesBenchmark: ParsableCommand {
         faults.elements.flatMap { faults in
             (quick ? [ByteSize(bytes: 64 << 10)] : sizes.elements).flatMap { size in
                 (quick ? [16] : clients.elements).flatMap { clients in
-                    BenchmarkOperation.allCases.map {
+                    BenchmarkOperation.basic.map {
                         Workload(
                             faults: faults, dataFragmentCount: dataFragments ?? faults + 1, operation: $0,
                             size: size, clientCount: clients)
@@ -136,7 +158,7 @@ struct ModesBenchmark: ParsableCommand {
 
     private static var verificationWorkloads: [Workload] {
         (1...4).flatMap { faults in
-            BenchmarkOperation.allCases.map {
+            BenchmarkOperation.basic.map {
                 Workload(
                     faults: faults, dataFragmentCount: faults + 1, operation: $0, size: ByteSize(bytes: 64 << 10),
                     clientCount: 1)
@@ -172,6 +194,10 @@ extension CommaList: ExpressibleByArgument where Element: ExpressibleByArgument 
 extension ByteSize: ExpressibleByArgument {
     package init?(argument: String) { self.init(argument) }
 }
+
+extension Optimisation: ExpressibleByArgument {}
+
+extension LinkRate: ExpressibleByArgument {}
 
 extension VerificationMode: ExpressibleByArgument {
     public init?(argument: String) {

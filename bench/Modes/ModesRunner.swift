@@ -1,5 +1,5 @@
-// Runs settings in interleaved rounds: in each round every mode does each workload once, one after the other in an order
-// that rotates, while the other modes' clusters stand idle, so that a slow moment of the machine hits all alike.
+// Runs settings in interleaved rounds: in each round every variant does each workload once, one after the other in an order
+// that rotates, while the other variants' clusters stand idle, so that a slow moment of the machine hits all alike.
 
 import BenchmarkResults
 import ErasureCode
@@ -13,11 +13,14 @@ struct ModesRunner: Sendable {
     let rounds: Int
     let identityCount: Int
     let program: String
+    let network: ShapedNetwork?
     /// Where clusters are made, each in a directory of its own.
     let directory: String
     /// Told how it goes on, for people.
     let progress: @Sendable (String) -> Void
 
+    /// No longer than operations wait for their time to be over.
+    private static let pauseSecondsMax = 5.0
     /// The fewest objects that GETs choose from.
     private static let objectCountMin = 64
 
@@ -41,26 +44,29 @@ struct ModesRunner: Sendable {
     private func run(_ shape: Shape, _ settings: [Setting], into book: inout SampleBook) throws {
         let plan = ClusterPlan(
             faults: shape.faults, dataFragmentCount: shape.dataFragmentCount,
-            identityCount: min(identityCount, settings.map(\.workload.clientCount).max() ?? 1), program: program)
-        let modes = VerificationMode.allCases.filter { mode in settings.contains { $0.mode == mode } }
+            identityCount: min(identityCount, settings.map(\.workload.clientCount).max() ?? 1), program: program,
+            network: network)
+        var seen: Set<Variant> = []
+        let variants = settings.map(\.variant).filter { seen.insert($0).inserted }
         let chosen = Set(settings)
-        var clusters: [VerificationMode: BenchmarkCluster] = [:]
+        var clusters: [Variant: BenchmarkCluster] = [:]
         defer {
             let all = Array(clusters.values)
             try? waiting { for cluster in all { await cluster.remove() } }
         }
-        for mode in modes {
+        for (number, variant) in variants.enumerated() {
             let serverCount = shape.dataFragmentCount + 2 * shape.faults
-            progress("starting \(serverCount) servers, f = \(shape.faults), mode \(mode)")
-            clusters[mode] = try BenchmarkCluster(
-                plan, mode: mode, directory: "\(directory)/\(mode)-\(shape.faults)-\(shape.dataFragmentCount)")
+            progress("starting \(serverCount) servers, f = \(shape.faults), mode \(variant)")
+            clusters[variant] = try BenchmarkCluster(
+                plan, variant: variant,
+                directory: "\(directory)/\(variant.mode)-\(shape.faults)-\(shape.dataFragmentCount)-\(number)")
         }
         for round in 0..<rounds {
             for workload in Self.inOrder(settings) {
-                for position in modes.indices {
-                    let mode = modes[(position + round) % modes.count]
-                    let setting = Setting(mode: mode, workload: workload)
-                    guard chosen.contains(setting), let cluster = clusters[mode] else { continue }
+                for position in variants.indices {
+                    let variant = variants[(position + round) % variants.count]
+                    let setting = Setting(mode: variant.mode, without: variant.without, workload: workload)
+                    guard chosen.contains(setting), let cluster = clusters[variant] else { continue }
                     let sample = try waiting { try await self.measure(workload, on: cluster) }
                     book.note(sample, of: setting, round: round)
                     let rate = Figure.operationsPerSecond.value(of: sample, size: workload.size)
@@ -81,18 +87,20 @@ struct ModesRunner: Sendable {
     private func measure(_ workload: Workload, on cluster: BenchmarkCluster) async throws -> Sample {
         let value = RandomBytes.block(sizeBytes: workload.size.bytes)
         let load = Load(cluster: cluster, workload: workload, value: value)
-        if workload.operation == .get, cluster.objectCount(workload.size) < Self.objectCountMin {
+        if !workload.operation.isWrite, cluster.objectCount(workload.size) < Self.objectCountMin {
             try await fill(cluster, workload, value)
         }
         _ = try await load.run(seconds: seconds / 2)
         try await cluster.settle()
-        if workload.operation == .put { try await cluster.finishLaterWork() }
+        if workload.operation.isWrite { try await cluster.finishLaterWork() }
         let before = try cluster.read()
-        let outcome = try await load.run(seconds: seconds)
+        let outcome =
+            workload.operation == .getDuringPause
+            ? try await runWithPause(load) : try await load.run(seconds: seconds)
         try await cluster.settle()
         let after = try cluster.read()
         var later = after
-        if workload.operation == .put, cluster.mode == .lazy {
+        if workload.operation.isWrite, cluster.variant.mode == .lazy {
             try await cluster.finishLaterWork()
             later = try cluster.read()
         }
@@ -113,6 +121,17 @@ struct ModesRunner: Sendable {
         sample.signatureCount = after.signatures - before.signatures
         sample.groupCommitCount = after.groupCommits - before.groupCommits
         return sample
+    }
+
+    /// The load of a measurement while a server that reads prefer stands still for the first half of it.
+    private func runWithPause(_ load: Load) async throws -> LoadOutcome {
+        let server = load.cluster.servers[0]
+        server.pause()
+        defer { server.resume() }
+        async let outcome = load.run(seconds: seconds)
+        try await Task.sleep(for: .seconds(min(seconds / 2, Self.pauseSecondsMax)))
+        server.resume()
+        return try await outcome
     }
 
     /// Writes objects to read, when no workload has written enough of them.

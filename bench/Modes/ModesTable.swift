@@ -7,11 +7,16 @@ import QuorumProtocol
 /// Prints what a run found.
 struct ModesTable {
     let book: SampleBook
+    let conditions: Conditions
 
     func machine(_ machine: MachineDescription) {
         print(
             "\(machine.processor), \(machine.processorCount) processors, \(machine.memoryBytes >> 30) GiB, Linux "
                 + "\(machine.kernel), level \(machine.level)")
+        if let link = conditions.link {
+            print("Every server's link and the clients' have \(link.rawValue) in each direction.")
+        }
+        if !conditions.without.isEmpty { print("Without \(conditions.without.names.joined(separator: ", ")).") }
         print("Servers, clients and the disk share this machine. Medians over the rounds; x none: ratio to mode none.")
     }
 
@@ -31,14 +36,18 @@ struct ModesTable {
         for workload in book.settings.map(\.workload) where seen.insert(workload).inserted {
             print("\n\(workload)")
             row(Self.columns.map { ($0.title, $0.width) })
-            for mode in VerificationMode.allCases { line(Setting(mode: mode, workload: workload)) }
+            for mode in VerificationMode.allCases { line(setting(mode, workload)) }
         }
+    }
+
+    private func setting(_ mode: VerificationMode, _ workload: Workload) -> Setting {
+        Setting(mode: mode, without: conditions.without, workload: workload)
     }
 
     private func line(_ setting: Setting) {
         guard book.count(of: setting) > 0 else { return }
         func figure(_ figure: Figure, _ scale: Double = 1) -> String { text(book.median(figure, of: setting), scale) }
-        let isPut = setting.workload.operation == .put
+        let isPut = setting.workload.operation.isWrite
         let cells = [
             setting.mode.description, figure(.operationsPerSecond),
             text(book.ratio(.operationsPerSecond, of: setting)), figure(.megabytesPerSecond),
@@ -66,7 +75,7 @@ struct ModesTable {
     }
 
     func verification(_ workloads: [Workload]) {
-        for operation in BenchmarkOperation.allCases {
+        for operation in BenchmarkOperation.basic {
             print(
                 "\nLatency of one \(operation.rawValue) of 64KiB in ms (median; beside it x none), by time of verification"
             )
@@ -74,7 +83,7 @@ struct ModesTable {
             row([("f", 4), ("servers", 8)] + modes.map { ($0.description, 16) })
             for workload in workloads where workload.operation == operation {
                 let cells = modes.map { mode in
-                    let setting = Setting(mode: mode, workload: workload)
+                    let setting = setting(mode, workload)
                     return text(book.median(.p50Microseconds, of: setting), 1e-3) + "  "
                         + text(book.ratio(.p50Microseconds, of: setting))
                 }
@@ -86,12 +95,42 @@ struct ModesTable {
     func targets() {
         print("\nTargets (f = 1; 16 clients unless said otherwise)")
         row([("figure", 66), ("bound", 9), ("measured", 10), ("verdict", 14)])
-        for target in ModeTarget.all(book) {
+        for target in ModeTarget.all(book, under: conditions) {
             row([
                 (target.figure, 66), (target.boundText, 9), (text(target.measured), 10),
                 (target.verdict.rawValue, 14),
             ])
         }
+    }
+
+    private static let optimisationColumns: [(title: String, width: Int)] = [
+        ("without", 20), ("op/s", 8), ("x all", 7), ("p50 ms", 8), ("x all", 7), ("p99 ms", 8), ("p99.9", 8),
+        ("client CPU", 12), ("x all", 7), ("server CPU", 12), ("x all", 7), ("rounds", 8), ("sign.", 7),
+        ("commits", 7),
+    ]
+
+    func optimisations() {
+        print("\nWhat each optimisation is worth; x all: ratio to all of them in the same rounds")
+        for workload in OptimisationReport.workloads {
+            print("\n\(workload), fingerprint")
+            row(Self.optimisationColumns.map { ($0.title, $0.width) })
+            for setting in OptimisationReport.settings where setting.workload == workload { optimisationLine(setting) }
+        }
+    }
+
+    private func optimisationLine(_ setting: Setting) {
+        func figure(_ figure: Figure, _ scale: Double = 1) -> String { text(book.median(figure, of: setting), scale) }
+        func ratio(_ figure: Figure) -> String { text(book.ratioToEverything(figure, of: setting)) }
+        let isWrite = setting.workload.operation.isWrite
+        let cells = [
+            setting.without.isEmpty ? "nothing (all on)" : setting.without.names.joined(separator: " "),
+            figure(.operationsPerSecond), ratio(.operationsPerSecond), figure(.p50Microseconds, 1e-3),
+            ratio(.p50Microseconds), figure(.p99Microseconds, 1e-3), figure(.p999Microseconds, 1e-3),
+            figure(.clientCPUSecondsPerGB), ratio(.clientCPUSecondsPerGB), figure(.serverCPUSecondsPerGB),
+            ratio(.serverCPUSecondsPerGB), figure(.roundsPerOperation), isWrite ? figure(.signaturesPerOperation) : "",
+            isWrite ? figure(.groupCommitsPerOperation) : "",
+        ]
+        row(zip(cells, Self.optimisationColumns).map { ($0, $1.width) })
     }
 
     // MARK: - Formatting

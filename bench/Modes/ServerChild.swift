@@ -18,7 +18,9 @@ struct ServerChild: Sendable {
     var store: String { home + "/store" }
 
     /// Starts the process; `waitUntilReady` must follow.
-    init(index: Int, home: String, program: String) throws {
+    ///
+    /// - Parameter network: whose namespace for this server the process runs in; nil: this process's own.
+    init(index: Int, home: String, program: String, network: ShapedNetwork?) throws {
         self.index = index
         self.home = home
         let log = open(home + "/server.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
@@ -28,10 +30,16 @@ struct ServerChild: Sendable {
         guard process_control_pipe(&ends) == 0 else {
             throw BenchmarkError.cannotStart(path: program, reason: "no pipe can be made")
         }
-        let words = ["solidus", "serve", "--home", home, "--ready-pipe"]
+        var path = program
+        var words = ["solidus", "serve", "--home", home, "--ready-pipe"]
+        if let network {
+            // It becomes the program itself, so that the process is the server's.
+            path = network.ip.path
+            words = ["ip", "netns", "exec", network.namespace(ofServer: index), program] + words.dropFirst()
+        }
         let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { arguments.forEach { free($0) } }
-        processID = process_control_spawn(program, arguments, log, ends[1], true)
+        processID = process_control_spawn(path, arguments, log, ends[1], true)
         let code = errno
         close(ends[1])
         readyPipe = ends[0]
@@ -50,6 +58,11 @@ struct ServerChild: Sendable {
             throw BenchmarkError.notReady(server: index, log: log)
         }
     }
+
+    /// Has the process stand still, as one whose machine has hung, until `resume`.
+    func pause() { Glibc.kill(processID, SIGSTOP) }
+
+    func resume() { Glibc.kill(processID, SIGCONT) }
 
     /// Ends the process; what it stored is of no further use.
     func kill() {

@@ -39,26 +39,33 @@ package struct ModeTarget: Sendable {
     package static var modes: [VerificationMode] { [.none, .fingerprint, .lazy] }
     package static var workloads: [Workload] {
         [small, large].flatMap { size in
-            BenchmarkOperation.allCases.map { workload($0, size, clientCount: 16) }
-        } + [manyClients]
+            BenchmarkOperation.basic.map { workload($0, size, clientCount: 16) }
+        } + [workload(.put, small, clientCount: 64)]
     }
 
     private static var small: ByteSize { ByteSize(bytes: 64 << 10) }
     private static var large: ByteSize { ByteSize(bytes: 1 << 20) }
-    private static var manyClients: Workload { workload(.put, small, clientCount: 64) }
 
     private static func workload(_ operation: BenchmarkOperation, _ size: ByteSize, clientCount: Int) -> Workload {
         Workload(faults: 1, dataFragmentCount: 2, operation: operation, size: size, clientCount: clientCount)
     }
 
     /// All promises, beside what the run has measured for them.
-    package static func all(_ book: SampleBook) -> [ModeTarget] {
-        func setting(_ mode: VerificationMode, _ operation: BenchmarkOperation, _ size: ByteSize) -> Setting {
-            Setting(mode: mode, workload: workload(operation, size, clientCount: 16))
+    ///
+    /// A link with a rate has promises of its own: what the network limits, verification must not.
+    package static func all(_ book: SampleBook, under conditions: Conditions = Conditions()) -> [ModeTarget] {
+        func setting(
+            _ mode: VerificationMode, _ operation: BenchmarkOperation, _ size: ByteSize, clientCount: Int = 16
+        ) -> Setting {
+            Setting(
+                mode: mode, without: conditions.without,
+                workload: workload(operation, size, clientCount: clientCount))
         }
-        func speed(_ operation: BenchmarkOperation, _ size: ByteSize, atLeast limit: Double) -> ModeTarget {
+        func speed(
+            _ operation: BenchmarkOperation, _ size: ByteSize, atLeast limit: Double, over link: String = ""
+        ) -> ModeTarget {
             ModeTarget(
-                figure: "\(operation.rawValue) throughput, fingerprint / none, \(size)", bound: .atLeast(limit),
+                figure: "\(operation.rawValue) throughput, fingerprint / none, \(size)\(link)", bound: .atLeast(limit),
                 measured: book.ratio(.operationsPerSecond, of: setting(.fingerprint, operation, size)))
         }
         func count(
@@ -73,18 +80,22 @@ package struct ModeTarget: Sendable {
             speed(.get, large, atLeast: 0.90),
             speed(.put, small, atLeast: 0.80),
             speed(.put, large, atLeast: 0.70),
-            ModeTarget(
-                figure: "put latency, lazy / none, \(small)", bound: .atMost(1.15),
-                measured: book.ratio(.p50Microseconds, of: setting(.lazy, .put, small))),
-            count("put rounds", .roundsPerOperation, .put, small, atMost: 3),
-            count("get rounds", .roundsPerOperation, .get, small, atMost: 1),
-            ModeTarget(
-                figure: "signatures per put, all servers, fingerprint, \(small), 64 clients", bound: .atMost(1),
-                measured: book.median(
-                    .signaturesPerOperation, of: Setting(mode: .fingerprint, workload: manyClients))),
-            // n / m and 1 of the value's own bytes; 2 % are for everything else.
-            count("bytes sent per byte put", .sentBytesPerByte, .put, large, atMost: 2 * 1.02),
-            count("bytes received per byte got", .receivedBytesPerByte, .get, large, atMost: 1.02),
         ]
+            + (conditions.link.map { link in
+                [small, large].map { speed(.put, $0, atLeast: 0.95, over: ", links of \(link.rawValue)") }
+            } ?? []) + [
+                ModeTarget(
+                    figure: "put latency, lazy / none, \(small)", bound: .atMost(1.15),
+                    measured: book.ratio(.p50Microseconds, of: setting(.lazy, .put, small))),
+                count("put rounds", .roundsPerOperation, .put, small, atMost: 3),
+                count("get rounds", .roundsPerOperation, .get, small, atMost: 1),
+                ModeTarget(
+                    figure: "signatures per put, all servers, fingerprint, \(small), 64 clients", bound: .atMost(1),
+                    measured: book.median(
+                        .signaturesPerOperation, of: setting(.fingerprint, .put, small, clientCount: 64))),
+                // n / m and 1 of the value's own bytes; 2 % are for everything else.
+                count("bytes sent per byte put", .sentBytesPerByte, .put, large, atMost: 2 * 1.02),
+                count("bytes received per byte got", .receivedBytesPerByte, .get, large, atMost: 1.02),
+            ]
     }
 }

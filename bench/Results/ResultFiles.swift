@@ -41,6 +41,8 @@ package struct ResultFile: Encodable, Sendable {
     /// A setting's medians. Figures are null where they mean nothing.
     struct Row: Encodable, Sendable {
         let mode: String
+        /// The optimisations that were left out.
+        let without: [String]
         let faults: Int
         let dataFragments: Int
         let servers: Int
@@ -52,6 +54,8 @@ package struct ResultFile: Encodable, Sendable {
         let figures: [String: Double]
         /// Ratios to the mode `none` in the same rounds, by the figures' names.
         let ratiosToNone: [String: Double]
+        /// Of what leaves optimisations out: ratios to the same with all of them in the same rounds.
+        let ratiosToEverything: [String: Double]
     }
 
     struct Target: Encodable, Sendable {
@@ -62,27 +66,36 @@ package struct ResultFile: Encodable, Sendable {
     }
 
     let machine: MachineDescription
+    /// "loopback", or the rate of the shaped links.
+    let network: String
+    /// The optimisations that everything was measured without, the report on them apart.
+    let without: [String]
     let secondsPerMeasurement: Double
     let results: [Row]
     let breakdown: [BreakdownPart]
     let targets: [Target]
 
     package init(
-        machine: MachineDescription, secondsPerMeasurement: Double, book: SampleBook, breakdown: [BreakdownPart]
+        machine: MachineDescription, conditions: Conditions, secondsPerMeasurement: Double, book: SampleBook,
+        breakdown: [BreakdownPart]
     ) {
         self.machine = machine
+        network = conditions.link?.rawValue ?? "loopback"
+        without = conditions.without.names
         self.secondsPerMeasurement = secondsPerMeasurement
         self.breakdown = breakdown
         results = book.settings.map { setting in
             let workload = setting.workload
             return Row(
-                mode: setting.mode.description, faults: workload.faults, dataFragments: workload.dataFragmentCount,
-                servers: workload.serverCount, operation: workload.operation.rawValue,
-                sizeBytes: workload.size.bytes, clients: workload.clientCount, rounds: book.count(of: setting),
+                mode: setting.mode.description, without: setting.without.names, faults: workload.faults,
+                dataFragments: workload.dataFragmentCount, servers: workload.serverCount,
+                operation: workload.operation.rawValue, sizeBytes: workload.size.bytes, clients: workload.clientCount,
+                rounds: book.count(of: setting),
                 figures: Self.byName { book.median($0, of: setting) },
-                ratiosToNone: Self.byName { book.ratio($0, of: setting) })
+                ratiosToNone: Self.byName { book.ratio($0, of: setting) },
+                ratiosToEverything: Self.byName { book.ratioToEverything($0, of: setting) })
         }
-        targets = ModeTarget.all(book).map {
+        targets = ModeTarget.all(book, under: conditions).map {
             Target(figure: $0.figure, bound: $0.boundText, measured: $0.measured, verdict: $0.verdict.rawValue)
         }
     }
@@ -101,20 +114,24 @@ package struct ResultFile: Encodable, Sendable {
         return try encoder.encode(self) + Data("\n".utf8)
     }
 
-    /// The results only: one line for each setting under one line of names. No field needs quoting.
+    /// The results only: one line for each setting under one line of names. No field needs quoting: names of what is left
+    /// out have blanks between them.
     package func csv() -> String {
         let fixedColumns = [
-            "mode", "faults", "data_fragments", "servers", "operation", "size_bytes", "clients", "rounds",
+            "mode", "without", "faults", "data_fragments", "servers", "operation", "size_bytes", "clients", "rounds",
         ]
         let names = Figure.allCases.map(\.rawValue)
-        var lines = [fixedColumns + names + names.map { $0 + "_ratio_to_none" }]
+        var lines = [
+            fixedColumns + names + names.map { $0 + "_ratio_to_none" }
+                + names.map { $0 + "_ratio_to_everything" }
+        ]
         for row in results {
             let fixed = [
-                row.mode, "\(row.faults)", "\(row.dataFragments)", "\(row.servers)", row.operation,
-                "\(row.sizeBytes)", "\(row.clients)", "\(row.rounds)",
+                row.mode, row.without.joined(separator: " "), "\(row.faults)", "\(row.dataFragments)",
+                "\(row.servers)", row.operation, "\(row.sizeBytes)", "\(row.clients)", "\(row.rounds)",
             ]
             func cells(_ values: [String: Double]) -> [String] { names.map { values[$0].map { "\($0)" } ?? "" } }
-            lines.append(fixed + cells(row.figures) + cells(row.ratiosToNone))
+            lines.append(fixed + cells(row.figures) + cells(row.ratiosToNone) + cells(row.ratiosToEverything))
         }
         return lines.map { $0.joined(separator: ",") }.joined(separator: "\n") + "\n"
     }

@@ -31,10 +31,23 @@ package struct SampleBook: Sendable {
         return values.isEmpty ? nil : BenchmarkResults.median(values)
     }
 
-    /// The median over rounds of a figure's ratio to the same figure in another mode; nil when no round has both, or the
-    /// other one's figure is 0.
-    package func ratio(_ figure: Figure, of setting: Setting, to mode: VerificationMode = .none) -> Double? {
-        let other = Setting(mode: mode, workload: setting.workload)
+    /// The median over rounds of a figure's ratio to the same figure in the mode `none` with the same optimisations; nil
+    /// when no round has both, or the other one's figure is 0.
+    package func ratio(_ figure: Figure, of setting: Setting) -> Double? {
+        var other = setting
+        other.mode = .none
+        return ratio(figure, of: setting, to: other)
+    }
+
+    /// The same as a ratio to the mode as it is, with every optimisation; nil also when the setting leaves none out.
+    package func ratioToEverything(_ figure: Figure, of setting: Setting) -> Double? {
+        guard !setting.without.isEmpty else { return nil }
+        var other = setting
+        other.without = []
+        return ratio(figure, of: setting, to: other)
+    }
+
+    private func ratio(_ figure: Figure, of setting: Setting, to other: Setting) -> Double? {
         let size = setting.workload.size
         let ratios = zip(rounds[setting] ?? [], rounds[other] ?? []).compactMap { own, others -> Double? in
             guard let own, let others else { return nil }

@@ -45,13 +45,19 @@ package final class StatementVerifier: Sendable {
 
     private let parameters: ClusterParameters
     private let keys: [StatementVerificationKey]
+    private let remembersChecks: Bool
     private let memory = Mutex(Memory())
 
-    /// - Parameter keys: the statement key of each server, in order; there must be n.
-    package init(parameters: ClusterParameters, keys: [StatementVerificationKey]) {
+    /// - Parameters:
+    ///   - keys: the statement key of each server, in order; there must be n.
+    ///   - remembersChecks: without it every signature is checked each time that it comes, also the holder's own.
+    package init(
+        parameters: ClusterParameters, keys: [StatementVerificationKey], remembersChecks: Bool = true
+    ) {
         precondition(keys.count == parameters.quorums.serverCount)
         self.parameters = parameters
         self.keys = keys
+        self.remembersChecks = remembersChecks
     }
 
     /// Checks one server's statement on one version.
@@ -114,6 +120,7 @@ package final class StatementVerifier: Sendable {
     }
 
     private func remember(_ checked: CheckedRoot) {
+        guard remembersChecks else { return }
         memory.withLock { memory in
             if memory.roots.isEmpty {
                 memory.roots.reserveCapacity(Self.rememberedRootsMin)

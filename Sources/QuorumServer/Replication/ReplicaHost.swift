@@ -33,12 +33,13 @@ final class ReplicaHost: Sendable {
     private let versionVerifier = Mutex<VersionVerifier?>(nil)
 
     /// - Parameters:
+    ///   - without: optimisations that are left out.
     ///   - interposer: decides which changes are really stored; nil: all.
     ///   - reply: sends an answer to where its request came from; may be called from any thread.
     init(
         parameters: ClusterParameters, server: ServerIndex, store: ProtocolStore, verifier: StatementVerifier,
         signer: StatementSigner, statistics: ServerStatistics, workers: NIOThreadPool, logger: Logger,
-        interposer: (any ServerInterposer)? = nil,
+        without: Set<Optimisation> = [], interposer: (any ServerInterposer)? = nil,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
     ) {
         self.parameters = parameters
@@ -51,9 +52,8 @@ final class ReplicaHost: Sendable {
         self.reply = reply
         pipeline = Mutex(nil)
         let made = StoragePipeline(
-            store: store, signer: signer, verifier: verifier, statistics: statistics, logger: logger
-        ) {
-            [weak self] inputs in
+            store: store, signer: signer, verifier: verifier, statistics: statistics, logger: logger, without: without
+        ) { [weak self] inputs in
             for input in inputs { self?.submit(input) }
         }
         pipeline.withLock { $0 = made }

@@ -35,6 +35,8 @@ final class StoragePipeline: Sendable {
     private let store: ProtocolStore
     private let signer: StatementSigner
     private let verifier: StatementVerifier
+    private let itemsPerBatchMax: Int
+    private let signsBatches: Bool
     private let statistics: ServerStatistics
     private let logger: Logger
     private let thread = NIOThreadPool(numberOfThreads: 1)
@@ -43,15 +45,19 @@ final class StoragePipeline: Sendable {
     private let reported = Mutex<StoreFailure?>(nil)
     private let completed: @Sendable ([ReplicaInput]) -> Void
 
-    /// - Parameter completed: told on the storage thread, in order, what has become of a batch's items.
+    /// - Parameters:
+    ///   - without: what of `.groupCommit` and `.batchedSignatures` is left out.
+    ///   - completed: told on the storage thread, in order, what has become of a batch's items.
     init(
         store: ProtocolStore, signer: StatementSigner, verifier: StatementVerifier, statistics: ServerStatistics,
-        logger: Logger,
+        logger: Logger, without: Set<Optimisation>,
         completed: @escaping @Sendable ([ReplicaInput]) -> Void
     ) {
         self.store = store
         self.signer = signer
         self.verifier = verifier
+        itemsPerBatchMax = without.contains(.groupCommit) ? 1 : Self.batchItemsMax
+        signsBatches = !without.contains(.batchedSignatures)
         self.statistics = statistics
         self.logger = logger
         self.completed = completed
@@ -94,7 +100,7 @@ final class StoragePipeline: Sendable {
             }
             var batch: [Item] = []
             var sizeBytes = 0
-            while batch.count < Self.batchItemsMax, sizeBytes < Self.batchSizeBytesMax,
+            while batch.count < itemsPerBatchMax, sizeBytes < Self.batchSizeBytesMax,
                 let item = state.waiting.popFirst()
             {
                 sizeBytes += item.partSizeBytes
@@ -119,7 +125,7 @@ final class StoragePipeline: Sendable {
             counters.groupCommits += changes.isEmpty ? 0 : 1
             counters.storedChanges += UInt64(changes.count)
             guard signer.identity.mode.isSigned else { return }
-            counters.signatures += durable.isEmpty ? 0 : 1
+            counters.signatures += signsBatches ? (durable.isEmpty ? 0 : 1) : UInt64(durable.count)
             counters.signedStatements += UInt64(durable.count)
         }
         return zip(batch, results).map { item, result in
@@ -155,10 +161,13 @@ final class StoragePipeline: Sendable {
         }
     }
 
-    /// One signature over all; nothing when the library refuses, which fails those who wait for a statement.
+    /// One signature over all, or one for each where batches are not signed; nothing when the library refuses, which fails those who wait for a statement.
     private func sign(_ statements: [Statement]) -> [SignedStatement] {
         do {
-            return try signer.sign(statements, knownTo: verifier)
+            if signsBatches { return try signer.sign(statements, knownTo: verifier) }
+            var signed: [SignedStatement] = []
+            for statement in statements { signed += try signer.sign([statement], knownTo: verifier) }
+            return signed
         } catch {
             logger.critical("statements cannot be signed: \(error.reason)")
             return []
