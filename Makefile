@@ -52,6 +52,7 @@ torture: setup
 BENCH_OPTIONS ?= --seconds 1.2 --rounds 4
 
 bench: setup
+	$(if $(findstring --network,$(BENCH_OPTIONS)),scripts/setup iproute2)
 	swift build -c release --product solidus
 	swift build -c release --product solidus-bench
 	mkdir -p .build/bench

@@ -30,7 +30,7 @@ struct ModesBenchmark: ParsableCommand {
         case optimisations
     }
 
-    @Option(help: "The modes: fingerprint, full, lazy, read-time, none.")
+    @Option(help: "The modes.")
     var modes = CommaList(VerificationMode.allCases)
     @Option(help: "How many servers may fail (f), 1 to 6.")
     var faults = CommaList([1])
@@ -50,10 +50,7 @@ struct ModesBenchmark: ParsableCommand {
     var quick = false
     @Option(name: .customLong("report"), help: "breakdown, verification, targets or optimisations; may be repeated.")
     var reports: [Report] = []
-    @Option(
-        help:
-            "Leave these out, at clients and servers: \(Optimisation.allCases.map(\.rawValue).joined(separator: ", "))."
-    )
+    @Option(help: "Leave these optimisations out, at clients and servers.")
     var without: CommaList<Optimisation>?
     @Option(help: "Link every server and the clients at this rate, 1gbit or 10gbit (as root); loopback when not given.")
     var network: LinkRate?
@@ -189,6 +186,9 @@ extension CommaList: ExpressibleByArgument where Element: ExpressibleByArgument 
     }
 
     package var defaultValueDescription: String { description }
+
+    /// What each element may be.
+    package static var allValueStrings: [String] { Element.allValueStrings }
 }
 
 extension ByteSize: ExpressibleByArgument {
@@ -200,6 +200,8 @@ extension Optimisation: ExpressibleByArgument {}
 extension LinkRate: ExpressibleByArgument {}
 
 extension VerificationMode: ExpressibleByArgument {
+    public static var allValueStrings: [String] { allCases.map(\.description) }
+
     public init?(argument: String) {
         guard let mode = Self.allCases.first(where: { $0.description == argument }) else { return nil }
         self = mode
