@@ -14,12 +14,16 @@ final class InProcessCluster {
     let directory: String
     private(set) var servers: [Server?] = []
 
-    init(faults: Int = 1, dataFragmentCount: Int? = nil, stripeSizeBytesMax: Int = 1 << 20) async throws {
+    init(
+        faults: Int = 1, dataFragmentCount: Int? = nil, stripeSizeBytesMax: Int = 1 << 20,
+        without: Set<Optimisation> = []
+    ) async throws {
         directory = NSTemporaryDirectory() + "solidus-\(UUID().uuidString)"
         var new = NewCluster()
         new.faults = faults
         new.dataFragmentCount = dataFragmentCount
         new.stripeSizeBytesMax = stripeSizeBytesMax
+        new.without = without
         let count = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount).serverCount
         new.ports = try freePorts(count)
         try new.write(to: directory) { _, store in try ObjectStore.create(directory: store, incarnation: 1) }
@@ -68,11 +72,14 @@ final class InProcessCluster {
 /// Runs `body` with a cluster and a client, and removes both whatever happens.
 func withCluster(
     faults: Int = 1, dataFragmentCount: Int? = nil, timeoutMilliseconds: Int = 30_000,
+    without: Set<Optimisation> = [],
     _ body: (InProcessCluster, ObjectClient) async throws -> Void
 ) async throws {
-    let cluster = try await InProcessCluster(faults: faults, dataFragmentCount: dataFragmentCount)
+    let cluster = try await InProcessCluster(
+        faults: faults, dataFragmentCount: dataFragmentCount, without: without)
     var options = ClientOptions()
     options.timeoutMilliseconds = timeoutMilliseconds
+    options.leaveOut(without)
     let client = try cluster.client(options)
     do {
         try await body(cluster, client)
