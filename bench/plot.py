@@ -1,6 +1,6 @@
 """Figures from the results of solidus-bench modes; each is drawn when the run measured enough for it.
 
-throughput-C        MB/s against size by mode, C operations in flight
+throughput-C        MB/s against size by mode, and as a share of the mode none's, C operations in flight
 latency-S           latency against operations in flight by mode, values of size S
 verification-latency  latency of one operation at a time against the number of faults
 processor-time-S    processor time per GB, of clients and servers
@@ -99,16 +99,23 @@ def throughput(figures, results):
         sizes = values(rows, "size_bytes")
         if len(sizes) < 2 or len(present(rows)) < 2:
             continue
-        figure, both = plt.subplots(1, 2, figsize=(8, 3.2))
-        for axes, operation in zip(both, OPERATIONS):
-            lines(axes, chosen(rows, operation=operation), lambda row: row["size_bytes"],
-                  lambda row: row["figures"]["megabytes_per_second"])
-            axes.set_xscale("log", base=2)
-            axes.set_xticks(sizes, [size_text(size) for size in sizes])
-            axes.minorticks_off()
-            axes.set_ylim(bottom=0)
-            axes.set_ylabel("MB/s")
-            axes.set_title(OPERATION_NAMES[operation])
+        figure, panels = plt.subplots(2, 2, figsize=(8, 5.2), sharex=True, height_ratios=[1.2, 1])
+        for (above, below), operation in zip(panels.T, OPERATIONS):
+            mine = chosen(rows, operation=operation)
+            lines(above, mine, lambda row: row["size_bytes"], lambda row: row["figures"]["megabytes_per_second"])
+            above.set_yscale("log")
+            above.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+            above.set_ylabel("MB/s")
+            above.set_title(OPERATION_NAMES[operation])
+            compared = [row for row in mine if "operations_per_second" in row["ratios_to_none"]]
+            lines(below, compared, lambda row: row["size_bytes"],
+                  lambda row: row["ratios_to_none"]["operations_per_second"])
+            below.set_ylim(bottom=0)
+            below.set_ylabel("share of none")
+            for axes in [above, below]:
+                axes.set_xscale("log", base=2)
+                axes.set_xticks(sizes, [size_text(size) for size in sizes])
+                axes.minorticks_off()
         figures.save(figure, f"throughput-{clients}",
                      f"Throughput by size of values, f = {faults}, {clients_text(clients)}", mode_lines(present(rows)))
 
@@ -171,7 +178,7 @@ def processor_time(figures, results):
         rows = chosen(rows, clients=clients)
         if len(present(rows)) < 2:
             continue
-        figure, both = plt.subplots(1, 2, figsize=(8, 3))
+        figure, both = plt.subplots(1, 2, figsize=(9, 3))
         shown = set()
         for axes, operation in zip(both, OPERATIONS):
             mine = {row["mode"]: row["figures"] for row in chosen(rows, operation=operation)}
