@@ -41,6 +41,8 @@ extension ClientOptions {
             case .rememberedChecks: remembersChecks = false
             case .cachedTimestamps: rememberedObjectCount = 0
             case .hedging: hedgeMilliseconds = timeoutMilliseconds
+            case .oneRoundReads: readsInOneRound = false
+            case .partialWrites: writesPartially = false
             case .groupCommit, .batchedSignatures: break
             }
         }

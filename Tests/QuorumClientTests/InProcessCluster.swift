@@ -79,6 +79,7 @@ func withCluster(
         faults: faults, dataFragmentCount: dataFragmentCount, without: without)
     var options = ClientOptions()
     options.timeoutMilliseconds = timeoutMilliseconds
+    options.writesPartially = true
     options.leaveOut(without)
     let client = try cluster.client(options)
     do {

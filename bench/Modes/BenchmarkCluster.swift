@@ -68,6 +68,7 @@ final class BenchmarkCluster: Sendable {
             for server in servers { try server.waitUntilReady() }
             var options = ClientOptions()
             options.timeoutMilliseconds = Self.clientTimeoutMilliseconds
+            options.writesPartially = true
             options.leaveOut(variant.without)
             for name in new.clientNames {
                 clients.append(

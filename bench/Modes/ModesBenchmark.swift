@@ -52,6 +52,8 @@ struct ModesBenchmark: ParsableCommand {
     var reports: [Report] = []
     @Option(help: "Leave these optimisations out, at clients and servers.")
     var without: CommaList<Optimisation>?
+    @Flag(help: "Have clients write partially: f servers get no fragments as long as the others take theirs.")
+    var partial = false
     @Option(help: "Link every server and the clients at this rate, 1gbit or 10gbit (as root); loopback when not given.")
     var network: LinkRate?
     @Option(help: "Write all results to this file, as JSON.")
@@ -72,8 +74,9 @@ struct ModesBenchmark: ParsableCommand {
         guard (1...64).contains(identities) else { throw ValidationError("--identities are 1 to 64") }
         guard seconds > 0, seconds <= 3600 else { throw ValidationError("--seconds are more than 0, at most 3600") }
         guard (1...1000).contains(rounds) else { throw ValidationError("--rounds are 1 to 1000") }
-        guard without == nil || !reports.contains(.optimisations) else {
-            throw ValidationError("--report optimisations leaves out each in turn, so --without makes no sense with it")
+        guard without == nil && !partial || !reports.contains(.optimisations) else {
+            throw ValidationError(
+                "--report optimisations leaves out each in turn, so --without and --partial make no sense with it")
         }
         for faults in faults.elements {
             do {
@@ -89,7 +92,7 @@ struct ModesBenchmark: ParsableCommand {
         defer { leftovers.removeAll() }
         let scratch = try ScratchDirectory(in: directory, leftovers: leftovers)
         let settings = settings
-        let conditions = Conditions(link: network, without: Set(without?.elements ?? []))
+        let conditions = Conditions(link: network, without: leftOut)
         let links = try network.map { rate in
             Progress.say("linking servers and clients at \(rate.rawValue)")
             return try ShapedNetwork(
@@ -121,11 +124,13 @@ struct ModesBenchmark: ParsableCommand {
         if let csv { try Data(file.csv().utf8).write(to: URL(fileURLWithPath: csv)) }
     }
 
+    /// Partial writes are a choice of the client's; by default it does not make it.
+    private var leftOut: Set<Optimisation> { Set(without?.elements ?? []).union(partial ? [] : [.partialWrites]) }
+
     /// Everything to be measured, each setting once.
     private var settings: [Setting] {
         func product(_ modes: [VerificationMode], _ workloads: [Workload]) -> [Setting] {
-            let without = Set(without?.elements ?? [])
-            return modes.flatMap { mode in workloads.map { Setting(mode: mode, without: without, workload: $0) } }
+            modes.flatMap { mode in workloads.map { Setting(mode: mode, without: leftOut, workload: $0) } }
         }
         guard !reports.isEmpty else { return product(modes.elements, workloads) }
         var chosen: [Setting] = []

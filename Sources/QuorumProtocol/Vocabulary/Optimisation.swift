@@ -13,6 +13,10 @@ package enum Optimisation: String, CaseIterable, Sendable, Hashable, CustomStrin
     case cachedTimestamps = "cached-timestamps"
     /// A client asks the other servers too when a preferred one keeps a read waiting.
     case hedging = "hedging"
+    /// A client returns what q servers name as committed without writing it back.
+    case oneRoundReads = "one-round-reads"
+    /// A client leaves f servers without fragments as long as the others take theirs.
+    case partialWrites = "partial-writes"
 
     package var description: String { rawValue }
 
@@ -20,7 +24,7 @@ package enum Optimisation: String, CaseIterable, Sendable, Hashable, CustomStrin
     package var isServers: Bool {
         switch self {
         case .groupCommit, .batchedSignatures, .rememberedChecks: true
-        case .cachedTimestamps, .hedging: false
+        case .cachedTimestamps, .hedging, .oneRoundReads, .partialWrites: false
         }
     }
 }
