@@ -80,7 +80,7 @@ struct PartialWriteTests {
         let simulation = Simulation(group)
         let (silent, late, spare) = (group.servers[0], group.servers[1], group.servers[3])
         simulation.crash(silent)
-        // In time for the certificate: it is not to blame.
+        // Before the write is over: it is not to blame.
         simulation.holds = { event in
             if case .reply(_, late, .prepared) = event { true } else { false }
         }

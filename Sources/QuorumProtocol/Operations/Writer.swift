@@ -86,7 +86,7 @@ package struct Writer: Sendable {
     var admitted: [ServerIndex] = []
     /// Servers that are not sent PREPARE unless one of the others keeps us waiting.
     var spares: [ServerIndex]
-    /// Those of the others that had not signed when their time was over.
+    /// Those of the others that had not answered PREPARE when their time was over, and still have not.
     var overdue: [ServerIndex] = []
     var leftBehind = LeftBehindVersions()
     var recoveries = 0
@@ -173,6 +173,7 @@ package struct Writer: Sendable {
     }
 
     private mutating func receive(_ reply: Reply, from server: ServerIndex, into effects: inout [Effect]) {
+        if case .prepared = reply { overdue.removeAll { $0 == server } }
         switch (phase, reply) {
         case (.readTimestamp, .timestamp(let claim)):
             observations.refusals[server] = nil
@@ -293,7 +294,7 @@ extension Writer {
             goOn(own, above: commit.certificate.timestamp, into: &effects)
             return
         }
-        observations.slow = overdue.filter { statements[$0] == nil }
+        observations.slow = overdue
         finish(
             .success(
                 WriteOutcome(

@@ -23,7 +23,7 @@ extension Writer {
         for server in quorums.servers where !spares.contains(server) {
             sendPrepare(timestamp, to: server, into: &effects)
         }
-        if !spares.isEmpty { effects.append(.startHedge) }
+        effects.append(.startHedge)
     }
 
     /// From now on the write goes to all servers: one of the others refuses, lies or keeps us waiting.
