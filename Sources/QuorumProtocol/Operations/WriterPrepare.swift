@@ -144,6 +144,10 @@ extension Writer {
             if !full.contains(server) { full.append(server) }
             observations.refusals[server] = refusal
             drawInSpares(into: &effects)
+            if let base, versions.contains(where: { $0.timestamp <= base }) {
+                // It has not seen our base committed, which frees it of these.
+                wantsJustification(server, into: &effects)
+            }
             collect(versions, of: server, into: &effects)
             admit(timestamp, into: &effects)
         default:

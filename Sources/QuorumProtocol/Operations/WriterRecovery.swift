@@ -51,12 +51,12 @@ struct LeftBehindVersions: Sendable {
 extension Writer {
     mutating func collect(_ versions: [PendingVersion], of server: ServerIndex, into effects: inout [Effect]) {
         guard leftBehind.listed.insert(server).inserted else { return }
-        let list = versions.prefix(parameters.limits.pendingVersionsPerClientMax).filter { version in
+        let list = versions.prefix(parameters.pendingVersionsMax).filter { version in
             version.timestamp.writer == writer && version.statement.server == server
                 && version.statement.claim == .stored && version.descriptor.digest == version.timestamp.digest
                 && version.descriptor.descriptor.key == key
         }
-        if list.count < min(versions.count, parameters.limits.pendingVersionsPerClientMax) {
+        if list.count < min(versions.count, parameters.pendingVersionsMax) {
             observations.misbehaviours[server] = .foreignParts
         }
         leftBehind.take(list, of: server)

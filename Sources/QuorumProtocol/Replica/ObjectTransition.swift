@@ -70,8 +70,8 @@ struct ObjectTransition {
             if pending.count >= parameters.limits.pendingVersionsPerClientMax, evidence.admission.isEmpty,
                 !pending.contains(where: { $0.timestamp == timestamp }), !isPlanted(.pendingUnlimited)
             {
-                return .tooManyPending(
-                    pending.prefix(parameters.limits.pendingVersionsPerClientMax).map(\.timestamp))
+                // All of them: that which m servers hold must be seen to be held by m.
+                return .tooManyPending(pending.prefix(parameters.pendingVersionsMax).map(\.timestamp))
             }
             if verifiesLater, let limit = exceededUnverifiedLimit(timestamp), !isPlanted(.unverifiedUnlimited) {
                 return .refuse(.tooManyUnverified(limit: limit))

@@ -149,6 +149,10 @@ public struct ClusterParameters: Hashable, Sendable {
     public let quorums: QuorumConfiguration
     public var limits: ProtocolLimits
 
+    /// How many uncommitted versions of one client a correct server may come to hold at one object: K of its own, and those
+    /// that another correct server counts among its K.
+    package var pendingVersionsMax: Int { limits.pendingVersionsPerClientMax * quorums.quorum }
+
     /// How many certificates of unverified versions a record may hold, which are told in one message: twice as many, the
     /// most that COMMIT can bring about, take a quarter of a message's head or less.
     package var unverifiedVersionsMax: Int {

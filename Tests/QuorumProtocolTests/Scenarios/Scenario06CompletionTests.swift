@@ -118,4 +118,46 @@ struct Scenario06CompletionTests {
         #expect(simulation.write("at last").wrote?.timestamp.counter == 2)
         #expect(simulation.read().text == "at last")
     }
+
+    /// Found by simulation: what made the server full was committed long ago, elsewhere.
+    @Test("6: a server full of a version that others have committed is told so, and takes the next")
+    func fullOfCommitted() throws {
+        var limits = ProtocolLimits()
+        limits.pendingVersionsPerClientMax = 1
+        let group = TestGroup(limits: limits)
+        let (a, b, c, d) = (group.servers[0], group.servers[1], group.servers[2], group.servers[3])
+        let simulation = Simulation(group)
+        let first = [group.version(.photo, "x", counter: 1), group.version(.photo, "y", counter: 1)]
+            .sorted { $0.timestamp < $1.timestamp }
+        #expect(simulation.commit(first[0], group.certificate(of: first[0]), at: [c]))
+        #expect(simulation.prepare(first[1], at: [c]).count == 1)
+        #expect(simulation.commit(first[1], group.certificate(of: first[1]), at: [a, b, d]))
+        // Full of a version that no other server holds.
+        #expect(simulation.prepare(group.version(.photo, "lost", counter: 2), at: [a]).count == 1)
+        simulation.crash(d)
+        #expect(simulation.write("at last").wrote != nil)
+        #expect(simulation.read().text == "at last")
+    }
+
+    @Test("6: a version that m servers hold is seen at m, also beside one that was admitted where there was no room")
+    func admittedBesideFull() throws {
+        var limits = ProtocolLimits()
+        limits.pendingVersionsPerClientMax = 1
+        let group = TestGroup(limits: limits)
+        let (a, b, c, d) = (group.servers[0], group.servers[1], group.servers[2], group.servers[3])
+        let simulation = Simulation(group)
+        let versions = [group.version(.photo, "x", counter: 1), group.version(.photo, "y", counter: 1)]
+            .sorted { $0.timestamp < $1.timestamp }
+        #expect(simulation.prepare(versions[0], at: [a]).count == 1)
+        let stored = simulation.prepare(versions[1], at: [c, d])
+        let admitted = versions[1].prepare(for: a, admission: stored)
+        guard case .prepared = simulation.ask(a, .prepare(admitted), as: .alice) else {
+            Issue.record("not admitted")
+            return
+        }
+        simulation.crash(d)
+        #expect(simulation.write("at last").wrote != nil)
+        #expect(simulation.read().text == "at last")
+        #expect(simulation.host(b).record(.photo).committed != nil)
+    }
 }
