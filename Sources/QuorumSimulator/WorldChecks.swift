@@ -168,6 +168,25 @@ extension World {
         return nil
     }
 
+    /// Whether a client's crashes have left what nobody can finish, which is all that may keep a write from its end
+    /// (docs/protocol.md, When servers are full, What remains): no more than f correct servers have room for a version of
+    /// it, so that they cannot have it admitted elsewhere, and none of those that fill the others is held by m of them.
+    func isShutOut(_ client: ClientID, _ key: ObjectKey) -> Bool {
+        let records = servers.filter { !badServers.contains($0.index) }.map { $0.disk.object(key)?.record }
+        // What is not above a committed version is dropped as soon as the server is told of that.
+        let highest = records.compactMap { $0?.committed?.timestamp }.max()
+        var holderCounts: [Timestamp: Int] = [:]
+        var roomyCount = 0
+        for record in records {
+            let held = record?.pending(of: client).map(\.timestamp) ?? []
+            let pending = held.filter { highest.precedes($0) }
+            if pending.count < parameters.limits.pendingVersionsPerClientMax { roomyCount += 1 }
+            for timestamp in pending { holderCounts[timestamp, default: 0] += 1 }
+        }
+        return roomyCount <= parameters.quorums.faults
+            && holderCounts.values.allSatisfy { $0 < parameters.quorums.dataFragmentCount }
+    }
+
     /// A counter rises by one with each version; a write may need several while it finishes what its client left behind.
     private func counterMax(of key: ObjectKey) -> UInt64 {
         let writes = history.count { $0.isWrite && keys[$0.object] == key }

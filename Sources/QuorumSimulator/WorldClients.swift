@@ -243,7 +243,9 @@ extension World {
         history[operation].completedAtStep = step
         history[operation].outcome = outcome
         note("client \(client.number) ends operation \(operation): \(outcome)")
-        if case .failed(let failure) = outcome, history[operation].beganHealed {
+        if case .failed(let failure) = outcome, history[operation].beganHealed,
+            !(history[operation].isWrite && isShutOut(client.id, keys[history[operation].object]))
+        {
             violation =
                 violation ?? Violation(.liveness, "operation \(operation) failed without any reason: \(failure)")
         }

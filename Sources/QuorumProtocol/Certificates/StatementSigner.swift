@@ -37,8 +37,9 @@ package struct StatementSigner: Sendable {
         self.key = key
     }
 
-    /// Signs up to `MerkleTree.leafCountMax` statements, which must be of this server's, with one signature; with none in
-    /// the mode `none`.
+    /// Signs up to `MerkleTree.leafCountMax` statements, which must be of this server's, with one signature. In the mode
+    /// `none` there is no signature, and the path is the leaf itself: it still says what the statement is on, which a
+    /// reply does not.
     ///
     /// - Parameter verifier: this server's own, which need not check what it has signed itself.
     package func sign(
@@ -53,7 +54,7 @@ package struct StatementSigner: Sendable {
             return statements.map { statement in
                 SignedStatement(
                     server: server, incarnation: incarnation, claim: statement.claim, leafIndex: 0, leafCount: 1,
-                    path: [], signature: [])
+                    path: [statement.leaf], signature: [])
             }
         }
         let (root, paths) = MerkleTree.build(statements.map(\.leaf))

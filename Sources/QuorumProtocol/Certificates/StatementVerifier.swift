@@ -71,7 +71,10 @@ package final class StatementVerifier: Sendable {
 
     private func check(_ signed: SignedStatement, on form: inout StatementForm) throws(CertificateError) {
         guard parameters.quorums.contains(signed.server) else { throw .unknownServer(signed.server) }
-        guard parameters.identity.mode.isSigned else { return }
+        guard parameters.identity.mode.isSigned else {
+            guard signed.path == [form.leaf(of: signed)] else { throw .invalidPath(signed.server) }
+            return
+        }
         guard
             let root = MerkleTree.root(
                 leaf: form.leaf(of: signed), index: signed.leafIndex, leafCount: signed.leafCount,
