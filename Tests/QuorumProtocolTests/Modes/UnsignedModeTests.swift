@@ -22,6 +22,26 @@ struct UnsignedModeTests {
         }
     }
 
+    /// Found by simulation: an answer to the PREPARE of a version that a client finished counted for its new one.
+    @Test("on one version are none on another, of whatever counter, digest or object")
+    func bound() throws {
+        let group = TestGroup(mode: .none)
+        let version = group.version(.photo, "value", counter: 1)
+        let signed = group.statement(of: 0, .photo, version.timestamp)
+        #expect(throws: Never.self) { try group.verifier.verify(signed, key: .photo, timestamp: version.timestamp) }
+        let digest = version.timestamp.digest
+        let others = [
+            (ObjectKey.photo, Timestamp(counter: 2, writer: .alice, digest: digest)),
+            (.photo, Timestamp(counter: 1, writer: .bob, digest: digest)),
+            (.photo, group.version(.photo, "other", counter: 1).timestamp), (.other, version.timestamp),
+        ]
+        for (key, timestamp) in others {
+            #expect(throws: CertificateError.invalidPath(0)) {
+                try group.verifier.verify(signed, key: key, timestamp: timestamp)
+            }
+        }
+    }
+
     @Test("make two writings of one value two versions all the same")
     func salted() {
         let parameters = TestGroup(mode: .none).parameters
@@ -40,10 +60,10 @@ struct UnsignedModeTests {
         let version = group.version(.photo, "value", counter: 1)
         let unsigned = unsigning.servers.prefix(3).map { unsigning.statement(of: $0, .photo, version.timestamp) }
         let certificate = Certificate(timestamp: version.timestamp, statements: unsigned)
-        #expect(throws: CertificateError.invalidSignature(0)) { try group.verifier.verify(certificate, key: .photo) }
+        #expect(throws: CertificateError.invalidPath(0)) { try group.verifier.verify(certificate, key: .photo) }
         let host = ReplicaHost(group, 0)
         #expect(
-            host.answer(version.commit(certificate)) == .refused(.invalidCertificate(.invalidSignature(0))))
+            host.answer(version.commit(certificate)) == .refused(.invalidCertificate(.invalidPath(0))))
         let simulation = Simulation(group)
         simulation.rewrites[2] = { _, _, reply in
             guard case .prepared(let signed, let committed) = reply else { return [reply] }
