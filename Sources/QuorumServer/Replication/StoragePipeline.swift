@@ -26,9 +26,6 @@ final class StoragePipeline: Sendable {
     }
 
     private static let batchItemsMax = 4096
-    /// A batch is full with so many bytes of parts: far below the store's limit for one batch, beyond which changes would
-    /// be refused, and few enough that whoever waits for the first of them does not wait for gigabytes.
-    private static let batchSizeBytesMax = 32 << 20
     private static let reclaimRangesPerStep = 256
     private static let batchesPerReclaim = 16
 
@@ -99,12 +96,11 @@ final class StoragePipeline: Sendable {
                 return nil
             }
             var batch: [Item] = []
-            var sizeBytes = 0
-            while batch.count < itemsPerBatchMax, sizeBytes < Self.batchSizeBytesMax,
-                let item = state.waiting.popFirst()
+            var limits = BatchLimits(itemsMax: itemsPerBatchMax)
+            while let item = state.waiting.first,
+                limits.take(sizeBytes: item.partSizeBytes, statementCount: item.statements.count)
             {
-                sizeBytes += item.partSizeBytes
-                batch.append(item)
+                batch.append(state.waiting.removeFirst())
             }
             return batch
         }
