@@ -108,12 +108,25 @@ $(eval $(call core-program,fuzz,$(CLANG) -O2 $(SANITIZERS) -fsanitize=fuzzer,$(F
 $(eval $(call core-program,aarch64,$(CLANG) --target=aarch64-linux-gnu -O2 -I$(ARM64_ROOT)/usr/include \
 	-I$(ARM64_ROOT)/usr/include/aarch64-linux-gnu,$(CHECK_SOURCES),\
 	-fuse-ld=lld -L$(ARM64_ROOT)/usr/lib/aarch64-linux-gnu -lisal -lcrypto))
+
+# $(call known-key-program,NAME,COMPILER AND FLAGS): the program $(CORE_BUILD)/known-key-NAME.
+KNOWN_KEY = Sources/CKnownKey
+KNOWN_KEY_SOURCES = $(wildcard $(KNOWN_KEY)/*.c Tests/KnownKeyChecks/*.c)
+define known-key-program
+$(CORE_BUILD)/known-key-$(1): $(KNOWN_KEY_SOURCES) $(wildcard $(KNOWN_KEY)/*.h $(KNOWN_KEY)/include/*.h)
+	@mkdir -p $$(@D)
+	$(2) -std=gnu11 -Wall -Wextra -Werror -I$(KNOWN_KEY)/include -I$(KNOWN_KEY) $(KNOWN_KEY_SOURCES) -lcrypto -o $$@
+endef
+$(eval $(call known-key-program,plain,$(CLANG) -O2))
+$(eval $(call known-key-program,sanitize,$(CLANG) -O2 $(SANITIZERS)))
 build-core = $(MAKE) --no-print-directory -s -j$(shell nproc) $(CORE_BUILD)/$(1)/checks
 
-# Every level this machine has against slow references.
+# Every level this machine has against slow references; signatures against libcrypto's verification.
 check-core: setup
 	$(call build-core,plain)
 	$(CORE_BUILD)/plain/checks $(CHECK_OPTIONS)
+	$(MAKE) --no-print-directory -s $(CORE_BUILD)/known-key-plain
+	$(CORE_BUILD)/known-key-plain
 
 # The same under the address and undefined-behaviour sanitizers; what threads share under the thread sanitizer.
 sanitize: setup
@@ -121,6 +134,8 @@ sanitize: setup
 	$(call build-core,threads)
 	$(CORE_BUILD)/sanitize/checks $(CHECK_OPTIONS)
 	$(CORE_BUILD)/threads/checks threads
+	$(MAKE) --no-print-directory -s $(CORE_BUILD)/known-key-sanitize
+	$(CORE_BUILD)/known-key-sanitize
 
 # Fuzzes the verification of fragments for FUZZ_SECONDS.
 fuzz: setup

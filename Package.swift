@@ -58,7 +58,10 @@ let package = Package(
 
         // The protocol: pure, without I/O.
         .target(
-            name: "QuorumProtocol", dependencies: ["ErasureCode", "Fingerprint", crypto, deques],
+            name: "CKnownKey", dependencies: ["CLibCrypto"], cSettings: strictC,
+            linkerSettings: [.linkedLibrary("crypto")]),
+        .target(
+            name: "QuorumProtocol", dependencies: ["CKnownKey", "ErasureCode", "Fingerprint", crypto, deques],
             swiftSettings: strictSwift),
         .target(name: "QuorumWire", dependencies: ["QuorumProtocol", nioCore], swiftSettings: strictSwift),
 

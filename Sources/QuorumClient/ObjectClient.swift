@@ -65,7 +65,7 @@ public final class ObjectClient: Sendable {
                 retransmitMilliseconds: options.retransmitMilliseconds),
             connections: connections,
             verifier: StatementVerifier(
-                parameters: home.cluster.parameters, keys: home.cluster.statementKeys.map { .p256($0) },
+                parameters: home.cluster.parameters, keys: home.cluster.statementKeys.map { .p256(KnownKey($0)) },
                 remembersChecks: options.remembersChecks),
             eventLoop: group.any(), workers: workers)
     }

@@ -56,7 +56,7 @@ package final class Server: Sendable {
             reply = { tag, reply in sessions.reply(tag, reply) }
         }
         let verifier = StatementVerifier(
-            parameters: configuration.parameters, keys: configuration.statementKeys.map { .p256($0) },
+            parameters: configuration.parameters, keys: configuration.statementKeys.map { .p256(KnownKey($0)) },
             remembersChecks: !configuration.without.contains(.rememberedChecks))
         let host = ReplicaHost(
             parameters: configuration.parameters, server: configuration.server,

@@ -101,9 +101,22 @@ struct ModeTargetTests {
         #expect(target.verdict == expected)
     }
 
+    @Test(
+        "small writes are held against one n-th of what a store takes by itself",
+        arguments: [(99, ModeTarget.Verdict.missed), (100, .met)])
+    func journal(operationCount: Int, expected: ModeTarget.Verdict) throws {
+        var book = SampleBook()
+        let setting = Setting(mode: .fingerprint, workload: ModeTarget.journalWorkload)
+        book.note(Samples.sample(operationCount: operationCount), of: setting, round: 0)
+        book.journalAppendsPerSecond = 1200 / Samples.sample(operationCount: 1).seconds
+        let target = try #require(ModeTarget.all(book).first { $0.figure.contains("journal") })
+        #expect(target.verdict == expected)
+    }
+
     @Test("every promise is measured by the workloads that are run for the promises")
     func workloads() {
         var book = SampleBook()
+        book.journalAppendsPerSecond = 1
         for mode in ModeTarget.modes {
             for workload in ModeTarget.workloads {
                 let sample = Samples.sample(operationCount: 1) { $0.p50Microseconds = 1 }

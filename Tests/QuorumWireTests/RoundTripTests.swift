@@ -90,7 +90,7 @@ struct RoundTripTests {
             Issue.record("decoded \(reply)")
             return
         }
-        let verifier = StatementVerifier(parameters: cluster, keys: keys.map { .p256($0.publicKey) })
+        let verifier = StatementVerifier(parameters: cluster, keys: keys.map { .p256(KnownKey($0.publicKey)) })
         let received = try #require(claim.certificate)
         #expect(try verifier.verify(received, key: Sample.key).certificate == certificate)
     }

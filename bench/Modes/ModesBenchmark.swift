@@ -101,13 +101,19 @@ struct ModesBenchmark: ParsableCommand {
         let runner = ModesRunner(
             seconds: quick ? min(seconds, 1) : seconds, rounds: quick ? 1 : rounds, identityCount: identities,
             program: try programPath, network: links, directory: scratch.path, progress: Progress.say)
-        let book = try runner.run(settings)
+        var book = try runner.run(settings)
         var breakdown: [Breakdown] = []
         if reports.contains(.breakdown) {
             Progress.say("timing the parts of a write")
             breakdown = try Breakdown.modes.compactMap {
                 try Breakdown(mode: $0, without: conditions.without, book: book, directory: scratch.path)
             }
+        }
+
+        if reports.contains(.targets) {
+            Progress.say("timing a store's journal by itself")
+            book.journalAppendsPerSecond = try JournalRate.appendsPerSecond(
+                ModeTarget.journalWorkload, directory: scratch.path, seconds: runner.seconds)
         }
 
         let table = ModesTable(book: book, conditions: conditions)

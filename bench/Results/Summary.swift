@@ -7,6 +7,8 @@ package struct SampleBook: Sendable {
     private var rounds: [Setting: [Sample?]] = [:]
     /// Settings in the order in which they first came.
     package private(set) var settings: [Setting] = []
+    /// What a server's store by itself takes of PREPAREs of `ModeTarget.journalWorkload`, if that was measured.
+    package var journalAppendsPerSecond: Double?
 
     package init() {}
 

@@ -20,7 +20,12 @@ final class InProcessGroup {
             identity: ClusterIdentity(cluster: ClusterID(high: 1, low: 1), epoch: 1, mode: mode),
             quorums: try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount))
         let secrets = parameters.quorums.servers.map { _ in P256.Signing.PrivateKey() }
-        keys = secrets.map { .p256($0.publicKey) }
+        // As servers and clients that have been at work for a while have them.
+        keys = secrets.map { secret in
+            let key = KnownKey(secret.publicKey)
+            key.makeTable()
+            return .p256(key)
+        }
         let identity = parameters.identity
         signers = zip(parameters.quorums.servers, secrets).map { server, secret in
             StatementSigner(identity: identity, server: server, incarnation: Self.incarnation, key: .p256(secret))

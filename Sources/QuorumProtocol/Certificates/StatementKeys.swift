@@ -25,17 +25,15 @@ package enum StatementKey: Sendable {
 
 /// What everybody knows of one server's key: enough to check its signatures.
 package enum StatementVerificationKey: Sendable {
-    case p256(P256.Signing.PublicKey)
+    /// ECDSA over P-256 with SHA-256.
+    case p256(KnownKey)
     /// Another scheme: whether the signature is the server's over the message.
     case scheme(@Sendable (_ signature: [UInt8], _ message: [UInt8]) -> Bool)
 
     func isValid(_ signature: [UInt8], for message: [UInt8]) -> Bool {
         switch self {
-        case .p256(let key):
-            guard let parsed = try? P256.Signing.ECDSASignature(rawRepresentation: signature) else { return false }
-            return key.isValidSignature(parsed, for: message)
-        case .scheme(let verify):
-            return verify(signature, message)
+        case .p256(let key): key.isValid(signature, for: message)
+        case .scheme(let verify): verify(signature, message)
         }
     }
 }

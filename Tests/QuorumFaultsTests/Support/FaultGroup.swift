@@ -24,7 +24,7 @@ final class FaultGroup: Sendable {
             else { preconditionFailure("these bytes are a valid scalar") }
             return key
         }
-        verifier = StatementVerifier(parameters: parameters, keys: keys.map { .p256($0.publicKey) })
+        verifier = StatementVerifier(parameters: parameters, keys: keys.map { .p256(KnownKey($0.publicKey)) })
     }
 
     var quorums: QuorumConfiguration { parameters.quorums }

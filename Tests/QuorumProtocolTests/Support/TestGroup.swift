@@ -56,7 +56,7 @@ final class TestGroup: Sendable {
             }
             return key
         }
-        verifier = StatementVerifier(parameters: parameters, keys: keys.map { .p256($0.publicKey) })
+        verifier = StatementVerifier(parameters: parameters, keys: keys.map { .p256(KnownKey($0.publicKey)) })
     }
 
     var quorums: QuorumConfiguration { parameters.quorums }
@@ -74,7 +74,7 @@ final class TestGroup: Sendable {
 
     /// A verifier without memory.
     func freshVerifier() -> StatementVerifier {
-        StatementVerifier(parameters: parameters, keys: keys.map { .p256($0.publicKey) })
+        StatementVerifier(parameters: parameters, keys: keys.map { .p256(KnownKey($0.publicKey)) })
     }
 
     // MARK: Statements
