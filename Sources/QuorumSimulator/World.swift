@@ -80,11 +80,16 @@ package final class World {
         case working
         /// All servers were restarted; a fresh client reads every object once.
         case readingBack
+        /// In the mode that verifies in idle time: the servers verify what is left, with nobody asking them anything.
+        case comingToRest
         case over
     }
 
     /// How long an operation that began after the faults ended may take.
     static let livenessMicroseconds: UInt64 = 600_000_000
+    /// How long the servers may take to come to rest: some rounds of asking each other for statements, and the time in which
+    /// those that are at it give up.
+    static let restMicroseconds: UInt64 = 600_000_000
     /// How long a server tries to read an object in order to verify it.
     static let verificationMicroseconds: UInt64 = 5_000_000
     /// How long a doubled retransmission interval may become.
@@ -111,6 +116,8 @@ package final class World {
     var nowMicroseconds: UInt64 = 0
     var phase = Phase.working
     var isHealed = false
+    /// When the servers must have come to rest.
+    var restDeadlineMicroseconds: UInt64 = .max
     var busyClientCount = 0
     /// How many reads of the honest clients have succeeded.
     var readCount = 0

@@ -10,7 +10,8 @@ extension World {
                 feed(server, .tick(milliseconds: nowMicroseconds / 1000))
                 if parameters.identity.mode.verifiesLater { beginVerifications(server) }
             }
-            heap.add(.tick, at: nowMicroseconds + (isHealed ? 500_000 : 30_000))
+            if phase == .comingToRest { awaitRest() }
+            heap.add(.tick, at: nowMicroseconds + tickMicroseconds)
         case .serverCrash(let server, let down):
             guard !isHealed, servers[server.offset].isUp else { return }
             crash(servers[server.offset])
@@ -47,6 +48,13 @@ extension World {
             heal()
         default:
             preconditionFailure("an event of another kind")
+        }
+    }
+
+    private var tickMicroseconds: UInt64 {
+        switch phase {
+        case .comingToRest: 5_000_000
+        case .working, .readingBack, .over: isHealed ? 500_000 : 30_000
         }
     }
 
@@ -123,7 +131,8 @@ extension World {
     func advancePhase() {
         switch phase {
         case .working: beginReadBack()
-        case .readingBack, .over: phase = .over
+        case .readingBack where parameters.identity.mode == .lazy: beginRest()
+        case .readingBack, .comingToRest, .over: phase = .over
         }
     }
 

@@ -30,6 +30,32 @@ extension World {
         beginVerifications(server)
     }
 
+    /// From now on nobody asks for anything, and the servers verify what they have put off.
+    func beginRest() {
+        note("the servers come to rest")
+        phase = .comingToRest
+        restDeadlineMicroseconds = nowMicroseconds + Self.restMicroseconds
+    }
+
+    /// Ends the run when every correct server knows of every version whether it is sound, and can prove it of those that
+    /// are not.
+    func awaitRest() {
+        for server in servers where !badServers.contains(server.index) {
+            for key in keys {
+                guard let record = server.disk.object(key)?.record else { continue }
+                let unproven = record.poisonous.filter { $0.statements.count < parameters.quorums.vouchers }
+                if let waiting = record.unverified.first?.timestamp ?? unproven.first?.timestamp {
+                    guard nowMicroseconds >= restDeadlineMicroseconds else { return }
+                    violation = Violation(
+                        .liveness,
+                        "\(server.index) does not find out whether \(key) at \(waiting) is sound, or prove it")
+                    return
+                }
+            }
+        }
+        phase = .over
+    }
+
     func beginVerifications(_ server: SimulatedServer) {
         let isIdle = !server.queue.isEmpty && generator.chance(percent: 50)
         while let key = server.queue.next(nowMilliseconds: nowMicroseconds / 1000, isIdle: isIdle) {

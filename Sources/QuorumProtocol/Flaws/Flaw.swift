@@ -69,6 +69,10 @@ package enum Flaw: String, Sendable, CaseIterable {
     case poisonDroppedUnproven
     /// Versions that wait to be verified are not bounded.
     case unverifiedUnlimited
+    /// A server that could not verify a version once does not try again.
+    case verificationNotRetried
+    /// A server that finds a version poisonous does not look for the statements of others, so that it never has proof.
+    case poisonLeftUnproven
     /// A reader returns what m matching fragments decode to, unverified.
     case readEncodingUnchecked
     /// A reader believes one server that a version is sound.
@@ -92,6 +96,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     /// The acknowledgement of whatever COMMIT counts.
     case anyAcknowledgementCounts
 
+    /// A partial write sends no fragments to its spares, whatever the other servers do.
+    case sparesNeverDrawnIn
     /// A write that began with a remembered certificate does not look at what the servers have committed since.
     case rememberedUndoubted
 
@@ -114,7 +120,8 @@ extension Flaw {
         switch self {
         case .encodingUnchecked: .full
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .readEncodingUnchecked,
-            .oneVoucherVerified, .onePoisonStatement, .poisonReadAsNothing:
+            .verificationNotRetried, .poisonLeftUnproven, .oneVoucherVerified, .onePoisonStatement,
+            .poisonReadAsNothing:
             .lazy
         default: .fingerprint
         }

@@ -28,6 +28,7 @@ extension Writer {
 
     /// From now on the write goes to all servers: one of the others refuses, lies or keeps us waiting.
     mutating func drawInSpares(into effects: inout [Effect]) {
+        if isPlanted(.sparesNeverDrawnIn) { return }
         let drawn = spares
         spares = []
         guard case .prepare(let timestamp) = phase else { return }

@@ -175,7 +175,8 @@ struct ObjectTransition {
     mutating func takeDueVerification() -> Bool {
         guard parameters.identity.mode == .lazy, let due = record.verificationDueMilliseconds, due <= nowMilliseconds
         else { return false }
-        record.verificationDueMilliseconds = nowMilliseconds &+ Self.verificationRetryMilliseconds
+        let retry = isPlanted(.verificationNotRetried) ? .max : nowMilliseconds &+ Self.verificationRetryMilliseconds
+        record.verificationDueMilliseconds = retry
         return true
     }
 
@@ -191,7 +192,8 @@ struct ObjectTransition {
         case (true, true):
             record.verificationDueMilliseconds = nil
         case (true, false):
-            record.verificationDueMilliseconds = nowMilliseconds &+ Self.statementsRetryMilliseconds
+            let retry = isPlanted(.poisonLeftUnproven) ? nil : nowMilliseconds &+ Self.statementsRetryMilliseconds
+            record.verificationDueMilliseconds = retry
         case (false, _):
             if record.verificationDueMilliseconds == nil {
                 record.verificationDueMilliseconds =
