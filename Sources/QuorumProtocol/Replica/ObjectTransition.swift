@@ -138,13 +138,12 @@ struct ObjectTransition {
         puts.append(ObjectChange.VersionParts(timestamp: timestamp, descriptor: descriptor, fragments: []))
     }
 
-    /// What this server has found out by reading the object. Returns the versions to be signed as poisonous.
+    /// What this server has found out by reading the object. Returns the versions to be signed as poisonous: also those of
+    /// which it knew before, if a crash came between that and its signature. Nobody names them any more, so that it would
+    /// not find them again, nor anything signed on them if all servers crashed then.
     mutating func take(_ findings: VersionFindings) -> [Timestamp] {
-        var signed: [Timestamp] = []
         for timestamp in findings.poisonous where (record.committed?.timestamp).precedes(timestamp) {
             if !record.isPoisonous(timestamp) { record.markPoisonous(timestamp) }
-            let isProven = record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
-            if !isProven, !record.hasStatement(of: findings.server, on: timestamp) { signed.append(timestamp) }
         }
         for (timestamp, statements) in findings.proofs where (record.committed?.timestamp).precedes(timestamp) {
             add(statements.map(\.signed), on: timestamp)
@@ -157,7 +156,10 @@ struct ObjectTransition {
             boundRetained()
         }
         scheduleVerification()
-        return signed.filter { record.isPoisonous($0) }
+        return record.poisonous.map(\.timestamp).filter { timestamp in
+            !record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
+                && !record.hasStatement(of: findings.server, on: timestamp)
+        }
     }
 
     /// Adds statements that a version is poisonous. With f + 1 of them its fragments are needed no more: whoever asks is

@@ -82,6 +82,23 @@ struct PoisonRecordTests {
         #expect(setting.record.committed?.timestamp == setting.good.timestamp)
     }
 
+    @Test("is signed for after a crash came between though nobody names it as committed any more", arguments: modes)
+    func signedLate(mode: VerificationMode) {
+        let setting = Setting(mode)
+        let (host, timestamp) = (setting.host, setting.poison.timestamp)
+        let own = setting.group.statement(of: 0, .photo, timestamp, .poisonous)
+        // Up to the moment when the disk knows of it.
+        var effects = host.handle(setting.found)
+        while !setting.record.isPoisonous(timestamp), !effects.isEmpty {
+            if case .input(let input) = host.run(effects.removeFirst()) { effects += host.handle(input) }
+        }
+        #expect(setting.record.claim.poisonous.map(\.statements) == [[]])
+        host.crash()
+        host.runToEnd(.found(.photo, setting.group.findings(setting.group.shown([setting.good]), by: 0)))
+        #expect(setting.record.claim.poisonous.map(\.statements) == [[own]])
+        #expect(setting.record.version(timestamp)?.holdsFragments == true)
+    }
+
     @Test("is served until f + 1 servers have signed, and then dropped", arguments: modes)
     func keptUntilProven(mode: VerificationMode) {
         let setting = Setting(mode)
