@@ -89,7 +89,7 @@ package final class World {
     static let livenessMicroseconds: UInt64 = 600_000_000
     /// How long the servers may take to come to rest: some rounds of asking each other for statements, and the time in which
     /// those that are at it give up.
-    static let restMicroseconds: UInt64 = 600_000_000
+    static let restMicroseconds: UInt64 = 3_600_000_000
     /// How long a server tries to read an object in order to verify it.
     static let verificationMicroseconds: UInt64 = 5_000_000
     /// How long a doubled retransmission interval may become.

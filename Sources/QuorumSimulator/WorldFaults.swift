@@ -53,7 +53,7 @@ extension World {
 
     private var tickMicroseconds: UInt64 {
         switch phase {
-        case .comingToRest: 5_000_000
+        case .comingToRest: 20_000_000
         case .working, .readingBack, .over: isHealed ? 500_000 : 30_000
         }
     }

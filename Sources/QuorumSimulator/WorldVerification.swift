@@ -37,23 +37,35 @@ extension World {
         restDeadlineMicroseconds = nowMicroseconds + Self.restMicroseconds
     }
 
-    /// Ends the run when every correct server knows of every version whether it is sound, and can prove it of those that
-    /// are not.
+    /// Ends the run when the servers are at rest.
     func awaitRest() {
-        for server in servers where !badServers.contains(server.index) {
-            for key in keys {
-                guard let record = server.disk.object(key)?.record else { continue }
-                let unproven = record.poisonous.filter { $0.statements.count < parameters.quorums.vouchers }
-                if let waiting = record.unverified.first?.timestamp ?? unproven.first?.timestamp {
-                    guard nowMicroseconds >= restDeadlineMicroseconds else { return }
-                    violation = Violation(
-                        .liveness,
-                        "\(server.index) does not find out whether \(key) at \(waiting) is sound, or prove it")
-                    return
-                }
+        let correct = servers.filter { !badServers.contains($0.index) }
+        for key in keys {
+            for server in correct {
+                guard let timestamp = unrest(of: server, key, among: correct) else { continue }
+                guard nowMicroseconds >= restDeadlineMicroseconds else { return }
+                violation = Violation(
+                    .liveness, "\(server.index) does not find out whether \(key) at \(timestamp) is sound, or prove it")
+                return
             }
         }
         phase = .over
+    }
+
+    /// A version that the server has yet to do something about: to find out whether it is sound, to sign that it is not, or
+    /// to take over what f + 1 have signed, if so many correct ones have found out. Fewer may have been told that it is
+    /// committed, by a writer who wants it so: then it stays unproven.
+    private func unrest(
+        of server: SimulatedServer, _ key: ObjectKey, among correct: [SimulatedServer]
+    ) -> Timestamp? {
+        guard let record = server.disk.object(key)?.record else { return nil }
+        let vouchers = parameters.quorums.vouchers
+        let unproven = record.poisonous.first { version in
+            guard version.statements.count < vouchers else { return false }
+            let finders = correct.count { $0.disk.object(key)?.record.isPoisonous(version.timestamp) ?? false }
+            return finders >= vouchers || !version.statements.contains { $0.server == server.index }
+        }
+        return record.unverified.first?.timestamp ?? unproven?.timestamp
     }
 
     func beginVerifications(_ server: SimulatedServer) {

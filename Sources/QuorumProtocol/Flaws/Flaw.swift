@@ -71,6 +71,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     case unverifiedUnlimited
     /// A server that could not verify a version once does not try again.
     case verificationNotRetried
+    /// A server that crashed before it had signed that a version is poisonous does not sign any more.
+    case poisonSignedOnce
     /// A server that finds a version poisonous does not look for the statements of others, so that it never has proof.
     case poisonLeftUnproven
     /// A reader returns what m matching fragments decode to, unverified.
@@ -120,7 +122,7 @@ extension Flaw {
         switch self {
         case .encodingUnchecked: .full
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .readEncodingUnchecked,
-            .verificationNotRetried, .poisonLeftUnproven, .oneVoucherVerified, .onePoisonStatement,
+            .verificationNotRetried, .poisonSignedOnce, .poisonLeftUnproven, .oneVoucherVerified, .onePoisonStatement,
             .poisonReadAsNothing:
             .lazy
         default: .fingerprint

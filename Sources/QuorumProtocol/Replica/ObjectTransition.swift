@@ -157,7 +157,8 @@ struct ObjectTransition {
         }
         scheduleVerification()
         return record.poisonous.map(\.timestamp).filter { timestamp in
-            !record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
+            if isPlanted(.poisonSignedOnce), !findings.poisonous.contains(timestamp) { return false }
+            return !record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
                 && !record.hasStatement(of: findings.server, on: timestamp)
         }
     }
@@ -184,8 +185,10 @@ struct ObjectTransition {
 
     /// After what time a server tries again to verify an object that it could not.
     private static let verificationRetryMilliseconds: UInt64 = 10_000
-    /// After what time it looks again for others' statements on what only it has found to be poisonous.
-    private static let statementsRetryMilliseconds: UInt64 = 60_000
+    /// After what time it looks again for others' statements on what only it has found to be poisonous. There is no hurry:
+    /// they only let it give fragments back. And there may never be any, if no other server was told that the version is
+    /// committed.
+    private static let statementsRetryMilliseconds: UInt64 = 600_000
 
     /// When there is next something to find out about the versions above the sound one.
     private mutating func scheduleVerification() {
