@@ -80,15 +80,14 @@ package final class World {
         case working
         /// All servers were restarted; a fresh client reads every object once.
         case readingBack
-        /// In the mode that verifies in idle time: the servers verify what is left, with nobody asking them anything.
+        /// In the mode that verifies in idle time: the servers verify what is left, with no new requests.
         case comingToRest
         case over
     }
 
     /// How long an operation that began after the faults ended may take.
     static let livenessMicroseconds: UInt64 = 600_000_000
-    /// How long the servers may take to come to rest: some rounds of asking each other for statements, and the time in which
-    /// those that are at it give up.
+    /// How long the servers may take to come to rest: some rounds of asking each other for statements.
     static let restMicroseconds: UInt64 = 3_600_000_000
     /// How long a server tries to read an object in order to verify it.
     static let verificationMicroseconds: UInt64 = 5_000_000

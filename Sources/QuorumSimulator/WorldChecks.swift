@@ -103,7 +103,8 @@ extension World {
         return operations
     }
 
-    private func judgeStores() -> Violation? {
+    /// What is wrong with what the correct servers durably hold.
+    func judgeStores() -> Violation? {
         let correct = servers.filter { !badServers.contains($0.index) }
         for key in keys {
             if let violation = judgeDurability(of: key, correct) { return violation }

@@ -30,9 +30,11 @@ extension World {
         beginVerifications(server)
     }
 
-    /// From now on nobody asks for anything, and the servers verify what they have put off.
+    /// From now on nobody asks for anything new, and the servers verify what they have put off. What they hold is judged
+    /// before they do, since bounds on it say nothing afterwards.
     func beginRest() {
         note("the servers come to rest")
+        violation = violation ?? judgeStores()
         phase = .comingToRest
         restDeadlineMicroseconds = nowMicroseconds + Self.restMicroseconds
     }
@@ -44,17 +46,17 @@ extension World {
             for server in correct {
                 guard let timestamp = unrest(of: server, key, among: correct) else { continue }
                 guard nowMicroseconds >= restDeadlineMicroseconds else { return }
-                violation = Violation(
-                    .liveness, "\(server.index) does not find out whether \(key) at \(timestamp) is sound, or prove it")
+                let what = "\(server.index) does not find out whether \(key) at \(timestamp) is sound, or prove it"
+                violation = violation ?? Violation(.liveness, what)
                 return
             }
         }
         phase = .over
     }
 
-    /// A version that the server has yet to do something about: to find out whether it is sound, to sign that it is not, or
-    /// to take over what f + 1 have signed, if so many correct ones have found out. Fewer may have been told that it is
-    /// committed, by a writer who wants it so: then it stays unproven.
+    /// A version that the server has yet to do something about: to find out whether it is sound, to sign that it is
+    /// not, or to take over what f + 1 have signed, if so many correct ones have found out. Fewer may have been told
+    /// that it is committed, by a writer who wants it so: then it stays unproven.
     private func unrest(
         of server: SimulatedServer, _ key: ObjectKey, among correct: [SimulatedServer]
     ) -> Timestamp? {

@@ -172,6 +172,17 @@ static void check_ranges(signer by, const uint8_t *digest, const uint8_t *signat
     }
 }
 
+/* ECDSA takes -s for s. */
+static void check_negated(signer by, const uint8_t *digest, const uint8_t *signature) {
+    uint8_t negated[64];
+    BIGNUM *s = BN_bin2bn(signature + 32, 32, NULL);
+    require(s != NULL && BN_sub(s, order, s));
+    memcpy(negated, signature, 32);
+    require(BN_bn2binpad(s, negated + 32, 32) == 32);
+    expect(is_valid(by, digest, negated), "the negative of s is as good");
+    BN_free(s);
+}
+
 static void check_honest_signatures(void) {
     for (int number_of_key = 0; number_of_key < KEYS; number_of_key++) {
         BIGNUM *logarithm = random_scalar();
@@ -179,6 +190,8 @@ static void check_honest_signatures(void) {
         for (int i = 0; i < SIGNATURES_PER_KEY; i++) {
             uint8_t digest[32], signature[64];
             random_fill(digest, 32);
+            /* Some digests exceed n. */
+            if (i % 4 == 0) memset(digest, 0xff, 8);
             sign(own, digest, signature);
             expect(is_valid(own, digest, signature), "a signature is valid");
             for (int j = 0; j < ALTERATIONS; j++) {
@@ -189,6 +202,7 @@ static void check_honest_signatures(void) {
                 altered[where % 96] ^= (uint8_t)(1 << (where >> 32) % 8);
                 expect(!is_valid(own, altered, altered + 32), "an altered signature is refused");
             }
+            check_negated(own, digest, signature);
             if (i == 0) check_ranges(own, digest, signature);
         }
         free_signer(own);
@@ -269,6 +283,8 @@ static void check_large_abscissas(void) {
         /* r is 0 where the abscissa is n. */
         const bool has_r = BN_cmp(abscissa, order) != 0;
         expect(is_valid(own, digest, signature) == has_r, "an abscissa above n");
+        require(BN_bn2binpad(abscissa, signature, 32) == 32);
+        expect(!is_valid(own, digest, signature), "an r that is not reduced is refused");
         free_signer(own);
         BN_free(u1);
         BN_free(u2);

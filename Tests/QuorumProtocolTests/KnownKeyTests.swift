@@ -45,6 +45,29 @@ struct KnownKeyTests {
         #expect(!key.isValid([UInt8](repeating: 1, count: size), for: Self.message(40)))
     }
 
+    @Test("give the same verdicts to many at once, also while their tables are made")
+    func concurrency() async throws {
+        let secret = P256.Signing.PrivateKey()
+        let key = KnownKey(secret.publicKey)
+        let message = Self.message(100)
+        let signature = Array(try secret.signature(for: message).rawRepresentation)
+        await withTaskGroup(of: (Bool, Bool).self) { group in
+            for number in 0..<64 {
+                group.addTask {
+                    if number % 16 == 3 { key.makeTable() }
+                    var verdicts = (true, false)
+                    for _ in 0..<20 {
+                        verdicts.0 = key.isValid(signature, for: message) && verdicts.0
+                        verdicts.1 = key.isValid(signature, for: message + [1]) || verdicts.1
+                    }
+                    return verdicts
+                }
+            }
+            for await verdicts in group { #expect(verdicts == (true, false)) }
+        }
+        #expect(key.hasTable)
+    }
+
     @Test("get their tables after many checks and none before", .timeLimit(.minutes(5)))
     func tablesByThemselves() async throws {
         let secret = P256.Signing.PrivateKey()

@@ -1,5 +1,5 @@
-// How fast a server's own store takes what PREPAREs bring, with nothing before and behind it: the journal's appends, their
-// sync and the index.
+// How fast a server's own store takes what PREPAREs bring, with nothing before and behind it: the journal's appends,
+// their sync and the index.
 
 import BenchmarkResults
 import ErasureCode
@@ -9,8 +9,8 @@ import QuorumServer
 enum JournalRate {
     /// Appends a second of a new store under `directory`: the median of some spells of `seconds` each.
     ///
-    /// An append is one object's record, descriptor and fragment; there are as many to a group commit as clients have PUTs
-    /// in flight, all of different objects.
+    /// An append is one object's record, descriptor and fragment; there are as many to a group commit as clients have
+    /// PUTs in flight, all of different objects.
     static func appendsPerSecond(_ workload: Workload, directory: String, seconds: Double) throws -> Double {
         let path = directory + "/journal-rate"
         try ObjectStore.create(directory: path, incarnation: 1)

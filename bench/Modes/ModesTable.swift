@@ -94,12 +94,15 @@ struct ModesTable {
 
     func targets() {
         print("\nTargets (f = 1; 16 clients unless said otherwise)")
-        row([("figure", 66), ("bound", 9), ("measured", 10), ("verdict", 14)])
+        row([("figure", 70), ("bound", 9), ("measured", 10), ("verdict", 14)])
         for target in ModeTarget.all(book, under: conditions) {
             row([
-                (target.figure, 66), (target.boundText, 9), (text(target.measured), 10),
+                (target.figure, 70), (target.boundText, 9), (text(target.measured), 10),
                 (target.verdict.rawValue, 14),
             ])
+        }
+        if let rate = book.journalAppendsPerSecond {
+            print("A store by itself takes \(brief(rate)) appends a second (\(ModeTarget.journalWorkload)).")
         }
     }
 

@@ -71,6 +71,8 @@ package struct ResultFile: Encodable, Sendable {
     /// The optimisations that everything was measured without, the report on them apart.
     let without: [String]
     let secondsPerMeasurement: Double
+    /// What a server's store by itself takes of PREPAREs of 4 KiB, if that was measured.
+    let journalAppendsPerSecond: Double?
     let results: [Row]
     let breakdown: [BreakdownPart]
     let targets: [Target]
@@ -84,6 +86,7 @@ package struct ResultFile: Encodable, Sendable {
         without = conditions.without.names
         self.secondsPerMeasurement = secondsPerMeasurement
         self.breakdown = breakdown
+        journalAppendsPerSecond = book.journalAppendsPerSecond
         results = book.settings.map { setting in
             let workload = setting.workload
             return Row(

@@ -1,5 +1,5 @@
-// Checks ECDSA signatures over P-256 with SHA-256 by one key, again and again: what can be computed from the key alone is
-// computed once. For verification only: nothing here is secret, and times depend on the values.
+// Checks ECDSA signatures over P-256 with SHA-256 by one key, again and again: what can be computed from the key alone
+// is computed once. For verification only: nothing here is secret, and times depend on the values.
 #ifndef SOLIDUS_KNOWN_KEY_H
 #define SOLIDUS_KNOWN_KEY_H
 
@@ -8,8 +8,9 @@
 // A public key with its tables, about 160 KiB. Immutable: threads may share it.
 typedef struct solidus_known_key solidus_known_key;
 
-// Makes the tables, which takes as long as some hundred checks, from the key's point as 0x04, x and y, big-endian. Null
-// if that is no point of the curve, or memory or libcrypto has failed.
+// Makes the tables, which takes as long as a thousand checks with them, from the key's point as 0x04, x and y,
+// big-endian. Null if that is no point of the curve, if memory or libcrypto has failed, or on processors for which
+// libcrypto has no fast multiplication by a generator, where tables would make checks slower.
 solidus_known_key *solidus_known_key_create(const uint8_t point[65]);
 
 // Null is allowed.

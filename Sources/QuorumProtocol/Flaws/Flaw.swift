@@ -69,11 +69,11 @@ package enum Flaw: String, Sendable, CaseIterable {
     case poisonDroppedUnproven
     /// Versions that wait to be verified are not bounded.
     case unverifiedUnlimited
-    /// A server that could not verify a version once does not try again.
+    /// A server that could not verify an object once does not try again by itself.
     case verificationNotRetried
     /// A server that crashed before it had signed that a version is poisonous does not sign any more.
     case poisonSignedOnce
-    /// A server that finds a version poisonous does not look for the statements of others, so that it never has proof.
+    /// A server that finds a version poisonous does not look for the statements of others by itself.
     case poisonLeftUnproven
     /// A reader returns what m matching fragments decode to, unverified.
     case readEncodingUnchecked

@@ -88,7 +88,7 @@ package struct Reader: Sendable {
     private var phase = Phase.read
     var tally: ClaimTally
     var candidates: [Timestamp: Candidate] = [:]
-    private var isHedging = false
+    var isHedging = false
     private var acknowledged: [ServerIndex] = []
     var observations = ServerObservations()
     private var isWritingBack = false
@@ -103,8 +103,9 @@ package struct Reader: Sendable {
     /// - Parameters:
     ///   - wantsValue: whether the fragments are wanted, or only the descriptor.
     ///   - preference: all servers, those first that are to send their parts in the common case.
-    ///   - forVerification: a server reads, in order to record what is committed and sound. It needs the version's
-    ///     certificate, even if f + 1 servers name it, and writes nothing back: whoever reads what it records will.
+    ///   - forVerification: the first of these is a server that reads in order to record what is committed and sound. It
+    ///     needs the version's certificate, even if f + 1 servers name it, and writes nothing back: whoever reads what it
+    ///     records will.
     ///   - alwaysWritesBack: whether even a version that q servers name is written back to all, as in protocols without
     ///     one-round reads: to measure what these are worth.
     package init(
@@ -324,6 +325,8 @@ extension Reader {
 
 extension Reader {
     mutating func advance(into effects: inout [Effect]) {
+        // What a server wants to find out about is what it was told itself is committed; others may know nothing of it.
+        if isVerification, !tally.hasClaim(of: preferred[0]) { return }
         if let verified {
             finishVerification(verified, into: &effects)
             return

@@ -45,13 +45,20 @@ extension Reader {
     }
 
     /// A server is done when it has the sound version's certificate, and has looked at what others have signed on versions
-    /// above it.
+    /// above it. As long as too few have, those who have not answered yet have their time: who has signed may always be
+    /// the slowest.
     mutating func finishVerification(_ timestamp: Timestamp?, into effects: inout [Effect]) {
+        var isShownByTooFew = false
         for above in tally.poisonousVersions(above: timestamp) where poisonProofs[above] == nil {
             // Of so many servers that show statements one is correct: liars alone cannot have signatures checked.
             let sources = Set(tally.poisonStatements(on: above).map(\.source))
-            if sources.count >= quorums.vouchers { _ = isShownPoisonous(above, into: &effects) }
+            if sources.count >= quorums.vouchers {
+                _ = isShownPoisonous(above, into: &effects)
+            } else {
+                isShownByTooFew = true
+            }
         }
+        if isShownByTooFew, !isHedging, !quorums.servers.allSatisfy(tally.hasClaim) { return }
         if let timestamp, tally.certificate(of: timestamp) == nil {
             askProof(of: timestamp, into: &effects)
             return

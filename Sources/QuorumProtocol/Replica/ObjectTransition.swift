@@ -138,9 +138,9 @@ struct ObjectTransition {
         puts.append(ObjectChange.VersionParts(timestamp: timestamp, descriptor: descriptor, fragments: []))
     }
 
-    /// What this server has found out by reading the object. Returns the versions to be signed as poisonous: also those of
-    /// which it knew before, if a crash came between that and its signature. Nobody names them any more, so that it would
-    /// not find them again, nor anything signed on them if all servers crashed then.
+    /// What this server has found out by reading the object. Returns the versions to be signed as poisonous: also
+    /// those of which it knew before, if a crash came between that and its signature. Nobody names them any more, so
+    /// that it would not find them again, nor anything signed on them if all servers crashed then.
     mutating func take(_ findings: VersionFindings) -> [Timestamp] {
         for timestamp in findings.poisonous where (record.committed?.timestamp).precedes(timestamp) {
             if !record.isPoisonous(timestamp) { record.markPoisonous(timestamp) }
@@ -185,9 +185,9 @@ struct ObjectTransition {
 
     /// After what time a server tries again to verify an object that it could not.
     private static let verificationRetryMilliseconds: UInt64 = 10_000
-    /// After what time it looks again for others' statements on what only it has found to be poisonous. There is no hurry:
-    /// they only let it give fragments back. And there may never be any, if no other server was told that the version is
-    /// committed.
+    /// After what time it looks again for others' statements on what only it has found to be poisonous. There is no
+    /// hurry: they only let it give fragments back. And there may never be any, if no other server was told that the
+    /// version is committed.
     private static let statementsRetryMilliseconds: UInt64 = 600_000
 
     /// When there is next something to find out about the versions above the sound one.

@@ -275,4 +275,42 @@ struct LaterVerificationTests {
         #expect(host.record(.photo).committed?.timestamp == versions[12].timestamp)
         #expect(host.answer(last) == .committed(versions[12].timestamp))
     }
+
+    @Test(
+        "reads what it was told itself is committed, though its own answer is the last and others know less",
+        arguments: modes)
+    func ownClaim(mode: VerificationMode) {
+        let group = TestGroup(mode: mode)
+        // What others know can be had without a fragment.
+        let deletion = group.version(.photo, nil, counter: 1)
+        let next = group.version(.photo, "next", counter: 2)
+        var known = group.shown([deletion], isFirstVerified: true)
+        known.held = [deletion, next]
+        var reading = ScriptedReading(group, everywhere: known)
+        reading.late = [3]
+        reading.servers[3] = group.shown([deletion, next], isFirstVerified: true)
+        #expect(reading.read(forVerification: true, preference: [3, 0, 1, 2]).found == next.timestamp)
+        #expect(reading.read(forVerification: true, preference: [0, 1, 2, 3]).found == deletion.timestamp)
+    }
+
+    @Test(
+        "waits for the slowest, but not for ever, when too few have signed that a version is poisonous",
+        arguments: modes)
+    func slowestSigner(mode: VerificationMode) {
+        let group = TestGroup(mode: mode)
+        let good = group.version(.photo, "good", counter: 1)
+        let poison = group.poisonedVersion(.photo, "evil", garbageAt: 1, counter: 2)
+        var reading = ScriptedReading(group, everywhere: group.shown([good], isFirstVerified: true))
+        reading.late = [3]
+        for server: ServerIndex in [0, 3] {
+            reading.servers[server]?.claim = CommittedClaim(
+                certificate: group.certificate(of: good), poisonous: [group.poisonous(poison, by: [server])])
+        }
+        let outcome = reading.read(forVerification: true).outcome
+        #expect(outcome?.found.timestamp == good.timestamp)
+        #expect(outcome?.proofs[poison.timestamp]?.map(\.signed.server) == [0, 3])
+        reading.silent = [3]
+        let hurried = reading.read(forVerification: true).outcome
+        #expect(hurried?.found.timestamp == good.timestamp && hurried?.proofs.isEmpty == true)
+    }
 }

@@ -33,6 +33,8 @@ struct ScriptedReading {
     var servers: [ServerIndex: ShownServer] = [:]
     /// Servers that do not answer.
     var silent: Set<ServerIndex> = []
+    /// Servers whose answers come when everything else is done.
+    var late: Set<ServerIndex> = []
 
     init(_ group: TestGroup, everywhere shown: ShownServer = ShownServer()) {
         self.group = group
@@ -70,8 +72,13 @@ struct ScriptedReading {
         var encoded: [Timestamp] = []
         for input in [Reader.Input.start, .hedge, .retransmit, .retransmit, .deadline] {
             var effects: [Reader.Effect] = []
+            var lateAnswers: [Reader.Input] = []
             reader.handle(input, into: &effects)
-            while !effects.isEmpty {
+            while !effects.isEmpty || !lateAnswers.isEmpty {
+                if effects.isEmpty {
+                    reader.handle(lateAnswers.removeFirst(), into: &effects)
+                    continue
+                }
                 let effect = effects.removeFirst()
                 if case .finish(let result) = effect { return End(result: result, written: written, encoded: encoded) }
                 if case .send(let server, .commit(let commit)) = effect {
@@ -79,6 +86,10 @@ struct ScriptedReading {
                 }
                 if case .checkEncoding(let timestamp, _, _) = effect { encoded.append(timestamp) }
                 guard let answer = answer(effect, key) else { continue }
+                if case .send(let server, _) = effect, late.contains(server) {
+                    lateAnswers.append(answer)
+                    continue
+                }
                 reader.handle(answer, into: &effects)
             }
         }
