@@ -89,6 +89,7 @@ package struct Reader: Sendable {
     var tally: ClaimTally
     var candidates: [Timestamp: Candidate] = [:]
     var isHedging = false
+    private var isRetransmitting = false
     private var acknowledged: [ServerIndex] = []
     var observations = ServerObservations()
     private var isWritingBack = false
@@ -326,7 +327,8 @@ extension Reader {
 extension Reader {
     mutating func advance(into effects: inout [Effect]) {
         // What a server wants to find out about is what it was told itself is committed; others may know nothing of it.
-        if isVerification, !tally.hasClaim(of: preferred[0]) { return }
+        // But some servers cannot reach themselves at the address that others know.
+        if isVerification, !isRetransmitting, !tally.hasClaim(of: preferred[0]) { return }
         if let verified {
             finishVerification(verified, into: &effects)
             return
@@ -486,6 +488,7 @@ extension Reader {
     /// What was answered badly is asked again too: a server may have been repaired, or a version been stored since.
     private mutating func retransmit(into effects: inout [Effect]) {
         isHedging = true
+        isRetransmitting = true
         for timestamp in candidates.keys.sorted() {
             guard let failed = candidates[timestamp]?.failed else { continue }
             candidates[timestamp]!.asked.removeAll { failed.contains($0) }

@@ -291,6 +291,9 @@ struct LaterVerificationTests {
         reading.servers[3] = group.shown([deletion, next], isFirstVerified: true)
         #expect(reading.read(forVerification: true, preference: [3, 0, 1, 2]).found == next.timestamp)
         #expect(reading.read(forVerification: true, preference: [0, 1, 2, 3]).found == deletion.timestamp)
+        // A server that cannot reach itself finds out what others know all the same.
+        reading.silent = [3]
+        #expect(reading.read(forVerification: true, preference: [3, 0, 1, 2]).found == deletion.timestamp)
     }
 
     @Test(
