@@ -59,12 +59,18 @@ extension WorldPlan {
         }
     }
 
-    /// A client poisons objects, and the liars keep from those who verify what it takes to see it.
+    /// A client poisons objects, and either the liars keep from those who verify what it takes to see it, or power fails
+    /// while those who have seen it sign.
     private mutating func drawPoison(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
         guard selection.clients.contains(.poisonedCrossChecksums), selection.servers.contains(.withheldFragments) else {
             return
         }
         byzantineClients[0] = .poisonedCrossChecksums
+        if generator.chance(percent: 40) {
+            drawPowerFailures(&generator)
+            badServers = [:]
+            return
+        }
         let servers = generator.shuffled(0..<serverCount).prefix(faultCount)
         badServers = [:]
         for (number, server) in servers.enumerated() {

@@ -49,21 +49,23 @@ struct ThemeTests {
     }
 
     @Test(
-        "of poison brings a poisonous writer and liars that withhold, and keeps the promises",
+        "of poison brings a poisonous writer and liars that withhold or power failures, and keeps the promises",
         arguments: [VerificationMode.lazy, .readTime])
     func poison(mode: VerificationMode) throws {
-        var runCount = 0
+        var (withheldCount, struckCount) = (0, 0)
         for seed in 1...150 as ClosedRange<UInt64> {
             let plan = try plan(seed, faults: ["all"], f: nil, mode: mode)
-            guard plan.byzantineClients[0] == .poisonedCrossChecksums,
-                plan.badServers.count == plan.faultCount,
-                plan.badServers.values.allSatisfy({ $0.kind == .byzantine(.withheldFragments) })
-            else { continue }
-            runCount += 1
+            guard plan.byzantineClients[0] == .poisonedCrossChecksums else { continue }
+            let isWithheld =
+                plan.badServers.count == plan.faultCount
+                && plan.badServers.values.allSatisfy { $0.kind == .byzantine(.withheldFragments) }
+            let isStruck = plan.badServers.isEmpty && !plan.powerFailures.isEmpty
+            guard isWithheld || isStruck else { continue }
+            if isWithheld { withheldCount += 1 } else { struckCount += 1 }
             let report = World(plan).run()
             if let violation = report.violation { Issue.record("seed \(seed): \(violation)") }
         }
-        #expect(runCount > 4)
+        #expect(withheldCount > 2 && struckCount > 2)
     }
 
     @Test("lets power fail the moment the chosen read is over, of the chosen servers and of busy clients")
