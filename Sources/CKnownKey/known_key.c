@@ -2,8 +2,9 @@
 //
 // A signature (r, s) over a digest e is valid under the key Q if r is the abscissa, modulo n, of u1 * G + u2 * Q, where
 // u1 = e / s and u2 = r / s modulo n. libcrypto has tables for multiples of G and multiplies by G six times as fast as
-// by any other point (on x86-64 and AArch64). It makes such tables for the generator of any group, so a key is a copy of P-256's group whose
-// generator is Q. The abscissa is compared in projective coordinates, X = x * Z^2, which spares an inversion.
+// by any other point (on x86-64 and AArch64). It makes such tables for the generator of any group, so a key is a copy
+// of P-256's group whose generator is Q. The abscissa is compared in projective coordinates, X = x * Z^2, which spares
+// an inversion.
 
 #include "known_key.h"
 
