@@ -45,15 +45,21 @@ struct Load: Sendable {
     /// Among how many objects of its own a slot's overwrites go round.
     private static let ownObjectCount = 4
 
-    /// Begins new operations for so long, and returns when all have ended.
-    func run(seconds: Double) async throws -> LoadOutcome {
+    /// Begins new operations for so long, and so many at least in each slot; returns when all have ended.
+    func run(seconds: Double, operationCountMin: Int = 1) async throws -> LoadOutcome {
         let start = ContinuousClock.now
         let deadline = start + .seconds(seconds)
         let objectCount = cluster.objectCount(workload.size)
+        // So many at least that a warm-up leaves no object to be written for the first time.
+        let operationCountMin = max(operationCountMin, workload.operation == .overwrite ? Self.ownObjectCount : 1)
         return try await withThrowingTaskGroup(of: LoadOutcome.self) { group in
             for slot in 0..<workload.clientCount {
                 let client = cluster.clients[slot % cluster.clients.count]
-                group.addTask { try await loop(client, slot: slot, until: deadline, objectCount: objectCount) }
+                group.addTask {
+                    try await loop(
+                        client, slot: slot, until: deadline, operationCountMin: operationCountMin,
+                        objectCount: objectCount)
+                }
             }
             var total = LoadOutcome()
             for try await outcome in group { total.add(outcome) }
@@ -63,11 +69,10 @@ struct Load: Sendable {
     }
 
     private func loop(
-        _ client: ObjectClient, slot: Int, until deadline: ContinuousClock.Instant, objectCount: Int
+        _ client: ObjectClient, slot: Int, until deadline: ContinuousClock.Instant, operationCountMin: Int,
+        objectCount: Int
     ) async throws -> LoadOutcome {
         var outcome = LoadOutcome()
-        // So many at least that a warm-up leaves no object to be written for the first time.
-        let operationCountMin = workload.operation == .overwrite ? Self.ownObjectCount : 1
         repeat {
             let key =
                 switch workload.operation {

@@ -46,6 +46,9 @@ struct ModesBenchmark: ParsableCommand {
     var seconds = 2.0
     @Option(help: "Interleaved rounds.")
     var rounds = 5
+    @Option(
+        help: "PUTs of each client before the first round: keys that are used often get tables (docs/benchmarks.md).")
+    var warmUp = 2 * KnownKey.checksBeforeTable
     @Flag(help: "One short round of 64KiB with 16 clients, to see that everything works.")
     var quick = false
     @Option(name: .customLong("report"), help: "breakdown, verification, targets or optimisations; may be repeated.")
@@ -74,6 +77,7 @@ struct ModesBenchmark: ParsableCommand {
         guard (1...64).contains(identities) else { throw ValidationError("--identities are 1 to 64") }
         guard seconds > 0, seconds <= 3600 else { throw ValidationError("--seconds are more than 0, at most 3600") }
         guard (1...1000).contains(rounds) else { throw ValidationError("--rounds are 1 to 1000") }
+        guard (0...1_000_000).contains(warmUp) else { throw ValidationError("--warm-up is 0 to 1000000 PUTs") }
         guard without == nil && !partial || !reports.contains(.optimisations) else {
             throw ValidationError(
                 "--report optimisations leaves out each in turn, so --without and --partial make no sense with it")
@@ -99,8 +103,9 @@ struct ModesBenchmark: ParsableCommand {
                 rate, serverCount: settings.map(\.workload.serverCount).max() ?? 0, leftovers: leftovers)
         }
         let runner = ModesRunner(
-            seconds: quick ? min(seconds, 1) : seconds, rounds: quick ? 1 : rounds, identityCount: identities,
-            program: try programPath, network: links, directory: scratch.path, progress: Progress.say)
+            seconds: quick ? min(seconds, 1) : seconds, rounds: quick ? 1 : rounds,
+            warmUpOperationCount: quick ? 0 : warmUp, identityCount: identities, program: try programPath,
+            network: links, directory: scratch.path, progress: Progress.say)
         var book = try runner.run(settings)
         var breakdown: [Breakdown] = []
         if reports.contains(.breakdown) {

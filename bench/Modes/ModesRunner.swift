@@ -11,6 +11,10 @@ struct ModesRunner: Sendable {
     /// Seconds of load in a measurement; before it comes a warm-up of half as long.
     let seconds: Double
     let rounds: Int
+    /// How many PUTs each client does one after the other on a new cluster before anything is measured. Servers and
+    /// clients that run for long have long made the tables with which they check each other's signatures; making them
+    /// takes seconds of a processor in a large cluster, which short measurements must not take for the cost of a PUT.
+    let warmUpOperationCount: Int
     let identityCount: Int
     let program: String
     let network: ShapedNetwork?
@@ -23,6 +27,7 @@ struct ModesRunner: Sendable {
     private static let pauseSecondsMax = 5.0
     /// The fewest objects that GETs choose from.
     private static let objectCountMin = 64
+    private static let warmUpSize = ByteSize(bytes: 4 << 10)
 
     private struct Shape: Hashable {
         let faults: Int
@@ -57,9 +62,11 @@ struct ModesRunner: Sendable {
         for (number, variant) in variants.enumerated() {
             let serverCount = shape.dataFragmentCount + 2 * shape.faults
             progress("starting \(serverCount) servers, f = \(shape.faults), mode \(variant)")
-            clusters[variant] = try BenchmarkCluster(
+            let cluster = try BenchmarkCluster(
                 plan, variant: variant,
                 directory: "\(directory)/\(variant.mode)-\(shape.faults)-\(shape.dataFragmentCount)-\(number)")
+            clusters[variant] = cluster
+            if warmUpOperationCount > 0 { try waiting { try await self.warmUp(cluster) } }
         }
         for round in 0..<rounds {
             for workload in Self.inOrder(settings) {
@@ -121,6 +128,17 @@ struct ModesRunner: Sendable {
         sample.signatureCount = after.signatures - before.signatures
         sample.groupCommitCount = after.groupCommits - before.groupCommits
         return sample
+    }
+
+    private func warmUp(_ cluster: BenchmarkCluster) async throws {
+        let workload = Workload(
+            faults: cluster.plan.faults, dataFragmentCount: cluster.plan.dataFragmentCount, operation: .put,
+            size: Self.warmUpSize, clientCount: cluster.clients.count)
+        let load = Load(
+            cluster: cluster, workload: workload, value: RandomBytes.block(sizeBytes: Self.warmUpSize.bytes))
+        _ = try await load.run(seconds: 0, operationCountMin: warmUpOperationCount)
+        try await cluster.settle()
+        try await cluster.finishLaterWork()
     }
 
     /// The load of a measurement while a server that reads prefer stands still for the first half of it.
