@@ -81,17 +81,28 @@ struct StoreIdentity: Equatable, Sendable {
 
 /// An exclusive lock on a store's directory, held until the last reference goes.
 final class StoreLock: Sendable {
+    /// A process that was killed takes a moment to end, and one that is being forked from here has all descriptors until
+    /// it runs its own program; neither should keep a store from opening.
+    private static let attemptCountMax = 100
+    private static let microsecondsBetweenAttempts: UInt32 = 10_000
+
     private let descriptor: Int32
 
-    /// Throws `.locked` when somebody else holds it.
+    /// Throws `.locked` when somebody else holds it and goes on holding it for a second.
     init(path: String, creating: Bool) throws(StorageError) {
         let opened = Glibc.open(path, O_RDWR | O_CLOEXEC | (creating ? O_CREAT : 0), 0o640)
         guard opened >= 0 else {
             throw errno == ENOENT
                 ? .notAStore(path: path, reason: "the lock file is missing") : .system("open", path)
         }
-        guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
+        var attemptCount = 1
+        while flock(opened, LOCK_EX | LOCK_NB) != 0 {
             let code = errno
+            if code == EWOULDBLOCK, attemptCount < Self.attemptCountMax {
+                attemptCount += 1
+                usleep(Self.microsecondsBetweenAttempts)
+                continue
+            }
             _ = Glibc.close(opened)
             throw code == EWOULDBLOCK ? .locked(path: path) : .system("lock", path, code)
         }
