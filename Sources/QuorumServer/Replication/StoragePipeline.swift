@@ -26,8 +26,8 @@ final class StoragePipeline: Sendable {
     }
 
     private static let batchItemsMax = 4096
-    private static let reclaimRangesPerStep = 256
-    private static let batchesPerReclaim = 16
+    /// So few that a batch which comes meanwhile waits for milliseconds at most.
+    private static let reclaimRangesPerStep = 64
 
     private let store: ProtocolStore
     private let signer: StatementSigner
@@ -79,11 +79,9 @@ final class StoragePipeline: Sendable {
     }
 
     private func drain() {
-        var batchCount = 0
         while let batch = takeBatch() {
             completed(run(batch))
-            batchCount += 1
-            if batchCount % Self.batchesPerReclaim == 0 || !hasWaiting { reclaim() }
+            reclaim()
         }
     }
 
@@ -170,10 +168,14 @@ final class StoragePipeline: Sendable {
         }
     }
 
-    /// Gives some of the space back that dropped versions left: all that can be had while nothing waits, else one step.
+    /// Gives space back that dropped versions left: all that can be had while nothing waits, else so much that it keeps up
+    /// with what is dropped.
     private func reclaim() {
         do {
-            while try store.store.reclaim(limit: Self.reclaimRangesPerStep).hasMore, !hasWaiting {}
+            var progress = try store.store.reclaimShare()
+            while progress.hasMore, !hasWaiting {
+                progress = try store.store.reclaim(limit: Self.reclaimRangesPerStep)
+            }
         } catch {
             logger.warning("space of dropped versions could not be given back yet: \(error)")
         }

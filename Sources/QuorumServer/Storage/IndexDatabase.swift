@@ -159,6 +159,11 @@ final class IndexIterator {
         rocksdb_iter_next(handle)
     }
 
+    /// Goes to the key before the present one; only while there is a present one.
+    func previous() {
+        rocksdb_iter_prev(handle)
+    }
+
     /// The present key if there is one and it starts with `prefix`; throws when the walk failed.
     func key(startingWith prefix: [UInt8]) throws(StorageError) -> [UInt8]? {
         guard rocksdb_iter_valid(handle) != 0 else {

@@ -153,13 +153,15 @@ struct PartEntry {
     }
 }
 
+extension IndexIterator {
+    /// The present value if it is a single number; only after `key` returned a key.
+    var number: UInt64? { withValue { UInt64(littleValue: $0) } }
+}
+
 extension IndexDatabase {
     /// A single number, as the tables of segments, expiries and ranges hold it; nil when there is none.
     func number(of key: [UInt8], onlyFlushed: Bool = false) throws(StorageError) -> UInt64? {
-        let found = try withValue(of: key, onlyFlushed: onlyFlushed) { bytes -> UInt64? in
-            var cursor = ByteCursor(bytes)
-            return bytes.count == 8 ? cursor.little(UInt64.self) : nil
-        }
+        let found = try withValue(of: key, onlyFlushed: onlyFlushed) { UInt64(littleValue: $0) }
         guard let found else { return nil }
         guard let number = found else { throw malformed(key) }
         return number
@@ -179,6 +181,12 @@ extension IndexDatabase {
 }
 
 extension UInt64 {
+    /// The number that exactly these bytes hold, nil if they are not eight.
+    init?(littleValue bytes: UnsafeRawBufferPointer) {
+        guard bytes.count == 8 else { return nil }
+        self = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+    }
+
     var encodedLittle: [UInt8] {
         var bytes: [UInt8] = []
         bytes.appendLittle(self)

@@ -3,6 +3,12 @@
 
 import ErasureCode
 
+/// What of the journal a batch turned into garbage.
+struct NewGarbage {
+    var rangeCount = 0
+    var sizeBytes: UInt64 = 0
+}
+
 /// The index changes of one batch under construction.
 ///
 /// Later mutations of a batch see the earlier ones, so what this batch already did to a version is remembered here:
@@ -14,8 +20,7 @@ struct IndexUpdate {
     private var versions: [HashedBytes: VersionState] = [:]
     private var expiries: [HashedBytes: UInt64?] = [:]
     private var walk: IndexIterator?
-    /// Journal bytes that this batch turned into garbage.
-    private(set) var garbageSizeBytes: UInt64 = 0
+    private var garbage = NewGarbage()
 
     /// What the batch did to one version so far.
     private struct VersionState {
@@ -29,7 +34,7 @@ struct IndexUpdate {
     /// segment table after the batch.
     static func make(
         _ plan: PlannedBatch, unreclaimed: UInt64, index: IndexDatabase
-    ) throws(StorageError) -> (changes: IndexWriteBatch, garbageSizeBytes: UInt64) {
+    ) throws(StorageError) -> (changes: IndexWriteBatch, garbage: NewGarbage) {
         var update = IndexUpdate(index: index, sequence: plan.header.sequence)
         for range in plan.deadAtBirth { update.discard(range) }
         for mutation in plan.mutations { try update.apply(mutation) }
@@ -37,7 +42,7 @@ struct IndexUpdate {
             segment: plan.header.segment, offset: plan.header.end, sequence: plan.header.sequence + 1)
         update.changes.put(IndexKey.position, position.encoded)
         update.changes.put(IndexKey.segment(plan.header.segment), unreclaimed.encodedLittle)
-        return (update.changes, update.garbageSizeBytes)
+        return (update.changes, update.garbage)
     }
 
     private init(index: IndexDatabase, sequence: UInt64) {
@@ -131,7 +136,8 @@ struct IndexUpdate {
 
     private mutating func discard(_ range: JournalRange) {
         changes.put(IndexKey.waitingGarbage(sequence: sequence, range), range.sizeBytes.encodedLittle)
-        garbageSizeBytes += range.sizeBytes
+        garbage.rangeCount += 1
+        garbage.sizeBytes += range.sizeBytes
     }
 }
 

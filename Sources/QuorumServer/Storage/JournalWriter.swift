@@ -14,11 +14,15 @@ struct JournalWriter {
     private var tailIsReserve = false
     private(set) var nextSequence: UInt64
     /// Per segment the bytes of its batches that were not given back yet.
-    var unreclaimed: [UInt64: UInt64]
+    private(set) var unreclaimed: [UInt64: UInt64]
+    /// Segments of which all was given back when they were last looked at; a batch may have come since.
+    private var emptied: Set<UInt64>
     /// Journal bytes since the last request to flush the index.
     private var unflushedSizeBytes: UInt64 = 0
     /// Bytes that became garbage since then.
     private var unflushedGarbageSizeBytes: UInt64 = 0
+    /// Ranges that became garbage since the last step of reclaiming.
+    var droppedRangeCount = 0
     /// Where the walk over waiting garbage continues: what lies before was given back.
     var reclaimCursor = IndexKey.waitingGarbage
     /// Why every further change is refused.
@@ -35,6 +39,7 @@ struct JournalWriter {
         self.tail = tail
         self.nextSequence = nextSequence
         self.unreclaimed = unreclaimed
+        emptied = Set(unreclaimed.filter { $0.value == 0 }.keys)
     }
 
     // MARK: Appending
@@ -114,19 +119,20 @@ struct JournalWriter {
 
     private func plannedUpdate(
         _ plan: PlannedBatch
-    ) throws(StorageError) -> (changes: IndexWriteBatch, garbageSizeBytes: UInt64) {
+    ) throws(StorageError) -> (changes: IndexWriteBatch, garbage: NewGarbage) {
         let before = unreclaimed[plan.header.segment] ?? 0
         return try IndexUpdate.make(plan, unreclaimed: before + plan.header.batchSizeBytes, index: index)
     }
 
     private mutating func commit(
-        _ plan: PlannedBatch, _ update: (changes: IndexWriteBatch, garbageSizeBytes: UInt64)
+        _ plan: PlannedBatch, _ update: (changes: IndexWriteBatch, garbage: NewGarbage)
     ) throws(StorageError) {
         try index.write(update.changes)
         unreclaimed[plan.header.segment, default: 0] += plan.header.batchSizeBytes
         nextSequence = plan.header.sequence + 1
         unflushedSizeBytes += plan.header.batchSizeBytes
-        unflushedGarbageSizeBytes += update.garbageSizeBytes
+        unflushedGarbageSizeBytes += update.garbage.sizeBytes
+        droppedRangeCount += update.garbage.rangeCount
         if unflushedSizeBytes >= UInt64(max(options.flushIntervalBytes, 1)) { try requestFlush() }
     }
 
@@ -208,6 +214,21 @@ struct JournalWriter {
             segment: segment, offset: FormatLimit.pageSizeBytes, capacityBytes: size - FormatLimit.pageSizeBytes)
         tailIsReserve = false
         return true
+    }
+
+    // MARK: Reclaiming
+
+    /// Segments of which all was given back.
+    var emptySegments: [UInt64] { emptied.filter { unreclaimed[$0] == 0 }.sorted() }
+
+    mutating func setUnreclaimed(_ sizeBytes: UInt64, ofSegment number: UInt64) {
+        unreclaimed[number] = sizeBytes
+        if sizeBytes == 0 { emptied.insert(number) }
+    }
+
+    mutating func forgetSegment(_ number: UInt64) {
+        unreclaimed[number] = nil
+        emptied.remove(number)
     }
 
     // MARK: Flushing

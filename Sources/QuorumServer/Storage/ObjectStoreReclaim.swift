@@ -35,10 +35,23 @@ package struct JournalUsage: Equatable, Sendable {
 }
 
 extension ObjectStore {
-    /// Gives back at most `limit` ranges. Meant for the writer's idle moments; bounded work, no sync.
+    /// The fewest ranges that a writer at work gives back after a batch, if so many wait.
+    private static let rangesPerBatchMin = 16
+
+    /// Gives back at most `limit` ranges. Bounded work, no sync.
     package func reclaim(limit: Int) throws(StorageError) -> ReclaimProgress {
         try gate.pass { () throws(StorageError) in
             try writer.withLock { (writer) throws(StorageError) in try reclaim(limit: limit, &writer) }
+        }
+    }
+
+    /// Gives back twice as many ranges as were dropped since the last step: a writer that does this after every batch
+    /// keeps up with what it drops, however long it is never idle, and never lets a batch wait for much.
+    package func reclaimShare() throws(StorageError) -> ReclaimProgress {
+        try gate.pass { () throws(StorageError) in
+            try writer.withLock { (writer) throws(StorageError) in
+                try reclaim(limit: max(2 * writer.droppedRangeCount, Self.rangesPerBatchMin), &writer)
+            }
         }
     }
 
@@ -54,16 +67,16 @@ extension ObjectStore {
         if let failure = writer.failure { throw failure }
         var progress = ReclaimProgress()
         let flushed = try index.position(onlyFlushed: true)
-        let waiting = try waitingRanges(from: writer.reclaimCursor, before: flushed.sequence, limit: limit)
-        for run in Self.coalesce(waiting) {
-            progress.punchedSizeBytes += try giveBack(run, &writer)
-        }
+        let walk = index.iterator()
+        let waiting = try waitingRanges(walk, from: writer.reclaimCursor, before: flushed.sequence, limit: limit)
+        progress.punchedSizeBytes = try giveBack(Self.coalesce(waiting), walk, &writer)
         progress.rangeCount = waiting.count
         if let last = waiting.last { writer.reclaimCursor = last.key }
         progress.hasMore = waiting.count == limit && limit > 0
+        writer.droppedRangeCount = 0
 
         var needsFlush = writer.flushWaits
-        for number in writer.unreclaimed.filter({ $0.value == 0 && $0.key < flushed.segment }).keys.sorted() {
+        for number in writer.emptySegments where number < flushed.segment {
             // On disk the index must know too that nothing lives there, or an opening would miss the segment.
             guard try index.number(of: IndexKey.segment(number), onlyFlushed: true) == 0 else {
                 needsFlush = true
@@ -73,7 +86,7 @@ extension ObjectStore {
             let path = SegmentFile.path(in: journalDirectory, number: number)
             guard unlink(path) == 0 || errno == ENOENT else { throw .system("remove", path) }
             try writeOrFail(try Self.removalOfSegment(number, index: index), &writer)
-            writer.unreclaimed[number] = nil
+            writer.forgetSegment(number)
             progress.removedSegmentCount += 1
         }
         if needsFlush { try writer.requestFlush() }
@@ -86,20 +99,21 @@ extension ObjectStore {
         var range: JournalRange
     }
 
+    /// Waiting ranges that adjoin, with the keys under which they wait.
+    private struct DeadRun {
+        var range: JournalRange
+        var keys: [[UInt8]]
+    }
+
     /// Ranges whose dropping batch has a number below `sequence`, oldest first.
     private func waitingRanges(
-        from cursor: [UInt8], before sequence: UInt64, limit: Int
+        _ walk: IndexIterator, from cursor: [UInt8], before sequence: UInt64, limit: Int
     ) throws(StorageError) -> [WaitingRange] {
         var found: [WaitingRange] = []
-        let walk = index.iterator()
         walk.seek(cursor)
         while found.count < limit, let key = try walk.key(startingWith: IndexKey.waitingGarbage) {
-            let size = walk.withValue { bytes -> UInt64? in
-                var cursor = ByteCursor(bytes)
-                return bytes.count == 8 ? cursor.little(UInt64.self) : nil
-            }
-            guard let numbers = IndexKey.numbers(in: key, count: 3), let size, size > 0, size < 1 << 48,
-                numbers[2] < 1 << 48
+            guard let numbers = IndexKey.numbers(in: key, count: 3), let size = walk.number, size > 0,
+                size < 1 << 48, numbers[2] < 1 << 48
             else { throw index.malformed(key) }
             guard numbers[0] < sequence else { break }
             found.append(
@@ -111,71 +125,44 @@ extension ObjectStore {
     }
 
     /// Adjoining ranges joined, in the order of their places.
-    private static func coalesce(_ waiting: [WaitingRange]) -> [(range: JournalRange, keys: [[UInt8]])] {
+    private static func coalesce(_ waiting: [WaitingRange]) -> [DeadRun] {
         let ordered = waiting.sorted {
             ($0.range.segment, $0.range.offset) < ($1.range.segment, $1.range.offset)
         }
-        var runs: [(range: JournalRange, keys: [[UInt8]])] = []
+        var runs: [DeadRun] = []
         for item in ordered {
             if let last = runs.last, last.range.segment == item.range.segment, last.range.end == item.range.offset {
                 runs[runs.count - 1].range.sizeBytes += item.range.sizeBytes
                 runs[runs.count - 1].keys.append(item.key)
             } else {
-                runs.append((item.range, [item.key]))
+                runs.append(DeadRun(range: item.range, keys: [item.key]))
             }
         }
         return runs
     }
 
-    /// Punches what became whole dead pages with this run and records it; returns the bytes punched.
+    /// Punches what became whole dead pages with these runs, and records all that in one write; returns the bytes punched.
+    /// When one run fails, those before it are recorded. `walk` shows the index as it is now.
     private func giveBack(
-        _ run: (range: JournalRange, keys: [[UInt8]]), _ writer: inout JournalWriter
+        _ runs: [DeadRun], _ walk: IndexIterator, _ writer: inout JournalWriter
     ) throws(StorageError) -> UInt64 {
-        let range = run.range
-        let changes = IndexWriteBatch()
-        for key in run.keys { changes.delete(key) }
-        var punched: UInt64 = 0
-        if let unreclaimed = writer.unreclaimed[range.segment] {
-            guard unreclaimed >= range.sizeBytes else { throw index.malformed(IndexKey.segment(range.segment)) }
-            let before = try deadRange(endingAt: range.offset, in: range.segment)
-            let after = try deadRange(startingAt: range.end, in: range.segment)
-            let start = before.map { _ in pageAlignedDown(range.offset) } ?? pageAlignedUp(range.offset)
-            let end = after.map { _ in pageAlignedUp(range.end) } ?? pageAlignedDown(range.end)
-            let firstPage = max(start, pageAlignedUp(before?.offset ?? range.offset))
-            let lastPage = min(end, pageAlignedDown(after?.end ?? range.end))
-            if firstPage < lastPage {
-                let segment = try SegmentFile.open(in: journalDirectory, number: range.segment, forWriting: true)
-                try segment.punchHole(at: firstPage, count: lastPage - firstPage)
-                punched = lastPage - firstPage
+        guard !runs.isEmpty else { return 0 }
+        var step = ReclaimStep(index: index, walk: walk, journalDirectory: journalDirectory)
+        var failure: StorageError?
+        for run in runs {
+            do throws(StorageError) {
+                try step.giveBack(run.range, unreclaimed: writer.unreclaimed[run.range.segment])
+            } catch {
+                failure = error
+                break
             }
-            let joined = before?.offset ?? range.offset
-            if let after { changes.delete(IndexKey.deadRange(segment: range.segment, offset: after.offset)) }
-            changes.put(
-                IndexKey.deadRange(segment: range.segment, offset: joined),
-                ((after?.end ?? range.end) - joined).encodedLittle)
-            changes.put(IndexKey.segment(range.segment), (unreclaimed - range.sizeBytes).encodedLittle)
-            writer.unreclaimed[range.segment] = unreclaimed - range.sizeBytes
+            for key in run.keys { step.changes.delete(key) }
         }
-        try writeOrFail(changes, &writer)
-        return punched
-    }
-
-    private func deadRange(endingAt offset: UInt64, in segment: UInt64) throws(StorageError) -> JournalRange? {
-        let walk = index.iterator()
-        walk.seekBackward(IndexKey.deadRange(segment: segment, offset: offset))
-        guard let key = try walk.key(startingWith: IndexKey.deadRanges) else { return nil }
-        guard let numbers = IndexKey.numbers(in: key, count: 2), let size = try index.number(of: key) else {
-            throw index.malformed(key)
-        }
-        guard numbers[0] == segment, numbers[1].addingReportingOverflow(size) == (offset, false) else { return nil }
-        return JournalRange(segment: segment, offset: numbers[1], sizeBytes: size)
-    }
-
-    private func deadRange(startingAt offset: UInt64, in segment: UInt64) throws(StorageError) -> JournalRange? {
-        let key = IndexKey.deadRange(segment: segment, offset: offset)
-        guard let size = try index.number(of: key) else { return nil }
-        guard size < 1 << 48 else { throw index.malformed(key) }
-        return JournalRange(segment: segment, offset: offset, sizeBytes: size)
+        for (number, left) in step.left { step.changes.put(IndexKey.segment(number), left.encodedLittle) }
+        try writeOrFail(step.changes, &writer)
+        for (number, left) in step.left { writer.setUnreclaimed(left, ofSegment: number) }
+        if let failure { throw failure }
+        return step.punchedSizeBytes
     }
 
     /// The index changes that forget a segment.

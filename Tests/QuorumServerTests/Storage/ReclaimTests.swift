@@ -56,8 +56,9 @@ import Testing
     }
 
     @Test(
-        "Pages that parts share go back when the last of them dies, in whatever order", arguments: [21, 22] as [UInt64])
-    func sharedPages(seed: UInt64) throws {
+        "Pages that parts share go back when the last of them dies, in whatever order and however many in a step",
+        arguments: [21, 22, 23] as [UInt64], [1, 7, 40])
+    func sharedPages(seed: UInt64, dropsMax: Int) throws {
         let fixture = try StoreFixture()
         let store = try fixture.open()
         let count = 60
@@ -65,15 +66,56 @@ import Testing
         try store.applyAll([ObjectMutation(key: key("a"), puts: puts)])
         var generator = SeededGenerator(seed: seed)
         var punched: UInt64 = 0
-        for number in (0..<count).shuffled(using: &generator) {
-            try store.applyAll([ObjectMutation(key: key("a"), drops: [version(number)])])
+        var dropBatchCount = 0
+        var alive = (0..<count).shuffled(using: &generator)
+        while !alive.isEmpty {
+            let dropCount = min(Int.random(in: 1...dropsMax, using: &generator), alive.count)
+            try store.applyAll([ObjectMutation(key: key("a"), drops: alive.prefix(dropCount).map { version($0) })])
+            alive.removeFirst(dropCount)
+            dropBatchCount += 1
             try store.flushIndex()
-            punched += try store.reclaimAll().punchedSizeBytes
+            let limit = Int.random(in: 1...dropsMax, using: &generator)
+            var step: ReclaimProgress
+            repeat {
+                step = try store.reclaim(limit: limit)
+                punched += step.punchedSizeBytes
+            } while step.hasMore
+            for number in alive {
+                let found = try store.part(of: key("a"), version: version(number), part: .descriptor)
+                #expect(found == bytes(1500, seed: UInt64(number)), "seed \(seed), version \(number)")
+            }
         }
-        // One batch of parts, and as many batches of one page as drops were flushed before the last.
+        // One batch of parts, and as many batches of one page as there were drops, each flushed before its step.
         let batchBytes = (80 + (2 + 1) + 1 + 4 + 4 + count * (1 + 56 + 14 - 1) + count * 1500 + 4095) / 4096 * 4096
-        #expect(punched == UInt64(batchBytes + count * 4096), "seed \(seed)")
+        #expect(punched == UInt64(batchBytes + dropBatchCount * 4096), "seed \(seed)")
         #expect(store.usage.unreclaimedSizeBytes == 0, "seed \(seed)")
+    }
+
+    @Test("A writer that is never idle gives back what it drops, a bounded piece after every batch")
+    func keepsUp() throws {
+        let (batchCount, partCount) = (30, 20)
+        let fixture = try StoreFixture()
+        let store = try fixture.open()
+        func overwrite(_ number: Int) throws {
+            let parts = (0..<partCount).map {
+                put(number, .fragment(StripeIndex(UInt32($0))), bytes(2000, seed: UInt64(number * partCount + $0)))
+            }
+            try store.applyAll([
+                ObjectMutation(key: key("a"), puts: parts, drops: number > 0 ? [version(number - 1)] : [])
+            ])
+        }
+        for number in 0...batchCount { try overwrite(number) }
+        try store.flushIndex()
+        var given = 0
+        // Begins to count anew: a share of all that was dropped so far would be everything.
+        given += try store.reclaim(limit: 1).rangeCount
+        for number in batchCount + 1...2 * batchCount {
+            try overwrite(number)
+            let step = try store.reclaimShare()
+            #expect(step.rangeCount <= 2 * (partCount + 2))
+            given += step.rangeCount
+        }
+        #expect(given >= batchCount * partCount)
     }
 
     @Test("Segments without life are removed once the index on disk knows it; the one being written stays")
