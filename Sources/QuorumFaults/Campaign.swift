@@ -173,7 +173,8 @@ struct CampaigningClient: ClientFault {
     private mutating func begin(_ context: inout ClientFaultContext) -> [Outgoing] {
         guard campaignCount < Self.campaignCountMax else { return [] }
         campaignCount += 1
-        let kinds = ClientFaultKind.allCases.filter { $0 != .mixture }
+        // An earlier life is the whole cluster's, and most have none.
+        let kinds = ClientFaultKind.allCases.filter { $0 != .mixture && $0 != .earlierLife }
         script = (kind == .mixture ? kinds[context.generator.below(kinds.count)] : kind).script()
         let key = context.keys[context.generator.below(context.keys.count)]
         campaign = Campaign(key: key, serverCount: context.servers.count)
@@ -256,20 +257,20 @@ struct CampaigningClient: ClientFault {
         }
     }
 
-    /// Takes a claim that is proven; a late one about another object, or a liar's, is not.
+    /// Takes what of a claim is proven; a late one about another object, or a liar's, is not.
     private func learn(
         _ claim: CommittedClaim, _ parts: HeldParts?, _ campaign: inout Campaign, _ context: ClientFaultContext
     ) {
-        guard let certificate = claim.certificate,
-            (try? context.verifier.verify(certificate, key: campaign.key)) != nil
-        else { return }
-        let descriptor = parts.flatMap {
-            $0.timestamp == certificate.timestamp && $0.descriptor.digest == certificate.timestamp.digest
-                ? $0.descriptor : nil
-        }
-        context.conspiracy.note(certificate, of: campaign.key, descriptor, isGenuine: true)
-        if !campaign.isAttacking, (campaign.base?.timestamp).precedes(certificate.timestamp) {
-            campaign.base = certificate
+        for certificate in claim.certificates {
+            guard (try? context.verifier.verify(certificate, key: campaign.key)) != nil else { continue }
+            let descriptor = parts.flatMap {
+                $0.timestamp == certificate.timestamp && $0.descriptor.digest == certificate.timestamp.digest
+                    ? $0.descriptor : nil
+            }
+            context.conspiracy.note(certificate, of: campaign.key, descriptor, isGenuine: true)
+            if !campaign.isAttacking, (campaign.base?.timestamp).precedes(certificate.timestamp) {
+                campaign.base = certificate
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ extension ClientFaultKind {
         case .resurrection: Resurrection()
         case .malformedRequests: MalformedRequests()
         case .flood: Flood()
+        case .earlierLife: EarlierLife()
         }
     }
 }

@@ -75,3 +75,21 @@ struct Flood: AttackScript {
         }
     }
 }
+
+/// Commits a version that no server holds, with statements that all of them signed in an earlier life of the cluster, under
+/// the same keys and in a mode in which servers look at less. Against Statements and certificates: a statement is bound
+/// to the mode.
+struct EarlierLife: AttackScript {
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        // No attempt of the client's: nobody may ever return it.
+        let version = ForgedVersion.make(
+            key: campaign.key, value: context.freshValue(), counter: campaign.nextCounter, writer: context.client,
+            parameters: context.parameters, soundness: .unrelated)
+        let signers = context.earlierLife.prefix(context.parameters.quorums.quorum)
+        let certificate = Certificate(
+            timestamp: version.timestamp,
+            statements: signers.map { $0.signing(version.key, version.timestamp, .stored) })
+        let next = context.attempt(campaign.key, counter: campaign.nextCounter + 1)
+        return context.toAll(version.commit(certificate)) + context.prepares(next, justification: certificate)
+    }
+}

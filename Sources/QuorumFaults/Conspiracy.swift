@@ -103,10 +103,12 @@ extension Conspiracy {
     func note(_ reply: Reply, of server: ServerIndex, key: ObjectKey, isGenuine: Bool) {
         switch reply {
         case .timestamp(let claim):
-            if let certificate = claim.certificate { note(certificate, of: key, nil, isGenuine: isGenuine) }
+            for certificate in claim.certificates { note(certificate, of: key, nil, isGenuine: isGenuine) }
         case .version(let claim, let held):
-            let descriptor = held.flatMap { $0.timestamp == claim.timestamp ? $0.descriptor : nil }
-            if let certificate = claim.certificate { note(certificate, of: key, descriptor, isGenuine: isGenuine) }
+            for certificate in claim.certificates {
+                let descriptor = held.flatMap { $0.timestamp == certificate.timestamp ? $0.descriptor : nil }
+                note(certificate, of: key, descriptor, isGenuine: isGenuine)
+            }
             if let held, let fragments = held.fragments {
                 note(
                     SeenParts(
@@ -173,7 +175,7 @@ extension Conspiracy {
             .sorted { $0.certificate.timestamp < $1.certificate.timestamp }
     }
 
-    /// The parts that `server` was seen to have of a version, or any conspirator when nil.
+    /// The parts that `server` was seen to have of a version.
     func parts(of timestamp: Timestamp, at server: ServerIndex) -> SeenParts? {
         parts.last { $0.timestamp == timestamp && $0.server == server }
     }

@@ -14,8 +14,7 @@ package struct FaultContext {
     package let server: ServerIndex
     /// Its own, genuine key; nobody else's.
     package let signer: StatementSigner
-    /// The same key bound to other incarnations, epochs, groups or clusters, which a liar is free to sign for; may be
-    /// empty.
+    /// The same key bound to other clusters, epochs, groups or modes, which a liar is free to sign for; may be empty.
     package let foreignSigners: [StatementSigner]
     package var generator: SeededGenerator
     /// What the colluding liars saw and agreed on; a liar on its own has one to itself.
@@ -113,6 +112,9 @@ package struct ClientFaultContext {
     package var generator: SeededGenerator
     /// What the colluding liars saw and agreed on, servers and clients.
     package let conspiracy: Conspiracy
+    /// All servers' keys as an earlier life of the cluster used them, in a mode in which they sign without looking; empty
+    /// when it had none.
+    package let earlierLife: [StatementSigner]
     package var nowMilliseconds: UInt64
     /// All values that a correct reader may get from this client, in the order of its attempts: one for each version,
     /// a deletion's nil as often as it was tried; each value occurs once. Entered before the first request leaves.
@@ -120,7 +122,8 @@ package struct ClientFaultContext {
 
     package init(
         parameters: ClusterParameters, client: ClientID, others: [ClientID], keys: [ObjectKey],
-        verifier: StatementVerifier, generator: SeededGenerator, conspiracy: Conspiracy, nowMilliseconds: UInt64 = 0
+        verifier: StatementVerifier, generator: SeededGenerator, conspiracy: Conspiracy,
+        earlierLife: [StatementSigner] = [], nowMilliseconds: UInt64 = 0
     ) {
         precondition(!keys.isEmpty)
         self.parameters = parameters
@@ -130,6 +133,7 @@ package struct ClientFaultContext {
         self.verifier = verifier
         self.generator = generator
         self.conspiracy = conspiracy
+        self.earlierLife = earlierLife
         self.nowMilliseconds = nowMilliseconds
     }
 }

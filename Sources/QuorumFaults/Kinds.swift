@@ -71,5 +71,6 @@ package enum ClientFaultKind: String, CaseIterable, Sendable {
     case resurrection
     case malformedRequests = "malformed-requests"
     case flood
+    case earlierLife = "earlier-life"
     case mixture
 }

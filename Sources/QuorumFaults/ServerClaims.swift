@@ -25,16 +25,30 @@ extension ClaimLiar {
         switch reply {
         case .timestamp(let genuine):
             guard let lie = claim(inPlaceOf: genuine, of: request.key, to: client, &context) else { return [reply] }
-            return [.timestamp(CommittedClaim(certificate: lie.certificate))]
+            return [.timestamp(told(lie, inPlaceOf: genuine, &context))]
         case .version(let genuine, let parts):
             guard case .read(let read) = request,
                 let lie = claim(inPlaceOf: genuine, of: request.key, to: client, &context)
             else { return [reply] }
             let shown = read.version == nil ? lie.parts.flatMap { $0.limited(to: read.portion) } : parts
-            return [.version(CommittedClaim(certificate: lie.certificate), shown)]
+            return [.version(told(lie, inPlaceOf: genuine, &context), shown)]
         case .prepared, .committed, .refused:
             return [reply]
         }
+    }
+
+    /// The lie as a claim. Where versions are verified later, it may also stand among the versions that wait for that,
+    /// above what is true.
+    private func told(
+        _ lie: FalseClaim, inPlaceOf genuine: CommittedClaim, _ context: inout FaultContext
+    ) -> CommittedClaim {
+        guard context.parameters.identity.mode.verifiesLater, let alleged = lie.certificate,
+            context.generator.chance(percent: 50), genuine.verified.precedes(alleged.timestamp)
+        else { return CommittedClaim(certificate: lie.certificate) }
+        let others = genuine.unverified.filter { $0.timestamp != alleged.timestamp }
+        return CommittedClaim(
+            certificate: genuine.certificate,
+            unverified: (others + [alleged]).sorted { $0.timestamp < $1.timestamp }, poisonous: genuine.poisonous)
     }
 }
 
@@ -93,7 +107,7 @@ struct InflatingServer: ClaimLiar {
         case 0:
             return FalseClaim(certificate: Certificate(timestamp: inflated, statements: []))
         case 1:
-            if let statements = genuine.certificate?.statements {
+            if let statements = genuine.certificates.last?.statements {
                 return FalseClaim(certificate: Certificate(timestamp: inflated, statements: statements))
             }
             return FalseClaim(certificate: context.forgedCertificate(key, inflated))
@@ -149,7 +163,7 @@ struct AlteringServer: ClaimLiar {
     mutating func claim(
         inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
     ) -> FalseClaim? {
-        guard let certificate = genuine.certificate else { return nil }
+        guard let certificate = genuine.certificates.last else { return nil }
         let alterations = CertificateAlteration.allCases
         let alteration = alterations[context.generator.below(alterations.count)]
         return FalseClaim(certificate: alteration.apply(to: certificate, &context.generator))
@@ -166,7 +180,7 @@ struct ReplayingServer: ClaimLiar {
         if let replayed = context.generator.pick(foreign) {
             return FalseClaim(certificate: replayed.certificate)
         }
-        guard let certificate = genuine.certificate else { return nil }
+        guard let certificate = genuine.certificates.last else { return nil }
         let older = context.conspiracy.certificates(of: key).first?.certificate ?? certificate
         return FalseClaim(
             certificate: Certificate(

@@ -90,8 +90,8 @@ struct UnsoundStatementsServer: ServerFault {
     }
 }
 
-/// Answers PREPARE with valid signatures of its own for something else: another version, object, epoch, incarnation or
-/// cluster. Against Statements and certificates: the context binds a statement, not what its sender says.
+/// Answers PREPARE with valid signatures of its own for something else: another version, object, epoch or verification
+/// mode. Against Statements and certificates: the context binds a statement, not what its sender says.
 struct ForeignStatementsServer: ServerFault {
     mutating func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
@@ -103,12 +103,11 @@ struct ForeignStatementsServer: ServerFault {
     /// A statement on something other than the version.
     static func foreign(_ prepare: Prepare, _ context: inout FaultContext) -> SignedStatement {
         let (key, timestamp) = (prepare.key, prepare.timestamp)
-        // Another incarnation of the liar's own is a statement like any other as long as nobody was rebuilt: what is
-        // bound to another cluster, epoch or group is not.
-        let elsewhere = context.foreignSigners.filter { $0.identity != context.parameters.identity }
         switch context.generator.below(4) {
         case 0:
-            if let signer = context.generator.pick(elsewhere) { return signer.signing(key, timestamp, .stored) }
+            if let signer = context.generator.pick(context.foreignSigners) {
+                return signer.signing(key, timestamp, .stored)
+            }
             return context.sign(key, timestamp.altered(digest: context.randomDigest()))
         case 1:
             return context.sign(key, timestamp.altered(digest: context.randomDigest()))

@@ -12,14 +12,16 @@ private func rewritten(_ reply: Reply, _ rewrite: (CommittedClaim) -> CommittedC
     }
 }
 
-/// Calls committed versions poisonous, with its own and its conspirators' signatures. Against Verification modes: it takes
-/// f + 1 servers' statements, and one of them is correct.
+/// Calls committed versions poisonous, with its own and its conspirators' signatures, and now and then with as many more
+/// in others' names as it takes. Against Verification modes: it takes f + 1 servers' statements, each verified, and one
+/// of them is correct.
 struct FalselyPoisoningServer: ServerFault {
     mutating func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
     ) -> [Reply] {
         guard context.generator.chance(percent: 70) else { return [reply] }
         let spared = context.generator.below(2)
+        let forges = context.parameters.identity.mode.verifiesLater && context.generator.chance(percent: 50)
         return [
             rewritten(reply) { claim in
                 let named = claim.certificates.dropFirst(spared)
@@ -27,7 +29,7 @@ struct FalselyPoisoningServer: ServerFault {
                 let poisonous = named.map { certificate in
                     PoisonousVersion(
                         timestamp: certificate.timestamp,
-                        statements: statements(request.key, certificate.timestamp, context))
+                        statements: statements(request.key, certificate.timestamp, forges: forges, context))
                 }
                 let kept = claim.certificates.first { $0.timestamp < lowest.timestamp }
                 return CommittedClaim(certificate: kept, poisonous: poisonous)
@@ -36,15 +38,17 @@ struct FalselyPoisoningServer: ServerFault {
     }
 
     private func statements(
-        _ key: ObjectKey, _ timestamp: Timestamp, _ context: FaultContext
+        _ key: ObjectKey, _ timestamp: Timestamp, forges: Bool, _ context: FaultContext
     ) -> [SignedStatement] {
+        let own = context.sign(key, timestamp, .poisonous)
         let colluding = context.conspiracy.signers.filter { $0.server != context.server }
-        return ([context.signer] + colluding).compactMap { signer in
-            let statement = Statement(
-                identity: signer.identity, server: signer.server, incarnation: signer.incarnation, key: key,
-                timestamp: timestamp, claim: .poisonous)
-            return try? signer.sign([statement]).first
+        var statements = [own] + colluding.map { $0.signing(key, timestamp, .poisonous) }
+        guard forges else { return statements }
+        let quorums = context.parameters.quorums
+        for server in quorums.servers where statements.count < quorums.vouchers {
+            if !statements.contains(where: { $0.server == server }) { statements.append(own.altered(server: server)) }
         }
+        return statements
     }
 }
 

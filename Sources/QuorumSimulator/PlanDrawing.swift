@@ -202,8 +202,10 @@ extension WorldPlan {
         let drawnCount = [0, 0, 0, 1, 1, 2][generator.below(6)]
         let count = selection.isInsistent ? 1 : drawnCount
         var clients: [Int: ClientFaultKind] = [:]
+        // An earlier life comes as a theme, or by name.
+        let kinds = selection.isInsistent ? selection.clients : selection.clients.filter { $0 != .earlierLife }
         for number in 0..<count {
-            if let kind = generator.pick(selection.clients) { clients[number] = kind }
+            if let kind = generator.pick(kinds) { clients[number] = kind }
         }
         return clients
     }

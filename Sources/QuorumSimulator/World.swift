@@ -252,7 +252,7 @@ extension World {
             let context = ClientFaultContext(
                 parameters: parameters, client: id, others: honest + byzantine.filter { $0 != id },
                 keys: keys, verifier: StatementVerifier(parameters: parameters, keys: verification),
-                generator: stream.fork(), conspiracy: conspiracy)
+                generator: stream.fork(), conspiracy: conspiracy, earlierLife: earlierLife(signing))
             byzantineClients.append(
                 ByzantineClient(clients.count + byzantineClients.count, kind: kind, context: context))
         }
@@ -269,15 +269,28 @@ extension World {
                 identity: ClusterIdentity(cluster: parameters.identity.cluster, epoch: 2, mode: plan.mode),
                 server: server,
                 incarnation: Incarnation(1), key: signing[server.offset].signing)
-            let reborn = StatementSigner(
-                identity: parameters.identity, server: server, incarnation: Incarnation(2),
-                key: signing[server.offset].signing)
+            let otherMode = StatementSigner(
+                identity: ClusterIdentity(
+                    cluster: parameters.identity.cluster, epoch: parameters.identity.epoch,
+                    mode: plan.mode == .readTime ? .full : .readTime),
+                server: server, incarnation: Incarnation(1), key: signing[server.offset].signing)
             let context = FaultContext(
                 parameters: parameters, server: server, signer: servers[server.offset].signer,
-                foreignSigners: [foreign, reborn], generator: generator.fork(), conspiracy: conspiracy)
+                foreignSigners: [foreign, otherMode], generator: generator.fork(), conspiracy: conspiracy)
             let fault = kind.make()
             network.slow(server, by: fault.delayFactor)
             servers[server.offset].liar = SimulatedServer.Liar(fault: fault, context: context)
+        }
+    }
+
+    /// The servers as they signed when their cluster was in another mode.
+    private func earlierLife(_ signing: [SimulatedKey]) -> [StatementSigner] {
+        let identity = ClusterIdentity(
+            cluster: parameters.identity.cluster, epoch: parameters.identity.epoch,
+            mode: plan.mode == .readTime ? .lazy : .readTime)
+        return parameters.quorums.servers.map {
+            StatementSigner(
+                identity: identity, server: $0, incarnation: Incarnation(1), key: signing[$0.offset].signing)
         }
     }
 

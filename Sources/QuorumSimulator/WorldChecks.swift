@@ -25,11 +25,16 @@ extension World {
                 return Violation(.integrity, "operation \(operation) read other bytes than operation \(author) wrote")
             }
         } else {
-            guard let byzantine = byzantineClients.first(where: { $0.id == timestamp.writer }),
-                byzantine.context.attempts.contains(where: {
-                    $0.timestamp == timestamp && $0.key == keys[object]
-                })
-            else { return Violation(.forgery, "operation \(operation) read \(timestamp), which nobody tried to write") }
+            guard let attempt = attempt(at: timestamp, of: keys[object]) else {
+                return Violation(.forgery, "operation \(operation) read \(timestamp), which nobody tried to write")
+            }
+            guard observation.isTombstone == (attempt.value == nil),
+                observation.bytes == nil || observation.bytes == attempt.value
+            else {
+                return Violation(
+                    .integrity, "operation \(operation) read other bytes at \(timestamp) than its writer tried to write"
+                )
+            }
         }
         if let bytes = observation.bytes {
             if let earlier = valuesRead[timestamp], earlier != bytes {
@@ -38,6 +43,14 @@ extension World {
             valuesRead[timestamp] = bytes
         }
         return nil
+    }
+}
+
+extension World {
+    /// What a Byzantine client tried to write at a timestamp.
+    private func attempt(at timestamp: Timestamp, of key: ObjectKey) -> AttemptedWrite? {
+        byzantineClients.first { $0.id == timestamp.writer }?.context.attempts
+            .first { $0.timestamp == timestamp && $0.key == key }
     }
 }
 
@@ -163,7 +176,8 @@ extension World {
         if committedCounter > counterMax(of: key) {
             return Violation(.bound, "\(server.index) has a counter for \(key) that nobody counted up to")
         }
-        if let certificate = record.committed, (try? clients[0].verifier.verify(certificate, key: key)) == nil {
+        for certificate in record.claim.certificates
+        where (try? clients[0].verifier.verify(certificate, key: key)) == nil {
             return Violation(.integrity, "\(server.index) keeps a certificate for \(key) that proves nothing")
         }
         return nil
@@ -194,40 +208,80 @@ extension World {
         return UInt64(4 * writes + byzantineRequestCounts.reduce(0, +))
     }
 
-    /// The highest version that a correct server knows as committed comes back from the correct servers alone, and
-    /// whichever m of them are asked, as the same bytes.
+    /// The highest version that a correct server knows as committed, and that none knows to be poisonous, comes back from
+    /// the correct servers alone and whichever m of them are asked, as the bytes that its writer wrote. Where versions are
+    /// verified later it may still turn out to be poisonous, if a Byzantine client wrote it: then the highest that is known
+    /// to be sound has to come back as well.
     private func judgeDurability(of key: ObjectKey, _ correct: [SimulatedServer]) -> Violation? {
-        let committed = correct.compactMap { $0.disk.object(key)?.record.committed?.timestamp }
-        guard let highest = committed.max() else { return nil }
+        let records = correct.compactMap { $0.disk.object(key)?.record }
+        let sound = records.compactMap { $0.committed?.timestamp }.max()
+        let poisonous = Set(records.flatMap { $0.poisonous.map(\.timestamp) })
+        let unverified = records.flatMap { $0.unverified.map(\.timestamp) }.filter { !poisonous.contains($0) }.max()
+        if let sound, let violation = judgeDurability(of: key, at: sound, isSettled: true, correct) { return violation }
+        guard let unverified, sound.precedes(unverified) else { return nil }
+        return judgeDurability(of: key, at: unverified, isSettled: false, correct)
+    }
+
+    private func judgeDurability(
+        of key: ObjectKey, at timestamp: Timestamp, isSettled: Bool, _ correct: [SimulatedServer]
+    ) -> Violation? {
         var descriptor: SealedDescriptor?
         var holders: [(server: ServerIndex, fragments: [SharedBytes])] = []
         for server in correct {
-            guard let parts = server.disk.parts(key, highest) else { continue }
+            guard let parts = server.disk.parts(key, timestamp) else { continue }
             descriptor = descriptor ?? parts.descriptor
             if let fragments = parts.fragments { holders.append((server.index, fragments)) }
         }
-        guard let descriptor else { return Violation(.durability, "no correct server holds \(key) at \(highest)") }
-        guard !descriptor.descriptor.stripes.isEmpty else { return nil }
+        guard let descriptor else { return Violation(.durability, "no correct server holds \(key) at \(timestamp)") }
         let m = parameters.quorums.dataFragmentCount
-        guard holders.count >= m else {
-            return Violation(.durability, "\(holders.count) correct servers hold \(key) at \(highest), \(m) are needed")
+        guard holders.count >= m || descriptor.descriptor.stripes.isEmpty else {
+            return Violation(
+                .durability, "\(holders.count) correct servers hold \(key) at \(timestamp), \(m) are needed")
         }
+        let mayBePoisonous = !isSettled && !clients.contains { $0.id == timestamp.writer }
+        var value: [UInt8] = []
         for (stripe, crossChecksum) in descriptor.descriptor.stripes.enumerated() {
             var verified: [VerifiedFragment] = []
             for holder in holders {
                 guard stripe < holder.fragments.count,
                     let fragment = try? crossChecksum.verify(
                         holder.fragments[stripe], at: FragmentIndex(holder.server.rawValue))
-                else { return Violation(.integrity, "\(holder.server) holds a bad fragment of \(key) at \(highest)") }
+                else { return Violation(.integrity, "\(holder.server) holds a bad fragment of \(key) at \(timestamp)") }
                 verified.append(fragment)
             }
             guard let first = try? crossChecksum.decode(Array(verified.prefix(m))),
                 let last = try? crossChecksum.decode(Array(verified.suffix(m)))
-            else { return Violation(.durability, "\(key) at \(highest) does not decode") }
-            if first != last { return Violation(.integrity, "\(key) at \(highest) decodes to two values") }
+            else { return Violation(.durability, "\(key) at \(timestamp) does not decode") }
             if crossChecksum.coverage == .hashes, !crossChecksum.matchesEncoding(of: first) {
-                return Violation(.integrity, "\(key) at \(highest) counts as sound and is poisonous")
+                guard mayBePoisonous else {
+                    return Violation(.integrity, "\(key) at \(timestamp) counts as sound and is poisonous")
+                }
+                return nil
             }
+            if first != last { return Violation(.integrity, "\(key) at \(timestamp) decodes to two values") }
+            value += first.array
+        }
+        return judgeValue(of: key, at: timestamp, isTombstone: descriptor.descriptor.kind == .tombstone, value)
+    }
+
+    /// Whether what the correct servers hold is what its writer wrote.
+    private func judgeValue(
+        of key: ObjectKey, at timestamp: Timestamp, isTombstone: Bool, _ value: [UInt8]
+    ) -> Violation? {
+        let written: [UInt8]?
+        if clients.contains(where: { $0.id == timestamp.writer }) {
+            guard let author = authors[timestamp.digest], keys[history[author].object] == key else {
+                return Violation(.forgery, "\(key) is at \(timestamp), which its writer never wrote")
+            }
+            written = history[author].kind == .delete ? nil : history[author].bytes
+        } else {
+            guard let attempt = attempt(at: timestamp, of: key) else {
+                return Violation(.forgery, "\(key) is at \(timestamp), which nobody tried to write")
+            }
+            written = attempt.value
+        }
+        guard isTombstone == (written == nil), value == written ?? [] else {
+            return Violation(.integrity, "\(key) at \(timestamp) decodes to other bytes than its writer wrote")
         }
         return nil
     }

@@ -10,8 +10,8 @@ import Synchronization
 /// Has a server lie as its policy says.
 ///
 /// A policy speaks of replies, sockets of numbered requests, each answered at most once. A request that the policy does
-/// not answer is kept for a while, as owed to its client; what the policy later says beyond one reply goes out in answer
-/// to owed requests, the oldest first. So a client also gets answers that belong to something else.
+/// not answer is kept for a while, as owed to its client; what the policy later says beyond one reply goes out in
+/// answer to owed requests, the oldest first. So a client also gets answers that belong to something else.
 final class FaultInterposer: ServerInterposer {
     /// How many requests of one session may be owed before the oldest is forgotten.
     private static let owedRequestsMax = 16
@@ -87,26 +87,34 @@ final class FaultInterposer: ServerInterposer {
 
     func begin(signer: StatementSigner, answer: @escaping @Sendable (RequestTag, Reply?) -> Void) {
         let key = StatementKey.p256(statementKey)
+        let own = signer.identity
         let nextEpoch = StatementSigner(
-            identity: ClusterIdentity(cluster: signer.identity.cluster, epoch: signer.identity.epoch + 1),
+            identity: ClusterIdentity(
+                cluster: own.cluster, epoch: own.epoch + 1, group: own.group, mode: own.mode),
             server: signer.server, incarnation: signer.incarnation, key: key)
-        let nextIncarnation = StatementSigner(
-            identity: signer.identity, server: signer.server,
-            incarnation: Incarnation(signer.incarnation.rawValue + 1), key: key)
+        let otherMode = StatementSigner(
+            identity: ClusterIdentity(
+                cluster: own.cluster, epoch: own.epoch, group: own.group,
+                mode: own.mode == .readTime ? .full : .readTime),
+            server: signer.server, incarnation: signer.incarnation, key: key)
         state.withLock { state in
             state = State(
                 fault: kind.make(),
                 context: FaultContext(
                     parameters: parameters, server: signer.server, signer: signer,
-                    foreignSigners: [nextEpoch, nextIncarnation], generator: SeededGenerator(seed: seed),
+                    foreignSigners: [nextEpoch, otherMode], generator: SeededGenerator(seed: seed),
                     conspiracy: Conspiracy(signers: [signer])),
                 answer: answer)
         }
     }
 
     func receive(_ request: Request, from principal: Principal, tag: RequestTag) -> Request? {
-        // The policies deal with clients; nobody else asks anything of a server today.
-        guard case .client(let client) = principal else { return request }
+        // Servers that verify ask like clients, and policies tell askers apart only by their names.
+        let client =
+            switch principal {
+            case .client(let client): client
+            case .server(let server): ClientID(high: 0, low: UInt64(server.rawValue))
+            }
         let now = nowMilliseconds
         let (passed, replies) = state.withLock { state -> (Request?, [Reply]) in
             state?.context.nowMilliseconds = now

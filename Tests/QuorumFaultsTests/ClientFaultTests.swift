@@ -81,6 +81,16 @@ struct ClientFaultTests {
         #expect(!cluster.commits.isEmpty, "a version finds its quorum all the same")
     }
 
+    @Test("that an earlier life of the cluster signed, in another mode, is taken by nobody")
+    func earlierLife() {
+        let cluster = run(.earlierLife)
+        #expect(!cluster.commits.isEmpty)
+        let invalid = cluster.refusals.filter {
+            if case .invalidCertificate(.invalidSignature) = $0 { true } else { false }
+        }
+        #expect(invalid.count >= cluster.commits.count)
+    }
+
     @Test("that poisons is caught by the one server whose garbage has the right hash")
     func poisoned() {
         let cluster = run(.poisonedCrossChecksums)

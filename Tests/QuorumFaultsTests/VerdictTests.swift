@@ -10,11 +10,15 @@ struct VerdictTests {
     static let group = FaultGroup(mode: .lazy)
     var group: FaultGroup { Self.group }
 
-    private func claims(_ kind: ServerFaultKind?) -> [CommittedClaim] {
-        FaultyHost(group, kind, seed: 3).usualDay().flatMap(\.replies).compactMap { reply in
-            switch reply {
-            case .timestamp(let claim), .version(let claim, _): claim
-            case .prepared, .committed, .refused: nil
+    private func claims(_ kind: ServerFaultKind?) -> [CommittedClaim] { answers(kind).map(\.claim) }
+
+    private func answers(_ kind: ServerFaultKind?) -> [(key: ObjectKey, claim: CommittedClaim)] {
+        FaultyHost(group, kind, seed: 3).usualDay().flatMap { exchange in
+            exchange.replies.compactMap { reply in
+                switch reply {
+                case .timestamp(let claim), .version(let claim, _): (exchange.request.key, claim)
+                case .prepared, .committed, .refused: nil
+                }
             }
         }
     }
@@ -26,14 +30,25 @@ struct VerdictTests {
         #expect(claims(.falseVouching).contains { $0.certificate != nil })
     }
 
-    @Test("signs that sound versions are poisonous, with nobody's key but its own")
+    @Test("signs that sound versions are poisonous, with nobody's key but its own, and forges the rest now and then")
     func poisons() throws {
         #expect(claims(nil).allSatisfy { $0.poisonous.isEmpty })
-        let called = claims(.falsePoison).flatMap(\.poisonous)
+        let called = answers(.falsePoison).flatMap { key, claim in claim.poisonous.map { (key, $0) } }
         #expect(!called.isEmpty)
-        for version in called {
-            #expect(version.statements.count == 1)
+        for (key, version) in called {
+            #expect(version.statements.count { group.isValid($0, key, version.timestamp) } == 1)
             #expect(version.statements.allSatisfy { $0.claim == .poisonous })
         }
+        let enough = group.parameters.quorums.vouchers
+        #expect(called.contains { $0.1.statements.count == enough })
+        #expect(called.contains { $0.1.statements.count < enough })
+    }
+
+    @Test("puts forged versions among those that wait to be verified")
+    func forgesUnverified() {
+        let forged = answers(.inflatedTimestamps).filter { key, claim in
+            claim.unverified.contains { !group.isValid($0, of: key) }
+        }
+        #expect(!forged.isEmpty)
     }
 }

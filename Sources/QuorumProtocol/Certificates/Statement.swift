@@ -62,7 +62,7 @@ struct StatementForm {
         var encoder = CanonicalEncoder(reservingBytes: 256)
         encoder.append(MerkleTree.leafMark)
         encoder.append(tag: "solidus.prepared.1")
-        encoder.append(identity.mode.rawValue)
+        if !isPlanted(.statementWithoutMode) { encoder.append(identity.mode.rawValue) }
         encoder.append(identity.cluster)
         encoder.append(identity.epoch)
         encoder.append(identity.group)

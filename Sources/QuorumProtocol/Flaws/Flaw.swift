@@ -1,6 +1,6 @@
 // Deliberate bugs, to prove that the simulator would see the real ones. They exist only in builds with the trait
-// PlantedFlaws, which nothing but the simulator is built with; everywhere else `isPlanted` is the constant false and the
-// flawed branch is compiled away.
+// PlantedFlaws, which nothing but the simulator is built with; everywhere else `isPlanted` is the constant false and
+// the flawed branch is compiled away.
 
 /// A rule of the protocol (docs/protocol.md) that can be left out on purpose.
 package enum Flaw: String, Sendable, CaseIterable {
@@ -15,6 +15,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     case certificateUnchecked
     /// One server's statement may stand in a certificate more than once.
     case repeatedSignersAccepted
+    /// A statement does not name the mode in which it was signed.
+    case statementWithoutMode
     /// A statement does not name its object.
     case statementWithoutKey
     /// A statement does not name the digest of what it is on.
@@ -81,6 +83,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     case oneVoucherVerified
     /// A reader believes one server that a version is poisonous.
     case onePoisonStatement
+    /// Statements that a version is poisonous are not verified.
+    case poisonStatementsUnverified
     /// A reader that finds a version poisonous says that there is nothing.
     case poisonReadAsNothing
 
@@ -120,10 +124,11 @@ extension Flaw {
     /// The mode in which the rule matters.
     package var mode: VerificationMode {
         switch self {
-        case .encodingUnchecked: .full
-        case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .readEncodingUnchecked,
-            .verificationNotRetried, .poisonSignedOnce, .poisonLeftUnproven, .oneVoucherVerified, .onePoisonStatement,
-            .poisonReadAsNothing:
+        case .encodingUnchecked, .statementWithoutMode: .full
+        case .readEncodingUnchecked: .readTime
+        case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .verificationNotRetried,
+            .poisonSignedOnce, .poisonLeftUnproven, .oneVoucherVerified, .onePoisonStatement,
+            .poisonStatementsUnverified, .poisonReadAsNothing:
             .lazy
         default: .fingerprint
         }

@@ -30,10 +30,11 @@ final class FaultGroup: Sendable {
     var quorums: QuorumConfiguration { parameters.quorums }
     var servers: [ServerIndex] { quorums.servers }
 
-    func signer(_ server: ServerIndex, epoch: UInt64 = 1) -> StatementSigner {
+    func signer(_ server: ServerIndex, epoch: UInt64 = 1, mode: VerificationMode? = nil) -> StatementSigner {
         StatementSigner(
             identity: ClusterIdentity(
-                cluster: ClusterID(high: 0, low: 1), epoch: epoch, mode: parameters.identity.mode), server: server,
+                cluster: ClusterID(high: 0, low: 1), epoch: epoch, mode: mode ?? parameters.identity.mode),
+            server: server,
             incarnation: Incarnation(1), key: .p256(keys[server.offset]))
     }
 

@@ -28,7 +28,8 @@ final class FaultyCluster {
         client = kind.make()
         context = ClientFaultContext(
             parameters: group.parameters, client: .mallory, others: [.alice, .bob], keys: [.photo, .other],
-            verifier: group.verifier, generator: SeededGenerator(seed: seed), conspiracy: conspiracy)
+            verifier: group.verifier, generator: SeededGenerator(seed: seed), conspiracy: conspiracy,
+            earlierLife: group.servers.map { group.signer($0, mode: .readTime) })
         // Something is there before the client comes.
         for (key, text) in [(ObjectKey.photo, "a photo"), (.other, "another")] {
             let version = group.version(key, text, counter: 1)
