@@ -122,9 +122,16 @@ package final class Server: Sendable {
     package var port: Int? { endpoint.port }
 
     /// Counts of what was done and refused since the start.
-    package var counters: ServerCounters { statistics.snapshot }
+    package var counters: ServerCounters {
+        var counters = statistics.snapshot
+        if let versionVerifier {
+            (counters.verificationSentBytes, counters.verificationReceivedBytes) = versionVerifier.trafficBytes
+        }
+        return counters
+    }
 
-    /// Accepts nobody any more, finishes what is under way, and closes the store so that the next start replays nothing.
+    /// Accepts nobody any more, finishes what is under way, and closes the store so that the next start replays
+    /// nothing.
     package func shutdown() async {
         ticker.cancel()
         versionVerifier?.shutdown()

@@ -116,7 +116,7 @@ final class BenchmarkCluster: Sendable {
 
     // MARK: Counts
 
-    /// All counts of this moment.
+    /// All counts of one moment.
     struct Reading {
         var clientCPUSeconds = 0.0
         var serverCPUSeconds = 0.0
@@ -125,14 +125,31 @@ final class BenchmarkCluster: Sendable {
         var diskBytes = 0
         var signatures: UInt64 = 0
         var groupCommits: UInt64 = 0
-        var verifiedObjects: UInt64 = 0
+        var verificationBytes: UInt64 = 0
     }
 
-    func read() throws -> Reading {
+    /// The counts before something begins. Processor time comes last: asking for the rest costs some, and is no part of it.
+    func readBefore() throws -> Reading {
         var reading = Reading()
-        // Processor time first: asking for the rest costs some.
+        try readCounts(into: &reading)
+        try readProcessorTime(into: &reading)
+        return reading
+    }
+
+    /// The counts when it has ended. Processor time comes first.
+    func readAfter() throws -> Reading {
+        var reading = Reading()
+        try readProcessorTime(into: &reading)
+        try readCounts(into: &reading)
+        return reading
+    }
+
+    private func readProcessorTime(into reading: inout Reading) throws {
         reading.clientCPUSeconds = try ProcessorTime.seconds(of: getpid())
         for server in servers { reading.serverCPUSeconds += try ProcessorTime.seconds(of: server.processID) }
+    }
+
+    private func readCounts(into reading: inout Reading) throws {
         for client in clients {
             let (sent, received) = client.trafficBytes
             reading.sentBytes += sent
@@ -143,9 +160,8 @@ final class BenchmarkCluster: Sendable {
             let counters = try server.counters()
             reading.signatures += counters.signatures
             reading.groupCommits += counters.groupCommits
-            reading.verifiedObjects += counters.verifiedObjects
+            reading.verificationBytes += counters.verificationReceivedBytes
         }
-        return reading
     }
 
     /// Returns when nothing is on its way any more: what finished operations still send to the servers beyond the
@@ -166,8 +182,8 @@ final class BenchmarkCluster: Sendable {
     /// the latest after two minutes.
     func finishLaterWork() async throws {
         guard variant.mode == .lazy else { return }
-        // More than the delay after which a version is due and the two intervals at which servers look.
-        let quietTime = Duration.milliseconds(1500)
+        // More than the delay after which a version is due and the two intervals at which servers look, a second each.
+        let quietTime = Duration.milliseconds(2500)
         let begin = ContinuousClock.now
         var lastChange = begin
         var last: UInt64?

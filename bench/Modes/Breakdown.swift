@@ -72,6 +72,14 @@ struct Breakdown {
                 }
             },
             Candidate("sign (server)", bytes: 0) { _ = try? group.signers[0].sign([statements[0]]) },
+            Candidate("verify \(certificate.statements.count) statements (client)", bytes: 0) {
+                let verifier = group.makeVerifier()
+                for statement in certificate.statements {
+                    guard
+                        (try? verifier.verify(statement, key: group.key(0), timestamp: certificate.timestamp)) != nil
+                    else { preconditionFailure("an honest statement is refused") }
+                }
+            },
             Candidate("verify a certificate of \(certificate.statements.count) signatures (server)", bytes: 0) {
                 // A verifier of its own each time: one remembers what it has checked.
                 guard (try? group.makeVerifier().verify(certificate, key: group.key(0))) != nil else {

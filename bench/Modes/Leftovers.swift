@@ -6,7 +6,7 @@ import Synchronization
 
 /// Removals, the latest first, at the end of a run or when it is interrupted.
 struct Leftovers {
-    private final class Removals: Sendable {
+    final class Removals: Sendable {
         private let waiting = Mutex<[@Sendable () -> Void]>([])
 
         func add(_ removal: @escaping @Sendable () -> Void) {
@@ -21,7 +21,7 @@ struct Leftovers {
         }
     }
 
-    private let removals: Removals
+    let removals: Removals
     private let interruptions: [any DispatchSourceSignal]
 
     /// From now on SIGINT and SIGTERM remove everything before they end the process, and with it the servers.

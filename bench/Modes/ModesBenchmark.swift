@@ -105,7 +105,7 @@ struct ModesBenchmark: ParsableCommand {
         let runner = ModesRunner(
             seconds: quick ? min(seconds, 1) : seconds, rounds: quick ? 1 : rounds,
             warmUpOperationCount: quick ? 0 : warmUp, identityCount: identities, program: try programPath,
-            network: links, directory: scratch.path, progress: Progress.say)
+            network: links, directory: scratch.path, leftovers: leftovers.removals, progress: Progress.say)
         var book = try runner.run(settings)
         var breakdown: [Breakdown] = []
         if reports.contains(.breakdown) {
@@ -149,7 +149,7 @@ struct ModesBenchmark: ParsableCommand {
         if reports.contains(.verification) {
             chosen += product(VerificationMode.allCases, Self.verificationWorkloads)
         }
-        if reports.contains(.targets) { chosen += product(ModeTarget.modes, ModeTarget.workloads) }
+        if reports.contains(.targets) { chosen += ModeTarget.settings(without: leftOut) }
         if reports.contains(.optimisations) { chosen += OptimisationReport.settings }
         var seen: Set<Setting> = []
         return chosen.filter { seen.insert($0).inserted }

@@ -20,6 +20,8 @@ struct ModesRunner: Sendable {
     let network: ShapedNetwork?
     /// Where clusters are made, each in a directory of its own.
     let directory: String
+    /// Where servers are entered, so that none outlives an interrupted run's files.
+    let leftovers: Leftovers.Removals
     /// Told how it goes on, for people.
     let progress: @Sendable (String) -> Void
 
@@ -66,12 +68,12 @@ struct ModesRunner: Sendable {
                 plan, variant: variant,
                 directory: "\(directory)/\(variant.mode)-\(shape.faults)-\(shape.dataFragmentCount)-\(number)")
             clusters[variant] = cluster
+            leftovers.add { for server in cluster.servers { server.kill() } }
             if warmUpOperationCount > 0 { try waiting { try await self.warmUp(cluster) } }
         }
         for round in 0..<rounds {
             for workload in Self.inOrder(settings) {
-                for position in variants.indices {
-                    let variant = variants[(position + round) % variants.count]
+                for variant in Self.inOrder(variants, round: round) {
                     let setting = Setting(mode: variant.mode, without: variant.without, workload: workload)
                     guard chosen.contains(setting), let cluster = clusters[variant] else { continue }
                     let sample = try waiting { try await self.measure(workload, on: cluster) }
@@ -81,6 +83,13 @@ struct ModesRunner: Sendable {
                 }
             }
         }
+    }
+
+    /// Another variant begins in each round, and every other round goes the other way, so that what one leaves behind in
+    /// the machine does not always meet the same one next.
+    private static func inOrder(_ variants: [Variant], round: Int) -> [Variant] {
+        let rotated = variants.indices.map { variants[($0 + round) % variants.count] }
+        return round.isMultiple(of: 2) ? rotated : rotated.reversed()
     }
 
     /// The workloads, each once: those that write before those that read what was written.
@@ -100,16 +109,16 @@ struct ModesRunner: Sendable {
         _ = try await load.run(seconds: seconds / 2)
         try await cluster.settle()
         if workload.operation.isWrite { try await cluster.finishLaterWork() }
-        let before = try cluster.read()
+        let before = try cluster.readBefore()
         let outcome =
             workload.operation == .getDuringPause
             ? try await runWithPause(load) : try await load.run(seconds: seconds)
         try await cluster.settle()
-        let after = try cluster.read()
+        let after = try cluster.readAfter()
         var later = after
         if workload.operation.isWrite, cluster.variant.mode == .lazy {
             try await cluster.finishLaterWork()
-            later = try cluster.read()
+            later = try cluster.readAfter()
         }
 
         var sample = Sample()
@@ -124,6 +133,7 @@ struct ModesRunner: Sendable {
         sample.laterServerCPUSeconds = later.serverCPUSeconds - after.serverCPUSeconds
         sample.sentBytes = after.sentBytes - before.sentBytes
         sample.receivedBytes = after.receivedBytes - before.receivedBytes
+        sample.verificationBytes = later.verificationBytes - before.verificationBytes
         sample.diskBytes = after.diskBytes - before.diskBytes
         sample.signatureCount = after.signatures - before.signatures
         sample.groupCommitCount = after.groupCommits - before.groupCommits

@@ -24,14 +24,18 @@ struct ModesTable {
 
     private static let columns: [(title: String, width: Int)] = [
         ("mode", 12), ("op/s", 8), ("x none", 8), ("MB/s", 8), ("p50 ms", 8), ("x none", 8), ("p99 ms", 8),
-        ("p99.9", 8), ("client CPU", 12), ("server CPU", 12), ("later", 8), ("sent", 7), ("recvd", 7), ("disk", 7),
+        ("p99.9", 8), ("client CPU", 12), ("server CPU", 12), ("later", 8), ("sent", 7), ("recvd", 7), ("verif.", 7),
+        ("disk", 7),
         ("rounds", 8), ("sign.", 7), ("commits", 7),
     ]
 
     func results() {
         print(
-            "\nCPU in seconds per GB of values, 'later' what servers do once they are idle; sent, received and on disk")
-        print("in bytes per byte of value; signatures and group commits per operation, all servers together.")
+            "\nCPU in seconds per GB of values, 'later' what servers do once they are idle; in bytes per byte of value what"
+        )
+        print(
+            "clients sent and received, what servers read from each other to verify, and growth on disk; signatures and group commits per operation, all servers together."
+        )
         var seen: Set<Workload> = []
         for workload in book.settings.map(\.workload) where seen.insert(workload).inserted {
             print("\n\(workload)")
@@ -54,7 +58,8 @@ struct ModesTable {
             figure(.p50Microseconds, 1e-3), text(book.ratio(.p50Microseconds, of: setting)),
             figure(.p99Microseconds, 1e-3), figure(.p999Microseconds, 1e-3), figure(.clientCPUSecondsPerGB),
             figure(.serverCPUSecondsPerGB), isPut ? figure(.laterServerCPUSecondsPerGB) : "",
-            figure(.sentBytesPerByte), figure(.receivedBytesPerByte), isPut ? figure(.diskBytesPerByte) : "",
+            figure(.sentBytesPerByte), figure(.receivedBytesPerByte),
+            isPut ? figure(.verificationBytesPerByte) : "", isPut ? figure(.diskBytesPerByte) : "",
             figure(.roundsPerOperation), isPut ? figure(.signaturesPerOperation) : "",
             isPut ? figure(.groupCommitsPerOperation) : "",
         ]

@@ -4,15 +4,17 @@ import CProcessControl
 import Foundation
 import Glibc
 import QuorumServer
+import Synchronization
 
 /// A running `solidus serve`. The kernel ends it with the thread that started it.
-struct ServerChild: Sendable {
+final class ServerChild: Sendable {
     private static let patienceMilliseconds = 60_000
 
     let index: Int
     let home: String
     let processID: pid_t
     private let readyPipe: Int32
+    private let isEnded = Atomic(false)
 
     var log: String { home + "/server.log" }
     var store: String { home + "/store" }
@@ -64,8 +66,10 @@ struct ServerChild: Sendable {
 
     func resume() { Glibc.kill(processID, SIGCONT) }
 
-    /// Ends the process; what it stored is of no further use.
+    /// Ends the process, unless that was done; what it stored is of no further use.
     func kill() {
+        // Once: the number may be another process's afterwards.
+        guard !isEnded.exchange(true, ordering: .acquiringAndReleasing) else { return }
         Glibc.kill(processID, SIGKILL)
         var status: Int32 = 0
         while waitpid(processID, &status, 0) < 0, errno == EINTR {}

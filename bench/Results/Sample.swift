@@ -17,6 +17,9 @@ package struct Sample: Hashable, Sendable {
     /// Bytes at the clients' sockets, TLS included.
     package var sentBytes: UInt64 = 0
     package var receivedBytes: UInt64 = 0
+    /// Bytes that servers received from servers for what they put off, TLS included, between the first operation's begin and
+    /// the end of that.
+    package var verificationBytes: UInt64 = 0
     /// Growth of all stores, preallocated space that holds nothing yet left out.
     package var diskBytes = 0
     /// Rounds of messages, all operations together.
@@ -40,6 +43,7 @@ package enum Figure: String, CaseIterable, Sendable {
     case laterServerCPUSecondsPerGB = "later_server_cpu_seconds_per_gb"
     case sentBytesPerByte = "sent_bytes_per_byte"
     case receivedBytesPerByte = "received_bytes_per_byte"
+    case verificationBytesPerByte = "verification_bytes_per_byte"
     case diskBytesPerByte = "disk_bytes_per_byte"
     case roundsPerOperation = "rounds_per_operation"
     case signaturesPerOperation = "signatures_per_operation"
@@ -62,6 +66,7 @@ package enum Figure: String, CaseIterable, Sendable {
         case .laterServerCPUSecondsPerGB: sample.laterServerCPUSeconds / bytes * 1e9
         case .sentBytesPerByte: Double(sample.sentBytes) / bytes
         case .receivedBytesPerByte: Double(sample.receivedBytes) / bytes
+        case .verificationBytesPerByte: Double(sample.verificationBytes) / bytes
         case .diskBytesPerByte: Double(sample.diskBytes) / bytes
         case .roundsPerOperation: Double(sample.roundCount) / operations
         case .signaturesPerOperation: Double(sample.signatureCount) / operations

@@ -1,5 +1,5 @@
-// The shell around the verification of committed versions, in the modes that verify later: the server reads an object from
-// its cluster as a client does, and tells its replica what it found.
+// The shell around the verification of committed versions, in the modes that verify later: the server reads an object
+// from its cluster as a client does, and tells its replica what it found.
 
 import ClusterFiles
 import Logging
@@ -59,6 +59,8 @@ final class VersionVerifier: Sendable {
                     patienceMilliseconds: configuration.verificationPatienceMilliseconds)))
         schedule()
     }
+
+    var trafficBytes: (sent: UInt64, received: UInt64) { context.connections.trafficBytes }
 
     /// Has an object verified: when there is time, or at once.
     func verify(_ key: ObjectKey, isUrgent: Bool) {
