@@ -40,8 +40,8 @@ simulator:
 	swift build -c release --traits PlantedFlaws --scratch-path .build-flaws --product solidus-sim \
 	    -Xswiftc -enforce-exclusivity=unchecked --static-swift-stdlib
 
-# Clients work on a real cluster while a server at a time is killed, stopped or damaged; then again with a liar among the
-# servers. Fails unless every history is linearizable and operations went on throughout.
+# Clients work on seven real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by liars.
+# Fails unless every history is linearizable and reads and writes went on throughout. TORTURE_SECONDS are those of each.
 TORTURE_SECONDS ?= 120
 TORTURE_NEMESIS_SECONDS ?= 2
 

@@ -20,7 +20,10 @@ let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let package = Package(
     name: "solidus",
     products: [
-        .library(name: "QuorumClient", targets: ["QuorumClient"]),
+        // The client library, with the modules whose types its interface names.
+        .library(
+            name: "QuorumClient",
+            targets: ["ClusterFiles", "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol"]),
         .executable(name: "solidus", targets: ["solidus"]),
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
         .executable(name: "solidus-sim", targets: ["solidus-sim"]),

@@ -25,7 +25,8 @@ package struct NewCluster: Sendable {
     package var basePort = 7400
     /// A port for each server, in their order, instead of consecutive ones.
     package var ports: [Int]?
-    /// Optimisations that the servers leave out, to measure what each is worth; those that are not servers' are ignored.
+    /// Optimisations that the servers leave out, to measure what each is worth; those that are not servers' are
+    /// ignored.
     package var without: Set<Optimisation> = []
     /// The largest stripe.
     package var stripeSizeBytesMax = ProtocolLimits().stripeSizeBytesMax

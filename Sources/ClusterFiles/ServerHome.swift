@@ -6,7 +6,8 @@ import QuorumTransport
 
 /// The directory of one server, loaded and checked against the cluster's configuration:
 /// `server.toml` (format, index and, for a server that may run without defence against liars, faults; for measurements,
-/// without), `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`. `cluster.toml` lies in it or two directories up.
+/// without), `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`. `cluster.toml` lies in it or two
+/// directories up.
 package struct ServerHome: Sendable {
     /// The format of server.toml.
     static let format = 1
@@ -57,8 +58,8 @@ package struct ServerHome: Sendable {
         guard cluster.parameters.identity.mode.isSigned || faults == Self.crashFaults else {
             throw file.invalid(
                 "faults", faults,
-                "\(clusterFile) says mode = \"none\", in which nobody's lies are noticed; faults = \"crash\" accepts that"
-            )
+                "\(clusterFile) says mode = \"none\", in which nobody's lies are noticed; "
+                    + "faults = \"crash\" accepts that")
         }
 
         directory = files.directory

@@ -1,8 +1,8 @@
 // The part of TOML that configurations here are written in: comments, [tables], [[arrays of tables]], and keys whose
-// values are strings, integers, floating-point numbers, booleans or arrays of strings, one per line. Every file accepted
-// here is TOML and means the same to any other reader; what is TOML and not accepted (other arrays, inline tables, dates, quoted or
-// dotted keys, multi-line strings) is refused by name. The parser reads untrusted bytes: it never recurses, and the
-// file's size bounds its work and memory.
+// values are strings, integers, floating-point numbers, booleans or arrays of strings, one per line. Every file
+// accepted here is TOML and means the same to any other reader; what is TOML and not accepted (other arrays, inline
+// tables, dates, quoted or dotted keys, multi-line strings) is refused by name. The parser reads untrusted bytes: it
+// never recurses, and the file's size bounds its work and memory.
 
 /// Where and why a text is not accepted; the line counts from 1, the column in bytes from 1.
 struct TOMLSyntaxError: Error, Equatable {

@@ -24,7 +24,8 @@ public enum CrossChecksumError: Error, Equatable, Sendable {
     case invalidBlockSize(Int)
     /// Neither one hash per fragment nor none at all.
     case wrongHashCount(got: Int, expected: Int)
-    /// Neither one fingerprint per data fragment nor none at all; or fingerprints without hashes to take their key from.
+    /// Neither one fingerprint per data fragment nor none at all; or fingerprints without hashes to take their key
+    /// from.
     case wrongFingerprintCount(got: Int, expected: Int)
 }
 

@@ -18,8 +18,8 @@ public enum FragmentVerificationError: Error, Equatable, Sendable {
     case encodingMismatch
 }
 
-/// A fragment that passed what its cross-checksum covers: size, hash, fingerprint. Only this module makes one, so holding
-/// one is the proof.
+/// A fragment that passed what its cross-checksum covers: size, hash, fingerprint. Only this module makes one, so
+/// holding one is the proof.
 package struct VerifiedFragment: Sendable {
     /// Its position in the stripe.
     package let index: FragmentIndex
@@ -36,8 +36,8 @@ package struct VerifiedFragment: Sendable {
 }
 
 extension CrossChecksum {
-    /// Checks one fragment as far as the cross-checksum goes: size, then hash, then fingerprint under the key derived from
-    /// the hashes.
+    /// Checks one fragment as far as the cross-checksum goes: size, then hash, then fingerprint under the key derived
+    /// from the hashes.
     package func verify(
         _ bytes: SharedBytes, at index: FragmentIndex
     ) throws(FragmentVerificationError) -> VerifiedFragment {

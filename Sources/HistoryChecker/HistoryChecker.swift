@@ -1,5 +1,5 @@
-// The judge: are the registers that a history speaks of linearizable, each by itself? (Linearizability is local: Herlihy
-// & Wing, *Linearizability*, 1990.)
+// The judge: are the registers that a history speaks of linearizable, each by itself? (Linearizability is local:
+// Herlihy & Wing, *Linearizability*, 1990.)
 
 /// What is wrong with one key's history.
 package enum HistoryViolation: Hashable, Sendable {
@@ -64,9 +64,11 @@ package struct HistoryChecker: Sendable {
 
     package init() {}
 
-    /// - Throws: why the events are no history.
+    /// - Throws: why the events are no history, or `.noOperations` when there is nothing to judge.
     package func check(events: [HistoryEvent]) throws(HistoryError) -> HistoryVerdict {
-        check(try HistoryOperation.pair(events))
+        let operations = try HistoryOperation.pair(events)
+        guard !operations.isEmpty else { throw .noOperations }
+        return check(operations)
     }
 
     /// Checks operations, in any order.

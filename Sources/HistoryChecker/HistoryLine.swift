@@ -1,5 +1,6 @@
 // Reading and writing histories as text: one flat JSON object a line, nothing else. The reader is strict, so that a
-// truncated or mangled file is never taken for a shorter history.
+// file which is mangled, or cut off within a line, is never taken for a history. One that is cut off at a line's end is
+// read as the shorter history that it then is: what was open there has an unknown outcome.
 
 /// Why a line is no event of a history.
 package struct HistoryFormatError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -35,6 +35,8 @@ package struct HistoryOperation: Hashable, Sendable {
 
 /// Why events make no history.
 package enum HistoryError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// No event begins an operation: there is nothing to judge.
+    case noOperations
     /// A process began an operation while it had one open; positions are those of the events, counted from 0.
     case stillOpen(process: String, event: Int)
     /// A completion of nothing.
@@ -50,6 +52,8 @@ package enum HistoryError: Error, Equatable, Sendable, CustomStringConvertible {
 
     package var description: String {
         switch self {
+        case .noOperations:
+            "it has no operations"
         case .stillOpen(let process, let event):
             "event \(event + 1): process \(process) begins an operation while another is open"
         case .notOpen(let process, let event):

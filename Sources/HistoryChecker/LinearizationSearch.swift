@@ -2,9 +2,9 @@
 // with Lowe's list of entries and memo (*Testing for linearizability*, 2017).
 //
 // The list holds the invocations and returns of all operations that are not in the order yet; the operations before its
-// first return may come next. A step puts one into the order and takes its entries out of the list; a dead end puts them
-// back. A configuration (the value, and which operations are in the order) that failed once is never entered again: it
-// is remembered by 128 bits, drawn for each operation and combined by exclusive or.
+// first return may come next. A step puts one into the order and takes its entries out of the list; a dead end puts
+// them back. A configuration (the value, and which operations are in the order) that failed once is never entered
+// again: it is remembered by 128 bits, drawn for each operation and combined by exclusive or.
 //
 // A register allows five economies, none of which loses an order that exists:
 // - a read of the present value comes at once: it changes nothing;

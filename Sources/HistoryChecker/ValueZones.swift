@@ -1,13 +1,13 @@
 // Linearizability of a register whose every read names exactly one write, in the time of a sort.
 //
 // After Gibbons & Korach, *Testing shared memories* (1997). A write and its reads are a cluster, and in any order that
-// explains the history a cluster's operations stand together, the write first. Let f be the earliest return in a cluster
-// and s its latest invocation. Cluster A must come before B when some operation of A precedes one of B: f(A) < s(B). An
-// order exists when no read precedes its own write and no two clusters must each come before the other: a longer cycle
-// of "must come before" contains such a pair. For if A1 < A2 < … < Ak < A1 and no pair is mutual, then
+// explains the history a cluster's operations stand together, the write first. Let f be the earliest return in a
+// cluster and s its latest invocation. Cluster A must come before B when some operation of A precedes one of B:
+// f(A) < s(B). An order exists when no read precedes its own write and no two clusters must each come before the other:
+// a longer cycle of "must come before" contains such a pair. For if A1 < A2 < … < Ak < A1 and no pair is mutual, then
 // f(A1) < s(A2) ≤ f(A3)… , which leads around the cycle to f(A1) < f(A1).
-// A cluster with f < s is *forward*: it lasts from f to s. Two clusters are mutual when both are forward and overlap, or
-// when one is forward and surrounds the other, backward one, strictly; two backward ones never are.
+// A cluster with f < s is *forward*: it lasts from f to s. Two clusters are mutual when both are forward and overlap,
+// or when one is forward and surrounds the other, backward one, strictly; two backward ones never are.
 
 /// A register's operations grouped by the write that they name.
 struct ValueZones {

@@ -6,8 +6,8 @@ import QuorumProtocol
 public struct ClientOptions: Sendable {
     /// How long an operation may take, all its rounds together.
     public var timeoutMilliseconds = 15_000
-    /// How long the preferred servers have at least before a read asks all the others for their fragments too, and a partial
-    /// write sends the others theirs. It grows with what operations take, to ten times as much.
+    /// How long the preferred servers have at least before a read asks all the others for their fragments too, and a
+    /// partial write sends the others theirs. It grows with what operations take, to ten times as much.
     public var hedgeMilliseconds = 100
     /// After what time that which was not answered is asked again; the time doubles with each turn.
     public var retransmitMilliseconds = 2_000
@@ -17,9 +17,9 @@ public struct ClientOptions: Sendable {
     /// long as nobody else writes the object; 0 for none.
     public var rememberedObjectCount = 4096
     /// Whether a write leaves f of the n servers without a fragment as long as the m + f others take theirs: (m + f)/m
-    /// bytes are stored for each byte instead of n/m, and as many sent but in the mode `full`. The fault model is the same;
-    /// what goes for good, as servers cannot rebuild fragments yet, is the redundancy beyond it (docs/protocol.md, Partial
-    /// writes).
+    /// bytes are stored for each byte instead of n/m, and as many sent but in the mode `full`. The fault model is the
+    /// same; what goes for good, as servers cannot rebuild fragments yet, is the redundancy beyond it
+    /// (docs/protocol.md, Partial writes).
     public var writesPartially = false
     /// Whether a read of what a quorum names returns at once instead of writing it back; off only to measure its worth.
     package var readsInOneRound = true

@@ -15,7 +15,8 @@ import Synchronization
 /// A client of one cluster. Its methods may be called concurrently; each operation is atomic (linearizable) for its
 /// object, whatever other clients and up to f servers do (docs/protocol.md, Promises).
 ///
-/// Two writes of one client to one object take their turns: the protocol allows a client one write per object at a time.
+/// Two writes of one client to one object take their turns: the protocol allows a client one write per object at a
+/// time.
 public final class ObjectClient: Sendable {
     /// The client's name in timestamps.
     public let id: ClientID
@@ -164,7 +165,8 @@ extension ObjectClient {
         _ key: ObjectKey, encode: @escaping @Sendable () -> EncodedValue
     ) async throws(ClientError) -> PutResult {
         try checkOpen()
-        // Waiting for a turn is part of the operation's time, so that a queue of writes that cannot succeed fails together.
+        // Waiting for a turn is part of the operation's time, so that a queue of writes that cannot succeed fails
+        // together.
         let deadline = context.deadline
         guard await turns.take(key) else {
             throw error(
@@ -195,8 +197,8 @@ extension ObjectClient {
 }
 
 extension ObjectClient {
-    /// The servers that a write leaves without fragments if it can. It cannot when one of the others was found wanting just
-    /// now: waiting for that one again would cost more than the spares' fragments do.
+    /// The servers that a write leaves without fragments if it can. It cannot when one of the others was found wanting
+    /// just now: waiting for that one again would cost more than the spares' fragments do.
     private func spares(for key: ObjectKey) -> [ServerIndex] {
         guard writesPartially else { return [] }
         let spares = parameters.quorums.spares(for: key)

@@ -5,8 +5,8 @@ import Synchronization
 
 /// A bounded memory of one certificate for each object.
 ///
-/// Two generations: what is written goes into the young one; when that holds half of what may be kept, it becomes the old
-/// one, and what was old is forgotten.
+/// Two generations: what is written goes into the young one; when that holds half of what may be kept, it becomes the
+/// old one, and what was old is forgotten.
 final class RememberedCertificates: Sendable {
     private struct State {
         var young: [ObjectKey: VerifiedCertificate] = [:]

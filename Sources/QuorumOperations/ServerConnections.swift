@@ -153,8 +153,8 @@ package final class ServerConnections: Sendable {
 
     // MARK: Preference
 
-    /// All servers in the order in which reads should ask them: those connected and in good standing first, by position,
-    /// since the first m hold the data fragments, which need no decoding.
+    /// All servers in the order in which reads should ask them: those connected and in good standing first, by
+    /// position, since the first m hold the data fragments, which need no decoding.
     package func preference() -> [ServerIndex] {
         let now = NIODeadline.now()
         let (connections, demotedUntil) = state.withLock { ($0.connections, $0.demotedUntil) }

@@ -224,8 +224,8 @@ extension CertificateError {
 }
 
 extension CanonicalEncoder {
-    /// As many of the versions, from the first, as count and head have room for: with large quorums and descriptors a client
-    /// can drive their number at a server beyond both, since each version that it has admitted counts.
+    /// As many of the versions, from the first, as count and head have room for: with large quorums and descriptors a
+    /// client can drive their number at a server beyond both, since each version that it has admitted counts.
     fileprivate mutating func append(fitting versions: [PendingVersion], countMax: Int) {
         var room = WireLimits.headSizeBytesMax - bytes.count - 1
         var listed: [[UInt8]] = []

@@ -2,9 +2,9 @@
 //
 //   type u8 | request number u64 | head size u32 | head | fragment bytes
 //
-// The head is canonical (big-endian, counted, nothing left over) and small; it states the size of each fragment, and the
-// fragments follow it without gaps to the frame's end. So the head is copied and parsed, and fragments stay where the
-// network put them (docs/protocol.md, Messages).
+// The head is canonical (big-endian, counted, nothing left over) and small; it states the size of each fragment, and
+// the fragments follow it without gaps to the frame's end. So the head is copied and parsed, and fragments stay where
+// the network put them (docs/protocol.md, Messages).
 
 import ErasureCode
 import Fingerprint
@@ -33,15 +33,16 @@ package enum WireLimits {
     /// Fragments in one message.
     package static let fragmentCountMax = 1
 
-    /// What follows a claim in a head at most: the count of the listed versions, a held version's descriptor and what goes
-    /// with it.
+    /// What follows a claim in a head at most: the count of the listed versions, a held version's descriptor and what
+    /// goes with it.
     static let heldPartsSizeBytesMax = Descriptor.sizeBytesMax + 128
     /// What the poisonous versions of a claim may take of a head.
     static let poisonousSizeBytesMax = headSizeBytesMax / 2
     /// The most versions of each kind that a claim may name.
     static let claimedVersionsMax = 1 << 12
 
-    /// The largest frame of a cluster: preamble, head and one stripe's fragment, or its block where PREPARE carries that.
+    /// The largest frame of a cluster: preamble, head and one stripe's fragment, or its block where PREPARE carries
+    /// that.
     package static func frameSizeBytesMax(_ parameters: ClusterParameters) -> Int {
         let blockSizeBytes = parameters.limits.stripeSizeBytesMax
         return preambleSizeBytes + headSizeBytesMax

@@ -9,8 +9,8 @@ struct Mutants: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Plants each deliberate bug and looks for it, in the mode in which the rule matters.",
         discussion: """
-            Prints for each the first seed that shows it and after how many events. Exits with 1 when one is not found: \
-            a hole in the simulator. Needs a build with --traits PlantedFlaws.
+            Prints for each the first seed that shows it and after how many events. Exits with 1 when one is not \
+            found: a hole in the simulator. Needs a build with --traits PlantedFlaws.
             """)
 
     @Option(help: "How many seeds may be run for each.")
@@ -65,8 +65,8 @@ struct Mutants: AsyncParsableCommand {
                 return false
             }
             print(
-                "\(name)seed \(failure.seed), \(failure.eventCount) events, \(String(format: "%.1f", seconds)) s: \(violation)"
-            )
+                "\(name)seed \(failure.seed), \(failure.eventCount) events, "
+                    + "\(String(format: "%.1f", seconds)) s: \(violation)")
             return true
         }
     #endif

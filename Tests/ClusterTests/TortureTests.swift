@@ -13,7 +13,14 @@ extension Clusters {
                 let operations: Int
                 let history: String
             }
+            struct Completions: Decodable {
+                let completed: Int
+                let longestGapSeconds: Double
+                let longestGapBeganSeconds: Double
+            }
             let completed: Int
+            let reads: Completions
+            let writes: Completions
             let readBack: Int
             let nemesis: [String: Int]
             let findings: [String]
@@ -21,15 +28,16 @@ extension Clusters {
         }
 
         private func torture(
-            _ cluster: TestCluster, seconds: Double, _ arguments: [String] = []
+            _ cluster: TestCluster, seconds: Double, _ arguments: [String] = [], stallSeconds: Double = 60,
+            endingWith code: Int32 = 0
         ) async throws -> (outcome: Outcome, history: String) {
             let history = cluster.directory + "/history.jsonl"
             let result = try await cluster.run(
                 [
                     "torture", "--cluster", cluster.directory, "--seconds", "\(seconds)", "--history", history,
-                    "--seed", "\(SeededGenerator.seed)", "--stall", "60", "--timeout", "60", "--json",
+                    "--seed", "\(SeededGenerator.seed)", "--stall", "\(stallSeconds)", "--timeout", "60", "--json",
                 ] + arguments, seconds: seconds + 240)
-            #expect(result.end == .exit(0), "\(result.output)")
+            #expect(result.end == .exit(code), "\(result.output)")
             // Both outputs are in one file; the report is the line that is an object.
             let line = try #require(
                 result.output.split(separator: "\n").last { $0.hasPrefix("{") }, "\(result.output)")
@@ -46,7 +54,11 @@ extension Clusters {
                 let (outcome, history) = try await torture(
                     cluster, seconds: 12, ["--clients", "6", "--objects", "3", "--nemesis", "0.7"])
                 #expect(outcome.judgement.verdict == "linearizable")
-                #expect(outcome.completed > 0 && outcome.readBack == 18)
+                #expect(outcome.reads.completed > 0 && outcome.writes.completed > 0 && outcome.readBack == 18)
+                #expect(outcome.completed == outcome.reads.completed + outcome.writes.completed)
+                for completions in [outcome.reads, outcome.writes] {
+                    #expect(completions.longestGapSeconds > 0 && completions.longestGapBeganSeconds >= 0)
+                }
                 #expect(outcome.nemesis.values.reduce(0, +) > 0)
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")
                 for server in cluster.servers {
@@ -84,6 +96,47 @@ extension Clusters {
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
                 #expect(outcome.nemesis.values.reduce(0, +) > 0)
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+            }
+        }
+
+        @Test("reads and writes that pause for longer than they may fail the run", .timeLimit(.minutes(4)))
+        func stalled() async throws {
+            try await withCluster(starts: false) { cluster in
+                // Far less than an operation takes.
+                let (outcome, _) = try await torture(
+                    cluster, seconds: 3, ["--clients", "2", "--nemesis", "0"], stallSeconds: 0.000_001, endingWith: 9)
+                #expect(outcome.judgement.verdict == "linearizable")
+                #expect(outcome.reads.completed > 0 && outcome.writes.completed > 0)
+                #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+            }
+        }
+
+        @Test("a liar that ends by itself fails the run", .timeLimit(.minutes(4)))
+        func liarGone() async throws {
+            try await withCluster(starts: false) { cluster in
+                let torture = try ChildProcess(
+                    Executable.path(),
+                    [
+                        "torture", "--cluster", cluster.directory, "--seconds", "3600", "--history",
+                        cluster.directory + "/history.jsonl", "--nemesis", "0", "--stall", "60", "--timeout", "60",
+                        "--faulty", "mute", "--faulty-server", "1", "--clients", "2",
+                    ], outputPath: cluster.directory + "/torture-output", group: Watchdog.group.get())
+                defer { torture.destroy() }
+                func wait(for text: String) async throws {
+                    while !torture.output.contains(text) {
+                        try #require(torture.currentEnd == nil, "\(torture.output)")
+                        try await Task.sleep(for: .milliseconds(20))
+                    }
+                }
+                try await wait(for: "server 1 lying")
+                let stamp = try File.text(cluster.directory + "/run/server-1.pid")
+                let liar = try #require(stamp.split(separator: " ").first.flatMap { pid_t($0) })
+                kill(liar, SIGKILL)
+                try await wait(for: "server 1 deserted")
+                torture.signal(SIGINT)
+                #expect(try await torture.wait(seconds: 120) == .exit(9), "\(torture.output)")
+                #expect(torture.output.contains("the liar in the place of server 1 ended by itself"))
+                #expect(torture.output.contains("linearizable"), "\(torture.output)")
             }
         }
 
@@ -197,6 +250,15 @@ extension Clusters {
             for lines in [cutOff, ["nonsense"], [Self.good[1]], [Self.good[0], Self.good[0]]] {
                 let result = try await check(lines)
                 #expect(result.end == .exit(7), "\(result.output)")
+            }
+        }
+
+        @Test("a history without any operation is refused", .timeLimit(.minutes(1)), arguments: [[], ["--json"]])
+        func empty(_ arguments: [String]) async throws {
+            for lines in [[], ["", " "]] {
+                let result = try await check(lines, arguments)
+                #expect(result.end == .exit(7), "\(result.output)")
+                #expect(result.output.contains("no operations"), "\(result.output)")
             }
         }
 

@@ -19,8 +19,8 @@ package indirect enum Reply: Equatable, Sendable {
 
 /// A server's claim about what it has seen committed, and the proof it has.
 package struct CommittedClaim: Hashable, Sendable {
-    /// The highest committed version that this server knows to be sound: in the modes that verify at PREPARE, the highest
-    /// committed one. nil: there was never any.
+    /// The highest committed version that this server knows to be sound: in the modes that verify at PREPARE, the
+    /// highest committed one. nil: there was never any.
     package let certificate: Certificate?
     /// In the modes that verify later, every committed version above it, in ascending order.
     package let unverified: [Certificate]
@@ -41,8 +41,8 @@ package struct CommittedClaim: Hashable, Sendable {
     /// The highest committed version, verified or not.
     package var timestamp: Timestamp? { unverified.last?.timestamp ?? certificate?.timestamp }
 
-    /// The highest version named at all: a correct server's never goes down, as `timestamp` does when a version turns out
-    /// to be poisonous.
+    /// The highest version named at all: a correct server's never goes down, as `timestamp` does when a version turns
+    /// out to be poisonous.
     var highest: Timestamp? {
         let committed = timestamp
         guard let poisonous = poisonous.last?.timestamp, committed.precedes(poisonous) else { return committed }

@@ -2,9 +2,10 @@
 //
 // A claim is what one server says is the object's committed version; in the modes that verify later, every one from the
 // highest verified version up. A version is *valid* when its certificate was verified or when f + 1 servers name its
-// timestamp (one of them is correct, and has verified it). A server's reply counts towards q only when it claims nothing
-// above the highest valid version: an unproven higher claim is no reply at all. Claims are compared from the top: the
-// highest is proven, or thrown out, before the next one matters; a version that turned out to be poisonous is passed over.
+// timestamp (one of them is correct, and has verified it). A server's reply counts towards q only when it claims
+// nothing above the highest valid version: an unproven higher claim is no reply at all. Claims are compared from the
+// top: the highest is proven, or thrown out, before the next one matters; a version that turned out to be poisonous is
+// passed over.
 //
 // No certificate is checked before q servers have answered: in the common case f + 1 of them agree, which spares it.
 

@@ -2,19 +2,20 @@
 //
 // READ goes to all: m preferred servers send their fragment, the others only what they have committed. The version T to
 // return is the highest valid one once q replies count; its fragments are good when the version's own cross-checksum
-// verifies them, whoever sent them. If q servers name T as committed, that is the answer, after one round. Otherwise T is
-// written back (COMMIT to those who do not name it) until q have it, so that no later read can return an older one.
+// verifies them, whoever sent them. If q servers name T as committed, that is the answer, after one round. Otherwise T
+// is written back (COMMIT to those who do not name it) until q have it, so that no later read can return an older one.
 //
 // A server may be a liar, slow, behind (it does not hold T), ahead (it has dropped T because a higher version was
 // committed: its claim then takes the reader there) or have lost its fragment. So as soon as one of those asked for a
 // fragment has answered without a good one, and at the latest when the hedge timer fires, every other server is asked.
 //
-// In the modes that verify later T may be poisonous. Unless f + 1 servers vouch for it (lazy), what its fragments decode to
-// is encoded anew and compared with all hashes. A version that fails, or that f + 1 servers have signed to be poisonous, is
-// passed over, and T is the next one below: servers keep and report every version above the highest sound one.
+// In the modes that verify later T may be poisonous. Unless f + 1 servers vouch for it (lazy), what its fragments
+// decode to is encoded anew and compared with all hashes. A version that fails, or that f + 1 servers have signed to be
+// poisonous, is passed over, and T is the next one below: servers keep and report every version above the highest sound
+// one.
 //
-// Invariants: nothing is returned whose descriptor's digest is not in a valid timestamp, nor, where PREPARE does not ensure
-// it, anything that is not known to be one block's encoding; T falls only to pass over a poisonous version.
+// Invariants: nothing is returned whose descriptor's digest is not in a valid timestamp, nor, where PREPARE does not
+// ensure it, anything that is not known to be one block's encoding; T falls only to pass over a poisonous version.
 
 import ErasureCode
 import Fingerprint
@@ -104,9 +105,9 @@ package struct Reader: Sendable {
     /// - Parameters:
     ///   - wantsValue: whether the fragments are wanted, or only the descriptor.
     ///   - preference: all servers, those first that are to send their parts in the common case.
-    ///   - forVerification: the first of these is a server that reads in order to record what is committed and sound. It
-    ///     needs the version's certificate, even if f + 1 servers name it, and writes nothing back: whoever reads what it
-    ///     records will.
+    ///   - forVerification: the first of these is a server that reads in order to record what is committed and sound.
+    ///     It needs the version's certificate, even if f + 1 servers name it, and writes nothing back: whoever reads
+    ///     what it records will.
     ///   - alwaysWritesBack: whether even a version that q servers name is written back to all, as in protocols without
     ///     one-round reads: to measure what these are worth.
     package init(

@@ -1,5 +1,5 @@
-// What a reader finds out about soundness, in the modes that verify later (docs/protocol.md, Modes that verify later), and
-// how a server's reading ends, which wants to know nothing else.
+// What a reader finds out about soundness, in the modes that verify later (docs/protocol.md, Modes that verify later),
+// and how a server's reading ends, which wants to know nothing else.
 
 import Fingerprint
 
@@ -44,9 +44,9 @@ extension Reader {
         advance(into: &effects)
     }
 
-    /// A server is done when it has the sound version's certificate, and has looked at what others have signed on versions
-    /// above it. As long as too few have, those who have not answered yet have their time: who has signed may always be
-    /// the slowest.
+    /// A server is done when it has the sound version's certificate, and has looked at what others have signed on
+    /// versions above it. As long as too few have, those who have not answered yet have their time: who has signed may
+    /// always be the slowest.
     mutating func finishVerification(_ timestamp: Timestamp?, into effects: inout [Effect]) {
         var isShownByTooFew = false
         for above in tally.poisonousVersions(above: timestamp) where poisonProofs[above] == nil {
@@ -72,8 +72,8 @@ extension Reader {
         candidates[timestamp] = nil
     }
 
-    /// Whether f + 1 servers have signed that the version is poisonous; it is passed over then. Has statements that were
-    /// not looked at yet verified.
+    /// Whether f + 1 servers have signed that the version is poisonous; it is passed over then. Has statements that
+    /// were not looked at yet verified.
     mutating func isShownPoisonous(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
         guard verifiesLater else { return false }
         var candidate = candidates[timestamp] ?? Candidate()

@@ -5,8 +5,8 @@
 // same way. A writer that remembers the certificate of an earlier version begins with PREPARE; a server that names a
 // higher committed version than its own puts that in doubt (WriterDoubt.swift).
 //
-// A writer with spares sends PREPARE to the other servers only, which suffices in the common case and leaves the version
-// at as many servers as certify it (WriterPrepare.swift).
+// A writer with spares sends PREPARE to the other servers only, which suffices in the common case and leaves the
+// version at as many servers as certify it (WriterPrepare.swift).
 //
 // Side paths, each taken at most once per server and phase:
 // - a server that has not seen the version below asks for its justification, and PREPARE goes to it again with one;
@@ -14,8 +14,8 @@
 // - when that is not enough, a version that this client left behind is finished first, which frees the others
 //   (WriterRecovery.swift).
 //
-// Invariants: once the first COMMIT has left, the timestamp never changes; a statement counts only after it was verified
-// for exactly this version; a reply of an earlier phase is ignored.
+// Invariants: once the first COMMIT has left, the timestamp never changes; a statement counts only after it was
+// verified for exactly this version; a reply of an earlier phase is ignored.
 
 import ErasureCode
 import Fingerprint
@@ -304,9 +304,9 @@ extension Writer {
             into: &effects)
     }
 
-    /// Goes on with our own version after a recovery. Some servers may hold it already, and one write must not be able to
-    /// take effect under two timestamps: it gets a new one only if the version that a quorum has just committed is higher,
-    /// for then the old one can never surface again.
+    /// Goes on with our own version after a recovery. Some servers may hold it already, and one write must not be able
+    /// to take effect under two timestamps: it gets a new one only if the version that a quorum has just committed is
+    /// higher, for then the old one can never surface again.
     private mutating func goOn(_ own: Timestamp, above recovered: Timestamp, into effects: inout [Effect]) {
         guard recovered < own else {
             beginReadTimestamp(into: &effects)

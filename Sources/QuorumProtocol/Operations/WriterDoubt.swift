@@ -2,9 +2,9 @@
 // (docs/protocol.md, Remembered certificates; after Q/U, SOSP 2005).
 //
 // Its timestamp is one above a version that it knows to be committed. If none of the q servers that sign for it names a
-// committed version above its own, no write that had ended before this one began is above it: such a write is committed at
-// q servers, and one correct server is among both. A server that does name one may lie, or the version may be poisonous. So
-// the writer reads the object as a reader does, which establishes the highest sound version at q servers:
+// committed version above its own, no write that had ended before this one began is above it: such a write is committed
+// at q servers, and one correct server is among both. A server that does name one may lie, or the version may be
+// poisonous. So the writer reads the object as a reader does, which establishes the highest sound version at q servers:
 //
 // - It is above our own: our own can never surface again, and the write begins anew with READ-TIMESTAMP, under a new
 //   timestamp. (Before a quorum has it, our own might yet be committed by a later recovery, beside the new one.)

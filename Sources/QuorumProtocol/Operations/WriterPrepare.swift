@@ -1,9 +1,10 @@
-// The writer's PREPARE: the value to every server, or to all but the spares, and statements back (docs/protocol.md, Write 2).
+// The writer's PREPARE: the value to every server, or to all but the spares, and statements back (docs/protocol.md,
+// Write 2).
 //
-// What spares save is a fragment's way to f servers, their work and their disks. Nothing is lost by it that the protocol
-// promises: a certificate never says more than that q servers have stored the version, and m correct ones among these are
-// what a version needs. The spares are drawn in, under the same timestamp, as soon as one of the others refuses or lies, and
-// at the latest when the hedge timer fires.
+// What spares save is a fragment's way to f servers, their work and their disks. Nothing is lost by it that the
+// protocol promises: a certificate never says more than that q servers have stored the version, and m correct ones
+// among these are what a version needs. The spares are drawn in, under the same timestamp, as soon as one of the others
+// refuses or lies, and at the latest when the hedge timer fires.
 
 import ErasureCode
 
@@ -116,8 +117,8 @@ extension Writer {
         admit(verified.timestamp, into: &effects)
     }
 
-    /// Commits our own version once q servers have signed for it, unless there is doubt whether its place in the order is
-    /// still free.
+    /// Commits our own version once q servers have signed for it, unless there is doubt whether its place in the order
+    /// is still free.
     mutating func commitIfCertified(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
         guard statements.count >= quorums.quorum else { return false }
         guard memory != .doubtful else {

@@ -1,10 +1,11 @@
-// How a writer gets past servers that are full of versions which this client left behind (docs/protocol.md, When servers
-// are full).
+// How a writer gets past servers that are full of versions which this client left behind (docs/protocol.md, When
+// servers are full).
 //
-// A version that q servers show is committed at once, the highest of several: their statements are its certificate. When none is, and our own
-// version has had one retransmission interval without getting f + 1 *stored* statements, a version that m servers show is
-// finished (PendingCompletion). A liar can spoil that by silence, so each attempt has its time, then comes the next
-// version, then our own again; after each such pass an attempt has twice the time, so that a slow network is no liar.
+// A version that q servers show is committed at once, the highest of several: their statements are its certificate.
+// When none is, and our own version has had one retransmission interval without getting f + 1 *stored* statements, a
+// version that m servers show is finished (PendingCompletion). A liar can spoil that by silence, so each attempt has
+// its time, then comes the next version, then our own again; after each such pass an attempt has twice the time, so
+// that a slow network is no liar.
 //
 // Bounds: a server's list is taken once an interval, replaces its former one and has at most K entries.
 

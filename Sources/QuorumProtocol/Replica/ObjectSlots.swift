@@ -72,8 +72,8 @@ struct Slot: Sendable {
     var waitingCount: Int { reads.count + changes.count }
 }
 
-/// The objects with something going on. A slot keeps its place as long as it is there, so that whoever has found it once
-/// reads and changes it where it lies.
+/// The objects with something going on. A slot keeps its place as long as it is there, so that whoever has found it
+/// once reads and changes it where it lies.
 struct SlotTable: Sendable {
     typealias Place = Int
 

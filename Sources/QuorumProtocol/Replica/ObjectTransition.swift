@@ -95,8 +95,8 @@ struct ObjectTransition {
         return record.unverified.count >= parameters.unverifiedVersionsMax ? parameters.unverifiedVersionsMax : nil
     }
 
-    /// COMMIT of a certified version, also by justification (then without a descriptor). Returns why it was refused; then
-    /// nothing has changed.
+    /// COMMIT of a certified version, also by justification (then without a descriptor). Returns why it was refused;
+    /// then nothing has changed.
     @discardableResult
     mutating func commit(_ certificate: VerifiedCertificate, descriptor: SealedDescriptor?) -> Refusal? {
         precondition(certificate.key == key)
@@ -163,8 +163,8 @@ struct ObjectTransition {
         }
     }
 
-    /// Adds statements that a version is poisonous. With f + 1 of them its fragments are needed no more: whoever asks is
-    /// given the statements.
+    /// Adds statements that a version is poisonous. With f + 1 of them its fragments are needed no more: whoever asks
+    /// is given the statements.
     mutating func add(_ statements: [SignedStatement], on timestamp: Timestamp) {
         guard (record.committed?.timestamp).precedes(timestamp) else { return }
         record.markPoisonous(timestamp, statements: statements, countMax: parameters.quorums.vouchers)
@@ -173,8 +173,8 @@ struct ObjectTransition {
         scheduleVerification()
     }
 
-    /// Whether versions have waited their time to be verified; the next time for them is put off, so that an object that
-    /// cannot be verified just now stands in nobody's way.
+    /// Whether versions have waited their time to be verified; the next time for them is put off, so that an object
+    /// that cannot be verified just now stands in nobody's way.
     mutating func takeDueVerification() -> Bool {
         guard parameters.identity.mode == .lazy, let due = record.verificationDueMilliseconds, due <= nowMilliseconds
         else { return false }

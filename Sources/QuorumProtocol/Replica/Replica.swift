@@ -6,8 +6,9 @@
 // changes of the object wait and reads are answered from the durable record, so nothing that a crash could take back is
 // ever told to anyone.
 //
-// Invariants: a reply that promises durability is an effect only after `.stored`; a refusal changes no state; the record
-// in a slot is exactly what the store holds; a slot exists only while something waits or is in flight for its object.
+// Invariants: a reply that promises durability is an effect only after `.stored`; a refusal changes no state; the
+// record in a slot is exactly what the store holds; a slot exists only while something waits or is in flight for its
+// object.
 
 import DequeModule
 import Fingerprint

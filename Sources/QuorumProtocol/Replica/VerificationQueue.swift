@@ -1,9 +1,9 @@
-// Which objects a server verifies next (docs/protocol.md, Verification modes). Pure; a shell asks it for work and tells it
-// the time.
+// Which objects a server verifies next (docs/protocol.md, Verification modes). Pure; a shell asks it for work and tells
+// it the time.
 //
-// Objects near a bound are urgent: writers wait for them, so several are verified at once and nothing holds them back. The
-// others wait until the server has nothing better to do, or until they have waited long enough, and share a budget of bytes
-// a second. An object is never verified twice at the same time; if it is asked for meanwhile, it waits again.
+// Objects near a bound are urgent: writers wait for them, so several are verified at once and nothing holds them back.
+// The others wait until the server has nothing better to do, or until they have waited long enough, and share a budget
+// of bytes a second. An object is never verified twice at the same time; if it is asked for meanwhile, it waits again.
 
 import DequeModule
 
@@ -67,7 +67,8 @@ package struct VerificationQueue: Sendable {
         return takeFirst(urgent: false)
     }
 
-    /// The object was verified, or could not be; so much was read for it, which urgent ones leave less of to the others.
+    /// The object was verified, or could not be; so much was read for it, which urgent ones leave less of to the
+    /// others.
     package mutating func finished(_ key: ObjectKey, sizeBytes: Int) {
         guard running.removeValue(forKey: key) != nil else { return }
         creditBytes = max(-bytesPerSecond, creditBytes - sizeBytes)

@@ -1,7 +1,7 @@
 // What clients and servers do only to be faster, each thing by its name, so that a measurement can leave it out.
 
-/// Something that makes operations cheaper and that nobody's safety rests on. Left out in one place, it changes nothing in
-/// what others see but the time.
+/// Something that makes operations cheaper and that nobody's safety rests on. Left out in one place, it changes nothing
+/// in what others see but the time.
 package enum Optimisation: String, CaseIterable, Sendable, Hashable, CustomStringConvertible {
     /// A server makes all changes that wait durable with one sync.
     case groupCommit = "group-commit"

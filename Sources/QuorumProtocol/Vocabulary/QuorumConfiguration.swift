@@ -58,9 +58,10 @@ public struct QuorumConfiguration: Hashable, Sendable {
     /// f + 1: so many servers cannot all be lying.
     public var vouchers: Int { faults + (isPlanted(.vouchersOneTooFew) ? 0 : 1) }
 
-    /// The f servers that a partial write of the object leaves without fragments as long as the others take theirs: of the
-    /// parity fragments' holders, others for each key, so that disks fill evenly. For one object they are always the same,
-    /// so that versions which a client leaves behind lie at the same servers (docs/protocol.md, Partial writes).
+    /// The f servers that a partial write of the object leaves without fragments as long as the others take theirs: of
+    /// the parity fragments' holders, others for each key, so that disks fill evenly. For one object they are always
+    /// the same, so that versions which a client leaves behind lie at the same servers (docs/protocol.md, Partial
+    /// writes).
     package func spares(for key: ObjectKey) -> [ServerIndex] {
         guard faults > 0 else { return [] }
         let parityCount = serverCount - dataFragmentCount
@@ -98,8 +99,8 @@ public enum QuorumConfigurationError: Error, Equatable, Sendable, CustomStringCo
         case .tooManyServers(let m, let faults):
             "\(m) data fragments + 2 × \(faults) faults are more than the 255 servers that are possible"
         case .fingerprintsTooShort(let m, let faults):
-            "with \(m) data fragments and \(faults) faults there are too many ways to combine fragments for fingerprints"
-                + " of 16 bytes to bind them; choose fewer of either"
+            "with \(m) data fragments and \(faults) faults there are too many ways to combine fragments for "
+                + "fingerprints of 16 bytes to bind them; choose fewer of either"
         }
     }
 }
@@ -125,11 +126,11 @@ public struct ProtocolLimits: Hashable, Sendable {
     public var pendingVersionsPerClientMax = 8
     /// How many superseded versions an object keeps for slow readers.
     public var retainedVersionsMax = 8
-    /// How many versions above the highest sound one a client may have at one object that are unverified or poisonous; for
-    /// the modes that verify later. They are verified at once before that.
+    /// How many versions above the highest sound one a client may have at one object that are unverified or poisonous;
+    /// for the modes that verify later. They are verified at once before that.
     public var unverifiedVersionsPerClientMax = 16
-    /// How many committed versions an object may have that are not verified, whoever wrote them; fewer where certificates
-    /// are large.
+    /// How many committed versions an object may have that are not verified, whoever wrote them; fewer where
+    /// certificates are large.
     public var unverifiedVersionsMax = 64
     /// In the mode `lazy`: how long a committed version waits before the servers verify it of their own accord.
     public var verificationDelayMilliseconds: UInt64 = 1000
@@ -149,12 +150,12 @@ public struct ClusterParameters: Hashable, Sendable {
     public let quorums: QuorumConfiguration
     public var limits: ProtocolLimits
 
-    /// How many uncommitted versions of one client a correct server may come to hold at one object: K of its own, and those
-    /// that another correct server counts among its K.
+    /// How many uncommitted versions of one client a correct server may come to hold at one object: K of its own, and
+    /// those that another correct server counts among its K.
     package var pendingVersionsMax: Int { limits.pendingVersionsPerClientMax * quorums.quorum }
 
-    /// How many certificates of unverified versions a record may hold, which are told in one message: twice as many, the
-    /// most that COMMIT can bring about, take a quarter of a message's head or less.
+    /// How many certificates of unverified versions a record may hold, which are told in one message: twice as many,
+    /// the most that COMMIT can bring about, take a quarter of a message's head or less.
     package var unverifiedVersionsMax: Int {
         let statementSizeBytesMax = 84 + 16 * Digest256.sizeBytes
         let certificateSizeBytesMax = Timestamp.sizeBytes + 1 + quorums.quorum * statementSizeBytesMax

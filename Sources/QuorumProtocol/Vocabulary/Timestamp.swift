@@ -2,8 +2,8 @@
 
 import Fingerprint
 
-/// A version's name: (counter, writer, digest of its descriptor), ordered lexicographically. Since the digest is part of
-/// it, one timestamp never names two values, whoever wrote it (docs/protocol.md, Timestamps).
+/// A version's name: (counter, writer, digest of its descriptor), ordered lexicographically. Since the digest is part
+/// of it, one timestamp never names two values, whoever wrote it (docs/protocol.md, Timestamps).
 public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The encoded size in bytes.
     package static let sizeBytes = 8 + 16 + 32

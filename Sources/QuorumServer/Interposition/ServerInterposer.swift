@@ -3,8 +3,8 @@
 
 import QuorumProtocol
 
-/// Takes that place. Its methods are called from any thread, some of them while the replica is locked: they must neither
-/// block nor call back into the server except through `answer`, and that never from within `keeps`.
+/// Takes that place. Its methods are called from any thread, some of them while the replica is locked: they must
+/// neither block nor call back into the server except through `answer`, and that never from within `keeps`.
 package protocol ServerInterposer: AnyObject, Sendable {
     /// The server starts; called once, before anything else.
     ///
@@ -13,8 +13,8 @@ package protocol ServerInterposer: AnyObject, Sendable {
     ///   - answer: answers a request, at most once, at any later time; nil lets go of it without an answer.
     func begin(signer: StatementSigner, answer: @escaping @Sendable (RequestTag, Reply?) -> Void)
 
-    /// A request arrives. Returns what the replica is given instead; with nil it is given nothing, and the request is the
-    /// interposer's to answer.
+    /// A request arrives. Returns what the replica is given instead; with nil it is given nothing, and the request is
+    /// the interposer's to answer.
     func receive(_ request: Request, from principal: Principal, tag: RequestTag) -> Request?
 
     /// The replica answers a request that it was given; the request is the interposer's to answer.

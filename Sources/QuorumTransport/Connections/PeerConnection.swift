@@ -1,8 +1,8 @@
 // The connecting side: one connection to one server, kept up for as long as its owner wants it.
 //
-// States: idle -> connecting -> connected -> disconnected -> connecting -> ...; closed from anywhere, for good. Only the
-// event loop moves them, except for `start` and `close`, which any thread may call. Each attempt has a number; what an
-// attempt reports after it was superseded or the connection was closed is ignored.
+// States: idle -> connecting -> connected -> disconnected -> connecting -> ...; closed from anywhere, for good. Only
+// the event loop moves them, except for `start` and `close`, which any thread may call. Each attempt has a number; what
+// an attempt reports after it was superseded or the connection was closed is ignored.
 
 import Logging
 import NIOCore
@@ -129,8 +129,8 @@ package final class PeerConnection: Sendable {
         if begins { eventLoop.execute { self.connect() } }
     }
 
-    /// Queues a frame, in order. Without a connection the frame is dropped and the outcome says so; an idle connection is
-    /// started by it.
+    /// Queues a frame, in order. Without a connection the frame is dropped and the outcome says so; an idle connection
+    /// is started by it.
     @discardableResult
     package func send(_ frame: OutboundFrame) -> SendOutcome {
         if let outbound = core.withLock({ $0.outbound }) { return outbound.send(frame) }

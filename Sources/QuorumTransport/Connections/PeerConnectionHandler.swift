@@ -169,8 +169,8 @@ final class PeerConnectionHandler: ChannelInboundHandler {
         }
     }
 
-    /// Gives the connection up; the first reason is the one reported, at once: what TLS still does to close the socket is
-    /// of no interest to anybody.
+    /// Gives the connection up; the first reason is the one reported, at once: what TLS still does to close the socket
+    /// is of no interest to anybody.
     private func end(_ error: TransportError, context: ChannelHandlerContext) {
         if case .open(let outbound) = phase { outbound.abandon() }
         timer?.cancel()

@@ -1,12 +1,12 @@
 // The server's end of one connection's pipeline, above TLS.
 //
-// Phases: TLS -> HELLO -> open -> ended. A peer whose certificate is not good passes TLS only to be told so: it gets one
-// refusal frame and the phase becomes `ended`, in which every byte that arrives is dropped unread. The same timer covers
-// TLS and HELLO, so a silent peer does not outlast it.
+// Phases: TLS -> HELLO -> open -> ended. A peer whose certificate is not good passes TLS only to be told so: it gets
+// one refusal frame and the phase becomes `ended`, in which every byte that arrives is dropped unread. The same timer
+// covers TLS and HELLO, so a silent peer does not outlast it.
 //
-// Reading stops in two ways, both above TLS: chunks that may not be handed up yet stay in `heldChunks`, and `read` events
-// on their way to the socket are held back, so that the peer's bytes pile up on the peer's side. Both end through events
-// (`Resumed`, `Drained`) that re-examine the reasons; the reasons are never counted or remembered.
+// Reading stops in two ways, both above TLS: chunks that may not be handed up yet stay in `heldChunks`, and `read`
+// events on their way to the socket are held back, so that the peer's bytes pile up on the peer's side. Both end
+// through events (`Resumed`, `Drained`) that re-examine the reasons; the reasons are never counted or remembered.
 
 import Logging
 import NIOCore

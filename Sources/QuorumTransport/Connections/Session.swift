@@ -7,8 +7,8 @@ import Synchronization
 package protocol ServerEndpointDelegate: AnyObject, Sendable {
     /// A peer passed TLS and HELLO.
     func sessionOpened(_ session: Session)
-    /// A frame came in. It counts against the session's budget until `session.completed(frameSizeBytes:)` is called with
-    /// its size (`frame.readableBytes`); the buffer owns exactly its own bytes.
+    /// A frame came in. It counts against the session's budget until `session.completed(frameSizeBytes:)` is called
+    /// with its size (`frame.readableBytes`); the buffer owns exactly its own bytes.
     func session(_ session: Session, received frame: ByteBuffer)
     /// The session is over, `error` saying why unless this side closed it; no call follows for it.
     func sessionClosed(_ session: Session, error: TransportError?)

@@ -1,8 +1,8 @@
 // Cuts a stream of bytes into frames, without trusting a byte of it.
 //
-// The size in a header is judged before anything is stored for it. A frame is assembled in a buffer of its own, reserved
-// once its size is known and accepted: every byte is copied exactly once whatever the sizes of the chunks, a frame handed
-// up keeps no memory alive but its own, and the buffer that TLS decrypts into is free for the next read.
+// The size in a header is judged before anything is stored for it. A frame is assembled in a buffer of its own,
+// reserved once its size is known and accepted: every byte is copied exactly once whatever the sizes of the chunks, a
+// frame handed up keeps no memory alive but its own, and the buffer that TLS decrypts into is free for the next read.
 
 import NIOCore
 

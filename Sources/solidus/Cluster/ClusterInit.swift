@@ -63,8 +63,8 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
                 mode: mode.description, servers: addresses,
                 clients: configuration.clients.map(\.name)),
             text: "made a cluster of \(quorums.serverCount) servers (\(addresses.first ?? "") to "
-                + "\(addresses.last ?? "")) in \(target.path), any \(quorums.faults) of which may \(mode.isSigned ? "fail or lie" : "crash, but not lie")"
-        )
+                + "\(addresses.last ?? "")) in \(target.path), any \(quorums.faults) of which may "
+                + (mode.isSigned ? "fail or lie" : "crash, but not lie"))
     }
 }
 

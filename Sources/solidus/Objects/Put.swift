@@ -16,9 +16,10 @@ struct Put: AsyncParsableCommand, ReportingCommand {
     @Option(name: .customLong("meta"), help: "User metadata, NAME=VALUE; may be repeated.")
     var metadata: [String] = []
     @Flag(
-        help:
-            "Leave f servers without a fragment as long as the m + f others take theirs: less to send and store, and no redundancy beyond what f faults take."
-    )
+        help: """
+            Leave f servers without a fragment as long as the m + f others take theirs: less to send and store, and \
+            no redundancy beyond what f faults take.
+            """)
     var partial = false
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions

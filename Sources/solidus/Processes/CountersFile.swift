@@ -14,8 +14,8 @@ struct CountersFile {
         path = home.directory + "/counters.json"
     }
 
-    /// Replaces the file by a rename, so that whoever reads it sees one line in full. A failure is logged and no more: a
-    /// server does not end because nobody can be told what it counts.
+    /// Replaces the file by a rename, so that whoever reads it sees one line in full. A failure is logged and no more:
+    /// a server does not end because nobody can be told what it counts.
     func write(_ counters: ServerCounters, logger: Logger) {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase

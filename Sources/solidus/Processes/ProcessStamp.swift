@@ -10,8 +10,9 @@ struct ProcessStamp: Equatable {
     let startTicks: UInt64
     let bootID: String
 
-    /// The stamp of a process that runs now; nil when there is none, or when it has ended and waits to be collected. As long
-    /// as one of its threads is still ending, it runs: until then the system has not let go of its files and locks.
+    /// The stamp of a process that runs now; nil when there is none, or when it has ended and waits to be collected. As
+    /// long as one of its threads is still ending, it runs: until then the system has not let go of its files and
+    /// locks.
     init?(of processID: pid_t) {
         guard let text = try? String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8),
             let boot = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8),

@@ -52,7 +52,7 @@ struct Judgement: Encodable {
 
     /// Reads and judges a history's file.
     ///
-    /// - Throws: `.inputOutput` when it cannot be read or is no history.
+    /// - Throws: `.inputOutput` when it cannot be read, is no history, or has no operations.
     init(ofHistory path: String) throws(Failure) {
         let bytes: Data
         do {

@@ -4,8 +4,8 @@ import Glibc
 import HistoryChecker
 import Synchronization
 
-/// Writes events into a file. The time of an event is taken and its line is placed in one step, so that the file's order
-/// is that of the times, on which some checkers rely.
+/// Writes events into a file. The time of an event is taken and its line is placed in one step, so that the file's
+/// order is that of the times, on which some checkers rely.
 final class HistoryRecorder: Sendable {
     private static let bufferSizeBytesMax = 64 << 10
 

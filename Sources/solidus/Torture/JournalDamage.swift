@@ -7,12 +7,12 @@ import Glibc
 struct JournalDamage {
     /// What the bytes belong to.
     enum Target {
-        /// Fragments, in many batches but the last, which may be being written: for a server that runs. Small ones lie in
-        /// the index as well and are not missed.
+        /// Fragments, in many batches but the last, which may be being written: for a server that runs. Small ones lie
+        /// in the index as well and are not missed.
         case fragments
-        /// A batch's header or its list of changes, with acknowledged batches behind it: for a server that was killed. The
-        /// last batch may be torn and the one before is then the journal's end, so neither is touched: without them the
-        /// store would have to forget what it acknowledged.
+        /// A batch's header or its list of changes, with acknowledged batches behind it: for a server that was killed.
+        /// The last batch may be torn and the one before is then the journal's end, so neither is touched: without them
+        /// the store would have to forget what it acknowledged.
         case facts
     }
 

@@ -2,7 +2,8 @@
 //
 // A server is not correct from the moment it is harmed until it is well again: until a killed one, started again, says
 // that it is ready; until a stopped one goes on; until every turned byte of its disk is turned back, which makes its
-// store exactly what it was, so that it is then no server that lost anything. One that a liar replaced never gets well.
+// store exactly what it was, so that it is then no server that lost anything. One that a liar replaced never gets well,
+// whether the liar still runs or not.
 
 /// Harms servers and relieves them.
 struct Nemesis {
@@ -14,6 +15,8 @@ struct Nemesis {
         case rotten(JournalDamage)
         /// A liar runs in its place.
         case replaced
+        /// The liar in its place has ended by itself.
+        case deserted
 
         var isCorrect: Bool { if case .correct = self { true } else { false } }
 
@@ -24,6 +27,7 @@ struct Nemesis {
             case .stopped: "stopped"
             case .rotten: "rotten"
             case .replaced: "lying"
+            case .deserted: "deserted by its liar"
             }
         }
     }
@@ -50,10 +54,9 @@ struct Nemesis {
     private var conditions: [Condition]
     private var generator: TortureGenerator
     private(set) var actionCounts: [Action: Int] = [:]
-    /// What went wrong that nobody meant to: servers that ended by themselves or did not come back.
+    /// What went wrong that nobody meant to: servers, the liar among them, that ended by themselves or did not come
+    /// back. Nobody promises anything for a liar, but without it the run shows less than it was to show.
     private(set) var findings: [String] = []
-    /// A liar that ended by itself: its promises are nobody's concern, but it lies no more.
-    private(set) var notes: [String] = []
 
     /// - Parameter replaced: the server in whose place a liar runs, if there is one.
     init(_ servers: TortureServers, serverCount: Int, faultsMax: Int, replaced: Int?, seed: UInt64) {
@@ -74,7 +77,7 @@ struct Nemesis {
     private var relievable: [Int] {
         conditions.indices.filter { index in
             switch conditions[index] {
-            case .correct, .replaced: false
+            case .correct, .replaced, .deserted: false
             case .down, .stopped, .rotten: true
             }
         }
@@ -107,13 +110,14 @@ struct Nemesis {
         for index in relievable { try relieve(index) }
     }
 
-    /// Lets rot spread, and notes servers that ended although nobody made them.
+    /// Lets rot spread, and finds servers that ended although nobody made them.
     mutating func lookAfter() {
         for index in conditions.indices {
             switch conditions[index] {
             case .replaced:
-                guard notes.isEmpty, !servers.isRunning(index) else { continue }
-                notes.append("the liar in the place of server \(index) ended by itself: \(servers.end(index))")
+                guard !servers.isRunning(index) else { continue }
+                findings.append("the liar in the place of server \(index) ended by itself: \(servers.end(index))")
+                conditions[index] = .deserted
             case .correct, .stopped:
                 guard !servers.isRunning(index) else { continue }
                 findings.append("server \(index) (\(conditions[index].name)) ended by itself: \(servers.end(index))")
@@ -121,7 +125,7 @@ struct Nemesis {
             case .rotten(var damage):
                 damage.spread(using: &generator)
                 conditions[index] = .rotten(damage)
-            case .down:
+            case .down, .deserted:
                 continue
             }
         }
@@ -168,7 +172,7 @@ struct Nemesis {
     private mutating func relieve(_ index: Int) throws(Failure) {
         count(.relieve)
         switch conditions[index] {
-        case .correct, .replaced:
+        case .correct, .replaced, .deserted:
             preconditionFailure("a server that needs no relief")
         case .down:
             try startAgain(index)

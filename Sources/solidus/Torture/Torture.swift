@@ -12,8 +12,8 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         abstract: "Have clients work while servers are killed, stopped and damaged, and judge what they saw.",
         discussion: """
             At most f servers are not correct at any time, so every operation must go on and the history must be \
-            linearizable. The servers must be of this machine. With --faulty, one server lies all the time; as its store \
-            then lacks what it promised, use a cluster made for that and throw it away afterwards.
+            linearizable. The servers must be of this machine. With --faulty, one server lies all the time; as its \
+            store then lacks what it promised, use a cluster made for that and throw it away afterwards.
             """)
 
     @Option(help: "The cluster's directory. Servers that do not run are started, and stopped at the end.")
@@ -38,7 +38,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     var partial = false
     @Option(help: "How many seconds an operation may take.")
     var timeout: Double = 15
-    @Option(help: "How many seconds without any completed operation are a failure.")
+    @Option(help: "How many seconds without a completed get, or without a put or deletion, are a failure.")
     var stall: Double = 10
     @OptionGroup var report: ReportOptions
 
@@ -122,7 +122,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         _ progress: TortureProgress, _ keeper: TortureKeeper, _ recorder: HistoryRecorder
     ) async {
         let start = ContinuousClock.now
-        var before = 0
+        var before = TortureProgress.Counts()
         while true {
             do { try await Task.sleep(for: .seconds(1)) } catch { return }
             let counts = progress.counts
@@ -130,9 +130,10 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             let actions = state.actionCounts.values.reduce(0, +)
             let passed = (ContinuousClock.now - start).components.seconds
             Standard.complain(
-                "\(passed) s: \(counts.completed - before)/s, \(counts.completed) completed, \(counts.failed) failed, "
-                    + "\(counts.unknown) unknown; nemesis \(actions): \(state.description)")
-            before = counts.completed
+                "\(passed) s: \(counts.reads.count - before.reads.count) reads/s, "
+                    + "\(counts.writes.count - before.writes.count) writes/s, \(counts.completed) completed, "
+                    + "\(counts.failed) failed, \(counts.unknown) unknown; nemesis \(actions): \(state.description)")
+            before = counts
             // What cannot be written is reported at the end.
             try? recorder.flush()
         }

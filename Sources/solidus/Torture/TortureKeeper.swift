@@ -1,5 +1,5 @@
-// The thread that owns the servers' processes during a torture: it starts them, lets the nemesis loose on them, and leaves
-// them as it found them.
+// The thread that owns the servers' processes during a torture: it starts them, lets the nemesis loose on them, and
+// leaves them as it found them.
 
 import CProcessControl
 import Foundation
@@ -35,7 +35,6 @@ final class TortureKeeper: Sendable {
         var description = ""
         var actionCounts: [Nemesis.Action: Int] = [:]
         var findings: [String] = []
-        var notes: [String] = []
     }
 
     private static let pollMilliseconds: Int32 = 50
@@ -171,7 +170,6 @@ final class TortureKeeper: Sendable {
             state.description = nemesis.description
             state.actionCounts = nemesis.actionCounts
             state.findings = nemesis.findings
-            state.notes = nemesis.notes
         }
     }
 

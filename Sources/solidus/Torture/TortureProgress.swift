@@ -3,10 +3,43 @@
 import QuorumProtocol
 import Synchronization
 
-/// Counts of operations, and the longest time in which none completed. Safe to use from any thread.
+/// Counts of operations, and the longest times in which no read, and no write, completed. Safe to use from any thread.
 final class TortureProgress: Sendable {
+    /// What is counted by itself: reads may go on when writes have stopped, and the other way round.
+    enum Kind {
+        case read
+        /// A put or a deletion.
+        case write
+    }
+
+    /// The operations of one kind that completed.
+    struct Completions {
+        private(set) var count = 0
+        /// Begun again at the start, at each completion and at the end.
+        private(set) var longestGapNanoseconds: Int64 = 0
+        /// When the longest gap began, from the start.
+        private(set) var longestGapBeganNanoseconds: Int64 = 0
+        /// When the last one completed, from the start.
+        private var lastNanoseconds: Int64 = 0
+
+        fileprivate mutating func add(atNanoseconds time: Int64) {
+            count += 1
+            closeGap(atNanoseconds: time)
+        }
+
+        fileprivate mutating func closeGap(atNanoseconds time: Int64) {
+            let gap = time - lastNanoseconds
+            if gap > longestGapNanoseconds {
+                longestGapNanoseconds = gap
+                longestGapBeganNanoseconds = lastNanoseconds
+            }
+            lastNanoseconds = max(lastNanoseconds, time)
+        }
+    }
+
     struct Counts {
-        var completed = 0
+        var reads = Completions()
+        var writes = Completions()
         /// Failed without effect, and with unknown outcome.
         var failed = 0
         var unknown = 0
@@ -14,35 +47,33 @@ final class TortureProgress: Sendable {
         var firstFailure: String?
         /// By server: how many operations saw it do what no correct server does, and what the first one saw.
         var misbehaviours: [Int: (count: Int, first: String)] = [:]
-        /// Begun again at the start, at each completion and at the end.
-        var longestGapNanoseconds: Int64 = 0
-        /// When the longest gap began, from the start.
-        var longestGapBeganNanoseconds: Int64 = 0
+
+        var completed: Int { reads.count + writes.count }
     }
 
     private struct State {
         var counts = Counts()
-        var start: Int64
-        var lastCompletion: Int64
+        let start: Int64
     }
 
     private let state: Mutex<State>
 
     init() {
-        let now = HistoryRecorder.nowNanoseconds
-        state = Mutex(State(start: now, lastCompletion: now))
+        state = Mutex(State(start: HistoryRecorder.nowNanoseconds))
     }
 
     /// From now on operations are to complete.
     func begin() {
         let now = HistoryRecorder.nowNanoseconds
-        state.withLock { state in state = State(start: now, lastCompletion: now) }
+        state.withLock { state in state = State(start: now) }
     }
 
-    func completed(atNanoseconds time: Int64) {
+    func completed(_ kind: Kind, atNanoseconds time: Int64) {
         state.withLock { state in
-            state.counts.completed += 1
-            Self.closeGap(&state, at: time)
+            switch kind {
+            case .read: state.counts.reads.add(atNanoseconds: time - state.start)
+            case .write: state.counts.writes.add(atNanoseconds: time - state.start)
+            }
         }
     }
 
@@ -63,21 +94,14 @@ final class TortureProgress: Sendable {
         }
     }
 
-    /// What was counted so far; the gap that is still open counts as well.
+    /// What was counted so far; the gaps that are still open count as well.
     var counts: Counts {
         state.withLock { state in
-            var now = state
-            Self.closeGap(&now, at: HistoryRecorder.nowNanoseconds)
-            return now.counts
+            var counts = state.counts
+            let time = HistoryRecorder.nowNanoseconds - state.start
+            counts.reads.closeGap(atNanoseconds: time)
+            counts.writes.closeGap(atNanoseconds: time)
+            return counts
         }
-    }
-
-    private static func closeGap(_ state: inout State, at time: Int64) {
-        let gap = time - state.lastCompletion
-        if gap > state.counts.longestGapNanoseconds {
-            state.counts.longestGapNanoseconds = gap
-            state.counts.longestGapBeganNanoseconds = state.lastCompletion - state.start
-        }
-        state.lastCompletion = max(state.lastCompletion, time)
     }
 }

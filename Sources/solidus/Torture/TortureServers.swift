@@ -28,8 +28,6 @@ final class TortureServers {
         }
     }
 
-    func wasRunning(_ index: Int) -> Bool { slots[index].wasRunning }
-
     func store(_ index: Int) -> String { homes[index] + "/store" }
 
     /// Whether the server's process is there, stopped or not.

@@ -3,7 +3,8 @@
 import ErasureCode
 import Fingerprint
 
-/// Steele, Lea & Flood's SplitMix64 (*Fast splittable pseudorandom number generators*, OOPSLA 2014): a seed names a run.
+/// Steele, Lea & Flood's SplitMix64 (*Fast splittable pseudorandom number generators*, OOPSLA 2014): a seed names a
+/// run.
 struct TortureGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
@@ -26,7 +27,8 @@ struct TortureGenerator: RandomNumberGenerator, Sendable {
     mutating func chance(percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
 }
 
-/// The value of one write: its name, a line's end, and bytes that only this name at this key has, as many as only it has.
+/// The value of one write: its name, a line's end, and bytes that only this name at this key has, as many as only it
+/// has.
 enum TortureValue {
     private static let nameSizeBytesMax = 64
     private static let sizeBytesMin = 128
@@ -54,8 +56,8 @@ enum TortureValue {
         }
     }
 
-    /// The name of the write that a value read under `key` comes from. A value that is not exactly one write's gets a name
-    /// that no write has.
+    /// The name of the write that a value read under `key` comes from. A value that is not exactly one write's gets a
+    /// name that no write has.
     static func name(of value: SharedBytes, key: String, sizeBytesMax: Int) -> String {
         let head = value[0..<min(value.count, nameSizeBytesMax)].array
         if let end = head.firstIndex(of: lineEnd), let name = String(validating: head[..<end], as: UTF8.self),

@@ -123,7 +123,7 @@ final class TortureWorkload: Sendable {
             let result = try await body(clients[client % clients.count])
             progress.observed(result.observations)
             progress.completed(
-                atNanoseconds: recorder.note(process: process, .ok, function, key: "\(key)", value: value))
+                .write, atNanoseconds: recorder.note(process: process, .ok, function, key: "\(key)", value: value))
         } catch {
             let isUnknown = error.mayHaveTakenEffect
             recorder.note(process: process, isUnknown ? .info : .fail, function, key: "\(key)", value: value)
@@ -145,7 +145,7 @@ final class TortureWorkload: Sendable {
                 value = nil
             }
             progress.completed(
-                atNanoseconds: recorder.note(process: process, .ok, .read, key: "\(key)", value: value))
+                .read, atNanoseconds: recorder.note(process: process, .ok, .read, key: "\(key)", value: value))
         } catch {
             // A read that saw nothing has changed nothing.
             recorder.note(process: process, .fail, .read, key: "\(key)", value: nil)
