@@ -1,5 +1,5 @@
-// Byzantine writers that count as they like, in whose name they like, as often as they like (docs/protocol.md, Promises:
-// no exhaustion, bounded leftovers; Write, step 2).
+// Byzantine writers that count as they like, in whose name they like, as often as they like (docs/protocol.md,
+// Promises: no exhaustion, bounded leftovers; Write, step 2).
 
 import Fingerprint
 import QuorumProtocol

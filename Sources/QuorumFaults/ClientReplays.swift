@@ -76,9 +76,9 @@ struct Flood: AttackScript {
     }
 }
 
-/// Commits a version that no server holds, with statements that all of them signed in an earlier life of the cluster, under
-/// the same keys and in a mode in which servers look at less. Against Statements and certificates: a statement is bound
-/// to the mode.
+/// Commits a version that no server holds, with statements that all of them signed in an earlier life of the cluster,
+/// under the same keys and in a mode in which servers look at less. Against Statements and certificates: a statement is
+/// bound to the mode.
 struct EarlierLife: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         // No attempt of the client's: nobody may ever return it.

@@ -56,7 +56,8 @@ struct InconsistentFragments: AttackScript {
 
 /// Commits to garbage at one server, with the right hash; a conspirator's server knows, signs and serves it. Against
 /// Values, "all good fragments of one cross-checksum encode the same block" (scenario 1). Where PREPARE checks no more
-/// than hashes, every server takes it, and so it does garbage everywhere: against Verification modes (scenarios 2 and 4).
+/// than hashes, every server takes it, and so it does garbage everywhere: against Verification modes (scenarios 2 and
+/// 4).
 struct PoisonedCrossChecksums: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         guard context.parameters.identity.mode == .fingerprint else {
@@ -83,7 +84,8 @@ struct PoisonedCrossChecksums: AttackScript {
 
 /// Commits to fingerprints that have nothing to do with the hashes, and then claims a certificate all the same. Against
 /// Values (fingerprints under the key derived from the hashes): no correct server may sign, so that no reader may ever
-/// return such a value, which is why it is not among the client's attempts. Where there are no fingerprints, a sound version.
+/// return such a value, which is why it is not among the client's attempts. Where there are no fingerprints, a sound
+/// version.
 struct ArbitraryFingerprints: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         let version =

@@ -1,7 +1,7 @@
 // What a liar is, for whoever gives it a place in a cluster: the simulator, or a process behind real sockets.
 //
-// Everything here is deterministic: a policy's choices come from its context's generator, its knowledge from what it was
-// shown, and nothing depends on a clock or on the order in which a hash table happens to be walked.
+// Everything here is deterministic: a policy's choices come from its context's generator, its knowledge from what it
+// was shown, and nothing depends on a clock or on the order in which a hash table happens to be walked.
 
 import ErasureCode
 import Fingerprint
@@ -112,8 +112,8 @@ package struct ClientFaultContext {
     package var generator: SeededGenerator
     /// What the colluding liars saw and agreed on, servers and clients.
     package let conspiracy: Conspiracy
-    /// All servers' keys as an earlier life of the cluster used them, in a mode in which they sign without looking; empty
-    /// when it had none.
+    /// All servers' keys as an earlier life of the cluster used them, in a mode in which they sign without looking;
+    /// empty when it had none.
     package let earlierLife: [StatementSigner]
     package var nowMilliseconds: UInt64
     /// All values that a correct reader may get from this client, in the order of its attempts: one for each version,

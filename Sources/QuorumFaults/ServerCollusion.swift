@@ -3,8 +3,8 @@
 import ErasureCode
 import QuorumProtocol
 
-/// Signs for, and serves, the garbage that a Byzantine writer gave it under the right hash. Against Read, "why both hash
-/// and fingerprint at read time" (scenario 1).
+/// Signs for, and serves, the garbage that a Byzantine writer gave it under the right hash. Against Read, "why both
+/// hash and fingerprint at read time" (scenario 1).
 struct ColludingGarbageServer: ServerFault {
     mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
         guard case .prepare(let prepare) = request,

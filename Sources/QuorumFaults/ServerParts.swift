@@ -1,5 +1,5 @@
-// Servers that spoil the parts of versions which they serve (docs/protocol.md, Read, step 2: the descriptor is right when
-// its digest is the version's, a fragment when it is good, whoever sent it).
+// Servers that spoil the parts of versions which they serve (docs/protocol.md, Read, step 2: the descriptor is right
+// when its digest is the version's, a fragment when it is good, whoever sent it).
 
 import ErasureCode
 import Fingerprint

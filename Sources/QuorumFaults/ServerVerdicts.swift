@@ -12,9 +12,9 @@ private func rewritten(_ reply: Reply, _ rewrite: (CommittedClaim) -> CommittedC
     }
 }
 
-/// Calls committed versions poisonous, with its own and its conspirators' signatures, and now and then with as many more
-/// in others' names as it takes. Against Verification modes: it takes f + 1 servers' statements, each verified, and one
-/// of them is correct.
+/// Calls committed versions poisonous, with its own and its conspirators' signatures, and now and then with as many
+/// more in others' names as it takes. Against Verification modes: it takes f + 1 servers' statements, each verified,
+/// and one of them is correct.
 struct FalselyPoisoningServer: ServerFault {
     mutating func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext

@@ -21,7 +21,8 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     /// Objects that were read to verify their versions, and versions that were found to be poisonous.
     package var verifiedObjects: UInt64 = 0
     package var poisonousVersions: UInt64 = 0
-    /// Bytes sent to servers and received from them for that, TLS included; what goes to and comes from itself counts too.
+    /// Bytes sent to servers and received from them for that, TLS included; what goes to and comes from itself counts
+    /// too.
     package var verificationSentBytes: UInt64 = 0
     package var verificationReceivedBytes: UInt64 = 0
 

@@ -1,5 +1,5 @@
-// Situations that independent draws bring about too rarely: some worlds have a theme, in which several things that have to
-// come together do.
+// Situations that independent draws bring about too rarely: some worlds have a theme, in which several things that have
+// to come together do.
 
 import QuorumFaults
 import QuorumProtocol
@@ -62,8 +62,8 @@ extension WorldPlan {
         }
     }
 
-    /// A client poisons objects, and either the liars keep from those who verify what it takes to see it, or power fails
-    /// while those who have seen it sign.
+    /// A client poisons objects, and either the liars keep from those who verify what it takes to see it, or power
+    /// fails while those who have seen it sign.
     private mutating func drawPoison(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
         guard selection.clients.contains(.poisonedCrossChecksums), selection.servers.contains(.withheldFragments) else {
             return

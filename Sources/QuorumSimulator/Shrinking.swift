@@ -9,8 +9,8 @@ package struct ShrunkFailure: Sendable {
     package let runCount: Int
 }
 
-/// Minimises a plan after Zeller & Hildebrandt's delta debugging (*Simplifying and Isolating Failure-Inducing Input*, IEEE
-/// TSE 2002): tries to do without ever smaller groups of parts.
+/// Minimises a plan after Zeller & Hildebrandt's delta debugging (*Simplifying and Isolating Failure-Inducing Input*,
+/// IEEE TSE 2002): tries to do without ever smaller groups of parts.
 ///
 /// - Parameters:
 ///   - violation: what the plan's run was found guilty of.

@@ -97,8 +97,8 @@ package struct VirtualDisk {
     /// Whoever waited for the batch has been told.
     package mutating func finish() { isBusy = false }
 
-    /// The process ends or power is lost: of the batch under way a prefix is found whole afterwards, the record after it
-    /// is torn and with the rest gone, and so is what waited.
+    /// The process ends or power is lost: of the batch under way a prefix is found whole afterwards, the record after
+    /// it is torn and with the rest gone, and so is what waited.
     ///
     /// - Parameter isSudden: whether nothing of the batch had reached the platter.
     package mutating func crash(_ generator: inout SeededGenerator, isSudden: Bool = false) {

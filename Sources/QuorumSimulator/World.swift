@@ -1,8 +1,8 @@
 // A cluster and its clients in one thread and in virtual time: one seed decides everything that happens.
 //
-// Everything that takes time is an event: a message under way, a batch on its way to the disk, a timer, a crash. Between
-// two events nothing happens by itself. The machines under test are the very ones that run behind sockets; the world
-// does for them what their shells do.
+// Everything that takes time is an event: a message under way, a batch on its way to the disk, a timer, a crash.
+// Between two events nothing happens by itself. The machines under test are the very ones that run behind sockets; the
+// world does for them what their shells do.
 
 import ErasureCode
 import Fingerprint

@@ -184,8 +184,9 @@ extension World {
     }
 
     /// Whether a client's crashes have left what nobody can finish, which is all that may keep a write from its end
-    /// (docs/protocol.md, When servers are full, What remains): no more than f correct servers have room for a version of
-    /// it, so that they cannot have it admitted elsewhere, and none of those that fill the others is held by m of them.
+    /// (docs/protocol.md, When servers are full, What remains): no more than f correct servers have room for a version
+    /// of it, so that they cannot have it admitted elsewhere, and none of those that fill the others is held by m of
+    /// them.
     func isShutOut(_ client: ClientID, _ key: ObjectKey) -> Bool {
         let records = servers.filter { !badServers.contains($0.index) }.map { $0.disk.object(key)?.record }
         // What is not above a committed version is dropped as soon as the server is told of that.
@@ -202,16 +203,17 @@ extension World {
             && holderCounts.values.allSatisfy { $0 < parameters.quorums.dataFragmentCount }
     }
 
-    /// A counter rises by one with each version; a write may need several while it finishes what its client left behind.
+    /// A counter rises by one with each version; a write may need several while it finishes what its client left
+    /// behind.
     private func counterMax(of key: ObjectKey) -> UInt64 {
         let writes = history.count { $0.isWrite && keys[$0.object] == key }
         return UInt64(4 * writes + byzantineRequestCounts.reduce(0, +))
     }
 
-    /// The highest version that a correct server knows as committed, and that none knows to be poisonous, comes back from
-    /// the correct servers alone and whichever m of them are asked, as the bytes that its writer wrote. Where versions are
-    /// verified later it may still turn out to be poisonous, if a Byzantine client wrote it: then the highest that is known
-    /// to be sound has to come back as well.
+    /// The highest version that a correct server knows as committed, and that none knows to be poisonous, comes back
+    /// from the correct servers alone and whichever m of them are asked, as the bytes that its writer wrote. Where
+    /// versions are verified later it may still turn out to be poisonous, if a Byzantine client wrote it: then the
+    /// highest that is known to be sound has to come back as well.
     private func judgeDurability(of key: ObjectKey, _ correct: [SimulatedServer]) -> Violation? {
         let records = correct.compactMap { $0.disk.object(key)?.record }
         let sound = records.compactMap { $0.committed?.timestamp }.max()

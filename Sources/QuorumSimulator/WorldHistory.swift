@@ -68,7 +68,7 @@ struct RecordedOperation {
 /// What a run is found guilty of.
 package struct Violation: Sendable, Equatable, CustomStringConvertible {
     package enum Kind: String, Sendable {
-        /// One of the machines' own invariants.
+        /// One of the replicas' own invariants.
         case invariant
         /// A history that is none of a register.
         case linearizability

@@ -1,5 +1,5 @@
-// Servers that verify what is committed, in the modes that verify later: each reads its objects from the others through the
-// network, as VersionVerifier does it behind sockets.
+// Servers that verify what is committed, in the modes that verify later: each reads its objects from the others through
+// the network, as VersionVerifier does it behind sockets.
 //
 // For the network and for replicas a server that asks is a client with a negative number.
 
@@ -30,8 +30,8 @@ extension World {
         beginVerifications(server)
     }
 
-    /// From now on nobody asks for anything new, and the servers verify what they have put off. What they hold is judged
-    /// before they do, since bounds on it say nothing afterwards.
+    /// From now on nobody asks for anything new, and the servers verify what they have put off. What they hold is
+    /// judged before they do, since bounds on it say nothing afterwards.
     func beginRest() {
         note("the servers come to rest")
         violation = violation ?? judgeStores()

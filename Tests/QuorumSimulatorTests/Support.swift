@@ -38,8 +38,8 @@ struct ChangeMaker {
             parameters: parameters, keys: quorums.servers.map { _ in .scheme { _, _ in false } })
     }
 
-    /// The `.store` effect that a PREPARE of a value leads to, and the version's timestamp. The replica is told that each
-    /// is durable.
+    /// The `.store` effect that a PREPARE of a value leads to, and the version's timestamp. The replica is told that
+    /// each is durable.
     mutating func prepare(_ text: String) -> (item: VirtualDisk.Item, timestamp: Timestamp) {
         let (fragments, crossChecksum) = CrossChecksum.encode(
             block: SharedBytes(Array(text.utf8)), code: parameters.quorums.code)

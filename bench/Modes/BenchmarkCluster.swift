@@ -1,5 +1,5 @@
-// A whole cluster on this machine: durable stores, a process per server, TLS on loopback or on links of a rate, and clients
-// in this process.
+// A whole cluster on this machine: durable stores, a process per server, TLS on loopback or on links of a rate, and
+// clients in this process.
 
 import BenchmarkResults
 import ClusterFiles
@@ -128,7 +128,8 @@ final class BenchmarkCluster: Sendable {
         var verificationBytes: UInt64 = 0
     }
 
-    /// The counts before something begins. Processor time comes last: asking for the rest costs some, and is no part of it.
+    /// The counts before something begins. Processor time comes last: asking for the rest costs some, and is no part of
+    /// it.
     func readBefore() throws -> Reading {
         var reading = Reading()
         try readCounts(into: &reading)

@@ -1,9 +1,9 @@
-// Where the time of a single write goes: what each part takes by itself, measured in this process with the functions that
-// clients and servers use, against the latency that a client saw.
+// Where the time of a single write goes: what each part takes by itself, measured in this process with the functions
+// that clients and servers use, against the latency that a client saw.
 //
-// The parts are those on a write's way: one client, and one server for all of them, which work side by side; only the syncs
-// are timed as they are done, at all servers at once, since here all servers share a disk. Encoding runs beside the first
-// round, and on a machine with fewer processors than servers these wait for each other; both are in the rest.
+// The parts are those on a write's way: one client, and one server for all of them, which work side by side; only the
+// syncs are timed as they are done, at all servers at once, since here all servers share a disk. Encoding runs beside
+// the first round, and on a machine with fewer processors than servers these wait for each other; both are in the rest.
 
 import BenchmarkResults
 import ErasureCode

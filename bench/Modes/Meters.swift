@@ -19,8 +19,8 @@ enum ProcessorTime {
 }
 
 enum DiskSpace {
-    /// Bytes that the files below a directory take on disk. Space that is reserved for a file but was never written, as a
-    /// journal's segment has it, is left out where the file system tells (ext4 and XFS do).
+    /// Bytes that the files below a directory take on disk. Space that is reserved for a file but was never written, as
+    /// a journal's segment has it, is left out where the file system tells (ext4 and XFS do).
     static func usedBytes(below directory: String) -> Int {
         guard let names = FileManager.default.enumerator(atPath: directory) else { return 0 }
         var total = 0

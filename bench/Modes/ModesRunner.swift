@@ -1,5 +1,6 @@
-// Runs settings in interleaved rounds: in each round every variant does each workload once, one after the other in an order
-// that rotates, while the other variants' clusters stand idle, so that a slow moment of the machine hits all alike.
+// Runs settings in interleaved rounds: in each round every variant does each workload once, one after the other in an
+// order that rotates, while the other variants' clusters stand idle, so that a slow moment of the machine hits all
+// alike.
 
 import BenchmarkResults
 import ErasureCode
@@ -85,8 +86,8 @@ struct ModesRunner: Sendable {
         }
     }
 
-    /// Another variant begins in each round, and every other round goes the other way, so that what one leaves behind in
-    /// the machine does not always meet the same one next.
+    /// Another variant begins in each round, and every other round goes the other way, so that what one leaves behind
+    /// in the machine does not always meet the same one next.
     private static func inOrder(_ variants: [Variant], round: Int) -> [Variant] {
         let rotated = variants.indices.map { variants[($0 + round) % variants.count] }
         return round.isMultiple(of: 2) ? rotated : rotated.reversed()

@@ -1,5 +1,5 @@
-// From synchronous commands to asynchronous clients. Commands stay on the main thread, since servers end with the thread
-// that started them.
+// From synchronous commands to asynchronous clients. Commands stay on the main thread, since servers end with the
+// thread that started them.
 
 import Dispatch
 import Synchronization

@@ -1,8 +1,8 @@
-// Machines linked by a switch, imitated on one machine: a network namespace for each server and one for the switch, a pair
-// of virtual interfaces for each link, and at both ends of each pair a token bucket that holds it to a rate.
+// Machines linked by a switch, imitated on one machine: a network namespace for each server and one for the switch, a
+// pair of virtual interfaces for each link, and at both ends of each pair a token bucket that holds it to a rate.
 //
-// The switch has a namespace of its own because a bridge beside the clients would answer ARP for the clients' address, which
-// is its own host's, and the servers' answers would get around the clients' link.
+// The switch has a namespace of its own because a bridge beside the clients would answer ARP for the clients' address,
+// which is its own host's, and the servers' answers would get around the clients' link.
 
 import BenchmarkResults
 import Glibc
@@ -141,8 +141,8 @@ final class ShapedNetwork: Sendable {
     }
 
     /// Holds what leaves an interface to the rate. The bucket holds what the link carries in 0.6 ms, but at least one
-    /// segment as the kernel hands it down (64 KiB), which would else be cut up at a cost that no network card has; what
-    /// would wait for more than 50 ms is dropped.
+    /// segment as the kernel hands it down (64 KiB), which would else be cut up at a cost that no network card has;
+    /// what would wait for more than 50 ms is dropped.
     private func shape(_ interface: String, namespace: String?) throws(NetworkError) {
         let bucketSizeBytes = max(72 << 10, rate.bitsPerSecond / 8 / 10_000 * 6)
         let place = namespace.map { "-n \($0) " } ?? ""
@@ -159,8 +159,8 @@ final class ShapedNetwork: Sendable {
 
     // MARK: - Removing
 
-    /// Interfaces go with their namespaces, but some time later; the clients' is taken away at once, since its addresses
-    /// must be free for the next run.
+    /// Interfaces go with their namespaces, but some time later; the clients' is taken away at once, since its
+    /// addresses must be free for the next run.
     private static func remove(_ ip: SystemCommand, process: pid_t, namespaces: [String]) {
         _ = try? ip.run("link del \(clientInterface(process))")
         for namespace in namespaces { _ = try? ip.run("netns del \(namespace)") }

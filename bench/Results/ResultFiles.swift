@@ -117,8 +117,8 @@ package struct ResultFile: Encodable, Sendable {
         return try encoder.encode(self) + Data("\n".utf8)
     }
 
-    /// The results only: one line for each setting under one line of names. No field needs quoting: names of what is left
-    /// out have blanks between them.
+    /// The results only: one line for each setting under one line of names. No field needs quoting: names of what is
+    /// left out have blanks between them.
     package func csv() -> String {
         let fixedColumns = [
             "mode", "without", "faults", "data_fragments", "servers", "operation", "size_bytes", "clients", "rounds",

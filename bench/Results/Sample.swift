@@ -17,8 +17,8 @@ package struct Sample: Hashable, Sendable {
     /// Bytes at the clients' sockets, TLS included.
     package var sentBytes: UInt64 = 0
     package var receivedBytes: UInt64 = 0
-    /// Bytes that servers received from servers for what they put off, TLS included, between the first operation's begin and
-    /// the end of that.
+    /// Bytes that servers received from servers for what they put off, TLS included, between the first operation's
+    /// begin and the end of that.
     package var verificationBytes: UInt64 = 0
     /// Growth of all stores, preallocated space that holds nothing yet left out.
     package var diskBytes = 0

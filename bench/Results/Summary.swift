@@ -33,8 +33,8 @@ package struct SampleBook: Sendable {
         return values.isEmpty ? nil : BenchmarkResults.median(values)
     }
 
-    /// The median over rounds of a figure's ratio to the same figure in the mode `none` with the same optimisations; nil
-    /// when no round has both, or the other one's figure is 0.
+    /// The median over rounds of a figure's ratio to the same figure in the mode `none` with the same optimisations;
+    /// nil when no round has both, or the other one's figure is 0.
     package func ratio(_ figure: Figure, of setting: Setting) -> Double? {
         var other = setting
         other.mode = .none

@@ -1,5 +1,5 @@
-// One client's operations against servers in memory: the machines, the codings and the checks of real ones, one after the
-// other on one thread.
+// One client's operations against servers in memory: the machines, the codings and the checks of real ones, one after
+// the other on one thread.
 
 import ErasureCode
 import Fingerprint

@@ -1,4 +1,5 @@
-// One server without sockets and disk: its replica, and what it would have stored, as the bytes that it would have stored.
+// One server without sockets and disk: its replica, and what it would have stored, as the bytes that it would have
+// stored.
 
 import ErasureCode
 import Fingerprint

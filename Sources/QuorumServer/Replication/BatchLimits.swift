@@ -9,8 +9,8 @@ package struct BatchLimits: Sendable {
     private var sizeBytes = 0
     private var statementCount = 0
 
-    /// A batch is full with so many bytes of parts: far below the store's limit for one batch, beyond which changes would
-    /// be refused, and few enough that whoever waits for the first of them does not wait for gigabytes.
+    /// A batch is full with so many bytes of parts: far below the store's limit for one batch, beyond which changes
+    /// would be refused, and few enough that whoever waits for the first of them does not wait for gigabytes.
     private static let sizeBytesMax = 32 << 20
 
     package init(itemsMax: Int) {
@@ -18,8 +18,8 @@ package struct BatchLimits: Sendable {
     }
 
     /// Takes an item into the batch if it has room. All statements of a batch have one signature, and so many may it be
-    /// over: a client that has left many versions behind at many objects has each refusal come with statements on all of
-    /// an object's. The first item always has room; no item has more than that many statements.
+    /// over: a client that has left many versions behind at many objects has each refusal come with statements on all
+    /// of an object's. The first item always has room; no item has more than that many statements.
     package mutating func take(sizeBytes more: Int, statementCount statements: Int) -> Bool {
         guard
             itemCount == 0

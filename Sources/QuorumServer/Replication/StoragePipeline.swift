@@ -1,5 +1,5 @@
-// The way of changes onto the disk: whatever waits when the disk is free becomes one batch, with one journal append, one
-// sync and one signature over all statements that it made durable (docs/architecture.md, Storage).
+// The way of changes onto the disk: whatever waits when the disk is free becomes one batch, with one journal append,
+// one sync and one signature over all statements that it made durable (docs/architecture.md, Storage).
 
 import DequeModule
 import Logging
@@ -72,8 +72,8 @@ final class StoragePipeline: Sendable {
         if starts { thread.submit { state in if case .active = state { self.drain() } } }
     }
 
-    /// Finishes the batches that are under way and stops the thread. What it has not begun on is dropped: nobody was told
-    /// that it is durable.
+    /// Finishes the batches that are under way and stops the thread. What it has not begun on is dropped: nobody was
+    /// told that it is durable.
     func shutdown() async {
         try? await thread.shutdownGracefully()
     }
@@ -155,7 +155,8 @@ final class StoragePipeline: Sendable {
         }
     }
 
-    /// One signature over all, or one for each where batches are not signed; nothing when the library refuses, which fails those who wait for a statement.
+    /// One signature over all, or one for each where batches are not signed; nothing when the library refuses, which
+    /// fails those who wait for a statement.
     private func sign(_ statements: [Statement]) -> [SignedStatement] {
         do {
             if signsBatches { return try signer.sign(statements, knownTo: verifier) }
@@ -168,8 +169,8 @@ final class StoragePipeline: Sendable {
         }
     }
 
-    /// Gives space back that dropped versions left: all that can be had while nothing waits, else so much that it keeps up
-    /// with what is dropped.
+    /// Gives space back that dropped versions left: all that can be had while nothing waits, else so much that it keeps
+    /// up with what is dropped.
     private func reclaim() {
         do {
             var progress = try store.store.reclaimShare()

@@ -141,8 +141,8 @@ extension ObjectStore {
         return runs
     }
 
-    /// Punches what became whole dead pages with these runs, and records all that in one write; returns the bytes punched.
-    /// When one run fails, those before it are recorded. `walk` shows the index as it is now.
+    /// Punches what became whole dead pages with these runs, and records all that in one write; returns the bytes
+    /// punched. When one run fails, those before it are recorded. `walk` shows the index as it is now.
     private func giveBack(
         _ runs: [DeadRun], _ walk: IndexIterator, _ writer: inout JournalWriter
     ) throws(StorageError) -> UInt64 {

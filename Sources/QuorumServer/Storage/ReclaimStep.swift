@@ -3,7 +3,8 @@
 /// What one step of reclaiming gives back, collected so that the index is written once.
 ///
 /// Runs come in the order of their places. So of the index's dead runs the step may have changed only the one that it
-/// joined last before the next run's neighbours are looked up, and the index as it was when the step began shows the rest.
+/// joined last before the next run's neighbours are looked up, and the index as it was when the step began shows the
+/// rest.
 struct ReclaimStep {
     private let index: IndexDatabase
     private let walk: IndexIterator
@@ -22,8 +23,8 @@ struct ReclaimStep {
         self.journalDirectory = journalDirectory
     }
 
-    /// Joins the range with its dead neighbours and punches the pages that became wholly dead. Changes nothing when it throws.
-    /// `unreclaimed` is what its segment held before the step; nil when the segment was removed.
+    /// Joins the range with its dead neighbours and punches the pages that became wholly dead. Changes nothing when it
+    /// throws. `unreclaimed` is what its segment held before the step; nil when the segment was removed.
     mutating func giveBack(_ range: JournalRange, unreclaimed: UInt64?) throws(StorageError) {
         guard let unreclaimed = left[range.segment] ?? unreclaimed else { return }
         guard unreclaimed >= range.sizeBytes else { throw index.malformed(IndexKey.segment(range.segment)) }

@@ -1,5 +1,5 @@
-// The mode `full`: PREPARE carries the block, and a server stores its fragment of it only if the block's encoding has all
-// the hashes that the descriptor lists (after Cachin & Tessaro, DSN 2006).
+// The mode `full`: PREPARE carries the block, and a server stores its fragment of it only if the block's encoding has
+// all the hashes that the descriptor lists (after Cachin & Tessaro, DSN 2006).
 
 import ErasureCode
 import Fingerprint

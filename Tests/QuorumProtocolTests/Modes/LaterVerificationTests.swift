@@ -16,7 +16,8 @@ struct LaterVerificationTests {
         return limits
     }()
 
-    /// Versions of ascending counters, each stored and committed at the host; the certified one below justifies the next.
+    /// Versions of ascending counters, each stored and committed at the host; the certified one below justifies the
+    /// next.
     @discardableResult
     private func fill(
         _ host: ReplicaHost, _ versions: [TestVersion], sourceLocation: SourceLocation = #_sourceLocation

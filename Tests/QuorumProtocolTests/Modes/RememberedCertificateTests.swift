@@ -1,5 +1,5 @@
-// Writers that begin with PREPARE because they remember a certificate: what they are spared, and what puts them in doubt
-// (docs/protocol.md, Remembered certificates).
+// Writers that begin with PREPARE because they remember a certificate: what they are spared, and what puts them in
+// doubt (docs/protocol.md, Remembered certificates).
 
 import ErasureCode
 import Fingerprint

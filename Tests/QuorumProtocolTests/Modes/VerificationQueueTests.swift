@@ -1,4 +1,5 @@
-// Which object a server verifies next: urgent ones at once, others in idle time, within a budget, each at most once at a time.
+// Which object a server verifies next: urgent ones at once, others in idle time, within a budget, each at most once at
+// a time.
 
 import QuorumProtocol
 import Testing

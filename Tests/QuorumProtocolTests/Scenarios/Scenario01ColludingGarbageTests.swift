@@ -1,12 +1,12 @@
-// Scenario 1. Mallory writes a version in which the hash listed for one server's position is that of garbage. The server
-// is her accomplice: it signs for the garbage and serves it. All other fragments are good, so the version gets its
-// certificate. A reader that checked hashes only would decode one value with the accomplice among those it asked, and
-// another without it.
+// Scenario 1. Mallory writes a version in which the hash listed for one server's position is that of garbage. The
+// server is her accomplice: it signs for the garbage and serves it. All other fragments are good, so the version gets
+// its certificate. A reader that checked hashes only would decode one value with the accomplice among those it asked,
+// and another without it.
 //
 // The rule: a fragment is good only if its fingerprint too is the combination of those listed (docs/protocol.md, Read,
 // step 2). The garbage is discarded, and every reader decodes the one block that all good fragments encode. A value is
-// always fetched as a whole today; the accomplice holding a data fragment, which a reader could copy without decoding, is
-// one of the cases.
+// always fetched as a whole today; the accomplice holding a data fragment, which a reader could copy without decoding,
+// is one of the cases.
 
 import ErasureCode
 import Fingerprint

@@ -1,9 +1,10 @@
-// Scenario 2. In a cluster that verifies later, mallory's poisonous version commits over bob's good one of the same counter,
-// which is concurrent and lower in order. At some point servers verify, find the poison and drop it. An earlier draft kept
-// only the highest committed version: with the poison, bob's completed write was gone.
+// Scenario 2. In a cluster that verifies later, mallory's poisonous version commits over bob's good one of the same
+// counter, which is concurrent and lower in order. At some point servers verify, find the poison and drop it. If they
+// kept only the highest committed version, bob's completed write would then be gone.
 //
-// The rule: a server keeps and reports every committed version above the highest sound one, only a sound version supersedes,
-// and a reader that finds a version poisonous goes back to the one before (docs/protocol.md, Verification modes).
+// The rule: a server keeps and reports every committed version above the highest sound one, only a sound version
+// supersedes, and a reader that finds a version poisonous goes back to the one before (docs/protocol.md, Verification
+// modes).
 
 import Fingerprint
 import QuorumProtocol

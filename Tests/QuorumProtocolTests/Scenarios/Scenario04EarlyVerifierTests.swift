@@ -1,10 +1,10 @@
-// Scenario 4. A poisonous version is held by as few correct servers as a certificate allows: the liars among its signers
-// withhold their fragments. Some correct holders verify early. Had they dropped what they found to be poisonous at once, the
-// others' fragments would be too few for anybody else to decode, so that nobody could ever prove what the early ones know
-// and no reader could get past the version.
+// Scenario 4. A poisonous version is held by as few correct servers as a certificate allows: the liars among its
+// signers withhold their fragments. Some correct holders verify early. Had they dropped what they found to be poisonous
+// at once, the others' fragments would be too few for anybody else to decode, so that nobody could ever prove what the
+// early ones know and no reader could get past the version.
 //
-// The rule: a server that finds a version poisonous signs so, and keeps its fragments until it holds f + 1 such statements,
-// which it then hands out in place of them (docs/protocol.md, Verification modes).
+// The rule: a server that finds a version poisonous signs so, and keeps its fragments until it holds f + 1 such
+// statements, which it then hands out in place of them (docs/protocol.md, Verification modes).
 
 import Fingerprint
 import QuorumProtocol

@@ -1,6 +1,6 @@
 // Scenario 5, as far as there is a case of it today. A server loses its disk between PREPARE and COMMIT: its *stored*
-// statement is in the certificate, and what it stated is gone. Then others fail. With too few fragments left a reader must
-// say so, and not fall back to an older version or to "not found".
+// statement is in the certificate, and what it stated is gone. Then others fail. With too few fragments left a reader
+// must say so, and not fall back to an older version or to "not found".
 //
 // The rules: a server that lost its state counts towards f, and q = m + f statements leave m holders that are correct
 // (docs/protocol.md, Model); a server without a fragment records the COMMIT all the same (Write, step 3), so that the

@@ -1,8 +1,8 @@
 // Scenario 6, eight crashes among liars. The versions that a client left behind are each at fewer than q servers, and f
 // servers hide, distort or do not give up what they hold: neither an admission nor a certificate can be had.
 //
-// The rule (docs/protocol.md, When servers are full): a version that m servers have signed as *stored* is finished by the
-// client itself, from m good fragments, whoever has them; one that a liar spoils is passed over for the next.
+// The rule (docs/protocol.md, When servers are full): a version that m servers have signed as *stored* is finished by
+// the client itself, from m good fragments, whoever has them; one that a liar spoils is passed over for the next.
 
 import ErasureCode
 import Fingerprint
@@ -59,7 +59,8 @@ struct Scenario06CompletionTests {
     func spoiledCompletion(spoiling: Spoiling, seed: UInt64?) {
         let group = TestGroup.scenarioGroups[0]
         let simulation = Simulation(group, seed: seed)
-        // Of what the liar and one correct server name, only one fragment is to be had; the rest is at two correct ones.
+        // Of what the liar and one correct server name, only one fragment is to be had; the rest is at two correct
+        // ones.
         for (name, servers) in [("both", [0, 1]), ("first", [0, 3]), ("second", [1, 3])] as [(String, [ServerIndex])] {
             for crash in 0..<4 { simulation.prepareAndCrash("\(name) \(crash)", at: servers) }
         }

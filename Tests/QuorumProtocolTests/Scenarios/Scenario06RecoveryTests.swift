@@ -1,9 +1,10 @@
-// Scenario 6, eight crashes. A client crashes eight times between PREPARE and COMMIT, each time at other servers: they hold as
-// many of its uncommitted versions as they may, and none of those may be dropped, since a certificate of it may exist.
-// An earlier draft let such a client never write again, or let a write take effect twice.
+// Scenario 6, eight crashes. A client crashes eight times between PREPARE and COMMIT, each time at other servers: they
+// hold as many of its uncommitted versions as they may, and none of those may be dropped, since a certificate of it may
+// exist. All the same the client must be able to write again, and no write may take effect twice.
 //
-// The rules (docs/protocol.md, When servers are full): f + 1 *stored* statements let a version into full servers; a version
-// that q servers hold is committed first; the new write keeps its timestamp unless a higher version was committed.
+// The rules (docs/protocol.md, When servers are full): f + 1 *stored* statements let a version into full servers; a
+// version that q servers hold is committed first; the new write keeps its timestamp unless a higher version was
+// committed.
 
 import Fingerprint
 import QuorumProtocol

@@ -1,10 +1,10 @@
-// Scenario 6, sixteen puts. Sixteen writers of one identity write one key at once, which no gateway does: each server can hold
-// eight of their versions, and may be made to hold another eight than the next one. Late and repeated refusals belong
-// to PREPAREs of long ago. No write may be lost, ended by an answer to something else, or reported as failed for good when a
-// later recovery may still commit it.
+// Scenario 6, sixteen puts. Sixteen writers of one identity write one key at once, which no gateway does: each server
+// can hold eight of their versions, and may be made to hold another eight than the next one. Late and repeated refusals
+// belong to PREPAREs of long ago. No write may be lost, ended by an answer to something else, or reported as failed for
+// good when a later recovery may still commit it.
 //
-// The rules: admission and recovery (docs/protocol.md, When servers are full); an answer of an earlier phase says nothing
-// (Write).
+// The rules: admission and recovery (docs/protocol.md, When servers are full); an answer of an earlier phase says
+// nothing (Write).
 
 import Fingerprint
 import QuorumProtocol

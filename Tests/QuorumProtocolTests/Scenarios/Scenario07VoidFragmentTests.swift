@@ -1,11 +1,11 @@
-// Scenario 7, as far as there is a case of it today. Mallory lists for C's position a hash that no fragment of the value
-// has: position C is void, nothing will ever be good there. The others hold good fragments and sign, the version is
-// committed. Then D's disk is replaced and A is lost. If C could be made to take what Mallory calls its fragment, the
-// fragments would encode more than one value; if C counted as a holder, two faults would go unnoticed.
+// Scenario 7, as far as there is a case of it today. Mallory lists for C's position a hash that no fragment of the
+// value has: position C is void, nothing will ever be good there. The others hold good fragments and sign, the version
+// is committed. Then D's disk is replaced and A is lost. If C could be made to take what Mallory calls its fragment,
+// the fragments would encode more than one value; if C counted as a holder, two faults would go unnoticed.
 //
-// The rules: a server stores a fragment only if hash and fingerprint match (docs/protocol.md, Write, step 2), so C refuses
-// every fragment and only records the COMMIT (step 3); q signers are q holders, m of them beyond any f faults. A server
-// does not rebuild itself yet: D gets its fragment back by the writer's retransmission.
+// The rules: a server stores a fragment only if hash and fingerprint match (docs/protocol.md, Write, step 2), so C
+// refuses every fragment and only records the COMMIT (step 3); q signers are q holders, m of them beyond any f faults.
+// A server does not rebuild itself yet: D gets its fragment back by the writer's retransmission.
 
 import ErasureCode
 import Fingerprint

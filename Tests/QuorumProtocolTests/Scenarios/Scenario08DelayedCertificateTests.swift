@@ -1,11 +1,11 @@
 // Scenario 8. A new version is complete, but f servers have missed it and f liars go on showing the old one with its
-// genuine certificate: f + 1 servers, and more, agree on what is stale. The replies of those that have the new version's
-// certificate are late, or the certificate takes long to be checked. A client that took f + 1 equal claims for the answer,
-// or an unproven claim for no claim before it was looked at, would go on with the old version.
+// genuine certificate: f + 1 servers, and more, agree on what is stale. The replies of those that have the new
+// version's certificate are late, or the certificate takes long to be checked. A client that took f + 1 equal claims
+// for the answer, or an unproven claim for no claim before it was looked at, would go on with the old version.
 //
 // The rules (docs/protocol.md, Write, step 1): f + 1 equal claims prove that the version exists, not that it is the
-// newest; q answers must count, and claims are judged from the highest down: a higher one is proven or thrown out before a
-// lower one matters.
+// newest; q answers must count, and claims are judged from the highest down: a higher one is proven or thrown out
+// before a lower one matters.
 
 import Fingerprint
 import QuorumProtocol

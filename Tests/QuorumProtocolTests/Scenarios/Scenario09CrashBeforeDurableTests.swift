@@ -2,8 +2,8 @@
 // acknowledgement are in flight. If anybody had been told of the commit, a version could be answered in one round, or a
 // write be complete, on the word of a server that will not remember.
 //
-// The rule: every answer reflects durable state only (docs/protocol.md, Promises, Durability). A liar takes part, so that
-// each correct server that holds the version is needed.
+// The rule: every answer reflects durable state only (docs/protocol.md, Promises, Durability). A liar takes part, so
+// that each correct server that holds the version is needed.
 
 import Fingerprint
 import QuorumProtocol
@@ -16,8 +16,8 @@ struct Scenario09CrashBeforeDurableTests {
         if case .work(0, _, .store) = event { true } else { false }
     }
 
-    /// A has the COMMIT of "new" in memory only, B (a liar from now on) and C have it on disk, D has not heard of it. For
-    /// m > f + 1 there are more like C.
+    /// A has the COMMIT of "new" in memory only, B (a liar from now on) and C have it on disk, D has not heard of it.
+    /// For m > f + 1 there are more like C.
     private func commitInMemory(_ simulation: Simulation) -> Int {
         let group = simulation.group
         #expect(simulation.write("old").wrote != nil)

@@ -1,6 +1,6 @@
-// Scenario 10. The writer of the newest version has sent its COMMIT to one server and is gone. A lower version of the same
-// counter is superseded there, stored elsewhere, and gets its certificate. One reader sees the one server that knows the
-// newest version, the next reader does not: the second must not return an older version than the first.
+// Scenario 10. The writer of the newest version has sent its COMMIT to one server and is gone. A lower version of the
+// same counter is superseded there, stored elsewhere, and gets its certificate. One reader sees the one server that
+// knows the newest version, the next reader does not: the second must not return an older version than the first.
 //
 // The rule: a version that fewer than q servers name as committed is written back to q before the read returns it
 // (docs/protocol.md, Read, step 3), "not found" by a tombstone likewise.
@@ -11,7 +11,8 @@ import Testing
 
 @Suite("Scenario 10, committed at one server only")
 struct Scenario10CommittedOnceTests {
-    /// The newest version, nil for a deletion, is committed at `holder` only; two readers follow, the second without it.
+    /// The newest version, nil for a deletion, is committed at `holder` only; two readers follow, the second without
+    /// it.
     private func run(_ simulation: Simulation, _ newest: String?, holder: ServerIndex, completesEarly: Bool) {
         let group = simulation.group
         #expect(simulation.write("old").wrote != nil)

@@ -1,6 +1,6 @@
-// Scenario 11. A reader fetches the fragments of T. Meanwhile T2 commits, and without any grace each server drops T just
-// before the reader asks it. Then the same happens to T2. A reader that insisted on T would wait for ever; one that mixed
-// the answers to T with those to T2 would count acknowledgements or fragments of the wrong version.
+// Scenario 11. A reader fetches the fragments of T. Meanwhile T2 commits, and without any grace each server drops T
+// just before the reader asks it. Then the same happens to T2. A reader that insisted on T would wait for ever; one
+// that mixed the answers to T with those to T2 would count acknowledgements or fragments of the wrong version.
 //
 // The rule: a server that has dropped T has committed something higher, and a valid higher claim takes the read there
 // (docs/protocol.md, Read); fragments and acknowledgements count for the version they name.

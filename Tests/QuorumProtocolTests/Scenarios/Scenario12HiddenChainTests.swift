@@ -1,11 +1,11 @@
-// Scenario 12. Mallory stacks versions on each other, each justified by the certificate of the one below, shows no COMMIT to
-// anybody, and f servers help her by denying everything. Then she is barred, and correct clients go on. If a
+// Scenario 12. Mallory stacks versions on each other, each justified by the certificate of the one below, shows no
+// COMMIT to anybody, and f servers help her by denying everything. Then she is barred, and correct clients go on. If a
 // justification were believed without being a COMMIT, her chain could be revealed later, far above what is committed:
 // writes lurking in any number, and counters used up.
 //
-// The rule: a counter may be one above what a server has committed, and a justification is first processed as a COMMIT of
-// the version it certifies (docs/protocol.md, Write, step 2). All of the chain but its last version is thereby committed
-// when the next one is prepared; one version of the last counter is all that can lurk.
+// The rule: a counter may be one above what a server has committed, and a justification is first processed as a COMMIT
+// of the version it certifies (docs/protocol.md, Write, step 2). All of the chain but its last version is thereby
+// committed when the next one is prepared; one version of the last counter is all that can lurk.
 
 import Fingerprint
 import QuorumProtocol

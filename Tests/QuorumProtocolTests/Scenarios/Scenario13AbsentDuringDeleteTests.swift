@@ -2,8 +2,9 @@
 // Then all certificates from before the deletion, which are genuine, are replayed to it and to all others, and f liars
 // show the last value as if it were there.
 //
-// The rule: a deletion is a version, a tombstone, whose timestamp and certificate are never dropped (docs/protocol.md, Write,
-// Delete); a lower certificate never replaces a higher one, and a proven higher claim outweighs any number of lower ones.
+// The rule: a deletion is a version, a tombstone, whose timestamp and certificate are never dropped (docs/protocol.md,
+// Write, Delete); a lower certificate never replaces a higher one, and a proven higher claim outweighs any number of
+// lower ones.
 
 import Fingerprint
 import QuorumProtocol

@@ -1,11 +1,11 @@
 // Scenario 15. Mallory and a server take genuine signatures out of their context: those of other servers, objects,
-// versions, epochs, clusters, groups, modes and incarnations, of another leaf of the tree, or of one leaf counted twice.
-// Servers whose batch is one statement sign that leaf as the root, so a memory of checked roots must not take one
-// server's root for another's.
+// versions, epochs, clusters, groups, modes and incarnations, of another leaf of the tree, or of one leaf counted
+// twice. Servers whose batch is one statement sign that leaf as the root, so a memory of checked roots must not take
+// one server's root for another's.
 //
-// The rules (docs/protocol.md, Statements and certificates): the statement names its whole context and the signature covers
-// cluster, epoch, server, incarnation, root and leaf count; a checked root is remembered with all of that and its
-// signature; an odd node is promoted, never duplicated.
+// The rules (docs/protocol.md, Statements and certificates): the statement names its whole context and the signature
+// covers cluster, epoch, server, incarnation, root and leaf count; a checked root is remembered with all of that and
+// its signature; an odd node is promoted, never duplicated.
 
 import Fingerprint
 import QuorumProtocol
@@ -88,7 +88,8 @@ private struct Forger {
             ).bytes)
     }
 
-    /// What another server would have signed as the root of its batch, signed by the liar: roots are equal, servers not.
+    /// What another server would have signed as the root of its batch, signed by the liar: roots are equal, servers
+    /// not.
     private func equalRoots(_ timestamp: Timestamp) -> [SignedStatement] {
         signers.map { server in
             let signature = group.signature(of: liar, onRoot: leaf(of: server, timestamp))
@@ -96,7 +97,8 @@ private struct Forger {
         }
     }
 
-    /// What the server would sign in a cluster that differs at most in its mode, made by hand as docs/protocol.md has it.
+    /// What the server would sign in a cluster that differs at most in its mode, made by hand as docs/protocol.md has
+    /// it.
     func statement(of server: ServerIndex, _ timestamp: Timestamp, mode: UInt8) -> SignedStatement {
         let identity = group.parameters.identity
         var encoder = CanonicalEncoder()

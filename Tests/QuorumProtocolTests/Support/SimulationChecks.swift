@@ -1,4 +1,5 @@
-// The simulation's side work: what clients have verified, what a script asks of a server directly, and how both are told.
+// The simulation's side work: what clients have verified, what a script asks of a server directly, and how both are
+// told.
 
 import ErasureCode
 import Fingerprint

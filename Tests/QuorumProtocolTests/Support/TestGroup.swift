@@ -183,8 +183,8 @@ final class TestGroup: Sendable {
     }
 
     /// A version whose fragment for `victim` is garbage under the right hash; everything else is as an honest writer
-    /// makes it: poisonous where PREPARE checks no more than hashes. Fingerprints are taken of the honest data under the key that follows from the altered hashes, which is
-    /// the most consistent such a writer can be.
+    /// makes it: poisonous where PREPARE checks no more than hashes. Fingerprints are taken of the honest data under
+    /// the key that follows from the altered hashes, which is the most consistent such a writer can be.
     func poisonedVersion(
         _ key: ObjectKey, _ text: String, garbageAt victim: ServerIndex, counter: UInt64, writer: ClientID = .mallory
     ) -> TestVersion {
