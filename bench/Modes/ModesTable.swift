@@ -33,11 +33,9 @@ struct ModesTable {
         print(
             """
 
-            CPU in seconds per GB of values, 'later' what servers do once they are idle. In bytes per byte of value: what \
-            clients
-            sent and received, what servers read from each other to verify, and growth on disk. Signatures and group \
-            commits
-            per operation, all servers together.
+            CPU in seconds per GB of values, 'later' what servers do once they are idle. In bytes per byte of value what
+            clients sent and received, what servers read from each other to verify, and growth on disk. Signatures and
+            group commits per operation, all servers together.
             """)
         var seen: Set<Workload> = []
         for workload in book.settings.map(\.workload) where seen.insert(workload).inserted {
