@@ -37,15 +37,16 @@ extension ClaimLiar {
         }
     }
 
-    /// The lie as a claim. Where versions are verified later, it may also stand among the versions that wait for that,
-    /// above what is true.
+    /// The lie as a claim. Where versions are verified later, it may also stand among the versions that wait for that: one
+    /// that is there is then the last, and what is above it hidden; any other comes on top of what is true.
     private func told(
         _ lie: FalseClaim, inPlaceOf genuine: CommittedClaim, _ context: inout FaultContext
     ) -> CommittedClaim {
         guard context.parameters.identity.mode.verifiesLater, let alleged = lie.certificate,
             context.generator.chance(percent: 50), genuine.verified.precedes(alleged.timestamp)
         else { return CommittedClaim(certificate: lie.certificate) }
-        let others = genuine.unverified.filter { $0.timestamp != alleged.timestamp }
+        let isNamed = genuine.unverified.contains { $0.timestamp == alleged.timestamp }
+        let others = genuine.unverified.filter { isNamed ? $0.timestamp < alleged.timestamp : true }
         return CommittedClaim(
             certificate: genuine.certificate,
             unverified: (others + [alleged]).sorted { $0.timestamp < $1.timestamp }, poisonous: genuine.poisonous)

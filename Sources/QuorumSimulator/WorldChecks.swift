@@ -210,23 +210,32 @@ extension World {
         return UInt64(4 * writes + byzantineRequestCounts.reduce(0, +))
     }
 
-    /// The highest version that a correct server knows as committed, and that none knows to be poisonous, comes back
-    /// from the correct servers alone and whichever m of them are asked, as the bytes that its writer wrote. Where
-    /// versions are verified later it may still turn out to be poisonous, if a Byzantine client wrote it: then the
-    /// highest that is known to be sound has to come back as well.
+    /// The highest version that a correct server knows as committed comes back from the correct servers alone and
+    /// whichever m of them are asked, as the bytes that its writer wrote. Where versions are verified later, so do the
+    /// highest that is known to be sound and the highest above it that is, known or not: what a Byzantine client wrote may
+    /// still turn out to be poisonous, and then it is the one below that has to come back.
     private func judgeDurability(of key: ObjectKey, _ correct: [SimulatedServer]) -> Violation? {
         let records = correct.compactMap { $0.disk.object(key)?.record }
         let sound = records.compactMap { $0.committed?.timestamp }.max()
+        if let sound, let violation = judgement(of: key, at: sound, isSettled: true, correct).violation {
+            return violation
+        }
         let poisonous = Set(records.flatMap { $0.poisonous.map(\.timestamp) })
-        let unverified = records.flatMap { $0.unverified.map(\.timestamp) }.filter { !poisonous.contains($0) }.max()
-        if let sound, let violation = judgeDurability(of: key, at: sound, isSettled: true, correct) { return violation }
-        guard let unverified, sound.precedes(unverified) else { return nil }
-        return judgeDurability(of: key, at: unverified, isSettled: false, correct)
+        let unverified = Set(records.flatMap { $0.unverified.map(\.timestamp) })
+        let waiting = unverified.subtracting(poisonous).filter { sound.precedes($0) }
+        for timestamp in waiting.sorted(by: >) {
+            let judgement = judgement(of: key, at: timestamp, isSettled: false, correct)
+            guard judgement.isPoisonous else { return judgement.violation }
+        }
+        return nil
     }
 
-    private func judgeDurability(
+    private func judgement(
         of key: ObjectKey, at timestamp: Timestamp, isSettled: Bool, _ correct: [SimulatedServer]
-    ) -> Violation? {
+    ) -> (violation: Violation?, isPoisonous: Bool) {
+        func violation(_ kind: Violation.Kind, _ text: String) -> (violation: Violation?, isPoisonous: Bool) {
+            (Violation(kind, text), false)
+        }
         var descriptor: SealedDescriptor?
         var holders: [(server: ServerIndex, fragments: [SharedBytes])] = []
         for server in correct {
@@ -234,10 +243,10 @@ extension World {
             descriptor = descriptor ?? parts.descriptor
             if let fragments = parts.fragments { holders.append((server.index, fragments)) }
         }
-        guard let descriptor else { return Violation(.durability, "no correct server holds \(key) at \(timestamp)") }
+        guard let descriptor else { return violation(.durability, "no correct server holds \(key) at \(timestamp)") }
         let m = parameters.quorums.dataFragmentCount
         guard holders.count >= m || descriptor.descriptor.stripes.isEmpty else {
-            return Violation(
+            return violation(
                 .durability, "\(holders.count) correct servers hold \(key) at \(timestamp), \(m) are needed")
         }
         let mayBePoisonous = !isSettled && !clients.contains { $0.id == timestamp.writer }
@@ -248,22 +257,23 @@ extension World {
                 guard stripe < holder.fragments.count,
                     let fragment = try? crossChecksum.verify(
                         holder.fragments[stripe], at: FragmentIndex(holder.server.rawValue))
-                else { return Violation(.integrity, "\(holder.server) holds a bad fragment of \(key) at \(timestamp)") }
+                else { return violation(.integrity, "\(holder.server) holds a bad fragment of \(key) at \(timestamp)") }
                 verified.append(fragment)
             }
             guard let first = try? crossChecksum.decode(Array(verified.prefix(m))),
                 let last = try? crossChecksum.decode(Array(verified.suffix(m)))
-            else { return Violation(.durability, "\(key) at \(timestamp) does not decode") }
+            else { return violation(.durability, "\(key) at \(timestamp) does not decode") }
             if crossChecksum.coverage == .hashes, !crossChecksum.matchesEncoding(of: first) {
                 guard mayBePoisonous else {
-                    return Violation(.integrity, "\(key) at \(timestamp) counts as sound and is poisonous")
+                    return violation(.integrity, "\(key) at \(timestamp) counts as sound and is poisonous")
                 }
-                return nil
+                return (nil, true)
             }
-            if first != last { return Violation(.integrity, "\(key) at \(timestamp) decodes to two values") }
+            if first != last { return violation(.integrity, "\(key) at \(timestamp) decodes to two values") }
             value += first.array
         }
-        return judgeValue(of: key, at: timestamp, isTombstone: descriptor.descriptor.kind == .tombstone, value)
+        let isTombstone = descriptor.descriptor.kind == .tombstone
+        return (judgeValue(of: key, at: timestamp, isTombstone: isTombstone, value), false)
     }
 
     /// Whether what the correct servers hold is what its writer wrote.
