@@ -86,10 +86,10 @@ struct ModesRunner: Sendable {
         }
     }
 
-    /// Another variant begins in each round, and every other round goes the other way, so that what one leaves behind
-    /// in the machine does not always meet the same one next.
+    /// Every order is followed by its reverse, and then another variant begins, so that what one leaves behind in the
+    /// machine does not always meet the same one next.
     private static func inOrder(_ variants: [Variant], round: Int) -> [Variant] {
-        let rotated = variants.indices.map { variants[($0 + round) % variants.count] }
+        let rotated = variants.indices.map { variants[($0 + round / 2) % variants.count] }
         return round.isMultiple(of: 2) ? rotated : rotated.reversed()
     }
 

@@ -40,6 +40,8 @@ final class StoragePipeline: Sendable {
     private let state = Mutex(State())
     /// The failure that the log was last told of; nil when changes were stored since.
     private let reported = Mutex<StoreFailure?>(nil)
+    /// What the log was last told of giving space back; nil when that went well since.
+    private let reclaimReported = Mutex<String?>(nil)
     private let completed: @Sendable ([ReplicaInput]) -> Void
 
     /// - Parameters:
@@ -177,8 +179,12 @@ final class StoragePipeline: Sendable {
             while progress.hasMore, !hasWaiting {
                 progress = try store.store.reclaim(limit: Self.reclaimRangesPerStep)
             }
+            _ = reclaimReported.withLock { $0.exchange(with: nil) }
         } catch {
-            logger.warning("space of dropped versions could not be given back yet: \(error)")
+            // Once for each reason, not after every batch.
+            let reason = "\(error)"
+            guard reclaimReported.withLock({ $0.exchange(with: reason) }) != reason else { return }
+            logger.warning("space of dropped versions could not be given back yet: \(reason)")
         }
     }
 }

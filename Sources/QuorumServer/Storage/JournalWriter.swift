@@ -17,13 +17,17 @@ struct JournalWriter {
     private(set) var unreclaimed: [UInt64: UInt64]
     /// Segments of which all was given back when they were last looked at; a batch may have come since.
     private var emptied: Set<UInt64>
+    /// Those of them for which the index was asked to write to disk that nothing lives there.
+    private var awaitingFlush: Set<UInt64> = []
     /// Journal bytes since the last request to flush the index.
     private var unflushedSizeBytes: UInt64 = 0
     /// Bytes that became garbage since then.
     private var unflushedGarbageSizeBytes: UInt64 = 0
     /// Ranges that became garbage since the last step of reclaiming.
     var droppedRangeCount = 0
-    /// Where the walk over waiting garbage continues: what lies before was given back.
+    /// Whether a range before the cursor could not be given back.
+    var hasPassedOver = false
+    /// Where the walk over waiting garbage continues: what lies before was given back, or passed over.
     var reclaimCursor = IndexKey.waitingGarbage
     /// Why every further change is refused.
     private(set) var failure: StorageError?
@@ -109,6 +113,7 @@ struct JournalWriter {
         try tail.segment.write([batch.head] + batch.payload, at: tail.offset)
         try tail.segment.synchronizeData(options.system)
         try commit(batch.plan, update)
+        droppedRangeCount += update.garbage.rangeCount
         tail.offset = batch.plan.header.end
     }
 
@@ -132,7 +137,6 @@ struct JournalWriter {
         nextSequence = plan.header.sequence + 1
         unflushedSizeBytes += plan.header.batchSizeBytes
         unflushedGarbageSizeBytes += update.garbage.sizeBytes
-        droppedRangeCount += update.garbage.rangeCount
         if unflushedSizeBytes >= UInt64(max(options.flushIntervalBytes, 1)) { try requestFlush() }
     }
 
@@ -226,9 +230,13 @@ struct JournalWriter {
         if sizeBytes == 0 { emptied.insert(number) }
     }
 
+    /// Whether nobody has asked for the flush yet after which the segment can be removed.
+    mutating func beginsToAwaitFlush(_ number: UInt64) -> Bool { awaitingFlush.insert(number).inserted }
+
     mutating func forgetSegment(_ number: UInt64) {
         unreclaimed[number] = nil
         emptied.remove(number)
+        awaitingFlush.remove(number)
     }
 
     // MARK: Flushing
@@ -238,6 +246,7 @@ struct JournalWriter {
     /// Asks the index to write to disk what only memory holds, without waiting for it.
     mutating func requestFlush() throws(StorageError) {
         try index.flush(waiting: false)
+        beginReclaimingAnew()
         unflushedSizeBytes = 0
         unflushedGarbageSizeBytes = 0
     }
@@ -245,8 +254,16 @@ struct JournalWriter {
     /// Writes to disk what only the index's memory holds.
     mutating func flush() throws(StorageError) {
         try index.flush(waiting: true)
+        beginReclaimingAnew()
         unflushedSizeBytes = 0
         unflushedGarbageSizeBytes = 0
+    }
+
+    /// What could not be given back is worth another try now and then.
+    private mutating func beginReclaimingAnew() {
+        guard hasPassedOver else { return }
+        hasPassedOver = false
+        reclaimCursor = IndexKey.waitingGarbage
     }
 
     /// Refuses every further change.

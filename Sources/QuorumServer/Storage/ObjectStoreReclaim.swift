@@ -39,6 +39,9 @@ extension ObjectStore {
     private static let rangesPerBatchMin = 16
 
     /// Gives back at most `limit` ranges. Bounded work, no sync.
+    ///
+    /// - Throws: what went wrong first. All else was done that could be; what could not is tried again after the index
+    ///   was flushed the next time.
     package func reclaim(limit: Int) throws(StorageError) -> ReclaimProgress {
         try gate.pass { () throws(StorageError) in
             try writer.withLock { (writer) throws(StorageError) in try reclaim(limit: limit, &writer) }
@@ -65,31 +68,36 @@ extension ObjectStore {
 
     private func reclaim(limit: Int, _ writer: inout JournalWriter) throws(StorageError) -> ReclaimProgress {
         if let failure = writer.failure { throw failure }
+        writer.droppedRangeCount = 0
         var progress = ReclaimProgress()
+        var failure: StorageError?
         let flushed = try index.position(onlyFlushed: true)
         let walk = index.iterator()
         let waiting = try waitingRanges(walk, from: writer.reclaimCursor, before: flushed.sequence, limit: limit)
-        progress.punchedSizeBytes = try giveBack(Self.coalesce(waiting), walk, &writer)
+        progress.punchedSizeBytes = try giveBack(Self.coalesce(waiting), walk, &writer, &failure)
         progress.rangeCount = waiting.count
         if let last = waiting.last { writer.reclaimCursor = last.key }
         progress.hasMore = waiting.count == limit && limit > 0
-        writer.droppedRangeCount = 0
 
         var needsFlush = writer.flushWaits
         for number in writer.emptySegments where number < flushed.segment {
             // On disk the index must know too that nothing lives there, or an opening would miss the segment.
             guard try index.number(of: IndexKey.segment(number), onlyFlushed: true) == 0 else {
-                needsFlush = true
+                if writer.beginsToAwaitFlush(number) { needsFlush = true }
                 continue
             }
             segments.forget(number)
             let path = SegmentFile.path(in: journalDirectory, number: number)
-            guard unlink(path) == 0 || errno == ENOENT else { throw .system("remove", path) }
+            guard unlink(path) == 0 || errno == ENOENT else {
+                failure = failure ?? .system("remove", path)
+                continue
+            }
             try writeOrFail(try Self.removalOfSegment(number, index: index), &writer)
             writer.forgetSegment(number)
             progress.removedSegmentCount += 1
         }
         if needsFlush { try writer.requestFlush() }
+        if let failure { throw failure }
         return progress
     }
 
@@ -142,26 +150,26 @@ extension ObjectStore {
     }
 
     /// Punches what became whole dead pages with these runs, and records all that in one write; returns the bytes
-    /// punched. When one run fails, those before it are recorded. `walk` shows the index as it is now.
+    /// punched. A run that fails keeps no other one from it: it is passed over, and `failure` becomes the first such
+    /// error. `walk` shows the index as it is now.
     private func giveBack(
-        _ runs: [DeadRun], _ walk: IndexIterator, _ writer: inout JournalWriter
+        _ runs: [DeadRun], _ walk: IndexIterator, _ writer: inout JournalWriter, _ failure: inout StorageError?
     ) throws(StorageError) -> UInt64 {
         guard !runs.isEmpty else { return 0 }
         var step = ReclaimStep(index: index, walk: walk, journalDirectory: journalDirectory)
-        var failure: StorageError?
         for run in runs {
             do throws(StorageError) {
                 try step.giveBack(run.range, unreclaimed: writer.unreclaimed[run.range.segment])
             } catch {
-                failure = error
-                break
+                failure = failure ?? error
+                writer.hasPassedOver = true
+                continue
             }
             for key in run.keys { step.changes.delete(key) }
         }
         for (number, left) in step.left { step.changes.put(IndexKey.segment(number), left.encodedLittle) }
         try writeOrFail(step.changes, &writer)
         for (number, left) in step.left { writer.setUnreclaimed(left, ofSegment: number) }
-        if let failure { throw failure }
         return step.punchedSizeBytes
     }
 

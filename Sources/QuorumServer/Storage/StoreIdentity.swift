@@ -81,8 +81,7 @@ struct StoreIdentity: Equatable, Sendable {
 
 /// An exclusive lock on a store's directory, held until the last reference goes.
 final class StoreLock: Sendable {
-    /// A process that was killed takes a moment to end, and one that is being forked from here has all descriptors
-    /// until it runs its own program; neither should keep a store from opening.
+    /// A process that was killed takes a moment to end, which should not keep a store from opening.
     private static let attemptCountMax = 100
     private static let microsecondsBetweenAttempts: UInt32 = 10_000
 
@@ -109,5 +108,9 @@ final class StoreLock: Sendable {
         descriptor = opened
     }
 
-    deinit { _ = Glibc.close(descriptor) }
+    deinit {
+        // For a process that is being forked and has the descriptor, too.
+        _ = flock(descriptor, LOCK_UN)
+        _ = Glibc.close(descriptor)
+    }
 }

@@ -137,6 +137,35 @@ import Testing
         #expect(try reopened.part(of: key("a"), version: version(50), part: .descriptor) == content(50))
     }
 
+    @Test("A segment that cannot be given back keeps no other one from it, and goes once it can")
+    func passesOver() throws {
+        let (fixture, store) = try filled(40)
+        let paths = try fixture.segmentPaths()
+        try store.applyAll([ObjectMutation(key: key("a"), drops: (0..<40).map { version($0) })])
+        try store.flushIndex()
+        let (missing, aside) = (paths[1], paths[1] + ".aside")
+        try FileManager.default.moveItem(atPath: missing, toPath: aside)
+        func reclaimAll() throws -> Int {
+            var errorCount = 0
+            for _ in 0..<20 {
+                do { _ = try store.reclaim(limit: 8) } catch StorageError.missingSegment { errorCount += 1 }
+            }
+            return errorCount
+        }
+        let errorCount = try reclaimAll()
+        #expect((1..<20).contains(errorCount), "not in every step")
+        try store.flushIndex()
+        _ = try reclaimAll()
+        #expect(store.usage.segmentCount == 2, "that one and the one being written")
+        try FileManager.default.moveItem(atPath: aside, toPath: missing)
+        try store.flushIndex()
+        #expect(try reclaimAll() == 0)
+        try store.flushIndex()
+        #expect(try reclaimAll() == 0)
+        #expect(store.usage.segmentCount == 1)
+        #expect(try fixture.segmentPaths().count == 1)
+    }
+
     @Test("A removal that the index forgot in a crash is finished at the next opening")
     func removalInterrupted() throws {
         let (fixture, store) = try filled(40)
