@@ -1,5 +1,5 @@
-// Wrong files, wrong keys, wrong clocks, taken ports, full and unreadable disks: an error for people that names what and
-// where, and no harm done.
+// Wrong files, wrong keys, wrong clocks, taken ports, full and unreadable disks: an error for people that names what
+// and where, and no harm done.
 
 import ClusterFiles
 import Foundation

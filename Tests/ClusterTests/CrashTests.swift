@@ -14,16 +14,7 @@ extension Clusters {
         func oneByOne() async throws {
             try await withCluster { cluster in
                 var generator = SeededGenerator("one by one")
-                try await whileWriting(cluster) { journals in
-                    for _ in 0..<15 {
-                        let victim = cluster.servers.randomElement(using: &generator)!
-                        try await pause(0...80, &generator)
-                        cluster.kill(victim)
-                        try await pause(0...80, &generator)
-                        try await cluster.start(victim)
-                        try await progress(journals)
-                    }
-                }
+                try await whileWriting(cluster) { try await killOneByOne(cluster, 15, $0, &generator) }
             }
         }
 
@@ -31,13 +22,19 @@ extension Clusters {
         func allAtOnce() async throws {
             try await withCluster { cluster in
                 var generator = SeededGenerator("all at once")
+                try await whileWriting(cluster) { try await killAllAtOnce(cluster, 10, $0, &generator) }
+            }
+        }
+
+        @Test(
+            "of one server after another and of all at once, during writes, in every other mode",
+            .timeLimit(.minutes(4)), arguments: VerificationMode.allCases.filter { $0 != .fingerprint })
+        func inMode(_ mode: VerificationMode) async throws {
+            try await withCluster(change: { $0.mode = mode }) { cluster in
+                var generator = SeededGenerator("in mode \(mode)")
                 try await whileWriting(cluster) { journals in
-                    for _ in 0..<10 {
-                        try await pause(0...150, &generator)
-                        cluster.killAll()
-                        try await cluster.startAll()
-                        try await progress(journals)
-                    }
+                    try await killOneByOne(cluster, 3, journals, &generator)
+                    try await killAllAtOnce(cluster, 1, journals, &generator)
                 }
             }
         }
@@ -73,6 +70,30 @@ extension Clusters {
                     _ = try await client.put(key, SelfCheckingValue.make(key, number: 99, sizeBytes: 100))
                     #expect(SelfCheckingValue.number(try await client.get(key).value, of: key) == 99)
                 }
+            }
+        }
+
+        private func killOneByOne(
+            _ cluster: TestCluster, _ count: Int, _ journals: [WriteJournal], _ generator: inout SeededGenerator
+        ) async throws {
+            for _ in 0..<count {
+                let victim = cluster.servers.randomElement(using: &generator)!
+                try await pause(0...80, &generator)
+                cluster.kill(victim)
+                try await pause(0...80, &generator)
+                try await cluster.start(victim)
+                try await progress(journals)
+            }
+        }
+
+        private func killAllAtOnce(
+            _ cluster: TestCluster, _ count: Int, _ journals: [WriteJournal], _ generator: inout SeededGenerator
+        ) async throws {
+            for _ in 0..<count {
+                try await pause(0...150, &generator)
+                cluster.killAll()
+                try await cluster.startAll()
+                try await progress(journals)
             }
         }
 

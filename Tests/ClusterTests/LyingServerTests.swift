@@ -1,20 +1,39 @@
-// A liar with one server's genuine keys, behind real sockets: clients read the right bytes and can write, however it lies.
+// A liar with one server's genuine keys, behind real sockets: clients read the right bytes and can write, however it
+// lies.
 
+import ErasureCode
 import QuorumClient
 import QuorumFaults
 import QuorumProtocol
 import Testing
 
 extension Clusters {
-    /// One cluster for all policies: always the same server lies, since its store can never be relied on again.
-    @Suite("One server follows a policy", .serialized, .sharedCluster) struct FaultPolicies {
+    /// One cluster a mode for all policies: always the same server lies, since its store can never be relied on again.
+    @Suite("One server follows a policy", .serialized, .sharedCluster { $0.clientNames = ["first", "hostile"] })
+    struct FaultPolicies {
         private static let liar = ServerIndex(0)
 
-        @Test(
-            "clients read the right bytes and write, whatever it says", .timeLimit(.minutes(3)),
-            arguments: ServerFaultKind.allCases)
-        func lying(_ kind: ServerFaultKind) async throws {
-            let cluster = try SharedCluster.current
+        /// `none` promises nothing but to outlast a server that says nothing. What the other modes have here is some of
+        /// every kind of lie: about fragments, statements, certificates, claims, what is kept, and instead of answers.
+        private static let cases: [ModeCase<ServerFaultKind>] = casesByMode([
+            .fingerprint: ServerFaultKind.allCases,
+            .full: [
+                .garbageFragments, .foreignDescriptors, .signsWithoutStoring, .foreignStatements, .stale, .mixture,
+            ],
+            .lazy: [
+                .falsePoison, .falseVouching, .colludingGarbage, .forgetful, .supersededLies, .secretiveCommits,
+                .mixture,
+            ],
+            .readTime: [
+                .withheldFragments, .oneByteOff, .frozen, .alarmingPrepared, .leakedCertificates, .mixture,
+            ],
+            .none: [.silent, .mute, .silentToSome],
+        ])
+
+        @Test("clients read the right bytes and write, whatever it says", .timeLimit(.minutes(3)), arguments: cases)
+        func lying(_ test: ModeCase<ServerFaultKind>) async throws {
+            let kind = test.action
+            let cluster = try await SharedCluster.current(in: test.mode)
             try await cluster.startLiar(Self.liar, kind)
             let sizes = [0, 5, 3000, 200 << 10]
             try await cluster.withClient { client in
@@ -38,6 +57,48 @@ extension Clusters {
                     try await cluster.check(current, fresh)
                 }
             }
+            expectAllAlive(cluster)
+        }
+
+        @Test(
+            "whatever it calls sound or poisonous, clients read the last sound version, and servers go on verifying",
+            .timeLimit(.minutes(3)), arguments: [VerificationMode.lazy, .readTime],
+            [ServerFaultKind.falsePoison, .falseVouching])
+        func verdicts(mode: VerificationMode, kind: ServerFaultKind) async throws {
+            let cluster = try await SharedCluster.current(in: mode)
+            try await cluster.startLiar(Self.liar, kind)
+            let key = try ObjectKey("tests/judged/\(kind.rawValue)")
+            try await cluster.withClient { client in
+                // More than may stay unverified: did its lies keep the servers from verifying, the writes would stop.
+                let count = cluster.configuration.parameters.limits.unverifiedVersionsPerClientMax + 4
+                var value = SharedBytes([])
+                var counter: UInt64 = 0
+                for number in 0..<count {
+                    value = SeededBytes.make("judged \(number)", 3000 + number)
+                    counter = try await client.put(key, value).timestamp.counter
+                    if number % 8 == 0 { #expect(try await client.get(key).value == value) }
+                }
+                // Now there is something that is poisonous, and that the liar may call sound.
+                let poison = try await cluster.commitPoison(key, counter: counter + 1)
+                for _ in 0..<3 {
+                    #expect(try await client.get(key).value == value)
+                    try await cluster.check([StoredValue(key: key, value: value)])
+                }
+                let last = SeededBytes.make("judged at last", 4000)
+                let timestamp = try await client.put(key, last).timestamp
+                #expect(timestamp.counter > counter)
+                try await cluster.check([StoredValue(key: key, value: last)])
+                for server in cluster.servers where server != Self.liar {
+                    let verdicts = cluster.log(server).split(separator: "\n").filter { line in
+                        line.contains("is poisonous") && line.contains("\(key)") && !line.contains("\(poison)")
+                    }
+                    #expect(verdicts.isEmpty, "\(server) was talked into \(verdicts)")
+                }
+            }
+            expectAllAlive(cluster)
+        }
+
+        private func expectAllAlive(_ cluster: TestCluster) {
             #expect(cluster.isAlive(Self.liar), "the liar ended: \(cluster.log(Self.liar).suffix(2000))")
             for server in cluster.servers { #expect(cluster.isAlive(server), "\(server)") }
         }

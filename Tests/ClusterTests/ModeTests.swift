@@ -1,11 +1,9 @@
-// Clusters of real processes in every verification mode, and a client that writes poison where PREPARE checks only hashes.
+// Clusters of real processes in every verification mode, and a client that writes poison where PREPARE checks only
+// hashes.
 
 import ErasureCode
 import Foundation
-import NIOCore
-import NIOPosix
 import QuorumClient
-import QuorumFaults
 import QuorumProtocol
 import Testing
 
@@ -58,7 +56,7 @@ extension Clusters {
                 try await cluster.withClient { client in
                     let good = SharedBytes(Array("a good value".utf8))
                     let counter = try await client.put(key, good).timestamp.counter
-                    let timestamp = try await Self.commitPoison(cluster, key, counter: counter + 1)
+                    let timestamp = try await cluster.commitPoison(key, counter: counter + 1)
                     #expect(try await client.get(key).value == good)
                     #expect(try await client.head(key).timestamp.counter == counter)
                     if mode == .lazy {
@@ -77,37 +75,6 @@ extension Clusters {
                     #expect(try await client.get(key).value.array == [7])
                 }
             }
-        }
-
-        /// Has a version committed at every server of which the fragment of server 0 is garbage under the right hash.
-        private static func commitPoison(
-            _ cluster: TestCluster, _ key: ObjectKey, counter: UInt64
-        ) async throws -> Timestamp {
-            let home = try cluster.clientHome("hostile")
-            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-            let peers = try cluster.servers.map {
-                try RawPeer(cluster, $0, identity: home.identity, group: group)
-            }
-            let parameters = cluster.configuration.parameters
-            let poison = ForgedVersion.make(
-                key: key, value: Array("an evil value".utf8), counter: counter, writer: home.id,
-                parameters: parameters, soundness: .garbage(at: ServerIndex(0)))
-            var statements: [SignedStatement] = []
-            for peer in peers {
-                // One of them may not have heard of the version below yet, and refuses.
-                if case .prepared(let signed, _) = try await peer.ask(poison.prepare(for: peer.server)) {
-                    statements.append(signed)
-                }
-            }
-            let certificate = Certificate(
-                timestamp: poison.timestamp, statements: Array(statements.prefix(parameters.quorums.quorum)))
-            for peer in peers {
-                let reply = try await peer.ask(poison.commit(certificate))
-                #expect(reply == .committed(poison.timestamp), "\(peer.server): \(reply)")
-            }
-            for peer in peers { peer.close() }
-            try await group.shutdownGracefully()
-            return poison.timestamp
         }
 
         private static func wait(_ what: String, _ condition: () -> Bool) async throws {

@@ -12,11 +12,18 @@ import Testing
 
 extension Clusters {
     @Suite("One server down", .serialized, .sharedCluster) struct OneServerDown {
+        /// Every server in one mode, and in the others one with data or one with parity.
+        private static let servers: [ModeCase<ServerIndex>] = casesByMode([
+            .fingerprint: .four, .full: [ServerIndex(0)], .lazy: [ServerIndex(1)], .readTime: [ServerIndex(2)],
+            .none: [ServerIndex(3)],
+        ])
+
         @Test(
             "killed with -9 and restarted with its disk: every operation succeeds before, while and after",
-            .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
-        func killed(_ server: ServerIndex) async throws {
-            let cluster = try SharedCluster.current
+            .timeLimit(.minutes(3)), arguments: servers)
+        func killed(_ test: ModeCase<ServerIndex>) async throws {
+            let server = test.action
+            let cluster = try await SharedCluster.current(in: test.mode)
             try await cluster.withClient { client in
                 let before = try await cluster.checkOperations(client, "before-kill-\(server.rawValue)")
                 cluster.kill(server)
@@ -32,9 +39,10 @@ extension Clusters {
 
         @Test(
             "stopped in its tracks: every operation succeeds while and after",
-            .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
-        func frozen(_ server: ServerIndex) async throws {
-            let cluster = try SharedCluster.current
+            .timeLimit(.minutes(3)), arguments: servers)
+        func frozen(_ test: ModeCase<ServerIndex>) async throws {
+            let server = test.action
+            let cluster = try await SharedCluster.current(in: test.mode)
             try await cluster.withClient { client in
                 let before = try await cluster.checkOperations(
                     client, "before-stop-\(server.rawValue)", sizesBytes: [5, 64 << 10])
@@ -102,9 +110,13 @@ extension Clusters {
     @Suite("One server never there", .serialized) struct OneServerNeverThere {
         @Test(
             "every operation succeeds, and it catches up when it comes at last",
-            .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
-        func neverThere(_ server: ServerIndex) async throws {
-            try await withCluster(starts: false) { cluster in
+            .timeLimit(.minutes(3)),
+            arguments: casesByMode([
+                .fingerprint: .four, .lazy: [ServerIndex(0)], .none: [ServerIndex(2)],
+            ]))
+        func neverThere(_ test: ModeCase<ServerIndex>) async throws {
+            let server = test.action
+            try await withCluster(starts: false, change: { $0.mode = test.mode }) { cluster in
                 let present = cluster.servers.filter { $0 != server }
                 for other in present { try cluster.launch(other) }
                 for other in present { try await cluster.waitUntilListening(other) }
@@ -119,18 +131,26 @@ extension Clusters {
     }
 
     @Suite("One server lies", .serialized) struct OneServerLies {
+        /// Damage to messages, to what they say, and everything.
+        private static let fewLies: [Lie] = [.mutatedBytes, .garbageFragments, .everything]
+
         @Test(
             "every operation succeeds with the right bytes, whatever it says",
-            .timeLimit(.minutes(5)), arguments: [ServerIndex].four)
-        func lies(_ server: ServerIndex) async throws {
-            try await withCluster { cluster in
+            .timeLimit(.minutes(5)),
+            arguments: casesByMode([
+                .fingerprint: .four, .full: [ServerIndex(0)], .lazy: [ServerIndex(1)], .readTime: [ServerIndex(2)],
+            ]))
+        func lies(_ test: ModeCase<ServerIndex>) async throws {
+            let server = test.action
+            try await withCluster(change: { $0.mode = test.mode }) { cluster in
                 let before = try await cluster.withClient { try await cluster.checkOperations($0, "before-lies") }
                 #expect(try await cluster.terminate(server) == .exit(0))
                 let impostor = try await Impostor.start(cluster, server, .silence)
                 do {
                     var all = before
                     let rewritten = WriteJournal(try ObjectKey("tests/rewritten"))
-                    for lie in Lie.allCases {
+                    // In the other modes there are the liars of `FaultPolicies`, too.
+                    for lie in test.mode == .fingerprint ? Lie.allCases : Self.fewLies {
                         impostor.lie(lie)
                         let count = impostor.lieCount
                         try await cluster.withClient { client in

@@ -42,6 +42,7 @@ final class TestCluster: Sendable {
     }
 
     var servers: [ServerIndex] { configuration.parameters.quorums.servers }
+    var mode: VerificationMode { configuration.parameters.identity.mode }
     var stripeSizeBytes: Int { configuration.parameters.limits.stripeSizeBytesMax }
 
     func home(_ server: ServerIndex) -> String { "\(directory)/servers/\(server.rawValue)" }
@@ -173,6 +174,11 @@ final class TestCluster: Sendable {
         }
     }
 
+    /// So it is also for somebody who knows nothing yet.
+    func check(_ stored: [StoredValue], sourceLocation: SourceLocation = #_sourceLocation) async throws {
+        try await withClient { try await check(stored, $0, sourceLocation: sourceLocation) }
+    }
+
     /// Nothing, one byte, less than a fragment's alignment, an inline bound, a large one, and the largest.
     static func sizesBytes(_ stripeSizeBytes: Int) -> [Int] { [0, 1, 5, 64 << 10, 1 << 20, stripeSizeBytes] }
 }
@@ -199,23 +205,70 @@ func withCluster<R>(
     }
 }
 
-/// One cluster for all tests of a suite, which leave every server running and in order.
+/// One cluster for all tests of a suite, which leave every server running and in order; for those that ask for another
+/// mode than the cluster's, one more in each mode.
 struct SharedCluster: SuiteTrait, TestScoping {
     let change: @Sendable (inout NewCluster) -> Void
 
-    @TaskLocal private static var running: TestCluster?
+    @TaskLocal private static var running: SharedClusters?
 
     /// The suite's cluster.
     static var current: TestCluster {
-        get throws { try #require(running, "the suite has no shared cluster") }
+        get throws { try suite().first }
+    }
+
+    /// The suite's cluster in a mode.
+    static func current(in mode: VerificationMode) async throws -> TestCluster {
+        try await suite().cluster(in: mode)
+    }
+
+    private static func suite() throws -> SharedClusters {
+        try #require(running, "the suite has no shared cluster")
     }
 
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
-        try await withCluster(change: change) { cluster in
-            try await Self.$running.withValue(cluster) { try await function() }
+        try await withTemporaryDirectory { directory in
+            let clusters = try SharedClusters(directory: directory, change: change)
+            defer { clusters.killAll() }
+            try await clusters.first.startAll()
+            try await Self.$running.withValue(clusters) { try await function() }
         }
+    }
+}
+
+/// A suite's clusters by mode. They run until the suite ends: each of its tests goes through all modes, and starting a
+/// cluster costs more than to let it idle.
+private final class SharedClusters: Sendable {
+    let first: TestCluster
+    private let directory: String
+    private let change: @Sendable (inout NewCluster) -> Void
+    private let others: Mutex<[VerificationMode: TestCluster]> = Mutex([:])
+
+    init(directory: String, change: @escaping @Sendable (inout NewCluster) -> Void) throws {
+        self.directory = directory
+        self.change = change
+        first = try TestCluster(directory: directory + "/cluster", change: change)
+    }
+
+    /// For tests that take turns: two that ask at once for a mode's first cluster would make two.
+    func cluster(in mode: VerificationMode) async throws -> TestCluster {
+        if mode == first.mode { return first }
+        if let running = others.withLock({ $0[mode] }) { return running }
+        let cluster = try TestCluster(directory: "\(directory)/\(mode)") { plan in
+            change(&plan)
+            plan.mode = mode
+        }
+        // Known before it runs, so that its servers are killed also when some of them do not start.
+        others.withLock { $0[mode] = cluster }
+        try await cluster.startAll()
+        return cluster
+    }
+
+    func killAll() {
+        first.killAll()
+        for cluster in others.withLock({ Array($0.values) }) { cluster.killAll() }
     }
 }
 

@@ -1,11 +1,12 @@
-// Scenario 3, as far as there is a case of it today. A writer has read the timestamp; before its PREPARE arrives another
-// version, higher in order, is written completely. Its PREPARE must neither fail for ever, nor replace what is committed,
-// nor vanish without the writer's knowing whether it took effect.
+// Scenario 3, where versions are verified before they are stored. A writer has read the timestamp; before its PREPARE
+// arrives another version, higher in order, is written completely. Its PREPARE must neither fail for ever, nor replace
+// what is committed, nor vanish without the writer's knowing whether it took effect.
 //
 // The rule: a server that holds a *committed* version with a higher timestamp signs *superseded* and stores nothing
 // (docs/protocol.md, Write, step 2). q statements are a certificate whichever they claim, so the writer finishes: its
 // write takes effect just before the other's. A pending version supersedes nobody, since it may never be committed.
-// Writers that skip the reading of the timestamp, and versions whose verification is put off, do not exist yet.
+// Versions whose verification is put off are Scenario03UnverifiedTests', and writers that skip the reading of the
+// timestamp Scenario03RememberedTimestampTests'.
 
 import Fingerprint
 import QuorumProtocol

@@ -1,10 +1,11 @@
 // Scenario 3, against a version that is complete but not verified. A writer has read the timestamp; before its PREPARE
-// arrives a higher version is committed everywhere that may turn out to be poisonous. Were the writer told *superseded*, and
-// the higher version then dropped as poison, a completed write would be stored nowhere.
+// arrives a higher version is committed everywhere that may turn out to be poisonous. Were the writer told
+// *superseded*, and the higher version then dropped as poison, a completed write would be stored nowhere.
 //
-// The rule: only a version that the server knows to be sound supersedes; above it everything is stored, committed and kept
-// (docs/protocol.md, Verification modes). What the reply to PREPARE names as committed counts unverified versions too: a
-// writer that had skipped reading the timestamp would learn from it to begin again. RememberedCertificateTests has that writer.
+// The rule: only a version that the server knows to be sound supersedes; above it everything is stored, committed and
+// kept (docs/protocol.md, Verification modes). What the reply to PREPARE names as committed counts unverified versions
+// too: a writer that has skipped reading the timestamp learns from it that it may have to begin again
+// (Scenario03RememberedTimestampTests).
 
 import Fingerprint
 import QuorumProtocol

@@ -1,0 +1,38 @@
+// A version that no block has as its encoding, committed past all clients' machines.
+
+import NIOCore
+import NIOPosix
+import QuorumFaults
+import QuorumProtocol
+import Testing
+
+extension TestCluster {
+    /// Has a version committed at every server of which the fragment of server 0 is garbage under the right hash.
+    func commitPoison(_ key: ObjectKey, counter: UInt64) async throws -> Timestamp {
+        let home = try clientHome("hostile")
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let peers = try servers.map {
+            try RawPeer(self, $0, identity: home.identity, group: group)
+        }
+        let parameters = configuration.parameters
+        let poison = ForgedVersion.make(
+            key: key, value: Array("an evil value".utf8), counter: counter, writer: home.id,
+            parameters: parameters, soundness: .garbage(at: ServerIndex(0)))
+        var statements: [SignedStatement] = []
+        for peer in peers {
+            // One of them may not have heard of the version below yet, and refuses.
+            if case .prepared(let signed, _) = try await peer.ask(poison.prepare(for: peer.server)) {
+                statements.append(signed)
+            }
+        }
+        let certificate = Certificate(
+            timestamp: poison.timestamp, statements: Array(statements.prefix(parameters.quorums.quorum)))
+        for peer in peers {
+            let reply = try await peer.ask(poison.commit(certificate))
+            #expect(reply == .committed(poison.timestamp), "\(peer.server): \(reply)")
+        }
+        for peer in peers { peer.close() }
+        try await group.shutdownGracefully()
+        return poison.timestamp
+    }
+}
