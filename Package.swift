@@ -152,6 +152,7 @@ let package = Package(
             swiftSettings: strictSwift),
 
         // Tests.
+        .target(name: "LoopbackPorts", dependencies: [], path: "Tests/LoopbackPorts", swiftSettings: strictSwift),
         .testTarget(name: "ErasureCodeTests", dependencies: ["ErasureCode", "CISAL"], swiftSettings: strictSwift),
         .testTarget(
             name: "FingerprintTests",
@@ -189,8 +190,8 @@ let package = Package(
         .testTarget(
             name: "QuorumClientTests",
             dependencies: [
-                "ClusterFiles", "QuorumClient", "QuorumOperations", "QuorumServer", "QuorumProtocol", "QuorumTransport",
-                "ErasureCode", logging, nioCore, nioPosix,
+                "ClusterFiles", "ErasureCode", "LoopbackPorts", "QuorumClient", "QuorumOperations", "QuorumProtocol",
+                "QuorumServer", "QuorumTransport", logging, nioCore, nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(
@@ -202,8 +203,8 @@ let package = Package(
         .testTarget(
             name: "ClusterTests",
             dependencies: [
-                "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "QuorumClient", "QuorumFaults",
-                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "solidus",
+                "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "QuorumClient",
+                "QuorumFaults", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "solidus",
                 "solidus-faulty-server", nioCore, nioPosix, logging,
             ],
             swiftSettings: strictSwift),

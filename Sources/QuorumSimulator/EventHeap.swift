@@ -48,28 +48,32 @@ struct EventHeap<Event> {
     }
 
     private mutating func rise(from position: Int) {
-        let entry = entries[position]
-        var position = position
-        while position > 0 {
-            let parent = (position - 1) / 2
-            guard entry.precedes(entries[parent]) else { break }
-            entries[position] = entries[parent]
-            position = parent
+        entries.withUnsafeMutableBufferPointer { entries in
+            let entry = entries[position]
+            var position = position
+            while position > 0 {
+                let parent = (position - 1) / 2
+                guard entry.precedes(entries[parent]) else { break }
+                entries[position] = entries[parent]
+                position = parent
+            }
+            entries[position] = entry
         }
-        entries[position] = entry
     }
 
     /// Puts `entry` at the root, whose place is free, and lets it down to where it belongs.
     private mutating func sink(_ entry: Entry) {
-        var position = 0
-        while true {
-            var child = 2 * position + 1
-            guard child < entries.count else { break }
-            if child + 1 < entries.count, entries[child + 1].precedes(entries[child]) { child += 1 }
-            guard entries[child].precedes(entry) else { break }
-            entries[position] = entries[child]
-            position = child
+        entries.withUnsafeMutableBufferPointer { entries in
+            var position = 0
+            while true {
+                var child = 2 * position + 1
+                guard child < entries.count else { break }
+                if child + 1 < entries.count, entries[child + 1].precedes(entries[child]) { child += 1 }
+                guard entries[child].precedes(entry) else { break }
+                entries[position] = entries[child]
+                position = child
+            }
+            entries[position] = entry
         }
-        entries[position] = entry
     }
 }

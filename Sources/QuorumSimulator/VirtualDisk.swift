@@ -27,7 +27,7 @@ package struct VirtualDisk {
 
     /// One `.store` effect.
     package struct Item {
-        let token: WorkToken
+        package let token: WorkToken
         /// nil: nothing is to be stored, or a liar does not care to.
         let change: ObjectChange?
         let statements: [Statement]
@@ -37,13 +37,6 @@ package struct VirtualDisk {
             self.change = change
             self.statements = statements
         }
-    }
-
-    /// What became of an item.
-    package struct Outcome {
-        package let item: Item
-        /// nil: it is durable.
-        package let failure: StoreFailure?
     }
 
     enum Trouble {
@@ -73,24 +66,31 @@ package struct VirtualDisk {
         return true
     }
 
-    /// The batch under way has reached the disk, or has not: what became of each of its items. The next one begins only
-    /// after `finish`.
-    package mutating func sync(_ generator: inout SeededGenerator) -> [Outcome] {
-        defer { inFlight.removeAll(keepingCapacity: true) }
-        return inFlight.indices.map { position in
-            let item = inFlight[position]
-            guard let change = item.change else { return Outcome(item: item, failure: nil) }
-            switch trouble {
-            case .full where !change.puts.isEmpty:
-                return Outcome(item: item, failure: .full)
-            case .failing(let percent) where generator.chance(percent: percent):
-                // A failed sync says nothing about what has reached the disk.
-                if generator.chance(percent: 50) { apply(change) }
-                return Outcome(item: item, failure: .failed)
-            case .none, .full, .failing:
-                apply(change)
-                return Outcome(item: item, failure: nil)
-            }
+    /// The batch under way has reached the disk, or has not: tells what became of each of its items, nil for durable.
+    /// The next one begins only after `finish`.
+    package mutating func sync(
+        _ generator: inout SeededGenerator, tell: (consuming Item, StoreFailure?) -> Void
+    ) {
+        // Taken out one by one, the first one last in the array: moved, not copied.
+        inFlight.reverse()
+        while let item = inFlight.popLast() {
+            let failure = sync(item.change, &generator)
+            tell(item, failure)
+        }
+    }
+
+    private mutating func sync(_ change: ObjectChange?, _ generator: inout SeededGenerator) -> StoreFailure? {
+        guard let change else { return nil }
+        switch trouble {
+        case .full where !change.puts.isEmpty:
+            return .full
+        case .failing(let percent) where generator.chance(percent: percent):
+            // A failed sync says nothing about what has reached the disk.
+            if generator.chance(percent: 50) { apply(change) }
+            return .failed
+        case .none, .full, .failing:
+            apply(change)
+            return nil
         }
     }
 

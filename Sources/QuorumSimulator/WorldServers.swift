@@ -180,16 +180,19 @@ extension World {
 
     /// A batch is durable: one signature over all its statements, then its waiters are told.
     func synced(_ server: SimulatedServer) {
-        let outcomes = server.disk.sync(&diskGenerator)
+        var outcomes: [(token: WorkToken, statementCount: Int, failure: StoreFailure?)] = []
         var statements: [Statement] = []
-        for outcome in outcomes where outcome.failure == nil { statements += outcome.item.statements }
+        server.disk.sync(&diskGenerator) { item, failure in
+            outcomes.append((item.token, item.statements.count, failure))
+            if failure == nil { statements += item.statements }
+        }
         guard let signed = try? server.signer.sign(statements) else { preconditionFailure("the scheme always signs") }
         var rest = signed[...]
         let inputs = outcomes.map { outcome -> ReplicaInput in
-            if let failure = outcome.failure { return .stored(outcome.item.token, .failure(failure)) }
-            let own = Array(rest.prefix(outcome.item.statements.count))
+            if let failure = outcome.failure { return .stored(outcome.token, .failure(failure)) }
+            let own = Array(rest.prefix(outcome.statementCount))
             rest = rest.dropFirst(own.count)
-            return .stored(outcome.item.token, .success(own))
+            return .stored(outcome.token, .success(own))
         }
         note("\(server.index) has \(inputs.count) changes on disk, \(statements.count) statements signed")
         if let deferral = deferral() {

@@ -5,6 +5,7 @@ import ClusterFiles
 import Foundation
 import Glibc
 import Logging
+import LoopbackPorts
 import NIOCore
 import NIOPosix
 import QuorumClient

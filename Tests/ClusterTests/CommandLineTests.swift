@@ -2,6 +2,7 @@
 
 import ErasureCode
 import Foundation
+import LoopbackPorts
 import QuorumProtocol
 import Testing
 
@@ -16,7 +17,7 @@ extension Clusters {
                 func run(_ arguments: String...) async throws -> CommandResult {
                     try await Executable.run(arguments, in: directory)
                 }
-                let port = try consecutivePorts(4)
+                let port = try FreePorts.takeConsecutive(4)
                 let made = try await run("cluster", "init", cluster, "--base-port", "\(port)")
                 #expect(made.end == .exit(0), "\(made)")
                 #expect(
@@ -125,17 +126,6 @@ extension Clusters {
                 #expect(result.end == .exit(7), "\(result)")
                 #expect(result.output.contains(missing), "\(result.output)")
             }
-        }
-
-        /// The first of some consecutive free ports.
-        private func consecutivePorts(_ count: Int) throws -> Int {
-            for _ in 0..<1000 {
-                let first = Int.random(in: 12_000..<31_000)
-                let sockets = (0..<count).map { Loopback.listen(port: first + $0) }
-                defer { for case let socket? in sockets { close(socket) } }
-                if sockets.allSatisfy({ $0 != nil }) { return first }
-            }
-            throw FreePorts.NoneFree()
         }
     }
 }

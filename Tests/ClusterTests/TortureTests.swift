@@ -2,6 +2,7 @@
 
 import Foundation
 import HistoryChecker
+import LoopbackPorts
 import QuorumProtocol
 import Testing
 

@@ -3,8 +3,8 @@
 import ClusterFiles
 import ErasureCode
 import Foundation
-import Glibc
 import Logging
+import LoopbackPorts
 import QuorumClient
 import QuorumProtocol
 import QuorumServer
@@ -25,7 +25,7 @@ final class InProcessCluster {
         new.stripeSizeBytesMax = stripeSizeBytesMax
         new.without = without
         let count = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount).serverCount
-        new.ports = try freePorts(count)
+        new.ports = try FreePorts.take(count)
         try new.write(to: directory) { _, store in try ObjectStore.create(directory: store, incarnation: 1) }
         for index in 0..<count {
             servers.append(nil)
@@ -91,27 +91,6 @@ func withCluster(
     }
     await client.close()
     await cluster.remove()
-}
-
-/// Ports that were free a moment ago.
-private func freePorts(_ count: Int) throws -> [Int] {
-    var sockets: [Int32] = []
-    defer { for socket in sockets { close(socket) } }
-    return (0..<count).map { _ in
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        sockets.append(descriptor)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                precondition(bind(descriptor, generic, length) == 0)
-                precondition(getsockname(descriptor, generic, &length) == 0)
-            }
-        }
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
 }
 
 /// Bytes that differ with every position and seed.

@@ -4,6 +4,7 @@ import ClusterFiles
 import ErasureCode
 import Foundation
 import Glibc
+import LoopbackPorts
 import QuorumClient
 import QuorumProtocol
 import QuorumServer

@@ -1,10 +1,10 @@
-// Ports of this machine.
+// This machine's own address.
 
 import Glibc
 
-enum Loopback {
+package enum Loopback {
     /// Whether somebody accepts connections at the port.
-    static func accepts(port: Int) -> Bool {
+    package static func accepts(port: Int) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
@@ -12,7 +12,7 @@ enum Loopback {
     }
 
     /// A socket that listens at the port, or at one of the system's choice for 0; nil when that is taken.
-    static func listen(port: Int) -> Int32? {
+    package static func listen(port: Int) -> Int32? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return nil }
         guard withAddress(port: port, { bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, 16) == 0 else {
@@ -32,24 +32,5 @@ enum Loopback {
                 body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-    }
-}
-
-/// Ports for servers to listen on.
-enum FreePorts {
-    struct NoneFree: Error {}
-
-    /// Ports that nobody listens on now. They lie below the range from which the system takes the near ends of outgoing
-    /// connections, since a server that is restarted must find its port free again.
-    static func take(_ count: Int) throws -> [Int] {
-        var ports: [Int] = []
-        for _ in 0..<10_000 where ports.count < count {
-            let port = Int.random(in: 12_000..<32_000)
-            guard !ports.contains(port), let descriptor = Loopback.listen(port: port) else { continue }
-            close(descriptor)
-            ports.append(port)
-        }
-        guard ports.count == count else { throw NoneFree() }
-        return ports
     }
 }
