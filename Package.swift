@@ -74,13 +74,17 @@ let package = Package(
             swiftSettings: strictSwift),
         .target(name: "HistoryChecker", dependencies: [], swiftSettings: strictSwift),
 
+        // What the command lines of several programs have in common.
+        .target(
+            name: "CommandArguments", dependencies: ["QuorumProtocol", arguments], swiftSettings: strictSwift),
+
         // The simulator: the protocol's machines in a deterministic world of liars.
         .target(
             name: "QuorumSimulator",
             dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
             swiftSettings: strictSwift),
         .executableTarget(
-            name: "solidus-sim", dependencies: ["QuorumProtocol", "QuorumSimulator", arguments],
+            name: "solidus-sim", dependencies: ["CommandArguments", "QuorumProtocol", "QuorumSimulator", arguments],
             swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
@@ -125,7 +129,7 @@ let package = Package(
             name: "solidus-bench",
             dependencies: [
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
-                "ClusterFiles",
+                "ClusterFiles", "CommandArguments",
                 "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol", "QuorumServer",
                 "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
             ],
@@ -137,8 +141,8 @@ let package = Package(
         .executableTarget(
             name: "solidus",
             dependencies: [
-                "CProcessControl", "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "QuorumClient",
-                "QuorumProtocol", "QuorumServer", arguments, logging,
+                "CProcessControl", "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker",
+                "QuorumClient", "QuorumProtocol", "QuorumServer", arguments, logging,
             ],
             swiftSettings: strictSwift),
 

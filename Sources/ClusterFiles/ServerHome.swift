@@ -5,8 +5,9 @@ import QuorumProtocol
 import QuorumTransport
 
 /// The directory of one server, loaded and checked against the cluster's configuration:
-/// `server.toml` (format, index and, for a server that may run without defence against liars, faults; for measurements,
-/// without), `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`. `cluster.toml` lies in it or two
+/// `server.toml` (format, index; for a server that may run without defence against liars, faults; what verification in
+/// idle time may take, verification_mib_per_second and verification_processor_percent; for measurements, without),
+/// `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`. `cluster.toml` lies in it or two
 /// directories up.
 package struct ServerHome: Sendable {
     /// The format of server.toml.
@@ -17,6 +18,8 @@ package struct ServerHome: Sendable {
     static let crashFaults = "crash"
     /// What the key `without` may name.
     private static let withoutAllowed = Optimisation.allCases.filter(\.isServers)
+    private static let bytesKey = "verification_mib_per_second"
+    private static let processorKey = "verification_processor_percent"
     private static let faultsExpected = "\"byzantine\" or \"crash\""
 
     /// The home's path.
@@ -31,6 +34,8 @@ package struct ServerHome: Sendable {
     package let statementKey: P256.Signing.PrivateKey
     /// Where its durable store lies.
     package let storeDirectory: String
+    /// What this server's verification of committed versions may take in idle time.
+    package let verificationBudget: VerificationBudget
     /// Optimisations that this server is told to leave out.
     package let without: Set<Optimisation>
 
@@ -42,7 +47,7 @@ package struct ServerHome: Sendable {
         let advice = "a server's home is DIR/servers/INDEX of a cluster that 'solidus cluster init DIR' made"
         let file = try StrictTable(
             parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
-            keys: ["format", "index", "faults", "without"])
+            keys: ["format", "index", "faults", Self.bytesKey, Self.processorKey, "without"])
         try file.checkFormat(Self.format)
         let number = try file.integer("index", expected: "the server's index, counted from 0")
         let clusterFile = files.clusterFile
@@ -72,11 +77,30 @@ package struct ServerHome: Sendable {
                 path: files.statementKey, listedIn: clusterFile, owner: entry.index.description)
         }
         storeDirectory = files.store
+        verificationBudget = try Self.verificationBudget(file)
         without = try Self.without(file)
     }
 
     /// This server's own entry in the configuration.
     package var entry: ServerEntry { cluster.servers[index.offset] }
+
+    private static func verificationBudget(_ file: StrictTable) throws(ConfigurationError) -> VerificationBudget {
+        func share(_ key: String, _ what: String, default: Int) throws(ConfigurationError) -> Int {
+            let allowed = 1...100_000
+            let expected = "\(what), an integer from \(allowed.lowerBound) to \(allowed.upperBound)"
+            let share = try file.integer(key, expected: expected, default: `default`)
+            guard allowed.contains(share) else { throw file.invalid(key, share, "it is \(expected)") }
+            return share
+        }
+        let budget = VerificationBudget()
+        return VerificationBudget(
+            bytesPerSecond: try share(
+                bytesKey, "what verification in idle time may read in MiB a second",
+                default: budget.bytesPerSecond >> 20) << 20,
+            processorPercent: try share(
+                processorKey, "what verification in idle time may take, in hundredths of one processor",
+                default: budget.processorPercent))
+    }
 
     private static func without(_ file: StrictTable) throws(ConfigurationError) -> Set<Optimisation> {
         let allowed = withoutAllowed.map { "\"\($0)\"" }.joined(separator: ", ")

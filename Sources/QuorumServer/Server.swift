@@ -75,7 +75,7 @@ package final class Server: Sendable {
         do {
             if configuration.parameters.identity.mode.verifiesLater {
                 let made = try VersionVerifier(
-                    configuration, verifier: verifier, group: group, workers: workers, statistics: statistics,
+                    configuration, verifier: verifier, threads: VerificationThreads(), statistics: statistics,
                     logger: logger
                 ) { [weak host] key, findings in host?.submit(.found(key, findings)) }
                 host.attach(made)
@@ -91,8 +91,8 @@ package final class Server: Sendable {
                 endpoint: endpoint, sessions: sessions, host: host, store: store, statistics: statistics, group: group,
                 workers: workers, versionVerifier: versionVerifier, ticker: ticker, logger: logger)
         } catch {
-            versionVerifier?.shutdown()
             sessions.detach()
+            await versionVerifier?.shutdown()
             try? await workers.shutdownGracefully()
             await host.shutdown()
             try? store.close()
@@ -134,9 +134,10 @@ package final class Server: Sendable {
     /// nothing.
     package func shutdown() async {
         ticker.cancel()
-        versionVerifier?.shutdown()
+        versionVerifier?.stop()
         await endpoint.shutdown(grace: Self.shutdownGrace)
         sessions.detach()
+        await versionVerifier?.shutdown()
         try? await workers.shutdownGracefully()
         await host.shutdown()
         do {

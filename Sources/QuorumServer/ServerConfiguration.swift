@@ -30,8 +30,8 @@ package struct ServerConfiguration: Sendable {
     package var eventLoopCount = 2
     /// How many threads verify and read large fragments.
     package var workerCount = 2
-    /// What the verification of committed versions may read in idle time, in the mode `lazy`.
-    package var verificationBytesPerSecond = 64 << 20
+    /// What the verification of committed versions may take in idle time, in the mode `lazy`.
+    package var verificationBudget = VerificationBudget()
     /// How long a version waits for idle time before it is verified all the same.
     package var verificationPatienceMilliseconds: UInt64 = 5000
     /// Optimisations that the server leaves out, to measure what each is worth.
@@ -51,6 +51,7 @@ package struct ServerConfiguration: Sendable {
         statementKey = home.statementKey
         statementKeys = home.cluster.statementKeys
         storeDirectory = home.storeDirectory
+        verificationBudget = home.verificationBudget
         without = home.without
     }
 

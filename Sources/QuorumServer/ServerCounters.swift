@@ -6,6 +6,8 @@ import Synchronization
 /// Counts since the server started.
 package struct ServerCounters: Sendable, Equatable, Codable {
     package var requests: UInt64 = 0
+    /// Those of them that came from servers, which verify.
+    package var serverRequests: UInt64 = 0
     /// Refusals, by the name of their case.
     package var refusals: [String: UInt64] = [:]
     /// Frames of authenticated peers that were no message of this cluster.

@@ -5,8 +5,12 @@ import QuorumFaults
 import QuorumProtocol
 
 extension WorldPlan {
-    /// The most nodes a world may have: partitions are sets of bits.
-    static let nodeCountMax = 64
+    /// The most servers and honest clients that a world may have: partitions are sets of 64 bits, and the last reader
+    /// and Byzantine clients need some, too.
+    static let nodeCountMax = 60
+    static let faultCounts = 0...8
+    /// Each has to have a number by which it can be left out.
+    static let operationCounts = 0...PlanPart.numberLimit
 
     /// The plan of a seed.
     ///
@@ -15,13 +19,31 @@ extension WorldPlan {
         var generator = SeededGenerator(seed: seed &* 0x9e37_79b9_7f4a_7c15 &+ 1)
         let drawnFaults = generator.chance(percent: 85) ? 1 : 2
         let drawnExcess = generator.chance(percent: 70) ? 0 : generator.within(1...3)
-        let faults = options.faultCount ?? drawnFaults
-        guard (0...8).contains(faults) else { throw ImpossibleWorld(reason: "f must be 0...8") }
-        let m = options.dataFragmentCount ?? faults + 1 + drawnExcess
+        let faults = options.faultCount ?? min(drawnFaults, max(0, (options.dataFragmentCount ?? .max) &- 1))
+        guard Self.faultCounts.contains(faults) else {
+            throw ImpossibleWorld(reason: "f must be \(Self.faultCounts)")
+        }
+        let clientCounts = 1...Self.nodeCountMax - (3 * faults + 1)
+        guard clientCounts.contains(options.clientCount) else {
+            throw ImpossibleWorld(reason: "with f = \(faults) the clients must be \(clientCounts)")
+        }
+        guard Self.operationCounts.contains(options.operationCount) else {
+            throw ImpossibleWorld(reason: "the operations must be \(Self.operationCounts)")
+        }
+        let possible = faults + 1...Self.nodeCountMax - options.clientCount - 2 * faults
+        let m = options.dataFragmentCount ?? min(faults + 1 + drawnExcess, possible.upperBound)
+        guard possible.contains(m) else {
+            throw ImpossibleWorld(
+                reason: "with f = \(faults) and \(options.clientCount) clients m must be \(possible)")
+        }
+        if options.dataFragmentCount != nil {
+            do {
+                _ = try QuorumConfiguration(faults: faults, dataFragmentCount: m)
+            } catch {
+                throw ImpossibleWorld(reason: "\(error)")
+            }
+        }
         let n = m + 2 * faults
-        guard m > faults, n + options.clientCount + 4 <= Self.nodeCountMax, options.clientCount >= 1,
-            options.operationCount >= 0
-        else { throw ImpossibleWorld(reason: "m must exceed f, and there may be \(Self.nodeCountMax - 4) nodes") }
 
         self.seed = seed
         faultCount = faults
@@ -161,7 +183,7 @@ extension WorldPlan {
     private static func drawSlowServers(
         serverCount: Int, _ generator: inout SeededGenerator
     ) -> [Int: PlannedSlowServer] {
-        let count = generator.chance(percent: 65) ? 0 : generator.within(1...serverCount - 1)
+        let count = generator.chance(percent: 65) ? 0 : generator.within(1...max(1, serverCount - 1))
         var slow: [Int: PlannedSlowServer] = [:]
         for (number, server) in generator.shuffled(0..<serverCount).prefix(count).enumerated() {
             slow[number] = PlannedSlowServer(

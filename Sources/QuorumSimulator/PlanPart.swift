@@ -60,6 +60,9 @@ extension PlanPart: CustomStringConvertible {
         return number.map { "\(name):\($0)" } ?? name
     }
 
+    /// What numbers in texts are below.
+    static let numberLimit = 1 << 20
+
     /// The parts that a text means: a part's description, with a range of numbers (`operation:3-9`) for several.
     ///
     /// - Throws: `UnknownPart` for anything else.
@@ -71,7 +74,7 @@ extension PlanPart: CustomStringConvertible {
         }
         let numbers = fields[1].split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
         guard let first = numbers[0], let last = numbers[numbers.count - 1], (1...2).contains(numbers.count),
-            0 <= first, first <= last, last < 1 << 20
+            0 <= first, first <= last, last < numberLimit
         else { throw UnknownPart(text: text) }
         return (first...last).map(make)
     }

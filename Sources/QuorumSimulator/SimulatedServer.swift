@@ -20,7 +20,12 @@ final class SimulatedServer {
     var liar: Liar?
     /// What it reads to verify, by number, and what waits for that.
     var verifications: [Int: RunningVerification] = [:]
-    var queue = VerificationQueue(bytesPerSecond: 1 << 30, patienceMilliseconds: 100)
+    var queue = SimulatedServer.emptyQueue
+    /// With a budget that a few objects use up.
+    private static var emptyQueue: VerificationQueue {
+        VerificationQueue(
+            budget: VerificationBudget(bytesPerSecond: 1 << 12, processorPercent: 1), patienceMilliseconds: 100)
+    }
     private let verificationKeys: [StatementVerificationKey]
 
     /// A liar around the replica.
@@ -49,7 +54,7 @@ final class SimulatedServer {
         life += 1
         disk.crash(&generator, isSudden: isSudden)
         verifications = [:]
-        queue = VerificationQueue(bytesPerSecond: 1 << 30, patienceMilliseconds: 100)
+        queue = Self.emptyQueue
         liar?.passed = [:]
         verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
         replica = Replica(parameters: parameters, server: index, incarnation: signer.incarnation)

@@ -91,6 +91,8 @@ package final class World {
     static let restMicroseconds: UInt64 = 3_600_000_000
     /// How long a server tries to read an object in order to verify it.
     static let verificationMicroseconds: UInt64 = 5_000_000
+    /// What a server's reading is taken to cost it.
+    static let verificationProcessorMicroseconds = 1000
     /// How long a doubled retransmission interval may become.
     static let retransmitMaxMicroseconds: UInt64 = 4_000_000
     /// How many requests a Byzantine client gets through in all.
@@ -106,6 +108,8 @@ package final class World {
     var clients: [SimulatedClient] = []
     var byzantineClients: [ByzantineClient] = []
     var byzantineRequestCounts: [Int] = []
+    /// What all liars share.
+    private(set) var conspiracy = Conspiracy(signers: [])
     /// Servers that count towards f.
     let badServers: Set<ServerIndex>
     let network: VirtualNetwork
@@ -245,7 +249,6 @@ extension World {
         }
         var liars = source.fork()
         install(&liars, signing: signing)
-        let conspiracy = servers.compactMap { $0.liar?.context.conspiracy }.first ?? Conspiracy(signers: [])
         for (number, kind) in plan.byzantineClients.sorted(by: { $0.key < $1.key }) {
             let id = byzantine[number % byzantine.count]
             var stream = liars.fork()
@@ -263,7 +266,7 @@ extension World {
         let liars = plan.badServers.sorted { $0.key < $1.key }.compactMap { _, bad in
             if case .byzantine(let kind) = bad.kind { (bad.server, kind) } else { nil }
         }
-        let conspiracy = Conspiracy(signers: liars.map { servers[$0.0.offset].signer })
+        conspiracy = Conspiracy(signers: liars.map { servers[$0.0.offset].signer })
         for (server, kind) in liars {
             let foreign = StatementSigner(
                 identity: ClusterIdentity(cluster: parameters.identity.cluster, epoch: 2, mode: plan.mode),

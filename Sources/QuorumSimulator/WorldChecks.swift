@@ -213,7 +213,8 @@ extension World {
     /// The highest version that a correct server knows as committed comes back from the correct servers alone and
     /// whichever m of them are asked, as the bytes that its writer wrote. Where versions are verified later, so do the
     /// highest that is known to be sound and the highest above it that is, known or not: what a Byzantine client wrote may
-    /// still turn out to be poisonous, and then it is the one below that has to come back.
+    /// still turn out to be poisonous, and then it is the one below that has to come back. So does every version above
+    /// these for which liars have a certificate.
     private func judgeDurability(of key: ObjectKey, _ correct: [SimulatedServer]) -> Violation? {
         let records = correct.compactMap { $0.disk.object(key)?.record }
         let sound = records.compactMap { $0.committed?.timestamp }.max()
@@ -227,7 +228,21 @@ extension World {
             let judgement = judgement(of: key, at: timestamp, isSettled: false, correct)
             guard judgement.isPoisonous else { return judgement.violation }
         }
+        // Whoever has a certificate may have it committed at any time.
+        for timestamp in certifiedByLiars(key) where sound.precedes(timestamp) && !poisonous.contains(timestamp) {
+            let judgement = judgement(of: key, at: timestamp, isSettled: !plan.mode.verifiesLater, correct)
+            if let violation = judgement.violation { return violation }
+        }
         return nil
+    }
+
+    /// The versions of an object whose certificates liars have seen or put together; without signatures there are
+    /// none.
+    private func certifiedByLiars(_ key: ObjectKey) -> [Timestamp] {
+        guard plan.mode.isSigned else { return [] }
+        return conspiracy.certificates.filter {
+            $0.key == key && (try? clients[0].verifier.verify($0.certificate, key: key)) != nil
+        }.map(\.certificate.timestamp)
     }
 
     private func judgement(

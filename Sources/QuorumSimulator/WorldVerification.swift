@@ -127,11 +127,14 @@ extension World {
                 add(.input(.hedge), server, number, afterMicroseconds: plan.patience.hedgeMicroseconds)
             case .finish(let result):
                 server.verifications[number] = nil
+                var sizeBytes = 0
                 if case .success(let outcome) = result {
+                    sizeBytes = Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0)
                     for timestamp in outcome.poisonous { note("\(server.index) finds \(timestamp) poisonous") }
                     feed(server, .found(key, VersionFindings(outcome, by: server.index)))
                 }
-                server.queue.finished(key, sizeBytes: 0)
+                server.queue.finished(
+                    key, sizeBytes: sizeBytes, processorMicroseconds: Self.verificationProcessorMicroseconds)
                 beginVerifications(server)
             }
         }

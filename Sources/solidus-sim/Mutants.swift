@@ -9,8 +9,8 @@ struct Mutants: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Plants each deliberate bug and looks for it, in the mode in which the rule matters.",
         discussion: """
-            Prints for each the first seed that shows it and after how many events. Exits with 1 when one is not \
-            found: a hole in the simulator. Needs a build with --traits PlantedFlaws.
+            Prints for each the first seed that shows it, after how many events, and the command that replays it. \
+            Exits with 1 when one is not found: a hole in the simulator. Needs a build with --traits PlantedFlaws.
             """)
 
     @Option(help: "How many seeds may be run for each.")
@@ -21,6 +21,10 @@ struct Mutants: AsyncParsableCommand {
 
     @Argument(help: "The flaws (default: all).")
     var flaws: [String] = []
+
+    func validate() throws {
+        guard seeds >= 1 else { throw ValidationError("--seeds is at least 1") }
+    }
 
     func run() async throws {
         #if PlantedFlaws
@@ -67,6 +71,7 @@ struct Mutants: AsyncParsableCommand {
             print(
                 "\(name)seed \(failure.seed), \(failure.eventCount) events, "
                     + "\(String(format: "%.1f", seconds)) s: \(violation)")
+            print("    solidus-sim replay \(failure.seed) --mode \(flaw.mode) --flaw \(flaw.rawValue)")
             return true
         }
     #endif

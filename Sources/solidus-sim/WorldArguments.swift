@@ -1,6 +1,7 @@
 // What run and replay have in common: the options that pin parts of a world.
 
 import ArgumentParser
+import CommandArguments
 import QuorumProtocol
 import QuorumSimulator
 
@@ -12,7 +13,7 @@ struct WorldArguments: ParsableArguments {
     var dataFragmentCount: Int?
 
     @Option(help: "How fragments are verified.")
-    var mode = VerificationMode.fingerprint
+    var mode = ModeArgument(.fingerprint)
 
     @Option(help: "How many honest clients there are.")
     var clients = 3
@@ -33,7 +34,7 @@ struct WorldArguments: ParsableArguments {
         var options = WorldOptions()
         options.faultCount = faultCount
         options.dataFragmentCount = dataFragmentCount
-        options.mode = mode
+        options.mode = mode.mode
         options.clientCount = clients
         options.operationCount = operations
         do {
@@ -55,7 +56,7 @@ struct WorldArguments: ParsableArguments {
         var words = ["solidus-sim", "replay", "\(seed)"]
         if let faultCount { words += ["--f", "\(faultCount)"] }
         if let dataFragmentCount { words += ["--m", "\(dataFragmentCount)"] }
-        if mode != .fingerprint { words += ["--mode", mode.description] }
+        if mode.mode != .fingerprint { words += ["--mode", mode.mode.description] }
         if clients != 3 { words += ["--clients", "\(clients)"] }
         if operations != 30 { words += ["--operations", "\(operations)"] }
         if let flaw { words += ["--flaw", flaw] }
@@ -105,14 +106,4 @@ struct SeedRange: ExpressibleByArgument {
         else { return nil }
         seeds = first...last
     }
-}
-
-extension VerificationMode: ExpressibleByArgument {
-    public init?(argument: String) {
-        guard let mode = Self.allCases.first(where: { $0.description == argument }) else { return nil }
-        self = mode
-    }
-
-    public static var allValueStrings: [String] { allCases.map(\.description) }
-    public var defaultValueDescription: String { description }
 }

@@ -277,6 +277,37 @@ import Testing
         }
     }
 
+    @Test(
+        "A server's verification takes what its server.toml allows it, and the usual when that says nothing",
+        arguments: [
+            ("", VerificationBudget()),
+            ("verification_mib_per_second = 3\n", VerificationBudget(bytesPerSecond: 3 << 20)),
+            (
+                "verification_processor_percent = 250\nverification_mib_per_second = 100000\n",
+                VerificationBudget(bytesPerSecond: 100_000 << 20, processorPercent: 250)
+            ),
+        ])
+    func verificationBudget(lines: String, expected: VerificationBudget) throws {
+        let cluster = try TemporaryCluster { _ in }
+        try cluster.edit(cluster.server(0) + "/server.toml") { $0 + lines }
+        #expect(try ServerHome(path: cluster.server(0)).verificationBudget == expected)
+    }
+
+    @Test(
+        "A budget of nothing, below it or beyond reason is refused",
+        arguments: ["verification_mib_per_second", "verification_processor_percent"], [0, -1, 100_001, Int.max])
+    func wrongBudget(budgetKey: String, value: Int) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let path = cluster.server(0) + "/server.toml"
+        try cluster.edit(path) { $0 + "\(budgetKey) = \(value)\n" }
+        let error = configurationError { _ = try ServerHome(path: cluster.server(0)) }
+        guard case .invalidValue(path, budgetKey, _, let reason)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(reason.contains("from 1 to 100000"))
+    }
+
     @Test("Unknown keys and another format in server.toml and client.toml are refused")
     func strictHomes() throws {
         let cluster = try TemporaryCluster { _ in }

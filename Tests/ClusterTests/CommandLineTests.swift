@@ -86,6 +86,19 @@ extension Clusters {
             #expect(try await run("put", "tests/kept", source).end == .exit(0))
         }
 
+        @Test("help names the modes and the one that is taken by default", .timeLimit(.minutes(1)))
+        func modeHelp() async throws {
+            try await withTemporaryDirectory { directory in
+                let help = try await Executable.run(["cluster", "init", "--help"], in: directory)
+                #expect(help.end == .exit(0), "\(help)")
+                // Lines are broken to fit a terminal.
+                let words = help.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+                #expect(
+                    words.contains("(values: fingerprint, full, lazy, read-time, none; default: fingerprint)"),
+                    "\(help.output)")
+            }
+        }
+
         @Test(
             "wrong usage, wrong paths and wrong names have exit codes of their own and say what is wrong",
             .timeLimit(.minutes(1)),

@@ -12,7 +12,7 @@ extension Clusters {
         @Test("SIGUSR1 has a server write what it has counted, each time anew", .timeLimit(.minutes(1)))
         func signal() async throws {
             let cluster = try SharedCluster.current
-            let before = try await counters(of: cluster.servers[0])
+            let before = try await counters(of: cluster.servers[0], in: cluster)
             try await cluster.withClient { client in
                 for number in 0..<3 {
                     _ = try await client.put(try ObjectKey("tests/counted-\(number)"), SharedBytes([1, 2, 3]))
@@ -23,7 +23,7 @@ extension Clusters {
             var after = before
             while after.requests < before.requests + 9 {
                 try #require(ContinuousClock.now < deadline, "\(after.requests) requests after \(before.requests)")
-                after = try await counters(of: cluster.servers[0])
+                after = try await counters(of: cluster.servers[0], in: cluster)
             }
             #expect(after.signatures > before.signatures)
             #expect(after.signedStatements >= before.signedStatements + 3)
@@ -31,8 +31,27 @@ extension Clusters {
             #expect(cluster.isAlive(cluster.servers[0]))
         }
 
-        private func counters(of server: ServerIndex) async throws -> ServerCounters {
-            let cluster = try SharedCluster.current
+        @Test("requests of verifying servers are counted apart from those of clients", .timeLimit(.minutes(2)))
+        func serverRequests() async throws {
+            try await withCluster(change: { $0.mode = .lazy }) { cluster in
+                try await cluster.withClient { client in
+                    for number in 0..<3 {
+                        _ = try await client.put(try ObjectKey("tests/verified-\(number)"), SharedBytes([1, 2, 3]))
+                    }
+                }
+                let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
+                var counted = try await counters(of: cluster.servers[0], in: cluster)
+                // Each of four servers reads three objects, from itself too; nobody else asks for anything any more.
+                while counted.verifiedObjects < 3 || counted.serverRequests < 12 {
+                    try #require(ContinuousClock.now < deadline, "\(counted)")
+                    counted = try await counters(of: cluster.servers[0], in: cluster)
+                }
+                let ofClients = counted.requests - counted.serverRequests
+                #expect((9...40).contains(ofClients), "\(counted)")
+            }
+        }
+
+        private func counters(of server: ServerIndex, in cluster: TestCluster) async throws -> ServerCounters {
             let path = "\(cluster.home(server))/counters.json"
             File.remove(path)
             try #require(cluster.process(server)).signal(SIGUSR1)

@@ -10,8 +10,8 @@ struct CoreBenchmark: ParsableCommand {
         abstract: "Times the C core on one core: every kernel at every level, every operation on a stripe.",
         discussion: """
             Everything that is compared is measured in the same interleaved rounds; medians over the rounds are \
-            printed, and ratios are medians of the rounds' ratios. Memory is warm: what fits a cache is there. Bind it to a quiet core (taskset -c 1) and set \
-            SOLIDUS_CPU_LEVEL to see the operations at a lower level.
+            printed, and ratios are medians of the rounds' ratios. Memory is warm: what fits a cache is there. Bind it \
+            to a quiet core (taskset -c 1) and set SOLIDUS_CPU_LEVEL to see the operations at a lower level.
             """)
 
     @Option(help: "Interleaved rounds.")
@@ -28,7 +28,9 @@ struct CoreBenchmark: ParsableCommand {
 
     func validate() throws {
         guard rounds > 0 else { throw ValidationError("there must be at least one round") }
-        guard sampleMilliseconds > 0 else { throw ValidationError("a sample must take some time") }
+        guard sampleMilliseconds > 0, sampleMilliseconds <= 60_000 else {
+            throw ValidationError("--sample-milliseconds are more than 0, at most 60000")
+        }
     }
 
     func run() throws {

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BenchmarkResults
+import CommandArguments
 import Foundation
 import Glibc
 import QuorumProtocol
@@ -13,16 +14,16 @@ struct ModesBenchmark: ParsableCommand {
         abstract:
             "Compares the verification modes on real clusters: a process per server, TLS, durable stores.",
         discussion: """
-            Lists are written with commas. In each round every mode does every workload once, in an order that rotates; \
-            medians over the rounds are printed, and ratios are medians of the rounds' ratios to the mode none. With \
-            --report only what the reports need is measured.
+            Lists are written with commas. In each round every mode does every workload once, in an order that \
+            rotates; medians over the rounds are printed, and ratios are medians of the rounds' ratios to the mode \
+            none. With --report only what the reports need is measured: they have modes and workloads of their own.
             """)
 
     /// What can be asked for beside the table of everything.
     enum Report: String, ExpressibleByArgument, CaseIterable {
         /// Where the time of one write goes.
         case breakdown
-        /// Latency by the time of verification, for f = 1 to 4.
+        /// Latency by the time of verification, by default for f = 1 to 4.
         case verification
         /// The promises on cost.
         case targets
@@ -30,16 +31,16 @@ struct ModesBenchmark: ParsableCommand {
         case optimisations
     }
 
-    @Option(help: "The modes.")
-    var modes = CommaList(VerificationMode.allCases)
-    @Option(help: "How many servers may fail (f), 1 to 6.")
-    var faults = CommaList([1])
+    @Option(help: "The modes; all when not given.")
+    var modes: CommaList<ModeArgument>?
+    @Option(help: "How many servers may fail (f), 1 to 6; 1 when not given, for --report verification 1,2,3,4.")
+    var faults: CommaList<Int>?
     @Option(help: "How many fragments make an object (m); f + 1 when not given.")
     var dataFragments: Int?
-    @Option(help: "Sizes of values: B, KiB or MiB; at most 8MiB, which is one stripe.")
-    var sizes = CommaList([ByteSize(bytes: 64 << 10), ByteSize(bytes: 1 << 20)])
-    @Option(help: "Operations in flight, each 1 to 256.")
-    var clients = CommaList([1, 16, 64])
+    @Option(help: "Sizes of values: B, KiB or MiB; at most 8MiB, which is one stripe; 64KiB,1MiB when not given.")
+    var sizes: CommaList<ByteSize>?
+    @Option(help: "Operations in flight, each 1 to 256; 1,16,64 when not given.")
+    var clients: CommaList<Int>?
     @Option(help: "How many client certificates the operations are spread over.")
     var identities = 4
     @Option(help: "Seconds of a measurement; a warm-up of half as long comes before it.")
@@ -68,10 +69,15 @@ struct ModesBenchmark: ParsableCommand {
     @Option(help: "The solidus to run; the one beside this program when not given.")
     var program: String?
 
+    private var chosenModes: [VerificationMode] { modes?.elements.map(\.mode) ?? VerificationMode.allCases }
+    private var chosenFaults: [Int] { faults?.elements ?? [1] }
+    private var chosenSizes: [ByteSize] { sizes?.elements ?? [ByteSize(bytes: 64 << 10), ByteSize(bytes: 1 << 20)] }
+    private var chosenClients: [Int] { clients?.elements ?? [1, 16, 64] }
+
     func validate() throws {
-        guard faults.elements.allSatisfy((1...6).contains) else { throw ValidationError("--faults are 1 to 6") }
-        guard clients.elements.allSatisfy((1...256).contains) else { throw ValidationError("--clients are 1 to 256") }
-        guard sizes.elements.allSatisfy({ $0.bytes <= ProtocolLimits().stripeSizeBytesMax }) else {
+        guard chosenFaults.allSatisfy((1...6).contains) else { throw ValidationError("--faults are 1 to 6") }
+        guard chosenClients.allSatisfy((1...256).contains) else { throw ValidationError("--clients are 1 to 256") }
+        guard chosenSizes.allSatisfy({ $0.bytes <= ProtocolLimits().stripeSizeBytesMax }) else {
             throw ValidationError("--sizes are at most one stripe, 8MiB")
         }
         guard (1...64).contains(identities) else { throw ValidationError("--identities are 1 to 64") }
@@ -82,13 +88,26 @@ struct ModesBenchmark: ParsableCommand {
             throw ValidationError(
                 "--report optimisations leaves out each in turn, so --without and --partial make no sense with it")
         }
-        for faults in faults.elements {
+        try refuseUnused()
+        for faults in chosenFaults {
             do {
                 _ = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragments)
             } catch {
                 throw ValidationError("\(error)")
             }
         }
+    }
+
+    /// Refuses options that no report looks at.
+    private func refuseUnused() throws {
+        guard !reports.isEmpty else { return }
+        let unused = [
+            ("--modes", modes != nil), ("--faults", faults != nil && !reports.contains(.verification)),
+            ("--data-fragments", dataFragments != nil), ("--sizes", sizes != nil), ("--clients", clients != nil),
+        ]
+        guard let option = unused.first(where: { $0.1 })?.0 else { return }
+        let names = reports.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("\(option) is not used by --report \(names)")
     }
 
     func run() throws {
@@ -125,7 +144,7 @@ struct ModesBenchmark: ParsableCommand {
         table.machine(.current)
         table.results()
         breakdown.forEach(table.breakdown)
-        if reports.contains(.verification) { table.verification(Self.verificationWorkloads) }
+        if reports.contains(.verification) { table.verification(verificationWorkloads) }
         if reports.isEmpty || reports.contains(.targets) { table.targets() }
         if reports.contains(.optimisations) { table.optimisations() }
         let file = ResultFile(
@@ -143,11 +162,11 @@ struct ModesBenchmark: ParsableCommand {
         func product(_ modes: [VerificationMode], _ workloads: [Workload]) -> [Setting] {
             modes.flatMap { mode in workloads.map { Setting(mode: mode, without: leftOut, workload: $0) } }
         }
-        guard !reports.isEmpty else { return product(modes.elements, workloads) }
+        guard !reports.isEmpty else { return product(chosenModes, workloads) }
         var chosen: [Setting] = []
         if reports.contains(.breakdown) { chosen += product(Breakdown.modes, [Breakdown.workload]) }
         if reports.contains(.verification) {
-            chosen += product(VerificationMode.allCases, Self.verificationWorkloads)
+            chosen += product(VerificationMode.allCases, verificationWorkloads)
         }
         if reports.contains(.targets) { chosen += ModeTarget.settings(without: leftOut) }
         if reports.contains(.optimisations) { chosen += OptimisationReport.settings }
@@ -156,9 +175,9 @@ struct ModesBenchmark: ParsableCommand {
     }
 
     private var workloads: [Workload] {
-        faults.elements.flatMap { faults in
-            (quick ? [ByteSize(bytes: 64 << 10)] : sizes.elements).flatMap { size in
-                (quick ? [16] : clients.elements).flatMap { clients in
+        chosenFaults.flatMap { faults in
+            (quick ? [ByteSize(bytes: 64 << 10)] : chosenSizes).flatMap { size in
+                (quick ? [16] : chosenClients).flatMap { clients in
                     BenchmarkOperation.basic.map {
                         Workload(
                             faults: faults, dataFragmentCount: dataFragments ?? faults + 1, operation: $0,
@@ -169,8 +188,8 @@ struct ModesBenchmark: ParsableCommand {
         }
     }
 
-    private static var verificationWorkloads: [Workload] {
-        (1...4).flatMap { faults in
+    private var verificationWorkloads: [Workload] {
+        (faults?.elements ?? [1, 2, 3, 4]).flatMap { faults in
             BenchmarkOperation.basic.map {
                 Workload(
                     faults: faults, dataFragmentCount: faults + 1, operation: $0, size: ByteSize(bytes: 64 << 10),
@@ -214,12 +233,3 @@ extension ByteSize: ExpressibleByArgument {
 extension Optimisation: ExpressibleByArgument {}
 
 extension LinkRate: ExpressibleByArgument {}
-
-extension VerificationMode: ExpressibleByArgument {
-    public static var allValueStrings: [String] { allCases.map(\.description) }
-
-    public init?(argument: String) {
-        guard let mode = Self.allCases.first(where: { $0.description == argument }) else { return nil }
-        self = mode
-    }
-}

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BenchmarkResults
+import CommandArguments
 import ErasureCode
 import QuorumProtocol
 
@@ -28,8 +29,8 @@ struct WorkBenchmark: ParsableCommand {
     var count = 100
     @Option(help: "The value's size: B, KiB or MiB.")
     var size = ByteSize(bytes: 64 << 10)
-    @Option(help: "The mode: fingerprint, full, lazy, read-time, none.")
-    var mode = VerificationMode.fingerprint
+    @Option(help: "The mode.")
+    var mode = ModeArgument(.fingerprint)
     @Option(help: "How many servers may fail (f), 1 to 6.")
     var faults = 1
 
@@ -42,7 +43,7 @@ struct WorkBenchmark: ParsableCommand {
     }
 
     func run() throws {
-        let group = try InProcessGroup(faults: faults, dataFragmentCount: nil, mode: mode)
+        let group = try InProcessGroup(faults: faults, dataFragmentCount: nil, mode: mode.mode)
         let client = InProcessClient(group)
         let value = RandomBytes.block(sizeBytes: size.bytes)
         switch operation {

@@ -75,22 +75,22 @@ package struct Reader: Sendable {
         var poisonStatements: [ServerIndex: VerifiedStatement] = [:]
     }
 
-    private enum Phase: Sendable {
+    enum Phase: Sendable {
         case read
         case writeBack(Commit)
         case finished
     }
 
     let parameters: ClusterParameters
-    private let key: ObjectKey
+    let key: ObjectKey
     private let wantsValue: Bool
     let isVerification: Bool
     private let preferred: [ServerIndex]
-    private var phase = Phase.read
+    var phase = Phase.read
     var tally: ClaimTally
     var candidates: [Timestamp: Candidate] = [:]
     var isHedging = false
-    private var isRetransmitting = false
+    var isRetransmitting = false
     private var acknowledged: [ServerIndex] = []
     var observations = ServerObservations()
     private var isWritingBack = false
@@ -129,7 +129,7 @@ package struct Reader: Sendable {
     /// Where PREPARE does not ensure that a version is sound, not even its descriptor is worth anything before that is
     /// known, and it takes the fragments to know it.
     private var needsFragments: Bool { wantsValue || verifiesLater }
-    private var portion: Read.Portion { needsFragments ? .fragments : .descriptor }
+    var portion: Read.Portion { needsFragments ? .fragments : .descriptor }
 
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
     package mutating func handle(_ input: consuming Input, into effects: inout [Effect]) {
@@ -170,12 +170,12 @@ package struct Reader: Sendable {
         }
     }
 
-    private func sendFirst(to server: ServerIndex, into effects: inout [Effect]) {
+    func sendFirst(to server: ServerIndex, into effects: inout [Effect]) {
         let read = Read(key: key, portion: preferred.contains(server) ? portion : .timestamp)
         effects.append(.send(server, .read(read)))
     }
 
-    private mutating func finish(_ result: Result<ReadOutcome, OperationFailure>, into effects: inout [Effect]) {
+    mutating func finish(_ result: Result<ReadOutcome, OperationFailure>, into effects: inout [Effect]) {
         phase = .finished
         effects.append(.finish(result))
     }
@@ -392,7 +392,7 @@ extension Reader {
     }
 
     /// The servers that are known to have the version committed.
-    private func holders(of timestamp: Timestamp) -> [ServerIndex] {
+    func holders(of timestamp: Timestamp) -> [ServerIndex] {
         let namers = alwaysWritesBack ? [] : tally.namers(of: timestamp)
         return quorums.servers.filter { namers.contains($0) || acknowledged.contains($0) }
     }
@@ -404,7 +404,7 @@ extension Reader {
     }
 
     /// Whether nothing is missing of the version.
-    private func isGathered(_ timestamp: Timestamp) -> Bool {
+    func isGathered(_ timestamp: Timestamp) -> Bool {
         guard let candidate = candidates[timestamp], let descriptor = candidate.descriptor?.descriptor else {
             return false
         }
@@ -458,71 +458,5 @@ extension Reader {
             certificate: timestamp.flatMap { tally.certificate(of: $0) }, poisonous: poisonous, proofs: poisonProofs,
             rounds: isWritingBack ? 2 : 1, observations: observations)
         finish(.success(outcome), into: &effects)
-    }
-}
-
-// MARK: - Loss and failure
-
-extension Reader {
-    private func resend(to server: ServerIndex, into effects: inout [Effect]) {
-        if !tally.hasClaim(of: server) { sendFirst(to: server, into: &effects) }
-        switch phase {
-        case .read:
-            for timestamp in candidates.keys.sorted() where isWaiting(for: server, of: timestamp) {
-                effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
-            }
-        case .writeBack(let commit):
-            if !holders(of: commit.certificate.timestamp).contains(server) {
-                effects.append(.send(server, .commit(commit)))
-            }
-        case .finished:
-            break
-        }
-    }
-
-    private func isWaiting(for server: ServerIndex, of timestamp: Timestamp) -> Bool {
-        guard let candidate = candidates[timestamp] else { return false }
-        return candidate.asked.contains(server) && candidate.fragments[server] == nil
-            && !candidate.failed.contains(server)
-    }
-
-    /// What was answered badly is asked again too: a server may have been repaired, or a version been stored since.
-    private mutating func retransmit(into effects: inout [Effect]) {
-        isHedging = true
-        isRetransmitting = true
-        for timestamp in candidates.keys.sorted() {
-            guard let failed = candidates[timestamp]?.failed else { continue }
-            candidates[timestamp]!.asked.removeAll { failed.contains($0) }
-            candidates[timestamp]!.failed = []
-        }
-        for server in quorums.servers { resend(to: server, into: &effects) }
-        advance(into: &effects)
-    }
-
-    private mutating func giveUpIfHopeless(into effects: inout [Effect]) {
-        let final = observations.refusals.filter { !$0.value.isTransient }
-        guard final.count > quorums.faults else { return }
-        finish(.failure(.refused(operationPhase, observations: observations)), into: &effects)
-    }
-
-    private var operationPhase: OperationPhase {
-        if case .writeBack = phase { .writeBack } else { .read }
-    }
-
-    private mutating func shortfall() -> OperationFailure {
-        if case .valid(let timestamp?, let countedReplies) = tally.standing(), countedReplies >= quorums.quorum,
-            !isGathered(timestamp)
-        {
-            let have = candidates[timestamp]?.fragments.values.count { !$0.isEmpty } ?? 0
-            return .tooFewFragments(
-                timestamp, have: have, need: quorums.dataFragmentCount, observations: observations)
-        }
-        let answered: [ServerIndex]
-        if case .writeBack(let commit) = phase {
-            answered = holders(of: commit.certificate.timestamp)
-        } else {
-            answered = quorums.servers.filter { tally.hasClaim(of: $0) }
-        }
-        return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)
     }
 }

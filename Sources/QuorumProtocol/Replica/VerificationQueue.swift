@@ -3,9 +3,40 @@
 //
 // Objects near a bound are urgent: writers wait for them, so several are verified at once and nothing holds them back.
 // The others wait until the server has nothing better to do, or until they have waited long enough, and share a budget
-// of bytes a second. An object is never verified twice at the same time; if it is asked for meanwhile, it waits again.
+// of bytes and of processor time. An object is never verified twice at the same time; if it is asked for meanwhile, it waits again.
 
 import DequeModule
+
+/// What verification in idle time may take of a server.
+package struct VerificationBudget: Sendable, Equatable {
+    /// What it may read, in bytes of values.
+    package var bytesPerSecond: Int
+    /// What it may take of the processors, in hundredths of one.
+    package var processorPercent: Int
+
+    package init(bytesPerSecond: Int = 64 << 20, processorPercent: Int = 50) {
+        precondition(bytesPerSecond > 0 && processorPercent > 0)
+        self.bytesPerSecond = bytesPerSecond
+        self.processorPercent = processorPercent
+    }
+}
+
+/// Something of which there is so much a second. At most a second's worth is saved up, and owed.
+private struct Credit: Sendable {
+    let perSecond: Int
+    private(set) var balance: Int
+
+    init(perSecond: Int) {
+        self.perSecond = perSecond
+        balance = perSecond
+    }
+
+    mutating func earn(milliseconds: Int) {
+        balance = min(perSecond, balance + perSecond * milliseconds / 1000)
+    }
+
+    mutating func spend(_ amount: Int) { balance = max(-perSecond, balance - amount) }
+}
 
 /// The objects that wait to be verified at one server.
 package struct VerificationQueue: Sendable {
@@ -20,24 +51,23 @@ package struct VerificationQueue: Sendable {
         let sinceMilliseconds: UInt64
     }
 
-    private let bytesPerSecond: Int
     private let patienceMilliseconds: UInt64
     private var waiting: [ObjectKey: Waiting] = [:]
     /// In the order in which they came; an object whose turn has passed, or that has become urgent, is skipped.
     private var urgent: Deque<ObjectKey> = []
     private var idle: Deque<ObjectKey> = []
     private var running: [ObjectKey: Bool] = [:]
-    private var creditBytes: Int
+    private var bytes: Credit
+    private var processorMicroseconds: Credit
     private var creditedMilliseconds: UInt64 = 0
 
     /// - Parameters:
-    ///   - bytesPerSecond: what verification in idle time may read.
+    ///   - budget: what verification in idle time may take.
     ///   - patienceMilliseconds: how long an object waits for idle time before it is verified all the same.
-    package init(bytesPerSecond: Int, patienceMilliseconds: UInt64) {
-        precondition(bytesPerSecond > 0)
-        self.bytesPerSecond = bytesPerSecond
+    package init(budget: VerificationBudget, patienceMilliseconds: UInt64) {
         self.patienceMilliseconds = patienceMilliseconds
-        creditBytes = bytesPerSecond
+        bytes = Credit(perSecond: budget.bytesPerSecond)
+        processorMicroseconds = Credit(perSecond: 10_000 * budget.processorPercent)
     }
 
     package var isEmpty: Bool { waiting.isEmpty && running.isEmpty }
@@ -59,7 +89,9 @@ package struct VerificationQueue: Sendable {
     package mutating func next(nowMilliseconds: UInt64, isIdle: Bool) -> ObjectKey? {
         if running.values.count(where: { $0 }) < Self.urgentCountMax, let key = takeFirst(urgent: true) { return key }
         credit(nowMilliseconds)
-        guard creditBytes > 0, running.values.count(where: { !$0 }) < Self.idleCountMax else { return nil }
+        guard bytes.balance > 0, processorMicroseconds.balance > 0,
+            running.values.count(where: { !$0 }) < Self.idleCountMax
+        else { return nil }
         while let first = idle.first, !isWaiting(first, urgent: false) { idle.removeFirst() }
         guard let first = idle.first, let since = waiting[first]?.sinceMilliseconds,
             isIdle || since &+ patienceMilliseconds <= nowMilliseconds
@@ -67,11 +99,12 @@ package struct VerificationQueue: Sendable {
         return takeFirst(urgent: false)
     }
 
-    /// The object was verified, or could not be; so much was read for it, which urgent ones leave less of to the
-    /// others.
-    package mutating func finished(_ key: ObjectKey, sizeBytes: Int) {
+    /// The object was verified, or could not be; so much was read and computed for it, which urgent ones leave less of
+    /// to the others.
+    package mutating func finished(_ key: ObjectKey, sizeBytes: Int, processorMicroseconds: Int) {
         guard running.removeValue(forKey: key) != nil else { return }
-        creditBytes = max(-bytesPerSecond, creditBytes - sizeBytes)
+        bytes.spend(sizeBytes)
+        self.processorMicroseconds.spend(processorMicroseconds)
     }
 
     private func isWaiting(_ key: ObjectKey, urgent: Bool) -> Bool {
@@ -99,8 +132,10 @@ package struct VerificationQueue: Sendable {
 
     private mutating func credit(_ nowMilliseconds: UInt64) {
         guard nowMilliseconds > creditedMilliseconds else { return }
-        let elapsed = Int(clamping: min(nowMilliseconds - creditedMilliseconds, 1000))
-        creditBytes = min(bytesPerSecond, creditBytes + bytesPerSecond * elapsed / 1000)
+        // Twice what may be saved up pays what may be owed.
+        let elapsed = Int(clamping: min(nowMilliseconds - creditedMilliseconds, 2000))
+        bytes.earn(milliseconds: elapsed)
+        processorMicroseconds.earn(milliseconds: elapsed)
         creditedMilliseconds = nowMilliseconds
     }
 }

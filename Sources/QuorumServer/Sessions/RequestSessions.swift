@@ -85,7 +85,10 @@ final class RequestSessions: ServerEndpointDelegate {
             session.close()
             return
         }
-        statistics.count { $0.requests += 1 }
+        statistics.count { counters in
+            counters.requests += 1
+            if case .server = sender.principal { counters.serverRequests += 1 }
+        }
         let tag = state.withLock { state in
             let tag = RequestTag(session: sender.id, request: state.nextRequest)
             state.nextRequest += 1
@@ -129,8 +132,18 @@ final class RequestSessions: ServerEndpointDelegate {
         }
         let outcome = open.session.send(OutboundFrame(reply.encoded(request: open.number)))
         open.session.completed(frameSizeBytes: open.frameSizeBytes)
-        if case .queueFull = outcome {
+        switch outcome {
+        case .queued, .notConnected:
+            break
+        case .queueFull:
             logger.warning("\(open.session.peer) does not take its answers, and is disconnected")
+            open.session.close()
+        case .invalidSize(let sizeBytes, let limitBytes):
+            logger.warning(
+                """
+                an answer to \(open.session.peer) has \(sizeBytes) bytes, not 1 to the \(limitBytes) that a frame \
+                may have; the peer is disconnected
+                """)
             open.session.close()
         }
     }

@@ -13,7 +13,7 @@ import Synchronization
 /// Verifies what one server's replica wants verified.
 final class VersionVerifier: Sendable {
     private static let pumpInterval = TimeAmount.milliseconds(100)
-    /// A server that got no more requests than these between two looks has nothing better to do.
+    /// A server that got no more requests of clients than these between two looks has nothing better to do.
     private static let idleRequestsMax: UInt64 = 20
     private static let patience = OperationPatience(
         timeoutMilliseconds: 15_000, hedgeMilliseconds: 200, retransmitMilliseconds: 1000)
@@ -25,10 +25,13 @@ final class VersionVerifier: Sendable {
         var seenRequests: UInt64 = 0
         var isIdle = false
         var isStopped = false
+        /// Of the processor time that verification has taken, what was charged to the queue.
+        var chargedMicroseconds = 0
     }
 
     private let server: ServerIndex
     private let context: OperationContext
+    private let threads: VerificationThreads
     private let statistics: ServerStatistics
     private let logger: Logger
     private let state: Mutex<State>
@@ -39,23 +42,24 @@ final class VersionVerifier: Sendable {
     /// - Parameter found: told what was found of an object, on any thread.
     /// - Throws: when TLS refuses the server's key or certificate.
     init(
-        _ configuration: ServerConfiguration, verifier: StatementVerifier, group: any EventLoopGroup,
-        workers: NIOThreadPool, statistics: ServerStatistics, logger: Logger,
+        _ configuration: ServerConfiguration, verifier: StatementVerifier, threads: VerificationThreads,
+        statistics: ServerStatistics, logger: Logger,
         found: @escaping @Sendable (ObjectKey, VersionFindings) -> Void
     ) throws(TransportError) {
         server = configuration.server
+        self.threads = threads
         self.statistics = statistics
         self.logger = logger
         self.found = found
         let connections = try ServerConnections(
-            cluster: configuration.cluster, identity: configuration.identity, group: group, logger: logger)
+            cluster: configuration.cluster, identity: configuration.identity, group: threads.group, logger: logger)
         context = OperationContext(
             parameters: configuration.parameters, patience: Self.patience, connections: connections,
-            verifier: verifier, eventLoop: group.any(), workers: workers)
+            verifier: verifier, eventLoop: threads.group.any(), workers: threads.workers)
         state = Mutex(
             State(
                 queue: VerificationQueue(
-                    bytesPerSecond: configuration.verificationBytesPerSecond,
+                    budget: configuration.verificationBudget,
                     patienceMilliseconds: configuration.verificationPatienceMilliseconds)))
         schedule()
     }
@@ -68,16 +72,23 @@ final class VersionVerifier: Sendable {
         if isUrgent { pump() }
     }
 
-    /// Ends what is under way.
-    func shutdown() {
+    /// Begins nothing any more and ends what is under way.
+    func stop() {
         state.withLock { $0.isStopped = true }
         context.connections.close()
+    }
+
+    /// Ends its threads, too.
+    func shutdown() async {
+        stop()
+        await threads.shutdown()
     }
 
     private func schedule() {
         context.eventLoop.scheduleTask(in: Self.pumpInterval) {
             let isStopped = self.state.withLock { state in
-                let requests = self.statistics.snapshot.requests
+                let counters = self.statistics.snapshot
+                let requests = counters.requests - counters.serverRequests
                 state.isIdle = requests - state.seenRequests <= Self.idleRequestsMax
                 state.seenRequests = requests
                 return state.isStopped
@@ -120,7 +131,13 @@ final class VersionVerifier: Sendable {
             sizeBytes = context.parameters.limits.stripeSizeBytesMax
             logger.debug("\(key) could not be verified: \(failure)")
         }
-        state.withLock { $0.queue.finished(key, sizeBytes: sizeBytes) }
+        // Whose time it was does not matter: the budget is that of all together.
+        let spent = threads.processorMicroseconds
+        state.withLock { state in
+            state.queue.finished(
+                key, sizeBytes: sizeBytes, processorMicroseconds: max(0, spent - state.chargedMicroseconds))
+            state.chargedMicroseconds = max(spent, state.chargedMicroseconds)
+        }
         pump()
     }
 

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandArguments
 import QuorumProtocol
 import QuorumServer
 
@@ -19,11 +20,8 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
     var faults = 1
     @Option(help: "How many fragments make an object (m); f + 1 when not given. There are m + 2f servers.")
     var dataFragments: Int?
-    @Option(
-        help: """
-            How fragments are verified: fingerprint, full, lazy, read-time; or none, which tolerates crashes only.
-            """)
-    var mode = VerificationMode.fingerprint
+    @Option(help: "How fragments are verified; none tolerates crashes only.")
+    var mode = ModeArgument(.fingerprint)
     @Option(help: "The port of server 0; server i gets the i-th after it.")
     var basePort = 7400
     @Option(help: "The name or address that every server listens on.")
@@ -46,7 +44,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         var cluster = NewCluster()
         cluster.faults = faults
         cluster.dataFragmentCount = dataFragments
-        cluster.mode = mode
+        cluster.mode = mode.mode
         cluster.basePort = basePort
         cluster.host = host
         if !clients.isEmpty { cluster.clientNames = clients }
@@ -60,20 +58,10 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
             Outcome(
                 directory: target.path, cluster: "\(configuration.parameters.identity.cluster)",
                 faults: quorums.faults, dataFragments: quorums.dataFragmentCount,
-                mode: mode.description, servers: addresses,
+                mode: mode.mode.description, servers: addresses,
                 clients: configuration.clients.map(\.name)),
             text: "made a cluster of \(quorums.serverCount) servers (\(addresses.first ?? "") to "
                 + "\(addresses.last ?? "")) in \(target.path), any \(quorums.faults) of which may "
-                + (mode.isSigned ? "fail or lie" : "crash, but not lie"))
+                + (mode.mode.isSigned ? "fail or lie" : "crash, but not lie"))
     }
-}
-
-extension VerificationMode: ExpressibleByArgument {
-    public init?(argument: String) {
-        guard let mode = Self.allCases.first(where: { $0.description == argument }) else { return nil }
-        self = mode
-    }
-
-    public static var allValueStrings: [String] { allCases.map(\.description) }
-    public var defaultValueDescription: String { description }
 }

@@ -8,8 +8,12 @@ import Testing
 struct VerificationQueueTests {
     private func key(_ number: Int) -> ObjectKey { .of("objects/\(number)") }
 
-    private func queue(bytesPerSecond: Int = 1000, patienceMilliseconds: UInt64 = 5000) -> VerificationQueue {
-        VerificationQueue(bytesPerSecond: bytesPerSecond, patienceMilliseconds: patienceMilliseconds)
+    private func queue(
+        bytesPerSecond: Int = 1000, processorPercent: Int = 1, patienceMilliseconds: UInt64 = 5000
+    ) -> VerificationQueue {
+        VerificationQueue(
+            budget: VerificationBudget(bytesPerSecond: bytesPerSecond, processorPercent: processorPercent),
+            patienceMilliseconds: patienceMilliseconds)
     }
 
     /// Everything that may be verified now.
@@ -83,13 +87,35 @@ struct VerificationQueueTests {
             #expect(spentBytes <= 1000 + Int(now) + 200, "at \(now)")
         }
         #expect(spentBytes >= 10_000)
-        for next in takeAll(&queue, at: 1 << 30) { queue.finished(next, sizeBytes: 600) }
+        // What was overspent is owed, but no more than a second's worth.
+        for next in takeAll(&queue, at: 1 << 30) { queue.finished(next, sizeBytes: 1 << 20) }
+        #expect(takeAll(&queue, at: (1 << 30) + 999).isEmpty)
+        for next in takeAll(&queue, at: (1 << 30) + 1002) { queue.finished(next, sizeBytes: 1) }
+        for next in takeAll(&queue, at: 1 << 31) { queue.finished(next, sizeBytes: 600) }
         spentBytes = 0
-        while let next = queue.next(nowMilliseconds: (1 << 30) + 1, isIdle: true) {
+        while let next = queue.next(nowMilliseconds: (1 << 31) + 1, isIdle: true) {
             queue.finished(next, sizeBytes: 100)
             spentBytes += 100
         }
         #expect(spentBytes <= 1000)
+    }
+
+    @Test("spends no more processor time than its budget in idle time, however little there is to read")
+    func processorBudget() {
+        // 10 ms of each second.
+        var queue = queue(bytesPerSecond: 1 << 30, processorPercent: 1)
+        for number in 0..<400 { queue.add(key(number), isUrgent: false, nowMilliseconds: 0) }
+        var spentMicroseconds = 0
+        for now in stride(from: UInt64(0), through: 10_000, by: 10) {
+            for next in takeAll(&queue, at: now) {
+                queue.finished(next, sizeBytes: 1, processorMicroseconds: 500)
+                spentMicroseconds += 500
+            }
+            #expect(spentMicroseconds <= 10_000 + 10 * Int(now) + 1000, "at \(now)")
+        }
+        #expect(spentMicroseconds >= 100_000)
+        queue.add(key(500), isUrgent: true, nowMilliseconds: 10_000)
+        #expect(takeAll(&queue, at: 10_000, isIdle: false).contains(key(500)), "urgent ones wait for no budget")
     }
 
     @Test(
@@ -174,5 +200,12 @@ struct VerificationQueueTests {
             waiting.subtract(left)
         }
         #expect(queue.isEmpty)
+    }
+}
+
+extension VerificationQueue {
+    /// Where processor time does not matter.
+    fileprivate mutating func finished(_ key: ObjectKey, sizeBytes: Int) {
+        finished(key, sizeBytes: sizeBytes, processorMicroseconds: 0)
     }
 }

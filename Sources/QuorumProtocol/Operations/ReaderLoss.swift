@@ -1,0 +1,65 @@
+// What a reader does when messages are lost or servers refuse: it asks again, and in the end says why it has failed.
+
+extension Reader {
+    func resend(to server: ServerIndex, into effects: inout [Effect]) {
+        if !tally.hasClaim(of: server) { sendFirst(to: server, into: &effects) }
+        switch phase {
+        case .read:
+            for timestamp in candidates.keys.sorted() where isWaiting(for: server, of: timestamp) {
+                effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
+            }
+        case .writeBack(let commit):
+            if !holders(of: commit.certificate.timestamp).contains(server) {
+                effects.append(.send(server, .commit(commit)))
+            }
+        case .finished:
+            break
+        }
+    }
+
+    private func isWaiting(for server: ServerIndex, of timestamp: Timestamp) -> Bool {
+        guard let candidate = candidates[timestamp] else { return false }
+        return candidate.asked.contains(server) && candidate.fragments[server] == nil
+            && !candidate.failed.contains(server)
+    }
+
+    /// What was answered badly is asked again too: a server may have been repaired, or a version been stored since.
+    mutating func retransmit(into effects: inout [Effect]) {
+        isHedging = true
+        isRetransmitting = true
+        for timestamp in candidates.keys.sorted() {
+            guard let failed = candidates[timestamp]?.failed else { continue }
+            candidates[timestamp]!.asked.removeAll { failed.contains($0) }
+            candidates[timestamp]!.failed = []
+        }
+        for server in quorums.servers { resend(to: server, into: &effects) }
+        advance(into: &effects)
+    }
+
+    mutating func giveUpIfHopeless(into effects: inout [Effect]) {
+        let final = observations.refusals.filter { !$0.value.isTransient }
+        guard final.count > quorums.faults else { return }
+        finish(.failure(.refused(operationPhase, observations: observations)), into: &effects)
+    }
+
+    private var operationPhase: OperationPhase {
+        if case .writeBack = phase { .writeBack } else { .read }
+    }
+
+    mutating func shortfall() -> OperationFailure {
+        if case .valid(let timestamp?, let countedReplies) = tally.standing(), countedReplies >= quorums.quorum,
+            !isGathered(timestamp)
+        {
+            let have = candidates[timestamp]?.fragments.values.count { !$0.isEmpty } ?? 0
+            return .tooFewFragments(
+                timestamp, have: have, need: quorums.dataFragmentCount, observations: observations)
+        }
+        let answered: [ServerIndex]
+        if case .writeBack(let commit) = phase {
+            answered = holders(of: commit.certificate.timestamp)
+        } else {
+            answered = quorums.servers.filter { tally.hasClaim(of: $0) }
+        }
+        return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)
+    }
+}
