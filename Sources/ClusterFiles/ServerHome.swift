@@ -85,8 +85,9 @@ package struct ServerHome: Sendable {
     package var entry: ServerEntry { cluster.servers[index.offset] }
 
     private static func verificationBudget(_ file: StrictTable) throws(ConfigurationError) -> VerificationBudget {
-        func share(_ key: String, _ what: String, default: Int) throws(ConfigurationError) -> Int {
-            let allowed = 1...100_000
+        func share(
+            _ key: String, _ what: String, in allowed: ClosedRange<Int>, default: Int
+        ) throws(ConfigurationError) -> Int {
             let expected = "\(what), an integer from \(allowed.lowerBound) to \(allowed.upperBound)"
             let share = try file.integer(key, expected: expected, default: `default`)
             guard allowed.contains(share) else { throw file.invalid(key, share, "it is \(expected)") }
@@ -95,10 +96,10 @@ package struct ServerHome: Sendable {
         let budget = VerificationBudget()
         return VerificationBudget(
             bytesPerSecond: try share(
-                bytesKey, "what verification in idle time may read in MiB a second",
+                bytesKey, "what verification in idle time may read in MiB a second", in: 1...100_000,
                 default: budget.bytesPerSecond >> 20) << 20,
             processorPercent: try share(
-                processorKey, "what verification in idle time may take, in hundredths of one processor",
+                processorKey, "what verification in idle time may take, in hundredths of one processor", in: 1...200,
                 default: budget.processorPercent))
     }
 

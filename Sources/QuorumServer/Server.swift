@@ -72,10 +72,12 @@ package final class Server: Sendable {
             peers: configuration.peers)
         endpointConfiguration.limits = configuration.connectionLimits
         var versionVerifier: VersionVerifier?
+        let verificationThreads =
+            configuration.parameters.identity.mode.verifiesLater ? VerificationThreads() : nil
         do {
-            if configuration.parameters.identity.mode.verifiesLater {
+            if let verificationThreads {
                 let made = try VersionVerifier(
-                    configuration, verifier: verifier, threads: VerificationThreads(), statistics: statistics,
+                    configuration, verifier: verifier, threads: verificationThreads, statistics: statistics,
                     logger: logger
                 ) { [weak host] key, findings in host?.submit(.found(key, findings)) }
                 host.attach(made)
@@ -92,7 +94,11 @@ package final class Server: Sendable {
                 workers: workers, versionVerifier: versionVerifier, ticker: ticker, logger: logger)
         } catch {
             sessions.detach()
-            await versionVerifier?.shutdown()
+            if let versionVerifier {
+                await versionVerifier.shutdown()
+            } else {
+                await verificationThreads?.shutdown()
+            }
             try? await workers.shutdownGracefully()
             await host.shutdown()
             try? store.close()

@@ -12,6 +12,13 @@ extension WorldPlan {
     /// Each has to have a number by which it can be left out.
     static let operationCounts = 0...PlanPart.numberLimit
 
+    /// Whether there can be worlds with so many faults and what else the options ask for.
+    private static func isPossible(faults: Int, _ options: WorldOptions) -> Bool {
+        guard (1...nodeCountMax - 3 * faults - 1).contains(options.clientCount) else { return false }
+        guard let m = options.dataFragmentCount else { return true }
+        return (faults + 1...nodeCountMax - options.clientCount - 2 * faults).contains(m)
+    }
+
     /// The plan of a seed.
     ///
     /// - Throws: when the options ask for a world that cannot be.
@@ -19,7 +26,7 @@ extension WorldPlan {
         var generator = SeededGenerator(seed: seed &* 0x9e37_79b9_7f4a_7c15 &+ 1)
         let drawnFaults = generator.chance(percent: 85) ? 1 : 2
         let drawnExcess = generator.chance(percent: 70) ? 0 : generator.within(1...3)
-        let faults = options.faultCount ?? min(drawnFaults, max(0, (options.dataFragmentCount ?? .max) &- 1))
+        let faults = options.faultCount ?? (Self.isPossible(faults: drawnFaults, options) ? drawnFaults : 1)
         guard Self.faultCounts.contains(faults) else {
             throw ImpossibleWorld(reason: "f must be \(Self.faultCounts)")
         }

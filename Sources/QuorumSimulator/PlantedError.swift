@@ -10,6 +10,8 @@ package enum PlantedError: String, CaseIterable, Sendable {
     case unwrittenVersion = "unwritten-version"
     /// The correct servers lose their fragments before the last look at their disks.
     case lostFragments = "lost-fragments"
+    /// The correct servers lose what nobody has committed before the last look at their disks.
+    case lostPending = "lost-pending"
     /// From the end of the faults on no message arrives any more.
     case silence
 
@@ -19,7 +21,7 @@ package enum PlantedError: String, CaseIterable, Sendable {
         case .staleRead: .linearizability
         case .alteredValue: .integrity
         case .unwrittenVersion: .forgery
-        case .lostFragments: .durability
+        case .lostFragments, .lostPending: .durability
         case .silence: .liveness
         }
     }

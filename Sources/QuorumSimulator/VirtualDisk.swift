@@ -27,7 +27,7 @@ package struct VirtualDisk {
 
     /// One `.store` effect.
     package struct Item {
-        package let token: WorkToken
+        let token: WorkToken
         /// nil: nothing is to be stored, or a liar does not care to.
         let change: ObjectChange?
         let statements: [Statement]
@@ -117,6 +117,15 @@ package struct VirtualDisk {
     mutating func loseFragments() {
         for place in objects.indices {
             for position in objects[place].parts.indices { objects[place].parts[position].fragments = nil }
+        }
+    }
+
+    /// Nothing is left of any version above the highest committed one, as if it had never been there.
+    mutating func losePending() {
+        for place in objects.indices {
+            let committed = objects[place].record.highestCommitted
+            objects[place].parts.removeAll { committed.precedes($0.timestamp) }
+            objects[place].record.held.removeAll { committed.precedes($0.timestamp) }
         }
     }
 

@@ -189,6 +189,7 @@ package final class World {
         }
         if violation == nil, phase != .over { violation = Violation(.liveness, "nothing is left to happen") }
         if plan.planted == .lostFragments { for server in servers { server.disk.loseFragments() } }
+        if plan.planted == .lostPending { for server in servers { server.disk.losePending() } }
         if violation == nil { violation = judge() }
         if let violation { note("violation of \(violation)") }
         return report()

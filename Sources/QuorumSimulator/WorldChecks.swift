@@ -229,19 +229,20 @@ extension World {
             guard judgement.isPoisonous else { return judgement.violation }
         }
         // Whoever has a certificate may have it committed at any time.
-        for timestamp in certifiedByLiars(key) where sound.precedes(timestamp) && !poisonous.contains(timestamp) {
+        for timestamp in certifiedAmongLiars(key, above: sound) where !poisonous.contains(timestamp) {
             let judgement = judgement(of: key, at: timestamp, isSettled: !plan.mode.verifiesLater, correct)
             if let violation = judgement.violation { return violation }
         }
         return nil
     }
 
-    /// The versions of an object whose certificates liars have seen or put together; without signatures there are
-    /// none.
-    private func certifiedByLiars(_ key: ObjectKey) -> [Timestamp] {
+    /// The versions of an object whose certificates went by among the liars, as far as these still remember them;
+    /// without signatures there are none.
+    private func certifiedAmongLiars(_ key: ObjectKey, above sound: Timestamp?) -> [Timestamp] {
         guard plan.mode.isSigned else { return [] }
-        return conspiracy.certificates.filter {
-            $0.key == key && (try? clients[0].verifier.verify($0.certificate, key: key)) != nil
+        return conspiracy.certificates.filter { seen in
+            seen.key == key && sound.precedes(seen.certificate.timestamp)
+                && (try? clients[0].verifier.verify(seen.certificate, key: key)) != nil
         }.map(\.certificate.timestamp)
     }
 

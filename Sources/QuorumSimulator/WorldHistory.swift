@@ -28,7 +28,7 @@ extension Observation {
                     counter: $0.counter, writer: $0.writer, digest: Digest256.sha256([UInt8](repeating: 0, count: 1)))
             }
             return Observation(timestamp: unwritten, isTombstone: isTombstone, bytes: bytes)
-        case .lostFragments, .silence:
+        case .lostFragments, .lostPending, .silence:
             return self
         }
     }

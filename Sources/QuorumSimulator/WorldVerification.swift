@@ -133,8 +133,8 @@ extension World {
                     for timestamp in outcome.poisonous { note("\(server.index) finds \(timestamp) poisonous") }
                     feed(server, .found(key, VersionFindings(outcome, by: server.index)))
                 }
-                server.queue.finished(
-                    key, sizeBytes: sizeBytes, processorMicroseconds: Self.verificationProcessorMicroseconds)
+                server.queue.finished(key, sizeBytes: sizeBytes)
+                server.queue.spent(processorMicroseconds: Self.verificationProcessorMicroseconds)
                 beginVerifications(server)
             }
         }

@@ -3,7 +3,7 @@
 import Glibc
 import Synchronization
 
-/// Hands out ports that nobody listens on now, each of them once, so that tests that run side by side do not meet. They
+/// Hands out ports that nobody listens on now, one after the other, so that tests that run side by side do not meet. They
 /// lie below the range from which the system takes the near ends of outgoing connections: a server that starts later, or
 /// once more, finds its port still free.
 package enum FreePorts {

@@ -50,7 +50,7 @@ struct ModesBenchmark: ParsableCommand {
     @Option(
         help: "PUTs of each client before the first round: keys that are used often get tables (docs/benchmarks.md).")
     var warmUp = 2 * KnownKey.checksBeforeTable
-    @Flag(help: "One short round of 64KiB with 16 clients, to see that everything works.")
+    @Flag(help: "One short round without warm-up, without --report of 64KiB with 16 clients: to see that all works.")
     var quick = false
     @Option(name: .customLong("report"), help: "breakdown, verification, targets or optimisations; may be repeated.")
     var reports: [Report] = []
@@ -87,6 +87,10 @@ struct ModesBenchmark: ParsableCommand {
         guard without == nil && !partial || !reports.contains(.optimisations) else {
             throw ValidationError(
                 "--report optimisations leaves out each in turn, so --without and --partial make no sense with it")
+        }
+        guard !quick || sizes == nil && clients == nil else {
+            throw ValidationError(
+                "--quick has a size and a number of clients of its own: leave out --sizes and --clients")
         }
         try refuseUnused()
         for faults in chosenFaults {

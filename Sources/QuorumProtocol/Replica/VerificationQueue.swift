@@ -15,13 +15,14 @@ package struct VerificationBudget: Sendable, Equatable {
     package var processorPercent: Int
 
     package init(bytesPerSecond: Int = 64 << 20, processorPercent: Int = 50) {
-        precondition(bytesPerSecond > 0 && processorPercent > 0)
+        precondition((1...1 << 40).contains(bytesPerSecond) && (1...1 << 20).contains(processorPercent))
         self.bytesPerSecond = bytesPerSecond
         self.processorPercent = processorPercent
     }
 }
 
-/// Something of which there is so much a second. At most a second's worth is saved up, and owed.
+/// Something of which there is so much a second. At most a second's worth is saved up; what is owed is owed, but for what
+/// would take an hour to pay.
 private struct Credit: Sendable {
     let perSecond: Int
     private(set) var balance: Int
@@ -32,10 +33,13 @@ private struct Credit: Sendable {
     }
 
     mutating func earn(milliseconds: Int) {
-        balance = min(perSecond, balance + perSecond * milliseconds / 1000)
+        balance = min(perSecond, balance + perSecond / 1000 * milliseconds + perSecond % 1000 * milliseconds / 1000)
     }
 
-    mutating func spend(_ amount: Int) { balance = max(-perSecond, balance - amount) }
+    mutating func spend(_ amount: Int) {
+        // Both are far from the ends of Int: rates are at most 2^40, and single charges sizes or times.
+        balance = max(-3600 * perSecond, balance - min(amount, 1 << 60))
+    }
 }
 
 /// The objects that wait to be verified at one server.
@@ -99,13 +103,14 @@ package struct VerificationQueue: Sendable {
         return takeFirst(urgent: false)
     }
 
-    /// The object was verified, or could not be; so much was read and computed for it, which urgent ones leave less of
-    /// to the others.
-    package mutating func finished(_ key: ObjectKey, sizeBytes: Int, processorMicroseconds: Int) {
+    /// The object was verified, or could not be; so much was read for it, which urgent ones leave less of to the others.
+    package mutating func finished(_ key: ObjectKey, sizeBytes: Int) {
         guard running.removeValue(forKey: key) != nil else { return }
         bytes.spend(sizeBytes)
-        self.processorMicroseconds.spend(processorMicroseconds)
     }
+
+    /// Verification has taken so much of the processors since this was last told.
+    package mutating func spent(processorMicroseconds: Int) { self.processorMicroseconds.spend(processorMicroseconds) }
 
     private func isWaiting(_ key: ObjectKey, urgent: Bool) -> Bool {
         waiting[key].map { $0.isUrgent == urgent } ?? false
@@ -132,8 +137,7 @@ package struct VerificationQueue: Sendable {
 
     private mutating func credit(_ nowMilliseconds: UInt64) {
         guard nowMilliseconds > creditedMilliseconds else { return }
-        // Twice what may be saved up pays what may be owed.
-        let elapsed = Int(clamping: min(nowMilliseconds - creditedMilliseconds, 2000))
+        let elapsed = Int(clamping: min(nowMilliseconds - creditedMilliseconds, 3_600_000))
         bytes.earn(milliseconds: elapsed)
         processorMicroseconds.earn(milliseconds: elapsed)
         creditedMilliseconds = nowMilliseconds

@@ -25,6 +25,9 @@ final class VersionVerifier: Sendable {
         var seenRequests: UInt64 = 0
         var isIdle = false
         var isStopped = false
+        /// How many objects are being read, and who waits for there to be none.
+        var runningCount = 0
+        var whenDone: CheckedContinuation<Void, Never>?
         /// Of the processor time that verification has taken, what was charged to the queue.
         var chargedMicroseconds = 0
     }
@@ -78,15 +81,25 @@ final class VersionVerifier: Sendable {
         context.connections.close()
     }
 
-    /// Ends its threads, too.
+    /// Waits for what is under way to end, and ends its threads, too.
     func shutdown() async {
         stop()
+        await withCheckedContinuation { continuation in
+            let isDone = state.withLock { state in
+                if state.runningCount > 0 { state.whenDone = continuation }
+                return state.runningCount == 0
+            }
+            if isDone { continuation.resume() }
+        }
         await threads.shutdown()
     }
 
     private func schedule() {
         context.eventLoop.scheduleTask(in: Self.pumpInterval) {
             let isStopped = self.state.withLock { state in
+                let spent = self.threads.processorMicroseconds
+                state.queue.spent(processorMicroseconds: max(0, spent - state.chargedMicroseconds))
+                state.chargedMicroseconds = max(spent, state.chargedMicroseconds)
                 let counters = self.statistics.snapshot
                 let requests = counters.requests - counters.serverRequests
                 state.isIdle = requests - state.seenRequests <= Self.idleRequestsMax
@@ -100,10 +113,16 @@ final class VersionVerifier: Sendable {
     }
 
     private func pump() {
-        while let key = state.withLock({ state in
-            state.isStopped ? nil : state.queue.next(nowMilliseconds: Self.nowMilliseconds, isIdle: state.isIdle)
-        }) {
-            Task { await run(key) }
+        while let key = takeNext() { Task { await run(key) } }
+    }
+
+    private func takeNext() -> ObjectKey? {
+        state.withLock { state in
+            guard !state.isStopped,
+                let key = state.queue.next(nowMilliseconds: Self.nowMilliseconds, isIdle: state.isIdle)
+            else { return nil }
+            state.runningCount += 1
+            return key
         }
     }
 
@@ -131,13 +150,14 @@ final class VersionVerifier: Sendable {
             sizeBytes = context.parameters.limits.stripeSizeBytesMax
             logger.debug("\(key) could not be verified: \(failure)")
         }
-        // Whose time it was does not matter: the budget is that of all together.
-        let spent = threads.processorMicroseconds
-        state.withLock { state in
-            state.queue.finished(
-                key, sizeBytes: sizeBytes, processorMicroseconds: max(0, spent - state.chargedMicroseconds))
-            state.chargedMicroseconds = max(spent, state.chargedMicroseconds)
+        let whenDone = state.withLock { state -> CheckedContinuation<Void, Never>? in
+            state.queue.finished(key, sizeBytes: sizeBytes)
+            state.runningCount -= 1
+            guard state.runningCount == 0 else { return nil }
+            defer { state.whenDone = nil }
+            return state.whenDone
         }
+        whenDone?.resume()
         pump()
     }
 
