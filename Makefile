@@ -52,7 +52,7 @@ torture: setup
 
 # What the verification modes cost on real clusters, in about a quarter of an hour: where a write's time goes, latency by
 # the time of verification, and the promises (docs/benchmarks.md). Needs a quiet machine to mean something.
-BENCH_OPTIONS ?= --seconds 1 --rounds 3
+BENCH_OPTIONS ?= --seconds 1 --rounds 3 --faults 1,2,3
 
 bench: setup
 	$(if $(findstring --network,$(BENCH_OPTIONS)),scripts/setup iproute2)
