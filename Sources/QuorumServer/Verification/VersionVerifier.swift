@@ -14,7 +14,7 @@ import Synchronization
 final class VersionVerifier: Sendable {
     private static let pumpInterval = TimeAmount.milliseconds(100)
     /// A server that got no more requests of clients than these between two looks has nothing better to do.
-    private static let idleRequestsMax: UInt64 = 20
+    private static let idleRequestsMax: UInt64 = 5
     private static let patience = OperationPatience(
         timeoutMilliseconds: 15_000, hedgeMilliseconds: 200, retransmitMilliseconds: 1000)
 
