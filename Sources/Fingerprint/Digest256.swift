@@ -85,14 +85,9 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
         (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
     }
 
-    /// One word tells digests apart as well as all four do: who wants two that agree in it has to search for them, and
-    /// then slows down nothing but tables that others have bounded.
+    /// All of it: whoever could choose digests that agree in a part could make a table slow.
     public func hash(into hasher: inout Hasher) {
-        // All of it: whoever could choose digests that agree in a part could make a table slow.
-        hasher.combine(words.0)
-        hasher.combine(words.1)
-        hasher.combine(words.2)
-        hasher.combine(words.3)
+        withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 
     /// Sixty-four lower-case hexadecimal digits.

@@ -6,13 +6,13 @@
 /// The heap moves small entries around; the events themselves stay where they were put.
 struct EventHeap<Event> {
     private struct Entry {
-        let time: UInt64
-        let sequence: UInt64
+        /// Time, and below it the order of insertion, as one number.
+        let order: UInt128
         let slot: Int
 
-        func precedes(_ other: Entry) -> Bool {
-            time != other.time ? time < other.time : sequence < other.sequence
-        }
+        var time: UInt64 { UInt64(truncatingIfNeeded: order >> 64) }
+
+        func precedes(_ other: Entry) -> Bool { order < other.order }
     }
 
     private var entries: [Entry] = []
@@ -32,7 +32,7 @@ struct EventHeap<Event> {
             slot = events.count
             events.append(event)
         }
-        entries.append(Entry(time: time, sequence: nextSequence, slot: slot))
+        entries.append(Entry(order: UInt128(time) << 64 | UInt128(nextSequence), slot: slot))
         nextSequence += 1
         rise(from: entries.count - 1)
     }

@@ -29,11 +29,16 @@ final class SimulatedServer {
     private let verificationKeys: [StatementVerificationKey]
 
     /// A liar around the replica.
-    struct Liar {
+    final class Liar {
         var fault: any ServerFault
         var context: FaultContext
         /// Requests that were let through to the replica and are not answered yet.
         var passed: [RequestTag: Request] = [:]
+
+        init(fault: any ServerFault, context: FaultContext) {
+            self.fault = fault
+            self.context = context
+        }
     }
 
     init(

@@ -72,7 +72,7 @@ package struct VirtualDisk {
         _ generator: inout SeededGenerator, tell: (consuming Item, StoreFailure?) -> Void
     ) {
         // Taken out one by one, the first one last in the array: moved, not copied.
-        inFlight.reverse()
+        if inFlight.count > 1 { inFlight.reverse() }
         while let item = inFlight.popLast() {
             let failure = sync(item.change, &generator)
             tell(item, failure)

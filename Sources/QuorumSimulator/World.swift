@@ -14,8 +14,8 @@ import Synchronization
 package final class World {
     enum Event {
         /// A request of a client's operation reaches a server, a reply the client.
-        case request(RequestUnderWay)
-        case reply(ReplyUnderWay)
+        case request(Request, client: Int, operation: Int, ServerIndex)
+        case reply(Reply, client: Int, operation: Int, ServerIndex)
         /// Work of a server's process is done.
         indirect case serverInput(ServerIndex, life: Int, ReplicaInput)
         /// A batch has reached the disk; its waiters are to be told.
@@ -43,36 +43,6 @@ package final class World {
         case partition(Int)
         case partitionEnd(Int)
         case heal
-    }
-
-    /// A message on its way, shared by its copies.
-    final class RequestUnderWay {
-        let client: Int
-        let operation: Int
-        let server: ServerIndex
-        let request: Request
-
-        init(client: Int, operation: Int, server: ServerIndex, request: Request) {
-            self.client = client
-            self.operation = operation
-            self.server = server
-            self.request = request
-        }
-    }
-
-    /// An answer on its way, shared by its copies.
-    final class ReplyUnderWay {
-        let client: Int
-        let operation: Int
-        let server: ServerIndex
-        let reply: Reply
-
-        init(client: Int, operation: Int, server: ServerIndex, reply: Reply) {
-            self.client = client
-            self.operation = operation
-            self.server = server
-            self.reply = reply
-        }
     }
 
     enum Phase {
@@ -331,15 +301,13 @@ extension World {
 // MARK: - What happens
 
 extension World {
-    private func happen(_ event: Event) {
+    private func happen(_ event: consuming Event) {
         trace(nowMicroseconds)
         switch event {
-        case .request(let message):
-            receive(
-                message.request, from: message.client, operation: message.operation,
-                at: servers[message.server.offset])
-        case .reply(let message):
-            receive(message.reply, from: message.server, client: message.client, operation: message.operation)
+        case .request(let request, let client, let operation, let server):
+            receive(request, from: client, operation: operation, at: servers[server.offset])
+        case .reply(let reply, let client, let operation, let server):
+            receive(reply, from: server, client: client, operation: operation)
         case .serverInput(let server, let life, let input):
             guard servers[server.offset].life == life else { return }
             feed(servers[server.offset], input)

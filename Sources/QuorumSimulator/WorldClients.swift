@@ -122,7 +122,7 @@ extension World {
         var effects = spareWriterEffects.popLast() ?? []
         client.writer!.handle(input, into: &effects)
         let key = keys[history[operation].object]
-        effects.reverse()
+        if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
             if client.crashesBeforeCommit, case .send(_, .commit(let commit)) = effect,
                 authors[commit.descriptor.digest] == operation
@@ -153,7 +153,7 @@ extension World {
         var effects = spareReaderEffects.popLast() ?? []
         client.reader!.handle(input, into: &effects)
         let key = keys[history[operation].object]
-        effects.reverse()
+        if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
             switch Reader.step(effect, key: key, verifier: client.verifier) {
             case .send(let server, let request):

@@ -17,11 +17,11 @@ extension World {
             note("  lost")
             return
         }
-        let message = RequestUnderWay(client: client, operation: operation, server: server, request: request)
-        heap.add(.request(message), at: nowMicroseconds + first)
+        let message = Event.request(request, client: client, operation: operation, server)
+        heap.add(message, at: nowMicroseconds + first)
         guard let second else { return }
         note("  and once more, to arrive after \(second) us")
-        heap.add(.request(message), at: nowMicroseconds + second)
+        heap.add(message, at: nowMicroseconds + second)
     }
 
     /// Sends a reply to a client's operation.
@@ -32,11 +32,11 @@ extension World {
             note("  lost")
             return
         }
-        let message = ReplyUnderWay(client: client, operation: operation, server: server, reply: reply)
-        heap.add(.reply(message), at: nowMicroseconds + first)
+        let message = Event.reply(reply, client: client, operation: operation, server)
+        heap.add(message, at: nowMicroseconds + first)
         guard let second else { return }
         note("  and once more, to arrive after \(second) us")
-        heap.add(.reply(message), at: nowMicroseconds + second)
+        heap.add(message, at: nowMicroseconds + second)
     }
 
     /// A request reaches its server.
@@ -48,10 +48,10 @@ extension World {
             session: UInt64(UInt32(bitPattern: Int32(client))) << 32 | UInt64(operation), request: requestCount)
         let id = identity(of: client)
         var passed = request
-        if server.liar != nil {
-            switch server.liar!.receive(request, from: id, nowMicroseconds) {
+        if let liar = server.liar {
+            switch liar.receive(request, from: id, nowMicroseconds) {
             case .pass(let changed):
-                server.liar!.passed[tag] = changed
+                liar.passed[tag] = changed
                 passed = changed
             case .answer(let replies):
                 for reply in replies { transmit(reply, of: server.index, client: client, operation: operation) }
@@ -67,12 +67,12 @@ extension World {
     private func answer(_ tag: RequestTag, _ reply: Reply, of server: SimulatedServer) {
         let client = Int(Int32(bitPattern: UInt32(tag.session >> 32)))
         let operation = Int(tag.session & 0xffff_ffff)
-        guard server.liar != nil else {
+        guard let liar = server.liar else {
             transmit(reply, of: server.index, client: client, operation: operation)
             return
         }
-        guard let request = server.liar!.passed.removeValue(forKey: tag) else { return }
-        let replies = server.liar!.send(reply, to: identity(of: client), answering: request, nowMicroseconds)
+        guard let request = liar.passed.removeValue(forKey: tag) else { return }
+        let replies = liar.send(reply, to: identity(of: client), answering: request, nowMicroseconds)
         for reply in replies { transmit(reply, of: server.index, client: client, operation: operation) }
     }
 
@@ -108,7 +108,7 @@ extension World {
             violation = Violation(.invariant, "\(server.index): \(broken)")
         }
         // Taken out one by one, the first one last in the array: moved, not copied.
-        effects.reverse()
+        if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() { perform(effect, of: server) }
         spareReplicaEffects.append(effects)
     }
@@ -131,7 +131,7 @@ extension World {
     }
 
     private func perform(_ effect: consuming ReplicaEffect, of server: SimulatedServer) {
-        switch effect {
+        switch consume effect {
         case .reply(let tag, let reply):
             answer(tag, reply, of: server)
         case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
@@ -152,7 +152,7 @@ extension World {
             complete(server, .verified(token, result))
         case .store(let token, let change, let statements):
             var kept = change
-            if let change, server.liar != nil, !server.liar!.keeps(change, nowMicroseconds) { kept = nil }
+            if let change, let liar = server.liar, !liar.keeps(change, nowMicroseconds) { kept = nil }
             server.disk.enqueue(VirtualDisk.Item(token: token, change: kept, statements: statements))
             beginBatch(server)
         case .verifyVersions(let key, let isUrgent):
@@ -210,21 +210,21 @@ extension World {
 }
 
 extension SimulatedServer.Liar {
-    fileprivate mutating func receive(
+    fileprivate func receive(
         _ request: Request, from client: ClientID, _ nowMicroseconds: UInt64
     ) -> Intake {
         context.nowMilliseconds = nowMicroseconds / 1000
         return fault.receive(request, from: client, &context)
     }
 
-    fileprivate mutating func send(
+    fileprivate func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ nowMicroseconds: UInt64
     ) -> [Reply] {
         context.nowMilliseconds = nowMicroseconds / 1000
         return fault.send(reply, to: client, answering: request, &context)
     }
 
-    fileprivate mutating func keeps(_ change: ObjectChange, _ nowMicroseconds: UInt64) -> Bool {
+    fileprivate func keeps(_ change: ObjectChange, _ nowMicroseconds: UInt64) -> Bool {
         context.nowMilliseconds = nowMicroseconds / 1000
         return fault.keeps(change, &context)
     }

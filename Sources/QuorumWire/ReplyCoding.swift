@@ -94,7 +94,9 @@ extension CommittedClaim {
         for entry in listed.reversed() { head.append(raw: entry) }
     }
 
-    fileprivate init(from head: inout CanonicalDecoder, parameters: ClusterParameters) throws(MalformedEncoding) {
+    fileprivate convenience init(from head: inout CanonicalDecoder, parameters: ClusterParameters)
+        throws(MalformedEncoding)
+    {
         let certificate = try head.optionalCertificate()
         guard try head.flag("more versions") else {
             self.init(certificate: certificate)

@@ -71,7 +71,9 @@ extension Request {
 }
 
 extension Prepare {
-    fileprivate init(key: ObjectKey, from message: inout OpenedMessage, parameters: ClusterParameters) throws {
+    fileprivate convenience init(key: ObjectKey, from message: inout OpenedMessage, parameters: ClusterParameters)
+        throws
+    {
         let timestamp = try message.head.timestamp("timestamp")
         let descriptor = try message.head.descriptor(parameters)
         let justification = try message.head.optionalCertificate()

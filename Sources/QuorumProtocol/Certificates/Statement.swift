@@ -63,8 +63,7 @@ struct StatementForm {
         encoder.append(MerkleTree.leafMark)
         encoder.append(tag: "solidus.prepared.1")
         if !isPlanted(.statementWithoutMode) { encoder.append(identity.mode.rawValue) }
-        encoder.append(identity.cluster)
-        encoder.append(identity.epoch)
+        encoder.append(identity.cluster.high, identity.cluster.low, identity.epoch)
         encoder.append(identity.group)
         serverOffset = encoder.bytes.count
         encoder.append(UInt8(0))

@@ -13,8 +13,7 @@ struct SignedRoot: Hashable {
     var bytes: [UInt8] {
         var encoder = CanonicalEncoder(reservingBytes: 128)
         encoder.append(tag: "solidus.statements.1")
-        encoder.append(identity.cluster)
-        encoder.append(identity.epoch)
+        encoder.append(identity.cluster.high, identity.cluster.low, identity.epoch)
         encoder.append(server.rawValue)
         encoder.append(incarnation.rawValue)
         encoder.append(root)

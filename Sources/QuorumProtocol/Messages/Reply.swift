@@ -17,8 +17,9 @@ package indirect enum Reply: Equatable, Sendable {
     case refused(Refusal)
 }
 
-/// A server's claim about what it has seen committed, and the proof it has.
-package struct CommittedClaim: Hashable, Sendable {
+/// A server's claim about what it has seen committed, and the proof it has. One reference, since every answer of every
+/// server carries a claim and clients look at all of them again with each one more.
+package final class CommittedClaim: Equatable, Sendable {
     /// The highest committed version that this server knows to be sound: in the modes that verify at PREPARE, the
     /// highest committed one. nil: there was never any.
     package let certificate: Certificate?
@@ -33,6 +34,12 @@ package struct CommittedClaim: Hashable, Sendable {
         self.certificate = certificate
         self.unverified = unverified
         self.poisonous = poisonous
+    }
+
+    package static func == (left: CommittedClaim, right: CommittedClaim) -> Bool {
+        left === right
+            || left.certificate == right.certificate && left.unverified == right.unverified
+                && left.poisonous == right.poisonous
     }
 
     /// The version that the server vouches for as sound.

@@ -5,13 +5,13 @@ import Fingerprint
 
 /// A request of the protocol; the sender is who the channel's certificate says, never what a message says.
 ///
-/// Indirect, since a message passes through many hands: each copies a reference instead of every field.
-package indirect enum Request: Equatable, Sendable {
+/// Each case is one reference: a message passes through many hands.
+package enum Request: Equatable, Sendable {
     /// Which version has been committed?
     case readTimestamp(ObjectKey)
     case prepare(Prepare)
     case commit(Commit)
-    case read(Read)
+    indirect case read(Read)
 
     package var key: ObjectKey {
         switch self {
@@ -24,7 +24,7 @@ package indirect enum Request: Equatable, Sendable {
 }
 
 /// "Store your fragments of this version and sign that you have."
-package struct Prepare: Equatable, Sendable {
+package final class Prepare: Equatable, Sendable {
     package let key: ObjectKey
     package let timestamp: Timestamp
     package let descriptor: SealedDescriptor
@@ -47,10 +47,17 @@ package struct Prepare: Equatable, Sendable {
         self.justification = justification
         self.admission = admission
     }
+
+    package static func == (left: Prepare, right: Prepare) -> Bool {
+        left === right
+            || left.key == right.key && left.timestamp == right.timestamp && left.descriptor == right.descriptor
+                && left.fragments == right.fragments && left.justification == right.justification
+                && left.admission == right.admission
+    }
 }
 
 /// "This version has its quorum: make it the object's."
-package struct Commit: Hashable, Sendable {
+package final class Commit: Equatable, Sendable {
     package let key: ObjectKey
     package let certificate: Certificate
     package let descriptor: SealedDescriptor
@@ -59,6 +66,11 @@ package struct Commit: Hashable, Sendable {
         self.key = key
         self.certificate = certificate
         self.descriptor = descriptor
+    }
+
+    package static func == (left: Commit, right: Commit) -> Bool {
+        left === right
+            || left.key == right.key && left.certificate == right.certificate && left.descriptor == right.descriptor
     }
 }
 

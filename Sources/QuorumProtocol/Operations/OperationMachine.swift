@@ -30,7 +30,7 @@ package enum OperationStep<Machine: OperationMachine> {
     case work(costBytes: Int, @Sendable () -> Machine.Input)
     /// Start the hedge timer, whose end is told by `Machine.hedge`: those who were asked first have so much time.
     case startHedge
-    case finish(Result<Machine.Outcome, OperationFailure>)
+    indirect case finish(Result<Machine.Outcome, OperationFailure>)
 }
 
 private func checked(

@@ -22,14 +22,17 @@ import Fingerprint
 
 /// One read of one object.
 package struct Reader: Sendable {
+    /// Indirect where a case is large: the others are many more, and pass through many hands.
     package enum Input: Sendable {
         case start
         case reply(ServerIndex, Reply)
-        case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
-        case fragmentVerified(ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
+        indirect case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
+        indirect case fragmentVerified(
+            ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
         /// Answers `.checkEncoding`.
-        case encodingChecked(Timestamp, isSound: Bool)
-        case statementVerified(ServerIndex, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
+        indirect case encodingChecked(Timestamp, isSound: Bool)
+        indirect case statementVerified(
+            ServerIndex, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
         /// The channel to the server is there again: what it may have missed is sent again.
         case connected(ServerIndex)
         /// The preferred servers have had their time.
@@ -38,19 +41,20 @@ package struct Reader: Sendable {
         case deadline
     }
 
+    /// Indirect as an input is.
     package enum Effect: Sendable {
         case send(ServerIndex, Request)
-        case verifyCertificate(ServerIndex, Certificate)
+        indirect case verifyCertificate(ServerIndex, Certificate)
         /// Verify bytes that the server sent as its fragment of the stripe.
-        case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
+        indirect case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
         /// Find out whether what the fragments, m of each stripe, decode to encodes to all the version's hashes
         /// (`Reader.isSound`).
-        case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+        indirect case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         /// Verify a statement that a version is poisonous, which this server handed out.
-        case verifyStatement(ServerIndex, SignedStatement, Timestamp)
+        indirect case verifyStatement(ServerIndex, SignedStatement, Timestamp)
         /// From now on the preferred servers have their time.
         case startHedge
-        case finish(Result<ReadOutcome, OperationFailure>)
+        indirect case finish(Result<ReadOutcome, OperationFailure>)
     }
 
     enum Encoding: Sendable {

@@ -22,18 +22,21 @@ import Fingerprint
 
 /// One write of one object.
 package struct Writer: Sendable {
+    /// Indirect where a case is large: the others are many more, and pass through many hands.
     package enum Input: Sendable {
         case start
         /// The value is encoded: for each server its fragments, one a stripe (a tombstone has none).
         case encoded(SealedDescriptor, fragments: [[SharedBytes]])
         case reply(ServerIndex, Reply)
-        case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
-        case statementVerified(ServerIndex, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
-        case fragmentVerified(ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
+        indirect case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
+        indirect case statementVerified(
+            ServerIndex, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
+        indirect case fragmentVerified(
+            ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
         /// Answers `.checkEncoding`.
-        case encodingChecked(Timestamp, isSound: Bool)
+        indirect case encodingChecked(Timestamp, isSound: Bool)
         /// For each server its fragments of a version that was left behind.
-        case reencoded(Timestamp, fragments: [[SharedBytes]])
+        indirect case reencoded(Timestamp, fragments: [[SharedBytes]])
         /// The channel to the server is there again: what it may have missed is sent again.
         case connected(ServerIndex)
         /// The servers that are not spares have had their time.
@@ -42,19 +45,20 @@ package struct Writer: Sendable {
         case deadline
     }
 
+    /// Indirect as an input is.
     package enum Effect: Sendable {
         case send(ServerIndex, Request)
-        case verifyCertificate(ServerIndex, Certificate)
-        case verifyStatement(ServerIndex, SignedStatement, Timestamp)
+        indirect case verifyCertificate(ServerIndex, Certificate)
+        indirect case verifyStatement(ServerIndex, SignedStatement, Timestamp)
         /// Verify bytes that the server sent as its fragment of the stripe.
-        case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
+        indirect case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
         /// Make every server's fragments (`Writer.reencode`) from m good ones of each stripe.
-        case reencode(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+        indirect case reencode(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         /// Find out whether the version is sound (`Reader.isSound`).
-        case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+        indirect case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         /// From now on the servers that are no spares have their time.
         case startHedge
-        case finish(Result<WriteOutcome, OperationFailure>)
+        indirect case finish(Result<WriteOutcome, OperationFailure>)
     }
 
     enum Phase: Sendable {

@@ -22,22 +22,98 @@ package struct HeldVersion: Hashable, Sendable {
 /// A held version is *retained* when its timestamp is below the committed one and *current* when equal; above, it is
 /// *pending* unless it is named as unverified or poisonous. Its role follows from the order and the lists, so that no
 /// flag can contradict them.
-package struct ObjectRecord: Hashable, Sendable {
+///
+/// A record passes through many hands, and few of them change it: a copy is one reference, and the first change of a
+/// record that others hold, too, makes a new one.
+package struct ObjectRecord: Equatable, Sendable {
+    /// Changed by nobody but the only record that refers to it.
+    private final class Contents: @unchecked Sendable {
+        var committed: Certificate?
+        var unverified: [Certificate] = []
+        var poisonous: [PoisonousVersion] = []
+        var verificationDueMilliseconds: UInt64?
+        var held: [HeldVersion] = []
+
+        init() {}
+
+        init(copying other: Contents) {
+            committed = other.committed
+            unverified = other.unverified
+            poisonous = other.poisonous
+            verificationDueMilliseconds = other.verificationDueMilliseconds
+            held = other.held
+        }
+
+        func equals(_ other: Contents) -> Bool {
+            held == other.held && committed == other.committed
+                && verificationDueMilliseconds == other.verificationDueMilliseconds
+                && unverified == other.unverified && poisonous == other.poisonous
+        }
+    }
+
+    private static let nothing = Contents()
+
+    private var contents: Contents
+
+    package init() {
+        contents = Self.nothing
+    }
+
+    private mutating func makeOwn() {
+        if !isKnownUniquelyReferenced(&contents) { contents = Contents(copying: contents) }
+    }
+
     /// The highest version known to be committed and sound, as its certificate proves; in the modes that verify at
     /// PREPARE every committed version is sound.
-    package var committed: Certificate?
+    package var committed: Certificate? {
+        _read { yield contents.committed }
+        _modify {
+            makeOwn()
+            yield &contents.committed
+        }
+    }
+
     /// In the modes that verify later: what is committed above it, in ascending order.
-    package var unverified: [Certificate] = []
+    package var unverified: [Certificate] {
+        _read { yield contents.unverified }
+        _modify {
+            makeOwn()
+            yield &contents.unverified
+        }
+    }
+
     /// What is above it and poisonous, in ascending order, with the statements collected so far: this server's own once
     /// it is signed, and others' as they come.
-    package var poisonous: [PoisonousVersion] = []
+    package var poisonous: [PoisonousVersion] {
+        _read { yield contents.poisonous }
+        _modify {
+            makeOwn()
+            yield &contents.poisonous
+        }
+    }
+
     /// When, in milliseconds of the server's clock, there is next something to find out about the versions above the
     /// committed one; nil when all is known.
-    package var verificationDueMilliseconds: UInt64?
-    /// In ascending order of timestamps.
-    package var held: [HeldVersion] = []
+    package var verificationDueMilliseconds: UInt64? {
+        get { contents.verificationDueMilliseconds }
+        set {
+            makeOwn()
+            contents.verificationDueMilliseconds = newValue
+        }
+    }
 
-    package init() {}
+    /// In ascending order of timestamps.
+    package var held: [HeldVersion] {
+        _read { yield contents.held }
+        _modify {
+            makeOwn()
+            yield &contents.held
+        }
+    }
+
+    package static func == (left: ObjectRecord, right: ObjectRecord) -> Bool {
+        left.contents === right.contents || left.contents.equals(right.contents)
+    }
 
     /// What the server tells of it.
     package var claim: CommittedClaim {
@@ -163,6 +239,7 @@ extension ObjectRecord {
 
     /// - Throws: when the store's bytes are no record; the disk may have changed them.
     package init(decoding bytes: [UInt8]) throws(MalformedEncoding) {
+        contents = Contents()
         var decoder = CanonicalDecoder(bytes)
         try decoder.expect(tag: "solidus.object.2", "record format")
         committed = try decoder.flag("committed") ? try Certificate(from: &decoder) : nil

@@ -5,8 +5,31 @@ import Fingerprint
 
 /// A request whose proof is being checked.
 struct VerifyingRequest: Sendable {
+    let token: WorkToken
     let tag: RequestTag
     let request: Request
+}
+
+/// The requests whose proofs are being checked.
+struct VerifyingRequests: Sendable {
+    private var waiting: [VerifyingRequest?] = []
+    private var free: [Int] = []
+
+    /// Remembers a request under a token with this number.
+    mutating func add(_ request: Request, tag: RequestTag, number: UInt32) -> WorkToken {
+        let place = free.popLast() ?? waiting.count
+        let token = WorkToken(number: number, place: place)
+        let added = VerifyingRequest(token: token, tag: tag, request: request)
+        if place == waiting.count { waiting.append(added) } else { waiting[place] = added }
+        return token
+    }
+
+    /// Takes out the request with this token; nil when there is none.
+    mutating func take(_ token: WorkToken) -> VerifyingRequest? {
+        guard waiting.indices.contains(token.place), waiting[token.place]?.token == token else { return nil }
+        free.append(token.place)
+        return waiting[token.place].take()
+    }
 }
 
 /// A change that waits for its turn at an object.
@@ -54,6 +77,7 @@ struct InFlight: Sendable {
         }
     }
 
+    let token: WorkToken
     let record: ObjectRecord
     let answer: Answer
 }

@@ -20,9 +20,8 @@ package struct Replica: Sendable {
     package let incarnation: Incarnation
 
     private var slots = SlotTable()
-    private var verifying: [WorkToken: VerifyingRequest] = [:]
-    private var storing: [WorkToken: SlotTable.Place] = [:]
-    private var nextToken: UInt64 = 1
+    private var verifying = VerifyingRequests()
+    private var tokenCount: UInt32 = 0
     private var nowMilliseconds: UInt64 = 0
 
     package init(parameters: ClusterParameters, server: ServerIndex, incarnation: Incarnation) {
@@ -115,23 +114,17 @@ extension Replica {
 // MARK: - Second gate: proof
 
 extension Replica {
-    private mutating func makeToken() -> WorkToken {
-        defer { nextToken += 1 }
-        return WorkToken(rawValue: nextToken)
-    }
-
     private mutating func verify(
         _ job: VerificationJob, for request: Request, tag: RequestTag, into effects: inout [ReplicaEffect]
     ) {
-        let token = makeToken()
-        verifying[token] = VerifyingRequest(tag: tag, request: request)
-        effects.append(.verify(token, job))
+        tokenCount &+= 1
+        effects.append(.verify(verifying.add(request, tag: tag, number: tokenCount), job))
     }
 
     private mutating func verified(
         _ token: WorkToken, _ result: Result<VerificationEvidence, Refusal>, into effects: inout [ReplicaEffect]
     ) {
-        guard let waiting = verifying.removeValue(forKey: token) else {
+        guard let waiting = verifying.take(token) else {
             preconditionFailure("a verification was completed that nobody asked for")
         }
         let tag = waiting.tag
@@ -256,17 +249,17 @@ extension Replica {
             switch transition.prepare(prepare, evidence: evidence) {
             case .sign(let claim):
                 let statement = statement(key: key, timestamp: prepare.timestamp, claim: claim)
-                store(transition, at: place, answer: .prepared(tag), statements: [statement], into: &effects)
+                store(
+                    transition.change, leadingTo: transition.record, at: place, answer: .prepared(tag),
+                    statements: [statement], into: &effects)
             case .tooManyPending(let timestamps):
                 // What is committed above them frees them once it is known to be sound.
                 verifyAtOnce(key, record, into: &effects)
-                let unchanged = ObjectTransition(
-                    key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds)
                 // A pending version whose fragments are not held cannot be: pending means stored by a PREPARE.
                 let statements = timestamps.map { statement(key: key, timestamp: $0, claim: .stored) }
                 store(
-                    unchanged, at: place, answer: .tooManyPending(tag, timestamps), statements: statements,
-                    into: &effects)
+                    nil, leadingTo: record, at: place, answer: .tooManyPending(tag, timestamps),
+                    statements: statements, into: &effects)
             case .refuse(let refusal):
                 effects.append(.reply(tag, .refused(refusal)))
                 if case .tooManyUnverified = refusal { verifyAtOnce(key, record, into: &effects) }
@@ -275,32 +268,35 @@ extension Replica {
             if let refusal = transition.commit(certificate, descriptor: commit.descriptor) {
                 effects.append(.reply(tag, .refused(refusal)))
                 if case .tooManyUnverified = refusal { verifyAtOnce(key, record, into: &effects) }
-            } else if transition.change == nil {
-                effects.append(.reply(tag, .committed(certificate.timestamp)))
-            } else {
+            } else if let change = transition.change {
                 if isPlanted(.replyBeforeDurable) {
                     effects.append(.reply(tag, .committed(certificate.timestamp)))
                 }
                 store(
-                    transition, at: place, answer: .committed(tag, certificate.timestamp), statements: [],
+                    change, leadingTo: transition.record, at: place, answer: .committed(tag, certificate.timestamp),
                     into: &effects)
+            } else {
+                effects.append(.reply(tag, .committed(certificate.timestamp)))
             }
         case .due:
             transition.expire()
             if transition.takeDueVerification() { effects.append(.verifyVersions(key, isUrgent: false)) }
-            if transition.change != nil {
-                store(transition, at: place, answer: .nothing, statements: [], into: &effects)
+            if let change = transition.change {
+                store(change, leadingTo: transition.record, at: place, answer: .nothing, into: &effects)
             }
         case .found(let findings):
             let poisonous = transition.take(findings)
             let statements = poisonous.map { statement(key: key, timestamp: $0, claim: .poisonous) }
-            if transition.change != nil || !statements.isEmpty {
-                store(transition, at: place, answer: .poisonous(poisonous), statements: statements, into: &effects)
+            let change = transition.change
+            if change != nil || !statements.isEmpty {
+                store(
+                    change, leadingTo: transition.record, at: place, answer: .poisonous(poisonous),
+                    statements: statements, into: &effects)
             }
         case .signed(let statements):
             for (timestamp, statement) in statements { transition.add([statement], on: timestamp) }
-            if transition.change != nil {
-                store(transition, at: place, answer: .nothing, statements: [], into: &effects)
+            if let change = transition.change {
+                store(change, leadingTo: transition.record, at: place, answer: .nothing, into: &effects)
             }
         }
     }
@@ -316,21 +312,22 @@ extension Replica {
     }
 
     private mutating func store(
-        _ transition: ObjectTransition, at place: SlotTable.Place, answer: InFlight.Answer, statements: [Statement],
-        into effects: inout [ReplicaEffect]
+        _ change: ObjectChange?, leadingTo record: ObjectRecord, at place: SlotTable.Place, answer: InFlight.Answer,
+        statements: [Statement] = [], into effects: inout [ReplicaEffect]
     ) {
-        let token = makeToken()
-        storing[token] = place
-        slots.at[place].inFlight = InFlight(record: transition.record, answer: answer)
-        effects.append(.store(token, transition.change, statements))
+        tokenCount &+= 1
+        let token = WorkToken(number: tokenCount, place: place)
+        slots.at[place].inFlight = InFlight(token: token, record: record, answer: answer)
+        effects.append(.store(token, change, statements))
     }
 
     private mutating func stored(
         _ token: WorkToken, _ result: Result<[SignedStatement], StoreFailure>, into effects: inout [ReplicaEffect]
     ) {
-        guard let place = storing.removeValue(forKey: token), let inFlight = slots.at[place].inFlight.take() else {
-            preconditionFailure("a change was stored that nobody asked for")
-        }
+        let place = token.place
+        guard slots.at.indices.contains(place), slots.at[place].inFlight?.token == token,
+            let inFlight = slots.at[place].inFlight.take()
+        else { preconditionFailure("a change was stored that nobody asked for") }
         switch result {
         case .success(let statements):
             slots.at[place].record = inFlight.record
@@ -374,7 +371,6 @@ extension Replica {
     /// Which of the invariants that hold between any two inputs is broken, or nil: a bug of our own, whatever peers
     /// send. For the simulator and tests.
     package var brokenInvariant: String? {
-        var inFlightCount = 0
         for place in slots.at.indices where slots.at[place].isOpen {
             // Field by field: a slot is too large to be copied after each input of a million runs.
             let isLoaded = slots.at[place].record != nil
@@ -386,9 +382,8 @@ extension Replica {
             if isLoaded, hasChanges, !isStoring { return "a change waits for nothing" }
             if let broken = slots.at[place].record?.brokenInvariant { return broken }
             if let broken = slots.at[place].inFlight?.record.brokenInvariant { return broken }
-            if isStoring { inFlightCount += 1 }
         }
-        return storing.count == inFlightCount ? nil : "changes under way are not those of the objects"
+        return nil
     }
 
     /// Traps when an invariant is broken.

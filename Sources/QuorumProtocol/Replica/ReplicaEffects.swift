@@ -16,7 +16,17 @@ package struct RequestTag: Hashable, Sendable {
 
 /// Names work that a replica has asked for, so that its completion finds its way back.
 package struct WorkToken: Hashable, Sendable {
-    package let rawValue: UInt64
+    /// Tells the work from what was remembered in its place before.
+    private let number: UInt32
+    private let placeNumber: UInt32
+
+    init(number: UInt32, place: Int) {
+        self.number = number
+        placeNumber = UInt32(place)
+    }
+
+    /// The position in the table in which the work is remembered.
+    var place: Int { Int(placeNumber) }
 }
 
 /// Why the store did not do what it was asked.
@@ -27,7 +37,7 @@ package enum StoreFailure: Error, Hashable, Sendable {
     case failed
 }
 
-/// What a replica is told.
+/// What a replica is told. Indirect where a case is large and rare: the others pass through many hands.
 package enum ReplicaInput: Sendable {
     case request(RequestTag, from: Principal, Request)
     /// Answers `.load`; nil when the store knows nothing of the object.
@@ -41,10 +51,10 @@ package enum ReplicaInput: Sendable {
     /// Answers `.findDue`.
     case due([ObjectKey])
     /// Answers `.verifyVersions`; also what a server finds out by the way.
-    case found(ObjectKey, VersionFindings)
+    indirect case found(ObjectKey, VersionFindings)
 }
 
-/// What a replica wants done.
+/// What a replica wants done; indirect as an input is.
 package enum ReplicaEffect: Sendable {
     case reply(RequestTag, Reply)
     /// Reply `.version(claim, parts)` with what the store holds of the version.
@@ -53,7 +63,7 @@ package enum ReplicaEffect: Sendable {
     case replyTooManyPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
     /// Read the object's record from the store.
     case load(ObjectKey)
-    case verify(WorkToken, VerificationJob)
+    indirect case verify(WorkToken, VerificationJob)
     /// Make the change durable, then sign the statements; in the order in which these effects come.
     case store(WorkToken, ObjectChange?, [Statement])
     /// Name objects that are due before the given time.

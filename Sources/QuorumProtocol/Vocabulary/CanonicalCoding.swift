@@ -22,10 +22,12 @@ package struct CanonicalEncoder {
 
     /// A string of at most 255 bytes with its count in one byte.
     package mutating func append(tag: String) {
-        let utf8 = tag.utf8
-        precondition(utf8.count <= 255)
-        append(UInt8(utf8.count))
-        bytes.append(contentsOf: utf8)
+        var tag = tag
+        tag.withUTF8 { utf8 in
+            precondition(utf8.count <= 255)
+            append(UInt8(utf8.count))
+            bytes.append(contentsOf: utf8)
+        }
     }
 
     /// Bytes with their count in 32 bits.
@@ -42,14 +44,17 @@ package struct CanonicalEncoder {
         digest.withUnsafeBytes { bytes.append(contentsOf: $0) }
     }
 
+    /// The words one after another.
+    mutating func append(_ first: UInt64, _ second: UInt64, _ third: UInt64) {
+        withUnsafeBytes(of: (first.bigEndian, second.bigEndian, third.bigEndian)) { bytes.append(contentsOf: $0) }
+    }
+
     package mutating func append(_ name: some SixteenByteName) {
-        append(name.high)
-        append(name.low)
+        withUnsafeBytes(of: (name.high.bigEndian, name.low.bigEndian)) { bytes.append(contentsOf: $0) }
     }
 
     package mutating func append(_ timestamp: Timestamp) {
-        append(timestamp.counter)
-        append(timestamp.writer)
+        append(timestamp.counter, timestamp.writer.high, timestamp.writer.low)
         append(timestamp.digest)
     }
 

@@ -5,7 +5,7 @@ import Fingerprint
 
 /// The fault model: m-of-n Reed-Solomon with n = m + 2f and m ≥ f + 1, and the thresholds of a Byzantine quorum system
 /// with self-verifying replies (docs/protocol.md, Model; Malkhi & Reiter).
-public struct QuorumConfiguration: Hashable, Sendable {
+public final class QuorumConfiguration: Hashable, Sendable {
     /// f: how many servers may behave arbitrarily.
     public let faults: Int
     /// m: how many fragments make a stripe.
