@@ -180,10 +180,15 @@ extension World {
 
     /// A batch is durable: one signature over all its statements, then its waiters are told.
     func synced(_ server: SimulatedServer) {
-        var outcomes: [(token: WorkToken, statementCount: Int, failure: StoreFailure?)] = []
+        struct Outcome {
+            let token: WorkToken
+            let statementCount: Int
+            let failure: StoreFailure?
+        }
+        var outcomes: [Outcome] = []
         var statements: [Statement] = []
         server.disk.sync(&diskGenerator) { item, failure in
-            outcomes.append((item.token, item.statements.count, failure))
+            outcomes.append(Outcome(token: item.token, statementCount: item.statements.count, failure: failure))
             if failure == nil { statements += item.statements }
         }
         guard let signed = try? server.signer.sign(statements) else { preconditionFailure("the scheme always signs") }

@@ -84,48 +84,75 @@ struct InFlight: Sendable {
 
 /// An object with something going on.
 struct Slot: Sendable {
-    var key: ObjectKey
-    var isOpen = true
+    fileprivate(set) var key: ObjectKey
+    fileprivate(set) var isOpen = true
+    /// Whether the place is in the list of free ones.
+    fileprivate var isListed = false
     /// The durable record; nil until it is loaded.
     var record: ObjectRecord?
     var reads: [WaitingRead] = []
     var changes: Deque<Change> = []
     var inFlight: InFlight?
 
+    fileprivate init(key: ObjectKey) {
+        self.key = key
+    }
+
     var isIdle: Bool { reads.isEmpty && changes.isEmpty && inFlight == nil }
     var waitingCount: Int { reads.count + changes.count }
 }
 
 /// The objects with something going on. A slot keeps its place as long as it is there, so that whoever has found it
-/// once reads and changes it where it lies.
+/// once reads and changes it where it lies; and an object that comes back before another has taken its place has it again.
 struct SlotTable: Sendable {
     typealias Place = Int
 
     /// By place; those that are not open are free.
     var at: [Slot] = []
+    /// Of closed slots, too.
     private var places: [ObjectKey: Place] = [:]
+    /// All closed slots, the last one closed last, and some that are open again.
     private var free: [Place] = []
 
-    func place(of key: ObjectKey) -> Place? { places[key] }
-
-    mutating func open(_ key: ObjectKey) -> Place {
-        places[key] = free.last ?? at.count
-        guard let place = free.popLast() else {
-            at.append(Slot(key: key))
-            return at.count - 1
-        }
-        at[place].key = key
-        at[place].isOpen = true
+    func place(of key: ObjectKey) -> Place? {
+        guard let place = places[key], at[place].isOpen else { return nil }
         return place
     }
 
+    mutating func open(_ key: ObjectKey) -> Place {
+        if let place = places[key] {
+            at[place].isOpen = true
+            return place
+        }
+        let place = takeFree() ?? at.count
+        if place == at.count {
+            at.append(Slot(key: key))
+        } else {
+            places[at[place].key] = nil
+            at[place].key = key
+            at[place].isOpen = true
+        }
+        places[key] = place
+        return place
+    }
+
+    private mutating func takeFree() -> Place? {
+        while let place = free.popLast() {
+            at[place].isListed = false
+            if !at[place].isOpen { return place }
+        }
+        return nil
+    }
+
     mutating func close(_ place: Place) {
-        places[at[place].key] = nil
         at[place].isOpen = false
         at[place].record = nil
         at[place].reads = []
         at[place].changes = []
         at[place].inFlight = nil
-        free.append(place)
+        if !at[place].isListed {
+            at[place].isListed = true
+            free.append(place)
+        }
     }
 }

@@ -232,10 +232,9 @@ struct ObjectTransition {
 
     /// Keeps the retained versions within their bound; the oldest go first.
     private mutating func boundRetained() {
-        let retained = record.retained.map(\.timestamp)
-        let excess = retained.count - parameters.limits.retainedVersionsMax
+        let excess = record.retained.count - parameters.limits.retainedVersionsMax
         guard excess > 0, !isPlanted(.retentionUnbounded) else { return }
-        drop(Array(retained.prefix(excess)))
+        drop(record.held.prefix(excess).map(\.timestamp))
     }
 
     private mutating func drop(_ due: [Timestamp]) {

@@ -157,29 +157,30 @@ extension Replica {
         _ read: Read, tag: RequestTag, answersTimestamp: Bool, into effects: inout [ReplicaEffect]
     ) {
         let waiting = WaitingRead(tag: tag, read: read, answersTimestamp: answersTimestamp)
-        if let place = slots.place(of: read.key) {
+        let open = slots.place(of: read.key)
+        if let place = open {
             let undurable = isPlanted(.readBeforeDurable) ? slots.at[place].inFlight?.record : nil
             if let record = undurable ?? slots.at[place].record {
                 answer(waiting, from: record, into: &effects)
                 return
             }
         }
-        guard let place = admit(read.key, tag: tag, into: &effects) else { return }
+        guard let place = admit(read.key, at: open, tag: tag, into: &effects) else { return }
         slots.at[place].reads.append(waiting)
     }
 
     private mutating func enqueue(_ change: Change, key: ObjectKey, into effects: inout [ReplicaEffect]) {
-        guard let place = admit(key, tag: change.tag, into: &effects) else { return }
+        guard let place = admit(key, at: slots.place(of: key), tag: change.tag, into: &effects) else { return }
         slots.at[place].changes.append(change)
         advance(place, into: &effects)
     }
 
-    /// Makes sure that the object has a slot with room for one more to wait, loading its record if need be; nil when
-    /// there is no room.
+    /// Makes sure that the object, whose open slot is given if it has one, has one with room for one more to wait,
+    /// loading its record if need be; nil when there is no room.
     private mutating func admit(
-        _ key: ObjectKey, tag: RequestTag?, into effects: inout [ReplicaEffect]
+        _ key: ObjectKey, at open: SlotTable.Place?, tag: RequestTag?, into effects: inout [ReplicaEffect]
     ) -> SlotTable.Place? {
-        guard let place = slots.place(of: key) else {
+        guard let place = open else {
             effects.append(.load(key))
             return slots.open(key)
         }
