@@ -3,7 +3,7 @@
 import ErasureCode
 import Fingerprint
 
-/// A server's answer to one request; indirect as a request is.
+/// A server's answer to one request; one reference, as a request is.
 package indirect enum Reply: Equatable, Sendable {
     /// To READ-TIMESTAMP.
     case timestamp(CommittedClaim)
@@ -73,7 +73,7 @@ package final class CommittedClaim: Equatable, Sendable {
 }
 
 /// A version whose fragments are no block's encoding, with what servers have signed to say so.
-package struct PoisonousVersion: Hashable, Sendable {
+package struct PoisonousVersion: Equatable, Sendable {
     package let timestamp: Timestamp
     /// *Poisonous* statements of distinct servers, in the servers' order; f + 1 of them prove it.
     package let statements: [SignedStatement]

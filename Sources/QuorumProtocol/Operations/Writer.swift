@@ -22,7 +22,7 @@ import Fingerprint
 
 /// One write of one object.
 package struct Writer: Sendable {
-    /// Indirect where a case is large: the others are many more, and pass through many hands.
+    /// Indirect where a case is far larger than the others, which pass through many hands.
     package enum Input: Sendable {
         case start
         /// The value is encoded: for each server its fragments, one a stripe (a tombstone has none).

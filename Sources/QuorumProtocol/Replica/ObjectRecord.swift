@@ -3,7 +3,7 @@
 import Fingerprint
 
 /// A version whose descriptor (and, as `holdsFragments` says, whose fragments) are in the store.
-package struct HeldVersion: Hashable, Sendable {
+package struct HeldVersion: Equatable, Sendable {
     package let timestamp: Timestamp
     /// Whether this server's fragments were stored with it; a version without stripes counts as held.
     package var holdsFragments: Bool
@@ -51,6 +51,7 @@ package struct ObjectRecord: Equatable, Sendable {
         }
     }
 
+    /// What every record begins with. It is held here, too, so no record is ever the only one that refers to it.
     private static let nothing = Contents()
 
     private var contents: Contents

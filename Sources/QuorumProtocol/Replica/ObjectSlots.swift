@@ -82,7 +82,7 @@ struct InFlight: Sendable {
     let answer: Answer
 }
 
-/// An object with something going on.
+/// An object with something going on, or, closed, the place of one that had.
 struct Slot: Sendable {
     fileprivate(set) var key: ObjectKey
     fileprivate(set) var isOpen = true
@@ -102,8 +102,8 @@ struct Slot: Sendable {
     var waitingCount: Int { reads.count + changes.count }
 }
 
-/// The objects with something going on. A slot keeps its place as long as it is there, so that whoever has found it
-/// once reads and changes it where it lies; and an object that comes back before another has taken its place has it again.
+/// The objects with something going on, whose slots are open. A slot keeps its place, so that whoever has found it once
+/// reads and changes it where it lies; and an object that comes back before another has taken its place has it again.
 struct SlotTable: Sendable {
     typealias Place = Int
 
@@ -111,8 +111,8 @@ struct SlotTable: Sendable {
     var at: [Slot] = []
     /// Of closed slots, too.
     private var places: [ObjectKey: Place] = [:]
-    /// All closed slots, the last one closed last, and some that are open again.
-    private var free: [Place] = []
+    /// All closed slots, and some that are open again, in the order in which they were listed.
+    private var free: Deque<Place> = []
 
     func place(of key: ObjectKey) -> Place? {
         guard let place = places[key], at[place].isOpen else { return nil }
@@ -121,6 +121,7 @@ struct SlotTable: Sendable {
 
     mutating func open(_ key: ObjectKey) -> Place {
         if let place = places[key] {
+            precondition(!at[place].isOpen)
             at[place].isOpen = true
             return place
         }
@@ -137,19 +138,20 @@ struct SlotTable: Sendable {
     }
 
     private mutating func takeFree() -> Place? {
-        while let place = free.popLast() {
+        while let place = free.popFirst() {
             at[place].isListed = false
             if !at[place].isOpen { return place }
         }
         return nil
     }
 
+    /// Forgets the object; nothing may be in flight for it.
     mutating func close(_ place: Place) {
+        precondition(at[place].inFlight == nil)
         at[place].isOpen = false
         at[place].record = nil
         at[place].reads = []
         at[place].changes = []
-        at[place].inFlight = nil
         if !at[place].isListed {
             at[place].isListed = true
             free.append(place)

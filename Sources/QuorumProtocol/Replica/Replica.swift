@@ -7,7 +7,7 @@
 // ever told to anyone.
 //
 // Invariants: a reply that promises durability is an effect only after `.stored`; a refusal changes no state; the
-// record in a slot is exactly what the store holds; a slot exists only while something waits or is in flight for its
+// record in a slot is exactly what the store holds; a slot is open only while something waits or is in flight for its
 // object.
 
 import DequeModule
@@ -21,7 +21,7 @@ package struct Replica: Sendable {
 
     private var slots = SlotTable()
     private var verifying = VerifyingRequests()
-    private var tokenCount: UInt32 = 0
+    private var lastTokenNumber: UInt32 = 0
     private var nowMilliseconds: UInt64 = 0
 
     package init(parameters: ClusterParameters, server: ServerIndex, incarnation: Incarnation) {
@@ -117,8 +117,8 @@ extension Replica {
     private mutating func verify(
         _ job: VerificationJob, for request: Request, tag: RequestTag, into effects: inout [ReplicaEffect]
     ) {
-        tokenCount &+= 1
-        effects.append(.verify(verifying.add(request, tag: tag, number: tokenCount), job))
+        lastTokenNumber &+= 1
+        effects.append(.verify(verifying.add(request, tag: tag, number: lastTokenNumber), job))
     }
 
     private mutating func verified(
@@ -316,8 +316,8 @@ extension Replica {
         _ change: ObjectChange?, leadingTo record: ObjectRecord, at place: SlotTable.Place, answer: InFlight.Answer,
         statements: [Statement] = [], into effects: inout [ReplicaEffect]
     ) {
-        tokenCount &+= 1
-        let token = WorkToken(number: tokenCount, place: place)
+        lastTokenNumber &+= 1
+        let token = WorkToken(number: lastTokenNumber, place: place)
         slots.at[place].inFlight = InFlight(token: token, record: record, answer: answer)
         effects.append(.store(token, change, statements))
     }
@@ -383,6 +383,9 @@ extension Replica {
             if isLoaded, hasChanges, !isStoring { return "a change waits for nothing" }
             if let broken = slots.at[place].record?.brokenInvariant { return broken }
             if let broken = slots.at[place].inFlight?.record.brokenInvariant { return broken }
+            if isStoring, slots.at[place].inFlight?.token.place != place {
+                return "a change under way is another slot's"
+            }
         }
         return nil
     }

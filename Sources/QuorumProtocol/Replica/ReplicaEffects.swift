@@ -15,8 +15,9 @@ package struct RequestTag: Hashable, Sendable {
 }
 
 /// Names work that a replica has asked for, so that its completion finds its way back.
-package struct WorkToken: Hashable, Sendable {
-    /// Tells the work from what was remembered in its place before.
+package struct WorkToken: Equatable, Sendable {
+    /// Tells the work from what was remembered in its place before. Numbers come again after 2³² pieces of work; what has
+    /// not been completed by then is still told by its place.
     private let number: UInt32
     private let placeNumber: UInt32
 
@@ -37,7 +38,7 @@ package enum StoreFailure: Error, Hashable, Sendable {
     case failed
 }
 
-/// What a replica is told. Indirect where a case is large and rare: the others pass through many hands.
+/// What a replica is told. Indirect where a case is far larger than the others, which pass through many hands.
 package enum ReplicaInput: Sendable {
     case request(RequestTag, from: Principal, Request)
     /// Answers `.load`; nil when the store knows nothing of the object.

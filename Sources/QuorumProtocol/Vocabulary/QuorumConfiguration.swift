@@ -4,7 +4,8 @@ import ErasureCode
 import Fingerprint
 
 /// The fault model: m-of-n Reed-Solomon with n = m + 2f and m ≥ f + 1, and the thresholds of a Byzantine quorum system
-/// with self-verifying replies (docs/protocol.md, Model; Malkhi & Reiter).
+/// with self-verifying replies (docs/protocol.md, Model; Malkhi & Reiter). A class, since it never changes and everything
+/// has a copy of it.
 public final class QuorumConfiguration: Hashable, Sendable {
     /// f: how many servers may behave arbitrarily.
     public let faults: Int
@@ -73,7 +74,7 @@ public final class QuorumConfiguration: Hashable, Sendable {
     package func contains(_ server: ServerIndex) -> Bool { server.offset < serverCount }
 
     public static func == (left: QuorumConfiguration, right: QuorumConfiguration) -> Bool {
-        left.faults == right.faults && left.dataFragmentCount == right.dataFragmentCount
+        left === right || left.faults == right.faults && left.dataFragmentCount == right.dataFragmentCount
     }
 
     public func hash(into hasher: inout Hasher) {
