@@ -237,8 +237,12 @@ def optimisations(figures, results):
 
 def main():
     source, directory = sys.argv[1], pathlib.Path(sys.argv[2])
-    with open(source, encoding="utf-8") as file:
-        contents = json.load(file)
+    try:
+        with open(source, encoding="utf-8") as file:
+            contents = json.load(file)
+        contents["results"], contents["network"], contents["without"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.exit(f"plot: '{source}' cannot be read as what 'solidus-bench modes --json' writes: {error!r}")
     directory.mkdir(parents=True, exist_ok=True)
     figures = Figures(directory, contents["network"])
     # What the whole run left out, every mode left out.

@@ -121,6 +121,7 @@ extension World {
         guard client.operation == operation, client.writer != nil else { return }
         var effects = spareWriterEffects.popLast() ?? []
         client.writer!.handle(input, into: &effects)
+        check(client.writer!.brokenInvariant, of: "operation \(operation)'s writer")
         let key = keys[history[operation].object]
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
@@ -152,6 +153,7 @@ extension World {
         guard client.operation == operation, client.reader != nil else { return }
         var effects = spareReaderEffects.popLast() ?? []
         client.reader!.handle(input, into: &effects)
+        check(client.reader!.brokenInvariant, of: "operation \(operation)'s reader")
         let key = keys[history[operation].object]
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
@@ -169,6 +171,11 @@ extension World {
             }
         }
         spareReaderEffects.append(effects)
+    }
+
+    /// The first broken invariant is the run's violation.
+    func check(_ broken: String?, of machine: @autoclosure () -> String) {
+        if let broken, violation == nil { violation = Violation(.invariant, "\(machine()): \(broken)") }
     }
 
     private func startHedge(_ client: SimulatedClient, _ operation: Int) {

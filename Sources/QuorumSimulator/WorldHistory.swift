@@ -68,7 +68,7 @@ struct RecordedOperation {
 /// What a run is found guilty of.
 package struct Violation: Sendable, Equatable, CustomStringConvertible {
     package enum Kind: String, Sendable {
-        /// One of the replicas' own invariants.
+        /// An own invariant of a replica, a writer or a reader.
         case invariant
         /// A history that is none of a register.
         case linearizability

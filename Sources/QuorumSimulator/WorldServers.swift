@@ -104,9 +104,7 @@ extension World {
     /// Runs an input through a server's machine and does what follows from it.
     func feed(_ server: SimulatedServer, _ input: consuming ReplicaInput) {
         var effects = spareReplicaEffects.popLast() ?? []
-        if let broken = Self.advance(&server.replica, input, into: &effects), violation == nil {
-            violation = Violation(.invariant, "\(server.index): \(broken)")
-        }
+        check(Self.advance(&server.replica, input, into: &effects), of: "\(server.index)")
         // Taken out one by one, the first one last in the array: moved, not copied.
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() { perform(effect, of: server) }

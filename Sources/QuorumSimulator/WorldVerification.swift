@@ -113,6 +113,7 @@ extension World {
         guard let key = server.verifications[number]?.key else { return }
         var effects: [Reader.Effect] = []
         server.verifications[number]!.reader.handle(input, into: &effects)
+        check(server.verifications[number]!.reader.brokenInvariant, of: "\(server.index)'s reader of \(key)")
         for effect in effects {
             switch Reader.step(effect, key: key, verifier: server.verifier) {
             case .send(let other, let request):

@@ -12,6 +12,9 @@ package protocol OperationMachine: Sendable {
 
     mutating func handle(_ input: Input, into effects: inout [Effect])
 
+    /// Which of the invariants that hold between any two inputs is broken, or nil: a bug of our own.
+    var brokenInvariant: String? { get }
+
     static func reply(_ reply: Reply, from server: ServerIndex) -> Input
     static func connected(_ server: ServerIndex) -> Input
     static var start: Input { get }

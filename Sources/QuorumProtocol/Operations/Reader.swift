@@ -95,7 +95,7 @@ package struct Reader: Sendable {
     var candidates: [Timestamp: Candidate] = [:]
     var isHedging = false
     var isRetransmitting = false
-    private var acknowledged: [ServerIndex] = []
+    private(set) var acknowledged: [ServerIndex] = []
     var observations = ServerObservations()
     private var isWritingBack = false
     private let alwaysWritesBack: Bool

@@ -99,7 +99,7 @@ package struct Writer: Sendable {
     /// What became of the remembered certificate that the write began with.
     var memory = Memory.none
     // COMMIT
-    private var acknowledged: [ServerIndex] = []
+    private(set) var acknowledged: [ServerIndex] = []
 
     /// - Parameters:
     ///   - remembered: the certificate of a version of the object, which saves reading the timestamp as long as nobody

@@ -1,0 +1,57 @@
+// What holds of the writer and the reader between any two inputs, whatever servers send: anything else is a bug of our
+// own. For the simulator and tests.
+
+import Fingerprint
+
+extension Writer {
+    /// Which of the writer's invariants is broken, or nil.
+    package var brokenInvariant: String? {
+        for (server, statement) in statements where statement.server != server || !statement.claim.accepts {
+            return "a statement of \(statement.server) counts as one of \(server)"
+        }
+        if spares.count > quorums.faults { return "more servers are spared than may fail" }
+        switch phase {
+        case .readTimestamp, .complete, .doubt, .finished:
+            return nil
+        case .prepare(let timestamp):
+            guard let encoded, timestamp.digest == encoded.descriptor.digest, timestamp.writer == writer else {
+                return "a timestamp is prepared that does not name this writer's value"
+            }
+            if timestamp.counter != base.counter &+ 1 { return "the counter is not the one above the base's" }
+            return statements.count < quorums.quorum ? nil : "a certified version is not committed"
+        case .commit(let commit, _):
+            return brokenCommitInvariant(commit, acknowledged: acknowledged, quorums: quorums)
+        }
+    }
+}
+
+extension Reader {
+    /// Which of the reader's invariants is broken, or nil.
+    package var brokenInvariant: String? {
+        if statementsUnderWay < 0 { return "more statements were checked than were to be" }
+        for candidate in candidates.values {
+            for server in candidate.verifying where candidate.fragments[server] == nil {
+                return "fragments of \(server) are being checked that are not expected"
+            }
+        }
+        switch phase {
+        case .read:
+            return acknowledged.isEmpty ? nil : "acknowledgements count before anything is written back"
+        case .writeBack(let commit):
+            return brokenCommitInvariant(commit, acknowledged: acknowledged, quorums: quorums)
+        case .finished:
+            return nil
+        }
+    }
+}
+
+private func brokenCommitInvariant(
+    _ commit: Commit, acknowledged: [ServerIndex], quorums: QuorumConfiguration
+) -> String? {
+    if commit.certificate.statements.count != quorums.quorum { return "a COMMIT's certificate has not q statements" }
+    if commit.certificate.timestamp.digest != commit.descriptor.digest { return "a COMMIT's descriptor is another's" }
+    for (position, server) in acknowledged.enumerated() where acknowledged[..<position].contains(server) {
+        return "\(server) counts twice"
+    }
+    return acknowledged.count < quorums.quorum ? nil : "a quorum has acknowledged the COMMIT, and it goes on"
+}
