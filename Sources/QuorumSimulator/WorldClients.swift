@@ -120,8 +120,7 @@ extension World {
     func feed(_ client: SimulatedClient, _ operation: Int, _ input: consuming Writer.Input) {
         guard client.operation == operation, client.writer != nil else { return }
         var effects = spareWriterEffects.popLast() ?? []
-        client.writer!.handle(input, into: &effects)
-        check(client.writer!.brokenInvariant, of: "operation \(operation)'s writer")
+        check(Self.advance(&client.writer!, input, into: &effects), of: "operation \(operation)'s writer")
         let key = keys[history[operation].object]
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
@@ -152,8 +151,7 @@ extension World {
     func feed(_ client: SimulatedClient, _ operation: Int, _ input: consuming Reader.Input) {
         guard client.operation == operation, client.reader != nil else { return }
         var effects = spareReaderEffects.popLast() ?? []
-        client.reader!.handle(input, into: &effects)
-        check(client.reader!.brokenInvariant, of: "operation \(operation)'s reader")
+        check(Self.advance(&client.reader!, input, into: &effects), of: "operation \(operation)'s reader")
         let key = keys[history[operation].object]
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
@@ -171,6 +169,14 @@ extension World {
             }
         }
         spareReaderEffects.append(effects)
+    }
+
+    /// Which invariant the input breaks, or nil; in one access to the machine, so that it is looked at where it lies.
+    static func advance<Machine: OperationMachine>(
+        _ machine: inout Machine, _ input: Machine.Input, into effects: inout [Machine.Effect]
+    ) -> String? {
+        machine.handle(input, into: &effects)
+        return machine.brokenInvariant
     }
 
     /// The first broken invariant is the run's violation.

@@ -112,8 +112,9 @@ extension World {
     func feed(_ server: SimulatedServer, _ number: Int, _ input: Reader.Input) {
         guard let key = server.verifications[number]?.key else { return }
         var effects: [Reader.Effect] = []
-        server.verifications[number]!.reader.handle(input, into: &effects)
-        check(server.verifications[number]!.reader.brokenInvariant, of: "\(server.index)'s reader of \(key)")
+        check(
+            Self.advance(&server.verifications[number]!.reader, input, into: &effects),
+            of: "\(server.index)'s reader of \(key)")
         for effect in effects {
             switch Reader.step(effect, key: key, verifier: server.verifier) {
             case .send(let other, let request):
