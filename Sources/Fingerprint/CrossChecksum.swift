@@ -30,16 +30,45 @@ public enum CrossChecksumError: Error, Equatable, Sendable {
 }
 
 /// One stripe's cross-checksum, in full n fragment hashes and m fingerprints, with the code and the block's size that
-/// they are bound to.
+/// they are bound to. One reference, since every verified fragment carries what it was verified against.
 public struct CrossChecksum: Hashable, Sendable {
+    private final class Contents: Hashable, Sendable {
+        let code: ReedSolomonCode
+        let blockSizeBytes: Int
+        let hashes: [Digest256]
+        let fingerprints: [Fingerprint]
+
+        init(code: ReedSolomonCode, blockSizeBytes: Int, hashes: [Digest256], fingerprints: [Fingerprint] = []) {
+            self.code = code
+            self.blockSizeBytes = blockSizeBytes
+            self.hashes = hashes
+            self.fingerprints = fingerprints
+        }
+
+        static func == (left: Contents, right: Contents) -> Bool {
+            left === right
+                || left.hashes == right.hashes && left.fingerprints == right.fingerprints && left.code == right.code
+                    && left.blockSizeBytes == right.blockSizeBytes
+        }
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(code)
+            hasher.combine(blockSizeBytes)
+            hasher.combine(hashes)
+            hasher.combine(fingerprints)
+        }
+    }
+
+    private let contents: Contents
+
     /// The code whose fragments these are.
-    package let code: ReedSolomonCode
+    package var code: ReedSolomonCode { contents.code }
     /// Size of the stripe's block in bytes, before padding.
-    package let blockSizeBytes: Int
+    package var blockSizeBytes: Int { contents.blockSizeBytes }
     /// The hash of each of the n fragments, or none.
-    package let hashes: [Digest256]
+    package var hashes: [Digest256] { contents.hashes }
     /// The fingerprint of each of the m data fragments, or none.
-    package let fingerprints: [Fingerprint]
+    package var fingerprints: [Fingerprint] { contents.fingerprints }
 
     /// A cross-checksum from its parts; nothing is claimed yet about their truth. Throws unless there are n hashes or
     /// none, m fingerprints or none, and a block size of at least 0.
@@ -53,10 +82,7 @@ public struct CrossChecksum: Hashable, Sendable {
         guard fingerprints.count == (hashes.isEmpty ? 0 : code.dataFragmentCount) || fingerprints.isEmpty else {
             throw .wrongFingerprintCount(got: fingerprints.count, expected: code.dataFragmentCount)
         }
-        self.code = code
-        self.blockSizeBytes = blockSizeBytes
-        self.hashes = hashes
-        self.fingerprints = fingerprints
+        contents = Contents(code: code, blockSizeBytes: blockSizeBytes, hashes: hashes, fingerprints: fingerprints)
     }
 
     /// A cross-checksum with these n hashes and, under the key derived from them, the fingerprints of the m data
@@ -65,10 +91,7 @@ public struct CrossChecksum: Hashable, Sendable {
         let sizeBytes = code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes)
         precondition(hashes.count == code.fragmentCount && data.count == code.dataFragmentCount)
         precondition(data.allSatisfy { $0.count == sizeBytes })
-        self.code = code
-        self.blockSizeBytes = blockSizeBytes
-        self.hashes = hashes
-        fingerprints = Array(unsafeUninitializedCapacity: data.count) { fingerprints, count in
+        let fingerprints = Array<Fingerprint>(unsafeUninitializedCapacity: data.count) { fingerprints, count in
             withUnsafePointers(to: data) { pointers in
                 Self.withStripe(code: code, blockSizeBytes: blockSizeBytes) { stripe in
                     hashes.withUnsafeBytes { hashes in
@@ -80,13 +103,11 @@ public struct CrossChecksum: Hashable, Sendable {
             }
             count = data.count
         }
+        contents = Contents(code: code, blockSizeBytes: blockSizeBytes, hashes: hashes, fingerprints: fingerprints)
     }
 
     private init(code: ReedSolomonCode, blockSizeBytes: Int, hashes: [Digest256]) {
-        self.code = code
-        self.blockSizeBytes = blockSizeBytes
-        self.hashes = hashes
-        fingerprints = []
+        contents = Contents(code: code, blockSizeBytes: blockSizeBytes, hashes: hashes)
     }
 
     /// What the cross-checksum commits to.

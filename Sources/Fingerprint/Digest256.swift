@@ -87,8 +87,14 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
 
     /// All of it: whoever could choose digests that agree in a part could make a table slow.
     public func hash(into hasher: inout Hasher) {
-        withUnsafeBytes { hasher.combine(bytes: $0) }
+        hasher.combine(words.0)
+        hasher.combine(words.1)
+        hasher.combine(words.2)
+        hasher.combine(words.3)
     }
+
+    /// A part of the digest as a number, for tables that bear with digests that agree in it.
+    package var prefixWord: UInt64 { words.0 }
 
     /// Sixty-four lower-case hexadecimal digits.
     public var description: String { lowerCaseHex(bytes) }

@@ -58,32 +58,42 @@ struct StatementForm {
     /// Where server and incarnation are; the claim comes last.
     private let serverOffset: Int
 
+    private static let tag: StaticString = "solidus.prepared.1"
+    /// What the form takes beside its tag and the object's key.
+    private static let fixedSizeBytes = 1 + 1 + 1 + 24 + 4 + 1 + 8 + 4 + Timestamp.sizeBytes + 1
+
     init(identity: ClusterIdentity, key: ObjectKey, timestamp: Timestamp) {
-        var encoder = CanonicalEncoder(reservingBytes: 256)
-        encoder.append(MerkleTree.leafMark)
-        encoder.append(tag: "solidus.prepared.1")
-        if !isPlanted(.statementWithoutMode) { encoder.append(identity.mode.rawValue) }
-        encoder.append(identity.cluster.high, identity.cluster.low, identity.epoch)
-        encoder.append(identity.group)
-        serverOffset = encoder.bytes.count
-        encoder.append(UInt8(0))
-        encoder.append(UInt64(0))
-        if !isPlanted(.statementWithoutKey) { encoder.append(counted: key.bytes) }
-        if isPlanted(.statementWithoutDigest) {
-            encoder.append(timestamp.counter)
-        } else {
-            encoder.append(timestamp)
+        var serverOffset = 0
+        let capacity = Self.fixedSizeBytes + Self.tag.utf8CodeUnitCount + key.bytes.count
+        bytes = CanonicalWriter.bytes(capacity: capacity) { writer in
+            writer.append(MerkleTree.leafMark)
+            writer.append(tag: Self.tag)
+            if !isPlanted(.statementWithoutMode) { writer.append(identity.mode.rawValue) }
+            writer.append(identity.cluster.high)
+            writer.append(identity.cluster.low)
+            writer.append(identity.epoch)
+            writer.append(identity.group)
+            serverOffset = writer.count
+            writer.append(UInt8(0))
+            writer.append(UInt64(0))
+            if !isPlanted(.statementWithoutKey) { writer.append(counted: key.bytes) }
+            if isPlanted(.statementWithoutDigest) {
+                writer.append(timestamp.counter)
+            } else {
+                writer.append(timestamp)
+            }
+            writer.append(UInt8(0))
         }
-        encoder.append(UInt8(0))
-        bytes = encoder.bytes
+        self.serverOffset = serverOffset
     }
 
     mutating func fill(server: ServerIndex, incarnation: Incarnation, claim: Claim) {
-        bytes[serverOffset] = server.rawValue
-        for byte in 0..<8 {
-            bytes[serverOffset + 1 + byte] = UInt8(truncatingIfNeeded: incarnation.rawValue >> (56 - 8 * UInt64(byte)))
+        let offset = serverOffset
+        bytes.withUnsafeMutableBytes { bytes in
+            bytes[offset] = server.rawValue
+            bytes.storeBytes(of: incarnation.rawValue.bigEndian, toByteOffset: offset + 1, as: UInt64.self)
+            bytes[bytes.count - 1] = claim.rawValue
         }
-        bytes[bytes.count - 1] = claim.rawValue
     }
 
     /// The leaf of one server's statement.

@@ -10,15 +10,20 @@ struct SignedRoot: Hashable {
     let root: Digest256
     let leafCount: UInt32
 
+    private static let tag: StaticString = "solidus.statements.1"
+    private static let sizeBytes = 1 + tag.utf8CodeUnitCount + 24 + 1 + 8 + Digest256.sizeBytes + 4
+
     var bytes: [UInt8] {
-        var encoder = CanonicalEncoder(reservingBytes: 128)
-        encoder.append(tag: "solidus.statements.1")
-        encoder.append(identity.cluster.high, identity.cluster.low, identity.epoch)
-        encoder.append(server.rawValue)
-        encoder.append(incarnation.rawValue)
-        encoder.append(root)
-        encoder.append(leafCount)
-        return encoder.bytes
+        CanonicalWriter.bytes(capacity: Self.sizeBytes) { writer in
+            writer.append(tag: Self.tag)
+            writer.append(identity.cluster.high)
+            writer.append(identity.cluster.low)
+            writer.append(identity.epoch)
+            writer.append(server.rawValue)
+            writer.append(incarnation.rawValue)
+            writer.append(root)
+            writer.append(leafCount)
+        }
     }
 }
 

@@ -1,52 +1,14 @@
 // Checking statements and certificates against the servers' public keys.
-//
-// A root that was checked once is remembered together with its server, epoch, incarnation, leaf count AND signature: a
-// certificate that carries a known root under an altered signature must fail here as it fails everywhere else, or a
-// correct server would store, and hand on as proof, what nobody else accepts.
 
-import DequeModule
 import Fingerprint
 import Synchronization
 
 /// The cluster's public statement keys, and a bounded memory of roots already checked. Safe to use from any thread.
 package final class StatementVerifier: Sendable {
-    /// How many checked roots are remembered.
-    package static let rememberedRootsMax = 8192
-    /// For how many there is room from the first one on.
-    private static let rememberedRootsMin = 64
-
-    private struct CheckedRoot: Hashable {
-        let server: ServerIndex
-        let incarnation: Incarnation
-        let leafCount: UInt32
-        let root: Digest256
-        let signature: [UInt8]
-
-        init(_ root: SignedRoot, _ signature: [UInt8]) {
-            server = root.server
-            incarnation = root.incarnation
-            leafCount = root.leafCount
-            self.root = root.root
-            self.signature = isPlanted(.rememberedRootUnderAnySignature) ? [] : signature
-        }
-
-        /// The root tells entries apart as well as all fields do: only valid signatures are remembered, so that many
-        /// of one root are many of one server's making, and then they differ early.
-        func hash(into hasher: inout Hasher) {
-            hasher.combine(root)
-            signature.prefix(8).withUnsafeBytes { hasher.combine(bytes: $0) }
-        }
-    }
-
-    private struct Memory {
-        var roots: Set<CheckedRoot> = []
-        var order: Deque<CheckedRoot> = []
-    }
-
     private let parameters: ClusterParameters
     private let keys: [StatementVerificationKey]
     private let remembersChecks: Bool
-    private let memory = Mutex(Memory())
+    private let memory = Mutex(CheckedRoots())
 
     /// - Parameters:
     ///   - keys: the statement key of each server, in order; there must be n.
@@ -110,30 +72,15 @@ package final class StatementVerifier: Sendable {
 
     private func isSigned(_ root: SignedRoot, signature: [UInt8]) -> Bool {
         let checked = CheckedRoot(root, signature)
-        if memory.withLock({ $0.roots.contains(checked) }) { return true }
+        if memory.withLock({ $0.contains(checked) }) { return true }
         guard keys[root.server.offset].isValid(signature, for: root.bytes) else { return false }
-        remember(checked)
+        if remembersChecks { memory.withLock { $0.insert(checked) } }
         return true
     }
 
     /// Takes a root that whoever holds this verifier has signed itself.
     func remember(_ root: SignedRoot, signature: [UInt8]) {
         precondition(root.identity == parameters.identity)
-        remember(CheckedRoot(root, signature))
-    }
-
-    private func remember(_ checked: CheckedRoot) {
-        guard remembersChecks else { return }
-        memory.withLock { memory in
-            if memory.roots.isEmpty {
-                memory.roots.reserveCapacity(Self.rememberedRootsMin)
-                memory.order.reserveCapacity(Self.rememberedRootsMin)
-            }
-            guard memory.roots.insert(checked).inserted else { return }
-            memory.order.append(checked)
-            if memory.order.count > Self.rememberedRootsMax, let oldest = memory.order.popFirst() {
-                memory.roots.remove(oldest)
-            }
-        }
+        if remembersChecks { memory.withLock { $0.insert(CheckedRoot(root, signature)) } }
     }
 }

@@ -19,7 +19,7 @@ struct ClaimTally: Sendable {
     private var verifying: ServerIndex?
     /// Servers whose certificate proved nothing: a correct one never sends such a thing, and one that sends higher ones
     /// faster than they are disproven would keep the tally from ever standing still.
-    private var exposed: Set<ServerIndex> = []
+    private var exposed: ServerSet = []
     /// Versions that are committed and poisonous.
     private var excluded: Set<Timestamp> = []
 
@@ -45,6 +45,11 @@ struct ClaimTally: Sendable {
     /// The servers that name `timestamp` as committed.
     func namers(of timestamp: Timestamp?) -> [ServerIndex] {
         quorums.servers.filter { claims[$0.offset]?.names(timestamp) ?? false }
+    }
+
+    /// Whether the server names `timestamp` as committed.
+    func names(_ timestamp: Timestamp, by server: ServerIndex) -> Bool {
+        claims[server.offset]?.names(timestamp) ?? false
     }
 
     /// How many servers vouch for the version as the highest sound one.

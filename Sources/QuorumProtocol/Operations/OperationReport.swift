@@ -54,6 +54,11 @@ public struct ServerObservations: Equatable, Sendable {
 
     public init() {}
 
+    /// The server has answered after all.
+    mutating func withdrawRefusal(of server: ServerIndex) {
+        if !refusals.isEmpty { refusals[server] = nil }
+    }
+
     /// Servers that misbehaved, in order, with what they did.
     public var misbehaving: [(server: ServerIndex, what: Misbehaviour)] {
         misbehaviours.sorted { $0.key < $1.key }.map { (server: $0.key, what: $0.value) }

@@ -57,28 +57,6 @@ package struct Reader: Sendable {
         indirect case finish(Result<ReadOutcome, OperationFailure>)
     }
 
-    enum Encoding: Sendable {
-        case unchecked
-        case checking
-        case sound
-    }
-
-    /// What is known of one version.
-    struct Candidate: Sendable {
-        var descriptor: SealedDescriptor?
-        /// For each server its verified fragments, by stripe.
-        var fragments: [ServerIndex: [StripeIndex: VerifiedFragment]] = [:]
-        /// Servers whose fragments are being verified.
-        var verifying: [ServerIndex] = []
-        /// Servers that were asked for this version, and those of them that answered without anything good.
-        var asked: [ServerIndex] = []
-        var failed: [ServerIndex] = []
-        var encoding = Encoding.unchecked
-        /// Statements that it is poisonous: those looked at, by who handed them out, and the good ones of each signer.
-        var examined: [ServerIndex: Set<ServerIndex>] = [:]
-        var poisonStatements: [ServerIndex: VerifiedStatement] = [:]
-    }
-
     enum Phase: Sendable {
         case read
         case writeBack(Commit)
@@ -92,10 +70,10 @@ package struct Reader: Sendable {
     private let preferred: [ServerIndex]
     var phase = Phase.read
     var tally: ClaimTally
-    var candidates: [Timestamp: Candidate] = [:]
+    var candidates: ReadCandidates
     var isHedging = false
     var isRetransmitting = false
-    private(set) var acknowledged: [ServerIndex] = []
+    private(set) var acknowledged: ServerSet = []
     var observations = ServerObservations()
     private var isWritingBack = false
     private let alwaysWritesBack: Bool
@@ -126,6 +104,7 @@ package struct Reader: Sendable {
         self.alwaysWritesBack = alwaysWritesBack
         preferred = Array(preference.prefix(parameters.quorums.dataFragmentCount))
         tally = ClaimTally(quorums: parameters.quorums)
+        candidates = ReadCandidates(serverCount: parameters.quorums.serverCount)
     }
 
     var quorums: QuorumConfiguration { parameters.quorums }
@@ -227,7 +206,7 @@ extension Reader {
     private mutating func receive(_ reply: Reply, from server: ServerIndex, into effects: inout [Effect]) {
         switch reply {
         case .version(let claim, let parts):
-            observations.refusals[server] = nil
+            observations.withdrawRefusal(of: server)
             tally.record(claim, of: server)
             take(parts, of: server, into: &effects)
             advance(into: &effects)
@@ -235,8 +214,8 @@ extension Reader {
             if case .writeBack(let commit) = phase, commit.certificate.timestamp == timestamp,
                 !acknowledged.contains(server)
             {
-                acknowledged.append(server)
-                observations.refusals[server] = nil
+                acknowledged.insert(server)
+                observations.withdrawRefusal(of: server)
             }
             advance(into: &effects)
         case .refused(let refusal):
@@ -266,63 +245,54 @@ extension Reader {
         }
         // Only versions that are, or may yet turn out to be, the answer are worth remembering.
         guard !tally.isExcluded(parts.timestamp) else { return }
-        let isWanted = candidates[parts.timestamp] != nil || tally.namers(of: parts.timestamp).contains(server)
-        guard isWanted else { return }
-        var candidate = candidates[parts.timestamp] ?? Candidate()
-        if candidate.descriptor == nil { candidate.descriptor = parts.descriptor }
-        if !candidate.asked.contains(server) { candidate.asked.append(server) }
-        if needsFragments, !descriptor.stripes.isEmpty {
-            if let fragments = parts.fragments {
-                if candidate.fragments[server] == nil, !candidate.verifying.contains(server) {
-                    candidate.verifying.append(server)
-                    candidate.fragments[server] = [:]
-                    for (stripe, bytes) in fragments.enumerated() {
-                        let index = StripeIndex(UInt32(stripe))
-                        #if PlantedFlaws
-                            if isPlanted(.readFragmentsUnverified) {
-                                candidate.fragments[server]?[index] =
-                                    descriptor.stripes[stripe].believed(bytes, at: FragmentIndex(server.rawValue))
-                                continue
-                            }
-                        #endif
-                        effects.append(
-                            .verifyFragment(server, parts.timestamp, index, descriptor.stripes[stripe], bytes))
-                    }
-                }
-            } else if !candidate.failed.contains(server) {
-                candidate.failed.append(server)
-            }
+        let known = candidates.place(of: parts.timestamp)
+        guard known != nil || tally.names(parts.timestamp, by: server) else { return }
+        let place = known ?? candidates.placeMade(for: parts.timestamp)
+        if candidates.at[place].descriptor == nil { candidates.at[place].descriptor = parts.descriptor }
+        candidates.at[place].asked.insert(server)
+        guard needsFragments, !descriptor.stripes.isEmpty else { return }
+        guard let fragments = parts.fragments else {
+            candidates.at[place].failed.insert(server)
+            return
         }
-        candidates[parts.timestamp] = candidate
+        guard !candidates.at[place].hasFragments(of: server), !candidates.at[place].verifying.contains(server) else {
+            return
+        }
+        candidates.at[place].expectFragments(of: server, stripeCount: fragments.count)
+        for (stripe, bytes) in fragments.enumerated() {
+            #if PlantedFlaws
+                if isPlanted(.readFragmentsUnverified) {
+                    let believed = descriptor.stripes[stripe].believed(bytes, at: FragmentIndex(server.rawValue))
+                    candidates.at[place].add(believed, of: stripe, from: server)
+                    continue
+                }
+            #endif
+            let index = StripeIndex(UInt32(stripe))
+            effects.append(.verifyFragment(server, parts.timestamp, index, descriptor.stripes[stripe], bytes))
+        }
     }
 
     private mutating func fragmentVerified(
         _ server: ServerIndex, _ timestamp: Timestamp, _ stripe: StripeIndex,
         _ result: Result<VerifiedFragment, FragmentVerificationError>
     ) {
-        guard var candidate = candidates[timestamp], candidate.verifying.contains(server) else { return }
+        guard let place = candidates.place(of: timestamp), candidates.at[place].verifying.contains(server) else {
+            return
+        }
         switch result {
         case .success(let fragment):
-            candidate.fragments[server]?[stripe] = fragment
-            if candidate.fragments[server]?.count == candidate.descriptor?.descriptor.stripes.count {
-                candidate.verifying.removeAll { $0 == server }
-            }
+            candidates.at[place].add(fragment, of: stripe.offset, from: server)
         case .failure(let error):
             observations.misbehaviours[server] = .invalidFragment(error)
-            candidate.verifying.removeAll { $0 == server }
-            candidate.fragments[server] = nil
-            candidate.failed.append(server)
+            candidates.at[place].reject(server)
         }
-        candidates[timestamp] = candidate
     }
 
     /// The server answered without anything usable, for whatever version it was asked for.
     private mutating func markFailed(_ server: ServerIndex) {
-        for timestamp in candidates.keys.sorted() {
-            guard let candidate = candidates[timestamp], candidate.asked.contains(server),
-                candidate.fragments[server] == nil, !candidate.failed.contains(server)
-            else { continue }
-            candidates[timestamp]!.failed.append(server)
+        for place in candidates.at.indices
+        where candidates.at[place].asked.contains(server) && !candidates.at[place].hasFragments(of: server) {
+            candidates.at[place].failed.insert(server)
         }
     }
 }
@@ -388,7 +358,7 @@ extension Reader {
             askProof(of: timestamp, into: &effects)
             return
         }
-        guard let descriptor = candidates[timestamp]?.descriptor else { return }
+        guard let descriptor = candidates.descriptor(of: timestamp) else { return }
         let commit = Commit(key: key, certificate: certificate.certificate, descriptor: descriptor)
         phase = .writeBack(commit)
         isWritingBack = true
@@ -409,48 +379,48 @@ extension Reader {
 
     /// Whether nothing is missing of the version.
     func isGathered(_ timestamp: Timestamp) -> Bool {
-        guard let candidate = candidates[timestamp], let descriptor = candidate.descriptor?.descriptor else {
-            return false
-        }
+        guard let place = candidates.place(of: timestamp),
+            let descriptor = candidates.at[place].descriptor?.descriptor
+        else { return false }
         guard descriptor.kind == .value, needsFragments else { return true }
-        return descriptor.stripes.indices.allSatisfy { stripe in
-            let index = StripeIndex(UInt32(stripe))
-            return candidate.fragments.values.count { $0[index] != nil } >= quorums.dataFragmentCount
+        return descriptor.stripes.indices.allSatisfy {
+            candidates.at[place].goodCount(of: $0) >= quorums.dataFragmentCount
         }
     }
 
     /// The complete version, or nil while parts of it are missing.
     func gathered(_ timestamp: Timestamp) -> ReadOutcome.Found? {
-        guard let candidate = candidates[timestamp], let descriptor = candidate.descriptor else { return nil }
+        guard let place = candidates.place(of: timestamp), let descriptor = candidates.at[place].descriptor else {
+            return nil
+        }
         if descriptor.descriptor.kind == .tombstone { return .nothing(timestamp) }
         guard needsFragments else { return .version(timestamp, descriptor, stripes: []) }
         var stripes: [[VerifiedFragment]] = []
         for stripe in descriptor.descriptor.stripes.indices {
-            let good = quorums.servers.compactMap { candidate.fragments[$0]?[StripeIndex(UInt32(stripe))] }
-            guard good.count >= quorums.dataFragmentCount else { return nil }
-            stripes.append(Array(good.prefix(quorums.dataFragmentCount)))
+            let good = quorums.servers.lazy.compactMap { candidates.at[place].fragment(of: stripe, from: $0) }
+            let chosen = Array(good.prefix(quorums.dataFragmentCount))
+            guard chosen.count == quorums.dataFragmentCount else { return nil }
+            stripes.append(chosen)
         }
         return .version(timestamp, descriptor, stripes: stripes)
     }
 
     /// Asks for the version's parts: the preferred servers first, every other one once that does not suffice.
     private mutating func askForParts(of timestamp: Timestamp, into effects: inout [Effect]) {
-        var candidate = candidates[timestamp] ?? Candidate()
+        let place = candidates.placeMade(for: timestamp)
+        let (asked, failed) = (candidates.at[place].asked, candidates.at[place].failed)
         // The preferred servers' first answer already carries what they have of the version they name.
-        let expected = candidate.asked.filter { !candidate.failed.contains($0) }.count
+        let expected = asked.subtracting(failed).count
         let isUnderWay = preferred.contains { server in
             !tally.hasClaim(of: server) && observations.refusals[server] == nil
                 && observations.misbehaviours[server] == nil
         }
-        let missing = quorums.servers.filter { !candidate.asked.contains($0) }
         let needed = needsFragments ? quorums.dataFragmentCount : 1
-        if isHedging || !candidate.failed.isEmpty || (expected < needed && !isUnderWay) {
-            for server in missing {
-                candidate.asked.append(server)
-                effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
-            }
+        guard isHedging || !failed.isEmpty || (expected < needed && !isUnderWay) else { return }
+        for server in quorums.servers where !asked.contains(server) {
+            candidates.at[place].asked.insert(server)
+            effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
         }
-        candidates[timestamp] = candidate
     }
 
     mutating func finish(
@@ -458,7 +428,7 @@ extension Reader {
     ) {
         if isHedging { observations.slow = preferred.filter { !tally.hasClaim(of: $0) } }
         let outcome = ReadOutcome(
-            found: found, descriptor: timestamp.flatMap { candidates[$0]?.descriptor },
+            found: found, descriptor: timestamp.flatMap { candidates.descriptor(of: $0) },
             certificate: timestamp.flatMap { tally.certificate(of: $0) }, poisonous: poisonous, proofs: poisonProofs,
             rounds: isWritingBack ? 2 : 1, observations: observations)
         finish(.success(outcome), into: &effects)

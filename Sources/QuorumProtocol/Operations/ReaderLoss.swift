@@ -5,7 +5,7 @@ extension Reader {
         if !tally.hasClaim(of: server) { sendFirst(to: server, into: &effects) }
         switch phase {
         case .read:
-            for timestamp in candidates.keys.sorted() where isWaiting(for: server, of: timestamp) {
+            for (place, timestamp) in candidates.timestamps.enumerated() where isWaiting(for: server, at: place) {
                 effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
             }
         case .writeBack(let commit):
@@ -17,20 +17,18 @@ extension Reader {
         }
     }
 
-    private func isWaiting(for server: ServerIndex, of timestamp: Timestamp) -> Bool {
-        guard let candidate = candidates[timestamp] else { return false }
-        return candidate.asked.contains(server) && candidate.fragments[server] == nil
-            && !candidate.failed.contains(server)
+    private func isWaiting(for server: ServerIndex, at place: ReadCandidates.Place) -> Bool {
+        candidates.at[place].asked.contains(server) && !candidates.at[place].hasFragments(of: server)
+            && !candidates.at[place].failed.contains(server)
     }
 
     /// What was answered badly is asked again too: a server may have been repaired, or a version been stored since.
     mutating func retransmit(into effects: inout [Effect]) {
         isHedging = true
         isRetransmitting = true
-        for timestamp in candidates.keys.sorted() {
-            guard let failed = candidates[timestamp]?.failed else { continue }
-            candidates[timestamp]!.asked.removeAll { failed.contains($0) }
-            candidates[timestamp]!.failed = []
+        for place in candidates.at.indices {
+            candidates.at[place].asked = candidates.at[place].asked.subtracting(candidates.at[place].failed)
+            candidates.at[place].failed = []
         }
         for server in quorums.servers { resend(to: server, into: &effects) }
         advance(into: &effects)
@@ -50,7 +48,7 @@ extension Reader {
         if case .valid(let timestamp?, let countedReplies) = tally.standing(), countedReplies >= quorums.quorum,
             !isGathered(timestamp)
         {
-            let have = candidates[timestamp]?.fragments.values.count { !$0.isEmpty } ?? 0
+            let have = candidates.place(of: timestamp).map { candidates.at[$0].sourceCount } ?? 0
             return .tooFewFragments(
                 timestamp, have: have, need: quorums.dataFragmentCount, observations: observations)
         }

@@ -16,22 +16,24 @@ extension Reader {
     /// Whether nothing has to be found out about the version, all of which is there, any more; if something has, begins
     /// with it.
     mutating func isKnownSound(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
-        guard verifiesLater, let candidate = candidates[timestamp], let descriptor = candidate.descriptor,
+        guard verifiesLater, let place = candidates.place(of: timestamp),
+            let descriptor = candidates.at[place].descriptor,
             !descriptor.descriptor.stripes.isEmpty, !isPlanted(.readEncodingUnchecked)
         else { return true }
         let vouchers = isPlanted(.oneVoucherVerified) ? 1 : quorums.vouchers
         if parameters.identity.mode == .lazy, tally.verifierCount(of: timestamp) >= vouchers { return true }
-        if case .unchecked = candidate.encoding, case .version(_, _, let stripes)? = gathered(timestamp) {
-            candidates[timestamp]!.encoding = .checking
+        let encoding = candidates.at[place].encoding
+        if case .unchecked = encoding, case .version(_, _, let stripes)? = gathered(timestamp) {
+            candidates.at[place].encoding = .checking
             effects.append(.checkEncoding(timestamp, descriptor, stripes: stripes))
         }
-        if case .sound = candidate.encoding { return true }
+        if case .sound = encoding { return true }
         return false
     }
 
     mutating func encodingChecked(_ timestamp: Timestamp, isSound: Bool, into effects: inout [Effect]) {
         if isSound {
-            candidates[timestamp]?.encoding = .sound
+            if let place = candidates.place(of: timestamp) { candidates.at[place].encoding = .sound }
             if isVerification { verified = max(verified ?? timestamp, timestamp) }
         } else {
             poisonous.append(timestamp)
@@ -69,27 +71,27 @@ extension Reader {
 
     private mutating func passOver(_ timestamp: Timestamp) {
         tally.exclude(timestamp)
-        candidates[timestamp] = nil
+        candidates.remove(timestamp)
     }
 
     /// Whether f + 1 servers have signed that the version is poisonous; it is passed over then. Has statements that
     /// were not looked at yet verified.
     mutating func isShownPoisonous(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
         guard verifiesLater else { return false }
-        var candidate = candidates[timestamp] ?? Candidate()
+        let place = candidates.placeMade(for: timestamp)
         let enough = isPlanted(.onePoisonStatement) ? 1 : quorums.vouchers
-        if candidate.poisonStatements.count >= enough {
-            poisonProofs[timestamp] = quorums.servers.compactMap { candidate.poisonStatements[$0] }
+        if candidates.at[place].poisonStatements.count >= enough {
+            poisonProofs[timestamp] = quorums.servers.compactMap { candidates.at[place].poisonStatements[$0] }
             passOver(timestamp)
             return true
         }
         for (source, signed) in tally.poisonStatements(on: timestamp)
-        where signed.claim == .poisonous && candidate.poisonStatements[signed.server] == nil {
-            guard candidate.examined[source, default: []].insert(signed.server).inserted else { continue }
+        where signed.claim == .poisonous && candidates.at[place].poisonStatements[signed.server] == nil {
+            guard !candidates.at[place].examined[source, default: []].contains(signed.server) else { continue }
+            candidates.at[place].examined[source, default: []].insert(signed.server)
             statementsUnderWay += 1
             effects.append(.verifyStatement(source, signed, timestamp))
         }
-        candidates[timestamp] = candidate
         return false
     }
 
@@ -97,7 +99,9 @@ extension Reader {
         _ server: ServerIndex, _ timestamp: Timestamp, _ result: Result<VerifiedStatement, CertificateError>
     ) {
         switch result {
-        case .success(let verified): candidates[timestamp]?.poisonStatements[verified.signed.server] = verified
+        case .success(let verified):
+            guard let place = candidates.place(of: timestamp) else { return }
+            candidates.at[place].poisonStatements[verified.signed.server] = verified
         case .failure(let error): observations.misbehaviours[server] = .invalidStatement(error)
         }
     }

@@ -99,7 +99,7 @@ package struct Writer: Sendable {
     /// What became of the remembered certificate that the write began with.
     var memory = Memory.none
     // COMMIT
-    private(set) var acknowledged: [ServerIndex] = []
+    private(set) var acknowledged: ServerSet = []
 
     /// - Parameters:
     ///   - remembered: the certificate of a version of the object, which saves reading the timestamp as long as nobody
@@ -180,7 +180,7 @@ package struct Writer: Sendable {
         if case .prepared = reply { overdue.removeAll { $0 == server } }
         switch (phase, reply) {
         case (.readTimestamp, .timestamp(let claim)):
-            observations.refusals[server] = nil
+            observations.withdrawRefusal(of: server)
             tally.record(claim, of: server)
             advanceReadTimestamp(into: &effects)
         case (.doubt, _):
@@ -201,8 +201,8 @@ package struct Writer: Sendable {
             refusedCompletion(refusal, by: server, into: &effects)
         case (.commit(let commit, _), .committed(let timestamp)):
             guard timestamp == commit.certificate.timestamp || isPlanted(.anyAcknowledgementCounts) else { return }
-            if !acknowledged.contains(server) { acknowledged.append(server) }
-            observations.refusals[server] = nil
+            acknowledged.insert(server)
+            observations.withdrawRefusal(of: server)
             advanceCommit(into: &effects)
         case (_, .refused(let refusal)):
             guard !refusal.answersPrepareOnly else { return }
@@ -377,7 +377,7 @@ extension Writer {
         switch phase {
         case .readTimestamp: answered = quorums.servers.filter { tally.hasClaim(of: $0) }
         case .prepare, .complete, .doubt: answered = quorums.servers.filter { statements[$0] != nil }
-        case .commit, .finished: answered = acknowledged.sorted()
+        case .commit, .finished: answered = Array(acknowledged)
         }
         return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)
     }

@@ -64,6 +64,59 @@ package struct CanonicalEncoder {
     }
 }
 
+/// Writes values in the same form into memory that has room for all of them: for what is made so often that growing an
+/// array would show.
+struct CanonicalWriter {
+    private let start: UnsafeMutableRawPointer
+    private(set) var count = 0
+
+    /// The bytes that `write` leaves, at most `capacity` of them.
+    static func bytes(capacity: Int, _ write: (inout CanonicalWriter) -> Void) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+            guard let start = buffer.baseAddress else { return }
+            var writer = CanonicalWriter(start: UnsafeMutableRawPointer(start))
+            write(&writer)
+            precondition(writer.count <= capacity)
+            count = writer.count
+        }
+    }
+
+    mutating func append<I: FixedWidthInteger & UnsignedInteger>(_ value: I) {
+        (start + count).storeBytes(of: value.bigEndian, as: I.self)
+        count += MemoryLayout<I>.size
+    }
+
+    mutating func append(_ digest: Digest256) {
+        (start + count).storeBytes(of: digest, as: Digest256.self)
+        count += Digest256.sizeBytes
+    }
+
+    mutating func append(_ timestamp: Timestamp) {
+        append(timestamp.counter)
+        append(timestamp.writer.high)
+        append(timestamp.writer.low)
+        append(timestamp.digest)
+    }
+
+    /// A string of at most 255 bytes with its count in one byte.
+    mutating func append(tag: StaticString) {
+        precondition(tag.utf8CodeUnitCount <= 255)
+        append(UInt8(tag.utf8CodeUnitCount))
+        append(UnsafeRawBufferPointer(start: tag.utf8Start, count: tag.utf8CodeUnitCount))
+    }
+
+    /// Bytes with their count in 32 bits.
+    mutating func append(counted bytes: [UInt8]) {
+        append(UInt32(bytes.count))
+        bytes.withUnsafeBytes { append($0) }
+    }
+
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        if let source = bytes.baseAddress { (start + count).copyMemory(from: source, byteCount: bytes.count) }
+        count += bytes.count
+    }
+}
+
 /// Why bytes are no encoding of what was expected.
 public enum MalformedEncoding: Error, Equatable, Sendable, CustomStringConvertible {
     /// The bytes end before `field` does.

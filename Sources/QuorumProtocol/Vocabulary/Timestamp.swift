@@ -26,6 +26,12 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         return left.digest < right.digest
     }
 
+    /// Without the writer: who could choose counter and digest has chosen the timestamp.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(counter)
+        hasher.combine(digest)
+    }
+
     public var description: String {
         "\(counter)@\(writer.description.prefix(8)):\(digest.description.prefix(8))"
     }
