@@ -187,14 +187,16 @@ extension World {
         var statements: [Statement] = []
         server.disk.sync(&diskGenerator) { item, failure in
             outcomes.append(Outcome(token: item.token, statementCount: item.statements.count, failure: failure))
-            if failure == nil { statements += item.statements }
+            guard failure == nil else { return }
+            if statements.isEmpty { statements = item.statements } else { statements += item.statements }
         }
         guard let signed = try? server.signer.sign(statements) else { preconditionFailure("the scheme always signs") }
-        var rest = signed[...]
+        var told = 0
         let inputs = outcomes.map { outcome -> ReplicaInput in
             if let failure = outcome.failure { return .stored(outcome.token, .failure(failure)) }
-            let own = Array(rest.prefix(outcome.statementCount))
-            rest = rest.dropFirst(own.count)
+            if outcome.statementCount == signed.count { return .stored(outcome.token, .success(signed)) }
+            let own = Array(signed[told..<told + outcome.statementCount])
+            told += own.count
             return .stored(outcome.token, .success(own))
         }
         note("\(server.index) has \(inputs.count) changes on disk, \(statements.count) statements signed")

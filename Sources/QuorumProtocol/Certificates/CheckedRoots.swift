@@ -9,20 +9,25 @@
 
 import Fingerprint
 
-/// A signed root, with the signature that was checked.
+/// A signed root, with the signature that was checked. All of it lies in one piece, without a reference to follow,
+/// count or release.
 struct CheckedRoot: Equatable {
+    private let signature: SIMD8<UInt64>
     private let root: Digest256
-    private let server: ServerIndex
     private let incarnation: Incarnation
     private let leafCount: UInt32
-    private let signature: [UInt8]
+    private let server: ServerIndex
 
-    init(_ signed: SignedRoot, _ signature: [UInt8]) {
+    /// Nil when the signature has not the size that signatures have.
+    init?(_ signed: SignedRoot, _ signature: [UInt8]) {
+        guard signature.count == SignedStatement.signatureSizeBytes else { return nil }
+        self.signature =
+            isPlanted(.rememberedRootUnderAnySignature)
+            ? SIMD8() : signature.withUnsafeBytes { $0.loadUnaligned(as: SIMD8<UInt64>.self) }
         root = signed.root
         server = signed.server
         incarnation = signed.incarnation
         leafCount = signed.leafCount
-        self.signature = isPlanted(.rememberedRootUnderAnySignature) ? [] : signature
     }
 
     /// Equal roots of several servers have places of their own.
@@ -31,38 +36,52 @@ struct CheckedRoot: Equatable {
 
 /// A bounded memory of such roots.
 struct CheckedRoots {
-    /// The most places there are.
-    static let placesMax = 8192
-    /// The places there are from the first root on.
-    private static let placesMin = 64
+    /// The most roots that are remembered.
+    static let countMax = 8192
+    /// For how many there is room from the first one on.
+    private static let countMin = 64
 
-    private var places: [CheckedRoot?] = []
-    private var count = 0
+    private var roots: [CheckedRoot] = []
+    /// By place, twice as many as there may be roots before there are more: 1 + the position of its root, or 0. Two
+    /// roots that have places of their own among few have them among more.
+    private var positions: [UInt16] = []
+    /// The position of the root that makes room for the next one once there are as many as may be.
+    private var oldest = 0
 
-    private static func place(of root: CheckedRoot, among placeCount: Int) -> Int {
-        Int(truncatingIfNeeded: root.placeHint & UInt64(placeCount - 1))
+    private func place(of root: CheckedRoot) -> Int {
+        Int(truncatingIfNeeded: root.placeHint & UInt64(positions.count - 1))
     }
 
     func contains(_ root: CheckedRoot) -> Bool {
-        !places.isEmpty && places[Self.place(of: root, among: places.count)] == root
+        guard !positions.isEmpty else { return false }
+        let position = positions[place(of: root)]
+        return position > 0 && roots[Int(position) - 1] == root
     }
 
     mutating func insert(_ root: CheckedRoot) {
-        // Half full, so that few have to share a place.
-        if 2 * count >= places.count, places.count < Self.placesMax { grow() }
-        put(root)
+        if 2 * roots.count >= positions.count, roots.count < Self.countMax { makeRoom() }
+        let place = place(of: root)
+        var position = Int(positions[place]) - 1
+        if position >= 0 {
+            roots[position] = root
+            return
+        }
+        if roots.count < Self.countMax {
+            position = roots.count
+            roots.append(root)
+        } else {
+            position = oldest
+            oldest = (oldest + 1) % Self.countMax
+            positions[self.place(of: roots[position])] = 0
+            roots[position] = root
+        }
+        positions[place] = UInt16(position + 1)
     }
 
-    private mutating func put(_ root: CheckedRoot) {
-        let place = Self.place(of: root, among: places.count)
-        if places[place] == nil { count += 1 }
-        places[place] = root
-    }
-
-    private mutating func grow() {
-        let known = places
-        places = Array(repeating: nil, count: max(2 * known.count, Self.placesMin))
-        count = 0
-        for case let root? in known { put(root) }
+    private mutating func makeRoom() {
+        let count = max(2 * roots.count, Self.countMin)
+        roots.reserveCapacity(count)
+        positions = Array(repeating: 0, count: 2 * count)
+        for (position, root) in roots.enumerated() { positions[place(of: root)] = UInt16(position + 1) }
     }
 }

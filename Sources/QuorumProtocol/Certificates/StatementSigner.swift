@@ -61,17 +61,35 @@ package struct StatementSigner: Sendable {
                     path: [statement.leaf], signature: [])
             }
         }
+        if statements.count == 1 {
+            let signature = try sign(root: statements[0].leaf, leafCount: 1, knownTo: verifier)
+            return [signed(statements[0].claim, leafIndex: 0, leafCount: 1, path: [], signature)]
+        }
         let (root, paths) = MerkleTree.build(statements.map(\.leaf))
+        let leafCount = UInt32(statements.count)
+        let signature = try sign(root: root, leafCount: leafCount, knownTo: verifier)
+        return statements.indices.map { index in
+            signed(
+                statements[index].claim, leafIndex: UInt32(index), leafCount: leafCount, path: paths[index], signature)
+        }
+    }
+
+    private func sign(
+        root: Digest256, leafCount: UInt32, knownTo verifier: StatementVerifier?
+    ) throws(SigningError) -> [UInt8] {
         let message = SignedRoot(
-            identity: identity, server: server, incarnation: incarnation, root: root,
-            leafCount: UInt32(statements.count))
+            identity: identity, server: server, incarnation: incarnation, root: root, leafCount: leafCount)
         let signature = try key.signature(for: message.bytes)
         verifier?.remember(message, signature: signature)
-        return statements.indices.map { index in
-            SignedStatement(
-                server: server, incarnation: incarnation, claim: statements[index].claim, leafIndex: UInt32(index),
-                leafCount: UInt32(statements.count), path: paths[index], signature: signature)
-        }
+        return signature
+    }
+
+    private func signed(
+        _ claim: Claim, leafIndex: UInt32, leafCount: UInt32, path: [Digest256], _ signature: [UInt8]
+    ) -> SignedStatement {
+        SignedStatement(
+            server: server, incarnation: incarnation, claim: claim, leafIndex: leafIndex, leafCount: leafCount,
+            path: path, signature: signature)
     }
 }
 

@@ -71,7 +71,7 @@ package final class StatementVerifier: Sendable {
     }
 
     private func isSigned(_ root: SignedRoot, signature: [UInt8]) -> Bool {
-        let checked = CheckedRoot(root, signature)
+        guard let checked = CheckedRoot(root, signature) else { return false }
         if memory.withLock({ $0.contains(checked) }) { return true }
         guard keys[root.server.offset].isValid(signature, for: root.bytes) else { return false }
         if remembersChecks { memory.withLock { $0.insert(checked) } }
@@ -81,6 +81,7 @@ package final class StatementVerifier: Sendable {
     /// Takes a root that whoever holds this verifier has signed itself.
     func remember(_ root: SignedRoot, signature: [UInt8]) {
         precondition(root.identity == parameters.identity)
-        if remembersChecks { memory.withLock { $0.insert(CheckedRoot(root, signature)) } }
+        guard remembersChecks, let checked = CheckedRoot(root, signature) else { return }
+        memory.withLock { $0.insert(checked) }
     }
 }

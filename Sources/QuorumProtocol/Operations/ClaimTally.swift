@@ -25,7 +25,7 @@ struct ClaimTally: Sendable {
 
     init(quorums: QuorumConfiguration) {
         self.quorums = quorums
-        claims = Array(repeating: nil, count: quorums.serverCount)
+        claims = quorums.servers.map { _ in nil }
     }
 
     /// Takes a server's claim; a correct server's never go down, so a lower one than it made before is ignored.

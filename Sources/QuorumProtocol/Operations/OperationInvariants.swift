@@ -6,8 +6,8 @@ import Fingerprint
 extension Writer {
     /// Which of the writer's invariants is broken, or nil.
     package var brokenInvariant: String? {
-        for (server, statement) in statements where statement.server != server || !statement.claim.accepts {
-            return "a statement of \(statement.server) counts as one of \(server)"
+        for position in statements.inOrder.indices where !statements.inOrder[position].claim.accepts {
+            return "a statement of \(statements.inOrder[position].server) counts that accepts nothing"
         }
         if spares.count > quorums.faults { return "more servers are spared than may fail" }
         switch phase {

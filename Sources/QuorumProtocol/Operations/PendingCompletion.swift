@@ -26,28 +26,27 @@ struct PendingCompletion: Sendable {
     var reminders = 0
     private let quorums: QuorumConfiguration
     private let admission: [SignedStatement]
-    private var statements: [ServerIndex: SignedStatement]
+    private var statements: SignedStatements
     /// What is verified, or being verified, of each server's fragments.
     private var parts: [ServerIndex: [StripeIndex: VerifiedFragment]] = [:]
     /// Servers whose last answer to READ had nothing good.
-    private var failed: Set<ServerIndex> = []
+    private var failed: ServerSet = []
     /// Servers that refuse PREPARE for good.
-    private var refusing: Set<ServerIndex> = []
+    private var refusing: ServerSet = []
     private var isReencoding = false
     /// Each server's fragments, once they are known.
     private var fragments: [[SharedBytes]]?
 
     /// - Parameter stored: verified *stored* statements of at least m servers.
     init(
-        timestamp: Timestamp, descriptor: SealedDescriptor, stored: [ServerIndex: SignedStatement],
-        quorums: QuorumConfiguration
+        timestamp: Timestamp, descriptor: SealedDescriptor, stored: SignedStatements, quorums: QuorumConfiguration
     ) {
         precondition(stored.count >= quorums.dataFragmentCount)
         self.timestamp = timestamp
         self.descriptor = descriptor
         self.quorums = quorums
         statements = stored
-        admission = Array(quorums.servers.compactMap { stored[$0] }.prefix(quorums.vouchers))
+        admission = Array(stored.inOrder.prefix(quorums.vouchers))
         if descriptor.descriptor.stripes.isEmpty { fragments = Array(repeating: [], count: quorums.serverCount) }
     }
 
@@ -61,7 +60,7 @@ struct PendingCompletion: Sendable {
             guard parts[server] == nil, !isReencoding else { return nil }
             return .read(Read(key: key, version: timestamp, portion: .fragments))
         }
-        guard statements[server] == nil else { return nil }
+        guard !statements.contains(server) else { return nil }
         return .prepare(
             Prepare(
                 key: key, timestamp: timestamp, descriptor: descriptor, fragments: fragments[server.offset],
@@ -98,15 +97,15 @@ struct PendingCompletion: Sendable {
         parts = [:]
     }
 
-    mutating func record(_ statement: VerifiedStatement, of server: ServerIndex) {
-        statements[server] = statement.signed
-        refusing.remove(server)
+    mutating func record(_ statement: VerifiedStatement) {
+        statements.add(statement.signed)
+        refusing.remove(statement.signed.server)
     }
 
     /// The server will not answer what it was asked.
     mutating func refused(by server: ServerIndex) {
         if isPreparing {
-            if statements[server] == nil { refusing.insert(server) }
+            if !statements.contains(server) { refusing.insert(server) }
         } else if parts[server] == nil {
             failed.insert(server)
         }
@@ -115,8 +114,8 @@ struct PendingCompletion: Sendable {
     /// Where it stands; asks for the encoding once.
     mutating func standing() -> Standing {
         if statements.count >= quorums.quorum {
-            let chosen = quorums.servers.compactMap { statements[$0] }.prefix(quorums.quorum)
-            return .certified(Certificate(timestamp: timestamp, statements: Array(chosen)))
+            let chosen = Array(statements.inOrder.prefix(quorums.quorum))
+            return .certified(Certificate(timestamp: timestamp, statements: chosen))
         }
         if isPreparing { return refusing.count > quorums.faults ? .hopeless : .waiting }
         if isReencoding { return .waiting }

@@ -34,8 +34,8 @@ struct ReadCandidate: Sendable {
     var examined: [ServerIndex: ServerSet] = [:]
     var poisonStatements: [ServerIndex: VerifiedStatement] = [:]
 
-    init(serverCount: Int) {
-        fragments = Array(repeating: nil, count: serverCount)
+    init(servers: [ServerIndex]) {
+        fragments = servers.map { _ in nil }
     }
 
     func hasFragments(of server: ServerIndex) -> Bool { fragments[server.offset] != nil }
@@ -59,7 +59,7 @@ struct ReadCandidate: Sendable {
     mutating func expectFragments(of server: ServerIndex, stripeCount: Int) {
         verifying.insert(server)
         fragments[server.offset] = Fragments(
-            good: Array(repeating: nil, count: stripeCount), missingCount: stripeCount)
+            good: (0..<stripeCount).map { _ in nil }, missingCount: stripeCount)
     }
 
     mutating func add(_ fragment: VerifiedFragment, of stripe: Int, from server: ServerIndex) {
@@ -85,10 +85,10 @@ struct ReadCandidates: Sendable {
 
     private(set) var timestamps: [Timestamp] = []
     var at: [ReadCandidate] = []
-    private let serverCount: Int
+    private let servers: [ServerIndex]
 
-    init(serverCount: Int) {
-        self.serverCount = serverCount
+    init(servers: [ServerIndex]) {
+        self.servers = servers
     }
 
     /// The version's place until another one is added or removed; nil when nothing is known of it.
@@ -102,7 +102,7 @@ struct ReadCandidates: Sendable {
         if let known = place(of: timestamp) { return known }
         let place = timestamps.firstIndex { timestamp < $0 } ?? timestamps.endIndex
         timestamps.insert(timestamp, at: place)
-        at.insert(ReadCandidate(serverCount: serverCount), at: place)
+        at.insert(ReadCandidate(servers: servers), at: place)
         return place
     }
 

@@ -104,7 +104,7 @@ package struct Reader: Sendable {
         self.alwaysWritesBack = alwaysWritesBack
         preferred = Array(preference.prefix(parameters.quorums.dataFragmentCount))
         tally = ClaimTally(quorums: parameters.quorums)
-        candidates = ReadCandidates(serverCount: parameters.quorums.serverCount)
+        candidates = ReadCandidates(servers: parameters.quorums.servers)
     }
 
     var quorums: QuorumConfiguration { parameters.quorums }

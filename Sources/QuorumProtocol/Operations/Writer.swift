@@ -82,7 +82,7 @@ package struct Writer: Sendable {
     var observations = ServerObservations()
     var rounds = 0
     // PREPARE
-    var statements: [ServerIndex: SignedStatement] = [:]
+    var statements = SignedStatements()
     var base: Timestamp?
     var wantJustification: [ServerIndex] = []
     var justified: [ServerIndex] = []
@@ -241,7 +241,7 @@ extension Writer {
         phase = .readTimestamp
         rounds += 1
         tally = ClaimTally(quorums: quorums)
-        statements = [:]
+        statements = SignedStatements()
         wantJustification = []
         justified = []
         full = []
@@ -339,7 +339,7 @@ extension Writer {
                 effects.append(.send(server, .readTimestamp(key)))
             }
         case .prepare(let timestamp):
-            if statements[server] == nil, !spares.contains(server) {
+            if !statements.contains(server), !spares.contains(server) {
                 sendPrepare(timestamp, to: server, into: &effects)
             }
         case .complete(let completion, _):
@@ -376,7 +376,7 @@ extension Writer {
         let answered: [ServerIndex]
         switch phase {
         case .readTimestamp: answered = quorums.servers.filter { tally.hasClaim(of: $0) }
-        case .prepare, .complete, .doubt: answered = quorums.servers.filter { statements[$0] != nil }
+        case .prepare, .complete, .doubt: answered = statements.inOrder.map(\.server)
         case .commit, .finished: answered = Array(acknowledged)
         }
         return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)

@@ -38,7 +38,7 @@ extension Writer {
 
     mutating func hedge(into effects: inout [Effect]) {
         if case .prepare = phase, !spares.isEmpty {
-            overdue = quorums.servers.filter { statements[$0] == nil && !spares.contains($0) }
+            overdue = quorums.servers.filter { !statements.contains($0) && !spares.contains($0) }
         }
         drawInSpares(into: &effects)
     }
@@ -60,14 +60,14 @@ extension Writer {
     /// f + 1 *stored* statements for our version, or none while there are fewer.
     var admission: [SignedStatement] {
         guard statements.count >= quorums.vouchers else { return [] }
-        let stored = quorums.servers.compactMap { statements[$0] }.filter { $0.claim == .stored }
+        let stored = statements.inOrder.filter { $0.claim == .stored }
         return stored.count >= quorums.vouchers ? Array(stored.prefix(quorums.vouchers)) : []
     }
 
     mutating func verify(
         _ signed: SignedStatement, of server: ServerIndex, for timestamps: [Timestamp], into effects: inout [Effect]
     ) {
-        if case .prepare = phase, statements[server] != nil { return }
+        if case .prepare = phase, statements.contains(server) { return }
         guard signed.server == server, signed.claim.accepts else {
             observations.misbehaviours[server] = .invalidStatement(
                 signed.server == server ? .wrongClaim(server) : .unknownServer(signed.server))
@@ -99,9 +99,9 @@ extension Writer {
         case .success(let verified) where timestamp == own:
             signedOwn(verified, by: server, into: &effects)
         case .success(let verified) where timestamp == completing:
-            completionSigned(verified, by: server, into: &effects)
+            completionSigned(verified, into: &effects)
         case .success(let verified):
-            leftBehind.record(verified, of: server)
+            leftBehind.record(verified)
             recover(into: &effects)
         }
     }
@@ -109,9 +109,9 @@ extension Writer {
     private mutating func signedOwn(
         _ verified: VerifiedStatement, by server: ServerIndex, into effects: inout [Effect]
     ) {
-        statements[server] = verified.signed
+        statements.add(verified.signed)
         full.removeAll { $0 == server }
-        observations.refusals[server] = nil
+        observations.withdrawRefusal(of: server)
         if commitIfCertified(verified.timestamp, into: &effects) { return }
         if case .complete = phase, !admission.isEmpty { resume(verified.timestamp, into: &effects) }
         admit(verified.timestamp, into: &effects)
@@ -126,8 +126,8 @@ extension Writer {
             return true
         }
         guard let encoded else { preconditionFailure("a statement before the value is encoded") }
-        let chosen = quorums.servers.compactMap { statements[$0] }.prefix(quorums.quorum)
-        let certificate = Certificate(timestamp: timestamp, statements: Array(chosen))
+        let certificate = Certificate(
+            timestamp: timestamp, statements: Array(statements.inOrder.prefix(quorums.quorum)))
         beginCommit(
             Commit(key: key, certificate: certificate, descriptor: encoded.descriptor), waiting: nil, into: &effects)
         return true
@@ -136,7 +136,7 @@ extension Writer {
     mutating func refusedPrepare(
         _ refusal: Refusal, by server: ServerIndex, into effects: inout [Effect]
     ) {
-        guard case .prepare(let timestamp) = phase, statements[server] == nil else { return }
+        guard case .prepare(let timestamp) = phase, !statements.contains(server) else { return }
         switch refusal {
         case .justificationRequired where base != nil:
             wantsJustification(server, into: &effects)

@@ -14,7 +14,7 @@ import Fingerprint
 
 /// What is known of versions that this client left behind.
 struct LeftBehindVersions: Sendable {
-    typealias Version = (descriptor: SealedDescriptor, statements: [ServerIndex: SignedStatement])
+    typealias Version = (descriptor: SealedDescriptor, statements: SignedStatements)
 
     /// With each server's verified *stored* statement.
     fileprivate(set) var versions: [Timestamp: Version] = [:]
@@ -30,20 +30,21 @@ struct LeftBehindVersions: Sendable {
     /// Puts a server's list in the place of its former one.
     fileprivate mutating func take(_ list: [PendingVersion], of server: ServerIndex) {
         for timestamp in lists[server] ?? [] {
-            versions[timestamp]?.statements[server] = nil
+            versions[timestamp]?.statements.remove(server)
         }
         lists[server] = list.map(\.timestamp)
         for version in list where versions[version.timestamp] == nil {
-            versions[version.timestamp] = (version.descriptor, [:])
+            versions[version.timestamp] = (version.descriptor, SignedStatements())
         }
         let named = Set(lists.values.joined())
         versions = versions.filter { named.contains($0.key) }
     }
 
     /// Takes a verified statement of one of the versions.
-    mutating func record(_ statement: VerifiedStatement, of server: ServerIndex) {
+    mutating func record(_ statement: VerifiedStatement) {
+        let server = statement.signed.server
         guard lists[server]?.contains(statement.timestamp) == true else { return }
-        versions[statement.timestamp]?.statements[server] = statement.signed
+        versions[statement.timestamp]?.statements.add(statement.signed)
     }
 }
 
@@ -78,9 +79,8 @@ extension Writer {
     mutating func recover(into effects: inout [Effect]) {
         let complete = leftBehind.versions.filter { $0.value.statements.count >= quorums.quorum }
         guard isStuck, mayRecover, let (timestamp, left) = complete.max(by: { $0.key < $1.key }) else { return }
-        let chosen = quorums.servers.compactMap { left.statements[$0] }.prefix(quorums.quorum)
-        beginRecoveryCommit(
-            Certificate(timestamp: timestamp, statements: Array(chosen)), left.descriptor, into: &effects)
+        let chosen = Array(left.statements.inOrder.prefix(quorums.quorum))
+        beginRecoveryCommit(Certificate(timestamp: timestamp, statements: chosen), left.descriptor, into: &effects)
     }
 
     private mutating func beginRecoveryCommit(
@@ -224,11 +224,9 @@ extension Writer {
         resendToAll(into: &effects)
     }
 
-    mutating func completionSigned(
-        _ statement: VerifiedStatement, by server: ServerIndex, into effects: inout [Effect]
-    ) {
+    mutating func completionSigned(_ statement: VerifiedStatement, into effects: inout [Effect]) {
         guard case .complete(var completion, let own) = phase else { return }
-        completion.record(statement, of: server)
+        completion.record(statement)
         advance(completion, own: own, into: &effects)
     }
 

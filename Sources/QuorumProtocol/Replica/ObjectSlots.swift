@@ -98,8 +98,9 @@ struct Slot: Sendable {
         self.key = key
     }
 
-    var isIdle: Bool { reads.isEmpty && changes.isEmpty && inFlight == nil }
-    var waitingCount: Int { reads.count + changes.count }
+    // Inlined, since a slot is large and would be copied for the call.
+    @inline(__always) var isIdle: Bool { reads.isEmpty && changes.isEmpty && inFlight == nil }
+    @inline(__always) var waitingCount: Int { reads.count + changes.count }
 }
 
 /// The objects with something going on, whose slots are open. A slot keeps its place, so that whoever has found it once

@@ -23,7 +23,7 @@ struct ObjectTransition {
 
     /// The change to store, or nil when nothing changes.
     var change: ObjectChange? {
-        guard record != original || !puts.isEmpty || !drops.isEmpty else { return nil }
+        guard !puts.isEmpty || !drops.isEmpty || record != original else { return nil }
         return ObjectChange(
             key: key, record: record, puts: puts, drops: drops,
             nextDueMilliseconds: record.nextDueMilliseconds(parameters))

@@ -72,12 +72,12 @@ struct CanonicalWriter {
 
     /// The bytes that `write` leaves, at most `capacity` of them.
     static func bytes(capacity: Int, _ write: (inout CanonicalWriter) -> Void) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-            guard let start = buffer.baseAddress else { return }
-            var writer = CanonicalWriter(start: UnsafeMutableRawPointer(start))
+        withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 1) { buffer in
+            guard let start = buffer.baseAddress else { return [] }
+            var writer = CanonicalWriter(start: start)
             write(&writer)
             precondition(writer.count <= capacity)
-            count = writer.count
+            return [UInt8](UnsafeRawBufferPointer(start: start, count: writer.count))
         }
     }
 
