@@ -48,32 +48,38 @@ struct EventHeap<Event> {
     }
 
     private mutating func rise(from position: Int) {
-        entries.withUnsafeMutableBufferPointer { entries in
-            let entry = entries[position]
-            var position = position
-            while position > 0 {
-                let parent = (position - 1) / 2
-                guard entry.precedes(entries[parent]) else { break }
-                entries[position] = entries[parent]
-                position = parent
-            }
-            entries[position] = entry
-        }
+        entries.withUnsafeMutableBufferPointer { Self.rise($0[position], from: position, in: $0) }
     }
 
-    /// Puts `entry` at the root, whose place is free, and lets it down to where it belongs.
+    /// Puts `entry` where it belongs between the root and `position`, whose place is free.
+    private static func rise(_ entry: Entry, from position: Int, in entries: UnsafeMutableBufferPointer<Entry>) {
+        var position = position
+        while position > 0 {
+            let parent = (position - 1) / 2
+            guard entry.precedes(entries[parent]) else { break }
+            entries[position] = entries[parent]
+            position = parent
+        }
+        entries[position] = entry
+    }
+
+    /// Puts `entry` where it belongs while the root's place is free: that goes down to a leaf first, always to the
+    /// earlier child, since what was the last entry mostly belongs near the leaves (Wegener's bottom-up heapsort).
     private mutating func sink(_ entry: Entry) {
         entries.withUnsafeMutableBufferPointer { entries in
             var position = 0
-            while true {
-                var child = 2 * position + 1
-                guard child < entries.count else { break }
-                if child + 1 < entries.count, entries[child + 1].precedes(entries[child]) { child += 1 }
-                guard entries[child].precedes(entry) else { break }
+            var child = 2
+            while child < entries.count {
+                if entries[child - 1].precedes(entries[child]) { child -= 1 }
                 entries[position] = entries[child]
                 position = child
+                child = 2 * position + 2
             }
-            entries[position] = entry
+            if child == entries.count {
+                entries[position] = entries[child - 1]
+                position = child - 1
+            }
+            Self.rise(entry, from: position, in: entries)
         }
     }
 }

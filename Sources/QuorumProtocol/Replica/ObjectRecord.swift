@@ -28,26 +28,25 @@ package struct HeldVersion: Equatable, Sendable {
 package struct ObjectRecord: Equatable, Sendable {
     /// Changed by nobody but the only record that refers to it.
     fileprivate final class Contents: @unchecked Sendable {
-        var committed: Certificate?
-        var unverified: [Certificate] = []
-        var poisonous: [PoisonousVersion] = []
+        /// In the form in which every answer carries it.
+        var claim: CommittedClaim
         var verificationDueMilliseconds: UInt64?
-        var held: [HeldVersion] = []
+        var held: [HeldVersion]
 
-        init() {}
+        init() {
+            claim = CommittedClaim(certificate: nil)
+            held = []
+        }
 
         init(copying other: Contents) {
-            committed = other.committed
-            unverified = other.unverified
-            poisonous = other.poisonous
+            claim = other.claim
             verificationDueMilliseconds = other.verificationDueMilliseconds
             held = other.held
         }
 
         func equals(_ other: Contents) -> Bool {
-            held == other.held && committed == other.committed
-                && verificationDueMilliseconds == other.verificationDueMilliseconds
-                && unverified == other.unverified && poisonous == other.poisonous
+            held == other.held && verificationDueMilliseconds == other.verificationDueMilliseconds
+                && claim == other.claim
         }
     }
 
@@ -64,33 +63,32 @@ package struct ObjectRecord: Equatable, Sendable {
         if !isKnownUniquelyReferenced(&contents) { contents = Contents(copying: contents) }
     }
 
+    /// What the server tells of it.
+    package var claim: CommittedClaim { contents.claim }
+
+    private mutating func setClaim(_ claim: CommittedClaim) {
+        makeOwn()
+        contents.claim = claim
+    }
+
     /// The highest version known to be committed and sound, as its certificate proves; in the modes that verify at
     /// PREPARE every committed version is sound.
     package var committed: Certificate? {
-        _read { yield contents.committed }
-        _modify {
-            makeOwn()
-            yield &contents.committed
-        }
+        get { claim.certificate }
+        set { setClaim(CommittedClaim(certificate: newValue, unverified: unverified, poisonous: poisonous)) }
     }
 
     /// In the modes that verify later: what is committed above it, in ascending order.
     package var unverified: [Certificate] {
-        _read { yield contents.unverified }
-        _modify {
-            makeOwn()
-            yield &contents.unverified
-        }
+        get { claim.unverified }
+        set { setClaim(CommittedClaim(certificate: committed, unverified: newValue, poisonous: poisonous)) }
     }
 
     /// What is above it and poisonous, in ascending order, with the statements collected so far: this server's own once
     /// it is signed, and others' as they come.
     package var poisonous: [PoisonousVersion] {
-        _read { yield contents.poisonous }
-        _modify {
-            makeOwn()
-            yield &contents.poisonous
-        }
+        get { claim.poisonous }
+        set { setClaim(CommittedClaim(certificate: committed, unverified: unverified, poisonous: newValue)) }
     }
 
     /// When, in milliseconds of the server's clock, there is next something to find out about the versions above the
@@ -116,13 +114,8 @@ package struct ObjectRecord: Equatable, Sendable {
         left.contents === right.contents || left.contents.equals(right.contents)
     }
 
-    /// What the server tells of it.
-    package var claim: CommittedClaim {
-        CommittedClaim(certificate: committed, unverified: unverified, poisonous: poisonous)
-    }
-
     /// The highest committed version, verified or not.
-    package var highestCommitted: Timestamp? { unverified.last?.timestamp ?? committed?.timestamp }
+    package var highestCommitted: Timestamp? { claim.timestamp }
 
     package func isPoisonous(_ timestamp: Timestamp) -> Bool { poisonous.contains { $0.timestamp == timestamp } }
     func isUnverified(_ timestamp: Timestamp) -> Bool { unverified.contains { $0.timestamp == timestamp } }
@@ -188,9 +181,10 @@ extension ObjectRecord {
 
     /// The certified version is sound; what is below it no longer waits, poisonous or not.
     mutating func settle(_ certificate: Certificate) {
-        committed = certificate
-        unverified.removeAll { $0.timestamp <= certificate.timestamp }
-        poisonous.removeAll { $0.timestamp <= certificate.timestamp }
+        setClaim(
+            CommittedClaim(
+                certificate: certificate, unverified: unverified.filter { $0.timestamp > certificate.timestamp },
+                poisonous: poisonous.filter { $0.timestamp > certificate.timestamp }))
     }
 
     /// The version is no longer among the committed ones; statements that say so are added to those there are.
@@ -328,15 +322,16 @@ extension ObjectRecord {
 
 extension ObjectRecord.Contents {
     fileprivate var brokenInvariant: String? {
+        let (committed, unverified, poisonous) = (claim.certificate?.timestamp, claim.unverified, claim.poisonous)
         for position in unverified.indices {
             let isHigher =
                 position == 0
-                ? (committed?.timestamp).precedes(unverified[0].timestamp)
+                ? committed.precedes(unverified[0].timestamp)
                 : unverified[position - 1].timestamp < unverified[position].timestamp
             if !isHigher { return "unverified versions are not in ascending order above the committed one" }
         }
         for version in poisonous
-        where !(committed?.timestamp).precedes(version.timestamp)
+        where !committed.precedes(version.timestamp)
             || unverified.contains(where: { $0.timestamp == version.timestamp })
         {
             return "a poisonous version is committed"
@@ -346,7 +341,7 @@ extension ObjectRecord.Contents {
             if position > 0, held[position - 1].timestamp >= held[position].timestamp {
                 return "held versions are not in ascending order"
             }
-            let isSuperseded = committed.map { held[position].timestamp < $0.timestamp } ?? false
+            let isSuperseded = held[position].timestamp.precedes(committed)
             if isSuperseded != (held[position].supersededMilliseconds != nil) {
                 return "version \(held[position].timestamp) is marked superseded exactly when it is not"
             }

@@ -7,7 +7,7 @@ import Fingerprint
 struct VerifyingRequest: Sendable {
     let token: WorkToken
     let tag: RequestTag
-    let request: Request
+    let job: VerificationJob
 }
 
 /// The requests whose proofs are being checked.
@@ -16,10 +16,10 @@ struct VerifyingRequests: Sendable {
     private var free: [Int] = []
 
     /// Remembers a request under a token with this number.
-    mutating func add(_ request: Request, tag: RequestTag, number: UInt32) -> WorkToken {
+    mutating func add(_ job: VerificationJob, tag: RequestTag, number: UInt32) -> WorkToken {
         let place = free.popLast() ?? waiting.count
         let token = WorkToken(number: number, place: place)
-        let added = VerifyingRequest(token: token, tag: tag, request: request)
+        let added = VerifyingRequest(token: token, tag: tag, job: job)
         if place == waiting.count { waiting.append(added) } else { waiting[place] = added }
         return token
     }
@@ -29,6 +29,30 @@ struct VerifyingRequests: Sendable {
         guard waiting.indices.contains(token.place), waiting[token.place]?.token == token else { return nil }
         free.append(token.place)
         return waiting[token.place].take()
+    }
+}
+
+/// What waits at an object, in its order. Mostly there is one, which needs no memory of its own.
+struct WaitingQueue<Element: Sendable>: Sendable {
+    private var first: Element?
+    private var others: Deque<Element> = []
+
+    var isEmpty: Bool { first == nil }
+    var count: Int { first == nil ? 0 : 1 + others.count }
+
+    mutating func append(_ element: consuming Element) {
+        if first == nil { first = element } else { others.append(element) }
+    }
+
+    mutating func prepend(_ element: consuming Element) {
+        if let second = first.take() { others.prepend(second) }
+        first = element
+    }
+
+    mutating func popFirst() -> Element? {
+        let popped = first.take()
+        if !others.isEmpty { first = others.popFirst() }
+        return popped
     }
 }
 
@@ -90,8 +114,8 @@ struct Slot: Sendable {
     fileprivate var isListed = false
     /// The durable record; nil until it is loaded.
     var record: ObjectRecord?
-    var reads: [WaitingRead] = []
-    var changes: Deque<Change> = []
+    var reads = WaitingQueue<WaitingRead>()
+    var changes = WaitingQueue<Change>()
     var inFlight: InFlight?
 
     fileprivate init(key: ObjectKey) {
@@ -114,16 +138,24 @@ struct SlotTable: Sendable {
     private var places: [ObjectKey: Place] = [:]
     /// All closed slots, and some that are open again, in the order in which they were listed.
     private var free: Deque<Place> = []
+    /// The place that was asked for last: what happens to an object mostly happens in several steps.
+    private var recent = 0
 
     func place(of key: ObjectKey) -> Place? {
-        guard let place = places[key], at[place].isOpen else { return nil }
+        guard let place = knownPlace(of: key), at[place].isOpen else { return nil }
         return place
     }
 
+    /// The object's place, open or not.
+    private func knownPlace(of key: ObjectKey) -> Place? {
+        at.indices.contains(recent) && at[recent].key == key ? recent : places[key]
+    }
+
     mutating func open(_ key: ObjectKey) -> Place {
-        if let place = places[key] {
+        if let place = knownPlace(of: key) {
             precondition(!at[place].isOpen)
             at[place].isOpen = true
+            recent = place
             return place
         }
         let place = takeFree() ?? at.count
@@ -135,6 +167,7 @@ struct SlotTable: Sendable {
             at[place].isOpen = true
         }
         places[key] = place
+        recent = place
         return place
     }
 
@@ -151,8 +184,8 @@ struct SlotTable: Sendable {
         precondition(at[place].inFlight == nil)
         at[place].isOpen = false
         at[place].record = nil
-        at[place].reads = []
-        at[place].changes = []
+        at[place].reads = WaitingQueue()
+        at[place].changes = WaitingQueue()
         if !at[place].isListed {
             at[place].isListed = true
             free.append(place)

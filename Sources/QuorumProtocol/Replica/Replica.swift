@@ -68,21 +68,13 @@ extension Replica {
             if let refusal = refusal(of: prepare, from: principal) {
                 effects.append(.reply(tag, .refused(refusal)))
             } else {
-                let job = VerificationJob(
-                    key: prepare.key, timestamp: prepare.timestamp, certificate: prepare.justification,
-                    admission: prepare.admission,
-                    fragments: VerificationJob.ClaimedFragments(
-                        descriptor: prepare.descriptor, bytes: prepare.fragments))
-                verify(job, for: request, tag: tag, into: &effects)
+                verify(.prepare(prepare), tag: tag, into: &effects)
             }
         case .commit(let commit):
             if let refusal = refusal(of: commit) {
                 effects.append(.reply(tag, .refused(refusal)))
             } else {
-                let job = VerificationJob(
-                    key: commit.key, timestamp: commit.certificate.timestamp, certificate: commit.certificate,
-                    admission: [], fragments: nil)
-                verify(job, for: request, tag: tag, into: &effects)
+                verify(.commit(commit), tag: tag, into: &effects)
             }
         }
     }
@@ -115,10 +107,10 @@ extension Replica {
 
 extension Replica {
     private mutating func verify(
-        _ job: VerificationJob, for request: Request, tag: RequestTag, into effects: inout [ReplicaEffect]
+        _ job: VerificationJob, tag: RequestTag, into effects: inout [ReplicaEffect]
     ) {
         lastTokenNumber &+= 1
-        effects.append(.verify(verifying.add(request, tag: tag, number: lastTokenNumber), job))
+        effects.append(.verify(verifying.add(job, tag: tag, number: lastTokenNumber), job))
     }
 
     private mutating func verified(
@@ -136,7 +128,7 @@ extension Replica {
         case .success(let proven):
             evidence = proven
         }
-        switch waiting.request {
+        switch waiting.job {
         case .prepare(let prepare):
             enqueue(.prepare(tag, prepare, evidence), key: prepare.key, into: &effects)
         case .commit(let commit):
@@ -144,8 +136,6 @@ extension Replica {
                 preconditionFailure("a COMMIT was verified without its certificate")
             }
             enqueue(.commit(tag, commit, certificate), key: commit.key, into: &effects)
-        case .readTimestamp, .read:
-            preconditionFailure("only PREPARE and COMMIT are verified")
         }
     }
 }
@@ -196,18 +186,18 @@ extension Replica {
         guard let place = slots.place(of: key) else {
             preconditionFailure("a record was loaded that nobody asked for")
         }
-        let reads = slots.at[place].reads
         switch result {
         case .failure(let failure):
-            for tag in reads.map(\.tag) + slots.at[place].changes.compactMap(\.tag) {
-                effects.append(.reply(tag, .refused(Self.refusal(for: failure))))
+            let refusal = Self.refusal(for: failure)
+            while let read = slots.at[place].reads.popFirst() { effects.append(.reply(read.tag, .refused(refusal))) }
+            while let change = slots.at[place].changes.popFirst() {
+                if let tag = change.tag { effects.append(.reply(tag, .refused(refusal))) }
             }
             slots.close(place)
         case .success(let loaded):
             let record = loaded ?? ObjectRecord()
             slots.at[place].record = record
-            slots.at[place].reads = []
-            for read in reads { answer(read, from: record, into: &effects) }
+            while let read = slots.at[place].reads.popFirst() { answer(read, from: record, into: &effects) }
             advance(place, into: &effects)
         }
     }

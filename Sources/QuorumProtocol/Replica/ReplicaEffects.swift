@@ -64,7 +64,7 @@ package enum ReplicaEffect: Sendable {
     case replyTooManyPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
     /// Read the object's record from the store.
     case load(ObjectKey)
-    indirect case verify(WorkToken, VerificationJob)
+    case verify(WorkToken, VerificationJob)
     /// Make the change durable, then sign the statements; in the order in which these effects come.
     case store(WorkToken, ObjectChange?, [Statement])
     /// Name objects that are due before the given time.

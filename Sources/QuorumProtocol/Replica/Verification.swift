@@ -3,28 +3,33 @@
 import ErasureCode
 import Fingerprint
 
-/// What has to be proven about a request before it may change anything.
-package struct VerificationJob: Sendable {
-    package let key: ObjectKey
-    package let timestamp: Timestamp
-    /// A COMMIT's certificate, or a PREPARE's justification.
-    package let certificate: Certificate?
-    package let admission: [SignedStatement]
-    /// What a PREPARE carries of each stripe, with the descriptor that it must match.
-    package let fragments: ClaimedFragments?
+/// A request about which something has to be proven before it may change anything.
+package enum VerificationJob: Sendable {
+    case prepare(Prepare)
+    case commit(Commit)
 
-    /// Fragments as a writer sends them.
-    package struct ClaimedFragments: Sendable {
-        package let descriptor: SealedDescriptor
-        /// One for each stripe.
-        package let bytes: [SharedBytes]
+    private var key: ObjectKey {
+        switch self {
+        case .prepare(let prepare): prepare.key
+        case .commit(let commit): commit.key
+        }
+    }
+
+    /// A COMMIT's certificate, or a PREPARE's justification.
+    private var certificate: Certificate? {
+        switch self {
+        case .prepare(let prepare): prepare.justification
+        case .commit(let commit): commit.certificate
+        }
     }
 
     /// How long the checks take, as the number of bytes that could be hashed and fingerprinted in that time.
     package var costBytes: Int {
         let signatureCostBytes = 8 << 10
-        let signatures = (certificate?.statements.count ?? 0) + admission.count
-        return (fragments?.bytes.reduce(0) { $0 + $1.count } ?? 0) + signatures * signatureCostBytes
+        let signatures = certificate?.statements.count ?? 0
+        guard case .prepare(let prepare) = self else { return signatures * signatureCostBytes }
+        return prepare.fragments.reduce(0) { $0 + $1.count }
+            + (signatures + prepare.admission.count) * signatureCostBytes
     }
 
     /// Runs the checks for the server that holds `fragmentIndex`, the cheap ones first, signatures last.
@@ -32,16 +37,18 @@ package struct VerificationJob: Sendable {
         verifier: StatementVerifier, parameters: ClusterParameters, fragmentIndex: FragmentIndex
     ) -> Result<VerificationEvidence, Refusal> {
         do {
-            var verified: [VerifiedFragment] = []
-            if let fragments {
-                verified = try Self.verify(
-                    fragments.bytes, against: fragments.descriptor.descriptor, at: fragmentIndex)
+            guard case .prepare(let prepare) = self else {
+                let certificate = try verifyCertificate(verifier)
+                return .success(VerificationEvidence(certificate: certificate, admission: [], fragments: []))
             }
+            let fragments = try Self.verify(
+                prepare.fragments, against: prepare.descriptor.descriptor, at: fragmentIndex)
             return .success(
                 VerificationEvidence(
                     certificate: try verifyCertificate(verifier),
-                    admission: try verifyAdmission(verifier, vouchers: parameters.quorums.vouchers),
-                    fragments: verified))
+                    admission: try Self.verifyAdmission(
+                        of: prepare, verifier, vouchers: parameters.quorums.vouchers),
+                    fragments: fragments))
         } catch {
             return .failure(error)
         }
@@ -97,16 +104,16 @@ package struct VerificationJob: Sendable {
         }
     }
 
-    private func verifyAdmission(
-        _ verifier: StatementVerifier, vouchers: Int
+    private static func verifyAdmission(
+        of prepare: Prepare, _ verifier: StatementVerifier, vouchers: Int
     ) throws(Refusal) -> [VerifiedStatement] {
-        guard !admission.isEmpty else { return [] }
+        guard !prepare.admission.isEmpty else { return [] }
         var verified: [VerifiedStatement] = []
-        for signed in admission where signed.claim == .stored {
+        for signed in prepare.admission where signed.claim == .stored {
             guard !verified.contains(where: { $0.signed.server == signed.server }) else { continue }
             if isPlanted(.admissionUnverified) {
-                verified.append(VerifiedStatement(key: key, timestamp: timestamp, signed: signed))
-            } else if let statement = try? verifier.verify(signed, key: key, timestamp: timestamp) {
+                verified.append(VerifiedStatement(key: prepare.key, timestamp: prepare.timestamp, signed: signed))
+            } else if let statement = try? verifier.verify(signed, key: prepare.key, timestamp: prepare.timestamp) {
                 verified.append(statement)
             }
             if verified.count == vouchers { return verified }
