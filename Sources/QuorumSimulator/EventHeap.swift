@@ -6,19 +6,24 @@
 /// The heap moves small entries around; the events themselves stay where they were put.
 struct EventHeap<Event> {
     private struct Entry {
-        /// Time, and below it the order of insertion, as one number.
-        let order: UInt128
-        let slot: Int
+        /// The time, below it the order of insertion, and below that the slot: as one number, whose order is that of the
+        /// events.
+        private let number: UInt128
 
-        var time: UInt64 { UInt64(truncatingIfNeeded: order >> 64) }
+        init(time: UInt64, sequence: UInt32, slot: Int) {
+            number = UInt128(time) << 64 | UInt128(UInt64(sequence) << 32 | UInt64(UInt32(slot)))
+        }
 
-        func precedes(_ other: Entry) -> Bool { order < other.order }
+        var time: UInt64 { UInt64(truncatingIfNeeded: number >> 64) }
+        var slot: Int { Int(UInt32(truncatingIfNeeded: number)) }
+
+        func precedes(_ other: Entry) -> Bool { number < other.number }
     }
 
     private var entries: [Entry] = []
     private var events: [Event?] = []
     private var freeSlots: [Int] = []
-    private var nextSequence: UInt64 = 0
+    private var nextSequence: UInt32 = 0
 
     var count: Int { entries.count }
 
@@ -32,7 +37,7 @@ struct EventHeap<Event> {
             slot = events.count
             events.append(event)
         }
-        entries.append(Entry(order: UInt128(time) << 64 | UInt128(nextSequence), slot: slot))
+        entries.append(Entry(time: time, sequence: nextSequence, slot: slot))
         nextSequence += 1
         rise(from: entries.count - 1)
     }

@@ -17,30 +17,34 @@ struct SimulatedKey: Sendable {
     }
 
     /// A signature's words, drawn from a stream that the message and the secret seed.
-    private static func words(_ secret: (UInt64, UInt64), _ message: [UInt8]) -> SeededGenerator {
+    private static func words(_ secret: (UInt64, UInt64), _ message: [UInt8]) -> SIMD8<UInt64> {
         var (state, other) = secret
-        message.withUnsafeBytes { bytes in
-            for start in stride(from: 0, to: bytes.count, by: 8) {
-                var word: UInt64 = 0
-                if start + 8 <= bytes.count {
-                    word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self))
-                } else {
-                    for byte in bytes[start...].reversed() { word = word << 8 | UInt64(byte) }
-                }
-                let product = (state ^ word).multipliedFullWidth(by: other | 1)
-                state = product.high ^ product.low
-                other = (other ^ word) &* 0x9e37_79b9_7f4a_7c15
-                other ^= other >> 32
-            }
+        func mix(_ word: UInt64) {
+            let product = (state ^ word).multipliedFullWidth(by: other | 1)
+            state = product.high ^ product.low
+            other = (other ^ word) &* 0x9e37_79b9_7f4a_7c15
+            other ^= other >> 32
         }
-        return SeededGenerator(seed: state ^ other ^ UInt64(message.count))
+        message.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while rest.count >= 8 {
+                mix(UInt64(littleEndian: rest.loadUnaligned(as: UInt64.self)))
+                rest = rest.dropFirst(8)
+            }
+            var last: UInt64 = 0
+            for byte in rest.reversed() { last = last << 8 | UInt64(byte) }
+            if !rest.isEmpty { mix(last) }
+        }
+        var stream = SeededGenerator(seed: state ^ other ^ UInt64(message.count))
+        var words = SIMD8<UInt64>()
+        for position in words.indices { words[position] = stream.next() }
+        return words
     }
 
     /// Signs; for the server itself.
     var signing: StatementKey {
         .scheme { [secret] message in
-            var stream = Self.words(secret, message)
-            return stream.bytes(count: SignedStatement.signatureSizeBytes)
+            withUnsafeBytes(of: Self.words(secret, message)) { [UInt8]($0) }
         }
     }
 
@@ -48,12 +52,7 @@ struct SimulatedKey: Sendable {
     var verification: StatementVerificationKey {
         .scheme { [secret] signature, message in
             guard signature.count == SignedStatement.signatureSizeBytes else { return false }
-            var stream = Self.words(secret, message)
-            return signature.withUnsafeBytes { bytes in
-                stride(from: 0, to: bytes.count, by: 8).allSatisfy { start in
-                    bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self).littleEndian == stream.next()
-                }
-            }
+            return signature.withUnsafeBytes { $0.loadUnaligned(as: SIMD8<UInt64>.self) } == Self.words(secret, message)
         }
     }
 }

@@ -137,7 +137,7 @@ package struct VirtualDisk {
 
     // MARK: Reading
 
-    private func place(of key: ObjectKey) -> Int? { objects.firstIndex { $0.key == key } }
+    private func place(of key: ObjectKey) -> Int? { objects.indices.first { objects[$0].key == key } }
 
     func object(_ key: ObjectKey) -> Object? { place(of: key).map { objects[$0] } }
 
@@ -152,12 +152,17 @@ package struct VirtualDisk {
 
     package func parts(_ key: ObjectKey, _ timestamp: Timestamp) -> Parts? {
         guard let place = place(of: key) else { return nil }
-        return objects[place].parts.first { $0.timestamp == timestamp }
+        guard
+            let position = objects[place].parts.indices.first(where: { objects[place].parts[$0].timestamp == timestamp }
+            )
+        else { return nil }
+        return objects[place].parts[position]
     }
 
     /// Objects that have something to drop before the given time, in order.
     func expired(beforeMilliseconds time: UInt64) -> [ObjectKey] {
-        objects.filter { $0.nextDueMilliseconds.map { $0 < time } ?? false }.map(\.key).sorted()
+        let due = objects.indices.filter { objects[$0].nextDueMilliseconds.map { $0 < time } ?? false }
+        return due.map { objects[$0].key }.sorted()
     }
 
     /// Reads all records back from their bytes, as a server does that starts; what differs from what was stored.
@@ -202,7 +207,7 @@ extension VirtualDisk.Object {
         for put in change.puts {
             let fragments = put.fragments.map(\.bytes)
             let isDescriptorOnly = fragments.isEmpty && !put.descriptor.descriptor.stripes.isEmpty
-            if let position = parts.firstIndex(where: { $0.timestamp == put.timestamp }) {
+            if let position = parts.indices.first(where: { parts[$0].timestamp == put.timestamp }) {
                 parts[position].descriptor = put.descriptor
                 if !isDescriptorOnly { parts[position].fragments = fragments }
             } else {

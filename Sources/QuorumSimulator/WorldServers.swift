@@ -207,8 +207,10 @@ extension World {
         }
     }
 
-    func stored(_ server: SimulatedServer, _ inputs: [ReplicaInput]) {
-        for input in inputs { feed(server, input) }
+    func stored(_ server: SimulatedServer, _ inputs: consuming [ReplicaInput]) {
+        // Taken out one by one, the first one last in the array: moved, not copied.
+        if inputs.count > 1 { inputs.reverse() }
+        while let input = inputs.popLast() { feed(server, input) }
         server.disk.finish()
         beginBatch(server)
     }

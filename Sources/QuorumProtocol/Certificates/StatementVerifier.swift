@@ -55,17 +55,16 @@ package final class StatementVerifier: Sendable {
             throw .wrongStatementCount(have: certificate.statements.count, need: quorum)
         }
         var previous: ServerIndex?
-        for statement in certificate.statements {
-            guard parameters.quorums.contains(statement.server) else { throw .unknownServer(statement.server) }
-            if let previous, previous >= statement.server, !isPlanted(.repeatedSignersAccepted) {
-                throw .repeatedServer(statement.server)
-            }
-            previous = statement.server
-            guard statement.claim.accepts else { throw .wrongClaim(statement.server) }
+        for position in certificate.statements.indices {
+            let server = certificate.statements[position].server
+            guard parameters.quorums.contains(server) else { throw .unknownServer(server) }
+            if let previous, previous >= server, !isPlanted(.repeatedSignersAccepted) { throw .repeatedServer(server) }
+            previous = server
+            guard certificate.statements[position].claim.accepts else { throw .wrongClaim(server) }
         }
         if !isPlanted(.certificateUnchecked) {
             var form = StatementForm(identity: parameters.identity, key: key, timestamp: certificate.timestamp)
-            for statement in certificate.statements { try check(statement, on: &form) }
+            for position in certificate.statements.indices { try check(certificate.statements[position], on: &form) }
         }
         return VerifiedCertificate(key: key, certificate: certificate)
     }

@@ -117,7 +117,7 @@ package struct Reader: Sendable {
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
     package mutating func handle(_ input: consuming Input, into effects: inout [Effect]) {
         if case .finished = phase { return }
-        switch input {
+        switch consume input {
         case .start:
             for server in quorums.servers { sendFirst(to: server, into: &effects) }
             effects.append(.startHedge)

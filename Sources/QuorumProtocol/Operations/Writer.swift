@@ -127,7 +127,7 @@ package struct Writer: Sendable {
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
     package mutating func handle(_ input: consuming Input, into effects: inout [Effect]) {
         if case .finished = phase { return }
-        switch input {
+        switch consume input {
         case .start:
             // A remembered base needs nothing but the value to begin with.
             if memory == .none { beginReadTimestamp(into: &effects) }

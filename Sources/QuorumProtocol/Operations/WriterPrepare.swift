@@ -44,10 +44,12 @@ extension Writer {
     }
 
     func sendPrepare(_ timestamp: Timestamp, to server: ServerIndex, into effects: inout [Effect]) {
-        guard let encoded else { preconditionFailure("a PREPARE before the value is encoded") }
+        guard let descriptor = encoded?.descriptor, let fragments = encoded?.fragments[server.offset] else {
+            preconditionFailure("a PREPARE before the value is encoded")
+        }
         let prepare = Prepare(
-            key: key, timestamp: timestamp, descriptor: encoded.descriptor,
-            fragments: encoded.fragments[server.offset], justification: justification(for: server),
+            key: key, timestamp: timestamp, descriptor: descriptor, fragments: fragments,
+            justification: justification(for: server),
             admission: admitted.contains(server) ? admission : [])
         effects.append(.send(server, .prepare(prepare)))
     }

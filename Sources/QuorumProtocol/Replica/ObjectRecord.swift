@@ -114,6 +114,9 @@ package struct ObjectRecord: Equatable, Sendable {
         left.contents === right.contents || left.contents.equals(right.contents)
     }
 
+    /// The version of `committed`.
+    var committedTimestamp: Timestamp? { claim.verified }
+
     /// The highest committed version, verified or not.
     package var highestCommitted: Timestamp? { claim.timestamp }
 
@@ -126,7 +129,7 @@ package struct ObjectRecord: Equatable, Sendable {
 
     package func pending(of client: ClientID) -> [HeldVersion] {
         held.filter {
-            $0.timestamp.writer == client && (committed?.timestamp).precedes($0.timestamp)
+            $0.timestamp.writer == client && committedTimestamp.precedes($0.timestamp)
                 && !isUnverified($0.timestamp) && !isPoisonous($0.timestamp)
         }
     }
@@ -138,7 +141,7 @@ package struct ObjectRecord: Equatable, Sendable {
 
     /// The oldest first.
     package var retained: ArraySlice<HeldVersion> {
-        guard let committed = committed?.timestamp else { return [] }
+        guard let committed = committedTimestamp else { return [] }
         return held.prefix { $0.timestamp < committed }
     }
 
@@ -243,8 +246,8 @@ extension ObjectRecord {
         var decoder = CanonicalDecoder(bytes)
         try decoder.expect(tag: "solidus.object.2", "record format")
         committed = try decoder.flag("committed") ? try Certificate(from: &decoder) : nil
-        unverified = try decoder.certificates(above: committed?.timestamp, countMax: Self.heldCountMax)
-        poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
+        unverified = try decoder.certificates(above: committedTimestamp, countMax: Self.heldCountMax)
+        poisonous = try decoder.poisonousVersions(above: committedTimestamp, countMax: Self.heldCountMax)
         let isDue = try decoder.flag("verification due")
         let due: UInt64 = try decoder.integer("verification due at")
         guard isDue || due == 0 else { throw .notCanonical(field: "verification due at") }
@@ -322,21 +325,23 @@ extension ObjectRecord {
 
 extension ObjectRecord.Contents {
     fileprivate var brokenInvariant: String? {
-        let (committed, unverified, poisonous) = (claim.certificate?.timestamp, claim.unverified, claim.poisonous)
-        for position in unverified.indices {
+        let committed = claim.certificate?.timestamp
+        for position in claim.unverified.indices {
             let isHigher =
                 position == 0
-                ? committed.precedes(unverified[0].timestamp)
-                : unverified[position - 1].timestamp < unverified[position].timestamp
+                ? committed.precedes(claim.unverified[0].timestamp)
+                : claim.unverified[position - 1].timestamp < claim.unverified[position].timestamp
             if !isHigher { return "unverified versions are not in ascending order above the committed one" }
         }
-        for version in poisonous
+        for version in claim.poisonous
         where !committed.precedes(version.timestamp)
-            || unverified.contains(where: { $0.timestamp == version.timestamp })
+            || claim.unverified.contains(where: { $0.timestamp == version.timestamp })
         {
             return "a poisonous version is committed"
         }
-        if verificationDueMilliseconds == nil, !unverified.isEmpty { return "unverified versions wait for nothing" }
+        if verificationDueMilliseconds == nil, !claim.unverified.isEmpty {
+            return "unverified versions wait for nothing"
+        }
         for position in held.indices {
             if position > 0, held[position - 1].timestamp >= held[position].timestamp {
                 return "held versions are not in ascending order"

@@ -5,7 +5,6 @@ import Fingerprint
 
 /// A request whose proof is being checked.
 struct VerifyingRequest: Sendable {
-    let token: WorkToken
     let tag: RequestTag
     let job: VerificationJob
 }
@@ -13,22 +12,32 @@ struct VerifyingRequest: Sendable {
 /// The requests whose proofs are being checked.
 struct VerifyingRequests: Sendable {
     private var waiting: [VerifyingRequest?] = []
+    /// By place, the token of the request that is, or was, there.
+    private var tokens: [WorkToken] = []
     private var free: [Int] = []
 
     /// Remembers a request under a token with this number.
     mutating func add(_ job: VerificationJob, tag: RequestTag, number: UInt32) -> WorkToken {
         let place = free.popLast() ?? waiting.count
         let token = WorkToken(number: number, place: place)
-        let added = VerifyingRequest(token: token, tag: tag, job: job)
-        if place == waiting.count { waiting.append(added) } else { waiting[place] = added }
+        let added = VerifyingRequest(tag: tag, job: job)
+        if place == waiting.count {
+            waiting.append(added)
+            tokens.append(token)
+        } else {
+            waiting[place] = added
+            tokens[place] = token
+        }
         return token
     }
 
     /// Takes out the request with this token; nil when there is none.
     mutating func take(_ token: WorkToken) -> VerifyingRequest? {
-        guard waiting.indices.contains(token.place), waiting[token.place]?.token == token else { return nil }
+        guard tokens.indices.contains(token.place), tokens[token.place] == token,
+            let taken = waiting[token.place].take()
+        else { return nil }
         free.append(token.place)
-        return waiting[token.place].take()
+        return taken
     }
 }
 
@@ -37,8 +46,9 @@ struct WaitingQueue<Element: Sendable>: Sendable {
     private var first: Element?
     private var others: Deque<Element> = []
 
-    var isEmpty: Bool { first == nil }
-    var count: Int { first == nil ? 0 : 1 + others.count }
+    // Inlined, so that nothing is copied for the call.
+    @inline(__always) var isEmpty: Bool { first == nil }
+    @inline(__always) var count: Int { first == nil ? 0 : 1 + others.count }
 
     mutating func append(_ element: consuming Element) {
         if first == nil { first = element } else { others.append(element) }
@@ -124,6 +134,11 @@ struct Slot: Sendable {
 
     // Inlined, since a slot is large and would be copied for the call.
     @inline(__always) var isIdle: Bool { reads.isEmpty && changes.isEmpty && inFlight == nil }
+    /// Takes out the change in flight if it has this token.
+    @inline(__always) mutating func takeInFlight(_ token: WorkToken) -> InFlight? {
+        inFlight?.token == token ? inFlight.take() : nil
+    }
+
     @inline(__always) var waitingCount: Int { reads.count + changes.count }
 }
 

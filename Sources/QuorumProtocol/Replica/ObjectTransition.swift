@@ -46,7 +46,7 @@ struct ObjectTransition {
             commit(justification, descriptor: nil)
         }
         let timestamp = prepare.timestamp
-        let committed = record.committed?.timestamp
+        let committed = record.committedTimestamp
         if record.isPoisonous(timestamp) { return .refuse(.poisonous) }
         if record.version(timestamp)?.holdsFragments == true {
             return .sign(.stored)
@@ -101,7 +101,7 @@ struct ObjectTransition {
     mutating func commit(_ certificate: VerifiedCertificate, descriptor: SealedDescriptor?) -> Refusal? {
         precondition(certificate.key == key)
         let timestamp = certificate.timestamp
-        let committed = record.committed?.timestamp
+        let committed = record.committedTimestamp
         guard !timestamp.precedes(committed) || isPlanted(.commitGoesBack) else { return nil }
         if record.isPoisonous(timestamp) { return .poisonous }
         if timestamp != committed {
@@ -142,14 +142,14 @@ struct ObjectTransition {
     /// those of which it knew before, if a crash came between that and its signature. Nobody names them any more, so
     /// that it would not find them again, nor anything signed on them if all servers crashed then.
     mutating func take(_ findings: VersionFindings) -> [Timestamp] {
-        for timestamp in findings.poisonous where (record.committed?.timestamp).precedes(timestamp) {
+        for timestamp in findings.poisonous where record.committedTimestamp.precedes(timestamp) {
             if !record.isPoisonous(timestamp) { record.markPoisonous(timestamp) }
         }
-        for (timestamp, statements) in findings.proofs where (record.committed?.timestamp).precedes(timestamp) {
+        for (timestamp, statements) in findings.proofs where record.committedTimestamp.precedes(timestamp) {
             add(statements.map(\.signed), on: timestamp)
         }
         if let (certificate, descriptor) = findings.sound,
-            (record.committed?.timestamp).precedes(certificate.timestamp), !record.isPoisonous(certificate.timestamp)
+            record.committedTimestamp.precedes(certificate.timestamp), !record.isPoisonous(certificate.timestamp)
         {
             settle(certificate.certificate)
             holdDescriptor(descriptor, of: certificate.timestamp)
@@ -166,7 +166,7 @@ struct ObjectTransition {
     /// Adds statements that a version is poisonous. With f + 1 of them its fragments are needed no more: whoever asks
     /// is given the statements.
     mutating func add(_ statements: [SignedStatement], on timestamp: Timestamp) {
-        guard (record.committed?.timestamp).precedes(timestamp) else { return }
+        guard record.committedTimestamp.precedes(timestamp) else { return }
         record.markPoisonous(timestamp, statements: statements, countMax: parameters.quorums.vouchers)
         let isProven = record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
         if isProven || isPlanted(.poisonDroppedUnproven), record.version(timestamp) != nil { drop([timestamp]) }
@@ -215,7 +215,7 @@ struct ObjectTransition {
             return !overflow && due <= nowMilliseconds
         }
         drop(due.map(\.timestamp))
-        if isPlanted(.currentVersionExpires), !due.isEmpty, let current = record.committed?.timestamp,
+        if isPlanted(.currentVersionExpires), !due.isEmpty, let current = record.committedTimestamp,
             record.version(current) != nil
         {
             drop([current])

@@ -33,7 +33,7 @@ package struct Replica: Sendable {
 
     /// Takes one input and appends what is to be done.
     package mutating func handle(_ input: consuming ReplicaInput, into effects: inout [ReplicaEffect]) {
-        switch input {
+        switch consume input {
         case .request(let tag, let principal, let request):
             receive(request, tag: tag, from: principal, into: &effects)
         case .loaded(let key, let result):
@@ -316,8 +316,7 @@ extension Replica {
         _ token: WorkToken, _ result: Result<[SignedStatement], StoreFailure>, into effects: inout [ReplicaEffect]
     ) {
         let place = token.place
-        guard slots.at.indices.contains(place), slots.at[place].inFlight?.token == token,
-            let inFlight = slots.at[place].inFlight.take()
+        guard slots.at.indices.contains(place), let inFlight = slots.at[place].takeInFlight(token)
         else { preconditionFailure("a change was stored that nobody asked for") }
         switch result {
         case .success(let statements):

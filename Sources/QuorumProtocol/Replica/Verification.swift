@@ -42,7 +42,7 @@ package enum VerificationJob: Sendable {
                 return .success(VerificationEvidence(certificate: certificate, admission: [], fragments: []))
             }
             let fragments = try Self.verify(
-                prepare.fragments, against: prepare.descriptor.descriptor, at: fragmentIndex)
+                prepare.fragments, against: prepare.descriptor, at: fragmentIndex)
             return .success(
                 VerificationEvidence(
                     certificate: try verifyCertificate(verifier),
@@ -55,16 +55,17 @@ package enum VerificationJob: Sendable {
     }
 
     private static func verify(
-        _ fragments: [SharedBytes], against descriptor: Descriptor, at index: FragmentIndex
+        _ fragments: [SharedBytes], against sealed: SealedDescriptor, at index: FragmentIndex
     ) throws(Refusal) -> [VerifiedFragment] {
-        guard fragments.count == descriptor.stripes.count else {
-            throw .wrongFragmentCount(got: fragments.count, expected: descriptor.stripes.count)
+        let (stripes, mode) = (sealed.descriptor.stripes, sealed.descriptor.mode)
+        guard fragments.count == stripes.count else {
+            throw .wrongFragmentCount(got: fragments.count, expected: stripes.count)
         }
         var verified: [VerifiedFragment] = []
         for (stripe, bytes) in fragments.enumerated() {
             do {
                 verified.append(
-                    try verify(bytes, against: descriptor.stripes[stripe], mode: descriptor.mode, at: index))
+                    try verify(bytes, against: stripes[stripe], mode: mode, at: index))
             } catch {
                 throw .invalidFragment(StripeIndex(UInt32(stripe)), error)
             }
