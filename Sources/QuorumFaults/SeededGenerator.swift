@@ -7,7 +7,7 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
 
     @inlinable package init(seed: UInt64) { state = seed }
 
-    @inlinable package mutating func next() -> UInt64 {
+    @inlinable @inline(__always) package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9

@@ -28,7 +28,7 @@ struct EventHeap<Event> {
     var count: Int { entries.count }
 
     /// Adds an event that happens at `time`.
-    mutating func add(_ event: Event, at time: UInt64) {
+    mutating func add(_ event: consuming Event, at time: UInt64) {
         let slot: Int
         if let free = freeSlots.popLast() {
             slot = free

@@ -17,7 +17,7 @@ struct SimulatedKey: Sendable {
     }
 
     /// A signature's words, drawn from a stream that the message and the secret seed.
-    private static func words(_ secret: (UInt64, UInt64), _ message: [UInt8]) -> SIMD8<UInt64> {
+    private static func words(_ secret: (UInt64, UInt64), _ message: UnsafeRawBufferPointer) -> SIMD8<UInt64> {
         var (state, other) = secret
         func mix(_ word: UInt64) {
             let product = (state ^ word).multipliedFullWidth(by: other | 1)
@@ -25,15 +25,14 @@ struct SimulatedKey: Sendable {
             other = (other ^ word) &* 0x9e37_79b9_7f4a_7c15
             other ^= other >> 32
         }
-        message.withUnsafeBytes { bytes in
-            var rest = bytes[...]
-            while rest.count >= 8 {
-                mix(UInt64(littleEndian: rest.loadUnaligned(as: UInt64.self)))
-                rest = rest.dropFirst(8)
-            }
+        let wholeCount = message.count & ~7
+        for offset in stride(from: 0, to: wholeCount, by: 8) {
+            mix(UInt64(littleEndian: message.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+        }
+        if wholeCount < message.count {
             var last: UInt64 = 0
-            for byte in rest.reversed() { last = last << 8 | UInt64(byte) }
-            if !rest.isEmpty { mix(last) }
+            for byte in message[wholeCount...].reversed() { last = last << 8 | UInt64(byte) }
+            mix(last)
         }
         var stream = SeededGenerator(seed: state ^ other ^ UInt64(message.count))
         var words = SIMD8<UInt64>()

@@ -6,14 +6,14 @@ import Crypto
 package enum StatementKey: Sendable {
     case p256(P256.Signing.PrivateKey)
     /// Another scheme: makes the `SignedStatement.signatureSizeBytes` bytes of a signature over a message.
-    case scheme(@Sendable (_ message: [UInt8]) -> [UInt8])
+    case scheme(@Sendable (_ message: UnsafeRawBufferPointer) -> [UInt8])
 
     /// The signature over a message, `SignedStatement.signatureSizeBytes` long.
-    func signature(for message: [UInt8]) throws(SigningError) -> [UInt8] {
+    func signature(for message: UnsafeRawBufferPointer) throws(SigningError) -> [UInt8] {
         switch self {
         case .p256(let key):
             do {
-                return Array(try key.signature(for: message).rawRepresentation)
+                return Array(try key.signature(for: [UInt8](message)).rawRepresentation)
             } catch {
                 throw SigningError(reason: "\(error)")
             }
@@ -28,11 +28,11 @@ package enum StatementVerificationKey: Sendable {
     /// ECDSA over P-256 with SHA-256.
     case p256(KnownKey)
     /// Another scheme: whether the signature is the server's over the message.
-    case scheme(@Sendable (_ signature: [UInt8], _ message: [UInt8]) -> Bool)
+    case scheme(@Sendable (_ signature: [UInt8], _ message: UnsafeRawBufferPointer) -> Bool)
 
-    func isValid(_ signature: [UInt8], for message: [UInt8]) -> Bool {
+    func isValid(_ signature: [UInt8], for message: UnsafeRawBufferPointer) -> Bool {
         switch self {
-        case .p256(let key): key.isValid(signature, for: message)
+        case .p256(let key): key.isValid(signature, for: [UInt8](message))
         case .scheme(let verify): verify(signature, message)
         }
     }

@@ -13,8 +13,9 @@ struct SignedRoot: Hashable {
     private static let tag: StaticString = "solidus.statements.1"
     private static let sizeBytes = 1 + tag.utf8CodeUnitCount + 24 + 1 + 8 + Digest256.sizeBytes + 4
 
-    var bytes: [UInt8] {
-        CanonicalWriter.bytes(capacity: Self.sizeBytes) { writer in
+    /// Calls `body` with the bytes, valid only during the call.
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        CanonicalWriter.withBytes(capacity: Self.sizeBytes) { writer in
             writer.append(tag: Self.tag)
             writer.append(identity.cluster.high)
             writer.append(identity.cluster.low)
@@ -23,6 +24,8 @@ struct SignedRoot: Hashable {
             writer.append(incarnation.rawValue)
             writer.append(root)
             writer.append(leafCount)
+        } body: {
+            body($0)
         }
     }
 }
@@ -79,7 +82,9 @@ package struct StatementSigner: Sendable {
     ) throws(SigningError) -> [UInt8] {
         let message = SignedRoot(
             identity: identity, server: server, incarnation: incarnation, root: root, leafCount: leafCount)
-        let signature = try key.signature(for: message.bytes)
+        let signature = try message.withBytes { message in
+            Result { () throws(SigningError) in try key.signature(for: message) }
+        }.get()
         verifier?.remember(message, signature: signature)
         return signature
     }

@@ -72,7 +72,7 @@ package final class StatementVerifier: Sendable {
     private func isSigned(_ root: SignedRoot, signature: [UInt8]) -> Bool {
         guard let checked = CheckedRoot(root, signature) else { return false }
         if memory.withLock({ $0.contains(checked) }) { return true }
-        guard keys[root.server.offset].isValid(signature, for: root.bytes) else { return false }
+        guard root.withBytes({ keys[root.server.offset].isValid(signature, for: $0) }) else { return false }
         if remembersChecks { memory.withLock { $0.insert(checked) } }
         return true
     }

@@ -45,23 +45,27 @@ struct VerifyingRequests: Sendable {
 struct WaitingQueue<Element: Sendable>: Sendable {
     private var first: Element?
     private var others: Deque<Element> = []
+    /// Kept beside them: looking whether an optional element is there copies it.
+    private(set) var count = 0
 
-    // Inlined, so that nothing is copied for the call.
-    @inline(__always) var isEmpty: Bool { first == nil }
-    @inline(__always) var count: Int { first == nil ? 0 : 1 + others.count }
+    var isEmpty: Bool { count == 0 }
 
     mutating func append(_ element: consuming Element) {
-        if first == nil { first = element } else { others.append(element) }
+        if count == 0 { first = element } else { others.append(element) }
+        count += 1
     }
 
     mutating func prepend(_ element: consuming Element) {
         if let second = first.take() { others.prepend(second) }
         first = element
+        count += 1
     }
 
     mutating func popFirst() -> Element? {
+        guard count > 0 else { return nil }
+        count -= 1
         let popped = first.take()
-        if !others.isEmpty { first = others.popFirst() }
+        if count > 0 { first = others.popFirst() }
         return popped
     }
 }
@@ -126,19 +130,28 @@ struct Slot: Sendable {
     var record: ObjectRecord?
     var reads = WaitingQueue<WaitingRead>()
     var changes = WaitingQueue<Change>()
-    var inFlight: InFlight?
+    private(set) var inFlight: InFlight?
+    /// Kept beside it: looking whether it is there copies it.
+    private(set) var isStoring = false
 
     fileprivate init(key: ObjectKey) {
         self.key = key
     }
 
-    // Inlined, since a slot is large and would be copied for the call.
-    @inline(__always) var isIdle: Bool { reads.isEmpty && changes.isEmpty && inFlight == nil }
-    /// Takes out the change in flight if it has this token.
-    @inline(__always) mutating func takeInFlight(_ token: WorkToken) -> InFlight? {
-        inFlight?.token == token ? inFlight.take() : nil
+    mutating func begin(_ change: consuming InFlight) {
+        inFlight = change
+        isStoring = true
     }
 
+    /// Takes out the change in flight; nil when there is none with this token.
+    mutating func takeInFlight(_ token: WorkToken) -> InFlight? {
+        guard inFlight?.token == token else { return nil }
+        isStoring = false
+        return inFlight.take()
+    }
+
+    // Inlined, since a slot is large and would be copied for the call.
+    @inline(__always) var isIdle: Bool { reads.isEmpty && changes.isEmpty && !isStoring }
     @inline(__always) var waitingCount: Int { reads.count + changes.count }
 }
 
@@ -196,7 +209,7 @@ struct SlotTable: Sendable {
 
     /// Forgets the object; nothing may be in flight for it.
     mutating func close(_ place: Place) {
-        precondition(at[place].inFlight == nil)
+        precondition(!at[place].isStoring)
         at[place].isOpen = false
         at[place].record = nil
         at[place].reads = WaitingQueue()

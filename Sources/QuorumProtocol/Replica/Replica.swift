@@ -220,7 +220,7 @@ extension Replica {
 
     /// Starts the next change of the object when none is in flight; forgets the object when nothing is left to do.
     private mutating func advance(_ place: SlotTable.Place, into effects: inout [ReplicaEffect]) {
-        while slots.at[place].inFlight == nil, let record = slots.at[place].record {
+        while !slots.at[place].isStoring, let record = slots.at[place].record {
             guard let change = slots.at[place].changes.popFirst() else {
                 if slots.at[place].isIdle { slots.close(place) }
                 return
@@ -308,7 +308,7 @@ extension Replica {
     ) {
         lastTokenNumber &+= 1
         let token = WorkToken(number: lastTokenNumber, place: place)
-        slots.at[place].inFlight = InFlight(token: token, record: record, answer: answer)
+        slots.at[place].begin(InFlight(token: token, record: record, answer: answer))
         effects.append(.store(token, change, statements))
     }
 
@@ -366,7 +366,7 @@ extension Replica {
             let isLoaded = slots.at[place].record != nil
             let hasReads = !slots.at[place].reads.isEmpty
             let hasChanges = !slots.at[place].changes.isEmpty
-            let isStoring = slots.at[place].inFlight != nil
+            let isStoring = slots.at[place].isStoring
             if !hasReads, !hasChanges, !isStoring { return "an idle object was not forgotten" }
             if isLoaded, hasReads { return "a read waits although the record is there" }
             if isLoaded, hasChanges, !isStoring { return "a change waits for nothing" }

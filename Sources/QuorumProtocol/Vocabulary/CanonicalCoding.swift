@@ -72,12 +72,19 @@ struct CanonicalWriter {
 
     /// The bytes that `write` leaves, at most `capacity` of them.
     static func bytes(capacity: Int, _ write: (inout CanonicalWriter) -> Void) -> [UInt8] {
-        withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 1) { buffer in
-            guard let start = buffer.baseAddress else { return [] }
-            var writer = CanonicalWriter(start: start)
+        withBytes(capacity: capacity, write) { [UInt8]($0) }
+    }
+
+    /// Calls `body` with those bytes, valid only during the call.
+    static func withBytes<Result>(
+        capacity: Int, _ write: (inout CanonicalWriter) -> Void, body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result {
+        precondition(capacity > 0)
+        return withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 1) { buffer in
+            var writer = CanonicalWriter(start: buffer.baseAddress!)
             write(&writer)
             precondition(writer.count <= capacity)
-            return [UInt8](UnsafeRawBufferPointer(start: start, count: writer.count))
+            return body(UnsafeRawBufferPointer(rebasing: buffer[..<writer.count]))
         }
     }
 
