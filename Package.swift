@@ -209,7 +209,7 @@ let package = Package(
             dependencies: [
                 "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "QuorumClient",
                 "QuorumFaults", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "solidus",
-                "solidus-faulty-server", nioCore, nioPosix, logging,
+                "solidus-faulty-server", "solidus-sim", nioCore, nioPosix, logging,
             ],
             swiftSettings: strictSwift),
     ],

@@ -1,81 +1,73 @@
-// Many seeds on many cores: each seed runs on one thread, and threads take the next seed when they are done with one.
+// Many seeds: each runs by itself, and of those in which nothing is wrong sums are all that is kept.
 
-import Synchronization
+/// What became of a number of seeds.
+package struct CampaignTally: Equatable, Sendable {
+    package private(set) var seedCount = 0
+    package private(set) var eventCount = 0
+    package private(set) var succeededCount = 0
+    package private(set) var failedCount = 0
+    package private(set) var crashedCount = 0
+    /// A digest of all runs, whatever their order.
+    package private(set) var traceSum: UInt64 = 0
+    /// The lowest seed whose run violates a promise.
+    package private(set) var violatingSeed: UInt64?
 
-/// Where a campaign stands.
-package struct CampaignProgress: Sendable {
-    package var seedCount = 0
-    package var eventCount = 0
-    package var succeededCount = 0
-    package var failedCount = 0
-    package var crashedCount = 0
-    /// An order-independent digest of all runs.
-    package var traceSum: UInt64 = 0
+    package init() {}
+
+    package mutating func add(_ report: WorldReport) {
+        seedCount += 1
+        eventCount += report.eventCount
+        succeededCount += report.succeededCount
+        failedCount += report.failedCount
+        crashedCount += report.crashedCount
+        traceSum &+= report.traceHash
+        if report.violation != nil { violatingSeed = min(violatingSeed ?? .max, report.seed) }
+    }
+
+    package mutating func add(_ other: CampaignTally) {
+        seedCount += other.seedCount
+        eventCount += other.eventCount
+        succeededCount += other.succeededCount
+        failedCount += other.failedCount
+        crashedCount += other.crashedCount
+        traceSum &+= other.traceSum
+        if let seed = other.violatingSeed { violatingSeed = min(violatingSeed ?? .max, seed) }
+    }
 }
 
-/// Runs a range of seeds under the same options.
-package final class Campaign: Sendable {
-    private struct State {
-        var next: UInt64?
-        var progress = CampaignProgress()
-        var failure: WorldReport?
+extension CampaignTally {
+    /// All of it as one line, with which a process tells another.
+    package var line: String {
+        "\(seedCount) \(eventCount) \(succeededCount) \(failedCount) \(crashedCount) \(traceSum) "
+            + (violatingSeed.map { "\($0)" } ?? "-")
     }
 
-    private let seeds: ClosedRange<UInt64>
-    private let options: WorldOptions
-    private let state: Mutex<State>
-
-    package init(seeds: ClosedRange<UInt64>, options: WorldOptions) {
-        self.seeds = seeds
-        self.options = options
-        state = Mutex(State(next: seeds.lowerBound))
-    }
-
-    package var progress: CampaignProgress { state.withLock { $0.progress } }
-
-    /// The first failure that was found, in the order of seeds.
-    package var failure: WorldReport? { state.withLock { $0.failure } }
-
-    /// Runs seeds until all were run or one has failed.
-    ///
-    /// - Parameter willRun: told of each seed before it runs, with the number of the worker that runs it.
-    /// - Throws: when the options ask for a world that cannot be.
-    package func run(
-        workerCount: Int, willRun: @escaping @Sendable (_ worker: Int, _ seed: UInt64) -> Void = { _, _ in }
-    ) async throws {
-        _ = try WorldPlan(seed: seeds.lowerBound, options: options)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for worker in 0..<max(1, workerCount) {
-                group.addTask {
-                    while let seed = self.take() {
-                        willRun(worker, seed)
-                        self.finish(World(try WorldPlan(seed: seed, options: self.options)).run())
-                    }
-                }
-            }
-            try await group.waitForAll()
+    /// Nil for anything but such a line.
+    package init?(line: some StringProtocol) {
+        let words = line.split(separator: " ", omittingEmptySubsequences: false)
+        guard words.count == 7, let seeds = Int(words[0]), let events = Int(words[1]), let succeeded = Int(words[2]),
+            let failed = Int(words[3]), let crashed = Int(words[4]), let trace = UInt64(words[5])
+        else { return nil }
+        if words[6] != "-" {
+            guard let seed = UInt64(words[6]) else { return nil }
+            violatingSeed = seed
         }
+        (seedCount, eventCount, traceSum) = (seeds, events, trace)
+        (succeededCount, failedCount, crashedCount) = (succeeded, failed, crashed)
     }
+}
 
-    private func take() -> UInt64? {
-        state.withLock { state in
-            guard state.failure == nil, let seed = state.next else { return nil }
-            state.next = seed < seeds.upperBound ? seed + 1 : nil
-            return seed
-        }
+/// Runs seeds one after the other, and ends with the first whose run violates a promise.
+///
+/// - Parameter willRun: told of each seed before it runs.
+/// - Throws: when the options ask for a world that cannot be.
+package func runSeeds(
+    _ seeds: ClosedRange<UInt64>, options: WorldOptions, willRun: (UInt64) -> Void = { _ in }
+) throws(ImpossibleWorld) -> CampaignTally {
+    var tally = CampaignTally()
+    for seed in seeds where tally.violatingSeed == nil {
+        willRun(seed)
+        tally.add(World(try WorldPlan(seed: seed, options: options)).run())
     }
-
-    private func finish(_ report: WorldReport) {
-        state.withLock { state in
-            state.progress.seedCount += 1
-            state.progress.eventCount += report.eventCount
-            state.progress.succeededCount += report.succeededCount
-            state.progress.failedCount += report.failedCount
-            state.progress.crashedCount += report.crashedCount
-            state.progress.traceSum &+= report.traceHash
-            guard report.violation != nil else { return }
-            if let known = state.failure, known.seed < report.seed { return }
-            state.failure = report
-        }
-    }
+    return tally
 }

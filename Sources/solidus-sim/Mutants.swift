@@ -1,11 +1,12 @@
 // The proof that the simulator sees: every deliberate bug of the protocol is planted in turn and has to be found.
 
 import ArgumentParser
+import CommandArguments
 import Foundation
 import QuorumProtocol
 import QuorumSimulator
 
-struct Mutants: AsyncParsableCommand {
+struct Mutants: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Plants each deliberate bug and looks for it, in the mode in which the rule matters.",
         discussion: """
@@ -26,12 +27,11 @@ struct Mutants: AsyncParsableCommand {
         guard seeds >= 1 else { throw ValidationError("--seeds is at least 1") }
     }
 
-    func run() async throws {
+    func run() throws {
         #if PlantedFlaws
             let chosen = try flaws.isEmpty ? Flaw.allCases : flaws.map(Self.flaw)
             var missed: [Flaw] = []
-            CrashReport.install()
-            for flaw in chosen where !(try await find(flaw)) { missed.append(flaw) }
+            for flaw in chosen where !(try find(flaw)) { missed.append(flaw) }
             print("\(chosen.count - missed.count) of \(chosen.count) flaws found within \(seeds) seeds each")
             guard missed.isEmpty else {
                 print("not found: " + missed.map(\.rawValue).joined(separator: ", "))
@@ -52,26 +52,25 @@ struct Mutants: AsyncParsableCommand {
         }
 
         /// Whether some seed shows the flaw.
-        private func find(_ flaw: Flaw) async throws -> Bool {
+        private func find(_ flaw: Flaw) throws -> Bool {
             Flaw.planted = flaw
             defer { Flaw.planted = nil }
-            var options = WorldOptions()
-            options.mode = flaw.mode
-            let campaign = Campaign(seeds: 1...seeds, options: options)
+            var world = try WorldArguments.parse([])
+            world.mode = ModeArgument(flaw.mode)
+            world.flaw = flaw.rawValue
             let start = ContinuousClock().now
-            try await campaign.run(workerCount: workers ?? ProcessInfo.processInfo.activeProcessorCount) {
-                worker, seed in CrashReport.note(seed, of: worker)
-            }
+            let tally = try WorkerPool(count: workers, world: world).run(1...seeds)
             let seconds = (ContinuousClock().now - start) / .seconds(1)
             let name = flaw.rawValue.padding(toLength: 34, withPad: " ", startingAt: 0)
-            guard let failure = campaign.failure, let violation = failure.violation else {
-                print("\(name)NOT FOUND in \(campaign.progress.seedCount) seeds, \(Int(seconds)) s")
+            guard let seed = tally.violatingSeed else {
+                print("\(name)NOT FOUND in \(tally.seedCount) seeds, \(Int(seconds)) s")
                 return false
             }
+            let failure = World(try world.plan(seed: seed)).run()
             print(
-                "\(name)seed \(failure.seed), \(failure.eventCount) events, "
-                    + "\(String(format: "%.1f", seconds)) s: \(violation)")
-            print("    solidus-sim replay \(failure.seed) --mode \(flaw.mode) --flaw \(flaw.rawValue)")
+                "\(name)seed \(seed), \(failure.eventCount) events, \(String(format: "%.1f", seconds)) s: "
+                    + (failure.violation?.description ?? "not in this process"))
+            print("    solidus-sim replay \(seed) --mode \(flaw.mode) --flaw \(flaw.rawValue)")
             return true
         }
     #endif

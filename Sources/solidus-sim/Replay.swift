@@ -3,7 +3,7 @@
 import ArgumentParser
 import QuorumSimulator
 
-struct Replay: AsyncParsableCommand {
+struct Replay: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs one seed and tells what happens.",
         discussion: "Exits with 1 when the run violates a promise.")
@@ -16,7 +16,7 @@ struct Replay: AsyncParsableCommand {
     @Flag(help: "Tell only the plan and the outcome.")
     var quiet = false
 
-    func run() async throws {
+    func run() throws {
         try world.plantFlaw()
         let plan = try world.plan(seed: seed)
         for line in plan.summary { print(line) }

@@ -4,10 +4,10 @@ import ArgumentParser
 import Foundation
 import QuorumSimulator
 
-struct Run: AsyncParsableCommand {
+struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs a range of seeds.",
-        discussion: "Exits with 1 when a run violates a promise, after shrinking its plan.")
+        discussion: "Exits with 1 when a run violates a promise, after shrinking its plan, or ends its process.")
 
     @Option(help: "The seeds, A..B, ends included.")
     var seeds: SeedRange
@@ -20,65 +20,74 @@ struct Run: AsyncParsableCommand {
     @Flag(help: "Print the outcome as one line of JSON.")
     var json = false
 
-    func run() async throws {
-        let options = try world.options()
+    func run() throws {
         try world.plantFlaw()
         _ = try world.plan(seed: seeds.seeds.lowerBound)
-        let campaign = Campaign(seeds: seeds.seeds, options: options)
-        CrashReport.install()
         let clock = ContinuousClock()
         let start = clock.now
-        let reporter = json ? nil : Task { await report(campaign, since: start) }
-        try await campaign.run(workerCount: workers ?? ProcessInfo.processInfo.activeProcessorCount) { worker, seed in
-            CrashReport.note(seed, of: worker)
+        let interval = isatty(STDERR_FILENO) == 1 ? Duration.seconds(1) : .seconds(60)
+        var nextReport = start + interval
+        let tally: CampaignTally
+        do {
+            tally = try WorkerPool(count: workers, world: world).run(seeds.seeds) { tally in
+                guard !json, clock.now >= nextReport else { return }
+                nextReport += interval
+                Self.report(tally, seconds: Self.seconds(clock.now - start))
+            }
+        } catch {
+            Self.erase()
+            try fail(error)
         }
-        reporter?.cancel()
         let seconds = Self.seconds(clock.now - start)
-        let shrunk = try campaign.failure.flatMap { failure in
+        let failure = try tally.violatingSeed.map { World(try world.plan(seed: $0)).run() }
+        let shrunk = try failure.flatMap { failure in
             try failure.violation.map { shrink(try world.plan(seed: failure.seed), violation: $0) }
         }
         if json {
-            try printJSON(campaign, shrunk, seconds: seconds)
+            try printJSON(tally, failure, shrunk, seconds: seconds)
         } else {
             Self.erase()
-            print(Self.line(campaign.progress, seconds: seconds))
-            if let shrunk { try printFailure(campaign, shrunk) }
+            print(Self.line(tally, seconds: seconds))
+            if let failure, let shrunk { try printFailure(failure, shrunk) }
         }
         if shrunk != nil { throw ExitCode(1) }
+    }
+
+    /// A worker ended where it should not: with the seed's command, if it is known, for a look at it.
+    private func fail(_ failure: WorkerFailure) throws -> Never {
+        FileHandle.standardError.write(Data("solidus-sim: \(failure)\n".utf8))
+        if case .ended(_, let seed?) = failure { print("replay: \(try world.replayCommand(seed: seed))") }
+        throw ExitCode(1)
     }
 
     private static func seconds(_ duration: Duration) -> Double {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
     }
 
-    private static func line(_ progress: CampaignProgress, seconds: Double) -> String {
-        let rate = seconds > 0 ? Double(progress.seedCount) / seconds : 0
-        let events = progress.seedCount > 0 ? progress.eventCount / progress.seedCount : 0
-        return "\(progress.seedCount) seeds, \(Int(rate)) a second, \(events) events each; operations: "
-            + "\(progress.succeededCount) succeeded, \(progress.failedCount) failed, \(progress.crashedCount) crashed; "
-            + "trace sum " + String(progress.traceSum, radix: 16)
+    private static func line(_ tally: CampaignTally, seconds: Double) -> String {
+        let rate = seconds > 0 ? Double(tally.seedCount) / seconds : 0
+        let events = tally.seedCount > 0 ? tally.eventCount / tally.seedCount : 0
+        return "\(tally.seedCount) seeds, \(Int(rate)) a second, \(events) events each; operations: "
+            + "\(tally.succeededCount) succeeded, \(tally.failedCount) failed, \(tally.crashedCount) crashed; "
+            + "trace sum " + String(tally.traceSum, radix: 16)
     }
 
-    /// A line that is written over again on a terminal, once a second; once a minute elsewhere.
-    private func report(_ campaign: Campaign, since start: ContinuousClock.Instant) async {
-        let isTerminal = isatty(STDERR_FILENO) == 1
-        while !Task.isCancelled {
-            try? await Task.sleep(for: isTerminal ? .seconds(1) : .seconds(60))
-            if Task.isCancelled { return }
-            let line = Self.line(campaign.progress, seconds: Self.seconds(ContinuousClock().now - start))
-            let text = isTerminal ? "\r\u{1b}[K" + line : line + "\n"
-            FileHandle.standardError.write(Data(text.utf8))
-        }
+    /// A line that is written over again on a terminal.
+    private static func report(_ tally: CampaignTally, seconds: Double) {
+        let text =
+            isatty(STDERR_FILENO) == 1
+            ? "\r\u{1b}[K" + line(tally, seconds: seconds) : line(tally, seconds: seconds) + "\n"
+        FileHandle.standardError.write(Data(text.utf8))
     }
 
     private static func erase() {
         if isatty(STDERR_FILENO) == 1 { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
     }
 
-    private func printFailure(_ campaign: Campaign, _ shrunk: ShrunkFailure) throws {
-        guard let failure = campaign.failure, let violation = failure.violation else { return }
+    private func printFailure(_ failure: WorldReport, _ shrunk: ShrunkFailure) throws {
+        guard let violation = failure.violation else { return }
         print("SEED \(failure.seed): violation of \(violation)")
-        print("replay: \(try world.replayCommand(seed: failure.seed, removed: []))")
+        print("replay: \(try world.replayCommand(seed: failure.seed))")
         print("shrunk in \(shrunk.runCount) runs to:")
         for line in shrunk.plan.summary { print("  " + line) }
         print("which gives: \(shrunk.report.violation.map { "violation of \($0)" } ?? "no violation")")
@@ -99,13 +108,13 @@ struct Run: AsyncParsableCommand {
         let shrunkPlan: [String]?
     }
 
-    private func printJSON(_ campaign: Campaign, _ shrunk: ShrunkFailure?, seconds: Double) throws {
-        let progress = campaign.progress
-        let failure = campaign.failure
+    private func printJSON(
+        _ tally: CampaignTally, _ failure: WorldReport?, _ shrunk: ShrunkFailure?, seconds: Double
+    ) throws {
         let outcome = Outcome(
-            seeds: progress.seedCount, seconds: seconds, events: progress.eventCount,
-            succeeded: progress.succeededCount, failed: progress.failedCount, crashed: progress.crashedCount,
-            traceSum: String(progress.traceSum, radix: 16), failedSeed: failure?.seed,
+            seeds: tally.seedCount, seconds: seconds, events: tally.eventCount,
+            succeeded: tally.succeededCount, failed: tally.failedCount, crashed: tally.crashedCount,
+            traceSum: String(tally.traceSum, radix: 16), failedSeed: failure?.seed,
             violation: failure?.violation?.description,
             replay: try shrunk.map { try world.replayCommand(seed: $0.plan.seed, removed: $0.removed) },
             shrunkPlan: shrunk?.plan.summary)

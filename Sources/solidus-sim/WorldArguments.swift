@@ -52,8 +52,16 @@ struct WorldArguments: ParsableArguments {
     }
 
     /// The arguments with which a seed runs again, without the parts named.
-    func replayCommand(seed: UInt64, removed: Set<PlanPart>) throws -> String {
-        var words = ["solidus-sim", "replay", "\(seed)"]
+    func replayCommand(seed: UInt64, removed: Set<PlanPart> = []) throws -> String {
+        let words = self.words(without: PlanPart.texts(of: removed.union(try options().removed)).joined(separator: ","))
+        return (["solidus-sim", "replay", "\(seed)"] + words).joined(separator: " ")
+    }
+
+    /// These very arguments.
+    var words: [String] { words(without: without) }
+
+    private func words(without: String) -> [String] {
+        var words: [String] = []
         if let faultCount { words += ["--f", "\(faultCount)"] }
         if let dataFragmentCount { words += ["--m", "\(dataFragmentCount)"] }
         if mode.mode != .fingerprint { words += ["--mode", mode.mode.description] }
@@ -61,9 +69,8 @@ struct WorldArguments: ParsableArguments {
         if operations != 30 { words += ["--operations", "\(operations)"] }
         if let flaw { words += ["--flaw", flaw] }
         if faults != "all" { words += ["--faults", faults] }
-        let parts = PlanPart.texts(of: removed.union(try options().removed))
-        if !parts.isEmpty { words += ["--without", parts.joined(separator: ",")] }
-        return words.joined(separator: " ")
+        if !without.isEmpty { words += ["--without", without] }
+        return words
     }
 
     /// Plants the flaw that was asked for; to be called before anything runs.

@@ -64,29 +64,3 @@ struct FaultSelectionTests {
         }
     }
 }
-
-@Suite("A campaign")
-struct CampaignTests {
-    @Test("runs every seed once on any number of workers, with the same outcome", arguments: [2, 5])
-    func workers(count: Int) async throws {
-        let campaign = Campaign(seeds: 1...15, options: WorldOptions())
-        try await campaign.run(workerCount: count)
-        let single = Campaign(seeds: 1...15, options: WorldOptions())
-        try await single.run(workerCount: 1)
-        #expect(campaign.progress.seedCount == 15)
-        #expect(campaign.progress.traceSum == single.progress.traceSum)
-        #expect(campaign.failure == nil)
-    }
-
-    @Test("ends with the first failure and tells the seed")
-    func failure() async throws {
-        var options = WorldOptions()
-        options.planted = .silence
-        options.operationCount = 3
-        let campaign = Campaign(seeds: 7...1000, options: options)
-        try await campaign.run(workerCount: 1)
-        #expect(campaign.failure?.seed == 7)
-        #expect(campaign.failure?.violation?.kind == .liveness)
-        #expect(campaign.progress.seedCount == 1)
-    }
-}
