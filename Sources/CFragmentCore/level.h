@@ -3,6 +3,7 @@
 #define SOLIDUS_LEVEL_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "fragment_core.h"
 #include "code/matrix_kernels.h"
@@ -107,14 +108,10 @@ sfc_word sfc_evaluate_portable(const sfc_fingerprint_key *key, const sfc_planes 
 sfc_word sfc_inner_product_portable(const sfc_word *a, const sfc_word *b, size_t count);
 void sfc_fold_portable(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 
-static inline void sfc_store_le64(uint8_t *target, uint64_t value) {
-    for (int i = 0; i < 8; i++) target[i] = (uint8_t)(value >> (8 * i));
-}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "integers in byte layouts are copied as they are");
 
-static inline uint64_t sfc_load_le64(const uint8_t *source) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) value |= (uint64_t)source[i] << (8 * i);
-    return value;
+static inline void sfc_store_le64(uint8_t *target, uint64_t value) {
+    memcpy(target, &value, sizeof value);
 }
 
 #endif

@@ -15,12 +15,13 @@ static inline sfc_word sfc_word_from_halves(uint64_t high, uint64_t low) {
 }
 
 static inline sfc_word sfc_load_word(const uint8_t *source) {
-    return sfc_word_from_halves(sfc_load_le64(source + 8), sfc_load_le64(source));
+    sfc_word value;
+    memcpy(&value, source, sizeof value);
+    return value;
 }
 
 static inline void sfc_store_word(uint8_t *target, sfc_word value) {
-    sfc_store_le64(target, (uint64_t)value);
-    sfc_store_le64(target + 8, (uint64_t)(value >> 64));
+    memcpy(target, &value, sizeof value);
 }
 
 /* All ones if the lowest bit is set, else zero. */
