@@ -3,6 +3,7 @@
 #define SOLIDUS_LEVEL_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "fragment_core.h"
 #include "code/matrix_kernels.h"
@@ -21,6 +22,8 @@ enum {
     SFC_FOLD_TERMS = SFC_BLOCK_CHUNKS + 2,    /* the state's two halves, then the chunks */
     SFC_FOLD_PADDING = 2,
     SFC_POWERS = 129,                         /* r^0 ... r^128 */
+    SFC_POWERS_ROOM = 132,                    /* the same in whole registers of up to four words */
+    SFC_SHORT_STEP = 32,                      /* bytes of a short fragment taken at once */
 };
 
 /* A linear map on words: rows[i][v] is the image of the four coefficients v of degrees 4 i ... 4 i + 3. */
@@ -39,8 +42,15 @@ typedef struct {
 typedef struct {
     const char *name;
 
-    /* Fills the key, but for its level, with everything that depends on r. */
-    void (*prepare_key)(sfc_fingerprint_key *key, sfc_word r);
+    /* Fragments of up to so many bytes are fingerprinted by the definition, for which a few powers of r are enough; the
+     * whole key would take longer to prepare than it saves. */
+    size_t short_bytes;
+
+    /* powers[i] = r^i for i < count, at most SFC_POWERS; what follows them up to a whole register is spoiled. */
+    void (*compute_powers)(sfc_word r, sfc_word powers[SFC_POWERS_ROOM], size_t count);
+
+    /* From SFC_POWERS powers in the key to everything that follows them there. */
+    void (*prepare_folding)(sfc_fingerprint_key *key);
 
     /* planes := planes * t^(128 * chunk_count) + chunks, modulo key->modulus or not reduced at all. */
     void (*fold)(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
@@ -78,6 +88,8 @@ typedef struct {
 /* Prepared by one level and read by the same only. */
 struct sfc_fingerprint_key {
     const sfc_level *level;
+    /* powers[i] = r^i; a key for short fragments has no more than they need, and nothing else. */
+    sfc_word powers[SFC_POWERS_ROOM];
     /* mu(t) of degree 128 with mu(r) = 0; its leading term is not stored. */
     sfc_word modulus;
     /* floor(t^256 / mu), again without the leading t^128; only for the levels that multiply. */
@@ -95,26 +107,23 @@ struct sfc_fingerprint_key {
     } fold;
 };
 
-/* Prepares the key r in memory of the caller's. */
-void sfc_fingerprint_key_init(const sfc_level *level, const uint8_t *r, sfc_fingerprint_key *key);
+/* Prepares the key r in memory of the caller's, for fragments of at most `length` bytes. */
+void sfc_fingerprint_key_init(const sfc_level *level, const uint8_t *r, size_t length, sfc_fingerprint_key *key);
 
 /* The level at an index, which must be below sfc_level_count(). */
 const sfc_level *sfc_level_at(size_t level);
 
 /* Kernels that need no particular instruction set. */
-void sfc_prepare_key_portable(sfc_fingerprint_key *key, sfc_word r);
+void sfc_compute_powers_portable(sfc_word r, sfc_word powers[SFC_POWERS_ROOM], size_t count);
+void sfc_prepare_folding_portable(sfc_fingerprint_key *key);
 sfc_word sfc_evaluate_portable(const sfc_fingerprint_key *key, const sfc_planes *planes);
 sfc_word sfc_inner_product_portable(const sfc_word *a, const sfc_word *b, size_t count);
 void sfc_fold_portable(const sfc_fingerprint_key *key, sfc_planes *planes, const uint8_t *chunks, size_t chunk_count);
 
-static inline void sfc_store_le64(uint8_t *target, uint64_t value) {
-    for (int i = 0; i < 8; i++) target[i] = (uint8_t)(value >> (8 * i));
-}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "integers in byte layouts are copied as they are");
 
-static inline uint64_t sfc_load_le64(const uint8_t *source) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) value |= (uint64_t)source[i] << (8 * i);
-    return value;
+static inline void sfc_store_le64(uint8_t *target, uint64_t value) {
+    memcpy(target, &value, sizeof value);
 }
 
 #endif

@@ -12,7 +12,7 @@
 static void prepare_key(const sfc_stripe *stripe, const uint8_t *hashes, sfc_fingerprint_key *key) {
     uint8_t r[SFC_FINGERPRINT_BYTES];
     sfc_derive_key(stripe->level, &stripe->shape, hashes, r);
-    sfc_fingerprint_key_init(sfc_level_at(stripe->level), r, key);
+    sfc_fingerprint_key_init(sfc_level_at(stripe->level), r, stripe->shape.fragment_size_bytes, key);
 }
 
 void sfc_stripe_fingerprints(const sfc_stripe *stripe, const uint8_t *hashes, const uint8_t *const *data_fragments,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "checks.h"
+#include "level.h"
 #include "reference.h"
 
 /* One key prepared at every level. */
@@ -32,6 +33,17 @@ static element random_element(void) {
     return element_of_halves(high, random_word());
 }
 
+/* Under a key that is prepared for no longer fragments, as a stripe's is. What such a key lacks is garbage. */
+static void check_fitting_key(element r, size_t level, const uint8_t *data, size_t length, const uint8_t *expected) {
+    static sfc_fingerprint_key key;
+    memset(&key, 0xa5, sizeof key);
+    uint8_t bytes[16], actual[16];
+    bytes_of_element(r, bytes);
+    sfc_fingerprint_key_init(sfc_level_at(level), bytes, length, &key);
+    sfc_fingerprint(&key, data, length, actual);
+    expect_bytes(actual, expected, sizeof actual, "fingerprint under a key for its length");
+}
+
 /* A copy at each of the given alignments, fingerprinted at every level. */
 static void check_data(const key_set *set, const uint8_t *data, size_t length, size_t first_alignment,
                        size_t alignment_count) {
@@ -46,6 +58,7 @@ static void check_data(const key_set *set, const uint8_t *data, size_t length, s
             set_case(level, length, alignment);
             sfc_fingerprint(set->keys[level], copy.bytes, length, actual);
             expect_bytes(actual, expected, sizeof expected, "fingerprint");
+            if (i == 0) check_fitting_key(set->r, level, copy.bytes, length, expected);
         }
         free(copy.block);
     }
@@ -119,7 +132,7 @@ static void check_patterns(void) {
 }
 
 static void check_key(element r) {
-    static const size_t lengths[] = {0, 1, 2, 16, 127, 128, 129, 255, 256, 1000, 4096 + 128 + 5};
+    static const size_t lengths[] = {0, 1, 2, 16, 32, 33, 64, 65, 127, 128, 129, 255, 256, 1000, 4096 + 128 + 5};
     const size_t count = sizeof lengths / sizeof lengths[0];
     key_set set = prepare_keys(r);
     for (size_t i = 0; i < count; i++) {
@@ -162,6 +175,49 @@ static void check_single_bit_keys(void) {
 
 static void check_random_keys(void) {
     for (size_t i = 0; i < by_effort(2, 40, 600); i++) check_key(random_element());
+}
+
+/* Around both lengths up to which levels go by the definition, under keys whose powers are few or plain. */
+static void check_short(void) {
+    const element subfield_key = reference_power(random_element(), ~(element)0 / UINT16_MAX);
+    const element keys[] = {0, 1, 2, reference_theta(), subfield_key, ~(element)0, random_element()};
+    uint8_t data[300];
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        key_set set = prepare_keys(keys[i]);
+        set_detail("short fragment, key %zu of check_short", i, 0, 0);
+        for (size_t length = 0; length <= sizeof data; length += by_effort(11, 1, 1)) {
+            memset(data, 0, length);
+            check_data(&set, data, length, random_below(MAX_ALIGNMENT), 1);
+            if (length > 0) data[random_below(length)] = (uint8_t)(1 + random_below(255));
+            check_data(&set, data, length, random_below(MAX_ALIGNMENT), 1);
+            random_fill(data, length);
+            check_data(&set, data, length, random_below(MAX_ALIGNMENT), 1);
+        }
+        destroy_keys(&set);
+    }
+}
+
+/* A key for fragments of up to some length serves all shorter ones. */
+static void check_shorter_than_key(void) {
+    const element r = random_element();
+    uint8_t bytes[16], data[300];
+    bytes_of_element(r, bytes);
+    for (size_t longest = 0; longest <= sizeof data; longest += by_effort(37, 1, 1)) {
+        const size_t length = random_below(longest + 1);
+        uint8_t expected[16];
+        random_fill(data, length);
+        bytes_of_element(reference_fingerprint(r, data, length), expected);
+        set_detail("key for up to %zu bytes", longest, 0, 0);
+        for (EACH_LEVEL(level)) {
+            static sfc_fingerprint_key key;
+            uint8_t actual[16];
+            set_case(level, length, 0);
+            memset(&key, 0xa5, sizeof key);
+            sfc_fingerprint_key_init(sfc_level_at(level), bytes, longest, &key);
+            sfc_fingerprint(&key, data, length, actual);
+            expect_bytes(actual, expected, sizeof actual, "fingerprint under a key for longer fragments");
+        }
+    }
 }
 
 static element element_of_hex(const char *hex) {
@@ -270,6 +326,8 @@ const suite fingerprint_suites[] = {
     {"fingerprint.lengths", "every length 0 ... 1200 at several alignments", check_lengths},
     {"fingerprint.alignments", "all 64 alignments", check_alignments},
     {"fingerprint.blocks", "one byte around every multiple of a chunk", check_block_boundaries},
+    {"fingerprint.short", "every length 0 ... 300, zeros, single bytes and random ones, special keys", check_short},
+    {"fingerprint.shorter", "fragments shorter than their key is prepared for", check_shorter_than_key},
     {"fingerprint.large", "random lengths up to megabytes", check_large},
     {"fingerprint.patterns", "constant bytes and every single bit", check_patterns},
     {"fingerprint.special_keys", "keys 0, 1, z, theta, E(b), all ones", check_special_keys},

@@ -25,6 +25,7 @@ struct CoreBenchmark: ParsableCommand {
 
     private static let codes = [(m: 2, n: 4), (m: 3, n: 7), (m: 4, n: 8), (m: 8, n: 10), (m: 7, n: 19)]
     private static let fragmentSizes = [4 << 10, 32 << 10, 512 << 10, 4 << 20]
+    private static let shortFragmentSizes = [16, 32, 64, 128, 256]
 
     func validate() throws {
         guard rounds > 0 else { throw ValidationError("there must be at least one round") }
@@ -42,6 +43,13 @@ struct CoreBenchmark: ParsableCommand {
                 fragmentSizeBytes: size, rounds: rounds, sampleSeconds: sampleMilliseconds / 1000)
             report.kernels(timings)
             return timings
+        }
+        report.beginShortFragments()
+        for size in Self.shortFragmentSizes {
+            let timings = ShortFragmentTimings.atAllLevels(
+                code: try ReedSolomonCode(dataFragmentCount: 2, fragmentCount: 4), fragmentSizeBytes: size,
+                rounds: rounds, sampleSeconds: sampleMilliseconds / 1000)
+            for level in timings { report.shortFragment(level) }
         }
         report.beginStripes()
         var stripes: [StripeTimings] = []

@@ -68,6 +68,30 @@ struct CoreReport {
         }
     }
 
+    // MARK: - Short fragments
+
+    private static let shortFragmentColumns = [10, 12, 14, 14, 14]
+
+    func beginShortFragments() {
+        guard !json else { return }
+        print("\nVerifying one short fragment of (2,4) (nanoseconds)")
+        row(["fragment", "level", "verify one", "hashing", "fingerprint"], Self.shortFragmentColumns)
+    }
+
+    func shortFragment(_ timings: ShortFragmentTimings) {
+        let nanoseconds = [timings.verify.seconds, timings.hashing.seconds, timings.fingerprintSeconds].map { $0 * 1e9 }
+        if json {
+            line([
+                "kind": "short_fragment", "level": timings.level.name, "fragment_bytes": timings.verify.bytes,
+                "verify_ns": nanoseconds[0], "hashing_ns": nanoseconds[1], "fingerprint_ns": nanoseconds[2],
+            ])
+        } else {
+            row(
+                ["\(timings.verify.bytes) B", timings.level.name] + nanoseconds.map { number($0, digits: 0) },
+                Self.shortFragmentColumns)
+        }
+    }
+
     // MARK: - Stripes
 
     private static let stripeColumns = [8, 10, 32, 12, 10, 14]

@@ -5,6 +5,7 @@
  *   LANE_COUNT                  words side by side in a register: 1, 2 or 4
  *   lanes                       the register, a vector type of the compiler, so that ^ adds polynomials
  *   load_lanes, store_lanes     LANE_COUNT consecutive words; no alignment
+ *   load_some_lanes             the first `count` of them, above 0 and below LANE_COUNT, and zeros
  *   broadcast                   one word in every lane
  *   half_up, half_down          each lane shifted by 64 bits
  *   multiply_low_low, ...       in each lane the product of the named halves of a and b
@@ -45,10 +46,9 @@ SFC_INLINE lanes reduce_in_field(product_lanes product) {
     return product.low ^ half_up(middle) ^ multiply_low_low(high, residue);
 }
 
-SFC_INLINE sfc_word field_multiply(sfc_word a, sfc_word b) {
-    sfc_word result[LANE_COUNT];
-    store_lanes(result, reduce_in_field(multiply_unreduced(broadcast(&a), broadcast(&b))));
-    return result[0];
+/* The two products of unlike halves are the same and cancel. */
+SFC_INLINE lanes field_square(lanes a) {
+    return reduce_in_field((product_lanes){multiply_low_low(a, a), zero_lanes(), multiply_high_high(a, a)});
 }
 
 /* A factor to be used often: itself and its product with z^64 (or t^64), reduced. Multiplying by the pair,
@@ -77,20 +77,29 @@ SFC_INLINE fixed_factor field_fixed_factor(lanes factor) {
     return (fixed_factor){factor, half_up(factor) ^ multiply_high_low(factor, field_residue())};
 }
 
-/* powers[i] = r^i for i = 0 ... 128, by doubling: r^(n + i) = r^n * r^i for i < n. */
-SFC_INLINE void compute_powers(sfc_word r, sfc_word powers[SFC_POWERS + LANE_COUNT]) {
-    powers[0] = 1;
-    for (int i = 1; i < LANE_COUNT; i++) powers[i] = 0;
-    sfc_word step = r;
-    for (int known = 1; known < 128; known *= 2) {
-        const fixed_factor by_step = field_fixed_factor(broadcast(&step));
-        for (int i = 0; i < known; i += LANE_COUNT) {
+/* powers[i] = r^i for i < count, by doubling: r^(n + i) = r^n * r^i for i < n. The first register is the product of
+ * r, r^2, ... where bit 0, 1, ... of the lane's number is set, so that only whole registers are stored and read. */
+SFC_INLINE void compute_powers(sfc_word r, sfc_word powers[SFC_POWERS_ROOM], size_t count) {
+    static const sfc_word lanes_with_bit[2][4] = {{0, ~(sfc_word)0, 0, ~(sfc_word)0},
+                                                  {0, 0, ~(sfc_word)0, ~(sfc_word)0}};
+    const sfc_word one_word = 1;
+    const lanes one = broadcast(&one_word);
+    lanes step = broadcast(&r), first = one;
+    for (int bit = 0; 1 << bit < LANE_COUNT; bit++) {
+        const lanes factor = one ^ ((one ^ step) & load_lanes(lanes_with_bit[bit]));
+        first = bit == 0 ? factor : reduce_in_field(multiply_unreduced(first, factor));
+        step = field_square(step);
+    }
+    store_lanes(powers, first);
+    for (size_t known = LANE_COUNT; known < count; known *= 2) {
+        const fixed_factor by_step = field_fixed_factor(step);
+        const size_t wanted = known < count - known ? known : count - known;
+        for (size_t i = 0; i < wanted; i += LANE_COUNT) {
             const lanes next = field_reduce_short(multiply_by_fixed(load_lanes(&powers[i]), by_step));
             store_lanes(&powers[known + i], next);
         }
-        step = field_multiply(step, step);
+        step = field_square(step);
     }
-    powers[128] = step;
 }
 
 /* Arithmetic modulo mu(t) = t^128 + modulus. */
@@ -153,18 +162,18 @@ SFC_INLINE void compute_fold_terms(const sfc_fingerprint_key *key, sfc_fold_term
     }
 }
 
-/* Everything in the key but the map to values at r. */
-SFC_INLINE void prepare_folding(sfc_fingerprint_key *key, const sfc_word *powers) {
+/* All that folding needs. */
+SFC_INLINE void prepare_folding(sfc_fingerprint_key *key) {
     uint64_t sequence[SEQUENCE_WORDS];
-    compute_sequence(powers, sequence);
+    compute_sequence(key->powers, sequence);
     key->modulus = minimal_polynomial(sequence);
     key->reciprocal = reciprocal_of(key->modulus);
     compute_fold_terms(key, &key->fold.terms);
 }
 
 /* Adds LANE_COUNT products. */
-SFC_INLINE void add_products(product_lanes *sum, const sfc_word *a, const sfc_word *b) {
-    const product_lanes term = multiply_unreduced(load_lanes(a), load_lanes(b));
+SFC_INLINE void add_products(product_lanes *sum, lanes a, lanes b) {
+    const product_lanes term = multiply_unreduced(a, b);
     sum->low ^= term.low;
     sum->middle ^= term.middle;
     sum->high ^= term.high;
@@ -174,15 +183,8 @@ SFC_INLINE void add_products(product_lanes *sum, const sfc_word *a, const sfc_wo
 SFC_INLINE sfc_word inner_product(const sfc_word *a, const sfc_word *b, size_t count) {
     product_lanes sum = {zero_lanes(), zero_lanes(), zero_lanes()};
     size_t i = 0;
-    for (; i + LANE_COUNT <= count; i += LANE_COUNT) add_products(&sum, &a[i], &b[i]);
-    if (i < count) {
-        sfc_word last_a[LANE_COUNT] = {0}, last_b[LANE_COUNT] = {0};
-        for (size_t k = 0; i + k < count; k++) {
-            last_a[k] = a[i + k];
-            last_b[k] = b[i + k];
-        }
-        add_products(&sum, last_a, last_b);
-    }
+    for (; i + LANE_COUNT <= count; i += LANE_COUNT) add_products(&sum, load_lanes(&a[i]), load_lanes(&b[i]));
+    if (i < count) add_products(&sum, load_some_lanes(&a[i], count - i), load_some_lanes(&b[i], count - i));
     sfc_word parts[LANE_COUNT], total = 0;
     store_lanes(parts, reduce_in_field(sum));
     for (int lane = 0; lane < LANE_COUNT; lane++) total ^= parts[lane];

@@ -27,13 +27,6 @@ SFC_INLINE void prepare_evaluation_tables(sfc_linear_map *map, const sfc_word *p
     }
 }
 
-SFC_INLINE void prepare_key_with_tables(sfc_fingerprint_key *key, sfc_word r) {
-    sfc_word powers[SFC_POWERS + LANE_COUNT];
-    compute_powers(r, powers);
-    prepare_folding(key, powers);
-    prepare_evaluation_tables(&key->evaluation.tables, powers);
-}
-
 SFC_INLINE sfc_word evaluate_by_tables(const sfc_fingerprint_key *key, const sfc_planes *planes) {
     sfc_word values[SFC_PLANES];
     reduce_planes(key, planes, values);

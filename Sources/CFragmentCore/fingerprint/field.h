@@ -15,12 +15,13 @@ static inline sfc_word sfc_word_from_halves(uint64_t high, uint64_t low) {
 }
 
 static inline sfc_word sfc_load_word(const uint8_t *source) {
-    return sfc_word_from_halves(sfc_load_le64(source + 8), sfc_load_le64(source));
+    sfc_word value;
+    memcpy(&value, source, sizeof value);
+    return value;
 }
 
 static inline void sfc_store_word(uint8_t *target, sfc_word value) {
-    sfc_store_le64(target, (uint64_t)value);
-    sfc_store_le64(target + 8, (uint64_t)(value >> 64));
+    memcpy(target, &value, sizeof value);
 }
 
 /* All ones if the lowest bit is set, else zero. */
@@ -49,11 +50,13 @@ static const sfc_word sfc_theta_powers[8] = {
     {0, (a), (b), (b) ^ (a), (c), (c) ^ (a), (c) ^ (b), (c) ^ (b) ^ (a),                                           \
      (d), (d) ^ (a), (d) ^ (b), (d) ^ (b) ^ (a), (d) ^ (c), (d) ^ (c) ^ (a), (d) ^ (c) ^ (b), (d) ^ (c) ^ (b) ^ (a)}
 
-/* E(byte) = sum of byte's bits j times theta^j. */
-static inline sfc_word sfc_embed(uint8_t byte) {
+/* target = E(byte) = sum of byte's bits j times theta^j. Written at once, as the kernels will read it: a processor
+ * hands on what it has just written only to a read that one write covers. */
+static inline void sfc_embed(uint8_t byte, sfc_word *target) {
     static const sfc_word lower[16] = SFC_SUMS(SFC_THETA_0, SFC_THETA_1, SFC_THETA_2, SFC_THETA_3);
     static const sfc_word upper[16] = SFC_SUMS(SFC_THETA_4, SFC_THETA_5, SFC_THETA_6, SFC_THETA_7);
-    return lower[byte & 15] ^ upper[byte >> 4];
+    *(sfc_word_vector *)target =
+        *(const sfc_word_vector *)&lower[byte & 15] ^ *(const sfc_word_vector *)&upper[byte >> 4];
 }
 
 #endif

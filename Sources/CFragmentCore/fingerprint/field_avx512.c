@@ -50,11 +50,13 @@ SFC_INLINE void prepare_evaluation_matrices(uint64_t matrices[16][16], const sfc
     }
 }
 
-SFC_TARGET void sfc_prepare_key_avx512(sfc_fingerprint_key *key, sfc_word r) {
-    sfc_word powers[SFC_POWERS + LANE_COUNT];
-    compute_powers(r, powers);
-    prepare_folding(key, powers);
-    prepare_evaluation_matrices(key->evaluation.matrices, powers);
+SFC_TARGET void sfc_compute_powers_avx512(sfc_word r, sfc_word powers[SFC_POWERS_ROOM], size_t count) {
+    compute_powers(r, powers, count);
+}
+
+SFC_TARGET void sfc_prepare_folding_avx512(sfc_fingerprint_key *key) {
+    prepare_folding(key);
+    prepare_evaluation_matrices(key->evaluation.matrices, key->powers);
 }
 
 SFC_TARGET sfc_word sfc_evaluate_avx512(const sfc_fingerprint_key *key, const sfc_planes *planes) {

@@ -7,8 +7,13 @@
 
 #include "fingerprint/evaluation_tables.h"
 
-SFC_TARGET void sfc_prepare_key_pmull(sfc_fingerprint_key *key, sfc_word r) {
-    prepare_key_with_tables(key, r);
+SFC_TARGET void sfc_compute_powers_pmull(sfc_word r, sfc_word powers[SFC_POWERS_ROOM], size_t count) {
+    compute_powers(r, powers, count);
+}
+
+SFC_TARGET void sfc_prepare_folding_pmull(sfc_fingerprint_key *key) {
+    prepare_folding(key);
+    prepare_evaluation_tables(&key->evaluation.tables, key->powers);
 }
 
 SFC_TARGET sfc_word sfc_evaluate_pmull(const sfc_fingerprint_key *key, const sfc_planes *planes) {

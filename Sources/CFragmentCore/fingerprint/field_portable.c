@@ -54,8 +54,8 @@ sfc_word sfc_inner_product_portable(const sfc_word *a, const sfc_word *b, size_t
     return reduce_in_field(sum);
 }
 
-/* powers[i] = r^i: multiplication by a fixed r is linear, so a table does it. */
-static void compute_powers(sfc_word r, sfc_word powers[SFC_POWERS]) {
+/* One after the other: multiplication by a fixed r is linear, so a table does it. */
+void sfc_compute_powers_portable(sfc_word r, sfc_word powers[SFC_POWERS_ROOM], size_t count) {
     sfc_word images[128];
     sfc_word shifted = r;
     for (int k = 0; k < 128; k++) {
@@ -65,7 +65,7 @@ static void compute_powers(sfc_word r, sfc_word powers[SFC_POWERS]) {
     sfc_linear_map times_r;
     sfc_linear_map_fill(&times_r, images);
     powers[0] = 1;
-    for (int i = 1; i < SFC_POWERS; i++) powers[i] = sfc_linear_map_apply(&times_r, powers[i - 1]);
+    for (size_t i = 1; i < count; i++) powers[i] = sfc_linear_map_apply(&times_r, powers[i - 1]);
 }
 
 static void prepare_fold(sfc_fingerprint_key *key) {
@@ -82,13 +82,11 @@ static void prepare_fold(sfc_fingerprint_key *key) {
     }
 }
 
-void sfc_prepare_key_portable(sfc_fingerprint_key *key, sfc_word r) {
-    sfc_word powers[SFC_POWERS];
+void sfc_prepare_folding_portable(sfc_fingerprint_key *key) {
     uint64_t sequence[SEQUENCE_WORDS];
-    compute_powers(r, powers);
-    compute_sequence(powers, sequence);
+    compute_sequence(key->powers, sequence);
     key->modulus = minimal_polynomial(sequence);
-    sfc_linear_map_fill(&key->evaluation.tables, powers);
+    sfc_linear_map_fill(&key->evaluation.tables, key->powers);
     prepare_fold(key);
 }
 

@@ -16,6 +16,9 @@ enum { LANE_COUNT = 4 };
 typedef __m512i lanes;
 
 SFC_INLINE lanes load_lanes(const sfc_word *source) { return _mm512_loadu_si512(source); }
+SFC_INLINE lanes load_some_lanes(const sfc_word *source, size_t count) {
+    return _mm512_maskz_loadu_epi64((__mmask8)((1 << 2 * count) - 1), source);
+}
 SFC_INLINE lanes broadcast(const sfc_word *source) {
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)source));
 }

@@ -14,6 +14,10 @@ enum { LANE_COUNT = 1 };
 typedef __m128i lanes;
 
 SFC_INLINE lanes load_lanes(const sfc_word *source) { return _mm_loadu_si128((const __m128i *)source); }
+SFC_INLINE lanes load_some_lanes(const sfc_word *source, size_t count) {
+    (void)count; /* No number is above 0 and below 1: there never is a rest. */
+    return load_lanes(source);
+}
 SFC_INLINE lanes broadcast(const sfc_word *source) { return load_lanes(source); }
 SFC_INLINE void store_lanes(sfc_word *target, lanes value) { _mm_storeu_si128((__m128i *)target, value); }
 SFC_INLINE lanes half_up(lanes a) { return _mm_slli_si128(a, 8); }

@@ -19,6 +19,10 @@ typedef uint64x2_t lanes;
 
 /* As bytes, which may alias anything. */
 SFC_INLINE lanes load_lanes(const sfc_word *source) { return vreinterpretq_u64_u8(vld1q_u8((const uint8_t *)source)); }
+SFC_INLINE lanes load_some_lanes(const sfc_word *source, size_t count) {
+    (void)count; /* No number is above 0 and below 1: there never is a rest. */
+    return load_lanes(source);
+}
 SFC_INLINE lanes broadcast(const sfc_word *source) { return load_lanes(source); }
 SFC_INLINE void store_lanes(sfc_word *target, lanes value) { vst1q_u8((uint8_t *)target, vreinterpretq_u8_u64(value)); }
 SFC_INLINE lanes half_up(lanes a) { return vextq_u64(vdupq_n_u64(0), a, 1); }

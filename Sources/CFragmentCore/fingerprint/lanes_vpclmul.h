@@ -15,6 +15,10 @@ enum { LANE_COUNT = 2 };
 typedef __m256i lanes;
 
 SFC_INLINE lanes load_lanes(const sfc_word *source) { return _mm256_loadu_si256((const __m256i *)source); }
+SFC_INLINE lanes load_some_lanes(const sfc_word *source, size_t count) {
+    (void)count; /* Above 0 and below 2. */
+    return _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)source));
+}
 SFC_INLINE lanes broadcast(const sfc_word *source) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)source));
 }

@@ -49,7 +49,8 @@ size_t sfc_sha256_pad(uint8_t *tail, size_t length, uint64_t total_length) {
     const size_t end = blocks * BLOCK;
     memset(tail + length, 0, end - length);
     tail[length] = 0x80;
-    for (int i = 0; i < 8; i++) tail[end - 1 - i] = (uint8_t)((8 * total_length) >> (8 * i));
+    const uint64_t bits = __builtin_bswap64(8 * total_length);
+    memcpy(tail + end - sizeof bits, &bits, sizeof bits);
     return blocks;
 }
 

@@ -20,6 +20,8 @@ enum {
     ROOT_BUFFER_BYTES = STRIDE_LEAVES * SFC_DIGEST_BYTES + 2 * SFC_SHA256_BLOCK_BYTES,
 };
 
+static const uint8_t leaf_prefix[1] = {0x00};
+
 /* The roots of a group of fragments. All have equally long messages, so that they fill their buffers in step. */
 typedef struct {
     uint32_t states[GROUP_FRAGMENTS][8];
@@ -28,15 +30,19 @@ typedef struct {
     size_t buffered_bytes;
 } root_set;
 
+/* Writes what precedes the leaf hashes in a root; returns how much that is. */
+static size_t begin_root(uint8_t *message, size_t fragment_length) {
+    message[0] = 0x01;
+    sfc_store_le64(message + 1, fragment_length);
+    return ROOT_PREFIX_BYTES;
+}
+
 static void begin_roots(root_set *roots, size_t count, size_t length) {
-    uint8_t prefix[ROOT_PREFIX_BYTES] = {0x01};
-    sfc_store_le64(prefix + 1, length);
     for (size_t i = 0; i < count; i++) {
         sfc_sha256_begin(roots->states[i]);
-        memcpy(roots->buffers[i], prefix, sizeof prefix);
+        roots->buffered_bytes = begin_root(roots->buffers[i], length);
     }
     roots->count = count;
-    roots->buffered_bytes = sizeof prefix;
 }
 
 static void compress_roots(const sfc_level *level, root_set *roots, size_t block_count) {
@@ -75,7 +81,6 @@ typedef struct {
 } leaf_batch;
 
 static void hash_batch(const sfc_level *level, leaf_batch *batch) {
-    static const uint8_t leaf_prefix[1] = {0x00};
     if (batch->count > 0) sfc_sha256_messages(level, leaf_prefix, sizeof leaf_prefix, batch->leaves, batch->count);
     batch->count = 0;
 }
@@ -114,8 +119,26 @@ static void hash_group(const sfc_level *level, const uint8_t *const *fragments, 
     finish_roots(level, &roots, leaf_count, digests);
 }
 
+/* A lone fragment of one leaf or none: two messages of which one waits for the other, so there are no lanes to fill. */
+static void hash_lone_leaf(const sfc_level *level, const uint8_t *leaf, size_t length, uint8_t *digest) {
+    uint8_t root[ROOT_PREFIX_BYTES + SFC_DIGEST_BYTES];
+    size_t root_length = begin_root(root, length);
+    if (length > 0) {
+        const uint8_t *pieces[2] = {leaf_prefix, leaf};
+        const size_t lengths[2] = {sizeof leaf_prefix, length};
+        sfc_sha256_pieces(level, pieces, lengths, 2, root + root_length);
+        root_length += SFC_DIGEST_BYTES;
+    }
+    const uint8_t *piece = root;
+    sfc_sha256_pieces(level, &piece, &root_length, 1, digest);
+}
+
 void sfc_tree_hashes(size_t level, const uint8_t *const *fragments, size_t count, size_t length, uint8_t *digests) {
     const sfc_level *kernels = sfc_level_at(level);
+    if (count == 1 && length <= SFC_LEAF_BYTES) {
+        hash_lone_leaf(kernels, fragments[0], length, digests);
+        return;
+    }
     for (size_t first = 0; first < count; first += GROUP_FRAGMENTS) {
         const size_t group_count = count - first < GROUP_FRAGMENTS ? count - first : GROUP_FRAGMENTS;
         hash_group(kernels, fragments + first, group_count, length, digests + first * SFC_DIGEST_BYTES);
