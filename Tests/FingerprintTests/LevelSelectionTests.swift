@@ -27,7 +27,7 @@ struct LevelSelectionTests {
                 ("sse42", ["ssse3", "sse4_2", "popcnt", "pclmulqdq"]),
                 ("avx2", ["avx", "avx2"]),
                 ("vpclmul", ["vpclmulqdq", "bmi1", "bmi2"]),
-                ("avx512", ["avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_vbmi", "gfni"]),
+                ("avx512", ["avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512vbmi", "gfni"]),
             ]
             for (level, wanted) in needed {
                 guard flags.isSuperset(of: wanted) else { break }
