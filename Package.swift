@@ -84,7 +84,8 @@ let package = Package(
             dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
             swiftSettings: strictSwift),
         .executableTarget(
-            name: "solidus-sim", dependencies: ["CommandArguments", "QuorumProtocol", "QuorumSimulator", arguments],
+            name: "solidus-sim",
+            dependencies: ["CProcessControl", "CommandArguments", "QuorumProtocol", "QuorumSimulator", arguments],
             swiftSettings: strictSwift),
 
         // The shells: sockets and disks.

@@ -189,6 +189,16 @@ extension Conspiracy {
         return chosen.sorted { $0.server < $1.server }
     }
 
+    /// The servers of which a statement was seen on a version.
+    func signers(on timestamp: Timestamp, of key: ObjectKey) -> ServerSet {
+        var signers = ServerSet()
+        for position in statements.indices
+        where statements[position].timestamp == timestamp && statements[position].key == key {
+            signers.insert(statements[position].signed.server)
+        }
+        return signers
+    }
+
     /// What the writer of a version agreed on with `server`.
     func pact(on timestamp: Timestamp, with server: ServerIndex) -> PoisonPact? {
         pacts.last { $0.version.timestamp == timestamp && $0.victim == server }

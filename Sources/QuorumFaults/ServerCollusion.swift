@@ -34,9 +34,10 @@ struct ColludingForger: ClaimLiar {
         inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
     ) -> FalseClaim? {
         // A version that some correct servers have signed is the most credible.
+        let quorum = context.parameters.quorums.quorum
         let signed = context.conspiracy.parts.filter { seen in
             seen.key == key && genuine.timestamp.precedes(seen.timestamp)
-                && context.conspiracy.statements(on: seen.timestamp, of: key).count < context.parameters.quorums.quorum
+                && context.conspiracy.signers(on: seen.timestamp, of: key).count < quorum
         }
         if let version = context.generator.pick(signed), context.generator.chance(percent: 70) {
             return FalseClaim(

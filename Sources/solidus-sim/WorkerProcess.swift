@@ -1,5 +1,6 @@
 // One worker process, as its parent sees it.
 
+import CProcessControl
 import Glibc
 import QuorumSimulator
 
@@ -70,11 +71,9 @@ final class WorkerProcess {
         }
     }
 
-    /// Both ends are closed in processes started later.
     private static func pipe() throws(WorkerFailure) -> (read: Int32, write: Int32) {
         var ends: [Int32] = [-1, -1]
-        guard Glibc.pipe(&ends) == 0 else { throw .cannotStart(errno: errno) }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        guard process_control_pipe(&ends) == 0 else { throw .cannotStart(errno: errno) }
         return (ends[0], ends[1])
     }
 

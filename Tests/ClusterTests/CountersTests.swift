@@ -18,15 +18,16 @@ extension Clusters {
                     _ = try await client.put(try ObjectKey("tests/counted-\(number)"), SharedBytes([1, 2, 3]))
                 }
             }
-            // A write is three requests to each server, but done without the slowest one.
+            // A write is three requests to each server, but done without the slowest one: the last one may have ended,
+            // and the client with it, before anything of it came here.
             let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
             var after = before
-            while after.requests < before.requests + 9 {
+            while after.requests < before.requests + 6 {
                 try #require(ContinuousClock.now < deadline, "\(after.requests) requests after \(before.requests)")
                 after = try await counters(of: cluster.servers[0], in: cluster)
             }
             #expect(after.signatures > before.signatures)
-            #expect(after.signedStatements >= before.signedStatements + 3)
+            #expect(after.signedStatements >= before.signedStatements + 2)
             #expect(after.lostParts == 0)
             #expect(cluster.isAlive(cluster.servers[0]))
         }
@@ -47,7 +48,7 @@ extension Clusters {
                     counted = try await counters(of: cluster.servers[0], in: cluster)
                 }
                 let ofClients = counted.requests - counted.serverRequests
-                #expect((9...40).contains(ofClients), "\(counted)")
+                #expect((6...40).contains(ofClients), "\(counted)")
             }
         }
 
