@@ -4,8 +4,9 @@
 // certificate that carries a known root under an altered signature must fail here as it fails everywhere else, or a
 // correct server would store, and hand on as proof, what nobody else accepts.
 //
-// Each root has one place, which its first bytes name; a later one with the same place takes it over. What is forgotten
-// by that is checked again: a server that signs roots for the places of others' can cost time, and nothing else.
+// A root has its place in one of many small buckets, which its first bytes name. There are so many that a bucket is seldom
+// full; then a root takes another's place. What is forgotten by that is checked again: a server that signs roots for the
+// buckets of others' can cost time, and nothing else.
 
 import Fingerprint
 
@@ -30,8 +31,8 @@ struct CheckedRoot: Equatable {
         leafCount = signed.leafCount
     }
 
-    /// Equal roots of several servers have places of their own.
-    fileprivate var placeHint: UInt64 { root.prefixWord &+ UInt64(server.rawValue) }
+    /// Names the bucket; equal roots of several servers have buckets of their own.
+    fileprivate var bucketHint: UInt64 { root.prefixWord &+ UInt64(server.rawValue) }
 }
 
 /// A bounded memory of such roots.
@@ -40,48 +41,60 @@ struct CheckedRoots {
     static let countMax = 8192
     /// For how many there is room from the first one on.
     private static let countMin = 64
+    private static let placesPerBucket = 4
 
     private var roots: [CheckedRoot] = []
-    /// By place, twice as many as there may be roots before there are more: 1 + the position of its root, or 0. Two
-    /// roots that have places of their own among few have them among more.
-    private var positions: [UInt16] = []
+    /// As many buckets of places as there may be roots before there are more: in each place 1 + the position of a root,
+    /// or 0. Roots that have found a place among few buckets find one among twice as many.
+    private var places: [UInt16] = []
     /// The position of the root that makes room for the next one once there are as many as may be.
     private var oldest = 0
 
-    private func place(of root: CheckedRoot) -> Int {
-        Int(truncatingIfNeeded: root.placeHint & UInt64(positions.count - 1))
+    /// The places in which the root may be.
+    private func bucket(of root: CheckedRoot) -> Range<Int> {
+        let bucketCount = places.count / Self.placesPerBucket
+        let start = Self.placesPerBucket * Int(truncatingIfNeeded: root.bucketHint & UInt64(bucketCount - 1))
+        return start..<start + Self.placesPerBucket
     }
 
     func contains(_ root: CheckedRoot) -> Bool {
-        guard !positions.isEmpty else { return false }
-        let position = positions[place(of: root)]
-        return position > 0 && roots[Int(position) - 1] == root
+        guard !places.isEmpty else { return false }
+        for place in bucket(of: root) where places[place] > 0 && roots[Int(places[place]) - 1] == root { return true }
+        return false
     }
 
     mutating func insert(_ root: CheckedRoot) {
-        if 2 * roots.count >= positions.count, roots.count < Self.countMax { makeRoom() }
-        let place = place(of: root)
-        var position = Int(positions[place]) - 1
-        if position >= 0 {
-            roots[position] = root
+        guard !contains(root) else { return }
+        if Self.placesPerBucket * roots.count >= places.count, roots.count < Self.countMax { makeRoom() }
+        let bucket = bucket(of: root)
+        guard let free = bucket.first(where: { places[$0] == 0 }) else {
+            roots[Int(places[bucket.lowerBound]) - 1] = root
             return
         }
         if roots.count < Self.countMax {
-            position = roots.count
             roots.append(root)
+            places[free] = UInt16(roots.count)
         } else {
-            position = oldest
+            forget(oldest)
+            roots[oldest] = root
+            places[free] = UInt16(oldest + 1)
             oldest = (oldest + 1) % Self.countMax
-            positions[self.place(of: roots[position])] = 0
-            roots[position] = root
         }
-        positions[place] = UInt16(position + 1)
+    }
+
+    private mutating func forget(_ position: Int) {
+        for place in bucket(of: roots[position]) where places[place] == UInt16(position + 1) { places[place] = 0 }
     }
 
     private mutating func makeRoom() {
         let count = max(2 * roots.count, Self.countMin)
         roots.reserveCapacity(count)
-        positions = Array(repeating: 0, count: 2 * count)
-        for (position, root) in roots.enumerated() { positions[place(of: root)] = UInt16(position + 1) }
+        places = Array(repeating: 0, count: Self.placesPerBucket * count)
+        for (position, root) in roots.enumerated() {
+            guard let free = bucket(of: root).first(where: { places[$0] == 0 }) else {
+                preconditionFailure("a bucket was fuller than there are places")
+            }
+            places[free] = UInt16(position + 1)
+        }
     }
 }

@@ -1,0 +1,95 @@
+// What a verifier remembers of the signatures that it has checked.
+
+import Fingerprint
+import QuorumProtocol
+import Synchronization
+import Testing
+
+@Suite("A verifier's memory")
+struct RememberedChecksTests {
+    /// A scheme whose checks are counted: the signature is the message's digest, twice.
+    private final class CountedScheme: Sendable {
+        private let count = Mutex(0)
+        var checkCount: Int { count.withLock { $0 } }
+
+        private static func signature(_ message: UnsafeRawBufferPointer) -> [UInt8] {
+            let digest = Digest256.sha256([UInt8](message)).bytes
+            return digest + digest
+        }
+
+        var signing: StatementKey { .scheme { Self.signature($0) } }
+
+        var verification: StatementVerificationKey {
+            .scheme { signature, message in
+                self.count.withLock { $0 += 1 }
+                return signature == Self.signature(message)
+            }
+        }
+    }
+
+    private let group = TestGroup(faults: 1)
+    private let scheme = CountedScheme()
+    private let verifier: StatementVerifier
+
+    init() {
+        let keys = group.servers.map { [scheme] _ in scheme.verification }
+        verifier = StatementVerifier(parameters: group.parameters, keys: keys)
+    }
+
+    private func timestamp(_ number: Int) -> Timestamp {
+        Timestamp(
+            counter: 1, writer: ClientID(high: 0, low: 1), digest: Digest256.sha256([UInt8]("\(number)".utf8)))
+    }
+
+    private func statement(_ number: Int, of server: ServerIndex) throws -> SignedStatement {
+        let signer = StatementSigner(
+            identity: group.parameters.identity, server: server, incarnation: Incarnation(1), key: scheme.signing)
+        let statement = Statement(
+            identity: group.parameters.identity, server: server, incarnation: Incarnation(1), key: .photo,
+            timestamp: timestamp(number), claim: .stored)
+        return try signer.sign([statement])[0]
+    }
+
+    /// How many signatures are checked for these statements.
+    private func checks(of numbers: some Sequence<Int>) throws -> Int {
+        let before = scheme.checkCount
+        for number in numbers {
+            let server = ServerIndex(UInt8(number % 4))
+            _ = try verifier.verify(statement(number, of: server), key: .photo, timestamp: timestamp(number))
+        }
+        return scheme.checkCount - before
+    }
+
+    @Test(
+        "spares most checks of what was checked not long ago, and forgets what was long before",
+        arguments: [
+            50, 500, 5_000, 20_000,
+        ])
+    func bounded(count: Int) throws {
+        #expect(try checks(of: 0..<count) == count)
+        let recent = max(0, count - 500)..<count
+        #expect(try checks(of: recent) <= recent.count / 5)
+        if count == 20_000 { #expect(try checks(of: 0..<500) == 500) }
+    }
+
+    @Test("believes no other signature under a root that it knows")
+    func alteredSignature() throws {
+        let genuine = try statement(1, of: 2)
+        _ = try verifier.verify(genuine, key: .photo, timestamp: timestamp(1))
+        for position in [0, 31, 32, 63] {
+            var signature = genuine.signature
+            signature[position] ^= 1
+            for altered in [signature, signature.dropLast(), signature + [0], []] as [[UInt8]] {
+                let forged = SignedStatement(
+                    server: 2, incarnation: genuine.incarnation, claim: .stored, leafIndex: 0, leafCount: 1, path: [],
+                    signature: altered)
+                #expect(throws: CertificateError.invalidSignature(2)) {
+                    try verifier.verify(forged, key: .photo, timestamp: timestamp(1))
+                }
+            }
+        }
+        let before = scheme.checkCount
+        _ = try verifier.verify(genuine, key: .photo, timestamp: timestamp(1))
+        #expect(scheme.checkCount == before, "what failed has displaced what is known")
+    }
+}
