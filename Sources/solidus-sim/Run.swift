@@ -48,9 +48,14 @@ struct Run: ParsableCommand {
         } else {
             Self.erase()
             print(Self.line(tally, seconds: seconds))
-            if let failure, let shrunk { try printFailure(failure, shrunk) }
+            if let failure, let shrunk {
+                try printFailure(failure, shrunk)
+            } else if let seed = tally.violatingSeed {
+                print("SEED \(seed): a worker saw a violation that does not show in a process of its own")
+                print("replay: \(try world.replayCommand(seed: seed))")
+            }
         }
-        if shrunk != nil { throw ExitCode(1) }
+        if tally.violatingSeed != nil { throw ExitCode(1) }
     }
 
     /// A worker ended where it should not: with the seed's command, if it is known, for a look at it.

@@ -34,8 +34,8 @@ extension Clusters {
                 let run = try Self.start("run", "--seeds", "1..1000000", "--workers", "2", in: directory)
                 defer { run.destroy() }
                 let workers = try await Self.children(of: run, count: 2)
-                // Until then it has begun with its first seed.
-                try await Task.sleep(for: .seconds(1))
+                // Until then it has begun with its first seed, on a busy machine, too.
+                try await Task.sleep(for: .seconds(10))
                 kill(workers[0], SIGKILL)
                 #expect(try await run.wait(seconds: 60) == .exit(1))
                 #expect(run.output.contains("ended its worker process by signal 9"), "\(run.output)")

@@ -92,4 +92,24 @@ struct RememberedChecksTests {
         _ = try verifier.verify(genuine, key: .photo, timestamp: timestamp(1))
         #expect(scheme.checkCount == before, "what failed has displaced what is known")
     }
+
+    @Test("believes a root that it knows in no tree of another size")
+    func alteredLeafCount() throws {
+        let signer = StatementSigner(
+            identity: group.parameters.identity, server: 2, incarnation: Incarnation(1), key: scheme.signing)
+        let signed = try signer.sign(
+            (0..<3).map { number in
+                Statement(
+                    identity: group.parameters.identity, server: 2, incarnation: Incarnation(1), key: .photo,
+                    timestamp: timestamp(number), claim: .stored)
+            })
+        _ = try verifier.verify(signed[0], key: .photo, timestamp: timestamp(0))
+        // The first leaf's path leads to the same root among three leaves and among four.
+        let forged = SignedStatement(
+            server: 2, incarnation: Incarnation(1), claim: .stored, leafIndex: 0, leafCount: 4, path: signed[0].path,
+            signature: signed[0].signature)
+        #expect(throws: CertificateError.invalidSignature(2)) {
+            try verifier.verify(forged, key: .photo, timestamp: timestamp(0))
+        }
+    }
 }

@@ -1,8 +1,8 @@
 // The roots whose signatures were checked before, so that a statement's second certificate costs no signature.
 //
-// A root that was checked once is remembered together with its server, epoch, incarnation, leaf count AND signature: a
-// certificate that carries a known root under an altered signature must fail here as it fails everywhere else, or a
-// correct server would store, and hand on as proof, what nobody else accepts.
+// A root that was checked once is remembered together with its server, incarnation, leaf count AND signature, by a
+// verifier of one cluster and epoch: a certificate that carries a known root under an altered signature must fail here as
+// it fails everywhere else, or a correct server would store, and hand on as proof, what nobody else accepts.
 //
 // A root has its place in one of many small buckets, which its first bytes name. There are so many that a bucket is seldom
 // full; then a root takes another's place. What is forgotten by that is checked again: a server that signs roots for the

@@ -68,6 +68,7 @@ package struct CanonicalEncoder {
 /// array would show.
 struct CanonicalWriter {
     private let start: UnsafeMutableRawPointer
+    private let capacity: Int
     private(set) var count = 0
 
     /// The bytes that `write` leaves, at most `capacity` of them.
@@ -81,21 +82,18 @@ struct CanonicalWriter {
     ) -> Result {
         precondition(capacity > 0)
         return withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 1) { buffer in
-            var writer = CanonicalWriter(start: buffer.baseAddress!)
+            var writer = CanonicalWriter(start: buffer.baseAddress!, capacity: capacity)
             write(&writer)
-            precondition(writer.count <= capacity)
             return body(UnsafeRawBufferPointer(rebasing: buffer[..<writer.count]))
         }
     }
 
     mutating func append<I: FixedWidthInteger & UnsignedInteger>(_ value: I) {
-        (start + count).storeBytes(of: value.bigEndian, as: I.self)
-        count += MemoryLayout<I>.size
+        take(MemoryLayout<I>.size).storeBytes(of: value.bigEndian, as: I.self)
     }
 
     mutating func append(_ digest: Digest256) {
-        (start + count).storeBytes(of: digest, as: Digest256.self)
-        count += Digest256.sizeBytes
+        take(Digest256.sizeBytes).storeBytes(of: digest, as: Digest256.self)
     }
 
     mutating func append(_ timestamp: Timestamp) {
@@ -119,8 +117,14 @@ struct CanonicalWriter {
     }
 
     private mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        if let source = bytes.baseAddress { (start + count).copyMemory(from: source, byteCount: bytes.count) }
-        count += bytes.count
+        if let source = bytes.baseAddress { take(bytes.count).copyMemory(from: source, byteCount: bytes.count) }
+    }
+
+    /// Where the next bytes go.
+    private mutating func take(_ sizeBytes: Int) -> UnsafeMutableRawPointer {
+        precondition(sizeBytes <= capacity - count)
+        defer { count += sizeBytes }
+        return start + count
     }
 }
 

@@ -27,12 +27,6 @@ package struct ServerSet: Hashable, Sendable {
 
     package mutating func remove(_ server: ServerIndex) { words[Self.word(server)] &= ~Self.bit(server) }
 
-    package func union(_ other: ServerSet) -> ServerSet {
-        var both = self
-        both.words |= other.words
-        return both
-    }
-
     package func subtracting(_ other: ServerSet) -> ServerSet {
         var rest = self
         rest.words &= ~other.words

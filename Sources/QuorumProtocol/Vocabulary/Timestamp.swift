@@ -26,9 +26,11 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         return left.digest < right.digest
     }
 
-    /// Without the writer: who could choose counter and digest has chosen the timestamp.
+    /// All of it: a server may claim any timestamps, also ones that agree in a part.
     public func hash(into hasher: inout Hasher) {
         hasher.combine(counter)
+        hasher.combine(writer.high)
+        hasher.combine(writer.low)
         hasher.combine(digest)
     }
 
