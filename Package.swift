@@ -71,8 +71,11 @@ let package = Package(
         // Liars, and the judge of what clients saw among them.
         .target(
             name: "QuorumFaults", dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol"],
+            path: "Sources/Testing/QuorumFaults",
             swiftSettings: strictSwift),
-        .target(name: "HistoryChecker", dependencies: [], swiftSettings: strictSwift),
+        .target(
+            name: "HistoryChecker", dependencies: [], path: "Sources/Testing/HistoryChecker",
+            swiftSettings: strictSwift),
 
         // What the command lines of several programs have in common.
         .target(
@@ -82,10 +85,12 @@ let package = Package(
         .target(
             name: "QuorumSimulator",
             dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
+            path: "Sources/Testing/QuorumSimulator",
             swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus-sim",
             dependencies: ["CProcessControl", "CommandArguments", "QuorumProtocol", "QuorumSimulator", arguments],
+            path: "Sources/Testing/solidus-sim",
             swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
@@ -153,7 +158,7 @@ let package = Package(
             dependencies: [
                 "CProcessControl", "ClusterFiles", "QuorumFaults", "QuorumProtocol", "QuorumServer", arguments, crypto,
                 logging,
-            ],
+            ], path: "Sources/Testing/solidus-faulty-server",
             swiftSettings: strictSwift),
 
         // Tests.
