@@ -22,6 +22,9 @@ private enum RefusalCode: UInt8 {
     case storageFailed = 15
     case poisonous = 16
     case tooManyUnverified = 17
+    case foreignGroup = 18
+    case unknownEpoch = 19
+    case foreignPosition = 20
 }
 
 extension Refusal {
@@ -84,6 +87,18 @@ extension Refusal {
         case .tooManyUnverified(let limit):
             encoder.append(RefusalCode.tooManyUnverified.rawValue)
             encoder.append(UInt32(clamping: limit))
+        case .foreignGroup(let group, let expected):
+            encoder.append(RefusalCode.foreignGroup.rawValue)
+            encoder.append(group.rawValue)
+            encoder.append(expected.rawValue)
+        case .unknownEpoch(let epoch, let newest):
+            encoder.append(RefusalCode.unknownEpoch.rawValue)
+            encoder.append(epoch)
+            encoder.append(newest)
+        case .foreignPosition(let position, let expected):
+            encoder.append(RefusalCode.foreignPosition.rawValue)
+            encoder.append(position.rawValue)
+            encoder.append(expected.rawValue)
         }
     }
 
@@ -96,7 +111,7 @@ extension Refusal {
         case .notEntitled:
             self =
                 try decoder.flag("principal")
-                ? .notEntitled(.server(ServerIndex(try decoder.integer("server"))))
+                ? .notEntitled(.server(NodeID(try decoder.integer("server"))))
                 : .notEntitled(.client(try decoder.name("client")))
         case .foreignTimestamp:
             self = .foreignTimestamp(writer: try decoder.name("writer"), sender: try decoder.name("sender"))
@@ -138,6 +153,14 @@ extension Refusal {
         case .tooManyUnverified:
             let limit: UInt32 = try decoder.integer("limit")
             self = .tooManyUnverified(limit: Int(limit))
+        case .foreignGroup:
+            self = .foreignGroup(
+                GroupID(try decoder.integer("group")), expected: GroupID(try decoder.integer("group")))
+        case .unknownEpoch:
+            self = .unknownEpoch(try decoder.integer("epoch"), newest: try decoder.integer("epoch"))
+        case .foreignPosition:
+            self = .foreignPosition(
+                Position(try decoder.integer("position")), expected: Position(try decoder.integer("position")))
         }
     }
 }
@@ -204,6 +227,17 @@ extension CertificateError {
         case .wrongClaim(let server):
             encoder.append(UInt8(6))
             encoder.append(server.rawValue)
+        case .unknownEpoch(let epoch):
+            encoder.append(UInt8(7))
+            encoder.append(epoch)
+        case .foreignGroup(let group, let expected):
+            encoder.append(UInt8(8))
+            encoder.append(group.rawValue)
+            encoder.append(expected.rawValue)
+        case .unknownIncarnation(let server, let incarnation):
+            encoder.append(UInt8(9))
+            encoder.append(server.rawValue)
+            encoder.append(incarnation.rawValue)
         }
     }
 
@@ -213,11 +247,18 @@ extension CertificateError {
         case 1:
             let (have, need) = try decoder.pair("statements")
             self = .wrongStatementCount(have: have, need: need)
-        case 2: self = .repeatedServer(ServerIndex(try decoder.integer("server")))
-        case 3: self = .unknownServer(ServerIndex(try decoder.integer("server")))
-        case 4: self = .invalidPath(ServerIndex(try decoder.integer("server")))
-        case 5: self = .invalidSignature(ServerIndex(try decoder.integer("server")))
-        case 6: self = .wrongClaim(ServerIndex(try decoder.integer("server")))
+        case 2: self = .repeatedServer(NodeID(try decoder.integer("server")))
+        case 3: self = .unknownServer(NodeID(try decoder.integer("server")))
+        case 4: self = .invalidPath(NodeID(try decoder.integer("server")))
+        case 5: self = .invalidSignature(NodeID(try decoder.integer("server")))
+        case 6: self = .wrongClaim(NodeID(try decoder.integer("server")))
+        case 7: self = .unknownEpoch(try decoder.integer("epoch"))
+        case 8:
+            self = .foreignGroup(
+                GroupID(try decoder.integer("group")), expected: GroupID(try decoder.integer("group")))
+        case 9:
+            self = .unknownIncarnation(
+                NodeID(try decoder.integer("server")), Incarnation(try decoder.integer("incarnation")))
         default: throw .unknownValue(field: "certificate error", value: UInt64(code))
         }
     }

@@ -25,6 +25,7 @@ extension Reply {
             head.append(UInt8(parts == nil ? 0 : 1))
             if let parts {
                 head.append(parts.timestamp)
+                head.append(parts.position.rawValue)
                 head.append(counted: parts.descriptor.bytes)
                 head.append(UInt8(parts.fragments == nil ? 0 : 1))
                 head.appendSizes(of: parts.fragments ?? [])
@@ -102,7 +103,7 @@ extension CommittedClaim {
             self.init(certificate: certificate)
             return
         }
-        guard parameters.identity.mode.verifiesLater else { throw .notCanonical(field: "more versions") }
+        guard parameters.mode.verifiesLater else { throw .notCanonical(field: "more versions") }
         let countMax = WireLimits.claimedVersionsMax
         let unverified = try head.certificates(above: certificate?.timestamp, countMax: countMax)
         let poisonous = try head.poisonousVersions(above: certificate?.timestamp, countMax: countMax)
@@ -117,10 +118,12 @@ extension HeldParts {
     ) throws -> HeldParts? {
         guard try message.head.flag("held parts") else { return nil }
         let timestamp = try message.head.timestamp("held version")
+        let position = Position(try message.head.integer("position"))
         let descriptor = try message.head.descriptor(parameters)
         let hasFragments = try message.head.flag("held fragments")
         let fragments = try message.fragments()
         guard hasFragments || fragments.isEmpty else { throw MalformedEncoding.notCanonical(field: "held fragments") }
-        return HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: hasFragments ? fragments : nil)
+        return HeldParts(
+            timestamp: timestamp, position: position, descriptor: descriptor, fragments: hasFragments ? fragments : nil)
     }
 }

@@ -6,15 +6,18 @@ import NIOCore
 import QuorumProtocol
 
 extension Request {
-    /// The request's message, under the number by which its reply will name it.
-    package func encoded(request number: UInt64) -> EncodedMessage {
+    /// The request's message to the group, under the number by which its reply will name it.
+    package func encoded(request number: UInt64, to route: Route) -> EncodedMessage {
         var head = CanonicalEncoder()
+        head.append(route.epoch)
+        head.append(route.group.rawValue)
         head.append(counted: key.bytes)
         switch self {
         case .readTimestamp:
             return EncodedMessage(type: .readTimestamp, request: number, head: head)
         case .prepare(let prepare):
             head.append(prepare.timestamp)
+            head.append(prepare.position.rawValue)
             head.append(counted: prepare.descriptor.bytes)
             head.append(prepare.justification)
             head.append(UInt8(prepare.admission.count))
@@ -32,14 +35,16 @@ extension Request {
         }
     }
 
-    /// The request in a frame, and its number.
+    /// The request in a frame, its number, and the group that it is for.
     ///
     /// - Throws: when the frame is anything but the exact encoding of one request of this cluster.
     package static func decode(
         _ frame: ByteBuffer, parameters: ClusterParameters
-    ) throws(WireError) -> (number: UInt64, request: Request) {
+    ) throws(WireError) -> (number: UInt64, route: Route, request: Request) {
         try decoding {
             var message = try OpenedMessage(frame)
+            let route = try Route(
+                epoch: message.head.integer("epoch"), group: GroupID(message.head.integer("group")))
             let key: ObjectKey
             let request: Request
             switch message.type {
@@ -65,7 +70,7 @@ extension Request {
                 throw WireError.unknownType(message.type.rawValue)
             }
             try message.finish()
-            return (message.request, request)
+            return (message.request, route, request)
         }
     }
 }
@@ -75,6 +80,7 @@ extension Prepare {
         throws
     {
         let timestamp = try message.head.timestamp("timestamp")
+        let position = Position(try message.head.integer("position"))
         let descriptor = try message.head.descriptor(parameters)
         let justification = try message.head.optionalCertificate()
         let admissionCount = try message.head.count(
@@ -82,7 +88,8 @@ extension Prepare {
         var admission: [SignedStatement] = []
         for _ in 0..<admissionCount { admission.append(try SignedStatement(from: &message.head)) }
         self.init(
-            key: key, timestamp: timestamp, descriptor: descriptor, fragments: try message.fragments(),
+            key: key, timestamp: timestamp, position: position, descriptor: descriptor,
+            fragments: try message.fragments(),
             justification: justification, admission: admission)
     }
 }

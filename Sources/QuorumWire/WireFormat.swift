@@ -46,7 +46,7 @@ package enum WireLimits {
     package static func frameSizeBytesMax(_ parameters: ClusterParameters) -> Int {
         let blockSizeBytes = parameters.limits.stripeSizeBytesMax
         return preambleSizeBytes + headSizeBytesMax
-            + (parameters.identity.mode.sendsBlocks
+            + (parameters.mode.sendsBlocks
                 ? blockSizeBytes : parameters.quorums.code.fragmentSizeBytes(blockSizeBytes: blockSizeBytes))
     }
 }

@@ -8,7 +8,7 @@ public struct SignedStatement: Hashable, Sendable {
     /// The size of a P-256 signature (r ‖ s) in bytes; in the mode `none` there is none, of 0 bytes.
     package static let signatureSizeBytes = 64
 
-    public let server: ServerIndex
+    public let node: NodeID
     public let incarnation: Incarnation
     public let claim: Claim
     package let leafIndex: UInt32
@@ -17,10 +17,10 @@ public struct SignedStatement: Hashable, Sendable {
     package let signature: [UInt8]
 
     package init(
-        server: ServerIndex, incarnation: Incarnation, claim: Claim, leafIndex: UInt32, leafCount: UInt32,
+        node: NodeID, incarnation: Incarnation, claim: Claim, leafIndex: UInt32, leafCount: UInt32,
         path: [Digest256], signature: [UInt8]
     ) {
-        self.server = server
+        self.node = node
         self.incarnation = incarnation
         self.claim = claim
         self.leafIndex = leafIndex
@@ -30,13 +30,13 @@ public struct SignedStatement: Hashable, Sendable {
     }
 
     /// The full statement, put into the context of a version of an object.
-    package func statement(identity: ClusterIdentity, key: ObjectKey, timestamp: Timestamp) -> Statement {
+    package func statement(scope: StatementScope, key: ObjectKey, timestamp: Timestamp) -> Statement {
         Statement(
-            identity: identity, server: server, incarnation: incarnation, key: key, timestamp: timestamp, claim: claim)
+            scope: scope, node: node, incarnation: incarnation, key: key, timestamp: timestamp, claim: claim)
     }
 
     package func encode(into encoder: inout CanonicalEncoder) {
-        encoder.append(server.rawValue)
+        encoder.append(node.rawValue)
         encoder.append(incarnation.rawValue)
         encoder.append(claim.rawValue)
         encoder.append(leafIndex)
@@ -48,7 +48,7 @@ public struct SignedStatement: Hashable, Sendable {
     }
 
     package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
-        server = ServerIndex(try decoder.integer("server"))
+        node = NodeID(try decoder.integer("server"))
         incarnation = Incarnation(try decoder.integer("incarnation"))
         let claimValue: UInt8 = try decoder.integer("claim")
         guard let claim = Claim(rawValue: claimValue) else {
@@ -66,24 +66,47 @@ public struct SignedStatement: Hashable, Sendable {
     }
 }
 
-/// Proof that a quorum accepted a version: exactly q statements of distinct servers, in the servers' order. Not yet
-/// checked; `StatementVerifier` turns it into a `VerifiedCertificate`.
+/// What a certificate proves, and so which statements it consists of, and how many.
+public enum CertificateKind: UInt8, Sendable {
+    /// That a quorum accepted a version: q *stored* or *superseded* statements.
+    case version = 1
+}
+
+/// Proof that a quorum accepted a version: exactly q statements of distinct members of one group in one epoch, in the
+/// servers' order. Not yet checked; `StatementVerifier` turns it into a `VerifiedCertificate`.
 public struct Certificate: Hashable, Sendable {
+    /// What it takes beside its statements: kind, epoch, group, timestamp and their count.
+    static let headSizeBytes = 1 + 8 + 4 + Timestamp.sizeBytes + 1
+
+    /// The epoch whose servers and thresholds it goes by.
+    public let epoch: UInt64
+    public let group: GroupID
     public let timestamp: Timestamp
     public let statements: [SignedStatement]
 
-    package init(timestamp: Timestamp, statements: [SignedStatement]) {
+    package init(epoch: UInt64, group: GroupID, timestamp: Timestamp, statements: [SignedStatement]) {
+        self.epoch = epoch
+        self.group = group
         self.timestamp = timestamp
-        self.statements = statements.sorted { $0.server < $1.server }
+        self.statements = statements.sorted { $0.node < $1.node }
     }
 
     package func encode(into encoder: inout CanonicalEncoder) {
+        encoder.append(CertificateKind.version.rawValue)
+        encoder.append(epoch)
+        encoder.append(group.rawValue)
         encoder.append(timestamp)
         encoder.append(UInt8(statements.count))
         for statement in statements { statement.encode(into: &encoder) }
     }
 
     package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        let kind: UInt8 = try decoder.integer("certificate's kind")
+        guard kind == CertificateKind.version.rawValue else {
+            throw .unknownValue(field: "certificate's kind", value: UInt64(kind))
+        }
+        epoch = try decoder.integer("certificate's epoch")
+        group = GroupID(try decoder.integer("certificate's group"))
         timestamp = try decoder.timestamp("certificate's timestamp")
         statements = try decoder.statements()
     }
@@ -96,7 +119,7 @@ extension CanonicalDecoder {
         var statements: [SignedStatement] = []
         for _ in 0..<count {
             let statement = try SignedStatement(from: &self)
-            if let last = statements.last, last.server >= statement.server {
+            if let last = statements.last, last.node >= statement.node {
                 throw .notCanonical(field: "statements' order")
             }
             statements.append(statement)
@@ -136,24 +159,41 @@ public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertibl
     /// It has not exactly q statements.
     case wrongStatementCount(have: Int, need: Int)
     /// Two statements of one server, or out of order.
-    case repeatedServer(ServerIndex)
-    /// No such server in the group.
-    case unknownServer(ServerIndex)
+    case repeatedServer(NodeID)
+    /// The server is no member of the object's group.
+    case unknownServer(NodeID)
+    /// The epoch is not known here; it may be, later.
+    case unknownEpoch(UInt64)
+    /// The certificate is of another group than the one that has the object's slot in that epoch.
+    case foreignGroup(GroupID, expected: GroupID)
+    /// No key of this life of the server's is known here; it may be, later.
+    case unknownIncarnation(NodeID, Incarnation)
     /// The path does not belong to a tree of its leaf count.
-    case invalidPath(ServerIndex)
+    case invalidPath(NodeID)
     /// The signature is not the server's over this statement.
-    case invalidSignature(ServerIndex)
+    case invalidSignature(NodeID)
     /// The statement says something that counts for no certificate.
-    case wrongClaim(ServerIndex)
+    case wrongClaim(NodeID)
 
     public var description: String {
         switch self {
         case .wrongStatementCount(let have, let need): "a certificate of \(have) statements; it takes \(need)"
         case .repeatedServer(let server): "\(server) is named twice or out of order"
-        case .unknownServer(let server): "\(server) is not of this cluster"
+        case .unknownServer(let server): "\(server) is no member of the object's group"
+        case .unknownEpoch(let epoch): "epoch \(epoch) is not known here"
+        case .foreignGroup(let group, let expected): "it is of \(group); the object belongs to \(expected)"
+        case .unknownIncarnation(let server, let incarnation): "no key of \(server) in \(incarnation) is known here"
         case .invalidPath(let server): "the Merkle path of \(server)'s statement has the wrong shape"
         case .invalidSignature(let server): "the signature of \(server) does not match its statement"
         case .wrongClaim(let server): "the statement of \(server) is none on storing the version"
+        }
+    }
+
+    /// Whether it says nothing against whoever showed the proof: what is not known here yet may be known there.
+    public var isIgnorance: Bool {
+        switch self {
+        case .unknownEpoch, .unknownIncarnation: true
+        default: false
         }
     }
 }

@@ -1,7 +1,7 @@
 // The roots whose signatures were checked before, so that a statement's second certificate costs no signature.
 //
-// A root that was checked once is remembered together with its server, incarnation, leaf count AND signature, by a
-// verifier of one cluster and epoch: a certificate that carries a known root under an altered signature must fail here as
+// A root that was checked once is remembered together with its epoch, server, incarnation, leaf count AND signature, by
+// a verifier of one cluster: a certificate that carries a known root under an altered signature must fail here as
 // it fails everywhere else, or a correct server would store, and hand on as proof, what nobody else accepts.
 //
 // A root has its place in one of many small buckets, which its first bytes name. There are so many that a bucket is seldom
@@ -15,9 +15,10 @@ import Fingerprint
 struct CheckedRoot: Equatable {
     private let signature: SIMD8<UInt64>
     private let root: Digest256
+    private let epoch: UInt64
     private let incarnation: Incarnation
     private let leafCount: UInt32
-    private let server: ServerIndex
+    private let node: NodeID
 
     /// Nil when the signature has not the size that signatures have.
     init?(_ signed: SignedRoot, _ signature: [UInt8]) {
@@ -26,13 +27,14 @@ struct CheckedRoot: Equatable {
             isPlanted(.rememberedRootUnderAnySignature)
             ? SIMD8() : signature.withUnsafeBytes { $0.loadUnaligned(as: SIMD8<UInt64>.self) }
         root = signed.root
-        server = signed.server
+        epoch = signed.epoch
+        node = signed.node
         incarnation = signed.incarnation
         leafCount = signed.leafCount
     }
 
     /// Names the bucket; equal roots of several servers have buckets of their own.
-    fileprivate var bucketHint: UInt64 { root.prefixWord &+ UInt64(server.rawValue) }
+    fileprivate var bucketHint: UInt64 { root.prefixWord &+ UInt64(node.rawValue) }
 }
 
 /// A bounded memory of such roots.

@@ -1,23 +1,29 @@
 // Statements on one version on their way to a certificate.
 
-/// At most one statement of each server, in the servers' order.
+/// At most one statement of each position's server, in the order of the positions.
 struct SignedStatements: Sendable {
     private(set) var inOrder: [SignedStatement] = []
+    private(set) var positions: [Position] = []
 
     var count: Int { inOrder.count }
 
-    func contains(_ server: ServerIndex) -> Bool { inOrder.contains { $0.server == server } }
+    func contains(_ position: Position) -> Bool { positions.contains(position) }
 
-    /// In the place of an earlier one of the same server.
-    mutating func add(_ statement: SignedStatement) {
-        var position = inOrder.endIndex
-        while position > 0, inOrder[position - 1].server >= statement.server { position -= 1 }
-        if position < inOrder.endIndex, inOrder[position].server == statement.server {
-            inOrder[position] = statement
+    /// In the place of an earlier one of the same position.
+    mutating func add(_ statement: SignedStatement, of position: Position) {
+        var index = positions.endIndex
+        while index > 0, positions[index - 1] >= position { index -= 1 }
+        if index < positions.endIndex, positions[index] == position {
+            inOrder[index] = statement
         } else {
-            inOrder.insert(statement, at: position)
+            inOrder.insert(statement, at: index)
+            positions.insert(position, at: index)
         }
     }
 
-    mutating func remove(_ server: ServerIndex) { inOrder.removeAll { $0.server == server } }
+    mutating func remove(_ position: Position) {
+        guard let index = positions.firstIndex(of: position) else { return }
+        inOrder.remove(at: index)
+        positions.remove(at: index)
+    }
 }

@@ -17,12 +17,20 @@ package enum Flaw: String, Sendable, CaseIterable {
     case repeatedSignersAccepted
     /// A statement does not name the mode in which it was signed.
     case statementWithoutMode
+    /// A statement does not name its group, so that it counts in every group that its server is in.
+    case statementWithoutGroup
+    /// A certificate may be of any group of its epoch.
+    case foreignGroupAccepted
     /// A statement does not name its object.
     case statementWithoutKey
     /// A statement does not name the digest of what it is on.
     case statementWithoutDigest
     /// A remembered root is valid under whatever signature it comes with.
     case rememberedRootUnderAnySignature
+
+    // Server: every request
+    /// A server answers for objects of another group than the request's.
+    case foreignGroupServed
 
     // Server: PREPARE
     /// The writer named in a timestamp need not be the sender.

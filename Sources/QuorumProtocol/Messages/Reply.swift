@@ -80,19 +80,24 @@ package struct PoisonousVersion: Equatable, Sendable {
 
     package init(timestamp: Timestamp, statements: [SignedStatement]) {
         self.timestamp = timestamp
-        self.statements = statements.sorted { $0.server < $1.server }
+        self.statements = statements.sorted { $0.node < $1.node }
     }
 }
 
 /// What a server holds of one version.
 package struct HeldParts: Equatable, Sendable {
     package let timestamp: Timestamp
+    /// Whose fragments they are among the object's.
+    package let position: Position
     package let descriptor: SealedDescriptor
     /// The server's fragments, one for each stripe; nil when none were asked for or they are not held.
     package let fragments: [SharedBytes]?
 
-    package init(timestamp: Timestamp, descriptor: SealedDescriptor, fragments: [SharedBytes]?) {
+    package init(
+        timestamp: Timestamp, position: Position, descriptor: SealedDescriptor, fragments: [SharedBytes]?
+    ) {
         self.timestamp = timestamp
+        self.position = position
         self.descriptor = descriptor
         self.fragments = fragments
     }
@@ -121,6 +126,12 @@ public enum Refusal: Error, Equatable, Sendable {
     case digestMismatch
     /// The descriptor describes another object.
     case foreignDescriptor
+    /// The group that the request is for has not the object's slot.
+    case foreignGroup(GroupID, expected: GroupID)
+    /// The epoch that the request names is not the one here; it may be, later.
+    case unknownEpoch(UInt64, newest: UInt64)
+    /// The fragments are those of another position than this server's.
+    case foreignPosition(Position, expected: Position)
     /// Fragments and stripes differ in number.
     case wrongFragmentCount(got: Int, expected: Int)
     /// The value is larger than a PREPARE may carry.
@@ -156,6 +167,10 @@ extension Refusal: CustomStringConvertible {
         case .foreignTimestamp(let writer, let sender): "the timestamp names writer \(writer); the sender is \(sender)"
         case .digestMismatch: "the timestamp's digest is not that of the descriptor"
         case .foreignDescriptor: "the descriptor is another object's"
+        case .foreignGroup(let group, let expected): "the object belongs to \(expected), not to \(group)"
+        case .unknownEpoch(let epoch, let newest): "epoch \(epoch) is not known here, the newest is \(newest)"
+        case .foreignPosition(let position, let expected):
+            "the fragments are for \(position); this server's is \(expected)"
         case .wrongFragmentCount(let got, let expected): "\(got) fragments for \(expected) stripes"
         case .tooManyStripes(let got, let limit): "\(got) stripes; one request may carry \(limit)"
         case .invalidFragment(let stripe, let error): "\(stripe): \(error)"
@@ -178,10 +193,12 @@ extension Refusal {
     /// Whether this answers a PREPARE and nothing else; in another phase it is a late answer and says nothing.
     package var answersPrepareOnly: Bool {
         switch self {
-        case .foreignTimestamp, .wrongFragmentCount, .tooManyStripes, .invalidFragment, .justificationRequired,
+        case .foreignTimestamp, .foreignPosition, .wrongFragmentCount, .tooManyStripes, .invalidFragment,
+            .justificationRequired,
             .counterSkipped, .invalidAdmission, .tooManyPending, .tooManyUnverified:
             true
-        case .notEntitled, .digestMismatch, .foreignDescriptor, .invalidCertificate, .busy, .poisonous, .storageFull,
+        case .notEntitled, .digestMismatch, .foreignDescriptor, .foreignGroup, .unknownEpoch, .invalidCertificate,
+            .busy, .poisonous, .storageFull,
             .storageFailed:
             false
         }
@@ -190,7 +207,7 @@ extension Refusal {
     /// Whether the same request may well be granted later, without anything having been wrong with it.
     package var isTransient: Bool {
         switch self {
-        case .busy, .tooManyUnverified: true
+        case .busy, .tooManyUnverified, .unknownEpoch: true
         default: false
         }
     }

@@ -23,10 +23,24 @@ package enum Request: Equatable, Sendable {
     }
 }
 
+/// Whom a request is for: a group in an epoch. A node may be in several groups, and answers for an object only in the
+/// group that has the object's slot.
+package struct Route: Hashable, Sendable {
+    package let epoch: UInt64
+    package let group: GroupID
+
+    package init(epoch: UInt64, group: GroupID) {
+        self.epoch = epoch
+        self.group = group
+    }
+}
+
 /// "Store your fragments of this version and sign that you have."
 package final class Prepare: Equatable, Sendable {
     package let key: ObjectKey
     package let timestamp: Timestamp
+    /// The receiver's among the object's.
+    package let position: Position
     package let descriptor: SealedDescriptor
     /// The receiver's own fragments, one for each stripe; in the mode `full` the stripes' blocks.
     package let fragments: [SharedBytes]
@@ -37,11 +51,13 @@ package final class Prepare: Equatable, Sendable {
     package let admission: [SignedStatement]
 
     package init(
-        key: ObjectKey, timestamp: Timestamp, descriptor: SealedDescriptor, fragments: [SharedBytes],
+        key: ObjectKey, timestamp: Timestamp, position: Position, descriptor: SealedDescriptor,
+        fragments: [SharedBytes],
         justification: Certificate? = nil, admission: [SignedStatement] = []
     ) {
         self.key = key
         self.timestamp = timestamp
+        self.position = position
         self.descriptor = descriptor
         self.fragments = fragments
         self.justification = justification
@@ -50,8 +66,9 @@ package final class Prepare: Equatable, Sendable {
 
     package static func == (left: Prepare, right: Prepare) -> Bool {
         left === right
-            || left.key == right.key && left.timestamp == right.timestamp && left.descriptor == right.descriptor
-                && left.fragments == right.fragments && left.justification == right.justification
+            || left.key == right.key && left.timestamp == right.timestamp && left.position == right.position
+                && left.descriptor == right.descriptor && left.fragments == right.fragments
+                && left.justification == right.justification
                 && left.admission == right.admission
     }
 }

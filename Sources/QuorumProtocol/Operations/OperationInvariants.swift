@@ -7,7 +7,7 @@ extension Writer {
     /// Which of the writer's invariants is broken, or nil.
     package var brokenInvariant: String? {
         for position in statements.inOrder.indices where !statements.inOrder[position].claim.accepts {
-            return "a statement of \(statements.inOrder[position].server) counts that accepts nothing"
+            return "a statement of \(statements.inOrder[position].node) counts that accepts nothing"
         }
         if spares.count > quorums.faults { return "more servers are spared than may fail" }
         switch phase {

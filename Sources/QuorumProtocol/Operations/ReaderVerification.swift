@@ -21,7 +21,7 @@ extension Reader {
             !descriptor.descriptor.stripes.isEmpty, !isPlanted(.readEncodingUnchecked)
         else { return true }
         let vouchers = isPlanted(.oneVoucherVerified) ? 1 : quorums.vouchers
-        if parameters.identity.mode == .lazy, tally.verifierCount(of: timestamp) >= vouchers { return true }
+        if parameters.mode == .lazy, tally.verifierCount(of: timestamp) >= vouchers { return true }
         let encoding = candidates.at[place].encoding
         if case .unchecked = encoding, case .version(_, _, let stripes)? = gathered(timestamp) {
             candidates.at[place].encoding = .checking
@@ -60,7 +60,7 @@ extension Reader {
                 isShownByTooFew = true
             }
         }
-        if isShownByTooFew, !isHedging, !quorums.servers.allSatisfy(tally.hasClaim) { return }
+        if isShownByTooFew, !isHedging, !quorums.positions.allSatisfy(tally.hasClaim) { return }
         if let timestamp, tally.certificate(of: timestamp) == nil {
             askProof(of: timestamp, into: &effects)
             return
@@ -81,14 +81,16 @@ extension Reader {
         let place = candidates.placeMade(for: timestamp)
         let enough = isPlanted(.onePoisonStatement) ? 1 : quorums.vouchers
         if candidates.at[place].poisonStatements.count >= enough {
-            poisonProofs[timestamp] = quorums.servers.compactMap { candidates.at[place].poisonStatements[$0] }
+            poisonProofs[timestamp] = quorums.positions.compactMap { candidates.at[place].poisonStatements[$0] }
             passOver(timestamp)
             return true
         }
-        for (source, signed) in tally.poisonStatements(on: timestamp)
-        where signed.claim == .poisonous && candidates.at[place].poisonStatements[signed.server] == nil {
-            guard !candidates.at[place].examined[source, default: []].contains(signed.server) else { continue }
-            candidates.at[place].examined[source, default: []].insert(signed.server)
+        for (source, signed) in tally.poisonStatements(on: timestamp) where signed.claim == .poisonous {
+            guard let signer = placement.position(of: signed.node),
+                candidates.at[place].poisonStatements[signer] == nil,
+                !candidates.at[place].examined[source, default: []].contains(signer)
+            else { continue }
+            candidates.at[place].examined[source, default: []].insert(signer)
             statementsUnderWay += 1
             effects.append(.verifyStatement(source, signed, timestamp))
         }
@@ -96,12 +98,13 @@ extension Reader {
     }
 
     mutating func statementVerified(
-        _ server: ServerIndex, _ timestamp: Timestamp, _ result: Result<VerifiedStatement, CertificateError>
+        _ server: Position, _ timestamp: Timestamp, _ result: Result<VerifiedStatement, CertificateError>
     ) {
         switch result {
         case .success(let verified):
-            guard let place = candidates.place(of: timestamp) else { return }
-            candidates.at[place].poisonStatements[verified.signed.server] = verified
+            guard let place = candidates.place(of: timestamp), let signer = placement.position(of: verified.signed.node)
+            else { return }
+            candidates.at[place].poisonStatements[signer] = verified
         case .failure(let error): observations.misbehaviours[server] = .invalidStatement(error)
         }
     }

@@ -19,16 +19,16 @@ struct LeftBehindVersions: Sendable {
     /// With each server's verified *stored* statement.
     fileprivate(set) var versions: [Timestamp: Version] = [:]
     /// Which versions each server's list names.
-    private var lists: [ServerIndex: [Timestamp]] = [:]
+    private var lists: [Position: [Timestamp]] = [:]
     /// Servers whose list was taken since the last retransmission.
-    fileprivate var listed: Set<ServerIndex> = []
+    fileprivate var listed: Set<Position> = []
     /// Versions that were attempted in this pass.
     fileprivate var attempted: Set<Timestamp> = []
     /// How many retransmissions an attempt may take.
     fileprivate var patience = 1
 
     /// Puts a server's list in the place of its former one.
-    fileprivate mutating func take(_ list: [PendingVersion], of server: ServerIndex) {
+    fileprivate mutating func take(_ list: [PendingVersion], of server: Position) {
         for timestamp in lists[server] ?? [] {
             versions[timestamp]?.statements.remove(server)
         }
@@ -41,20 +41,19 @@ struct LeftBehindVersions: Sendable {
     }
 
     /// Takes a verified statement of one of the versions.
-    mutating func record(_ statement: VerifiedStatement) {
-        let server = statement.signed.server
+    mutating func record(_ statement: VerifiedStatement, of server: Position) {
         guard lists[server]?.contains(statement.timestamp) == true else { return }
-        versions[statement.timestamp]?.statements.add(statement.signed)
+        versions[statement.timestamp]?.statements.add(statement.signed, of: server)
     }
 }
 
 // MARK: - What servers show
 
 extension Writer {
-    mutating func collect(_ versions: [PendingVersion], of server: ServerIndex, into effects: inout [Effect]) {
+    mutating func collect(_ versions: [PendingVersion], of server: Position, into effects: inout [Effect]) {
         guard leftBehind.listed.insert(server).inserted else { return }
         let list = versions.prefix(parameters.pendingVersionsMax).filter { version in
-            version.timestamp.writer == writer && version.statement.server == server
+            version.timestamp.writer == writer && version.statement.node == placement.node(at: server)
                 && version.statement.claim == .stored && version.descriptor.digest == version.timestamp.digest
                 && version.descriptor.descriptor.key == key
         }
@@ -80,7 +79,7 @@ extension Writer {
         let complete = leftBehind.versions.filter { $0.value.statements.count >= quorums.quorum }
         guard isStuck, mayRecover, let (timestamp, left) = complete.max(by: { $0.key < $1.key }) else { return }
         let chosen = Array(left.statements.inOrder.prefix(quorums.quorum))
-        beginRecoveryCommit(Certificate(timestamp: timestamp, statements: chosen), left.descriptor, into: &effects)
+        beginRecoveryCommit(placement.certificate(of: timestamp, chosen), left.descriptor, into: &effects)
     }
 
     private mutating func beginRecoveryCommit(
@@ -141,7 +140,8 @@ extension Writer {
         hasDetoured = true
         rounds += 1
         let completion = PendingCompletion(
-            timestamp: timestamp, descriptor: left.descriptor, stored: left.statements, quorums: quorums)
+            timestamp: timestamp, descriptor: left.descriptor, stored: left.statements, quorums: quorums,
+            placement: placement)
         phase = .complete(completion, own: own)
         resendToAll(into: &effects)
         return true
@@ -179,7 +179,7 @@ extension Writer {
         }
     }
 
-    mutating func take(_ parts: HeldParts?, of server: ServerIndex, into effects: inout [Effect]) {
+    mutating func take(_ parts: HeldParts?, of server: Position, into effects: inout [Effect]) {
         guard case .complete(var completion, let own) = phase else {
             // Late, unless nothing was ever read.
             if !hasDetoured { observations.misbehaviours[server] = .unexpectedReply }
@@ -205,7 +205,7 @@ extension Writer {
     }
 
     mutating func fragmentVerified(
-        _ server: ServerIndex, _ timestamp: Timestamp, _ stripe: StripeIndex,
+        _ server: Position, _ timestamp: Timestamp, _ stripe: StripeIndex,
         _ result: Result<VerifiedFragment, FragmentVerificationError>, into effects: inout [Effect]
     ) {
         if case .failure(let error) = result { observations.misbehaviours[server] = .invalidFragment(error) }
@@ -224,13 +224,13 @@ extension Writer {
         resendToAll(into: &effects)
     }
 
-    mutating func completionSigned(_ statement: VerifiedStatement, into effects: inout [Effect]) {
+    mutating func completionSigned(_ statement: VerifiedStatement, by server: Position, into effects: inout [Effect]) {
         guard case .complete(var completion, let own) = phase else { return }
-        completion.record(statement)
+        completion.record(statement, of: server)
         advance(completion, own: own, into: &effects)
     }
 
-    mutating func refusedCompletion(_ refusal: Refusal, by server: ServerIndex, into effects: inout [Effect]) {
+    mutating func refusedCompletion(_ refusal: Refusal, by server: Position, into effects: inout [Effect]) {
         guard case .complete(var completion, let own) = phase, !refusal.isTransient else { return }
         switch refusal {
         case .tooManyPending:

@@ -159,7 +159,7 @@ package struct ObjectRecord: Equatable, Sendable {
             expiry = min(expiry ?? .max, superseded)
         }
         expiry = expiry.map { $0 &+ parameters.limits.retentionMilliseconds }
-        let verification = parameters.identity.mode == .lazy ? verificationDueMilliseconds : nil
+        let verification = parameters.mode == .lazy ? verificationDueMilliseconds : nil
         guard let expiry, let verification else { return expiry ?? verification }
         return min(expiry, verification)
     }
@@ -197,7 +197,7 @@ extension ObjectRecord {
     ) {
         unverified.removeAll { $0.timestamp == timestamp }
         let known = poisonous.first { $0.timestamp == timestamp }?.statements ?? []
-        let added = statements.filter { new in !known.contains { $0.server == new.server } }
+        let added = statements.filter { new in !known.contains { $0.node == new.node } }
         poisonous.removeAll { $0.timestamp == timestamp }
         let position = poisonous.firstIndex { $0.timestamp > timestamp } ?? poisonous.endIndex
         poisonous.insert(
@@ -206,8 +206,8 @@ extension ObjectRecord {
             at: position)
     }
 
-    func hasStatement(of server: ServerIndex, on timestamp: Timestamp) -> Bool {
-        poisonous.contains { $0.timestamp == timestamp && $0.statements.contains { $0.server == server } }
+    func hasStatement(of node: NodeID, on timestamp: Timestamp) -> Bool {
+        poisonous.contains { $0.timestamp == timestamp && $0.statements.contains { $0.node == node } }
     }
 
     func isProvenPoisonous(_ timestamp: Timestamp, vouchers: Int) -> Bool {
@@ -221,7 +221,7 @@ extension ObjectRecord {
     /// The canonical bytes in which the store keeps the record.
     package var bytes: [UInt8] {
         var encoder = CanonicalEncoder(reservingBytes: 1024)
-        encoder.append(tag: "solidus.object.2")
+        encoder.append(tag: "solidus.object.3")
         encoder.append(UInt8(committed == nil ? 0 : 1))
         committed?.encode(into: &encoder)
         encoder.append(UInt32(unverified.count))
@@ -244,7 +244,7 @@ extension ObjectRecord {
     package init(decoding bytes: [UInt8]) throws(MalformedEncoding) {
         contents = Contents()
         var decoder = CanonicalDecoder(bytes)
-        try decoder.expect(tag: "solidus.object.2", "record format")
+        try decoder.expect(tag: "solidus.object.3", "record format")
         committed = try decoder.flag("committed") ? try Certificate(from: &decoder) : nil
         unverified = try decoder.certificates(above: committedTimestamp, countMax: Self.heldCountMax)
         poisonous = try decoder.poisonousVersions(above: committedTimestamp, countMax: Self.heldCountMax)

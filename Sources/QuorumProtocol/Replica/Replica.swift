@@ -7,27 +7,30 @@
 // ever told to anyone.
 //
 // Invariants: a reply that promises durability is an effect only after `.stored`; a refusal changes no state; the
-// record in a slot is exactly what the store holds; a slot is open only while something waits or is in flight for its
+// record of an open object is exactly what the store holds; an object is open only while something waits or is in flight for its
 // object.
 
 import DequeModule
 import Fingerprint
 
-/// The state machine of one server.
+/// The state machine of one server for the objects of one group.
 package struct Replica: Sendable {
     package let parameters: ClusterParameters
-    package let server: ServerIndex
+    package let node: NodeID
+    /// The group whose objects this is the replica of; the node has one for each group that it is in.
+    package let group: Group
     package let incarnation: Incarnation
 
-    private var slots = SlotTable()
+    private var objects = OpenObjects()
     private var verifying = VerifyingRequests()
     private var lastTokenNumber: UInt32 = 0
     private var nowMilliseconds: UInt64 = 0
 
-    package init(parameters: ClusterParameters, server: ServerIndex, incarnation: Incarnation) {
-        precondition(parameters.quorums.contains(server))
+    package init(parameters: ClusterParameters, group: Group, node: NodeID, incarnation: Incarnation) {
+        precondition(group.contains(node))
         self.parameters = parameters
-        self.server = server
+        self.group = group
+        self.node = node
         self.incarnation = incarnation
     }
 
@@ -59,6 +62,10 @@ extension Replica {
     private mutating func receive(
         _ request: Request, tag: RequestTag, from principal: Principal, into effects: inout [ReplicaEffect]
     ) {
+        if let refusal = foreignness(of: request.key) {
+            effects.append(.reply(tag, .refused(refusal)))
+            return
+        }
         switch request {
         case .readTimestamp(let key):
             read(Read(key: key, portion: .timestamp), tag: tag, answersTimestamp: true, into: &effects)
@@ -79,6 +86,14 @@ extension Replica {
         }
     }
 
+    /// Whether the object is another group's. Groups may have q nodes in common, or more: a node that is in both must not
+    /// let either speak for the other's objects.
+    private func foreignness(of key: ObjectKey) -> Refusal? {
+        let owner = parameters.configuration.group(of: key.slot)
+        guard owner.id != group.id, !isPlanted(.foreignGroupServed) else { return nil }
+        return .foreignGroup(group.id, expected: owner.id)
+    }
+
     private func refusal(of prepare: Prepare, from principal: Principal) -> Refusal? {
         guard case .client(let client) = principal else { return .notEntitled(principal) }
         guard prepare.timestamp.writer == client || isPlanted(.foreignTimestampAccepted) else {
@@ -88,6 +103,10 @@ extension Replica {
             return .digestMismatch
         }
         guard prepare.descriptor.descriptor.key == prepare.key else { return .foreignDescriptor }
+        guard let own = parameters.placement(of: prepare.key).position(of: node) else {
+            return .notEntitled(principal)
+        }
+        guard prepare.position == own else { return .foreignPosition(prepare.position, expected: own) }
         let stripes = prepare.descriptor.descriptor.stripes.count
         guard stripes <= 1 else { return .tooManyStripes(got: stripes, limit: 1) }
         guard prepare.fragments.count == stripes else {
@@ -147,35 +166,35 @@ extension Replica {
         _ read: Read, tag: RequestTag, answersTimestamp: Bool, into effects: inout [ReplicaEffect]
     ) {
         let waiting = WaitingRead(tag: tag, read: read, answersTimestamp: answersTimestamp)
-        let open = slots.place(of: read.key)
+        let open = objects.place(of: read.key)
         if let place = open {
-            let undurable = isPlanted(.readBeforeDurable) ? slots.at[place].inFlight?.record : nil
-            if let record = undurable ?? slots.at[place].record {
+            let undurable = isPlanted(.readBeforeDurable) ? objects.at[place].inFlight?.record : nil
+            if let record = undurable ?? objects.at[place].record {
                 answer(waiting, from: record, into: &effects)
                 return
             }
         }
         guard let place = admit(read.key, at: open, tag: tag, into: &effects) else { return }
-        slots.at[place].reads.append(waiting)
+        objects.at[place].reads.append(waiting)
     }
 
     private mutating func enqueue(_ change: Change, key: ObjectKey, into effects: inout [ReplicaEffect]) {
-        guard let place = admit(key, at: slots.place(of: key), tag: change.tag, into: &effects) else { return }
-        slots.at[place].changes.append(change)
+        guard let place = admit(key, at: objects.place(of: key), tag: change.tag, into: &effects) else { return }
+        objects.at[place].changes.append(change)
         advance(place, into: &effects)
     }
 
-    /// Makes sure that the object, whose open slot is given if it has one, has one with room for one more to wait,
+    /// Makes sure that the object, whose place is given if it is open, has one with room for one more to wait,
     /// loading its record if need be; nil when there is no room.
     private mutating func admit(
-        _ key: ObjectKey, at open: SlotTable.Place?, tag: RequestTag?, into effects: inout [ReplicaEffect]
-    ) -> SlotTable.Place? {
+        _ key: ObjectKey, at open: OpenObjects.Place?, tag: RequestTag?, into effects: inout [ReplicaEffect]
+    ) -> OpenObjects.Place? {
         guard let place = open else {
             effects.append(.load(key))
-            return slots.open(key)
+            return objects.open(key)
         }
         // What the server asked for itself is never turned away: it may be what makes room for others.
-        guard let tag, slots.at[place].waitingCount >= parameters.limits.requestsPerObjectMax else { return place }
+        guard let tag, objects.at[place].waitingCount >= parameters.limits.requestsPerObjectMax else { return place }
         effects.append(.reply(tag, .refused(.busy)))
         return nil
     }
@@ -183,21 +202,21 @@ extension Replica {
     private mutating func loaded(
         _ key: ObjectKey, _ result: Result<ObjectRecord?, StoreFailure>, into effects: inout [ReplicaEffect]
     ) {
-        guard let place = slots.place(of: key) else {
+        guard let place = objects.place(of: key) else {
             preconditionFailure("a record was loaded that nobody asked for")
         }
         switch result {
         case .failure(let failure):
             let refusal = Self.refusal(for: failure)
-            while let read = slots.at[place].reads.popFirst() { effects.append(.reply(read.tag, .refused(refusal))) }
-            while let change = slots.at[place].changes.popFirst() {
+            while let read = objects.at[place].reads.popFirst() { effects.append(.reply(read.tag, .refused(refusal))) }
+            while let change = objects.at[place].changes.popFirst() {
                 if let tag = change.tag { effects.append(.reply(tag, .refused(refusal))) }
             }
-            slots.close(place)
+            objects.close(place)
         case .success(let loaded):
             let record = loaded ?? ObjectRecord()
-            slots.at[place].record = record
-            while let read = slots.at[place].reads.popFirst() { answer(read, from: record, into: &effects) }
+            objects.at[place].record = record
+            while let read = objects.at[place].reads.popFirst() { answer(read, from: record, into: &effects) }
             advance(place, into: &effects)
         }
     }
@@ -219,10 +238,10 @@ extension Replica {
     }
 
     /// Starts the next change of the object when none is in flight; forgets the object when nothing is left to do.
-    private mutating func advance(_ place: SlotTable.Place, into effects: inout [ReplicaEffect]) {
-        while !slots.at[place].isStoring, let record = slots.at[place].record {
-            guard let change = slots.at[place].changes.popFirst() else {
-                if slots.at[place].isIdle { slots.close(place) }
+    private mutating func advance(_ place: OpenObjects.Place, into effects: inout [ReplicaEffect]) {
+        while !objects.at[place].isStoring, let record = objects.at[place].record {
+            guard let change = objects.at[place].changes.popFirst() else {
+                if objects.at[place].isIdle { objects.close(place) }
                 return
             }
             start(change, at: place, record: record, into: &effects)
@@ -230,9 +249,9 @@ extension Replica {
     }
 
     private mutating func start(
-        _ change: Change, at place: SlotTable.Place, record: ObjectRecord, into effects: inout [ReplicaEffect]
+        _ change: Change, at place: OpenObjects.Place, record: ObjectRecord, into effects: inout [ReplicaEffect]
     ) {
-        let key = slots.at[place].key
+        let key = objects.at[place].key
         var transition = ObjectTransition(
             key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds)
         switch change {
@@ -298,17 +317,19 @@ extension Replica {
 
     private func statement(key: ObjectKey, timestamp: Timestamp, claim: Claim) -> Statement {
         Statement(
-            identity: parameters.identity, server: server, incarnation: incarnation, key: key, timestamp: timestamp,
-            claim: claim)
+            scope: StatementScope(
+                cluster: parameters.configuration.cluster, epoch: parameters.configuration.epoch, group: group.id,
+                mode: parameters.mode),
+            node: node, incarnation: incarnation, key: key, timestamp: timestamp, claim: claim)
     }
 
     private mutating func store(
-        _ change: ObjectChange?, leadingTo record: ObjectRecord, at place: SlotTable.Place, answer: InFlight.Answer,
+        _ change: ObjectChange?, leadingTo record: ObjectRecord, at place: OpenObjects.Place, answer: InFlight.Answer,
         statements: [Statement] = [], into effects: inout [ReplicaEffect]
     ) {
         lastTokenNumber &+= 1
         let token = WorkToken(number: lastTokenNumber, place: place)
-        slots.at[place].begin(InFlight(token: token, record: record, answer: answer))
+        objects.at[place].begin(InFlight(token: token, record: record, answer: answer))
         effects.append(.store(token, change, statements))
     }
 
@@ -316,11 +337,11 @@ extension Replica {
         _ token: WorkToken, _ result: Result<[SignedStatement], StoreFailure>, into effects: inout [ReplicaEffect]
     ) {
         let place = token.place
-        guard slots.at.indices.contains(place), let inFlight = slots.at[place].takeInFlight(token)
+        guard objects.at.indices.contains(place), let inFlight = objects.at[place].takeInFlight(token)
         else { preconditionFailure("a change was stored that nobody asked for") }
         switch result {
         case .success(let statements):
-            slots.at[place].record = inFlight.record
+            objects.at[place].record = inFlight.record
             switch inFlight.answer {
             case .prepared(let tag):
                 effects.append(.reply(tag, .prepared(statements[0], committed: inFlight.record.highestCommitted)))
@@ -328,21 +349,21 @@ extension Replica {
                 effects.append(.reply(tag, .committed(timestamp)))
             case .tooManyPending(let tag, let timestamps):
                 let pending = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
-                effects.append(.replyTooManyPending(tag, slots.at[place].key, pending))
+                effects.append(.replyTooManyPending(tag, objects.at[place].key, pending))
             case .poisonous(let timestamps):
                 let signed = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
-                if !signed.isEmpty { slots.at[place].changes.prepend(.signed(signed)) }
+                if !signed.isEmpty { objects.at[place].changes.prepend(.signed(signed)) }
             case .nothing:
                 break
             }
             if inFlight.record.isCrowded(parameters) {
-                verifyAtOnce(slots.at[place].key, inFlight.record, into: &effects)
+                verifyAtOnce(objects.at[place].key, inFlight.record, into: &effects)
             }
         case .failure(let failure):
             if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
             // What the store holds now is not known here: the change may be durable and only its signing have failed.
-            slots.at[place].record = nil
-            if slots.at[place].isIdle { slots.close(place) } else { effects.append(.load(slots.at[place].key)) }
+            objects.at[place].record = nil
+            if objects.at[place].isIdle { objects.close(place) } else { effects.append(.load(objects.at[place].key)) }
         }
         advance(place, into: &effects)
     }
@@ -361,19 +382,19 @@ extension Replica {
     /// Which of the invariants that hold between any two inputs is broken, or nil: a bug of our own, whatever peers
     /// send. For the simulator and tests.
     package var brokenInvariant: String? {
-        for place in slots.at.indices where slots.at[place].isOpen {
-            // Field by field: a slot is too large to be copied after each input of a million runs.
-            let isLoaded = slots.at[place].record != nil
-            let hasReads = !slots.at[place].reads.isEmpty
-            let hasChanges = !slots.at[place].changes.isEmpty
-            let isStoring = slots.at[place].isStoring
+        for place in objects.at.indices where objects.at[place].isOpen {
+            // Field by field: an object is too large to be copied after each input of a million runs.
+            let isLoaded = objects.at[place].record != nil
+            let hasReads = !objects.at[place].reads.isEmpty
+            let hasChanges = !objects.at[place].changes.isEmpty
+            let isStoring = objects.at[place].isStoring
             if !hasReads, !hasChanges, !isStoring { return "an idle object was not forgotten" }
             if isLoaded, hasReads { return "a read waits although the record is there" }
             if isLoaded, hasChanges, !isStoring { return "a change waits for nothing" }
-            if let broken = slots.at[place].record?.brokenInvariant { return broken }
-            if let broken = slots.at[place].inFlight?.record.brokenInvariant { return broken }
-            if isStoring, slots.at[place].inFlight?.token.place != place {
-                return "a change under way is another slot's"
+            if let broken = objects.at[place].record?.brokenInvariant { return broken }
+            if let broken = objects.at[place].inFlight?.record.brokenInvariant { return broken }
+            if isStoring, objects.at[place].inFlight?.token.place != place {
+                return "a change under way is another object's"
             }
         }
         return nil

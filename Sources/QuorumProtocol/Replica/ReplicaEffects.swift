@@ -76,7 +76,7 @@ package enum ReplicaEffect: Sendable {
 /// What a server has found out about an object's versions by reading it.
 package struct VersionFindings: Sendable {
     /// The server that has read.
-    package let server: ServerIndex
+    package let node: NodeID
     /// The highest committed version that is sound.
     package let sound: (certificate: VerifiedCertificate, descriptor: SealedDescriptor)?
     /// Versions of which this server has seen m fragments that match their hashes and are no block's encoding.
@@ -84,8 +84,8 @@ package struct VersionFindings: Sendable {
     /// f + 1 servers' *poisonous* statements.
     package let proofs: [Timestamp: [VerifiedStatement]]
 
-    package init(_ outcome: ReadOutcome, by server: ServerIndex) {
-        self.server = server
+    package init(_ outcome: ReadOutcome, by node: NodeID) {
+        self.node = node
         poisonous = outcome.poisonous
         proofs = outcome.proofs
         if let certificate = outcome.certificate, let descriptor = outcome.descriptor {

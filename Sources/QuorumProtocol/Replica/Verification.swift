@@ -32,9 +32,10 @@ package enum VerificationJob: Sendable {
             + (signatures + prepare.admission.count) * signatureCostBytes
     }
 
-    /// Runs the checks for the server that holds `fragmentIndex`, the cheap ones first, signatures last.
+    /// Runs the checks, the cheap ones first, signatures last. Fragments are checked for the position that PREPARE names,
+    /// which the replica has found to be its own.
     package func run(
-        verifier: StatementVerifier, parameters: ClusterParameters, fragmentIndex: FragmentIndex
+        verifier: StatementVerifier, parameters: ClusterParameters
     ) -> Result<VerificationEvidence, Refusal> {
         do {
             guard case .prepare(let prepare) = self else {
@@ -42,7 +43,8 @@ package enum VerificationJob: Sendable {
                 return .success(VerificationEvidence(certificate: certificate, admission: [], fragments: []))
             }
             let fragments = try Self.verify(
-                prepare.fragments, against: prepare.descriptor, at: fragmentIndex)
+                prepare.fragments, against: prepare.descriptor,
+                at: FragmentIndex(prepare.position.rawValue))
             return .success(
                 VerificationEvidence(
                     certificate: try verifyCertificate(verifier),
@@ -111,7 +113,7 @@ package enum VerificationJob: Sendable {
         guard !prepare.admission.isEmpty else { return [] }
         var verified: [VerifiedStatement] = []
         for signed in prepare.admission where signed.claim == .stored {
-            guard !verified.contains(where: { $0.signed.server == signed.server }) else { continue }
+            guard !verified.contains(where: { $0.signed.node == signed.node }) else { continue }
             if isPlanted(.admissionUnverified) {
                 verified.append(VerifiedStatement(key: prepare.key, timestamp: prepare.timestamp, signed: signed))
             } else if let statement = try? verifier.verify(signed, key: prepare.key, timestamp: prepare.timestamp) {

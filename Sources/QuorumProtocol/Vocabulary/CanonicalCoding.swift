@@ -40,6 +40,16 @@ package struct CanonicalEncoder {
         bytes.append(byte)
     }
 
+    /// A part of a document that may grow: its number, its size in 32 bits, and what `write` appends.
+    package mutating func append(section number: UInt16, _ write: (inout CanonicalEncoder) -> Void) {
+        append(number)
+        let sizeOffset = bytes.count
+        append(UInt32(0))
+        write(&self)
+        let size = UInt32(bytes.count - sizeOffset - 4)
+        withUnsafeBytes(of: size.bigEndian) { bytes.replaceSubrange(sizeOffset..<sizeOffset + 4, with: $0) }
+    }
+
     package mutating func append(_ digest: Digest256) {
         digest.withUnsafeBytes { bytes.append(contentsOf: $0) }
     }

@@ -35,14 +35,14 @@ public struct Descriptor: Hashable, Sendable {
         value key: ObjectKey, lengthBytes: UInt64, stripeSizeBytes: UInt32, stripes: [CrossChecksum],
         metadata: ObjectMetadata, parameters: ClusterParameters, salt: VersionSalt = .random()
     ) {
-        precondition(stripes.allSatisfy { $0.coverage == parameters.identity.mode.coverage })
+        precondition(stripes.allSatisfy { $0.coverage == parameters.mode.coverage })
         kind = .value
         self.key = key
         self.lengthBytes = lengthBytes
         self.stripeSizeBytes = stripeSizeBytes
         dataFragmentCount = UInt8(parameters.quorums.dataFragmentCount)
         fragmentCount = UInt8(parameters.quorums.serverCount)
-        mode = parameters.identity.mode
+        mode = parameters.mode
         self.stripes = stripes
         self.metadata = metadata
         self.salt = mode.coverage == .nothing ? salt : nil
@@ -56,7 +56,7 @@ public struct Descriptor: Hashable, Sendable {
         stripeSizeBytes = UInt32(parameters.limits.stripeSizeBytesMax)
         dataFragmentCount = UInt8(parameters.quorums.dataFragmentCount)
         fragmentCount = UInt8(parameters.quorums.serverCount)
-        mode = parameters.identity.mode
+        mode = parameters.mode
         stripes = []
         metadata = ObjectMetadata(modifiedMilliseconds: modifiedMilliseconds)
         salt = nil
@@ -140,7 +140,7 @@ public struct Descriptor: Hashable, Sendable {
         guard Int(dataFragmentCount) == code.dataFragmentCount, Int(fragmentCount) == code.fragmentCount,
             matrix == ReedSolomonCode.matrixID
         else { throw DescriptorError.wrongCode(dataFragments: dataFragmentCount, fragments: fragmentCount) }
-        guard let mode = VerificationMode(rawValue: modeValue), mode == parameters.identity.mode else {
+        guard let mode = VerificationMode(rawValue: modeValue), mode == parameters.mode else {
             throw DescriptorError.wrongMode(modeValue)
         }
         self.mode = mode

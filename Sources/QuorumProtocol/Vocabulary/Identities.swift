@@ -1,22 +1,6 @@
-// Who is who: servers, clients, clusters. Newtypes, so that none is taken for another.
+// Who is who: clients, clusters, lives of servers. Newtypes, so that none is taken for another.
 
 import Fingerprint
-
-/// A server's position in its group, counted from 0; server i holds fragment i of each stripe.
-public struct ServerIndex: Hashable, Comparable, Sendable, CustomStringConvertible {
-    public let rawValue: UInt8
-
-    public init(_ rawValue: UInt8) {
-        self.rawValue = rawValue
-    }
-
-    /// The position as a subscript into arrays of n elements.
-    public var offset: Int { Int(rawValue) }
-
-    public static func < (left: ServerIndex, right: ServerIndex) -> Bool { left.rawValue < right.rawValue }
-
-    public var description: String { "server \(rawValue)" }
-}
 
 /// How often a server's durable state has been begun anew, from 1; a statement names it, so that a wiped server's old
 /// promises can be told from its new ones.
@@ -121,12 +105,12 @@ package struct VersionSalt: SixteenByteName {
 /// Who is at the other end of an authenticated channel, as the channel's certificate proves it.
 public enum Principal: Hashable, Sendable, CustomStringConvertible {
     case client(ClientID)
-    case server(ServerIndex)
+    case server(NodeID)
 
     public var description: String {
         switch self {
         case .client(let id): "client \(id)"
-        case .server(let index): index.description
+        case .server(let node): node.description
         }
     }
 }

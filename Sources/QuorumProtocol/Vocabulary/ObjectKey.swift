@@ -11,6 +11,12 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
 
     /// The key's bytes, UTF-8, `bucket/name`.
     public let bytes: [UInt8]
+    private let placementHash: PlacementHash
+
+    /// The slot that the key belongs to.
+    public var slot: Slot { placementHash.slot }
+    /// What the object's rotation is made from.
+    var rotationSeed: UInt16 { placementHash.rotationSeed }
 
     /// The key written as `bucket/name`: the bucket is 1 to 63 of a–z, 0–9, `.` and `-`, beginning and ending with a
     /// letter or digit; the name is 1 to 1,024 bytes of UTF-8.
@@ -29,6 +35,7 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
         guard name.count <= Self.nameSizeBytesMax else { throw .tooLong(sizeBytes: bytes.count) }
         guard String(validating: bytes, as: UTF8.self) != nil else { throw .notUTF8 }
         self.bytes = bytes
+        placementHash = PlacementHash(keyBytes: bytes)
     }
 
     private static func isBucket(_ bytes: ArraySlice<UInt8>) -> Bool {
@@ -40,6 +47,8 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
         return isAlphanumeric(first) && isAlphanumeric(last)
             && bytes.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-") }
     }
+
+    public static func == (left: ObjectKey, right: ObjectKey) -> Bool { left.bytes == right.bytes }
 
     /// All bytes at once: an array would feed them one by one.
     public func hash(into hasher: inout Hasher) {

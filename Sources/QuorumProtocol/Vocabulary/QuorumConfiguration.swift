@@ -13,8 +13,8 @@ public final class QuorumConfiguration: Hashable, Sendable {
     public let dataFragmentCount: Int
     /// The m-of-n code.
     public let code: ReedSolomonCode
-    /// Every server, in order.
-    public let servers: [ServerIndex]
+    /// The n positions of an object, in order.
+    public let positions: [Position]
 
     /// The most ways there may be to choose m + 1 of the n fragments. A cheat succeeds when any m + 1 inconsistent
     /// fragments pass together, which for each choice happens under at most L in 2^128 keys (L bytes a fragment): with
@@ -32,7 +32,7 @@ public final class QuorumConfiguration: Hashable, Sendable {
         }
         self.faults = faults
         self.dataFragmentCount = m
-        servers = (0..<m + 2 * faults).map { ServerIndex(UInt8($0)) }
+        positions = (0..<m + 2 * faults).map { Position(UInt8($0)) }
         do {
             code = try ReedSolomonCode(dataFragmentCount: m, fragmentCount: m + 2 * faults)
         } catch {
@@ -59,19 +59,13 @@ public final class QuorumConfiguration: Hashable, Sendable {
     /// f + 1: so many servers cannot all be lying.
     public var vouchers: Int { faults + (isPlanted(.vouchersOneTooFew) ? 0 : 1) }
 
-    /// The f servers that a partial write of the object leaves without fragments as long as the others take theirs: of
-    /// the parity fragments' holders, others for each key, so that disks fill evenly. For one object they are always
-    /// the same, so that versions which a client leaves behind lie at the same servers (docs/protocol.md, Partial
-    /// writes).
-    package func spares(for key: ObjectKey) -> [ServerIndex] {
-        guard faults > 0 else { return [] }
-        let parityCount = serverCount - dataFragmentCount
-        let first = Digest256.sha256(key.bytes).withUnsafeBytes { Int($0[0]) }
-        return (0..<faults).map { servers[dataFragmentCount + (first + $0) % parityCount] }.sorted()
-    }
+    /// The f positions that a partial write leaves without fragments as long as the others take theirs: the last ones,
+    /// which hold parity. They are always the same of an object, so that versions which a client leaves behind lie at the
+    /// same servers (docs/protocol.md, Partial writes); rotation makes them other servers for other objects.
+    package var spares: [Position] { positions.suffix(faults) }
 
-    /// Whether `server` belongs to the group.
-    package func contains(_ server: ServerIndex) -> Bool { server.offset < serverCount }
+    /// Whether an object has this position.
+    package func contains(_ position: Position) -> Bool { position.offset < serverCount }
 
     public static func == (left: QuorumConfiguration, right: QuorumConfiguration) -> Bool {
         left === right || left.faults == right.faults && left.dataFragmentCount == right.dataFragmentCount
@@ -106,21 +100,6 @@ public enum QuorumConfigurationError: Error, Equatable, Sendable, CustomStringCo
     }
 }
 
-/// What every statement is bound to besides its object: the cluster, its epoch, the group of servers and the mode.
-public struct ClusterIdentity: Hashable, Sendable {
-    public let cluster: ClusterID
-    public let epoch: UInt64
-    public let group: UInt32
-    public let mode: VerificationMode
-
-    public init(cluster: ClusterID, epoch: UInt64, group: UInt32 = 0, mode: VerificationMode = .fingerprint) {
-        self.cluster = cluster
-        self.epoch = epoch
-        self.group = group
-        self.mode = mode
-    }
-}
-
 /// Bounds that keep what others can make a server hold finite (docs/protocol.md, Limits).
 public struct ProtocolLimits: Hashable, Sendable {
     /// K: how many uncommitted versions one client may have at one object.
@@ -147,9 +126,30 @@ public struct ProtocolLimits: Hashable, Sendable {
 
 /// All that the machines of one cluster share.
 public struct ClusterParameters: Hashable, Sendable {
-    public let identity: ClusterIdentity
+    /// The epochs that are known.
+    public let history: ConfigurationHistory
+    /// The thresholds of each group in the newest epoch.
     public let quorums: QuorumConfiguration
+    /// How versions are verified in the newest epoch.
+    public let mode: VerificationMode
     public var limits: ProtocolLimits
+
+    public init(history: ConfigurationHistory, limits: ProtocolLimits = ProtocolLimits()) {
+        self.history = history
+        quorums = history.newest.quorums
+        mode = history.newest.mode
+        self.limits = limits
+    }
+
+    public init(_ configuration: Configuration, limits: ProtocolLimits = ProtocolLimits()) {
+        self.init(history: ConfigurationHistory(configuration), limits: limits)
+    }
+
+    /// The newest epoch's configuration.
+    public var configuration: Configuration { history.newest }
+
+    /// Where an object lies in the newest epoch.
+    public func placement(of key: ObjectKey) -> Placement { Placement(key, in: history.newest) }
 
     /// How many uncommitted versions of one client a correct server may come to hold at one object: K of its own, and
     /// those that another correct server counts among its K.
@@ -158,14 +158,8 @@ public struct ClusterParameters: Hashable, Sendable {
     /// How many certificates of unverified versions a record may hold, which are told in one message: twice as many,
     /// the most that COMMIT can bring about, take a quarter of a message's head or less.
     package var unverifiedVersionsMax: Int {
-        let statementSizeBytesMax = 84 + 16 * Digest256.sizeBytes
-        let certificateSizeBytesMax = Timestamp.sizeBytes + 1 + quorums.quorum * statementSizeBytesMax
+        let statementSizeBytesMax = 85 + 16 * Digest256.sizeBytes
+        let certificateSizeBytesMax = Certificate.headSizeBytes + quorums.quorum * statementSizeBytesMax
         return min(limits.unverifiedVersionsMax, max(1, (256 << 10) / (2 * certificateSizeBytesMax)))
-    }
-
-    public init(identity: ClusterIdentity, quorums: QuorumConfiguration, limits: ProtocolLimits = ProtocolLimits()) {
-        self.identity = identity
-        self.quorums = quorums
-        self.limits = limits
     }
 }

@@ -121,7 +121,7 @@ struct InFlight: Sendable {
 }
 
 /// An object with something going on, or, closed, the place of one that had.
-struct Slot: Sendable {
+struct OpenObject: Sendable {
     fileprivate(set) var key: ObjectKey
     fileprivate(set) var isOpen = true
     /// Whether the place is in the list of free ones.
@@ -150,21 +150,21 @@ struct Slot: Sendable {
         return inFlight.take()
     }
 
-    // Inlined, since a slot is large and would be copied for the call.
+    // Inlined, since an object is large and would be copied for the call.
     @inline(__always) var isIdle: Bool { reads.isEmpty && changes.isEmpty && !isStoring }
     @inline(__always) var waitingCount: Int { reads.count + changes.count }
 }
 
-/// The objects with something going on, whose slots are open. A slot keeps its place, so that whoever has found it once
+/// The objects with something going on. Each keeps its place, so that whoever has found it once
 /// reads and changes it where it lies; and an object that comes back before another has taken its place has it again.
-struct SlotTable: Sendable {
+struct OpenObjects: Sendable {
     typealias Place = Int
 
     /// By place; those that are not open are free.
-    var at: [Slot] = []
-    /// Of closed slots, too.
+    var at: [OpenObject] = []
+    /// Of closed objects, too.
     private var places: [ObjectKey: Place] = [:]
-    /// All closed slots, and some that are open again, in the order in which they were listed.
+    /// All closed objects, and some that are open again, in the order in which they were listed.
     private var free: Deque<Place> = []
     /// The place that was asked for last: what happens to an object mostly happens in several steps.
     private var recent = 0
@@ -188,7 +188,7 @@ struct SlotTable: Sendable {
         }
         let place = takeFree() ?? at.count
         if place == at.count {
-            at.append(Slot(key: key))
+            at.append(OpenObject(key: key))
         } else {
             places[at[place].key] = nil
             at[place].key = key
