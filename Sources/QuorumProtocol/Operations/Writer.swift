@@ -75,12 +75,12 @@ package struct Writer: Sendable {
 
     let parameters: ClusterParameters
     let key: ObjectKey
-    let placement: Placement
+    package let placement: Placement
     let writer: ClientID
     var phase = Phase.readTimestamp
     var encoded: (descriptor: SealedDescriptor, fragments: [[SharedBytes]])?
     var tally: ClaimTally
-    var observations = ServerObservations()
+    var observations: ServerObservations
     var rounds = 0
     // PREPARE
     var statements = SignedStatements()
@@ -114,7 +114,9 @@ package struct Writer: Sendable {
         precondition(spares.count <= parameters.quorums.faults && spares.allSatisfy(parameters.quorums.contains))
         self.parameters = parameters
         self.key = key
-        placement = parameters.placement(of: key)
+        let placement = parameters.placement(of: key)
+        self.placement = placement
+        observations = ServerObservations(placement)
         self.writer = writer
         self.spares = spares
         tally = ClaimTally(quorums: parameters.quorums)
@@ -300,7 +302,7 @@ extension Writer {
             goOn(own, above: commit.certificate.timestamp, into: &effects)
             return
         }
-        observations.slow = overdue
+        observations.slow = overdue.map(placement.node(at:))
         finish(
             .success(
                 WriteOutcome(
@@ -381,6 +383,7 @@ extension Writer {
         case .prepare, .complete, .doubt: answered = statements.positions
         case .commit, .finished: answered = Array(acknowledged)
         }
-        return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)
+        return .unavailable(
+            operationPhase, answered: answered.map(placement.node(at:)), need: quorums.quorum, observations: observations)
     }
 }
