@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import ObjectStorage
 import QuorumProtocol
 import QuorumTransport
 import Synchronization

@@ -3,6 +3,7 @@
 import ClusterFiles
 import Crypto
 import NIOCore
+import ObjectStorage
 import QuorumProtocol
 import QuorumTransport
 import QuorumWire

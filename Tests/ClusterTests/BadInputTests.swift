@@ -8,6 +8,7 @@ import Logging
 import LoopbackPorts
 import NIOCore
 import NIOPosix
+import ObjectStorage
 import QuorumClient
 import QuorumProtocol
 import QuorumServer

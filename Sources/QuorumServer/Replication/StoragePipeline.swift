@@ -4,6 +4,7 @@
 import DequeModule
 import Logging
 import NIOPosix
+import ObjectStorage
 import QuorumProtocol
 import Synchronization
 

@@ -5,6 +5,7 @@ import ErasureCode
 import Foundation
 import Glibc
 import LoopbackPorts
+import ObjectStorage
 import QuorumClient
 import QuorumProtocol
 import QuorumServer
