@@ -134,7 +134,7 @@ import Testing
             ("\"second\"", "\"first\"", "clients[1].name", true),
             (good.servers[2].pin.description, "abc", "servers[2].certificate_pin", false),
             (good.clients[0].id.description, "abc", "clients[0].id", false),
-            (good.parameters.identity.cluster.description, "abc", "cluster.id", false),
+            (good.parameters.configuration.cluster.description, "abc", "cluster.id", false),
         ]
         for (old, new, key, isDuplicate) in spoilt {
             let error = try #require(throws: ConfigurationError.self) {
@@ -188,7 +188,7 @@ import Testing
         #expect(configuration.parameters.quorums.faults == faults)
         #expect(configuration.parameters.quorums.dataFragmentCount == dataFragments ?? faults + 1)
         #expect(configuration.parameters.limits.stripeSizeBytesMax == 4 << 20)
-        #expect(configuration.servers.map(\.index) == configuration.parameters.quorums.servers)
+        #expect(configuration.servers.map(\.node) == configuration.parameters.configuration.nodes.map(\.id))
         #expect(configuration.servers.map(\.port) == Array(9000..<(9000 + configuration.servers.count)))
         #expect(configuration.servers.allSatisfy { $0.host == "::1" && $0.address == "[::1]:\($0.port)" })
         #expect(configuration.statementKeys.count == configuration.servers.count)
@@ -214,7 +214,7 @@ import Testing
         #expect(configuration.peers.identity(of: configuration.servers[2].pin) == .server(2))
         let client = configuration.clients[0]
         #expect(configuration.peers.identity(of: client.pin) == .client(client.id.description))
-        #expect(configuration.scope.clusterID == configuration.parameters.identity.cluster.bytes)
+        #expect(configuration.scope.clusterID == configuration.parameters.configuration.cluster.bytes)
         #expect(configuration.scope.epoch == 1)
     }
 

@@ -11,7 +11,7 @@ import Testing
         let cluster = try TemporaryCluster { $0.faults = 1 }
         for index in 0..<4 {
             let home = try ServerHome(path: cluster.server(index) + "/")
-            #expect(home.index.offset == index)
+            #expect(home.node.rawValue == index)
             #expect(home.identity.pin == home.cluster.servers[index].pin)
             #expect(home.statementKey.publicKey.rawRepresentation == home.entry.statementKey.rawRepresentation)
             #expect(home.storeDirectory == cluster.server(index) + "/store")
@@ -211,7 +211,7 @@ import Testing
             let error = configurationError {
                 _ =
                     try path.contains("servers")
-                    ? ServerHome(path: expired.server(0)).index.offset
+                    ? ServerHome(path: expired.server(0)).node.rawValue
                     : ClientHome(path: expired.client("first")).name.count
             }
             guard case .certificateExpired(path, let notAfter, _)? = error else {

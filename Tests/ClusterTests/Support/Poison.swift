@@ -17,7 +17,7 @@ extension TestCluster {
         let parameters = configuration.parameters
         let poison = ForgedVersion.make(
             key: key, value: Array("an evil value".utf8), counter: counter, writer: home.id,
-            parameters: parameters, soundness: .garbage(at: ServerIndex(0)))
+            parameters: parameters, soundness: .garbage(at: NodeID(0)))
         var statements: [SignedStatement] = []
         for peer in peers {
             // One of them may not have heard of the version below yet, and refuses.
