@@ -67,7 +67,7 @@ package struct Reader: Sendable {
     let key: ObjectKey
     private let wantsValue: Bool
     let isVerification: Bool
-    private let preferred: [ServerIndex]
+    let preferred: [ServerIndex]
     var phase = Phase.read
     var tally: ClaimTally
     var candidates: ReadCandidates
