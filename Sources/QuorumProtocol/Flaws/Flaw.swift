@@ -39,8 +39,6 @@ package enum Flaw: String, Sendable, CaseIterable {
     case counterUnchecked
     /// A justification is believed but not processed as the COMMIT that it is.
     case justificationNotCommitted
-    /// What proves that a version is committed is forgotten when the PREPARE that it came with is refused.
-    case justificationForgotten
     /// The pending limit is not enforced.
     case pendingUnlimited
     /// A full server admits any version that comes with something that looks like an admission.
@@ -79,8 +77,6 @@ package enum Flaw: String, Sendable, CaseIterable {
     case poisonSignedOnce
     /// A server that finds a version poisonous does not look for the statements of others by itself.
     case poisonLeftUnproven
-    /// A server takes others' statements only when f + 1 servers show some before the hedge time is over.
-    case proofFromManyOnly
     /// A reader returns what m matching fragments decode to, unverified.
     case readEncodingUnchecked
     /// A reader believes one server that a version is sound.
@@ -108,10 +104,6 @@ package enum Flaw: String, Sendable, CaseIterable {
 
     /// A partial write sends no fragments to its spares, whatever the other servers do.
     case sparesNeverDrawnIn
-    /// What a client's full servers have not seen committed is not brought to them.
-    case fullServersUntold
-    /// A write waits for silent servers beside full ones, as if they were not the faulty ones.
-    case silenceAwaited
     /// A write that begins anew asks each server for its timestamp once, whether or not it was reached.
     case beginsAnewUnreminded
     /// A write that began with a remembered certificate does not look at what the servers have committed since.
@@ -137,7 +129,7 @@ extension Flaw {
         case .encodingUnchecked, .statementWithoutMode: .full
         case .readEncodingUnchecked: .readTime
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .verificationNotRetried,
-            .poisonSignedOnce, .poisonLeftUnproven, .proofFromManyOnly, .justificationForgotten, .oneVoucherVerified,
+            .poisonSignedOnce, .poisonLeftUnproven, .oneVoucherVerified,
             .onePoisonStatement,
             .poisonStatementsUnverified, .poisonReadAsNothing:
             .lazy

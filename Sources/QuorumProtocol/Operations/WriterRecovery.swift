@@ -75,7 +75,7 @@ extension Writer {
     }
 
     /// Whether it has to be taken for stuck when an interval is over: who has not answered may be the faulty ones.
-    private var isHeldUp: Bool { isPlanted(.silenceAwaited) ? isStuck : admission.isEmpty && !full.isEmpty }
+    private var isHeldUp: Bool { admission.isEmpty && !full.isEmpty }
 
     /// Each recovery commits a higher version of those that were left behind, of which there are no more than these.
     private var mayRecover: Bool {
@@ -160,11 +160,7 @@ extension Writer {
     /// Finishes the next version; after the last one, sees to it that the servers know what is committed.
     private mutating func takeNextWay(own: Timestamp, into effects: inout [Effect]) {
         if completeNext(own: own, into: &effects) { return }
-        if isPlanted(.fullServersUntold) {
-            resume(own, into: &effects)
-        } else {
-            beginDoubt(own, into: &effects)
-        }
+        beginDoubt(own, into: &effects)
     }
 
     /// Goes on with our own version.

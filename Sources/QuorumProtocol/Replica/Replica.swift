@@ -247,9 +247,8 @@ extension Replica {
                 // A pending version whose fragments are not held cannot be: pending means stored by a PREPARE.
                 let statements = timestamps.map { statement(key: key, timestamp: $0, claim: .stored) }
                 // The justification is a COMMIT of its own.
-                let justified = isPlanted(.justificationForgotten) ? nil : transition.change
                 store(
-                    justified, leadingTo: justified?.record ?? record, at: place,
+                    transition.change, leadingTo: transition.record, at: place,
                     answer: .tooManyPending(tag, timestamps), statements: statements, into: &effects)
             case .refuse(let refusal):
                 effects.append(.reply(tag, .refused(refusal)))
