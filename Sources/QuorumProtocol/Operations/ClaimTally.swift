@@ -16,20 +16,20 @@ struct ClaimTally: Sendable {
     private let quorums: QuorumConfiguration
     private var claims: [CommittedClaim?]
     private var proven: [Timestamp: VerifiedCertificate] = [:]
-    private var verifying: ServerIndex?
+    private var verifying: Position?
     /// Servers whose certificate proved nothing: a correct one never sends such a thing, and one that sends higher ones
     /// faster than they are disproven would keep the tally from ever standing still.
-    private var exposed: ServerSet = []
+    private var exposed: PositionSet = []
     /// Versions that are committed and poisonous.
     private var excluded: Set<Timestamp> = []
 
     init(quorums: QuorumConfiguration) {
         self.quorums = quorums
-        claims = quorums.servers.map { _ in nil }
+        claims = quorums.positions.map { _ in nil }
     }
 
     /// Takes a server's claim; a correct server's never go down, so a lower one than it made before is ignored.
-    mutating func record(_ claim: CommittedClaim, of server: ServerIndex) {
+    mutating func record(_ claim: CommittedClaim, of server: Position) {
         guard !exposed.contains(server) else { return }
         if let earlier = claims[server.offset],
             claim.verified.precedes(earlier.verified) || claim.highest.precedes(earlier.highest)
@@ -40,15 +40,15 @@ struct ClaimTally: Sendable {
         claims[server.offset] = claim
     }
 
-    func hasClaim(of server: ServerIndex) -> Bool { claims[server.offset] != nil }
+    func hasClaim(of server: Position) -> Bool { claims[server.offset] != nil }
 
     /// The servers that name `timestamp` as committed.
-    func namers(of timestamp: Timestamp?) -> [ServerIndex] {
-        quorums.servers.filter { claims[$0.offset]?.names(timestamp) ?? false }
+    func namers(of timestamp: Timestamp?) -> [Position] {
+        quorums.positions.filter { claims[$0.offset]?.names(timestamp) ?? false }
     }
 
     /// Whether the server names `timestamp` as committed.
-    func names(_ timestamp: Timestamp, by server: ServerIndex) -> Bool {
+    func names(_ timestamp: Timestamp, by server: Position) -> Bool {
         claims[server.offset]?.names(timestamp) ?? false
     }
 
@@ -84,7 +84,7 @@ struct ClaimTally: Sendable {
     func isExcluded(_ timestamp: Timestamp) -> Bool { excluded.contains(timestamp) }
 
     /// Whether the server calls the version poisonous.
-    func callsPoisonous(_ timestamp: Timestamp, by server: ServerIndex) -> Bool {
+    func callsPoisonous(_ timestamp: Timestamp, by server: Position) -> Bool {
         claims[server.offset]?.poisonous.contains { $0.timestamp == timestamp } ?? false
     }
 
@@ -95,8 +95,8 @@ struct ClaimTally: Sendable {
     }
 
     /// What each server hands out to prove that the version is poisonous.
-    func poisonStatements(on timestamp: Timestamp) -> [(source: ServerIndex, statement: SignedStatement)] {
-        quorums.servers.flatMap { server in
+    func poisonStatements(on timestamp: Timestamp) -> [(source: Position, statement: SignedStatement)] {
+        quorums.positions.flatMap { server in
             let version = claims[server.offset]?.poisonous.first { $0.timestamp == timestamp }
             return (version?.statements ?? []).map { (source: server, statement: $0) }
         }
@@ -105,7 +105,7 @@ struct ClaimTally: Sendable {
     /// Where the tally stands.
     enum Standing: Equatable {
         /// The highest claim is neither proven nor vouched for: verify this certificate of this server.
-        case verify(ServerIndex, Certificate)
+        case verify(Position, Certificate)
         /// Such a verification is under way, or f + 1 of the servers that have not answered yet may spare it.
         case waiting
         /// The highest valid version (nil: none was ever committed), and how many replies count.
@@ -138,7 +138,7 @@ struct ClaimTally: Sendable {
 
     /// Takes the result of a verification; a server whose certificate failed is thrown out, as if it did not answer.
     mutating func verified(
-        of server: ServerIndex, _ result: Result<VerifiedCertificate, CertificateError>
+        of server: Position, _ result: Result<VerifiedCertificate, CertificateError>
     ) {
         if verifying == server { verifying = nil }
         switch result {

@@ -14,7 +14,7 @@ package struct EncodedValue: Sendable {
         _ value: SharedBytes, key: ObjectKey, metadata: ObjectMetadata, parameters: ClusterParameters,
         salt: VersionSalt = .random()
     ) {
-        let mode = parameters.identity.mode
+        let mode = parameters.mode
         let stripeSize = parameters.limits.stripeSizeBytesMax
         var stripes: [CrossChecksum] = []
         var fragments: [[SharedBytes]] = Array(repeating: [], count: parameters.quorums.serverCount)
@@ -22,7 +22,7 @@ package struct EncodedValue: Sendable {
             let block = value[start..<min(start + stripeSize, value.count)]
             let encoded = CrossChecksum.encode(block: block, code: parameters.quorums.code, coverage: mode.coverage)
             stripes.append(encoded.crossChecksum)
-            for server in parameters.quorums.servers {
+            for server in parameters.quorums.positions {
                 fragments[server.offset].append(mode.sendsBlocks ? block : encoded.fragments[server.offset])
             }
         }

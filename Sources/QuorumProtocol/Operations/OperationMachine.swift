@@ -15,8 +15,8 @@ package protocol OperationMachine: Sendable {
     /// Which of the invariants that hold between any two inputs is broken, or nil: a bug of our own.
     var brokenInvariant: String? { get }
 
-    static func reply(_ reply: Reply, from server: ServerIndex) -> Input
-    static func connected(_ server: ServerIndex) -> Input
+    static func reply(_ reply: Reply, from server: Position) -> Input
+    static func connected(_ server: Position) -> Input
     static var start: Input { get }
     static var retransmit: Input { get }
     static var deadline: Input { get }
@@ -28,7 +28,7 @@ package protocol OperationMachine: Sendable {
 
 /// What an effect asks of the shell.
 package enum OperationStep<Machine: OperationMachine> {
-    case send(ServerIndex, Request)
+    case send(Position, Request)
     /// Pure work whose result goes back into the machine; `costBytes` are to be hashed.
     case work(costBytes: Int, @Sendable () -> Machine.Input)
     /// Start the hedge timer, whose end is told by `Machine.hedge`: those who were asked first have so much time.
@@ -49,7 +49,7 @@ private func checked(
 }
 
 private func checked(
-    _ bytes: SharedBytes, of server: ServerIndex, against crossChecksum: CrossChecksum
+    _ bytes: SharedBytes, of server: Position, against crossChecksum: CrossChecksum
 ) -> Result<VerifiedFragment, FragmentVerificationError> {
     Result { () throws(FragmentVerificationError) in
         try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
@@ -59,8 +59,8 @@ private func checked(
 extension Writer: OperationMachine {
     package typealias Outcome = WriteOutcome
 
-    package static func reply(_ reply: Reply, from server: ServerIndex) -> Input { .reply(server, reply) }
-    package static func connected(_ server: ServerIndex) -> Input { .connected(server) }
+    package static func reply(_ reply: Reply, from server: Position) -> Input { .reply(server, reply) }
+    package static func connected(_ server: Position) -> Input { .connected(server) }
     package static var start: Input { .start }
     package static var retransmit: Input { .retransmit }
     package static var deadline: Input { .deadline }
@@ -102,8 +102,8 @@ extension Writer: OperationMachine {
 extension Reader: OperationMachine {
     package typealias Outcome = ReadOutcome
 
-    package static func reply(_ reply: Reply, from server: ServerIndex) -> Input { .reply(server, reply) }
-    package static func connected(_ server: ServerIndex) -> Input { .connected(server) }
+    package static func reply(_ reply: Reply, from server: Position) -> Input { .reply(server, reply) }
+    package static func connected(_ server: Position) -> Input { .connected(server) }
     package static var start: Input { .start }
     package static var retransmit: Input { .retransmit }
     package static var deadline: Input { .deadline }

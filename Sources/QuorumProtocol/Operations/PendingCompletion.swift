@@ -28,11 +28,11 @@ struct PendingCompletion: Sendable {
     private let admission: [SignedStatement]
     private var statements: SignedStatements
     /// What is verified, or being verified, of each server's fragments.
-    private var parts: [ServerIndex: [StripeIndex: VerifiedFragment]] = [:]
+    private var parts: [Position: [StripeIndex: VerifiedFragment]] = [:]
     /// Servers whose last answer to READ had nothing good.
-    private var failed: ServerSet = []
+    private var failed: PositionSet = []
     /// Servers that refuse PREPARE for good.
-    private var refusing: ServerSet = []
+    private var refusing: PositionSet = []
     private var isReencoding = false
     /// Each server's fragments, once they are known.
     private var fragments: [[SharedBytes]]?
@@ -54,7 +54,7 @@ struct PendingCompletion: Sendable {
     var isPreparing: Bool { fragments != nil }
 
     /// What the server is to be asked, or asked again; nil when nothing is wanted of it.
-    func request(to server: ServerIndex, justification: Certificate?) -> Request? {
+    func request(to server: Position, justification: Certificate?) -> Request? {
         let key = descriptor.descriptor.key
         guard let fragments else {
             guard parts[server] == nil, !isReencoding else { return nil }
@@ -68,7 +68,7 @@ struct PendingCompletion: Sendable {
     }
 
     /// Takes an answer to READ; returns the fragments that are to be verified, one for each stripe.
-    mutating func take(_ held: HeldParts?, of server: ServerIndex) -> [SharedBytes] {
+    mutating func take(_ held: HeldParts?, of server: Position) -> [SharedBytes] {
         guard fragments == nil, parts[server] == nil else { return [] }
         guard let bytes = held?.fragments, bytes.count == descriptor.descriptor.stripes.count else {
             failed.insert(server)
@@ -80,7 +80,7 @@ struct PendingCompletion: Sendable {
     }
 
     mutating func verified(
-        _ result: Result<VerifiedFragment, FragmentVerificationError>, of server: ServerIndex, _ stripe: StripeIndex
+        _ result: Result<VerifiedFragment, FragmentVerificationError>, of server: Position, _ stripe: StripeIndex
     ) {
         guard fragments == nil, parts[server] != nil else { return }
         switch result {
@@ -103,7 +103,7 @@ struct PendingCompletion: Sendable {
     }
 
     /// The server will not answer what it was asked.
-    mutating func refused(by server: ServerIndex) {
+    mutating func refused(by server: Position) {
         if isPreparing {
             if !statements.contains(server) { refusing.insert(server) }
         } else if parts[server] == nil {
@@ -120,7 +120,7 @@ struct PendingCompletion: Sendable {
         if isPreparing { return refusing.count > quorums.faults ? .hopeless : .waiting }
         if isReencoding { return .waiting }
         let stripes = descriptor.descriptor.stripes.indices.map { StripeIndex(UInt32($0)) }
-        let good = quorums.servers.compactMap { parts[$0] }.filter { $0.count == stripes.count }
+        let good = quorums.positions.compactMap { parts[$0] }.filter { $0.count == stripes.count }
         if good.count >= quorums.dataFragmentCount {
             isReencoding = true
             return .reencode(

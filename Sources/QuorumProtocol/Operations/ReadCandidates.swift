@@ -25,23 +25,23 @@ struct ReadCandidate: Sendable {
     /// By server; nil: it has sent none, or bad ones.
     private var fragments: [Fragments?]
     /// Servers whose fragments are being verified.
-    var verifying: ServerSet = []
+    var verifying: PositionSet = []
     /// Servers that were asked for this version, and those of them that answered without anything good.
-    var asked: ServerSet = []
-    var failed: ServerSet = []
+    var asked: PositionSet = []
+    var failed: PositionSet = []
     var encoding = Encoding.unchecked
     /// Statements that it is poisonous: those looked at, by who handed them out, and the good ones of each signer.
-    var examined: [ServerIndex: ServerSet] = [:]
-    var poisonStatements: [ServerIndex: VerifiedStatement] = [:]
+    var examined: [Position: PositionSet] = [:]
+    var poisonStatements: [Position: VerifiedStatement] = [:]
 
-    init(servers: [ServerIndex]) {
+    init(servers: [Position]) {
         fragments = servers.map { _ in nil }
     }
 
-    func hasFragments(of server: ServerIndex) -> Bool { fragments[server.offset] != nil }
+    func hasFragments(of server: Position) -> Bool { fragments[server.offset] != nil }
 
     /// The server's fragment of the stripe, once it is verified.
-    func fragment(of stripe: Int, from server: ServerIndex) -> VerifiedFragment? {
+    func fragment(of stripe: Int, from server: Position) -> VerifiedFragment? {
         fragments[server.offset]?.fragment(of: stripe)
     }
 
@@ -56,13 +56,13 @@ struct ReadCandidate: Sendable {
     var sourceCount: Int { fragments.count { $0.map { $0.missingCount < $0.good.count } ?? false } }
 
     /// The server has sent fragments, which are being verified.
-    mutating func expectFragments(of server: ServerIndex, stripeCount: Int) {
+    mutating func expectFragments(of server: Position, stripeCount: Int) {
         verifying.insert(server)
         fragments[server.offset] = Fragments(
             good: (0..<stripeCount).map { _ in nil }, missingCount: stripeCount)
     }
 
-    mutating func add(_ fragment: VerifiedFragment, of stripe: Int, from server: ServerIndex) {
+    mutating func add(_ fragment: VerifiedFragment, of stripe: Int, from server: Position) {
         guard var added = fragments[server.offset].take() else { return }
         defer { fragments[server.offset] = added }
         guard added.good.indices.contains(stripe) else { return }
@@ -72,7 +72,7 @@ struct ReadCandidate: Sendable {
     }
 
     /// The server's fragments are of no use.
-    mutating func reject(_ server: ServerIndex) {
+    mutating func reject(_ server: Position) {
         verifying.remove(server)
         fragments[server.offset] = nil
         failed.insert(server)
@@ -85,9 +85,9 @@ struct ReadCandidates: Sendable {
 
     private(set) var timestamps: [Timestamp] = []
     var at: [ReadCandidate] = []
-    private let servers: [ServerIndex]
+    private let servers: [Position]
 
-    init(servers: [ServerIndex]) {
+    init(servers: [Position]) {
         self.servers = servers
     }
 

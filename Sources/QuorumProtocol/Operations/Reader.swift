@@ -25,16 +25,16 @@ package struct Reader: Sendable {
     /// Indirect where a case is far larger than the others, which pass through many hands.
     package enum Input: Sendable {
         case start
-        case reply(ServerIndex, Reply)
-        indirect case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
+        case reply(Position, Reply)
+        indirect case certificateVerified(Position, Certificate, Result<VerifiedCertificate, CertificateError>)
         indirect case fragmentVerified(
-            ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
+            Position, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
         /// Answers `.checkEncoding`.
         indirect case encodingChecked(Timestamp, isSound: Bool)
         indirect case statementVerified(
-            ServerIndex, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
+            Position, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
         /// The channel to the server is there again: what it may have missed is sent again.
-        case connected(ServerIndex)
+        case connected(Position)
         /// The preferred servers have had their time.
         case hedge
         case retransmit
@@ -43,15 +43,15 @@ package struct Reader: Sendable {
 
     /// Indirect as an input is.
     package enum Effect: Sendable {
-        case send(ServerIndex, Request)
-        indirect case verifyCertificate(ServerIndex, Certificate)
+        case send(Position, Request)
+        indirect case verifyCertificate(Position, Certificate)
         /// Verify bytes that the server sent as its fragment of the stripe.
-        indirect case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
+        indirect case verifyFragment(Position, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
         /// Find out whether what the fragments, m of each stripe, decode to encodes to all the version's hashes
         /// (`Reader.isSound`).
         indirect case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         /// Verify a statement that a version is poisonous, which this server handed out.
-        indirect case verifyStatement(ServerIndex, SignedStatement, Timestamp)
+        indirect case verifyStatement(Position, SignedStatement, Timestamp)
         /// From now on the preferred servers have their time.
         case startHedge
         indirect case finish(Result<ReadOutcome, OperationFailure>)
@@ -67,13 +67,13 @@ package struct Reader: Sendable {
     let key: ObjectKey
     private let wantsValue: Bool
     let isVerification: Bool
-    let preferred: [ServerIndex]
+    let preferred: [Position]
     var phase = Phase.read
     var tally: ClaimTally
     var candidates: ReadCandidates
     var isHedging = false
     var isRetransmitting = false
-    private(set) var acknowledged: ServerSet = []
+    private(set) var acknowledged: PositionSet = []
     var observations = ServerObservations()
     private var isWritingBack = false
     private let alwaysWritesBack: Bool
@@ -93,10 +93,10 @@ package struct Reader: Sendable {
     ///   - alwaysWritesBack: whether even a version that q servers name is written back to all, as in protocols without
     ///     one-round reads: to measure what these are worth.
     package init(
-        parameters: ClusterParameters, key: ObjectKey, wantsValue: Bool, preference: [ServerIndex],
+        parameters: ClusterParameters, key: ObjectKey, wantsValue: Bool, preference: [Position],
         forVerification: Bool = false, alwaysWritesBack: Bool = false
     ) {
-        precondition(preference.sorted() == parameters.quorums.servers)
+        precondition(preference.sorted() == parameters.quorums.positions)
         self.parameters = parameters
         self.key = key
         self.wantsValue = wantsValue
@@ -104,11 +104,11 @@ package struct Reader: Sendable {
         self.alwaysWritesBack = alwaysWritesBack
         preferred = Array(preference.prefix(parameters.quorums.dataFragmentCount))
         tally = ClaimTally(quorums: parameters.quorums)
-        candidates = ReadCandidates(servers: parameters.quorums.servers)
+        candidates = ReadCandidates(servers: parameters.quorums.positions)
     }
 
     var quorums: QuorumConfiguration { parameters.quorums }
-    var verifiesLater: Bool { parameters.identity.mode.verifiesLater }
+    var verifiesLater: Bool { parameters.mode.verifiesLater }
     /// Where PREPARE does not ensure that a version is sound, not even its descriptor is worth anything before that is
     /// known, and it takes the fragments to know it.
     private var needsFragments: Bool { wantsValue || verifiesLater }
@@ -119,7 +119,7 @@ package struct Reader: Sendable {
         if case .finished = phase { return }
         switch consume input {
         case .start:
-            for server in quorums.servers { sendFirst(to: server, into: &effects) }
+            for server in quorums.positions { sendFirst(to: server, into: &effects) }
             effects.append(.startHedge)
         case .reply(let server, let reply):
             guard quorums.contains(server) else { return }
@@ -153,7 +153,7 @@ package struct Reader: Sendable {
         }
     }
 
-    func sendFirst(to server: ServerIndex, into effects: inout [Effect]) {
+    func sendFirst(to server: Position, into effects: inout [Effect]) {
         let read = Read(key: key, portion: preferred.contains(server) ? portion : .timestamp)
         effects.append(.send(server, .read(read)))
     }
@@ -203,7 +203,7 @@ package struct ReadOutcome: Sendable {
 // MARK: - Replies
 
 extension Reader {
-    private mutating func receive(_ reply: Reply, from server: ServerIndex, into effects: inout [Effect]) {
+    private mutating func receive(_ reply: Reply, from server: Position, into effects: inout [Effect]) {
         switch reply {
         case .version(let claim, let parts):
             observations.withdrawRefusal(of: server)
@@ -229,7 +229,7 @@ extension Reader {
         }
     }
 
-    private mutating func take(_ parts: HeldParts?, of server: ServerIndex, into effects: inout [Effect]) {
+    private mutating func take(_ parts: HeldParts?, of server: Position, into effects: inout [Effect]) {
         guard let parts else {
             markFailed(server)
             return
@@ -273,7 +273,7 @@ extension Reader {
     }
 
     private mutating func fragmentVerified(
-        _ server: ServerIndex, _ timestamp: Timestamp, _ stripe: StripeIndex,
+        _ server: Position, _ timestamp: Timestamp, _ stripe: StripeIndex,
         _ result: Result<VerifiedFragment, FragmentVerificationError>
     ) {
         guard let place = candidates.place(of: timestamp), candidates.at[place].verifying.contains(server) else {
@@ -289,7 +289,7 @@ extension Reader {
     }
 
     /// The server answered without anything usable, for whatever version it was asked for.
-    private mutating func markFailed(_ server: ServerIndex) {
+    private mutating func markFailed(_ server: Position) {
         for place in candidates.at.indices
         where candidates.at[place].asked.contains(server) && !candidates.at[place].hasFragments(of: server) {
             candidates.at[place].failed.insert(server)
@@ -362,13 +362,13 @@ extension Reader {
         let commit = Commit(key: key, certificate: certificate.certificate, descriptor: descriptor)
         phase = .writeBack(commit)
         isWritingBack = true
-        for server in quorums.servers where !holders.contains(server) { effects.append(.send(server, .commit(commit))) }
+        for server in quorums.positions where !holders.contains(server) { effects.append(.send(server, .commit(commit))) }
     }
 
     /// The servers that are known to have the version committed.
-    func holders(of timestamp: Timestamp) -> [ServerIndex] {
+    func holders(of timestamp: Timestamp) -> [Position] {
         let namers = alwaysWritesBack ? [] : tally.namers(of: timestamp)
-        return quorums.servers.filter { namers.contains($0) || acknowledged.contains($0) }
+        return quorums.positions.filter { namers.contains($0) || acknowledged.contains($0) }
     }
 
     mutating func askProof(of timestamp: Timestamp, into effects: inout [Effect]) {
@@ -397,7 +397,7 @@ extension Reader {
         guard needsFragments else { return .version(timestamp, descriptor, stripes: []) }
         var stripes: [[VerifiedFragment]] = []
         for stripe in descriptor.descriptor.stripes.indices {
-            let good = quorums.servers.lazy.compactMap { candidates.at[place].fragment(of: stripe, from: $0) }
+            let good = quorums.positions.lazy.compactMap { candidates.at[place].fragment(of: stripe, from: $0) }
             let chosen = Array(good.prefix(quorums.dataFragmentCount))
             guard chosen.count == quorums.dataFragmentCount else { return nil }
             stripes.append(chosen)
@@ -417,7 +417,7 @@ extension Reader {
         }
         let needed = needsFragments ? quorums.dataFragmentCount : 1
         guard isHedging || !failed.isEmpty || (expected < needed && !isUnderWay) else { return }
-        for server in quorums.servers where !asked.contains(server) {
+        for server in quorums.positions where !asked.contains(server) {
             candidates.at[place].asked.insert(server)
             effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
         }

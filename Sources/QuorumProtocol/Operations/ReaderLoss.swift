@@ -1,7 +1,7 @@
 // What a reader does when messages are lost or servers refuse: it asks again, and in the end says why it has failed.
 
 extension Reader {
-    func resend(to server: ServerIndex, into effects: inout [Effect]) {
+    func resend(to server: Position, into effects: inout [Effect]) {
         if !tally.hasClaim(of: server) { sendFirst(to: server, into: &effects) }
         switch phase {
         case .read:
@@ -17,7 +17,7 @@ extension Reader {
         }
     }
 
-    private func isWaiting(for server: ServerIndex, at place: ReadCandidates.Place) -> Bool {
+    private func isWaiting(for server: Position, at place: ReadCandidates.Place) -> Bool {
         candidates.at[place].asked.contains(server) && !candidates.at[place].hasFragments(of: server)
             && !candidates.at[place].failed.contains(server)
     }
@@ -30,7 +30,7 @@ extension Reader {
             candidates.at[place].asked = candidates.at[place].asked.subtracting(candidates.at[place].failed)
             candidates.at[place].failed = []
         }
-        for server in quorums.servers { resend(to: server, into: &effects) }
+        for server in quorums.positions { resend(to: server, into: &effects) }
         advance(into: &effects)
     }
 
@@ -52,11 +52,11 @@ extension Reader {
             return .tooFewFragments(
                 timestamp, have: have, need: quorums.dataFragmentCount, observations: observations)
         }
-        let answered: [ServerIndex]
+        let answered: [Position]
         if case .writeBack(let commit) = phase {
             answered = holders(of: commit.certificate.timestamp)
         } else {
-            answered = quorums.servers.filter { tally.hasClaim(of: $0) }
+            answered = quorums.positions.filter { tally.hasClaim(of: $0) }
         }
         return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)
     }

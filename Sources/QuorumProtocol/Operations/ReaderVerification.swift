@@ -21,7 +21,7 @@ extension Reader {
             !descriptor.descriptor.stripes.isEmpty, !isPlanted(.readEncodingUnchecked)
         else { return true }
         let vouchers = isPlanted(.oneVoucherVerified) ? 1 : quorums.vouchers
-        if parameters.identity.mode == .lazy, tally.verifierCount(of: timestamp) >= vouchers { return true }
+        if parameters.mode == .lazy, tally.verifierCount(of: timestamp) >= vouchers { return true }
         let encoding = candidates.at[place].encoding
         if case .unchecked = encoding, case .version(_, _, let stripes)? = gathered(timestamp) {
             candidates.at[place].encoding = .checking
@@ -67,7 +67,7 @@ extension Reader {
             }
         }
         if isShownByTooFew && !isHedging || isUnproven && !isRetransmitting,
-            !quorums.servers.allSatisfy(tally.hasClaim)
+            !quorums.positions.allSatisfy(tally.hasClaim)
         {
             return
         }
@@ -91,7 +91,7 @@ extension Reader {
         let place = candidates.placeMade(for: timestamp)
         let enough = isPlanted(.onePoisonStatement) ? 1 : quorums.vouchers
         if candidates.at[place].poisonStatements.count >= enough {
-            poisonProofs[timestamp] = quorums.servers.compactMap { candidates.at[place].poisonStatements[$0] }
+            poisonProofs[timestamp] = quorums.positions.compactMap { candidates.at[place].poisonStatements[$0] }
             passOver(timestamp)
             return true
         }
@@ -106,7 +106,7 @@ extension Reader {
     }
 
     mutating func statementVerified(
-        _ server: ServerIndex, _ timestamp: Timestamp, _ result: Result<VerifiedStatement, CertificateError>
+        _ server: Position, _ timestamp: Timestamp, _ result: Result<VerifiedStatement, CertificateError>
     ) {
         switch result {
         case .success(let verified):

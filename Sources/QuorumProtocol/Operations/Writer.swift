@@ -27,18 +27,18 @@ package struct Writer: Sendable {
         case start
         /// The value is encoded: for each server its fragments, one a stripe (a tombstone has none).
         case encoded(SealedDescriptor, fragments: [[SharedBytes]])
-        case reply(ServerIndex, Reply)
-        indirect case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
+        case reply(Position, Reply)
+        indirect case certificateVerified(Position, Certificate, Result<VerifiedCertificate, CertificateError>)
         indirect case statementVerified(
-            ServerIndex, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
+            Position, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
         indirect case fragmentVerified(
-            ServerIndex, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
+            Position, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
         /// Answers `.checkEncoding`.
         indirect case encodingChecked(Timestamp, isSound: Bool)
         /// For each server its fragments of a version that was left behind.
         indirect case reencoded(Timestamp, fragments: [[SharedBytes]])
         /// The channel to the server is there again: what it may have missed is sent again.
-        case connected(ServerIndex)
+        case connected(Position)
         /// The servers that are not spares have had their time.
         case hedge
         case retransmit
@@ -47,11 +47,11 @@ package struct Writer: Sendable {
 
     /// Indirect as an input is.
     package enum Effect: Sendable {
-        case send(ServerIndex, Request)
-        indirect case verifyCertificate(ServerIndex, Certificate)
-        indirect case verifyStatement(ServerIndex, SignedStatement, Timestamp)
+        case send(Position, Request)
+        indirect case verifyCertificate(Position, Certificate)
+        indirect case verifyStatement(Position, SignedStatement, Timestamp)
         /// Verify bytes that the server sent as its fragment of the stripe.
-        indirect case verifyFragment(ServerIndex, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
+        indirect case verifyFragment(Position, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
         /// Make every server's fragments (`Writer.reencode`) from m good ones of each stripe.
         indirect case reencode(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         /// Find out whether the version is sound (`Reader.isSound`).
@@ -86,14 +86,14 @@ package struct Writer: Sendable {
     // PREPARE
     var statements = SignedStatements()
     var base: Timestamp?
-    var wantJustification: [ServerIndex] = []
-    var justified: [ServerIndex] = []
-    var full: [ServerIndex] = []
-    var admitted: [ServerIndex] = []
+    var wantJustification: [Position] = []
+    var justified: [Position] = []
+    var full: [Position] = []
+    var admitted: [Position] = []
     /// Servers that are not sent PREPARE unless one of the others keeps us waiting.
-    var spares: [ServerIndex]
+    var spares: [Position]
     /// Those of the others that had not answered PREPARE when their time was over, and still have not.
-    var overdue: [ServerIndex] = []
+    var overdue: [Position] = []
     var leftBehind = LeftBehindVersions()
     var recoveries = 0
     /// Whether a version beside our own was ever read, prepared or committed: answers to that may come late.
@@ -101,7 +101,7 @@ package struct Writer: Sendable {
     /// What became of the remembered certificate that the write began with.
     var memory = Memory.none
     // COMMIT
-    private(set) var acknowledged: ServerSet = []
+    private(set) var acknowledged: PositionSet = []
 
     /// - Parameters:
     ///   - remembered: the certificate of a version of the object, which saves reading the timestamp as long as nobody
@@ -109,7 +109,7 @@ package struct Writer: Sendable {
     ///   - spares: at most f servers that get no fragments of their own as long as the others take theirs.
     package init(
         parameters: ClusterParameters, key: ObjectKey, writer: ClientID, remembered: VerifiedCertificate? = nil,
-        spares: [ServerIndex] = []
+        spares: [Position] = []
     ) {
         precondition(remembered == nil || remembered?.key == key)
         precondition(spares.count <= parameters.quorums.faults && spares.allSatisfy(parameters.quorums.contains))
@@ -177,7 +177,7 @@ package struct Writer: Sendable {
         }
     }
 
-    private mutating func receive(_ reply: Reply, from server: ServerIndex, into effects: inout [Effect]) {
+    private mutating func receive(_ reply: Reply, from server: Position, into effects: inout [Effect]) {
         if case .prepared = reply { overdue.removeAll { $0 == server } }
         switch (phase, reply) {
         case (.readTimestamp, .timestamp(let claim)):
@@ -250,7 +250,7 @@ extension Writer {
         leftBehind = LeftBehindVersions()
         acknowledged = []
         observations.refusals = [:]
-        for server in quorums.servers { effects.append(.send(server, .readTimestamp(key))) }
+        for server in quorums.positions { effects.append(.send(server, .readTimestamp(key))) }
     }
 
     /// A quorum has a version above our own timestamp, which therefore can never surface any more.
@@ -274,7 +274,7 @@ extension Writer {
     }
 
     private mutating func certificateVerified(
-        _ server: ServerIndex, _ result: Result<VerifiedCertificate, CertificateError>, into effects: inout [Effect]
+        _ server: Position, _ result: Result<VerifiedCertificate, CertificateError>, into effects: inout [Effect]
     ) {
         tally.verified(of: server, result)
         if case .failure(let error) = result { observations.misbehaviours[server] = .invalidCertificate(error) }
@@ -295,7 +295,7 @@ extension Writer {
         rounds += 1
         acknowledged = []
         observations.refusals = [:]
-        for server in quorums.servers { effects.append(.send(server, .commit(commit))) }
+        for server in quorums.positions { effects.append(.send(server, .commit(commit))) }
     }
 
     private mutating func advanceCommit(into effects: inout [Effect]) {
@@ -340,10 +340,10 @@ extension Writer {
 
 extension Writer {
     mutating func resendToAll(into effects: inout [Effect]) {
-        for server in quorums.servers { resend(to: server, into: &effects) }
+        for server in quorums.positions { resend(to: server, into: &effects) }
     }
 
-    mutating func resend(to server: ServerIndex, into effects: inout [Effect]) {
+    mutating func resend(to server: Position, into effects: inout [Effect]) {
         switch phase {
         case .encode:
             break
@@ -386,9 +386,9 @@ extension Writer {
     }
 
     func unavailable() -> OperationFailure {
-        let answered: [ServerIndex]
+        let answered: [Position]
         switch phase {
-        case .readTimestamp: answered = quorums.servers.filter { tally.hasClaim(of: $0) }
+        case .readTimestamp: answered = quorums.positions.filter { tally.hasClaim(of: $0) }
         case .encode, .prepare, .complete, .doubt: answered = statements.inOrder.map(\.server)
         case .commit, .finished: answered = Array(acknowledged)
         }

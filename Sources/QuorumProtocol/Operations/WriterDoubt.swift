@@ -38,13 +38,13 @@ extension Writer {
         memory = .doubtful
         rounds += 1
         hasDetoured = true
-        let reader = Reader(parameters: parameters, key: key, wantsValue: false, preference: quorums.servers)
+        let reader = Reader(parameters: parameters, key: key, wantsValue: false, preference: quorums.positions)
         phase = .doubt(reader, own: own)
         examine(.start, into: &effects)
     }
 
     /// An answer while in doubt: late ones to PREPARE say nothing to a reader.
-    mutating func examine(_ reply: Reply, of server: ServerIndex, into effects: inout [Effect]) {
+    mutating func examine(_ reply: Reply, of server: Position, into effects: inout [Effect]) {
         switch reply {
         case .prepared, .timestamp: return
         case .refused(let refusal) where refusal.answersPrepareOnly: return

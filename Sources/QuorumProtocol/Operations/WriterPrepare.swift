@@ -21,7 +21,7 @@ extension Writer {
         phase = .prepare(timestamp)
         rounds += 1
         observations.refusals = [:]
-        for server in quorums.servers where !spares.contains(server) {
+        for server in quorums.positions where !spares.contains(server) {
             sendPrepare(timestamp, to: server, into: &effects)
         }
         effects.append(.startHedge)
@@ -38,12 +38,12 @@ extension Writer {
 
     mutating func hedge(into effects: inout [Effect]) {
         if case .prepare = phase, !spares.isEmpty {
-            overdue = quorums.servers.filter { !statements.contains($0) && !spares.contains($0) }
+            overdue = quorums.positions.filter { !statements.contains($0) && !spares.contains($0) }
         }
         drawInSpares(into: &effects)
     }
 
-    func sendPrepare(_ timestamp: Timestamp, to server: ServerIndex, into effects: inout [Effect]) {
+    func sendPrepare(_ timestamp: Timestamp, to server: Position, into effects: inout [Effect]) {
         guard let descriptor = encoded?.descriptor, let fragments = encoded?.fragments[server.offset] else {
             preconditionFailure("a PREPARE before the value is encoded")
         }
@@ -55,7 +55,7 @@ extension Writer {
     }
 
     /// Proof of the version below, for a server that asked for it.
-    func justification(for server: ServerIndex) -> Certificate? {
+    func justification(for server: Position) -> Certificate? {
         justified.contains(server) ? base.flatMap { tally.certificate(of: $0)?.certificate } : nil
     }
 
@@ -67,7 +67,7 @@ extension Writer {
     }
 
     mutating func verify(
-        _ signed: SignedStatement, of server: ServerIndex, for timestamps: [Timestamp], into effects: inout [Effect]
+        _ signed: SignedStatement, of server: Position, for timestamps: [Timestamp], into effects: inout [Effect]
     ) {
         if case .prepare = phase, statements.contains(server) { return }
         guard signed.server == server, signed.claim.accepts else {
@@ -80,7 +80,7 @@ extension Writer {
     }
 
     mutating func statementVerified(
-        _ server: ServerIndex, _ signed: SignedStatement, _ timestamp: Timestamp,
+        _ server: Position, _ signed: SignedStatement, _ timestamp: Timestamp,
         _ result: Result<VerifiedStatement, CertificateError>, into effects: inout [Effect]
     ) {
         let own: Timestamp
@@ -109,7 +109,7 @@ extension Writer {
     }
 
     private mutating func signedOwn(
-        _ verified: VerifiedStatement, by server: ServerIndex, into effects: inout [Effect]
+        _ verified: VerifiedStatement, by server: Position, into effects: inout [Effect]
     ) {
         statements.add(verified.signed)
         full.removeAll { $0 == server }
@@ -136,7 +136,7 @@ extension Writer {
     }
 
     mutating func refusedPrepare(
-        _ refusal: Refusal, by server: ServerIndex, into effects: inout [Effect]
+        _ refusal: Refusal, by server: Position, into effects: inout [Effect]
     ) {
         guard case .prepare(let timestamp) = phase, !statements.contains(server) else { return }
         switch refusal {
@@ -171,7 +171,7 @@ extension Writer {
     }
 
     /// The server must see proof of the version below before it takes one of this counter.
-    mutating func wantsJustification(_ server: ServerIndex, into effects: inout [Effect]) {
+    mutating func wantsJustification(_ server: Position, into effects: inout [Effect]) {
         // Once it has the justification, this is a late answer to the PREPARE without one.
         guard !justified.contains(server) else { return }
         if !wantJustification.contains(server) { wantJustification.append(server) }

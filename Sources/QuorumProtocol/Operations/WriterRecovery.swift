@@ -23,16 +23,16 @@ struct LeftBehindVersions: Sendable {
     /// With each server's verified *stored* statement.
     fileprivate(set) var versions: [Timestamp: Version] = [:]
     /// Which versions each server's list names.
-    private var lists: [ServerIndex: [Timestamp]] = [:]
+    private var lists: [Position: [Timestamp]] = [:]
     /// Servers whose list was taken since the last retransmission.
-    fileprivate var listed: Set<ServerIndex> = []
+    fileprivate var listed: Set<Position> = []
     /// Versions that were attempted in this pass.
     fileprivate var attempted: Set<Timestamp> = []
     /// How many retransmissions an attempt may take.
     fileprivate var patience = 1
 
     /// Puts a server's list in the place of its former one.
-    fileprivate mutating func take(_ list: [PendingVersion], of server: ServerIndex) {
+    fileprivate mutating func take(_ list: [PendingVersion], of server: Position) {
         for timestamp in lists[server] ?? [] {
             versions[timestamp]?.statements.remove(server)
         }
@@ -55,7 +55,7 @@ struct LeftBehindVersions: Sendable {
 // MARK: - What servers show
 
 extension Writer {
-    mutating func collect(_ versions: [PendingVersion], of server: ServerIndex, into effects: inout [Effect]) {
+    mutating func collect(_ versions: [PendingVersion], of server: Position, into effects: inout [Effect]) {
         guard leftBehind.listed.insert(server).inserted else { return }
         let list = versions.prefix(parameters.pendingVersionsMax).filter { version in
             version.timestamp.writer == writer && version.statement.server == server
@@ -190,7 +190,7 @@ extension Writer {
         }
     }
 
-    mutating func take(_ parts: HeldParts?, of server: ServerIndex, into effects: inout [Effect]) {
+    mutating func take(_ parts: HeldParts?, of server: Position, into effects: inout [Effect]) {
         guard case .complete(var completion, let own) = phase else {
             // Late, unless nothing was ever read.
             if !hasDetoured { observations.misbehaviours[server] = .unexpectedReply }
@@ -216,7 +216,7 @@ extension Writer {
     }
 
     mutating func fragmentVerified(
-        _ server: ServerIndex, _ timestamp: Timestamp, _ stripe: StripeIndex,
+        _ server: Position, _ timestamp: Timestamp, _ stripe: StripeIndex,
         _ result: Result<VerifiedFragment, FragmentVerificationError>, into effects: inout [Effect]
     ) {
         if case .failure(let error) = result { observations.misbehaviours[server] = .invalidFragment(error) }
@@ -241,7 +241,7 @@ extension Writer {
         advance(completion, own: own, into: &effects)
     }
 
-    mutating func refusedCompletion(_ refusal: Refusal, by server: ServerIndex, into effects: inout [Effect]) {
+    mutating func refusedCompletion(_ refusal: Refusal, by server: Position, into effects: inout [Effect]) {
         guard case .complete(var completion, let own) = phase, !refusal.isTransient else { return }
         switch refusal {
         case .tooManyPending:

@@ -159,7 +159,7 @@ package struct ObjectRecord: Equatable, Sendable {
             expiry = min(expiry ?? .max, superseded)
         }
         expiry = expiry.map { $0 &+ parameters.limits.retentionMilliseconds }
-        let verification = parameters.identity.mode == .lazy ? verificationDueMilliseconds : nil
+        let verification = parameters.mode == .lazy ? verificationDueMilliseconds : nil
         guard let expiry, let verification else { return expiry ?? verification }
         return min(expiry, verification)
     }

@@ -29,7 +29,7 @@ struct ObjectTransition {
             nextDueMilliseconds: record.nextDueMilliseconds(parameters))
     }
 
-    private var verifiesLater: Bool { parameters.identity.mode.verifiesLater }
+    private var verifiesLater: Bool { parameters.mode.verifiesLater }
 
     /// What a PREPARE leads to.
     enum PrepareVerdict {
@@ -177,7 +177,7 @@ struct ObjectTransition {
     /// Whether versions have waited their time to be verified; the next time for them is put off, so that an object
     /// that cannot be verified just now stands in nobody's way.
     mutating func takeDueVerification() -> Bool {
-        guard parameters.identity.mode == .lazy, let due = record.verificationDueMilliseconds, due <= nowMilliseconds
+        guard parameters.mode == .lazy, let due = record.verificationDueMilliseconds, due <= nowMilliseconds
         else { return false }
         let retry = isPlanted(.verificationNotRetried) ? .max : nowMilliseconds &+ Self.verificationRetryMilliseconds
         record.verificationDueMilliseconds = retry
