@@ -85,7 +85,8 @@ public struct ClusterConfiguration: Sendable {
     }
 
     private init(bytes: [UInt8], path: String) throws(ConfigurationError) {
-        let file = try StrictTable(parsing: bytes, path: path, keys: ["format", "cluster", "servers", "groups", "clients"])
+        let file = try StrictTable(
+            parsing: bytes, path: path, keys: ["format", "cluster", "servers", "groups", "clients"])
         try file.checkFormat(Self.format)
         let head = try Head(
             file.section("cluster", keys: ["id", "epoch", "mode", "faults", "data_fragments", "stripe_bytes"]))
@@ -118,8 +119,9 @@ public struct ClusterConfiguration: Sendable {
 
     /// What every connection within this cluster must name.
     package var scope: ClusterScope {
-        guard let scope = ClusterScope(
-            clusterID: parameters.configuration.cluster.bytes, epoch: parameters.configuration.epoch)
+        guard
+            let scope = ClusterScope(
+                clusterID: parameters.configuration.cluster.bytes, epoch: parameters.configuration.epoch)
         else { preconditionFailure("a cluster's id has 16 bytes") }
         return scope
     }
@@ -240,7 +242,8 @@ extension ClusterConfiguration {
             }
             let slotsText = try table.text("slots", expected: "the slots that the group has, like \"0-2047\"")
             guard let own = NumberList.numbers(slotsText, max: Slot.count - 1) else {
-                throw table.invalid("slots", slotsText, "slots are 0 to \(Slot.count - 1), written like \"0-2047 3000\"")
+                throw table.invalid(
+                    "slots", slotsText, "slots are 0 to \(Slot.count - 1), written like \"0-2047 3000\"")
             }
             for slot in own {
                 if let other = slots[slot] {

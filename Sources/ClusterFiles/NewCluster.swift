@@ -215,7 +215,8 @@ package struct NewCluster: Sendable {
         }
         let layout: RingLayout
         do {
-            layout = try zones.isEmpty
+            layout =
+                try zones.isEmpty
                 ? RingLayout(nodeCount: count, quorums: quorums) : RingLayout(zones: zones, quorums: quorums)
         } catch {
             throw .invalidParameters(reason: error.description)

@@ -215,8 +215,8 @@ extension ObjectClient {
     ) async throws(ClientError) -> (status: ObjectStatus, descriptor: Descriptor, stripes: [[VerifiedFragment]]) {
         try checkOpen()
         let reader = Reader(
-            parameters: parameters, key: key, wantsValue: wantsValue, 
-                preference: context.connections.preference(parameters.placement(of: key)),
+            parameters: parameters, key: key, wantsValue: wantsValue,
+            preference: context.connections.preference(parameters.placement(of: key)),
             alwaysWritesBack: !readsInOneRound)
         let result = await Operation(
             reader, key: key, deadline: context.deadline, hedge: readHedge, context: context

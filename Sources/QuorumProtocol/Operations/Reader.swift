@@ -68,7 +68,7 @@ package struct Reader: Sendable {
     package let placement: Placement
     private let wantsValue: Bool
     let isVerification: Bool
-    private let preferred: [Position]
+    let preferred: [Position]
     var phase = Phase.read
     var tally: ClaimTally
     var candidates: ReadCandidates

@@ -59,6 +59,7 @@ extension Reader {
             answered = quorums.positions.filter { tally.hasClaim(of: $0) }
         }
         return .unavailable(
-            operationPhase, answered: answered.map(placement.node(at:)), need: quorums.quorum, observations: observations)
+            operationPhase, answered: answered.map(placement.node(at:)), need: quorums.quorum,
+            observations: observations)
     }
 }

@@ -2,8 +2,8 @@
 
 import ArgumentParser
 import ClusterFiles
-import QuorumProtocol
 import Glibc
+import QuorumProtocol
 
 struct ClusterUp: ParsableCommand {
     static let configuration = CommandConfiguration(

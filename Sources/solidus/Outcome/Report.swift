@@ -28,7 +28,9 @@ struct ObservedServers: Encodable {
     let refusing: [ObservedServer]
 
     init(_ observations: ServerObservations) {
-        misbehaving = observations.misbehaving.map { ObservedServer(server: Int($0.server.rawValue), what: "\($0.what)") }
+        misbehaving = observations.misbehaving.map {
+            ObservedServer(server: Int($0.server.rawValue), what: "\($0.what)")
+        }
         refusing = observations.refusing.map { ObservedServer(server: Int($0.server.rawValue), what: "\($0.why)") }
     }
 }
