@@ -208,6 +208,7 @@ extension Refusal {
     package var isTransient: Bool {
         switch self {
         case .busy, .tooManyUnverified, .unknownEpoch: true
+        case .invalidCertificate(let error): error.isIgnorance
         default: false
         }
     }

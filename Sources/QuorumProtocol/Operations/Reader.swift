@@ -130,7 +130,9 @@ package struct Reader: Sendable {
             receive(reply, from: server, into: &effects)
         case .certificateVerified(let server, _, let result):
             tally.verified(of: server, result)
-            if case .failure(let error) = result { observations.misbehaviours[server] = .invalidCertificate(error) }
+            if case .failure(let error) = result, !error.isIgnorance {
+                observations.misbehaviours[server] = .invalidCertificate(error)
+            }
             advance(into: &effects)
         case .fragmentVerified(let server, let timestamp, let stripe, let result):
             fragmentVerified(server, timestamp, stripe, result)

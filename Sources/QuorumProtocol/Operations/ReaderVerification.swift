@@ -115,7 +115,8 @@ extension Reader {
             guard let place = candidates.place(of: timestamp), let signer = placement.position(of: verified.signed.node)
             else { return }
             candidates.at[place].poisonStatements[signer] = verified
-        case .failure(let error): observations.misbehaviours[server] = .invalidStatement(error)
+        case .failure(let error):
+            if !error.isIgnorance { observations.misbehaviours[server] = .invalidStatement(error) }
         }
     }
 }

@@ -281,7 +281,9 @@ extension Writer {
         _ server: Position, _ result: Result<VerifiedCertificate, CertificateError>, into effects: inout [Effect]
     ) {
         tally.verified(of: server, result)
-        if case .failure(let error) = result { observations.misbehaviours[server] = .invalidCertificate(error) }
+        if case .failure(let error) = result, !error.isIgnorance {
+            observations.misbehaviours[server] = .invalidCertificate(error)
+        }
         switch phase {
         case .readTimestamp: advanceReadTimestamp(into: &effects)
         case .prepare, .complete: justify(into: &effects)

@@ -96,7 +96,7 @@ extension Writer {
         case .failure(let error):
             // After a detour the statement may be a good one on another timestamp, which a reply does not name.
             if hasDetoured { return }
-            observations.misbehaviours[server] = .invalidStatement(error)
+            if !error.isIgnorance { observations.misbehaviours[server] = .invalidStatement(error) }
             drawInSpares(into: &effects)
         case .success(let verified) where timestamp == own:
             signedOwn(verified, by: server, into: &effects)
