@@ -116,10 +116,10 @@ import Testing
         #expect(try found == ClusterConfiguration(contentsOf: other.clusterFile).servers[2].pin.description)
     }
 
-    @Test("A server's home under another server's index is refused")
+    @Test("A server's home under another server's number is refused")
     func exchangedIndex() throws {
         let cluster = try TemporaryCluster { _ in }
-        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "= 2", with: "= 3") }
+        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "number = 2", with: "number = 3") }
         guard
             case .foreignCertificate(_, _, "server 3", _, _)? = configurationError({
                 _ = try ServerHome(path: cluster.server(2))
@@ -128,9 +128,9 @@ import Testing
             Issue.record("server 2 passed for server 3")
             return
         }
-        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "= 3", with: "= 4") }
+        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "number = 3", with: "number = 4") }
         guard
-            case .invalidValue(_, "index", "4", _)? = configurationError({
+            case .invalidValue(_, "number", "4", _)? = configurationError({
                 _ = try ServerHome(path: cluster.server(2))
             })
         else {

@@ -290,7 +290,7 @@ extension Clusters {
                 for server in cluster.servers {
                     var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
                     configuration.storage = storage
-                    configuration.storage.system.freeBytes = { _ in isFull.isRaised(server.offset) ? 1 << 20 : 1 << 40 }
+                    configuration.storage.system.freeBytes = { _ in isFull.isRaised(Int(server.rawValue)) ? 1 << 20 : 1 << 40 }
                     servers.append(try await Server.start(configuration, logger: .silent))
                 }
                 do {

@@ -114,16 +114,17 @@ extension Clusters {
                 for writer in writers {
                     let timestamp = Timestamp(
                         counter: parts.timestamp.counter + 1, writer: writer, digest: descriptor.digest)
+                    let position = peer.position(of: item.key)
                     requests.append(
                         .prepare(
                             Prepare(
-                                key: item.key, timestamp: timestamp, descriptor: descriptor,
-                                fragments: [encoded.fragments[peer.server.offset]], justification: certificate,
+                                key: item.key, timestamp: timestamp, position: position, descriptor: descriptor,
+                                fragments: [encoded.fragments[position.offset]], justification: certificate,
                                 admission: certificate.statements)))
                 }
             }
             return requests.enumerated().map { number, request in
-                let message = request.encoded(request: UInt64(number))
+                let message = request.encoded(request: UInt64(number), to: parameters.placement(of: request.key).route)
                 return message.head + message.fragments.flatMap(\.array)
             }
         }
@@ -152,7 +153,7 @@ final class RawPeer: Sendable {
     ) throws {
         self.server = server
         parameters = cluster.configuration.parameters
-        let entry = cluster.configuration.servers[server.offset]
+        let entry = try #require(cluster.configuration.server(server))
         var configuration = PeerConnectionConfiguration(
             serverNumber: server.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
             scope: scope ?? cluster.configuration.scope)
@@ -202,12 +203,15 @@ final class RawPeer: Sendable {
         }
     }
 
+    /// The server's position for an object; 0 where it has none.
+    func position(of key: ObjectKey) -> Position { parameters.placement(of: key).position(of: server) ?? Position(0) }
+
     func ask(_ request: Request) async throws -> Reply {
         let number = state.withLock { state in
             state.nextNumber += 1
             return state.nextNumber
         }
-        let message = request.encoded(request: number)
+        let message = request.encoded(request: number, to: parameters.placement(of: request.key).route)
         var reply: Reply?
         for _ in 0..<10 where reply == nil {
             try await send(message.head + message.fragments.flatMap(\.array))
