@@ -59,7 +59,8 @@ struct HiddenCertificates: AttackScript {
         guard campaign.ageTicks == delayTicks, let tried = campaign.tried.first, let certificate = tried.certificate
         else { return [] }
         let commit = tried.version.commit(certificate)
-        return context.generator.chance(percent: 50) ? context.toAll(commit) : [context.to(context.onePosition(), commit)]
+        return context.generator.chance(percent: 50)
+            ? context.toAll(commit) : [context.to(context.onePosition(), commit)]
     }
 }
 

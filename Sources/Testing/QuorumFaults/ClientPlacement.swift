@@ -40,7 +40,8 @@ struct ForeignGroups: AttackScript {
         _ version: ForgedVersion, _ certificate: Certificate, _ campaign: inout Campaign,
         _ context: inout ClientFaultContext
     ) -> [Outgoing] {
-        misdirected(campaign, &context) { _ in version.commit(certificate) } + context.toAll(version.commit(certificate))
+        misdirected(campaign, &context) { _ in version.commit(certificate) }
+            + context.toAll(version.commit(certificate))
     }
 
     mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {

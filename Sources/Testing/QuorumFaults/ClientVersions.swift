@@ -172,7 +172,8 @@ struct MalformedRequests: AttackScript {
                     Commit(key: key, certificate: base, descriptor: version.descriptor),
                     Commit(key: elsewhere, certificate: base, descriptor: version.descriptor),
                     Commit(
-                        key: key, certificate: placement.certificate(of: version.timestamp, []), descriptor: version.descriptor),
+                        key: key, certificate: placement.certificate(of: version.timestamp, []),
+                        descriptor: version.descriptor),
                 ]
                 outgoing.append(
                     Outgoing(

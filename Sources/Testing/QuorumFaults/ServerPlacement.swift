@@ -24,8 +24,10 @@ struct ForeignGroupServer: ClaimLiar {
             .map { $0.signing(key, version.timestamp, in: scope) }
         let named = context.generator.chance(percent: 50) ? otherID : placement.group.id
         return FalseClaim(
-            certificate: context.filled(signed, of: members, count: context.parameters.quorums.quorum, version.timestamp)
-                .altered(group: named),
+            certificate: context.filled(
+                signed, of: members, count: context.parameters.quorums.quorum, version.timestamp
+            )
+            .altered(group: named),
             parts: context.parts(of: version))
     }
 }

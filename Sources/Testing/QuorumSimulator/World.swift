@@ -123,7 +123,9 @@ package final class World {
             Route(epoch: parameters.configuration.epoch, group: group.id)
         }
         keys = (0..<plan.objectCount).map { number in
-            guard let key = try? ObjectKey("bucket/object-\(number)-\(plan.keySalt)") else { preconditionFailure("a valid key") }
+            guard let key = try? ObjectKey("bucket/object-\(number)-\(plan.keySalt)") else {
+                preconditionFailure("a valid key")
+            }
             return key
         }
         badServers = Set(plan.badServers.values.map(\.server))
