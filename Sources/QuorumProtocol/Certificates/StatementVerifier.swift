@@ -109,7 +109,7 @@ package final class StatementVerifier: Sendable {
         guard
             certificate.statements.count == quorum
                 || isPlanted(.earlierQuorumAccepted)
-                    && history.contains { $0.quorums.quorum == certificate.statements.count }
+                    && history.contains(where: { $0.quorums.quorum == certificate.statements.count })
         else {
             throw .wrongStatementCount(have: certificate.statements.count, need: quorum)
         }
