@@ -61,7 +61,9 @@ package final class StatementVerifier: Sendable {
         _ signed: SignedStatement, key: ObjectKey, timestamp: Timestamp
     ) throws(CertificateError) -> VerifiedStatement {
         let placement = Placement(key, in: state.withLock { $0.history.newest })
-        guard placement.group.contains(signed.node) else { throw .unknownServer(signed.node) }
+        guard placement.group.contains(signed.node) || isPlanted(.strangersCounted) else {
+            throw .unknownServer(signed.node)
+        }
         var form = StatementForm(scope: placement.scope, key: key, timestamp: timestamp)
         if signed.claim != .poisonous || !isPlanted(.poisonStatementsUnverified) {
             try check(signed, on: &form, in: placement.scope)
@@ -90,9 +92,11 @@ package final class StatementVerifier: Sendable {
     /// Checks a version's certificate for an object: exactly q statements of distinct members of the object's group in
     /// the epoch that it names, each signed.
     package func verify(_ certificate: Certificate, key: ObjectKey) throws(CertificateError) -> VerifiedCertificate {
-        guard let configuration = state.withLock({ $0.history.configuration(of: certificate.epoch) }) else {
-            throw .unknownEpoch(certificate.epoch)
-        }
+        let history = state.withLock { $0.history }
+        guard
+            let configuration = history.configuration(of: certificate.epoch)
+                ?? (isPlanted(.epochUnchecked) ? history.newest : nil)
+        else { throw .unknownEpoch(certificate.epoch) }
         let placement = Placement(key, in: configuration)
         var group = placement.group
         if group.id != certificate.group {
@@ -102,13 +106,17 @@ package final class StatementVerifier: Sendable {
             group = named
         }
         let quorum = configuration.quorums.quorum
-        guard certificate.statements.count == quorum else {
+        guard
+            certificate.statements.count == quorum
+                || isPlanted(.earlierQuorumAccepted)
+                    && history.contains(where: { $0.quorums.quorum == certificate.statements.count })
+        else {
             throw .wrongStatementCount(have: certificate.statements.count, need: quorum)
         }
         var previous: NodeID?
         for position in certificate.statements.indices {
             let node = certificate.statements[position].node
-            guard group.contains(node) else { throw .unknownServer(node) }
+            guard group.contains(node) || isPlanted(.strangersCounted) else { throw .unknownServer(node) }
             if let previous, previous >= node, !isPlanted(.repeatedSignersAccepted) { throw .repeatedServer(node) }
             previous = node
             guard certificate.statements[position].claim.accepts else { throw .wrongClaim(node) }

@@ -86,23 +86,11 @@ final class FaultInterposer: ServerInterposer {
     }
 
     func begin(signer: StatementSigner, answer: @escaping @Sendable (RequestTag, Reply?) -> Void) {
-        let key = StatementKey.p256(statementKey)
-        let own = signer.identity
-        let nextEpoch = StatementSigner(
-            identity: ClusterIdentity(
-                cluster: own.cluster, epoch: own.epoch + 1, group: own.group, mode: own.mode),
-            server: signer.server, incarnation: signer.incarnation, key: key)
-        let otherMode = StatementSigner(
-            identity: ClusterIdentity(
-                cluster: own.cluster, epoch: own.epoch, group: own.group,
-                mode: own.mode == .readTime ? .full : .readTime),
-            server: signer.server, incarnation: signer.incarnation, key: key)
         state.withLock { state in
             state = State(
                 fault: kind.make(),
                 context: FaultContext(
-                    parameters: parameters, server: signer.server, signer: signer,
-                    foreignSigners: [nextEpoch, otherMode], generator: SeededGenerator(seed: seed),
+                    parameters: parameters, node: signer.node, signer: signer, generator: SeededGenerator(seed: seed),
                     conspiracy: Conspiracy(signers: [signer])),
                 answer: answer)
         }
