@@ -1,6 +1,5 @@
 // A fault policy between a real server's sockets, its honest replica and its real disk.
 
-import Crypto
 import Dispatch
 import QuorumFaults
 import QuorumProtocol
@@ -71,17 +70,15 @@ final class FaultInterposer: ServerInterposer {
 
     private let kind: ServerFaultKind
     private let parameters: ClusterParameters
-    private let statementKey: P256.Signing.PrivateKey
     private let seed: UInt64
     private let clock = ContinuousClock()
     private let start = ContinuousClock().now
     /// nil until the server starts.
     private let state = Mutex<State?>(nil)
 
-    init(kind: ServerFaultKind, parameters: ClusterParameters, statementKey: P256.Signing.PrivateKey, seed: UInt64) {
+    init(kind: ServerFaultKind, parameters: ClusterParameters, seed: UInt64) {
         self.kind = kind
         self.parameters = parameters
-        self.statementKey = statementKey
         self.seed = seed
     }
 
