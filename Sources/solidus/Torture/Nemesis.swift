@@ -1,4 +1,4 @@
-// Who harms the servers: at most f of them are not correct at any time, and which ones changes all the time.
+// Who harms the servers: at most f of each group are not correct at any time, and which ones changes all the time.
 //
 // A server is not correct from the moment it is harmed until it is well again: until a killed one, started again, says
 // that it is ready; until a stopped one goes on; until every turned byte of its disk is turned back, which makes its
@@ -50,6 +50,7 @@ struct Nemesis {
     ]
 
     private let servers: TortureServers
+    private let groups: [[Int]]
     private let faultsMax: Int
     private var conditions: [Condition]
     private var generator: TortureGenerator
@@ -58,9 +59,14 @@ struct Nemesis {
     /// back. Nobody promises anything for a liar, but without it the run shows less than it was to show.
     private(set) var findings: [String] = []
 
-    /// - Parameter replaced: the server in whose place a liar runs, if there is one.
-    init(_ servers: TortureServers, serverCount: Int, faultsMax: Int, replaced: Int?, seed: UInt64) {
+    /// - Parameters:
+    ///   - groups: the members of each group, of which at most `faultsMax` are harmed at a time.
+    ///   - replaced: the server in whose place a liar runs, if there is one.
+    init(
+        _ servers: TortureServers, serverCount: Int, groups: [[Int]], faultsMax: Int, replaced: Int?, seed: UInt64
+    ) {
         self.servers = servers
+        self.groups = groups
         self.faultsMax = faultsMax
         conditions = (0..<serverCount).map { $0 == replaced ? .replaced : .correct }
         generator = TortureGenerator(seed: seed, purpose: "nemesis")
@@ -72,7 +78,15 @@ struct Nemesis {
         return harmed.isEmpty ? "all servers correct" : harmed.joined(separator: ", ")
     }
 
-    private var faultyCount: Int { conditions.count { !$0.isCorrect } }
+    /// The correct servers of which one more may be harmed: none of their groups has lost f already.
+    private var harmable: [Int] {
+        conditions.indices.filter { index in
+            conditions[index].isCorrect
+                && groups.allSatisfy { members in
+                    !members.contains(index) || members.count { !conditions[$0].isCorrect } < faultsMax
+                }
+        }
+    }
 
     private var relievable: [Int] {
         conditions.indices.filter { index in
@@ -87,14 +101,13 @@ struct Nemesis {
     mutating func act(cancelClient: (inout TortureGenerator) -> Void) throws(Failure) {
         var hasRelieved = false
         if let index = relievable.randomElement(using: &generator),
-            faultyCount >= faultsMax || generator.chance(percent: 50)
+            harmable.isEmpty || generator.chance(percent: 50)
         {
             try relieve(index)
             hasRelieved = true
         }
         // Often the fault moves at once from one server to the next.
-        if faultyCount < faultsMax, !hasRelieved || generator.chance(percent: 60),
-            let index = conditions.indices.filter({ conditions[$0].isCorrect }).randomElement(using: &generator),
+        if !hasRelieved || generator.chance(percent: 60), let index = harmable.randomElement(using: &generator),
             let attack = Self.attacks.randomElement(using: &generator)
         {
             try harm(index, attack)

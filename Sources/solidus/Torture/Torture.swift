@@ -145,6 +145,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let serverCount = configuration.servers.count
         var plan = TorturePlan(
             location: ClusterLocation(directory: cluster, serverCount: serverCount),
+            groups: configuration.parameters.configuration.groups.map { $0.members.map { Int($0.rawValue) } },
             faultsMax: configuration.parameters.quorums.faults, seed: seed)
         if nemesis > 0 { plan.nemesisSeconds = nemesis }
         if let faulty {

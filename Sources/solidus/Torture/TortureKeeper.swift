@@ -9,6 +9,8 @@ import Synchronization
 /// What is done to the servers.
 struct TorturePlan: Sendable {
     var location: ClusterLocation
+    /// The members of each group.
+    var groups: [[Int]]
     var faultsMax: Int
     var seed: UInt64
     /// Between two actions of the nemesis; nil for none.
@@ -110,7 +112,7 @@ final class TortureKeeper: Sendable {
         do {
             try startAll(servers)
             var nemesis = Nemesis(
-                servers, serverCount: plan.location.serverCount, faultsMax: plan.faultsMax,
+                servers, serverCount: plan.location.serverCount, groups: plan.groups, faultsMax: plan.faultsMax,
                 replaced: plan.faulty?.server, seed: plan.seed)
             do {
                 try torment(&nemesis, signals)
