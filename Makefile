@@ -42,7 +42,7 @@ simulator: setup
 	    -Xswiftc -enforce-exclusivity=unchecked --static-swift-stdlib \
 	    -Xswiftc -Xfrontend -Xswiftc -assume-single-threaded
 
-# Clients work on seven real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by liars.
+# Clients work on eight real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by liars.
 # Fails unless every history is linearizable and reads and writes went on throughout. TORTURE_SECONDS are those of each.
 TORTURE_SECONDS ?= 120
 TORTURE_NEMESIS_SECONDS ?= 2
