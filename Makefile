@@ -18,19 +18,19 @@ test: setup
 	$(MAKE) fuzz FUZZ_SECONDS=10
 	$(MAKE) simulate-slice
 
-# The protocol among liars in virtual time: seeds 1 ... SIMULATE_SEEDS in the mode `fingerprint`, SIMULATE_MODE_SEEDS in
-# each of the others, then every deliberate bug that it has to notice.
-SIMULATE_SEEDS ?= 1000000
-SIMULATE_MODE_SEEDS ?= 200000
+# The protocol among liars in virtual time: every deliberate bug that the simulator has to notice, then fresh seeds until
+# it is stopped: in each round SIMULATE_SEEDS in the mode `fingerprint` and SIMULATE_MODE_SEEDS in each of the others.
+SIMULATE_SEEDS ?= 100000
+SIMULATE_MODE_SEEDS ?= 20000
 SIMULATOR = .build-flaws/release/solidus-sim
 
 simulate: setup simulator
-	scripts/simulate $(SIMULATOR) $(SIMULATE_SEEDS) $(SIMULATE_MODE_SEEDS)
 	$(SIMULATOR) mutants
+	scripts/simulate $(SIMULATOR) $(SIMULATE_SEEDS) $(SIMULATE_MODE_SEEDS)
 
-# A slice of that.
+# A slice of that, which ends: one small round.
 simulate-slice: setup simulator
-	scripts/simulate $(SIMULATOR) 20000 2000
+	scripts/simulate $(SIMULATOR) 20000 2000 1
 	$(SIMULATOR) mutants
 
 # One build for both: as long as no flaw is planted, this simulator runs the protocol as it is. It looks the flaws up, but

@@ -93,8 +93,13 @@ let package = Package(
             path: "Sources/Testing/solidus-sim",
             swiftSettings: strictSwift),
 
-        // The shells: sockets and disks.
+        // The store: a journal and the index over it. Knows nothing of the protocol.
         .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
+        .target(
+            name: "ObjectStorage", dependencies: ["CISAL", "CPosixStorage", "CRocksDB", "ErasureCode"],
+            swiftSettings: strictSwift),
+
+        // The shells: sockets and disks.
         .target(
             name: "QuorumTransport",
             dependencies: [
@@ -114,8 +119,8 @@ let package = Package(
         .target(
             name: "QuorumServer",
             dependencies: [
-                "CISAL", "CPosixStorage", "CRocksDB", "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumOperations",
-                "QuorumProtocol", "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, logging,
+                "ClusterFiles", "ErasureCode", "Fingerprint", "ObjectStorage", "QuorumOperations", "QuorumProtocol",
+                "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, deques, logging,
             ],
             swiftSettings: strictSwift),
         .target(
@@ -136,7 +141,7 @@ let package = Package(
             dependencies: [
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
                 "ClusterFiles", "CommandArguments",
-                "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol", "QuorumServer",
+                "ErasureCode", "Fingerprint", "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer",
                 "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
             ],
             path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"],
@@ -148,7 +153,7 @@ let package = Package(
             name: "solidus",
             dependencies: [
                 "CProcessControl", "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker",
-                "QuorumClient", "QuorumProtocol", "QuorumServer", arguments, logging,
+                "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer", arguments, logging,
             ],
             swiftSettings: strictSwift),
 
@@ -195,13 +200,15 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .testTarget(
-            name: "QuorumServerTests", dependencies: ["QuorumServer", "ErasureCode"],
+            name: "ObjectStorageTests", dependencies: ["ErasureCode", "ObjectStorage"], swiftSettings: strictSwift),
+        .testTarget(
+            name: "QuorumServerTests", dependencies: ["QuorumProtocol", "QuorumServer"],
             swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumClientTests",
             dependencies: [
-                "ClusterFiles", "ErasureCode", "LoopbackPorts", "QuorumClient", "QuorumOperations", "QuorumProtocol",
-                "QuorumServer", "QuorumTransport", logging, nioCore, nioPosix,
+                "ClusterFiles", "ErasureCode", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumOperations",
+                "QuorumProtocol", "QuorumServer", "QuorumTransport", logging, nioCore, nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(
@@ -213,8 +220,9 @@ let package = Package(
         .testTarget(
             name: "ClusterTests",
             dependencies: [
-                "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "QuorumClient",
-                "QuorumFaults", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "solidus",
+                "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "ObjectStorage",
+                "QuorumClient", "QuorumFaults", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
+                "solidus",
                 "solidus-faulty-server", "solidus-sim", nioCore, nioPosix, logging,
             ],
             swiftSettings: strictSwift),

@@ -6,8 +6,7 @@ import QuorumTransport
 
 /// A server as the cluster's configuration lists it.
 public struct ServerEntry: Sendable {
-    /// The server's position, 0..<n; server i holds fragment i of each stripe.
-    public let index: ServerIndex
+    public let node: NodeID
     /// Name or address the server listens on, and under which clients reach it.
     public let host: String
     /// The port, 1...65535.
@@ -18,9 +17,9 @@ public struct ServerEntry: Sendable {
     package let statementKey: P256.Signing.PublicKey
 
     package init(
-        index: ServerIndex, host: String, port: Int, pin: CertificatePin, statementKey: P256.Signing.PublicKey
+        node: NodeID, host: String, port: Int, pin: CertificatePin, statementKey: P256.Signing.PublicKey
     ) {
-        self.index = index
+        self.node = node
         self.host = host
         self.port = port
         self.pin = pin
@@ -47,24 +46,24 @@ public struct ClientEntry: Sendable {
     }
 }
 
-/// Everything that is public about a cluster: its fault model, its servers and its clients.
+/// Everything that is public about a cluster: its fault model, its servers and their groups, and its clients.
 public struct ClusterConfiguration: Sendable {
     /// The file's name in a cluster's directory.
     package static let fileName = "cluster.toml"
     /// The format that this program reads and writes.
-    static let format = 1
+    static let format = 2
     /// What a stripe, and so for now a value, may measure.
     package static let stripeSizeBytesRange = (1 << 20)...(64 << 20)
 
     /// The cluster's identity, quorums and limits.
     public let parameters: ClusterParameters
-    /// The servers, n of them, in the order of their indices.
+    /// The servers in the order of their numbers.
     public let servers: [ServerEntry]
     /// The clients that may use the cluster, in the file's order.
     public let clients: [ClientEntry]
 
     init(parameters: ClusterParameters, servers: [ServerEntry], clients: [ClientEntry]) {
-        precondition(servers.map(\.index) == parameters.quorums.servers)
+        precondition(servers.map(\.node) == parameters.configuration.nodes.map(\.id))
         self.parameters = parameters
         self.servers = servers
         self.clients = clients
@@ -86,22 +85,43 @@ public struct ClusterConfiguration: Sendable {
     }
 
     private init(bytes: [UInt8], path: String) throws(ConfigurationError) {
-        let file = try StrictTable(parsing: bytes, path: path, keys: ["format", "cluster", "servers", "clients"])
+        let file = try StrictTable(
+            parsing: bytes, path: path, keys: ["format", "cluster", "servers", "groups", "clients"])
         try file.checkFormat(Self.format)
-        let parameters = try Self.parameters(
+        let head = try Head(
             file.section("cluster", keys: ["id", "epoch", "mode", "faults", "data_fragments", "stripe_bytes"]))
         var uniqueness = Uniqueness(path: path)
-        let servers = try Self.servers(file, quorums: parameters.quorums, &uniqueness)
+        let servers = try Self.servers(file, &uniqueness)
+        let (groups, slots) = try Self.groups(file, &uniqueness)
         let clients = try Self.clients(file, &uniqueness)
-        self.init(parameters: parameters, servers: servers, clients: clients)
+        let configuration: Configuration
+        do {
+            configuration = try Configuration(
+                cluster: head.id, epoch: head.epoch, mode: head.mode, quorums: head.quorums,
+                nodes: servers.map(\.node), groups: groups, slots: slots)
+        } catch {
+            throw .inconsistent(path: path, reason: error.description)
+        }
+        self.init(
+            parameters: ClusterParameters(configuration, limits: head.limits), servers: servers.map(\.entry),
+            clients: clients)
     }
 
-    /// Every server's public statement key, in the order of the indices.
-    package var statementKeys: [P256.Signing.PublicKey] { servers.map(\.statementKey) }
+    /// The server with this number; nil when there is none.
+    public func server(_ node: NodeID) -> ServerEntry? { servers.first { $0.node == node } }
+
+    /// Every server's public statement key, that of its first life.
+    package var statementKeys: StatementKeys {
+        var keys = StatementKeys()
+        for server in servers { keys.add(.p256(KnownKey(server.statementKey)), of: server.node, Incarnation(1)) }
+        return keys
+    }
 
     /// What every connection within this cluster must name.
     package var scope: ClusterScope {
-        guard let scope = ClusterScope(clusterID: parameters.identity.cluster.bytes, epoch: parameters.identity.epoch)
+        guard
+            let scope = ClusterScope(
+                clusterID: parameters.configuration.cluster.bytes, epoch: parameters.configuration.epoch)
         else { preconditionFailure("a cluster's id has 16 bytes") }
         return scope
     }
@@ -109,14 +129,21 @@ public struct ClusterConfiguration: Sendable {
     /// Who may connect to a server: the servers as `.server(i)`, the clients under their ids' hexadecimal digits.
     package var peers: PeerDirectory {
         var identities: [CertificatePin: PeerIdentity] = [:]
-        for server in servers { identities[server.pin] = .server(server.index.rawValue) }
+        for server in servers { identities[server.pin] = .server(server.node.rawValue) }
         for client in clients { identities[client.pin] = .client(client.id.description) }
         return PeerDirectory(identities)
     }
 }
 
-extension ClusterConfiguration {
-    private static func parameters(_ table: StrictTable) throws(ConfigurationError) -> ClusterParameters {
+/// What [cluster] says.
+private struct Head {
+    let id: ClusterID
+    let epoch: UInt64
+    let mode: VerificationMode
+    let quorums: QuorumConfiguration
+    let limits: ProtocolLimits
+
+    init(_ table: StrictTable) throws(ConfigurationError) {
         let idText = try table.text("id", expected: "the cluster's id, 32 hexadecimal digits")
         guard let id = ClusterID(hexadecimal: idText) else {
             throw table.invalid("id", idText, "a cluster's id is 32 hexadecimal digits")
@@ -141,28 +168,34 @@ extension ClusterConfiguration {
         var limits = ProtocolLimits()
         limits.stripeSizeBytesMax = try table.integer(
             "stripe_bytes", expected: "a stripe's size in bytes, an integer", default: limits.stripeSizeBytesMax)
-        guard stripeSizeBytesRange.contains(limits.stripeSizeBytesMax) else {
+        let stripes = ClusterConfiguration.stripeSizeBytesRange
+        guard stripes.contains(limits.stripeSizeBytesMax) else {
             throw table.invalid(
                 "stripe_bytes", limits.stripeSizeBytesMax,
-                "a stripe has \(stripeSizeBytesRange.lowerBound) to \(stripeSizeBytesRange.upperBound) bytes")
+                "a stripe has \(stripes.lowerBound) to \(stripes.upperBound) bytes")
         }
-        return ClusterParameters(
-            identity: ClusterIdentity(cluster: id, epoch: UInt64(epoch), mode: mode), quorums: quorums, limits: limits)
+        self.id = id
+        self.epoch = UInt64(epoch)
+        self.mode = mode
+        self.quorums = quorums
+        self.limits = limits
     }
+}
 
+extension ClusterConfiguration {
     private static func servers(
-        _ file: StrictTable, quorums: QuorumConfiguration, _ uniqueness: inout Uniqueness
-    ) throws(ConfigurationError) -> [ServerEntry] {
-        var servers: [ServerEntry] = []
-        for table in try file.sections("servers", keys: ["index", "address", "certificate_pin", "statement_key"]) {
-            let number = try table.integer("index", expected: "the server's index, counted from 0")
-            guard (0..<quorums.serverCount).contains(number) else {
-                throw table.invalid(
-                    "index", number,
-                    "with \(quorums.serverCount) servers the indices are 0 to "
-                        + "\(quorums.serverCount - 1)")
+        _ file: StrictTable, _ uniqueness: inout Uniqueness
+    ) throws(ConfigurationError) -> [(node: Node, entry: ServerEntry)] {
+        var servers: [(node: Node, entry: ServerEntry)] = []
+        let keys: Set = ["number", "zone", "address", "certificate_pin", "statement_key"]
+        for table in try file.sections("servers", keys: keys) {
+            let number = try table.integer("number", expected: "the server's number, an integer from 0")
+            guard let raw = UInt16(exactly: number) else {
+                throw table.invalid("number", number, "servers' numbers are 0 to 65535")
             }
-            try uniqueness.claim(.index, "\(number)", at: table.name(of: "index"))
+            try uniqueness.claim(.server, "\(number)", at: table.name(of: "number"))
+            let zone = try table.text("zone", expected: "what fails together with the server", default: "")
+            guard zone.isEmpty || ZoneLabel.isValid(zone) else { throw table.invalid("zone", zone, ZoneLabel.rule) }
             let addressText = try table.text("address", expected: "\"host:port\"")
             guard let address = NetworkAddress(addressText) else {
                 throw table.invalid("address", addressText, "write \"host:port\", with a port from 1 to 65535")
@@ -173,17 +206,58 @@ extension ClusterConfiguration {
                 let key = try? P256.Signing.PublicKey(x963Representation: keyBytes)
             else { throw table.invalid("statement_key", keyText, "not a P-256 public key (65 bytes in hexadecimal)") }
             try uniqueness.claim(.key, keyText.lowercased(), at: table.name(of: "statement_key"))
+            let node = NodeID(raw)
             servers.append(
-                ServerEntry(
-                    index: ServerIndex(UInt8(number)), host: address.host, port: address.port,
-                    pin: try pin(table, &uniqueness), statementKey: key))
+                (
+                    node: Node(id: node, zone: zone),
+                    entry: ServerEntry(
+                        node: node, host: address.host, port: address.port, pin: try pin(table, &uniqueness),
+                        statementKey: key)
+                ))
         }
-        guard servers.count == quorums.serverCount else {
-            throw .serverCountMismatch(
-                path: file.path, listed: servers.count, faults: quorums.faults,
-                dataFragments: quorums.dataFragmentCount, needed: quorums.serverCount)
+        return servers.sorted { $0.node.id < $1.node.id }
+    }
+
+    /// The groups, and for each slot its group. Numbers in lists stand for themselves, "3-7" for 3, 4, 5, 6 and 7.
+    private static func groups(
+        _ file: StrictTable, _ uniqueness: inout Uniqueness
+    ) throws(ConfigurationError) -> (groups: [Group], slots: [GroupID]) {
+        var groups: [Group] = []
+        var slots: [GroupID?] = Array(repeating: nil, count: Slot.count)
+        for table in try file.sections("groups", keys: ["number", "servers", "slots"]) {
+            let number = try table.integer("number", expected: "the group's number, an integer from 0")
+            guard let raw = UInt32(exactly: number) else {
+                throw table.invalid("number", number, "groups' numbers are 0 to 4294967295")
+            }
+            let id = GroupID(raw)
+            try uniqueness.claim(.group, "\(number)", at: table.name(of: "number"))
+            let membersText = try table.text("servers", expected: "the numbers of the group's servers, in order")
+            guard let members = NumberList.numbers(membersText, max: Int(UInt16.max)) else {
+                throw table.invalid("servers", membersText, "write numbers of servers like \"0 1 2 3\" or \"0-3\"")
+            }
+            do {
+                groups.append(try Group(id: id, members: members.map { NodeID(UInt16($0)) }))
+            } catch {
+                throw table.invalid("servers", membersText, error.description)
+            }
+            let slotsText = try table.text("slots", expected: "the slots that the group has, like \"0-2047\"")
+            guard let own = NumberList.numbers(slotsText, max: Slot.count - 1) else {
+                throw table.invalid(
+                    "slots", slotsText, "slots are 0 to \(Slot.count - 1), written like \"0-2047 3000\"")
+            }
+            for slot in own {
+                if let other = slots[slot] {
+                    throw table.invalid("slots", slotsText, "slot \(slot) belongs to \(other) already")
+                }
+                slots[slot] = id
+            }
         }
-        return servers.sorted { $0.index < $1.index }
+        var dealt: [GroupID] = []
+        for (slot, group) in slots.enumerated() {
+            guard let group else { throw .inconsistent(path: file.path, reason: "no group has slot \(slot)") }
+            dealt.append(group)
+        }
+        return (groups, dealt)
     }
 
     private static func clients(
@@ -219,7 +293,7 @@ extension ClusterConfiguration {
 
 /// Where each value that must be unique was seen first.
 private struct Uniqueness {
-    enum Kind: Hashable { case index, address, key, pin, name, id }
+    enum Kind: Hashable { case server, group, address, key, pin, name, id }
 
     private struct Claim: Hashable {
         let kind: Kind
@@ -237,6 +311,51 @@ private struct Uniqueness {
         if let earlier = places.updateValue(place, forKey: Claim(kind: kind, value: value)) {
             throw .duplicate(path: path, key: place, value: value, earlier: earlier)
         }
+    }
+}
+
+/// What a zone may be called.
+package enum ZoneLabel {
+    package static let rule = "a zone's label is 1 to 63 of a-z, A-Z, 0-9, '-' and '_'"
+
+    package static func isValid(_ label: String) -> Bool {
+        label.utf8.count <= Node.zoneSizeBytesMax && ClientName.isValid(label)
+    }
+}
+
+/// Lists of numbers as people write them.
+enum NumberList {
+    /// The numbers in the text's order, each at most once and 0...max: single ones and ranges "3-7", between spaces; nil
+    /// for anything else, and for none at all.
+    static func numbers(_ text: String, max: Int) -> [Int]? {
+        var numbers: [Int] = []
+        var seen: Set<Int> = []
+        for part in text.split(separator: " ") {
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+            guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1],
+                first >= 0, first <= last, last <= max
+            else { return nil }
+            for number in first...last {
+                guard seen.insert(number).inserted else { return nil }
+                numbers.append(number)
+            }
+        }
+        return numbers.isEmpty ? nil : numbers
+    }
+
+    /// Ascending runs of numbers as ranges.
+    static func text(_ numbers: [Int]) -> String {
+        var parts: [String] = []
+        var rest = numbers[...]
+        while let first = rest.popFirst() {
+            var last = first
+            while rest.first == last + 1 {
+                last += 1
+                rest.removeFirst()
+            }
+            parts.append(last == first ? "\(first)" : "\(first)-\(last)")
+        }
+        return parts.joined(separator: " ")
     }
 }
 

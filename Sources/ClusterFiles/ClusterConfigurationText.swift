@@ -11,22 +11,33 @@ extension ClusterConfiguration {
             "format = \(Self.format)",
             "",
             "[cluster]",
-            "id = \"\(parameters.identity.cluster)\"",
-            "epoch = \(parameters.identity.epoch)",
-            "mode = \"\(parameters.identity.mode)\"",
-            "# So many servers may fail or lie; data_fragments + 2 * faults servers are needed.",
+            "id = \"\(parameters.configuration.cluster)\"",
+            "epoch = \(parameters.configuration.epoch)",
+            "mode = \"\(parameters.mode)\"",
+            "# So many servers of each group may fail or lie; a group has data_fragments + 2 * faults servers.",
             "faults = \(parameters.quorums.faults)",
             "data_fragments = \(parameters.quorums.dataFragmentCount)",
             "stripe_bytes = \(parameters.limits.stripeSizeBytesMax)",
         ]
-        for server in servers {
+        for (server, node) in zip(servers, parameters.configuration.nodes) {
+            lines += ["", "[[servers]]", "number = \(server.node.rawValue)"]
+            if !node.zone.isEmpty { lines.append("zone = \"\(node.zone)\"") }
             lines += [
-                "",
-                "[[servers]]",
-                "index = \(server.index.rawValue)",
                 "address = \"\(server.address)\"",
                 "certificate_pin = \"\(server.pin)\"",
                 "statement_key = \"\(Hexadecimal.text(server.statementKey.x963Representation))\"",
+            ]
+        }
+        let slots = Dictionary(grouping: parameters.configuration.slots.indices) { slot in
+            parameters.configuration.group(of: Slot(UInt16(slot))).id
+        }
+        for group in parameters.configuration.groups {
+            lines += [
+                "",
+                "[[groups]]",
+                "number = \(group.id.rawValue)",
+                "servers = \"\(NumberList.text(group.members.map { Int($0.rawValue) }))\"",
+                "slots = \"\(NumberList.text(slots[group.id] ?? []))\"",
             ]
         }
         for client in clients {

@@ -22,8 +22,8 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
     case invalidValue(path: String, key: String, value: String, reason: String)
     /// Two entries share what must be unique; `key` and `earlier` are the two places.
     case duplicate(path: String, key: String, value: String, earlier: String)
-    /// The number of servers listed is not the one that faults and data fragments call for.
-    case serverCountMismatch(path: String, listed: Int, faults: Int, dataFragments: Int, needed: Int)
+    /// Each entry makes sense, and together they do not.
+    case inconsistent(path: String, reason: String)
     /// The cluster has no client of this name.
     case unknownClient(path: String, name: String, listed: [String])
     /// A home's certificate is not the one that the cluster's configuration lists for its owner.
@@ -66,9 +66,8 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
             "\(path): '\(key)' = \(value): \(reason)"
         case .duplicate(let path, let key, let value, let earlier):
             "\(path): '\(key)' = \(value) is listed before as '\(earlier)'; each must be different"
-        case .serverCountMismatch(let path, let listed, let faults, let dataFragments, let needed):
-            "\(path): \(listed) servers are listed, but faults = \(faults) and data_fragments = \(dataFragments) "
-                + "need exactly data_fragments + 2 × faults = \(needed)"
+        case .inconsistent(let path, let reason):
+            "\(path): \(reason)"
         case .unknownClient(let path, let name, let listed):
             "\(path): no client '\(name)' is listed; "
                 + (listed.isEmpty ? "there are none" : "there is \(listed.joined(separator: ", "))")

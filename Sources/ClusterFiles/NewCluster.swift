@@ -11,7 +11,13 @@ import QuorumTransport
 /// making.
 /// Private keys get mode 0600 and directories 0700.
 package struct NewCluster: Sendable {
-    /// f: how many servers may fail.
+    /// How many servers; nil takes n of them, one group.
+    package var serverCount: Int?
+    /// What fails together, all servers accounted for; empty when nothing is known of that.
+    package var zones: [Zone] = []
+    /// Whether a ring in which the loss of one zone stops groups is taken all the same.
+    package var acceptsZoneLoss = false
+    /// f: how many servers of each group may fail.
     package var faults = 1
     /// m: how many fragments make a stripe; nil takes f + 1.
     package var dataFragmentCount: Int?
@@ -45,16 +51,17 @@ package struct NewCluster: Sendable {
     /// - Throws: `invalidParameters`, `directoryNotEmpty` or `cannotWrite`; then nothing that was written is left.
     @discardableResult
     package func write(
-        to directory: String, makeStore: (_ server: ServerIndex, _ directory: String) throws -> Void
+        to directory: String, makeStore: (_ server: NodeID, _ directory: String) throws -> Void
     ) throws(ConfigurationError) -> ClusterConfiguration {
         let quorums = try checkedQuorums()
-        let addresses = try checkedAddresses(count: quorums.serverCount)
+        let layout = try checkedLayout(quorums)
+        let addresses = try checkedAddresses(count: layout.nodes.count)
         try checkClientNames()
 
         let root = HomeFiles(directory).directory
         let isNew = try Self.claim(root)
         do throws(ConfigurationError) {
-            return try write(root, quorums, addresses, makeStore)
+            return try write(root, quorums, layout, addresses, makeStore)
         } catch {
             for entry in isNew ? [root] : Self.entries.map({ "\(root)/\($0)" }) {
                 try? FileManager.default.removeItem(atPath: entry)
@@ -67,15 +74,15 @@ package struct NewCluster: Sendable {
     private static let entries = ["servers", "clients", temporaryClusterFile, ClusterConfiguration.fileName]
 
     private func write(
-        _ root: String, _ quorums: QuorumConfiguration, _ addresses: [NetworkAddress],
-        _ makeStore: (ServerIndex, String) throws -> Void
+        _ root: String, _ quorums: QuorumConfiguration, _ layout: RingLayout, _ addresses: [NetworkAddress],
+        _ makeStore: (NodeID, String) throws -> Void
     ) throws(ConfigurationError) -> ClusterConfiguration {
         var limits = ProtocolLimits()
         limits.stripeSizeBytesMax = stripeSizeBytesMax
         var random = SystemRandomNumberGenerator()
         let id = ClusterID(high: random.next(), low: random.next())
         var servers: [ServerEntry] = []
-        for server in quorums.servers {
+        for server in layout.nodes.map(\.id) {
             let home = HomeFiles("\(root)/servers/\(server.rawValue)")
             try Self.makeDirectory(home.directory)
             let identity = try writeIdentity(home, commonName: "solidus server \(server.rawValue)")
@@ -87,16 +94,16 @@ package struct NewCluster: Sendable {
             let switches = names.isEmpty ? "" : "without = [\(names)]\n"
             try TextFile.create(
                 home.serverFile,
-                "format = \(ServerHome.format)\nindex = \(server.rawValue)\n\(faults)\(switches)", mode: 0o644)
+                "format = \(ServerHome.format)\nnumber = \(server.rawValue)\n\(faults)\(switches)", mode: 0o644)
             do {
                 try makeStore(server, home.store)
             } catch {
                 throw .cannotWrite(path: home.store, reason: "\(error)")
             }
-            let address = addresses[server.offset]
+            let address = addresses[Int(server.rawValue)]
             servers.append(
                 ServerEntry(
-                    index: server, host: address.host, port: address.port, pin: identity.pin,
+                    node: server, host: address.host, port: address.port, pin: identity.pin,
                     statementKey: statementKey.publicKey))
         }
         try Self.makeDirectory("\(root)/clients")
@@ -111,10 +118,16 @@ package struct NewCluster: Sendable {
                 mode: 0o644)
             clients.append(ClientEntry(name: name, id: clientID, pin: identity.pin))
         }
+        let made: Configuration
+        do {
+            made = try Configuration(
+                cluster: id, epoch: 1, mode: mode, quorums: quorums, nodes: layout.nodes, groups: layout.groups,
+                slots: layout.slots)
+        } catch {
+            throw .invalidParameters(reason: error.description)
+        }
         let configuration = ClusterConfiguration(
-            parameters: ClusterParameters(
-                identity: ClusterIdentity(cluster: id, epoch: 1, mode: mode), quorums: quorums, limits: limits),
-            servers: servers, clients: clients)
+            parameters: ClusterParameters(made, limits: limits), servers: servers, clients: clients)
         let temporary = "\(root)/\(Self.temporaryClusterFile)"
         let final = "\(root)/\(ClusterConfiguration.fileName)"
         try TextFile.create(temporary, configuration.toml(), mode: 0o644)
@@ -178,6 +191,46 @@ package struct NewCluster: Sendable {
         } catch {
             throw .invalidParameters(reason: "\(error)")
         }
+    }
+
+    /// The servers and their groups. A ring of which one zone's loss would stop groups has to be asked for.
+    package func checkedLayout() throws(ConfigurationError) -> RingLayout { try checkedLayout(checkedQuorums()) }
+
+    private func checkedLayout(_ quorums: QuorumConfiguration) throws(ConfigurationError) -> RingLayout {
+        if let invalid = zones.first(where: { !ZoneLabel.isValid($0.label) }) {
+            throw .invalidParameters(reason: "'\(invalid.label)': \(ZoneLabel.rule)")
+        }
+        guard Set(zones.map(\.label)).count == zones.count, zones.allSatisfy({ $0.nodeCount > 0 }) else {
+            throw .invalidParameters(reason: "each zone has a label of its own and at least one server")
+        }
+        let zoned = zones.reduce(0) { $0 + $1.nodeCount }
+        let count = serverCount ?? (zones.isEmpty ? quorums.serverCount : zoned)
+        guard zones.isEmpty || zoned == count else {
+            throw .invalidParameters(reason: "the zones have \(zoned) servers, the cluster has \(count)")
+        }
+        guard count >= quorums.serverCount else {
+            throw .invalidParameters(
+                reason: "\(quorums.faults) faults and \(quorums.dataFragmentCount) data fragments take at least "
+                    + "\(quorums.serverCount) servers, not \(count)")
+        }
+        let layout: RingLayout
+        do {
+            layout =
+                try zones.isEmpty
+                ? RingLayout(nodeCount: count, quorums: quorums) : RingLayout(zones: zones, quorums: quorums)
+        } catch {
+            throw .invalidParameters(reason: error.description)
+        }
+        let stopped = layout.zones.map { (zone: $0, groups: layout.stopped(byLossOf: $0)) }
+            .filter { !$0.groups.isEmpty }
+        guard stopped.isEmpty || acceptsZoneLoss else {
+            let losses = stopped.map { zone, groups in
+                "the loss of zone \(zone) would stop " + groups.map(\.description).joined(separator: ", ")
+            }
+            throw .invalidParameters(
+                reason: losses.joined(separator: "; ") + "; have more zones, or accept that with --force")
+        }
+        return layout
     }
 
     private func checkedAddresses(count: Int) throws(ConfigurationError) -> [NetworkAddress] {

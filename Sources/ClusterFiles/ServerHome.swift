@@ -5,13 +5,13 @@ import QuorumProtocol
 import QuorumTransport
 
 /// The directory of one server, loaded and checked against the cluster's configuration:
-/// `server.toml` (format, index; for a server that may run without defence against liars, faults; what verification in
+/// `server.toml` (format, number; for a server that may run without defence against liars, faults; what verification in
 /// idle time may take, verification_mib_per_second and verification_processor_percent; for measurements, without),
 /// `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`. `cluster.toml` lies in it or two
 /// directories up.
 package struct ServerHome: Sendable {
     /// The format of server.toml.
-    static let format = 1
+    static let format = 2
     /// What the key `faults` may say: which faults this server is told to reckon with. Only a server that is told to
     /// reckon with nothing but crashes runs in a cluster whose mode is `none`.
     private static let byzantineFaults = "byzantine"
@@ -26,8 +26,8 @@ package struct ServerHome: Sendable {
     package let directory: String
     /// The cluster this server belongs to.
     package let cluster: ClusterConfiguration
-    /// Which of the cluster's servers this is.
-    package let index: ServerIndex
+    /// This server's own entry in the configuration.
+    package let entry: ServerEntry
     /// The key and certificate of its connections.
     package let identity: TransportIdentity
     /// The key that it signs statements with.
@@ -44,23 +44,22 @@ package struct ServerHome: Sendable {
     /// - Throws: what is wrong, and where; keys that the cluster's configuration does not list for this server are.
     package init(path: String) throws(ConfigurationError) {
         let files = HomeFiles(path)
-        let advice = "a server's home is DIR/servers/INDEX of a cluster that 'solidus cluster init DIR' made"
+        let advice = "a server's home is DIR/servers/NUMBER of a cluster that 'solidus cluster init DIR' made"
         let file = try StrictTable(
             parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
-            keys: ["format", "index", "faults", Self.bytesKey, Self.processorKey, "without"])
+            keys: ["format", "number", "faults", Self.bytesKey, Self.processorKey, "without"])
         try file.checkFormat(Self.format)
-        let number = try file.integer("index", expected: "the server's index, counted from 0")
+        let number = try file.integer("number", expected: "the server's number, counted from 0")
         let clusterFile = files.clusterFile
         let cluster = try ClusterConfiguration(contentsOf: clusterFile)
-        guard cluster.servers.indices.contains(number) else {
-            throw file.invalid("index", number, "\(clusterFile) lists servers 0 to \(cluster.servers.count - 1)")
+        guard let raw = UInt16(exactly: number), let entry = cluster.server(NodeID(raw)) else {
+            throw file.invalid("number", number, "\(clusterFile) lists no server of this number")
         }
-        let entry = cluster.servers[number]
         let faults = try file.text("faults", expected: Self.faultsExpected, default: Self.byzantineFaults)
         guard [Self.byzantineFaults, Self.crashFaults].contains(faults) else {
             throw file.invalid("faults", faults, "it is \(Self.faultsExpected)")
         }
-        guard cluster.parameters.identity.mode.isSigned || faults == Self.crashFaults else {
+        guard cluster.parameters.mode.isSigned || faults == Self.crashFaults else {
             throw file.invalid(
                 "faults", faults,
                 "\(clusterFile) says mode = \"none\", in which nobody's lies are noticed; "
@@ -69,20 +68,19 @@ package struct ServerHome: Sendable {
 
         directory = files.directory
         self.cluster = cluster
-        index = entry.index
-        identity = try files.identity(pinned: entry.pin, owner: entry.index.description, listedIn: clusterFile)
+        self.entry = entry
+        identity = try files.identity(pinned: entry.pin, owner: entry.node.description, listedIn: clusterFile)
         statementKey = try Self.statementKey(files.statementKey)
         guard statementKey.publicKey.rawRepresentation == entry.statementKey.rawRepresentation else {
             throw .foreignStatementKey(
-                path: files.statementKey, listedIn: clusterFile, owner: entry.index.description)
+                path: files.statementKey, listedIn: clusterFile, owner: entry.node.description)
         }
         storeDirectory = files.store
         verificationBudget = try Self.verificationBudget(file)
         without = try Self.without(file)
     }
 
-    /// This server's own entry in the configuration.
-    package var entry: ServerEntry { cluster.servers[index.offset] }
+    package var node: NodeID { entry.node }
 
     private static func verificationBudget(_ file: StrictTable) throws(ConfigurationError) -> VerificationBudget {
         func share(

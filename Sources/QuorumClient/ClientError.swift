@@ -6,18 +6,20 @@ import QuorumTransport
 
 /// The state of the channel to a server that gave no answer, in words.
 public struct ServerTrouble: Sendable, Equatable {
-    public let server: ServerIndex
+    public let server: NodeID
     public let what: String
 }
 
 extension ServerConnections {
-    /// What is wrong with the channels, for error texts: every server but those named.
-    func troubles(except answered: [ServerIndex], observations: ServerObservations) -> [ServerTrouble] {
-        parameters.quorums.servers.compactMap { server in
-            if let misbehaviour = observations.misbehaviours[server] {
+    /// What is wrong with the channels to an object's servers, for error texts: every server but those named.
+    func troubles(
+        at placement: Placement, except answered: [NodeID], observations: ServerObservations
+    ) -> [ServerTrouble] {
+        placement.nodes.sorted().compactMap { server in
+            if let (_, misbehaviour) = observations.misbehaving.first(where: { $0.server == server }) {
                 return ServerTrouble(server: server, what: misbehaviour.description)
             }
-            if let refusal = observations.refusals[server] {
+            if let (_, refusal) = observations.refusing.first(where: { $0.server == server }) {
                 return ServerTrouble(server: server, what: "refused: \(refusal)")
             }
             guard !answered.contains(server) else { return nil }
@@ -95,7 +97,7 @@ extension OperationFailure {
             "no quorum within the time limit while \(phase): \(answered.count) of \(need) servers gave a usable answer"
                 + (mayHaveTakenEffect ? "; the write may yet take effect" : "")
         case .refused(let phase, let observations):
-            "\(observations.refusals.count) servers refused while \(phase)"
+            "\(observations.refusing.count) servers refused while \(phase)"
         case .tooFewFragments(let timestamp, let have, let need, _):
             "the version \(timestamp) cannot be read within the time limit: \(have) of \(need) good fragments came"
         case .timestampExhausted:

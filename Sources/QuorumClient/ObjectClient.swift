@@ -34,7 +34,7 @@ public final class ObjectClient: Sendable {
     private let remembered: RememberedCertificates
     private let isClosed = Mutex(false)
 
-    /// Starts connecting to the cluster's servers; operations wait for as many as they need.
+    /// A client that connects to a server when it first needs it.
     ///
     /// - Throws: `.identity` when the client's key or certificate cannot be used.
     public init(home: ClientHome, options: ClientOptions = ClientOptions(), logger: Logger? = nil) throws(ClientError) {
@@ -66,7 +66,7 @@ public final class ObjectClient: Sendable {
                 retransmitMilliseconds: options.retransmitMilliseconds),
             connections: connections,
             verifier: StatementVerifier(
-                parameters: home.cluster.parameters, keys: home.cluster.statementKeys.map { .p256(KnownKey($0)) },
+                history: home.cluster.parameters.history, keys: home.cluster.statementKeys,
                 remembersChecks: options.remembersChecks),
             eventLoop: group.any(), workers: workers)
     }
@@ -199,10 +199,10 @@ extension ObjectClient {
 extension ObjectClient {
     /// The servers that a write leaves without fragments if it can. It cannot when one of the others was found wanting
     /// just now: waiting for that one again would cost more than the spares' fragments do.
-    private func spares(for key: ObjectKey) -> [ServerIndex] {
+    private func spares(for key: ObjectKey) -> [Position] {
         guard writesPartially else { return [] }
-        let spares = parameters.quorums.spares(for: key)
-        let others = parameters.quorums.servers.filter { !spares.contains($0) }
+        let spares = parameters.quorums.spares
+        let others = parameters.placement(of: key).nodes.dropLast(spares.count)
         return others.contains(where: context.connections.isDemoted) ? [] : spares
     }
 }
@@ -215,7 +215,8 @@ extension ObjectClient {
     ) async throws(ClientError) -> (status: ObjectStatus, descriptor: Descriptor, stripes: [[VerifiedFragment]]) {
         try checkOpen()
         let reader = Reader(
-            parameters: parameters, key: key, wantsValue: wantsValue, preference: context.connections.preference(),
+            parameters: parameters, key: key, wantsValue: wantsValue,
+            preference: context.connections.preference(parameters.placement(of: key)),
             alwaysWritesBack: !readsInOneRound)
         let result = await Operation(
             reader, key: key, deadline: context.deadline, hedge: readHedge, context: context
@@ -268,11 +269,14 @@ extension ObjectClient {
         case .refused:
             return .refused(key, failure)
         case .unavailable(_, let answered, _, let observations):
-            let troubles = context.connections.troubles(except: answered, observations: observations)
+            let troubles = context.connections.troubles(
+                at: parameters.placement(of: key), except: answered, observations: observations)
             return .unavailable(key, failure, troubles: troubles)
         case .tooFewFragments(_, _, _, let observations):
             return .unavailable(
-                key, failure, troubles: context.connections.troubles(except: [], observations: observations))
+                key, failure,
+                troubles: context.connections.troubles(
+                    at: parameters.placement(of: key), except: [], observations: observations))
         case .timestampExhausted:
             return .unavailable(key, failure, troubles: [])
         }

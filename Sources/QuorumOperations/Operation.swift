@@ -21,6 +21,7 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
     }
 
     private let key: ObjectKey
+    private let placement: Placement
     private let deadline: NIODeadline
     private let hedge: HedgeTime
     private let context: OperationContext
@@ -31,6 +32,7 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         _ machine: Machine, key: ObjectKey, deadline: NIODeadline, hedge: HedgeTime, context: OperationContext
     ) {
         self.key = key
+        placement = machine.placement
         self.hedge = hedge
         self.deadline = deadline
         self.context = context
@@ -66,9 +68,13 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         }
     }
 
-    package func receive(_ reply: Reply, from server: ServerIndex) { submit(Machine.reply(reply, from: server)) }
+    package func receive(_ reply: Reply, from server: NodeID) {
+        if let position = placement.position(of: server) { submit(Machine.reply(reply, from: position)) }
+    }
 
-    package func connected(to server: ServerIndex) { submit(Machine.connected(server)) }
+    package func connected(to server: NodeID) {
+        if let position = placement.position(of: server) { submit(Machine.connected(position)) }
+    }
 
     package func abandon() { submit(Machine.deadline) }
 
@@ -83,8 +89,9 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
 
     private func perform(_ step: OperationStep<Machine>) {
         switch step {
-        case .send(let server, let request):
-            let number = context.connections.send(request, to: server, for: self)
+        case .send(let position, let request):
+            let number = context.connections.send(
+                request, along: placement.route, to: placement.node(at: position), for: self)
             let isOver = state.withLock { state in
                 state.requests.append(number)
                 return state.result != nil

@@ -12,26 +12,31 @@ import Synchronization
 
 /// An operation as the connections see it.
 package protocol ReplyReceiver: AnyObject, Sendable {
-    func receive(_ reply: Reply, from server: ServerIndex)
+    func receive(_ reply: Reply, from server: NodeID)
     /// The channel to the server is there again; what was under way on the old one is lost.
-    func connected(to server: ServerIndex)
+    func connected(to server: NodeID)
     /// The connections are being closed: end now.
     func abandon()
 }
 
-/// One connection to each server.
+/// One connection to each server that was ever needed.
 package final class ServerConnections: Sendable {
     private struct OpenRequest {
         let receiver: any ReplyReceiver
-        let server: ServerIndex
+        let server: NodeID
+    }
+
+    private struct Peer {
+        let connection: PeerConnection
+        var demotedUntil = NIODeadline.distantPast
     }
 
     private struct State {
         var nextNumber: UInt64 = 1
         var open: [UInt64: OpenRequest] = [:]
         var receivers: [ObjectIdentifier: any ReplyReceiver] = [:]
-        var connections: [PeerConnection] = []
-        var demotedUntil: [NIODeadline]
+        /// Of every server of the cluster; idle until it is first needed.
+        var peers: [NodeID: Peer] = [:]
         var isClosed = false
     }
 
@@ -39,7 +44,7 @@ package final class ServerConnections: Sendable {
     private let logger: Logger
     private let state: Mutex<State>
 
-    /// Starts connecting to every server.
+    /// Connects to nobody yet.
     ///
     /// - Parameter identity: the key and certificate of whoever connects.
     /// - Throws: `.identity` when TLS refuses the key or certificate.
@@ -48,34 +53,41 @@ package final class ServerConnections: Sendable {
     ) throws(TransportError) {
         parameters = cluster.parameters
         self.logger = logger
-        let servers = cluster.servers
-        state = Mutex(State(demotedUntil: Array(repeating: .distantPast, count: servers.count)))
+        state = Mutex(State())
         var limits = ConnectionLimits()
         limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
         limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, 4 * limits.maximumFrameSizeBytes)
-        var connections: [PeerConnection] = []
-        for entry in servers {
+        var peers: [NodeID: Peer] = [:]
+        for entry in cluster.servers {
             var configuration = PeerConnectionConfiguration(
-                serverIndex: entry.index.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
+                serverNumber: entry.node.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
                 scope: cluster.scope)
             configuration.limits = limits
-            connections.append(
-                try PeerConnection(
-                    configuration, identity: identity, eventLoop: group.next(), logger: logger
-                ) { [weak self] event in self?.handle(event, from: entry.index) })
+            let connection = try PeerConnection(
+                configuration, identity: identity, eventLoop: group.next(), logger: logger
+            ) { [weak self] event in self?.handle(event, from: entry.node) }
+            peers[entry.node] = Peer(connection: connection)
         }
-        state.withLock { $0.connections = connections }
-        for connection in connections { connection.start() }
+        state.withLock { $0.peers = peers }
     }
+
+    /// Begins to connect to these servers, unless that was done before.
+    package func start(_ servers: some Sequence<NodeID>) {
+        for connection in state.withLock({ state in servers.compactMap { state.peers[$0]?.connection } }) {
+            connection.start()
+        }
+    }
+
+    private var connections: [PeerConnection] { state.withLock { $0.peers.values.map(\.connection) } }
 
     /// Whether requests still wait for the socket of a server that can be reached.
     package var hasQueuedRequests: Bool {
-        state.withLock { $0.connections }.contains { $0.state == .connected && $0.queuedBytes > 0 }
+        connections.contains { $0.state == .connected && $0.queuedBytes > 0 }
     }
 
     /// Bytes that crossed the sockets so far, TLS included.
     package var trafficBytes: (sent: UInt64, received: UInt64) {
-        state.withLock { $0.connections }.map(\.counters).reduce((sent: 0, received: 0)) { total, counters in
+        connections.map(\.counters).reduce((sent: 0, received: 0)) { total, counters in
             (total.sent + counters.sentBytes, total.received + counters.receivedBytes)
         }
     }
@@ -84,7 +96,7 @@ package final class ServerConnections: Sendable {
     package func close() {
         let (receivers, connections) = state.withLock { state in
             state.isClosed = true
-            return (Array(state.receivers.values), state.connections)
+            return (Array(state.receivers.values), state.peers.values.map(\.connection))
         }
         for receiver in receivers { receiver.abandon() }
         for connection in connections { connection.close() }
@@ -109,23 +121,28 @@ package final class ServerConnections: Sendable {
         }
     }
 
-    /// Sends a request for an operation and returns its number; without a connection it is lost, and `connected(to:)`
-    /// tells when it can be sent again.
-    func send(_ request: Request, to server: ServerIndex, for receiver: any ReplyReceiver) -> UInt64 {
+    /// Sends a request for an operation and returns its number; without a connection, which it has made, it is lost, and
+    /// `connected(to:)` tells when it can be sent again.
+    func send(
+        _ request: Request, along route: Route, to server: NodeID, for receiver: any ReplyReceiver
+    ) -> UInt64 {
         let (number, connection) = state.withLock { state in
             let number = state.nextNumber
             state.nextNumber += 1
             state.open[number] = OpenRequest(receiver: receiver, server: server)
-            return (number, state.connections[server.offset])
+            return (number, state.peers[server]?.connection)
         }
-        guard case .connected = connection.state else { return number }
-        connection.send(OutboundFrame(request.encoded(request: number)))
+        guard let connection, case .connected = connection.state else {
+            connection?.start()
+            return number
+        }
+        connection.send(OutboundFrame(request.encoded(request: number, to: route)))
         return number
     }
 
     // MARK: Events
 
-    private func handle(_ event: PeerConnectionEvent, from server: ServerIndex) {
+    private func handle(_ event: PeerConnectionEvent, from server: NodeID) {
         switch event {
         case .connected:
             for receiver in state.withLock({ Array($0.receivers.values) }) { receiver.connected(to: server) }
@@ -153,32 +170,32 @@ package final class ServerConnections: Sendable {
 
     // MARK: Preference
 
-    /// All servers in the order in which reads should ask them: those connected and in good standing first, by
-    /// position, since the first m hold the data fragments, which need no decoding.
-    package func preference() -> [ServerIndex] {
+    /// An object's positions in the order in which reads should ask their servers: those connected and in good standing
+    /// first, in order, since the first m hold the data fragments, which need no decoding.
+    package func preference(_ placement: Placement) -> [Position] {
         let now = NIODeadline.now()
-        let (connections, demotedUntil) = state.withLock { ($0.connections, $0.demotedUntil) }
-        func rank(_ server: ServerIndex) -> Int {
-            let isConnected = connections[server.offset].state == .connected
-            return (demotedUntil[server.offset] > now ? 2 : 0) + (isConnected ? 0 : 1)
+        let peers = state.withLock { state in placement.nodes.map { state.peers[$0] } }
+        func rank(_ position: Position) -> Int {
+            guard let peer = peers[position.offset] else { return 3 }
+            return (peer.demotedUntil > now ? 2 : 0) + (peer.connection.state == .connected ? 0 : 1)
         }
-        return parameters.quorums.servers.map { (rank: rank($0), server: $0) }
-            .sorted { ($0.rank, $0.server) < ($1.rank, $1.server) }
-            .map(\.server)
+        return parameters.quorums.positions.map { (rank: rank($0), position: $0) }
+            .sorted { ($0.rank, $0.position) < ($1.rank, $1.position) }
+            .map(\.position)
     }
 
     /// Has the server asked last for some time.
-    package func demote(_ server: ServerIndex, for time: TimeAmount) {
-        state.withLock { $0.demotedUntil[server.offset] = .now() + time }
+    package func demote(_ server: NodeID, for time: TimeAmount) {
+        state.withLock { $0.peers[server]?.demotedUntil = .now() + time }
     }
 
-    package func isDemoted(_ server: ServerIndex) -> Bool {
-        state.withLock { $0.demotedUntil[server.offset] } > .now()
+    package func isDemoted(_ server: NodeID) -> Bool {
+        state.withLock { $0.peers[server]?.demotedUntil }.map { $0 > .now() } ?? false
     }
 
     /// Where the channel to a server stands, and what it is called: "server 2 at 10.0.0.3:7002".
-    package func channel(to server: ServerIndex) -> (state: PeerConnectionState, peer: String) {
-        let connection = state.withLock { $0.connections[server.offset] }
+    package func channel(to server: NodeID) -> (state: PeerConnectionState, peer: String) {
+        guard let connection = state.withLock({ $0.peers[server]?.connection }) else { return (.idle, "\(server)") }
         return (connection.state, connection.configuration.peer)
     }
 }

@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import ObjectStorage
 import QuorumProtocol
 import QuorumTransport
 import Synchronization
@@ -44,8 +45,8 @@ package final class Server: Sendable {
         let sessions = RequestSessions(
             parameters: configuration.parameters, statistics: statistics, logger: logger, interposer: interposer)
         let signer = StatementSigner(
-            identity: configuration.parameters.identity, server: configuration.server,
-            incarnation: Incarnation(store.incarnation), key: .p256(configuration.statementKey))
+            node: configuration.node, incarnation: Incarnation(store.incarnation), mode: configuration.parameters.mode,
+            key: .p256(configuration.statementKey))
         let reply: @Sendable (RequestTag, Reply) -> Void
         if let interposer {
             interposer.begin(signer: signer) { [weak sessions] tag, reply in
@@ -56,15 +57,15 @@ package final class Server: Sendable {
             reply = { tag, reply in sessions.reply(tag, reply) }
         }
         let verifier = StatementVerifier(
-            parameters: configuration.parameters, keys: configuration.statementKeys.map { .p256(KnownKey($0)) },
+            history: configuration.parameters.history, keys: configuration.statementKeys,
             remembersChecks: !configuration.without.contains(.rememberedChecks))
         let host = ReplicaHost(
-            parameters: configuration.parameters, server: configuration.server,
+            parameters: configuration.parameters, node: configuration.node,
             store: ProtocolStore(
                 store: store, parameters: configuration.parameters, statistics: statistics, logger: logger),
             verifier: verifier, signer: signer, statistics: statistics, workers: workers, logger: logger,
             without: configuration.without, interposer: interposer, reply: reply)
-        host.submit(.tick(milliseconds: currentMilliseconds()))
+        host.tick(milliseconds: currentMilliseconds())
         sessions.attach(host)
 
         var endpointConfiguration = ServerEndpointConfiguration(
@@ -73,13 +74,13 @@ package final class Server: Sendable {
         endpointConfiguration.limits = configuration.connectionLimits
         var versionVerifier: VersionVerifier?
         let verificationThreads =
-            configuration.parameters.identity.mode.verifiesLater ? VerificationThreads() : nil
+            configuration.parameters.mode.verifiesLater ? VerificationThreads() : nil
         do {
             if let verificationThreads {
                 let made = try VersionVerifier(
                     configuration, verifier: verifier, threads: verificationThreads, statistics: statistics,
                     logger: logger
-                ) { [weak host] key, findings in host?.submit(.found(key, findings)) }
+                ) { [weak host] key, findings in host?.found(key, findings) }
                 host.attach(made)
                 versionVerifier = made
             }
@@ -87,7 +88,7 @@ package final class Server: Sendable {
                 endpointConfiguration, identity: configuration.identity, delegate: sessions, group: group,
                 logger: logger)
             let ticker = group.any().scheduleRepeatedTask(initialDelay: tickInterval, delay: tickInterval) { _ in
-                host.submit(.tick(milliseconds: currentMilliseconds()))
+                host.tick(milliseconds: currentMilliseconds())
             }
             return Server(
                 endpoint: endpoint, sessions: sessions, host: host, store: store, statistics: statistics, group: group,

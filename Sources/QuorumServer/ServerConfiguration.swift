@@ -3,6 +3,7 @@
 import ClusterFiles
 import Crypto
 import NIOCore
+import ObjectStorage
 import QuorumProtocol
 import QuorumTransport
 import QuorumWire
@@ -12,7 +13,7 @@ package struct ServerConfiguration: Sendable {
     package var parameters: ClusterParameters
     /// The cluster, whose other servers this one asks in the modes that verify later.
     package var cluster: ClusterConfiguration
-    package var server: ServerIndex
+    package var node: NodeID
     /// Name or address to listen on.
     package var host: String
     /// Port to listen on; 0 lets the system choose.
@@ -22,8 +23,8 @@ package struct ServerConfiguration: Sendable {
     package var peers: PeerDirectory
     /// The key that signs this server's statements.
     package var statementKey: P256.Signing.PrivateKey
-    /// Every server's public statement key, in order.
-    package var statementKeys: [P256.Signing.PublicKey]
+    /// The public statement keys of all servers.
+    package var statementKeys: StatementKeys
     package var storeDirectory: String
     package var storage = StorageOptions()
     /// How many event loops carry the connections.
@@ -39,10 +40,10 @@ package struct ServerConfiguration: Sendable {
 
     /// The configuration that a server's home directory holds.
     package init(home: ServerHome) {
-        let entry = home.cluster.servers[home.index.offset]
+        let entry = home.entry
         parameters = home.cluster.parameters
         cluster = home.cluster
-        server = home.index
+        node = home.node
         host = entry.host
         port = entry.port
         identity = home.identity

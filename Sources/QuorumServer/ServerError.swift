@@ -1,5 +1,6 @@
 // Why a server does not start.
 
+import ObjectStorage
 import QuorumTransport
 
 /// What kept a server from starting, in words for people.

@@ -16,7 +16,7 @@ struct Serve: AsyncParsableCommand {
             HOME/counters.json, one line of JSON.
             """)
 
-    @Option(help: "The server's home, DIR/servers/INDEX.", completion: .directory)
+    @Option(help: "The server's home, DIR/servers/NUMBER.", completion: .directory)
     var home: String
     @Flag(help: .hidden)
     var readyPipe = false
@@ -28,9 +28,9 @@ struct Serve: AsyncParsableCommand {
         guard signals >= 0, process_control_watch_also(SIGUSR1) == 0 else {
             throw Failure(.inputOutput, "signals cannot be watched: \(systemText(errno))")
         }
-        let logger = Logger(label: "solidus.server.\(home.index.offset)") { StreamLogHandler.standardError(label: $0) }
+        let logger = Logger(label: "solidus.server.\(home.node.rawValue)") { StreamLogHandler.standardError(label: $0) }
         let server = try await Server.start(ServerConfiguration(home: home), logger: logger)
-        logger.info("\(home.index) is ready at \(home.entry.address)")
+        logger.info("\(home.node) is ready at \(home.entry.address)")
         if readyPipe {
             // Nobody may be listening any more; that is no reason to stop.
             signal(SIGPIPE, SIG_IGN)
@@ -41,7 +41,7 @@ struct Serve: AsyncParsableCommand {
         }
         let counters = CountersFile(home: home)
         let number = await Self.firstSignal(signals) { counters.write(server.counters, logger: logger) }
-        logger.info("\(home.index) stops on signal \(number)")
+        logger.info("\(home.node) stops on signal \(number)")
         await server.shutdown()
     }
 

@@ -41,21 +41,25 @@ import Testing
         if case .duplicate = error { true } else { false }
     }
 
+    private static func isInconsistent(_ error: ConfigurationError) -> Bool {
+        if case .inconsistent = error { true } else { false }
+    }
+
     static let id = String(repeating: "ab", count: 16)
     static let faults: [Fault] = [
-        Fault("unknown key at the top", key: "colour", replace: "format = 1", by: "format = 1\ncolour = 1", isUnknown),
+        Fault("unknown key at the top", key: "colour", replace: "format = 2", by: "format = 2\ncolour = 1", isUnknown),
         Fault("unknown key in a table", key: "cluster.fault", replace: "faults = 1", by: "fault = 1", isUnknown),
         Fault(
-            "unknown key of a server", key: "servers[2].weight", replace: "index = 2", by: "index = 2\nweight = 1",
+            "unknown key of a server", key: "servers[2].weight", replace: "number = 2", by: "number = 2\nweight = 1",
             isUnknown),
-        Fault("no format", key: "format", replace: "format = 1", by: "", isMissing),
+        Fault("no format", key: "format", replace: "format = 2", by: "", isMissing),
         Fault("no cluster", key: "cluster", replace: "[cluster]", by: "", isUnknownOrMissing),
         Fault("no epoch", key: "cluster.epoch", replace: "epoch = 1", by: "", isMissing),
-        Fault("no index", key: "servers[1].index", replace: "index = 1", by: "", isMissing),
-        Fault("another format", key: "format = 2", replace: "format = 1", by: "format = 2") {
-            $0 == .unsupportedFormat(path: "c.toml", found: 2, supported: 1)
+        Fault("no number", key: "servers[1].number", replace: "number = 1", by: "", isMissing),
+        Fault("another format", key: "format = 1", replace: "format = 2", by: "format = 1") {
+            $0 == .unsupportedFormat(path: "c.toml", found: 1, supported: 2)
         },
-        Fault("format as text", key: "format", replace: "format = 1", by: "format = \"1\"", isWrongType),
+        Fault("format as text", key: "format", replace: "format = 2", by: "format = \"2\"", isWrongType),
         Fault("faults as a fraction", key: "cluster.faults", replace: "faults = 1", by: "faults = 1.0", isWrongType),
         Fault("mode as a number", key: "cluster.mode", replace: "mode = \"fingerprint\"", by: "mode = 1", isWrongType),
         Fault("unknown mode", key: "cluster.mode", replace: "\"fingerprint\"", by: "\"trust\"", isInvalid),
@@ -78,8 +82,27 @@ import Testing
         Fault(
             "stripe too large", key: "cluster.stripe_bytes", replace: "stripe_bytes = 8388608",
             by: "stripe_bytes = 67108865", isInvalid),
-        Fault("index out of range", key: "servers[3].index", replace: "index = 3", by: "index = 4", isInvalid),
-        Fault("index twice", key: "servers[3].index", replace: "index = 3", by: "index = 0", isDuplicate),
+        Fault(
+            "number out of range", key: "servers[3].number", replace: "number = 3", by: "number = 65536", isInvalid),
+        Fault("number twice", key: "servers[3].number", replace: "number = 3", by: "number = 2", isDuplicate),
+        Fault(
+            "zone without a label", key: "servers[3].zone", replace: "number = 3", by: "number = 3\nzone = \"a b\"",
+            isInvalid),
+        Fault("no groups", key: "groups", replace: "[[groups]]", by: "[[others]]", isUnknownOrMissing),
+        Fault(
+            "member twice", key: "groups[0].servers", replace: "servers = \"0-3\"", by: "servers = \"0 1 1 2\"",
+            isInvalid),
+        Fault(
+            "member that is no number", key: "groups[0].servers", replace: "servers = \"0-3\"",
+            by: "servers = \"0 1 2 x\"", isInvalid),
+        Fault("slot out of range", key: "groups[0].slots", replace: "\"0-4095\"", by: "\"0-4096\"", isInvalid),
+        Fault("slots backwards", key: "groups[0].slots", replace: "\"0-4095\"", by: "\"4095-0\"", isInvalid),
+        Fault(
+            "slot that nobody has", key: "no group has slot 7", replace: "\"0-4095\"", by: "\"0-6 8-4095\"",
+            isInconsistent),
+        Fault(
+            "a member that is not listed", key: "server 9", replace: "servers = \"0-3\"", by: "servers = \"0-2 9\"",
+            isInconsistent),
         Fault("address twice", key: "servers[3].address", replace: ":7403", by: ":7400", isDuplicate),
         Fault(
             "address without a port", key: "servers[0].address", replace: "127.0.0.1:7400", by: "127.0.0.1", isInvalid),
@@ -89,14 +112,12 @@ import Testing
         Fault(
             "client's name with a slash", key: "clients[0].name", replace: "\"first\"", by: "\"../first\"", isInvalid),
         Fault(
-            "more servers needed", key: "4 servers are listed", replace: "data_fragments = 2", by: "data_fragments = 3"
-        ) {
-            $0 == .serverCountMismatch(path: "c.toml", listed: 4, faults: 1, dataFragments: 3, needed: 5)
-        },
-        Fault("not TOML", key: "c.toml:2:", replace: "format = 1", by: "format 1") {
+            "more members needed", key: "group 0 has 4 members", replace: "data_fragments = 2",
+            by: "data_fragments = 3", isInconsistent),
+        Fault("not TOML", key: "c.toml:2:", replace: "format = 2", by: "format 2") {
             if case .notTOML(_, 2, _, _) = $0 { true } else { false }
         },
-        Fault("key listed twice", key: "c.toml:3:", replace: "format = 1", by: "format = 1\nformat = 1") {
+        Fault("key listed twice", key: "c.toml:3:", replace: "format = 2", by: "format = 2\nformat = 2") {
             if case .notTOML(_, 3, _, _) = $0 { true } else { false }
         },
         Fault("NUL byte", key: "NUL", replace: "[[clients]]", by: "\0[[clients]]") {
@@ -134,7 +155,7 @@ import Testing
             ("\"second\"", "\"first\"", "clients[1].name", true),
             (good.servers[2].pin.description, "abc", "servers[2].certificate_pin", false),
             (good.clients[0].id.description, "abc", "clients[0].id", false),
-            (good.parameters.identity.cluster.description, "abc", "cluster.id", false),
+            (good.parameters.configuration.cluster.description, "abc", "cluster.id", false),
         ]
         for (old, new, key, isDuplicate) in spoilt {
             let error = try #require(throws: ConfigurationError.self) {
@@ -188,25 +209,58 @@ import Testing
         #expect(configuration.parameters.quorums.faults == faults)
         #expect(configuration.parameters.quorums.dataFragmentCount == dataFragments ?? faults + 1)
         #expect(configuration.parameters.limits.stripeSizeBytesMax == 4 << 20)
-        #expect(configuration.servers.map(\.index) == configuration.parameters.quorums.servers)
+        #expect(configuration.servers.map(\.node) == configuration.parameters.configuration.nodes.map(\.id))
         #expect(configuration.servers.map(\.port) == Array(9000..<(9000 + configuration.servers.count)))
         #expect(configuration.servers.allSatisfy { $0.host == "::1" && $0.address == "[::1]:\($0.port)" })
-        #expect(configuration.statementKeys.count == configuration.servers.count)
+    }
+
+    @Test(
+        "Several groups read back the same, each server in as many as the ring says",
+        arguments: [(8, 2, 1), (6, 3, 2), (5, 5, 4), (12, 3, 1)])
+    func severalGroups(servers: Int, groups: Int, groupsOfServer: Int) throws {
+        let cluster = try TemporaryCluster { $0.serverCount = servers }
+        let configuration = try ClusterConfiguration(contentsOf: cluster.clusterFile)
+        let again = try ClusterConfiguration(toml: configuration.toml(), path: "again")
+        #expect(again.parameters == configuration.parameters)
+        let made = configuration.parameters.configuration
+        #expect(made.groups.count == groups)
+        for node in made.nodes { #expect(made.groups(of: node.id).count == groupsOfServer) }
+    }
+
+    @Test("Zones are kept, and no group has more than f servers of one")
+    func zones() throws {
+        let cluster = try TemporaryCluster {
+            $0.zones = ["a", "b", "c", "d"].map { Zone(label: $0, nodeCount: 2) }
+        }
+        let made = try ClusterConfiguration(contentsOf: cluster.clusterFile).parameters.configuration
+        let zone = Dictionary(uniqueKeysWithValues: made.nodes.map { ($0.id, $0.zone) })
+        for group in made.groups { #expect(Set(group.members.compactMap { zone[$0] }).count == 4) }
+    }
+
+    @Test("Three zones cannot do for one fault unless that is accepted")
+    func tooFewZones() throws {
+        let zones = ["a", "b", "c"].map { Zone(label: $0, nodeCount: 2) }
+        let error = #expect(throws: ConfigurationError.self) { try TemporaryCluster { $0.zones = zones } }
+        #expect("\(error as Error?)".contains("the loss of zone"))
+        _ = try TemporaryCluster {
+            $0.zones = zones
+            $0.acceptsZoneLoss = true
+        }
     }
 
     @Test("Servers may be listed in any order")
     func sortsServers() throws {
         let cluster = try TemporaryCluster { _ in }
         let text = try ClusterConfiguration(contentsOf: cluster.clusterFile).toml()
-        let swapped = text.replacingOccurrences(of: "index = 0", with: "index = x")
-            .replacingOccurrences(of: "index = 3", with: "index = 0")
-            .replacingOccurrences(of: "index = x", with: "index = 3")
+        let swapped = text.replacingOccurrences(of: "number = 1", with: "number = x")
+            .replacingOccurrences(of: "number = 3", with: "number = 1")
+            .replacingOccurrences(of: "number = x", with: "number = 3")
         let configuration = try ClusterConfiguration(toml: swapped, path: "c.toml")
-        #expect(configuration.servers.map(\.index.rawValue) == [0, 1, 2, 3])
-        #expect(configuration.servers.map(\.port) == [7403, 7401, 7402, 7400])
+        #expect(configuration.servers.map(\.node.rawValue) == [0, 1, 2, 3])
+        #expect(configuration.servers.map(\.port) == [7400, 7403, 7402, 7401])
     }
 
-    @Test("The peers of a server are the servers by index and the clients by id")
+    @Test("The peers of a server are the servers by number and the clients by id")
     func namesPeers() throws {
         let cluster = try TemporaryCluster { _ in }
         let configuration = try ClusterConfiguration(contentsOf: cluster.clusterFile)
@@ -214,7 +268,7 @@ import Testing
         #expect(configuration.peers.identity(of: configuration.servers[2].pin) == .server(2))
         let client = configuration.clients[0]
         #expect(configuration.peers.identity(of: client.pin) == .client(client.id.description))
-        #expect(configuration.scope.clusterID == configuration.parameters.identity.cluster.bytes)
+        #expect(configuration.scope.clusterID == configuration.parameters.configuration.cluster.bytes)
         #expect(configuration.scope.epoch == 1)
     }
 

@@ -11,7 +11,7 @@ import Testing
         let cluster = try TemporaryCluster { $0.faults = 1 }
         for index in 0..<4 {
             let home = try ServerHome(path: cluster.server(index) + "/")
-            #expect(home.index.offset == index)
+            #expect(home.node.rawValue == index)
             #expect(home.identity.pin == home.cluster.servers[index].pin)
             #expect(home.statementKey.publicKey.rawRepresentation == home.entry.statementKey.rawRepresentation)
             #expect(home.storeDirectory == cluster.server(index) + "/store")
@@ -116,10 +116,10 @@ import Testing
         #expect(try found == ClusterConfiguration(contentsOf: other.clusterFile).servers[2].pin.description)
     }
 
-    @Test("A server's home under another server's index is refused")
+    @Test("A server's home under another server's number is refused")
     func exchangedIndex() throws {
         let cluster = try TemporaryCluster { _ in }
-        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "= 2", with: "= 3") }
+        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "number = 2", with: "number = 3") }
         guard
             case .foreignCertificate(_, _, "server 3", _, _)? = configurationError({
                 _ = try ServerHome(path: cluster.server(2))
@@ -128,9 +128,9 @@ import Testing
             Issue.record("server 2 passed for server 3")
             return
         }
-        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "= 3", with: "= 4") }
+        try cluster.edit(cluster.server(2) + "/server.toml") { $0.replacingOccurrences(of: "number = 3", with: "number = 4") }
         guard
-            case .invalidValue(_, "index", "4", _)? = configurationError({
+            case .invalidValue(_, "number", "4", _)? = configurationError({
                 _ = try ServerHome(path: cluster.server(2))
             })
         else {
@@ -211,7 +211,7 @@ import Testing
             let error = configurationError {
                 _ =
                     try path.contains("servers")
-                    ? ServerHome(path: expired.server(0)).index.offset
+                    ? ServerHome(path: expired.server(0)).node.rawValue
                     : ClientHome(path: expired.client("first")).name.count
             }
             guard case .certificateExpired(path, let notAfter, _)? = error else {

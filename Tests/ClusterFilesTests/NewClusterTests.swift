@@ -36,7 +36,7 @@ import Testing
         #expect(try ClientHome(clusterDirectory: cluster.directory).name == "first")
         let deep = cluster.parent + "/a/b/c"
         try NewCluster().write(to: deep, makeStore: makeEmptyDirectory)
-        #expect(try ServerHome(path: deep + "/servers/0").index.offset == 0)
+        #expect(try ServerHome(path: deep + "/servers/0").node.rawValue == 0)
     }
 
     @Test("When a store cannot be made, nothing is left", arguments: [false, true])
@@ -98,7 +98,7 @@ import Testing
         let clusters = try [TemporaryCluster { _ in }, TemporaryCluster { _ in }]
         let both = try clusters.map { try ClusterConfiguration(contentsOf: $0.clusterFile) }
         #expect(both.allSatisfy { Set($0.servers.map(\.pin) + $0.clients.map(\.pin)).count == 5 })
-        #expect(both[0].parameters.identity.cluster != both[1].parameters.identity.cluster)
+        #expect(both[0].parameters.configuration.cluster != both[1].parameters.configuration.cluster)
         #expect(both[0].clients[0].id != both[1].clients[0].id)
         #expect(Set(both.flatMap { $0.servers.map(\.pin) }).count == 8)
     }

@@ -8,6 +8,7 @@ import Logging
 import LoopbackPorts
 import NIOCore
 import NIOPosix
+import ObjectStorage
 import QuorumClient
 import QuorumProtocol
 import QuorumServer
@@ -35,7 +36,7 @@ extension Clusters {
                 let file = cluster.directory + "/cluster.toml"
                 try File.write(file, Array(text.utf8))
                 for arguments in [
-                    ["serve", "--home", cluster.home(ServerIndex(0))], ["stat", "a/b", "--cluster", cluster.directory],
+                    ["serve", "--home", cluster.home(NodeID(0))], ["stat", "a/b", "--cluster", cluster.directory],
                 ] {
                     let result = try await cluster.run(arguments)
                     #expect(result.end == .exit(6), "\(result)")
@@ -53,7 +54,7 @@ extension Clusters {
             ] as [(String, Int32)])
         func missingFile(_ name: String, _ code: Int32) async throws {
             try await withCluster(starts: false) { cluster in
-                let home = cluster.home(ServerIndex(2))
+                let home = cluster.home(NodeID(2))
                 File.remove("\(home)/\(name)")
                 let result = try await cluster.run(["serve", "--home", home])
                 #expect(result.end == .exit(code), "\(result)")
@@ -67,9 +68,9 @@ extension Clusters {
         func foreignKeys(_ names: [String]) async throws {
             try await withCluster(starts: false) { cluster in
                 try await withCluster(starts: false) { other in
-                    let home = cluster.home(ServerIndex(1))
+                    let home = cluster.home(NodeID(1))
                     for name in names {
-                        try File.write("\(home)/\(name)", File.read("\(other.home(ServerIndex(1)))/\(name)"))
+                        try File.write("\(home)/\(name)", File.read("\(other.home(NodeID(1)))/\(name)"))
                     }
                     let result = try await cluster.run(["serve", "--home", home])
                     #expect(result.end == .exit(6), "\(result)")
@@ -81,7 +82,7 @@ extension Clusters {
         @Test("with another server's store it does not start", .timeLimit(.minutes(1)))
         func foreignStoreFiles() async throws {
             try await withCluster(starts: false) { cluster in
-                let (own, other) = (cluster.home(ServerIndex(0)), cluster.home(ServerIndex(1)))
+                let (own, other) = (cluster.home(NodeID(0)), cluster.home(NodeID(1)))
                 File.remove(own + "/store/journal")
                 try FileManager.default.copyItem(atPath: other + "/store/journal", toPath: own + "/store/journal")
                 let result = try await cluster.run(["serve", "--home", own])
@@ -93,7 +94,7 @@ extension Clusters {
         @Test("on a port in use it names the address", .timeLimit(.minutes(1)))
         func portInUse() async throws {
             try await withCluster(starts: false) { cluster in
-                let server = ServerIndex(0)
+                let server = NodeID(0)
                 let socket = try #require(Loopback.listen(port: cluster.port(server)))
                 defer { close(socket) }
                 let result = try await cluster.run(["serve", "--home", cluster.home(server)])
@@ -106,12 +107,12 @@ extension Clusters {
         @Test("on a store in use it says so, and the first server goes on", .timeLimit(.minutes(2)))
         func storeInUse() async throws {
             try await withCluster { cluster in
-                let server = ServerIndex(2)
+                let server = NodeID(2)
                 let result = try await cluster.run(["serve", "--home", cluster.home(server)])
                 #expect(result.end == .exit(7), "\(result)")
                 #expect(result.output.contains("in use by another process"), "\(result.output)")
                 #expect(cluster.isAlive(server))
-                cluster.kill(ServerIndex(3))
+                cluster.kill(NodeID(3))
                 try await cluster.withClient { client in
                     try await cluster.checkOperations(client, "store-in-use", sizesBytes: [5, 64 << 10])
                 }
@@ -124,7 +125,7 @@ extension Clusters {
             arguments: ["store/store", "store/index/CURRENT", "store/journal/0000000000000001.segment"])
         func unreadableStore(_ name: String) async throws {
             try await withCluster(starts: false) { cluster in
-                let home = cluster.home(ServerIndex(0))
+                let home = cluster.home(NodeID(0))
                 let path = "\(home)/\(name)"
                 for replacement in ["directory", "empty", "text"] {
                     File.remove(path)
@@ -221,7 +222,7 @@ extension Clusters {
                 #expect(result.output.contains("expired"), "\(result.output)")
 
                 let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-                let peer = try RawPeer(cluster, ServerIndex(0), identity: expired.identity, group: group)
+                let peer = try RawPeer(cluster, NodeID(0), identity: expired.identity, group: group)
                 let refusal = try await peer.waitForDisconnection()
                 peer.close()
                 try await group.shutdownGracefully()
@@ -229,7 +230,7 @@ extension Clusters {
                     Issue.record("\(refusal)")
                     return
                 }
-                #expect(cluster.isAlive(ServerIndex(0)))
+                #expect(cluster.isAlive(NodeID(0)))
             }
         }
 
@@ -238,7 +239,7 @@ extension Clusters {
             .timeLimit(.minutes(2)))
         func expiredServer() async throws {
             try await withCluster(starts: false) { cluster in
-                let server = ServerIndex(0)
+                let server = NodeID(0)
                 let expired = try ExpiredIdentity("server")
                 try expired.replace(
                     cluster.home(server), pin: cluster.configuration.servers[0].pin,
@@ -259,7 +260,7 @@ extension Clusters {
                 do {
                     try await cluster.withClient(timeoutMilliseconds: 4000) { client in
                         try await cluster.checkOperations(client, "expired-server", sizesBytes: [0, 5, 64 << 10])
-                        cluster.kill(ServerIndex(1))
+                        cluster.kill(NodeID(1))
                         let error = await #expect(throws: ClientError.self) {
                             _ = try await client.get(try ObjectKey("tests/expired-server/5"))
                         }
@@ -289,7 +290,7 @@ extension Clusters {
                 for server in cluster.servers {
                     var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
                     configuration.storage = storage
-                    configuration.storage.system.freeBytes = { _ in isFull.isRaised(server.offset) ? 1 << 20 : 1 << 40 }
+                    configuration.storage.system.freeBytes = { _ in isFull.isRaised(Int(server.rawValue)) ? 1 << 20 : 1 << 40 }
                     servers.append(try await Server.start(configuration, logger: .silent))
                 }
                 do {

@@ -52,7 +52,7 @@ extension Clusters {
             }
         }
 
-        private func counters(of server: ServerIndex, in cluster: TestCluster) async throws -> ServerCounters {
+        private func counters(of server: NodeID, in cluster: TestCluster) async throws -> ServerCounters {
             let path = "\(cluster.home(server))/counters.json"
             File.remove(path)
             try #require(cluster.process(server)).signal(SIGUSR1)

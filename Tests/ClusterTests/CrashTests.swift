@@ -149,8 +149,8 @@ extension Clusters {
     @Suite("Deletion", .serialized) struct Deletion {
         @Test(
             "a server that slept through it does not bring the object back",
-            .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
-        func replayed(_ server: ServerIndex) async throws {
+            .timeLimit(.minutes(3)), arguments: [NodeID].four)
+        func replayed(_ server: NodeID) async throws {
             try await withCluster { cluster in
                 let key = try ObjectKey("tests/deleted")
                 try await cluster.withClient { client in

@@ -23,8 +23,8 @@ extension Clusters {
     @Suite("One server's disk is damaged", .serialized) struct FlippedBytes {
         @Test(
             "with a flipped byte of any kind every operation succeeds with the right bytes",
-            .timeLimit(.minutes(5)), arguments: [ServerIndex].four)
-        func flipped(_ server: ServerIndex) async throws {
+            .timeLimit(.minutes(5)), arguments: [NodeID].four)
+        func flipped(_ server: NodeID) async throws {
             try await withCluster { cluster in
                 var generator = SeededGenerator("flipped \(server.rawValue)")
                 var stored = try await cluster.withClient { client in
@@ -66,7 +66,7 @@ extension Clusters {
         }
 
         /// Whether the server came up on its damaged store; if not, it ended by itself with an error.
-        private func startsListening(_ cluster: TestCluster, _ server: ServerIndex) async -> Bool {
+        private func startsListening(_ cluster: TestCluster, _ server: NodeID) async -> Bool {
             do {
                 try await cluster.waitUntilListening(server)
                 return true

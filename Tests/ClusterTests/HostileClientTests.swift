@@ -24,7 +24,7 @@ extension Clusters {
             .timeLimit(.minutes(4)))
         func mutatedFrames() async throws {
             try await withCluster(clientNames: ["first", "hostile"]) { cluster in
-                let target = ServerIndex(1)
+                let target = NodeID(1)
                 try await cluster.withClient { client in
                     let stored = try await cluster.checkOperations(client, "target")
                     var versions: [Timestamp] = []
@@ -40,7 +40,7 @@ extension Clusters {
                         #expect(try await client.head(item.key).timestamp == version)
                     }
                     // The attacked server is needed for each quorum now.
-                    cluster.kill(ServerIndex(3))
+                    cluster.kill(NodeID(3))
                     try await cluster.check(stored, client)
                     try await cluster.checkOperations(client, "after", sizesBytes: [5, 64 << 10])
                     // What it stored survives, too.
@@ -58,7 +58,7 @@ extension Clusters {
 
         /// Sends the frames over several connections, each again and again as the server ends them.
         private func attack(
-            _ cluster: TestCluster, _ target: ServerIndex, _ stored: [StoredValue]
+            _ cluster: TestCluster, _ target: NodeID, _ stored: [StoredValue]
         ) async throws -> Answers {
             let home = try cluster.clientHome("hostile")
             let victim = try cluster.clientHome("first")
@@ -114,16 +114,17 @@ extension Clusters {
                 for writer in writers {
                     let timestamp = Timestamp(
                         counter: parts.timestamp.counter + 1, writer: writer, digest: descriptor.digest)
+                    let position = peer.position(of: item.key)
                     requests.append(
                         .prepare(
                             Prepare(
-                                key: item.key, timestamp: timestamp, descriptor: descriptor,
-                                fragments: [encoded.fragments[peer.server.offset]], justification: certificate,
+                                key: item.key, timestamp: timestamp, position: position, descriptor: descriptor,
+                                fragments: [encoded.fragments[position.offset]], justification: certificate,
                                 admission: certificate.statements)))
                 }
             }
             return requests.enumerated().map { number, request in
-                let message = request.encoded(request: UInt64(number))
+                let message = request.encoded(request: UInt64(number), to: parameters.placement(of: request.key).route)
                 return message.head + message.fragments.flatMap(\.array)
             }
         }
@@ -141,20 +142,20 @@ final class RawPeer: Sendable {
 
     struct NoAnswer: Error { let what: String }
 
-    let server: ServerIndex
+    let server: NodeID
     let parameters: ClusterParameters
     private let connection = Mutex<PeerConnection?>(nil)
     private let state = Mutex(State())
 
     init(
-        _ cluster: TestCluster, _ server: ServerIndex, identity: TransportIdentity, group: any EventLoopGroup,
+        _ cluster: TestCluster, _ server: NodeID, identity: TransportIdentity, group: any EventLoopGroup,
         scope: ClusterScope? = nil
     ) throws {
         self.server = server
         parameters = cluster.configuration.parameters
-        let entry = cluster.configuration.servers[server.offset]
+        let entry = try #require(cluster.configuration.server(server))
         var configuration = PeerConnectionConfiguration(
-            serverIndex: server.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
+            serverNumber: server.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
             scope: scope ?? cluster.configuration.scope)
         configuration.limits = .of(parameters)
         configuration.backoff.minimum = .milliseconds(1)
@@ -202,12 +203,15 @@ final class RawPeer: Sendable {
         }
     }
 
+    /// The server's position for an object; 0 where it has none.
+    func position(of key: ObjectKey) -> Position { parameters.placement(of: key).position(of: server) ?? Position(0) }
+
     func ask(_ request: Request) async throws -> Reply {
         let number = state.withLock { state in
             state.nextNumber += 1
             return state.nextNumber
         }
-        let message = request.encoded(request: number)
+        let message = request.encoded(request: number, to: parameters.placement(of: request.key).route)
         var reply: Reply?
         for _ in 0..<10 where reply == nil {
             try await send(message.head + message.fragments.flatMap(\.array))

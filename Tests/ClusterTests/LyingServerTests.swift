@@ -11,7 +11,7 @@ extension Clusters {
     /// One cluster a mode for all policies: always the same server lies, since its store can never be relied on again.
     @Suite("One server follows a policy", .serialized, .sharedCluster { $0.clientNames = ["first", "hostile"] })
     struct FaultPolicies {
-        private static let liar = ServerIndex(0)
+        private static let liar = NodeID(0)
 
         /// `none` promises nothing but to outlast a server that says nothing. What the other modes have here is some of
         /// every kind of lie: about fragments, statements, certificates, claims, what is kept, and instead of answers.
@@ -107,7 +107,7 @@ extension Clusters {
 
 extension TestCluster {
     /// Ends a server's process and starts a liar with its home in its place.
-    func startLiar(_ server: ServerIndex, _ kind: ServerFaultKind) async throws {
+    func startLiar(_ server: NodeID, _ kind: ServerFaultKind) async throws {
         kill(server)
         try launch(server, program: "solidus-faulty-server", ["--home", home(server), "--fault", kind.rawValue])
         try await waitUntilListening(server)

@@ -16,7 +16,7 @@ extension Clusters {
             try await withCluster(change: { $0.mode = mode }) { cluster in
                 try await cluster.withClient { client in
                     let stored = try await cluster.checkOperations(client, "mode", sizesBytes: [0, 5, 70_000])
-                    cluster.kill(ServerIndex(1))
+                    cluster.kill(NodeID(1))
                     try await cluster.check(stored, client)
                     try await cluster.checkOperations(client, "killed", sizesBytes: [0, 5, 70_000])
                     let key = stored[2].key
@@ -33,11 +33,11 @@ extension Clusters {
             .timeLimit(.minutes(1)))
         func noneIsRefused() async throws {
             try await withCluster(starts: false, change: { $0.mode = .none }) { cluster in
-                let file = "\(cluster.home(ServerIndex(0)))/server.toml"
+                let file = "\(cluster.home(NodeID(0)))/server.toml"
                 let lines = try File.text(file).split(separator: "\n").filter { !$0.hasPrefix("faults") }
                 for faults in ["", "faults = \"byzantine\"\n", "faults = \"none\"\n"] {
                     try File.write(file, Array((lines.joined(separator: "\n") + "\n" + faults).utf8))
-                    let result = try await cluster.run(["serve", "--home", cluster.home(ServerIndex(0))])
+                    let result = try await cluster.run(["serve", "--home", cluster.home(NodeID(0))])
                     #expect(result.end != .exit(0) && result.output.contains("server.toml"), "\(result)")
                     #expect(result.output.contains("faults"), "\(result.output)")
                     guard !faults.contains("none") else { continue }

@@ -13,15 +13,15 @@ import Testing
 extension Clusters {
     @Suite("One server down", .serialized, .sharedCluster) struct OneServerDown {
         /// Every server in one mode, and in the others one with data or one with parity.
-        private static let servers: [ModeCase<ServerIndex>] = casesByMode([
-            .fingerprint: .four, .full: [ServerIndex(0)], .lazy: [ServerIndex(1)], .readTime: [ServerIndex(2)],
-            .none: [ServerIndex(3)],
+        private static let servers: [ModeCase<NodeID>] = casesByMode([
+            .fingerprint: .four, .full: [NodeID(0)], .lazy: [NodeID(1)], .readTime: [NodeID(2)],
+            .none: [NodeID(3)],
         ])
 
         @Test(
             "killed with -9 and restarted with its disk: every operation succeeds before, while and after",
             .timeLimit(.minutes(3)), arguments: servers)
-        func killed(_ test: ModeCase<ServerIndex>) async throws {
+        func killed(_ test: ModeCase<NodeID>) async throws {
             let server = test.action
             let cluster = try await SharedCluster.current(in: test.mode)
             try await cluster.withClient { client in
@@ -40,7 +40,7 @@ extension Clusters {
         @Test(
             "stopped in its tracks: every operation succeeds while and after",
             .timeLimit(.minutes(3)), arguments: servers)
-        func frozen(_ test: ModeCase<ServerIndex>) async throws {
+        func frozen(_ test: ModeCase<NodeID>) async throws {
             let server = test.action
             let cluster = try await SharedCluster.current(in: test.mode)
             try await cluster.withClient { client in
@@ -77,8 +77,8 @@ extension Clusters {
 
         @Test(
             "another key at its address: it is named and left alone, and every operation succeeds",
-            .timeLimit(.minutes(3)), arguments: [ServerIndex].four)
-        func wrongKey(_ server: ServerIndex) async throws {
+            .timeLimit(.minutes(3)), arguments: [NodeID].four)
+        func wrongKey(_ server: NodeID) async throws {
             let cluster = try SharedCluster.current
             cluster.kill(server)
             let generated = try GeneratedIdentity(
@@ -112,9 +112,9 @@ extension Clusters {
             "every operation succeeds, and it catches up when it comes at last",
             .timeLimit(.minutes(3)),
             arguments: casesByMode([
-                .fingerprint: .four, .lazy: [ServerIndex(0)], .none: [ServerIndex(2)],
+                .fingerprint: .four, .lazy: [NodeID(0)], .none: [NodeID(2)],
             ]))
-        func neverThere(_ test: ModeCase<ServerIndex>) async throws {
+        func neverThere(_ test: ModeCase<NodeID>) async throws {
             let server = test.action
             try await withCluster(starts: false, change: { $0.mode = test.mode }) { cluster in
                 let present = cluster.servers.filter { $0 != server }
@@ -138,9 +138,9 @@ extension Clusters {
             "every operation succeeds with the right bytes, whatever it says",
             .timeLimit(.minutes(5)),
             arguments: casesByMode([
-                .fingerprint: .four, .full: [ServerIndex(0)], .lazy: [ServerIndex(1)], .readTime: [ServerIndex(2)],
+                .fingerprint: .four, .full: [NodeID(0)], .lazy: [NodeID(1)], .readTime: [NodeID(2)],
             ]))
-        func lies(_ test: ModeCase<ServerIndex>) async throws {
+        func lies(_ test: ModeCase<NodeID>) async throws {
             let server = test.action
             try await withCluster(change: { $0.mode = test.mode }) { cluster in
                 let before = try await cluster.withClient { try await cluster.checkOperations($0, "before-lies") }

@@ -7,12 +7,12 @@ import Testing
 
 extension Clusters {
     @Suite("Two servers down", .serialized, .sharedCluster) struct TwoServersDown {
-        private static let pairs: [[ServerIndex]] = [[0, 1], [1, 3], [2, 3]].map { $0.map { ServerIndex($0) } }
+        private static let pairs: [[NodeID]] = [[0, 1], [1, 3], [2, 3]].map { $0.map { NodeID($0) } }
 
         @Test(
             "two killed: operations are unavailable and name them; afterwards nothing is lost",
             .timeLimit(.minutes(3)), arguments: pairs)
-        func killed(_ victims: [ServerIndex]) async throws {
+        func killed(_ victims: [NodeID]) async throws {
             let cluster = try SharedCluster.current
             let label = victims.map { "\($0.rawValue)" }.joined()
             let before = try await cluster.withClient { try await cluster.checkOperations($0, "two-killed-\(label)") }
@@ -27,8 +27,8 @@ extension Clusters {
 
         @Test(
             "two stopped: operations are unavailable and name them; afterwards nothing is lost",
-            .timeLimit(.minutes(3)), arguments: [[ServerIndex(0), ServerIndex(2)]])
-        func frozen(_ victims: [ServerIndex]) async throws {
+            .timeLimit(.minutes(3)), arguments: [[NodeID(0), NodeID(2)]])
+        func frozen(_ victims: [NodeID]) async throws {
             let cluster = try SharedCluster.current
             let before = try await cluster.withClient { try await cluster.checkOperations($0, "two-stopped") }
             for victim in victims { cluster.freeze(victim) }
@@ -50,7 +50,7 @@ extension Clusters {
         func lies(_ lie: Lie) async throws {
             let cluster = try SharedCluster.current
             let before = try await cluster.withClient { try await cluster.checkOperations($0, "one-lies-\(lie)") }
-            let (dead, liar) = (ServerIndex(2), ServerIndex(0))
+            let (dead, liar) = (NodeID(2), NodeID(0))
             cluster.kill(dead)
             #expect(try await cluster.terminate(liar) == .exit(0))
             let impostor = try await Impostor.start(cluster, liar, lie)
@@ -89,7 +89,7 @@ extension Clusters {
 
         /// Reads and writes, of the library and of the command line, fail and name the servers.
         private func expectUnavailable(
-            _ cluster: TestCluster, _ stored: [StoredValue], naming victims: [ServerIndex]
+            _ cluster: TestCluster, _ stored: [StoredValue], naming victims: [NodeID]
         ) async throws {
             let (key, value) = (stored[2].key, stored[2].value)
             try await cluster.withClient(timeoutMilliseconds: 1000) { client in

@@ -5,6 +5,7 @@ import ErasureCode
 import Foundation
 import Logging
 import LoopbackPorts
+import ObjectStorage
 import QuorumClient
 import QuorumProtocol
 import QuorumServer

@@ -20,7 +20,7 @@ struct MalformedFrameTests {
             let (events, continuation) = AsyncStream<PeerConnectionEvent>.makeStream()
             let connection = try PeerConnection(
                 PeerConnectionConfiguration(
-                    serverIndex: 0, host: entry.host, port: entry.port, expectedPin: entry.pin,
+                    serverNumber: 0, host: entry.host, port: entry.port, expectedPin: entry.pin,
                     scope: home.cluster.scope),
                 identity: home.identity, eventLoop: group.next(), logger: Logger(label: "test")
             ) { continuation.yield($0) }

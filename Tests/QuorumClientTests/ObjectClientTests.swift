@@ -148,7 +148,7 @@ struct ObjectClientTests {
                 _ = try await client.get(key)
                 Issue.record("two of four servers made a quorum")
             } catch ClientError.unavailable(_, _, let troubles) {
-                #expect(troubles.map(\.server) == [ServerIndex(0), ServerIndex(1)])
+                #expect(troubles.map(\.server) == [NodeID(0), NodeID(1)])
             }
             try await cluster.start(0)
             try await cluster.start(1)

@@ -32,8 +32,8 @@ struct BatchLimitsTests {
         arguments: 1...8)
     func statements(faults: Int) throws {
         let parameters = ClusterParameters(
-            identity: ClusterIdentity(cluster: ClusterID(high: 1, low: 2), epoch: 1),
-            quorums: try QuorumConfiguration(faults: faults))
+            Configuration(
+                cluster: ClusterID(high: 1, low: 2), quorums: try QuorumConfiguration(faults: faults)))
         let each = parameters.pendingVersionsMax
         #expect(count(statementCount: each) * each <= MerkleTree.leafCountMax)
         #expect(count(statementCount: each) == min(4096, MerkleTree.leafCountMax / each))

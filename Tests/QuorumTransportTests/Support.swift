@@ -135,7 +135,7 @@ struct Fixture {
         adjust: (inout PeerConnectionConfiguration) -> Void = { _ in }
     ) throws -> PeerConnection {
         var configuration = PeerConnectionConfiguration(
-            serverIndex: 2, host: "127.0.0.1", port: try #require(endpoint.port), expectedPin: server.pin,
+            serverNumber: 2, host: "127.0.0.1", port: try #require(endpoint.port), expectedPin: server.pin,
             scope: Self.scope)
         configuration.limits.handshakeTimeout = .seconds(10)
         configuration.backoff.maximum = .milliseconds(200)

@@ -6,6 +6,7 @@ import ClusterFiles
 import ErasureCode
 import Foundation
 import Glibc
+import ObjectStorage
 import QuorumClient
 import QuorumProtocol
 import QuorumServer

@@ -3,6 +3,7 @@
 
 import BenchmarkResults
 import ErasureCode
+import ObjectStorage
 import QuorumProtocol
 import QuorumServer
 

@@ -30,7 +30,7 @@ final class InProcessClient {
     func get(number: Int) throws -> SharedBytes {
         let key = group.key(number)
         let reader = Reader(
-            parameters: group.parameters, key: key, wantsValue: true, preference: group.parameters.quorums.servers)
+            parameters: group.parameters, key: key, wantsValue: true, preference: group.parameters.quorums.positions)
         guard case .success(let outcome)? = try run(reader, key: key, []),
             case .version(_, let descriptor, let stripes) = outcome.found, let fragments = stripes.first
         else { preconditionFailure("a read among correct servers failed") }
@@ -48,8 +48,8 @@ final class InProcessClient {
             machine.handle(inputs.removeFirst(), into: &effects)
             for effect in effects {
                 switch Machine.step(effect, key: key, verifier: verifier) {
-                case .send(let server, let request):
-                    inputs.append(Machine.reply(try ask(server, request), from: server))
+                case .send(let position, let request):
+                    inputs.append(Machine.reply(try ask(request, at: position, of: machine.placement), from: position))
                 case .work(_, let work): inputs.append(work())
                 case .startHedge: break
                 case .finish(let outcome): result = outcome
@@ -59,10 +59,11 @@ final class InProcessClient {
         return result
     }
 
-    private func ask(_ server: ServerIndex, _ request: Request) throws -> Reply {
+    private func ask(_ request: Request, at position: Position, of placement: Placement) throws -> Reply {
         requestNumber += 1
-        let answer = try group.servers[server.offset].answer(
-            request.encoded(request: requestNumber).frame, from: group.client)
+        let server = group.servers[Int(placement.node(at: position).rawValue)]
+        let answer = try server.answer(
+            request.encoded(request: requestNumber, to: placement.route).frame, from: group.client)
         return try Reply.decode(answer, parameters: group.parameters).reply
     }
 }

@@ -5,36 +5,37 @@ import ErasureCode
 import Fingerprint
 import QuorumProtocol
 
-/// All servers of a group, and one client's name.
+/// All servers of the one group, numbered from 0, and one client's name.
 final class InProcessGroup {
     private static let incarnation = Incarnation(1)
 
     let parameters: ClusterParameters
     let client = ClientID(high: 1, low: 1)
     let signers: [StatementSigner]
-    private let keys: [StatementVerificationKey]
+    private let keys: StatementKeys
     private(set) var servers: [InProcessServer] = []
 
     init(faults: Int, dataFragmentCount: Int?, mode: VerificationMode) throws {
+        let quorums = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount)
         parameters = ClusterParameters(
-            identity: ClusterIdentity(cluster: ClusterID(high: 1, low: 1), epoch: 1, mode: mode),
-            quorums: try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount))
-        let secrets = parameters.quorums.servers.map { _ in P256.Signing.PrivateKey() }
+            Configuration(cluster: ClusterID(high: 1, low: 1), mode: mode, quorums: quorums))
+        let nodes = parameters.configuration.nodes.map(\.id)
+        let secrets = nodes.map { _ in P256.Signing.PrivateKey() }
         // As servers and clients that have been at work for a while have them.
-        keys = secrets.map { secret in
-            let key = KnownKey(secret.publicKey)
-            key.makeTable()
-            return .p256(key)
-        }
-        let identity = parameters.identity
-        signers = zip(parameters.quorums.servers, secrets).map { server, secret in
-            StatementSigner(identity: identity, server: server, incarnation: Self.incarnation, key: .p256(secret))
+        keys = StatementKeys(
+            ofFirstLives: secrets.map { secret in
+                let key = KnownKey(secret.publicKey)
+                key.makeTable()
+                return .p256(key)
+            })
+        signers = zip(nodes, secrets).map { node, secret in
+            StatementSigner(node: node, incarnation: Self.incarnation, mode: mode, key: .p256(secret))
         }
         servers = signers.map { InProcessServer(parameters: parameters, signer: $0, verifier: makeVerifier()) }
     }
 
     /// A verifier that has checked nothing yet.
-    func makeVerifier() -> StatementVerifier { StatementVerifier(parameters: parameters, keys: keys) }
+    func makeVerifier() -> StatementVerifier { StatementVerifier(history: parameters.history, keys: keys) }
 
     func key(_ number: Int) -> ObjectKey {
         guard let key = try? ObjectKey("bench/\(number)") else {
@@ -50,9 +51,10 @@ final class InProcessGroup {
     /// What each server would state of the object's first version once it has stored it.
     func statements(on value: EncodedValue, number: Int) -> [Statement] {
         let timestamp = Timestamp(counter: 1, writer: client, digest: value.descriptor.digest)
-        return parameters.quorums.servers.map { server in
+        let placement = parameters.placement(of: key(number))
+        return placement.nodes.map { node in
             Statement(
-                identity: parameters.identity, server: server, incarnation: Self.incarnation, key: key(number),
+                scope: placement.scope, node: node, incarnation: Self.incarnation, key: key(number),
                 timestamp: timestamp, claim: .stored)
         }
     }
@@ -60,7 +62,7 @@ final class InProcessGroup {
     /// The statements of the first quorum, each signed by itself.
     func certificate(_ statements: [Statement]) throws -> Certificate {
         let quorum = statements.prefix(parameters.quorums.quorum)
-        let signed = try quorum.flatMap { try signers[$0.server.offset].sign([$0]) }
-        return Certificate(timestamp: statements[0].timestamp, statements: signed)
+        let signed = try quorum.flatMap { try signers[Int($0.node.rawValue)].sign([$0]) }
+        return parameters.placement(of: statements[0].key).certificate(of: statements[0].timestamp, signed)
     }
 }

@@ -25,12 +25,14 @@ final class InProcessServer {
         self.parameters = parameters
         self.signer = signer
         self.verifier = verifier
-        replica = Replica(parameters: parameters, server: signer.server, incarnation: signer.incarnation)
+        replica = Replica(
+            parameters: parameters, group: parameters.configuration.groups[0], node: signer.node,
+            incarnation: signer.incarnation)
     }
 
     /// The frame that answers a client's frame.
     func answer(_ frame: ByteBuffer, from client: ClientID) throws -> ByteBuffer {
-        let (number, request) = try Request.decode(frame, parameters: parameters)
+        let (number, _, request) = try Request.decode(frame, parameters: parameters)
         var inputs: [ReplicaInput] = [
             .request(RequestTag(session: 0, request: number), from: .client(client), request)
         ]
@@ -48,13 +50,12 @@ final class InProcessServer {
         switch effect {
         case .reply(_, let reply):
             answer = reply
-        case .replyWithVersion(_, let claim, _, let timestamp, let portion):
-            answer = .version(claim, try parts(timestamp, portion))
+        case .replyWithVersion(_, let claim, let key, let timestamp, let portion):
+            answer = .version(claim, try parts(key, timestamp, portion))
         case .load(let key):
             inputs.append(.loaded(key, .success(try records[key].map { try ObjectRecord(decoding: $0) })))
         case .verify(let token, let job):
-            let result = job.run(
-                verifier: verifier, parameters: parameters, fragmentIndex: FragmentIndex(signer.server.rawValue))
+            let result = job.run(verifier: verifier, parameters: parameters)
             inputs.append(.verified(token, result))
         case .store(let token, let change, let statements):
             if let change { store(change) }
@@ -76,10 +77,11 @@ final class InProcessServer {
         for drop in change.drops { versions[drop] = nil }
     }
 
-    private func parts(_ timestamp: Timestamp, _ portion: Read.Portion) throws -> HeldParts? {
-        guard let version = versions[timestamp] else { return nil }
+    private func parts(_ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion) throws -> HeldParts? {
+        guard let version = versions[timestamp], let position = parameters.placement(of: key).position(of: signer.node)
+        else { return nil }
         return HeldParts(
-            timestamp: timestamp,
+            timestamp: timestamp, position: position,
             descriptor: try SealedDescriptor(decoding: version.descriptor, parameters: parameters),
             fragments: portion == .fragments ? version.fragments : nil)
     }

@@ -112,6 +112,8 @@ package enum Flaw: String, Sendable, CaseIterable {
 
     /// A partial write sends no fragments to its spares, whatever the other servers do.
     case sparesNeverDrawnIn
+    /// A write that begins anew asks each server for its timestamp once, whether or not it was reached.
+    case beginsAnewUnreminded
     /// A write that began with a remembered certificate does not look at what the servers have committed since.
     case rememberedUndoubted
 
@@ -135,7 +137,8 @@ extension Flaw {
         case .encodingUnchecked, .statementWithoutMode: .full
         case .readEncodingUnchecked: .readTime
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .verificationNotRetried,
-            .poisonSignedOnce, .poisonLeftUnproven, .oneVoucherVerified, .onePoisonStatement,
+            .poisonSignedOnce, .poisonLeftUnproven, .oneVoucherVerified,
+            .onePoisonStatement,
             .poisonStatementsUnverified, .poisonReadAsNothing:
             .lazy
         default: .fingerprint

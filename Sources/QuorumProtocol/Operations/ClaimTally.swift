@@ -83,6 +83,11 @@ struct ClaimTally: Sendable {
 
     func isExcluded(_ timestamp: Timestamp) -> Bool { excluded.contains(timestamp) }
 
+    /// Whether the server calls the version poisonous.
+    func callsPoisonous(_ timestamp: Timestamp, by server: Position) -> Bool {
+        claims[server.offset]?.poisonous.contains { $0.timestamp == timestamp } ?? false
+    }
+
     /// The versions above this one that servers call poisonous, in ascending order.
     func poisonousVersions(above timestamp: Timestamp?) -> [Timestamp] {
         let named = claims.flatMap { $0?.poisonous.map(\.timestamp) ?? [] }

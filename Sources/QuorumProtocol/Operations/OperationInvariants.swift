@@ -11,13 +11,20 @@ extension Writer {
         }
         if spares.count > quorums.faults { return "more servers are spared than may fail" }
         switch phase {
-        case .readTimestamp, .complete, .doubt, .finished:
+        case .encode:
+            return memory == .trusted ? nil : "a write that has begun waits for its value"
+        case .readTimestamp:
+            // Its timestamp will be above whatever is there: there is nothing to doubt.
+            return memory == .none || memory == .overtaken ? nil : "a timestamp is read beside a remembered one"
+        case .complete, .doubt, .finished:
             return nil
         case .prepare(let timestamp):
             guard let encoded, timestamp.digest == encoded.descriptor.digest, timestamp.writer == writer else {
                 return "a timestamp is prepared that does not name this writer's value"
             }
-            if timestamp.counter != base.counter &+ 1 { return "the counter is not the one above the base's" }
+            // The base rises when a higher version is found below our own.
+            if timestamp.counter > base.counter &+ 1 { return "the counter is more than one above the base's" }
+            if timestamp.counter == 0 || !base.precedes(timestamp) { return "the base is not below our own version" }
             return statements.count < quorums.quorum ? nil : "a certified version is not committed"
         case .commit(let commit, _):
             if acknowledged.count >= quorums.quorum { return "a quorum has acknowledged the COMMIT, and it goes on" }

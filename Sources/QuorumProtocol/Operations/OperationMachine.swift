@@ -10,6 +10,9 @@ package protocol OperationMachine: Sendable {
     associatedtype Effect: Sendable
     associatedtype Outcome: Sendable
 
+    /// Where the object lies: the machine speaks of its positions, whoever drives it of the servers there.
+    var placement: Placement { get }
+
     mutating func handle(_ input: Input, into effects: inout [Effect])
 
     /// Which of the invariants that hold between any two inputs is broken, or nil: a bug of our own.

@@ -45,35 +45,44 @@ public enum OperationPhase: Sendable, CustomStringConvertible {
     }
 }
 
-/// What was observed of the servers during an operation, in their order.
+/// What was observed of the servers during an operation.
 public struct ServerObservations: Equatable, Sendable {
-    public internal(set) var misbehaviours: [Position: Misbehaviour] = [:]
-    public internal(set) var refusals: [Position: Refusal] = [:]
+    /// The servers at the object's positions.
+    private let nodes: [NodeID]
+    package internal(set) var misbehaviours: [Position: Misbehaviour] = [:]
+    package internal(set) var refusals: [Position: Refusal] = [:]
     /// Servers that had not answered yet when the operation was done, although it was waiting for them in particular.
-    public internal(set) var slow: [Position] = []
+    public internal(set) var slow: [NodeID] = []
 
-    public init() {}
+    /// Nothing was observed.
+    public init() {
+        nodes = []
+    }
+
+    package init(_ placement: Placement) {
+        nodes = placement.nodes
+    }
 
     /// The server has answered after all.
     mutating func withdrawRefusal(of server: Position) {
         if !refusals.isEmpty { refusals[server] = nil }
     }
 
-    /// Servers that misbehaved, in order, with what they did.
-    public var misbehaving: [(server: Position, what: Misbehaviour)] {
-        misbehaviours.sorted { $0.key < $1.key }.map { (server: $0.key, what: $0.value) }
+    /// Servers that misbehaved, in their order, with what they did.
+    public var misbehaving: [(server: NodeID, what: Misbehaviour)] {
+        misbehaviours.map { (server: nodes[$0.key.offset], what: $0.value) }.sorted { $0.server < $1.server }
     }
 
-    /// Servers that refused, in order, with their reason.
-    public var refusing: [(server: Position, why: Refusal)] {
-        refusals.sorted { $0.key < $1.key }.map { (server: $0.key, why: $0.value) }
+    /// Servers that refused, in their order, with their reason.
+    public var refusing: [(server: NodeID, why: Refusal)] {
+        refusals.map { (server: nodes[$0.key.offset], why: $0.value) }.sorted { $0.server < $1.server }
     }
 }
 
 /// Why an operation did not succeed, with what was there and what was needed.
 public enum OperationFailure: Error, Equatable, Sendable {
     /// Too few servers gave a usable answer in time.
-    case unavailable(OperationPhase, answered: [Position], need: Int, observations: ServerObservations)
+    case unavailable(OperationPhase, answered: [NodeID], need: Int, observations: ServerObservations)
     /// More than f servers refused, so no quorum can be had; at least one of the refusals is a correct server's.
     case refused(OperationPhase, observations: ServerObservations)
     /// The committed version is known, and too few good fragments of it came in time.

@@ -65,17 +65,17 @@ package struct Reader: Sendable {
 
     let parameters: ClusterParameters
     let key: ObjectKey
-    let placement: Placement
+    package let placement: Placement
     private let wantsValue: Bool
     let isVerification: Bool
-    private let preferred: [Position]
+    let preferred: [Position]
     var phase = Phase.read
     var tally: ClaimTally
     var candidates: ReadCandidates
     var isHedging = false
     var isRetransmitting = false
     private(set) var acknowledged: PositionSet = []
-    var observations = ServerObservations()
+    var observations: ServerObservations
     private var isWritingBack = false
     private let alwaysWritesBack: Bool
     var poisonous: [Timestamp] = []
@@ -100,7 +100,9 @@ package struct Reader: Sendable {
         precondition(preference.sorted() == parameters.quorums.positions)
         self.parameters = parameters
         self.key = key
-        placement = parameters.placement(of: key)
+        let placement = parameters.placement(of: key)
+        self.placement = placement
+        observations = ServerObservations(placement)
         self.wantsValue = wantsValue
         isVerification = forVerification
         self.alwaysWritesBack = alwaysWritesBack
@@ -432,7 +434,7 @@ extension Reader {
     mutating func finish(
         _ found: ReadOutcome.Found, _ timestamp: Timestamp?, into effects: inout [Effect]
     ) {
-        if isHedging { observations.slow = preferred.filter { !tally.hasClaim(of: $0) } }
+        if isHedging { observations.slow = preferred.filter { !tally.hasClaim(of: $0) }.map(placement.node(at:)) }
         let outcome = ReadOutcome(
             found: found, descriptor: timestamp.flatMap { candidates.descriptor(of: $0) },
             certificate: timestamp.flatMap { tally.certificate(of: $0) }, poisonous: poisonous, proofs: poisonProofs,

@@ -58,6 +58,8 @@ extension Reader {
         } else {
             answered = quorums.positions.filter { tally.hasClaim(of: $0) }
         }
-        return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)
+        return .unavailable(
+            operationPhase, answered: answered.map(placement.node(at:)), need: quorums.quorum,
+            observations: observations)
     }
 }

@@ -48,19 +48,29 @@ extension Reader {
 
     /// A server is done when it has the sound version's certificate, and has looked at what others have signed on
     /// versions above it. As long as too few have, those who have not answered yet have their time: who has signed may
-    /// always be the slowest.
+    /// always be the slowest. They have more of it where the server has come to the same verdict and needs the proof.
     mutating func finishVerification(_ timestamp: Timestamp?, into effects: inout [Effect]) {
-        var isShownByTooFew = false
+        var (isShownByTooFew, isUnproven) = (false, false)
         for above in tally.poisonousVersions(above: timestamp) where poisonProofs[above] == nil {
-            // Of so many servers that show statements one is correct: liars alone cannot have signatures checked.
-            let sources = Set(tally.poisonStatements(on: above).map(\.source))
-            if sources.count >= quorums.vouchers {
-                _ = isShownPoisonous(above, into: &effects)
-            } else {
+            let isOwnVerdict = tally.callsPoisonous(above, by: preferred[0])
+            let shown = tally.poisonStatements(on: above)
+            // Of so many servers that show statements one is correct: liars alone cannot have signatures checked, but
+            // on what this server has found itself, of which there is not much. Then one that shows all will do.
+            let isWorthChecking =
+                Set(shown.map(\.source)).count >= quorums.vouchers
+                || isOwnVerdict && Set(shown.map(\.statement.node)).count >= quorums.vouchers
+            if isWorthChecking, isShownPoisonous(above, into: &effects) { continue }
+            if isOwnVerdict {
+                isUnproven = true
+            } else if !isWorthChecking {
                 isShownByTooFew = true
             }
         }
-        if isShownByTooFew, !isHedging, !quorums.positions.allSatisfy(tally.hasClaim) { return }
+        if isShownByTooFew && !isHedging || isUnproven && !isRetransmitting,
+            !quorums.positions.allSatisfy(tally.hasClaim)
+        {
+            return
+        }
         if let timestamp, tally.certificate(of: timestamp) == nil {
             askProof(of: timestamp, into: &effects)
             return

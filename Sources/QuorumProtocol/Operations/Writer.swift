@@ -62,6 +62,8 @@ package struct Writer: Sendable {
     }
 
     enum Phase: Sendable {
+        /// Waiting for the value to be encoded; what it goes above, with its certificate, is remembered.
+        case encode(above: Timestamp)
         case readTimestamp
         case prepare(Timestamp)
         /// Finishing a version that an earlier run of this client left behind; our own, named, waits.
@@ -75,12 +77,12 @@ package struct Writer: Sendable {
 
     let parameters: ClusterParameters
     let key: ObjectKey
-    let placement: Placement
+    package let placement: Placement
     let writer: ClientID
     var phase = Phase.readTimestamp
     var encoded: (descriptor: SealedDescriptor, fragments: [[SharedBytes]])?
     var tally: ClaimTally
-    var observations = ServerObservations()
+    var observations: ServerObservations
     var rounds = 0
     // PREPARE
     var statements = SignedStatements()
@@ -114,13 +116,15 @@ package struct Writer: Sendable {
         precondition(spares.count <= parameters.quorums.faults && spares.allSatisfy(parameters.quorums.contains))
         self.parameters = parameters
         self.key = key
-        placement = parameters.placement(of: key)
+        let placement = parameters.placement(of: key)
+        self.placement = placement
+        observations = ServerObservations(placement)
         self.writer = writer
         self.spares = spares
         tally = ClaimTally(quorums: parameters.quorums)
         guard let remembered else { return }
         tally.prove(remembered)
-        base = remembered.timestamp
+        phase = .encode(above: remembered.timestamp)
         memory = .trusted
     }
 
@@ -131,13 +135,12 @@ package struct Writer: Sendable {
         if case .finished = phase { return }
         switch consume input {
         case .start:
-            // A remembered base needs nothing but the value to begin with.
-            if memory == .none { beginReadTimestamp(into: &effects) }
+            if case .readTimestamp = phase { beginReadTimestamp(into: &effects) }
         case .encoded(let descriptor, let fragments):
             precondition(encoded == nil && fragments.count == quorums.serverCount)
             encoded = (descriptor, fragments)
-            if memory == .trusted {
-                beginPrepare(above: base, into: &effects)
+            if case .encode(let remembered) = phase {
+                beginPrepare(above: remembered, into: &effects)
             } else {
                 advanceReadTimestamp(into: &effects)
             }
@@ -254,6 +257,12 @@ extension Writer {
         for server in quorums.positions { effects.append(.send(server, .readTimestamp(key))) }
     }
 
+    /// A quorum has a version above our own timestamp, which therefore can never surface any more.
+    mutating func beginAnew(into effects: inout [Effect]) {
+        memory = .overtaken
+        beginReadTimestamp(into: &effects)
+    }
+
     private mutating func advanceReadTimestamp(into effects: inout [Effect]) {
         guard case .readTimestamp = phase else { return }
         switch tally.standing() {
@@ -279,7 +288,7 @@ extension Writer {
         case .readTimestamp: advanceReadTimestamp(into: &effects)
         case .prepare, .complete: justify(into: &effects)
         case .doubt: preconditionFailure("the certificates of a doubt are its reader's")
-        case .commit, .finished: break
+        case .encode, .commit, .finished: break
         }
     }
 }
@@ -299,10 +308,10 @@ extension Writer {
         let enough = isPlanted(.oneAcknowledgement) ? 1 : quorums.quorum
         guard case .commit(let commit, let own) = phase, acknowledged.count >= enough else { return }
         if let own {
-            goOn(own, above: commit.certificate.timestamp, into: &effects)
+            goOn(own, above: VerifiedCertificate(key: key, certificate: commit.certificate), into: &effects)
             return
         }
-        observations.slow = overdue
+        observations.slow = overdue.map(placement.node(at:))
         finish(
             .success(
                 WriteOutcome(
@@ -315,11 +324,15 @@ extension Writer {
     /// Goes on with our own version after a recovery. Some servers may hold it already, and one write must not be able
     /// to take effect under two timestamps: it gets a new one only if the version that a quorum has just committed is
     /// higher, for then the old one can never surface again.
-    private mutating func goOn(_ own: Timestamp, above recovered: Timestamp, into effects: inout [Effect]) {
-        guard recovered < own else {
-            beginReadTimestamp(into: &effects)
+    private mutating func goOn(
+        _ own: Timestamp, above recovered: VerifiedCertificate, into effects: inout [Effect]
+    ) {
+        guard recovered.timestamp < own else {
+            beginAnew(into: &effects)
             return
         }
+        tally.prove(recovered)
+        raiseBase(to: recovered.timestamp)
         full = []
         admitted = []
         leftBehind = LeftBehindVersions()
@@ -338,8 +351,10 @@ extension Writer {
 
     mutating func resend(to server: Position, into effects: inout [Effect]) {
         switch phase {
+        case .encode:
+            break
         case .readTimestamp:
-            if memory != .trusted, !tally.hasClaim(of: server) {
+            if !tally.hasClaim(of: server), !(isPlanted(.beginsAnewUnreminded) && memory == .overtaken) {
                 effects.append(.send(server, .readTimestamp(key)))
             }
         case .prepare(let timestamp):
@@ -368,9 +383,9 @@ extension Writer {
 
     private var operationPhase: OperationPhase {
         switch phase {
-        // After a recovery, or a doubt, it begins again, and PREPAREs of ours have left.
-        case .readTimestamp: recoveries > 0 || memory == .overtaken ? .prepare : .readTimestamp
-        case .prepare, .complete, .doubt: .prepare
+        // When it begins anew PREPAREs of ours have left.
+        case .readTimestamp: memory == .overtaken ? .prepare : .readTimestamp
+        case .encode, .prepare, .complete, .doubt: .prepare
         case .commit(_, let own): own == nil ? .commit : .prepare
         case .finished: .commit
         }
@@ -380,9 +395,11 @@ extension Writer {
         let answered: [Position]
         switch phase {
         case .readTimestamp: answered = quorums.positions.filter { tally.hasClaim(of: $0) }
-        case .prepare, .complete, .doubt: answered = statements.positions
+        case .encode, .prepare, .complete, .doubt: answered = statements.positions
         case .commit, .finished: answered = Array(acknowledged)
         }
-        return .unavailable(operationPhase, answered: answered, need: quorums.quorum, observations: observations)
+        return .unavailable(
+            operationPhase, answered: answered.map(placement.node(at:)), need: quorums.quorum,
+            observations: observations)
     }
 }

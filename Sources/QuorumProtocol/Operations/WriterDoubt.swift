@@ -10,6 +10,8 @@
 //   timestamp. (Before a quorum has it, our own might yet be committed by a later recovery, beside the new one.)
 // - It is below: whatever is above came while we wrote, and the write goes on under its own timestamp. Whoever names
 //   something above it from now on says nothing new.
+//
+// A writer that full servers keep back does the same, whatever it began with (WriterRecovery.swift).
 
 import Fingerprint
 
@@ -23,7 +25,7 @@ extension Writer {
         case doubtful
         /// What is above our own is concurrent with it.
         case confirmed
-        /// Something above it was there before.
+        /// A quorum has something above it: the write has begun anew with READ-TIMESTAMP.
         case overtaken
     }
 
@@ -72,20 +74,24 @@ extension Writer {
                 // Its reminders do what the hedge would.
                 break
             case .finish(let result):
-                resolve(own, result, into: &effects)
+                resolve(own, result, of: reader, into: &effects)
             }
         }
     }
 
     private mutating func resolve(
-        _ own: Timestamp, _ result: Result<ReadOutcome, OperationFailure>, into effects: inout [Effect]
+        _ own: Timestamp, _ result: Result<ReadOutcome, OperationFailure>, of reader: Reader,
+        into effects: inout [Effect]
     ) {
         switch result {
         case .success(let outcome) where own.precedes(outcome.found.timestamp):
-            memory = .overtaken
-            beginReadTimestamp(into: &effects)
-        case .success:
+            beginAnew(into: &effects)
+        case .success(let outcome):
             memory = .confirmed
+            if let found = outcome.found.timestamp, found < own, base.precedes(found) {
+                tally = reader.tally
+                raiseBase(to: found)
+            }
             if !commitIfCertified(own, into: &effects) { resume(own, into: &effects) }
         case .failure(.refused(_, let observations)):
             finish(.failure(.refused(.prepare, observations: observations)), into: &effects)

@@ -88,7 +88,7 @@ extension Writer {
         switch phase {
         case .prepare(let timestamp): own = timestamp
         case .complete(let completion, let timestamp): (own, completing) = (timestamp, completion.timestamp)
-        case .readTimestamp, .doubt, .commit, .finished: return
+        case .encode, .readTimestamp, .doubt, .commit, .finished: return
         }
         switch result {
         case .failure where isPlanted(.statementsUnverified) && timestamp == own:
@@ -160,6 +160,14 @@ extension Writer {
             drawInSpares(into: &effects)
             giveUpIfHopeless(into: &effects)
         }
+    }
+
+    /// A version between the base and our own is committed: servers that are full of what is below it get its proof.
+    mutating func raiseBase(to committed: Timestamp) {
+        guard base.precedes(committed) else { return }
+        base = committed
+        wantJustification = []
+        justified = []
     }
 
     /// The server must see proof of the version below before it takes one of this counter.

@@ -4,8 +4,12 @@
 // A version that q servers show is committed at once, the highest of several: their statements are its certificate.
 // When none is, and our own version has had one retransmission interval without getting f + 1 *stored* statements, a
 // version that m servers show is finished (PendingCompletion). A liar can spoil that by silence, so each attempt has
-// its time, then comes the next version, then our own again; after each such pass an attempt has twice the time, so
-// that a slow network is no liar.
+// its time, then comes the next version; after each such pass an attempt has twice the time, so that a slow network is
+// no liar.
+//
+// What fills a server may have been overtaken by what it has not seen committed: after each pass the writer reads the
+// object, as in a doubt, which brings the highest version that anybody proves to a quorum (WriterDoubt.swift). Then
+// come our own version's PREPAREs again.
 //
 // Bounds: a server's list is taken once an interval, replaces its former one and has at most K entries.
 
@@ -69,6 +73,9 @@ extension Writer {
         admission.isEmpty && Set(full).union(observations.refusals.keys).count > quorums.faults
     }
 
+    /// Whether it has to be taken for stuck when an interval is over: who has not answered may be the faulty ones.
+    private var isHeldUp: Bool { admission.isEmpty && !full.isEmpty }
+
     /// Each recovery commits a higher version of those that were left behind, of which there are no more than these.
     private var mayRecover: Bool {
         recoveries < parameters.limits.pendingVersionsPerClientMax * quorums.serverCount
@@ -88,7 +95,7 @@ extension Writer {
         let own: Timestamp
         switch phase {
         case .prepare(let timestamp), .complete(_, let timestamp): own = timestamp
-        case .readTimestamp, .doubt, .commit, .finished: return
+        case .encode, .readTimestamp, .doubt, .commit, .finished: return
         }
         recoveries += 1
         hasDetoured = true
@@ -105,19 +112,22 @@ extension Writer {
         leftBehind.listed = []
         switch phase {
         case .prepare(let own):
-            if isStuck, completeNext(own: own, into: &effects) { return }
+            if isHeldUp {
+                takeNextWay(own: own, into: &effects)
+                return
+            }
         case .complete(var completion, let own):
             completion.reminders += 1
             phase = .complete(completion, own: own)
             if completion.reminders > leftBehind.patience {
-                abandonCompletion(own: own, into: &effects)
+                takeNextWay(own: own, into: &effects)
                 return
             }
         case .doubt:
             examine(.hedge, into: &effects)
             examine(.retransmit, into: &effects)
             return
-        case .readTimestamp, .commit, .finished:
+        case .encode, .readTimestamp, .commit, .finished:
             break
         }
         resendToAll(into: &effects)
@@ -147,9 +157,10 @@ extension Writer {
         return true
     }
 
-    private mutating func abandonCompletion(own: Timestamp, into effects: inout [Effect]) {
+    /// Finishes the next version; after the last one, sees to it that the servers know what is committed.
+    private mutating func takeNextWay(own: Timestamp, into effects: inout [Effect]) {
         if completeNext(own: own, into: &effects) { return }
-        resume(own, into: &effects)
+        beginDoubt(own, into: &effects)
     }
 
     /// Goes on with our own version.
@@ -175,7 +186,7 @@ extension Writer {
         case .certified(let certificate):
             beginRecoveryCommit(certificate, completion.descriptor, into: &effects)
         case .hopeless:
-            abandonCompletion(own: own, into: &effects)
+            takeNextWay(own: own, into: &effects)
         }
     }
 

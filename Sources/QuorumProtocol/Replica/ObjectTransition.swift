@@ -35,11 +35,12 @@ struct ObjectTransition {
     enum PrepareVerdict {
         /// Sign this claim once the change is durable.
         case sign(Claim)
+        /// Nothing has changed but what the justification proves.
         case tooManyPending([Timestamp])
         case refuse(Refusal)
     }
 
-    /// PREPARE, verified. On anything but `.sign` the transition must be thrown away: a refusal changes no state.
+    /// PREPARE, verified. On `.refuse` the transition must be thrown away: a refusal changes no state.
     mutating func prepare(_ prepare: Prepare, evidence: VerificationEvidence) -> PrepareVerdict {
         if let justification = evidence.certificate, !isPlanted(.justificationNotCommitted) {
             // A poisonous version is no longer taken, but still shows that its counter was reached.

@@ -263,13 +263,12 @@ extension Replica {
                     transition.change, leadingTo: transition.record, at: place, answer: .prepared(tag),
                     statements: [statement], into: &effects)
             case .tooManyPending(let timestamps):
-                // What is committed above them frees them once it is known to be sound.
-                verifyAtOnce(key, record, into: &effects)
                 // A pending version whose fragments are not held cannot be: pending means stored by a PREPARE.
                 let statements = timestamps.map { statement(key: key, timestamp: $0, claim: .stored) }
+                // The justification is a COMMIT of its own.
                 store(
-                    nil, leadingTo: record, at: place, answer: .tooManyPending(tag, timestamps),
-                    statements: statements, into: &effects)
+                    transition.change, leadingTo: transition.record, at: place,
+                    answer: .tooManyPending(tag, timestamps), statements: statements, into: &effects)
             case .refuse(let refusal):
                 effects.append(.reply(tag, .refused(refusal)))
                 if case .tooManyUnverified = refusal { verifyAtOnce(key, record, into: &effects) }
@@ -350,6 +349,8 @@ extension Replica {
             case .tooManyPending(let tag, let timestamps):
                 let pending = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
                 effects.append(.replyTooManyPending(tag, objects.at[place].key, pending))
+                // What is committed above them frees them once it is known to be sound.
+                verifyAtOnce(objects.at[place].key, inFlight.record, into: &effects)
             case .poisonous(let timestamps):
                 let signed = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
                 if !signed.isEmpty { objects.at[place].changes.prepend(.signed(signed)) }

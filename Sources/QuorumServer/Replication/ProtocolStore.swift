@@ -3,6 +3,7 @@
 import ErasureCode
 import Fingerprint
 import Logging
+import ObjectStorage
 import QuorumProtocol
 
 /// Reads and translates between what the replica speaks of and what the store keeps.

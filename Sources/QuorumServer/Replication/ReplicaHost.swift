@@ -1,6 +1,7 @@
-// The shell around the replica: the one funnel of event → machine → effects → I/O.
+// The shell around a node's replicas, one for each group that it is in: the one funnel of event → machine → effects →
+// I/O. They share the store, the pipeline and its signatures.
 //
-// The machine lives behind a mutex; whatever thread brings an event runs it through. Changes to store are queued while
+// The machines live behind a mutex; whatever thread brings an event runs it through. Changes to store are queued while
 // the mutex is held, so that they reach the disk in the machine's order. Everything else is done after it is released:
 // small proofs and reads at once on the calling thread, since waking another costs more than they do, large ones on
 // worker threads.
@@ -12,7 +13,7 @@ import NIOPosix
 import QuorumProtocol
 import Synchronization
 
-/// Runs one replica.
+/// Runs one node's replicas.
 final class ReplicaHost: Sendable {
     /// Fragments up to this size are verified and read on the calling thread.
     private static let inlineWorkSizeBytesMax = 64 << 10
@@ -22,8 +23,10 @@ final class ReplicaHost: Sendable {
     private static let dueObjectsPerInput = 64
 
     private let parameters: ClusterParameters
-    private let fragmentIndex: FragmentIndex
-    private let replica: Mutex<Replica>
+    private let node: NodeID
+    /// In the order of their groups' numbers.
+    private let replicas: Mutex<[Replica]>
+    private let groups: [GroupID]
     private let store: ProtocolStore
     private let verifier: StatementVerifier
     private let workers: NIOThreadPool
@@ -37,14 +40,19 @@ final class ReplicaHost: Sendable {
     ///   - interposer: decides which changes are really stored; nil: all.
     ///   - reply: sends an answer to where its request came from; may be called from any thread.
     init(
-        parameters: ClusterParameters, server: ServerIndex, store: ProtocolStore, verifier: StatementVerifier,
+        parameters: ClusterParameters, node: NodeID, store: ProtocolStore, verifier: StatementVerifier,
         signer: StatementSigner, statistics: ServerStatistics, workers: NIOThreadPool, logger: Logger,
         without: Set<Optimisation> = [], interposer: (any ServerInterposer)? = nil,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
     ) {
         self.parameters = parameters
-        fragmentIndex = FragmentIndex(server.rawValue)
-        replica = Mutex(Replica(parameters: parameters, server: server, incarnation: signer.incarnation))
+        self.node = node
+        let groups = parameters.configuration.groups(of: node)
+        self.groups = groups.map(\.id)
+        replicas = Mutex(
+            groups.map { group in
+                Replica(parameters: parameters, group: group, node: node, incarnation: signer.incarnation)
+            })
         self.store = store
         self.verifier = verifier
         self.workers = workers
@@ -53,8 +61,8 @@ final class ReplicaHost: Sendable {
         pipeline = Mutex(nil)
         let made = StoragePipeline(
             store: store, signer: signer, verifier: verifier, statistics: statistics, logger: logger, without: without
-        ) { [weak self] inputs in
-            for input in inputs { self?.submit(input) }
+        ) { [weak self] completed in
+            for (group, input) in completed { self?.submit(input, to: group) }
         }
         pipeline.withLock { $0 = made }
     }
@@ -64,17 +72,57 @@ final class ReplicaHost: Sendable {
         versionVerifier.withLock { $0 = verifier }
     }
 
-    /// Runs an input through the machine and does what follows from it.
-    func submit(_ input: ReplicaInput) {
-        var effects: [ReplicaEffect] = []
-        replica.withLock { replica in
-            replica.handle(input, into: &effects)
-            for case .store(let token, let change, let statements) in effects {
-                pipeline.withLock { $0 }?.enqueue(
-                    StoragePipeline.Item(token: token, change: kept(change), statements: statements))
+    /// Gives a request to the replica of the group that it is for. Whether that group has the object's slot is the
+    /// replica's to judge.
+    func submit(_ request: Request, along route: Route, from principal: Principal, tag: RequestTag) {
+        let configuration = parameters.configuration
+        if route.epoch != configuration.epoch {
+            reply(tag, .refused(.unknownEpoch(route.epoch, newest: configuration.epoch)))
+        } else if !groups.contains(route.group) {
+            let owner = configuration.group(of: request.key.slot).id
+            reply(tag, .refused(.foreignGroup(route.group, expected: owner)))
+        } else {
+            submit(.request(tag, from: principal, request), to: route.group)
+        }
+    }
+
+    /// What was found out about an object goes to the replica that has it.
+    func found(_ key: ObjectKey, _ findings: VersionFindings) {
+        submit(.found(key, findings), to: parameters.configuration.group(of: key.slot).id)
+    }
+
+    /// The server's clock; the store is asked once for what is due, whatever group it is of.
+    func tick(milliseconds: UInt64) {
+        for group in groups { submit(.tick(milliseconds: milliseconds), to: group) }
+        // Their records are read, too, which the event loop that ticks is not to wait for.
+        workers.submit { _ in
+            let keys = self.store.due(beforeMilliseconds: milliseconds, limit: Self.dueObjectsPerTick)
+            let byGroup = Dictionary(grouping: keys) { self.parameters.configuration.group(of: $0.slot).id }
+            for group in self.groups {
+                let due = byGroup[group] ?? []
+                for start in stride(from: 0, to: due.count, by: Self.dueObjectsPerInput) {
+                    let end = min(start + Self.dueObjectsPerInput, due.count)
+                    self.submit(.due(Array(due[start..<end])), to: group)
+                }
             }
         }
-        for effect in effects { perform(effect) }
+    }
+
+    /// Runs an input through the machine of a group that the node is in and does what follows from it.
+    private func submit(_ input: ReplicaInput, to group: GroupID) {
+        guard let index = groups.firstIndex(of: group) else {
+            preconditionFailure("\(node) has no replica for \(group)")
+        }
+        var effects: [ReplicaEffect] = []
+        replicas.withLock { replicas in
+            replicas[index].handle(input, into: &effects)
+            for case .store(let token, let change, let statements) in effects {
+                pipeline.withLock { $0 }?.enqueue(
+                    StoragePipeline.Item(
+                        group: group, token: token, change: kept(change), statements: statements))
+            }
+        }
+        for effect in effects { perform(effect, of: group) }
     }
 
     /// The change, unless somebody has the server lose it.
@@ -88,7 +136,7 @@ final class ReplicaHost: Sendable {
         await pipeline.withLock { $0 }?.shutdown()
     }
 
-    private func perform(_ effect: ReplicaEffect) {
+    private func perform(_ effect: ReplicaEffect, of group: GroupID) {
         switch effect {
         case .reply(let tag, let answer):
             reply(tag, answer)
@@ -102,46 +150,43 @@ final class ReplicaHost: Sendable {
             }
             reply(tag, .refused(.tooManyPending(pending)))
         case .load(let key):
-            submit(.loaded(key, store.record(of: key)))
+            submit(.loaded(key, store.record(of: key)), to: group)
         case .verify(let token, let job):
             run(costBytes: job.costBytes) {
-                let result = job.run(
-                    verifier: self.verifier, parameters: self.parameters, fragmentIndex: self.fragmentIndex)
-                self.submit(.verified(token, result))
+                let result = job.run(verifier: self.verifier, parameters: self.parameters)
+                self.submit(.verified(token, result), to: group)
             }
         case .store:
             // Queued while the machine was locked.
             break
         case .verifyVersions(let key, let isUrgent):
             versionVerifier.withLock { $0 }?.verify(key, isUrgent: isUrgent)
-        case .findDue(let time):
-            // Their records are read, too, which the event loop that ticks is not to wait for.
-            workers.submit { _ in
-                let keys = self.store.due(beforeMilliseconds: time, limit: Self.dueObjectsPerTick)
-                for start in stride(from: 0, to: keys.count, by: Self.dueObjectsPerInput) {
-                    let end = min(start + Self.dueObjectsPerInput, keys.count)
-                    self.submit(.due(Array(keys[start..<end])))
-                }
-            }
+        case .findDue:
+            // The host looks once for all groups, when it ticks.
+            break
         }
     }
 
     private func replyWithVersion(
         _ tag: RequestTag, _ claim: CommittedClaim, key: ObjectKey, timestamp: Timestamp, portion: Read.Portion
     ) {
-        guard let descriptor = store.descriptor(of: timestamp, key: key) else {
+        guard let descriptor = store.descriptor(of: timestamp, key: key),
+            let position = parameters.placement(of: key).position(of: node)
+        else {
             reply(tag, .version(claim, nil))
             return
         }
         guard portion == .fragments else {
-            reply(tag, .version(claim, HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: nil)))
+            let parts = HeldParts(timestamp: timestamp, position: position, descriptor: descriptor, fragments: nil)
+            reply(tag, .version(claim, parts))
             return
         }
         let stripes = descriptor.descriptor.stripes
         run(costBytes: stripes.reduce(0) { $0 + $1.fragmentSizeBytes }) {
             let fragments = self.store.fragments(of: timestamp, key: key, stripeCount: stripes.count)
-            self.reply(
-                tag, .version(claim, HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: fragments)))
+            let parts = HeldParts(
+                timestamp: timestamp, position: position, descriptor: descriptor, fragments: fragments)
+            self.reply(tag, .version(claim, parts))
         }
     }
 

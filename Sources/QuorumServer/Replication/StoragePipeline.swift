@@ -4,6 +4,7 @@
 import DequeModule
 import Logging
 import NIOPosix
+import ObjectStorage
 import QuorumProtocol
 import Synchronization
 
@@ -11,6 +12,8 @@ import Synchronization
 final class StoragePipeline: Sendable {
     /// One `.store` effect.
     struct Item: Sendable {
+        /// The group whose replica has asked for it.
+        let group: GroupID
         let token: WorkToken
         let change: ObjectChange?
         let statements: [Statement]
@@ -42,7 +45,7 @@ final class StoragePipeline: Sendable {
     private let reported = Mutex<StoreFailure?>(nil)
     /// What the log was last told of giving space back; nil when that went well since.
     private let reclaimReported = Mutex<String?>(nil)
-    private let completed: @Sendable ([ReplicaInput]) -> Void
+    private let completed: @Sendable ([(group: GroupID, input: ReplicaInput)]) -> Void
 
     /// - Parameters:
     ///   - without: what of `.groupCommit` and `.batchedSignatures` is left out.
@@ -50,7 +53,7 @@ final class StoragePipeline: Sendable {
     init(
         store: ProtocolStore, signer: StatementSigner, verifier: StatementVerifier, statistics: ServerStatistics,
         logger: Logger, without: Set<Optimisation>,
-        completed: @escaping @Sendable ([ReplicaInput]) -> Void
+        completed: @escaping @Sendable ([(group: GroupID, input: ReplicaInput)]) -> Void
     ) {
         self.store = store
         self.signer = signer
@@ -106,7 +109,7 @@ final class StoragePipeline: Sendable {
         }
     }
 
-    private func run(_ batch: [Item]) -> [ReplicaInput] {
+    private func run(_ batch: [Item]) -> [(group: GroupID, input: ReplicaInput)] {
         let changes = batch.compactMap(\.change)
         let outcomes = store.store.apply(changes.map(ObjectMutation.init))
         precondition(outcomes.count == changes.count, "each change has its outcome")
@@ -120,19 +123,21 @@ final class StoragePipeline: Sendable {
         statistics.count { counters in
             counters.groupCommits += changes.isEmpty ? 0 : 1
             counters.storedChanges += UInt64(changes.count)
-            guard signer.identity.mode.isSigned else { return }
+            guard signer.isSigning else { return }
             counters.signatures += signsBatches ? (durable.isEmpty ? 0 : 1) : UInt64(durable.count)
             counters.signedStatements += UInt64(durable.count)
         }
         return zip(batch, results).map { item, result in
             switch result {
             case .failure(let failure):
-                return .stored(item.token, .failure(failure))
+                return (item.group, .stored(item.token, .failure(failure)))
             case .success:
                 let own = Array(signed.prefix(item.statements.count))
                 signed = signed.dropFirst(item.statements.count)
-                guard own.count == item.statements.count else { return .stored(item.token, .failure(.failed)) }
-                return .stored(item.token, .success(own))
+                guard own.count == item.statements.count else {
+                    return (item.group, .stored(item.token, .failure(.failed)))
+                }
+                return (item.group, .stored(item.token, .success(own)))
             }
         }
     }

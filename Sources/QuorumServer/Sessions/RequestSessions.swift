@@ -73,9 +73,10 @@ final class RequestSessions: ServerEndpointDelegate {
             return
         }
         let number: UInt64
+        let route: Route
         let request: Request
         do {
-            (number, request) = try Request.decode(frame, parameters: parameters)
+            (number, route, request) = try Request.decode(frame, parameters: parameters)
         } catch {
             statistics.count { $0.malformedFrames += 1 }
             logger.warning("\(session.peer) sent a frame that is no request, and is disconnected: \(error)")
@@ -96,11 +97,11 @@ final class RequestSessions: ServerEndpointDelegate {
             return tag
         }
         guard let interposer else {
-            host.submit(.request(tag, from: sender.principal, request))
+            host.submit(request, along: route, from: sender.principal, tag: tag)
             return
         }
         if let passed = interposer.receive(request, from: sender.principal, tag: tag) {
-            host.submit(.request(tag, from: sender.principal, passed))
+            host.submit(passed, along: route, from: sender.principal, tag: tag)
         }
     }
 
@@ -153,8 +154,8 @@ extension Principal {
     /// The principal of a pinned certificate; nil when the configuration names it wrongly.
     init?(_ identity: PeerIdentity) {
         switch identity {
-        case .server(let index):
-            self = .server(ServerIndex(index))
+        case .server(let number):
+            self = .server(NodeID(number))
         case .client(let name):
             guard let id = ClientID(hexadecimal: name) else { return nil }
             self = .client(id)

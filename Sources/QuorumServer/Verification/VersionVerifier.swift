@@ -32,7 +32,7 @@ final class VersionVerifier: Sendable {
         var chargedMicroseconds = 0
     }
 
-    private let server: ServerIndex
+    private let node: NodeID
     private let context: OperationContext
     private let threads: VerificationThreads
     private let statistics: ServerStatistics
@@ -40,7 +40,7 @@ final class VersionVerifier: Sendable {
     private let state: Mutex<State>
     private let found: @Sendable (ObjectKey, VersionFindings) -> Void
 
-    /// Starts connecting to the servers of the cluster, this one among them.
+    /// Starts connecting to the servers of its groups, this one among them.
     ///
     /// - Parameter found: told what was found of an object, on any thread.
     /// - Throws: when TLS refuses the server's key or certificate.
@@ -49,7 +49,7 @@ final class VersionVerifier: Sendable {
         statistics: ServerStatistics, logger: Logger,
         found: @escaping @Sendable (ObjectKey, VersionFindings) -> Void
     ) throws(TransportError) {
-        server = configuration.server
+        node = configuration.node
         self.threads = threads
         self.statistics = statistics
         self.logger = logger
@@ -64,6 +64,8 @@ final class VersionVerifier: Sendable {
                 queue: VerificationQueue(
                     budget: configuration.verificationBudget,
                     patienceMilliseconds: configuration.verificationPatienceMilliseconds)))
+        let groups = configuration.parameters.configuration.groups(of: node)
+        connections.start(Set(groups.flatMap(\.members)))
         schedule()
     }
 
@@ -128,9 +130,13 @@ final class VersionVerifier: Sendable {
 
     private func run(_ key: ObjectKey) async {
         // Our own fragment costs the least.
-        let others = context.connections.preference().filter { $0 != server }
+        let placement = context.parameters.placement(of: key)
+        guard let own = placement.position(of: node) else {
+            preconditionFailure("\(node) verifies an object of a group that it is not in")
+        }
+        let others = context.connections.preference(placement).filter { $0 != own }
         let reader = Reader(
-            parameters: context.parameters, key: key, wantsValue: true, preference: [server] + others,
+            parameters: context.parameters, key: key, wantsValue: true, preference: [own] + others,
             forVerification: true)
         let result = await Operation(
             reader, key: key, deadline: context.deadline, hedge: hedge, context: context
@@ -145,7 +151,7 @@ final class VersionVerifier: Sendable {
                 counters.poisonousVersions += UInt64(outcome.poisonous.count)
             }
             for timestamp in outcome.poisonous { logger.warning("\(key) at \(timestamp) is poisonous") }
-            found(key, VersionFindings(outcome, by: server))
+            found(key, VersionFindings(outcome, by: node))
         case .failure(let failure):
             sizeBytes = context.parameters.limits.stripeSizeBytesMax
             logger.debug("\(key) could not be verified: \(failure)")

@@ -12,8 +12,8 @@ import Synchronization
 
 /// Which server to connect to, and how.
 package struct PeerConnectionConfiguration: Sendable {
-    /// The server's index in the cluster, for error texts.
-    package var serverIndex: UInt8
+    /// The server's number in the cluster, for error texts.
+    package var serverNumber: UInt16
     /// Name or address of the server.
     package var host: String
     /// The server's port.
@@ -27,8 +27,8 @@ package struct PeerConnectionConfiguration: Sendable {
     /// Delays between attempts.
     package var backoff = Backoff()
 
-    package init(serverIndex: UInt8, host: String, port: Int, expectedPin: CertificatePin, scope: ClusterScope) {
-        self.serverIndex = serverIndex
+    package init(serverNumber: UInt16, host: String, port: Int, expectedPin: CertificatePin, scope: ClusterScope) {
+        self.serverNumber = serverNumber
         self.host = host
         self.port = port
         self.expectedPin = expectedPin
@@ -36,7 +36,7 @@ package struct PeerConnectionConfiguration: Sendable {
     }
 
     /// "server 2 at 10.0.0.3:7002".
-    package var peer: String { "server \(serverIndex) at \(host):\(port)" }
+    package var peer: String { "server \(serverNumber) at \(host):\(port)" }
 }
 
 /// What a connection tells its owner, in order, on its event loop.

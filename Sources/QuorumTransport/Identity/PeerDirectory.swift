@@ -2,14 +2,14 @@
 
 /// Who a peer is. It follows from the peer's certificate alone, never from anything the peer says.
 package enum PeerIdentity: Hashable, Sendable, CustomStringConvertible {
-    /// The server with this index in the cluster.
-    case server(UInt8)
+    /// The server with this number in the cluster.
+    case server(UInt16)
     /// The client with this name in the cluster's configuration.
     case client(String)
 
     package var description: String {
         switch self {
-        case .server(let index): "server \(index)"
+        case .server(let number): "server \(number)"
         case .client(let name): "client \(name)"
         }
     }

@@ -16,6 +16,8 @@ extension WorldPlan {
         // Not in `fingerprint`, whose worlds stay those of the longest campaign.
         case 24..<28 where mode != .fingerprint && selection.clients.contains(.earlierLife):
             byzantineClients[0] = .earlierLife
+        case 28..<36: drawFullServers(&stream)
+        case 36..<44 where mode.verifiesLater && !selection.isInsistent: drawSlowFinders(selection, &stream)
         default: break
         }
     }
@@ -59,6 +61,40 @@ extension WorldPlan {
                 guard crashes else { continue }
                 operations[position].crash = PlannedOperation.Crash(.beforeCommit, awayMicroseconds: away)
             }
+        }
+    }
+
+    /// Clients crash all the time and many messages are lost, so that each server is full of another version, and
+    /// little that is committed gets around.
+    private mutating func drawFullServers(_ generator: inout SeededGenerator) {
+        limits.pendingVersionsPerClientMax = 1
+        network.lossPermille = generator.within(100...600)
+        let roundTrip = Int(2 * network.delayMaxMicroseconds + diskDelayMaxMicroseconds)
+        for position in operations.indices {
+            operations[position].pauseMicroseconds = 0
+            let after = UInt64(generator.within(roundTrip / 2...4 * roundTrip))
+            let away = UInt64(generator.within(100...2_000))
+            guard generator.chance(percent: 70) else { continue }
+            switch operations[position].kind {
+            case .read, .head: break
+            case .write, .delete:
+                operations[position].crash = PlannedOperation.Crash(
+                    .after(microseconds: after), awayMicroseconds: away)
+            }
+        }
+    }
+
+    /// A client poisons objects, of which few servers are told, and some are always the last to answer.
+    private mutating func drawSlowFinders(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
+        guard selection.clients.contains(.poisonedCrossChecksums) else { return }
+        byzantineClients[0] = .poisonedCrossChecksums
+        badServers = [:]
+        network.lossPermille = generator.within(100...400)
+        patience.hedgeMicroseconds = UInt64(generator.within(1_000...5_000))
+        slowServers = [:]
+        for (number, server) in generator.shuffled(0..<serverCount).prefix(faultCount + 1).enumerated() {
+            slowServers[number] = PlannedSlowServer(
+                server: ServerIndex(UInt8(server)), factor: generator.within(10...40))
         }
     }
 

@@ -256,7 +256,9 @@ extension World {
         history[operation].completedAtStep = step
         history[operation].outcome = outcome
         note("client \(client.number) ends operation \(operation): \(outcome)")
-        if case .failed(let failure) = outcome, history[operation].beganHealed,
+        // One under way when the faults ended was given as much time as those that begin later.
+        let hadTime = history[operation].beganHealed || isHealed && nowMicroseconds >= client.deadlineMicroseconds
+        if case .failed(let failure) = outcome, hadTime,
             !(history[operation].isWrite && isShutOut(client.id, keys[history[operation].object]))
         {
             violation =

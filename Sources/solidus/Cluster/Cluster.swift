@@ -32,15 +32,15 @@ struct ClusterArgument: ParsableArguments {
 
 /// Which of the servers on this machine a command is about.
 struct ServerSelection: ParsableArguments {
-    @Option(name: .customLong("server"), help: "Only this server, by its index; may be repeated.")
-    var indices: [Int] = []
+    @Option(name: .customLong("server"), help: "Only this server, by its number; may be repeated.")
+    var numbers: [Int] = []
 
     /// The servers chosen, in order; all of them when none was named.
     func chosen(of cluster: ClusterConfiguration) throws -> [Int] {
-        let all = Array(cluster.servers.indices)
-        for index in indices where !all.contains(index) {
-            throw ValidationError("There is no server \(index); the cluster has servers 0 to \(all.count - 1).")
+        let all = cluster.servers.map { Int($0.node.rawValue) }
+        for number in numbers where !all.contains(number) {
+            throw ValidationError("There is no server \(number); 'solidus cluster status' lists them.")
         }
-        return indices.isEmpty ? all : Set(indices).sorted()
+        return numbers.isEmpty ? all : Set(numbers).sorted()
     }
 }

@@ -24,7 +24,7 @@ struct ClusterDown: ParsableCommand {
         try run.locked {
             // A supervisor in the foreground would report each server that is stopped behind its back; asked to end, it
             // stops its servers itself.
-            let supervisor = selection.indices.isEmpty ? run.supervisor : nil
+            let supervisor = selection.numbers.isEmpty ? run.supervisor : nil
             let servers = chosen.compactMap { index in run.server(index).map { (index: index, stamp: $0) } }
             let forced = Self.end(servers.map(\.stamp), supervisor)
             for server in servers { run.remove(run.serverFile(server.index), of: server.stamp) }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import ClusterFiles
 import CommandArguments
+import ObjectStorage
 import QuorumProtocol
 import QuorumServer
 
@@ -13,13 +14,26 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         discussion: """
             The directory must be absent or empty. Its servers listen on consecutive ports of one host; to place them \
             on several machines, edit the addresses in cluster.toml and copy each home with cluster.toml in it.
+
+            Groups of m + 2f servers hold the objects, up to f of each may fail. With more servers there are several \
+            groups, and each object belongs to one. A zone is what fails together: with --zone the groups are laid such \
+            that any one zone may fail, if that can be.
             """)
 
     @OptionGroup var target: ClusterArgument
-    @Option(help: "How many servers may fail or lie (f).")
+    @Option(help: "How many servers there are (N); one group of m + 2f when not given.")
+    var servers: Int?
+    @Option(help: "How many servers of a group may fail or lie (f).")
     var faults = 1
-    @Option(help: "How many fragments make an object (m); f + 1 when not given. There are m + 2f servers.")
+    @Option(help: "How many fragments make an object (m); f + 1 when not given. A group has m + 2f servers.")
     var dataFragments: Int?
+    @Option(
+        name: .customLong("zone"),
+        help: ArgumentHelp("A zone and how many servers are in it; may be repeated.", valueName: "label=count"),
+        transform: Self.zone)
+    var zones: [Zone] = []
+    @Flag(help: "Make the cluster even if the loss of one zone would stop some of its groups.")
+    var force = false
     @Option(help: "How fragments are verified; none tolerates crashes only.")
     var mode = ModeArgument(.fingerprint)
     @Option(help: "The port of server 0; server i gets the i-th after it.")
@@ -37,11 +51,26 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         let dataFragments: Int
         let mode: String
         let servers: [String]
+        let groups: [[Int]]
+        let zones: [String: [Int]]
+        let faultsForCertain: Int
+        let faultsAtBest: Int
         let clients: [String]
+    }
+
+    private static func zone(_ text: String) throws -> Zone {
+        let parts = text.split(separator: "=", omittingEmptySubsequences: false)
+        guard parts.count == 2, ZoneLabel.isValid(String(parts[0])), let count = Int(parts[1]), count > 0 else {
+            throw ValidationError("'\(text)': write LABEL=COUNT; \(ZoneLabel.rule), and the count is at least 1.")
+        }
+        return Zone(label: String(parts[0]), nodeCount: count)
     }
 
     func run() throws {
         var cluster = NewCluster()
+        cluster.serverCount = servers
+        cluster.zones = zones
+        cluster.acceptsZoneLoss = force
         cluster.faults = faults
         cluster.dataFragmentCount = dataFragments
         cluster.mode = mode.mode
@@ -51,17 +80,35 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         let configuration = try cluster.write(to: target.path) { _, directory in
             try ObjectStore.create(directory: directory, incarnation: 1)
         }
-        let quorums = configuration.parameters.quorums
+        let made = configuration.parameters.configuration
+        let layout = try cluster.checkedLayout()
         let addresses = configuration.servers.map(\.address)
+        let zoned = Dictionary(grouping: made.nodes.filter { !$0.zone.isEmpty }, by: \.zone)
+            .mapValues { $0.map { Int($0.id.rawValue) } }
+        var lines = [
+            "made a cluster of \(serverCount(made.nodes.count)) (\(addresses.first ?? "") to "
+                + "\(addresses.last ?? "")) in \(target.path), any \(made.quorums.faults) of which may "
+                + (mode.mode.isSigned ? "fail or lie" : "crash, but not lie")
+        ]
+        if made.groups.count > 1 {
+            lines.append(
+                "\(made.groups.count) groups of \(made.quorums.serverCount); with luck \(layout.faultsAtBest) servers "
+                    + "may fail at once, \(made.quorums.faults) of each group")
+        }
+        for (label, members) in zoned.sorted(by: { $0.key < $1.key }) {
+            let stopped = layout.stopped(byLossOf: label).map(\.description).joined(separator: ", ")
+            lines.append(
+                "zone \(label): servers \(members.map(String.init).joined(separator: ", "))"
+                    + (stopped.isEmpty ? "" : "; its loss stops \(stopped)"))
+        }
         try Report.finish(
             report,
             Outcome(
-                directory: target.path, cluster: "\(configuration.parameters.identity.cluster)",
-                faults: quorums.faults, dataFragments: quorums.dataFragmentCount,
-                mode: mode.mode.description, servers: addresses,
+                directory: target.path, cluster: "\(made.cluster)", faults: made.quorums.faults,
+                dataFragments: made.quorums.dataFragmentCount, mode: mode.mode.description, servers: addresses,
+                groups: made.groups.map { $0.members.map { Int($0.rawValue) } }, zones: zoned,
+                faultsForCertain: made.quorums.faults, faultsAtBest: layout.faultsAtBest,
                 clients: configuration.clients.map(\.name)),
-            text: "made a cluster of \(quorums.serverCount) servers (\(addresses.first ?? "") to "
-                + "\(addresses.last ?? "")) in \(target.path), any \(quorums.faults) of which may "
-                + (mode.mode.isSigned ? "fail or lie" : "crash, but not lie"))
+            text: lines.joined(separator: "\n"))
     }
 }

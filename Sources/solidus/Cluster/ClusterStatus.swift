@@ -3,43 +3,61 @@
 import ArgumentParser
 import ClusterFiles
 import Glibc
+import QuorumProtocol
 
 struct ClusterStatus: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show which of the servers that 'cluster up' started run.")
+        commandName: "status", abstract: "Show which of the servers that 'cluster up' started run, group by group.")
 
     @OptionGroup var target: ClusterArgument
     @OptionGroup var report: ReportOptions
 
     private struct Outcome: Encodable {
         struct Server: Encodable {
-            let index: Int
+            let number: Int
             let address: String
+            let zone: String?
             let running: Bool
             let process: Int?
         }
+        struct Group: Encodable {
+            let number: Int
+            let servers: [Int]
+            let running: Int
+            let needed: Int
+        }
         let running: Int
-        let needed: Int
         let servers: [Server]
+        let groups: [Group]
     }
 
     func run() throws {
         let cluster = try ClusterConfiguration(contentsOf: target.clusterFile)
-        let servers = cluster.servers.map { entry in
-            let stamp = target.run.server(entry.index.offset)
+        let configuration = cluster.parameters.configuration
+        let servers = zip(cluster.servers, configuration.nodes).map { entry, node in
+            let stamp = target.run.server(Int(entry.node.rawValue))
             return Outcome.Server(
-                index: entry.index.offset, address: entry.address, running: stamp != nil,
-                process: stamp.map { Int($0.processID) })
+                number: Int(entry.node.rawValue), address: entry.address, zone: node.zone.isEmpty ? nil : node.zone,
+                running: stamp != nil, process: stamp.map { Int($0.processID) })
         }
-        let outcome = Outcome(
-            running: servers.count(where: \.running), needed: cluster.parameters.quorums.quorum, servers: servers)
+        let running = Set(servers.filter(\.running).map(\.number))
+        let groups = configuration.groups.map { group in
+            let members = group.members.map { Int($0.rawValue) }
+            return Outcome.Group(
+                number: Int(group.id.rawValue), servers: members, running: members.count(where: running.contains),
+                needed: configuration.quorums.quorum)
+        }
         let rows = servers.map { server in
-            "server \(server.index)  \(server.address)  "
+            "server \(server.number)  \(server.address)  " + (server.zone.map { "zone \($0)  " } ?? "")
                 + (server.process.map { "running, process \($0)" } ?? "not running")
         }
+        let states = groups.map { group in
+            let members = group.servers.map(String.init).joined(separator: " ")
+            return "group \(group.number) of servers \(members): \(group.running) run, \(group.needed) are needed"
+                + (group.running < group.needed ? "; its objects are out of reach" : "")
+        }
         try Report.finish(
-            report, outcome,
-            text: (rows + ["\(outcome.running) of \(servers.count) servers run; \(outcome.needed) are needed"])
-                .joined(separator: "\n"))
+            report, Outcome(running: running.count, servers: servers, groups: groups),
+            text: (rows + states).joined(separator: "\n"))
     }
 }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import ClusterFiles
 import Glibc
+import QuorumProtocol
 
 struct ClusterUp: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -46,7 +47,7 @@ struct ClusterUp: ParsableCommand {
             // A later supervisor of other servers leaves the first one its file.
             if !detach, run.supervisor == nil { try own?.write(to: run.supervisorFile) }
         }
-        let addresses = chosen.map { cluster.servers[$0].address }.joined(separator: " ")
+        let addresses = chosen.compactMap { cluster.server(NodeID(UInt16($0)))?.address }.joined(separator: " ")
         try Standard.write("ready: \(serverCount(chosen.count)) at \(addresses)\n")
         if detach { return }
 

@@ -28,8 +28,10 @@ struct ObservedServers: Encodable {
     let refusing: [ObservedServer]
 
     init(_ observations: ServerObservations) {
-        misbehaving = observations.misbehaving.map { ObservedServer(server: $0.server.offset, what: "\($0.what)") }
-        refusing = observations.refusing.map { ObservedServer(server: $0.server.offset, what: "\($0.why)") }
+        misbehaving = observations.misbehaving.map {
+            ObservedServer(server: Int($0.server.rawValue), what: "\($0.what)")
+        }
+        refusing = observations.refusing.map { ObservedServer(server: Int($0.server.rawValue), what: "\($0.why)") }
     }
 }
 

@@ -86,10 +86,10 @@ final class TortureProgress: Sendable {
 
     /// What an operation saw of the servers.
     func observed(_ observations: ServerObservations) {
-        guard !observations.misbehaviours.isEmpty else { return }
+        guard !observations.misbehaving.isEmpty else { return }
         state.withLock { state in
             for (server, what) in observations.misbehaving {
-                state.counts.misbehaviours[server.offset, default: (0, "\(what)")].count += 1
+                state.counts.misbehaviours[Int(server.rawValue), default: (0, "\(what)")].count += 1
             }
         }
     }

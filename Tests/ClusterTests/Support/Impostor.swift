@@ -58,7 +58,7 @@ final class Impostor: ServerEndpointDelegate {
     private var parameters: ClusterParameters { home.cluster.parameters }
 
     /// Takes the place of a server whose process does not run; its store serves the true server behind.
-    static func start(_ cluster: TestCluster, _ server: ServerIndex, _ lie: Lie) async throws -> Impostor {
+    static func start(_ cluster: TestCluster, _ server: NodeID, _ lie: Lie) async throws -> Impostor {
         let home = try ServerHome(path: cluster.home(server))
         var configuration = ServerConfiguration(home: home)
         configuration.port = 0
@@ -79,7 +79,7 @@ final class Impostor: ServerEndpointDelegate {
         self.truth = truth
         truthPort = truth.port ?? 0
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        state = Mutex(State(lie: lie, generator: SeededGenerator("impostor \(home.index.rawValue) \(lie.rawValue)")))
+        state = Mutex(State(lie: lie, generator: SeededGenerator("impostor \(home.node.rawValue) \(lie.rawValue)")))
     }
 
     private func listen() async throws {
@@ -122,7 +122,7 @@ final class Impostor: ServerEndpointDelegate {
 
     func session(_ session: Session, received frame: ByteBuffer) {
         session.completed(frameSizeBytes: frame.readableBytes)
-        guard let (number, request) = try? Request.decode(frame, parameters: parameters) else { return }
+        guard let (number, _, request) = try? Request.decode(frame, parameters: parameters) else { return }
         if case .commit(let commit) = request, chosenLie() == .acknowledgesWithoutStoring {
             state.withLock { $0.lieCount += 1 }
             send(.committed(commit.certificate.timestamp), number, to: session)
@@ -214,14 +214,19 @@ final class Impostor: ServerEndpointDelegate {
         case (.garbageFragments, .version(let claim, let parts?)):
             let fragments = parts.fragments?.map { state.generator.bytes($0.count) }
             return .version(
-                claim, HeldParts(timestamp: parts.timestamp, descriptor: parts.descriptor, fragments: fragments))
+                claim,
+                HeldParts(
+                    timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor,
+                    fragments: fragments))
         case (.partsOfOtherObjects, .version(let claim, let parts?)):
             let other = state.someParts.randomElement(using: &state.generator) ?? parts
             return .version(
                 claim,
                 Bool.random(using: &state.generator)
                     ? other
-                    : HeldParts(timestamp: parts.timestamp, descriptor: other.descriptor, fragments: other.fragments))
+                    : HeldParts(
+                        timestamp: parts.timestamp, position: parts.position, descriptor: other.descriptor,
+                        fragments: other.fragments))
         case (.invalidSignatures, .prepared(let statement, let committed)):
             return .prepared(
                 bent(statement, signature: Mutation.flipped(statement.signature, &state.generator)),
@@ -231,9 +236,9 @@ final class Impostor: ServerEndpointDelegate {
         case (.invalidSignatures, .version(let claim, let parts)):
             return .version(CommittedClaim(certificate: claim.certificate.map { forged($0, &state) }), parts)
         case (.statementsOfOthers, .prepared(let statement, let committed)):
-            let others = parameters.quorums.servers.filter { $0 != home.index }
+            let others = parameters.configuration.nodes.map(\.id).filter { $0 != home.node }
             return .prepared(
-                bent(statement, server: others.randomElement(using: &state.generator)!), committed: committed)
+                bent(statement, node: others.randomElement(using: &state.generator)!), committed: committed)
         default:
             return reply
         }
@@ -250,22 +255,23 @@ final class Impostor: ServerEndpointDelegate {
     private func inflated(_ claim: CommittedClaim, _ state: inout State) -> CommittedClaim {
         CommittedClaim(
             certificate: Certificate(
+                epoch: parameters.configuration.epoch, group: parameters.configuration.groups[0].id,
                 timestamp: inflated(claim.timestamp, &state), statements: claim.certificate?.statements ?? []))
     }
 
     private func forged(_ certificate: Certificate, _ state: inout State) -> Certificate {
         Certificate(
-            timestamp: certificate.timestamp,
+            epoch: certificate.epoch, group: certificate.group, timestamp: certificate.timestamp,
             statements: certificate.statements.map {
                 bent($0, signature: Mutation.flipped($0.signature, &state.generator))
             })
     }
 
     private func bent(
-        _ statement: SignedStatement, server: ServerIndex? = nil, signature: [UInt8]? = nil
+        _ statement: SignedStatement, node: NodeID? = nil, signature: [UInt8]? = nil
     ) -> SignedStatement {
         SignedStatement(
-            server: server ?? statement.server, incarnation: statement.incarnation, claim: statement.claim,
+            node: node ?? statement.node, incarnation: statement.incarnation, claim: statement.claim,
             leafIndex: statement.leafIndex, leafCount: statement.leafCount, path: statement.path,
             signature: signature ?? statement.signature)
     }
@@ -286,7 +292,7 @@ private final class Relay: Sendable {
         answer: @escaping @Sendable (ByteBuffer, Request) -> Void
     ) throws {
         var configuration = PeerConnectionConfiguration(
-            serverIndex: home.index.rawValue, host: home.entry.host, port: port, expectedPin: home.entry.pin,
+            serverNumber: home.node.rawValue, host: home.entry.host, port: port, expectedPin: home.entry.pin,
             scope: home.cluster.scope)
         configuration.limits = .of(home.cluster.parameters)
         let connection = try PeerConnection(

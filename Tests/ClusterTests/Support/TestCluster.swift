@@ -5,6 +5,7 @@ import ErasureCode
 import Foundation
 import Glibc
 import LoopbackPorts
+import ObjectStorage
 import QuorumClient
 import QuorumProtocol
 import QuorumServer
@@ -21,7 +22,7 @@ final class TestCluster: Sendable {
 
     let directory: String
     let configuration: ClusterConfiguration
-    private let processes: Mutex<[ServerIndex: ChildProcess]> = Mutex([:])
+    private let processes: Mutex<[NodeID: ChildProcess]> = Mutex([:])
 
     /// Writes a cluster's files on ports that are free now; no server runs yet.
     init(
@@ -42,13 +43,13 @@ final class TestCluster: Sendable {
         }
     }
 
-    var servers: [ServerIndex] { configuration.parameters.quorums.servers }
-    var mode: VerificationMode { configuration.parameters.identity.mode }
+    var servers: [NodeID] { configuration.servers.map(\.node) }
+    var mode: VerificationMode { configuration.parameters.mode }
     var stripeSizeBytes: Int { configuration.parameters.limits.stripeSizeBytesMax }
 
-    func home(_ server: ServerIndex) -> String { "\(directory)/servers/\(server.rawValue)" }
-    func port(_ server: ServerIndex) -> Int { configuration.servers[server.offset].port }
-    func log(_ server: ServerIndex) -> String { (try? File.text("\(home(server))/log")) ?? "" }
+    func home(_ server: NodeID) -> String { "\(directory)/servers/\(server.rawValue)" }
+    func port(_ server: NodeID) -> Int { configuration.server(server)?.port ?? 0 }
+    func log(_ server: NodeID) -> String { (try? File.text("\(home(server))/log")) ?? "" }
 
     // MARK: Processes
 
@@ -57,7 +58,7 @@ final class TestCluster: Sendable {
         for server in servers { try await waitUntilListening(server) }
     }
 
-    func start(_ server: ServerIndex) async throws {
+    func start(_ server: NodeID) async throws {
         try launch(server)
         try await waitUntilListening(server)
     }
@@ -65,7 +66,7 @@ final class TestCluster: Sendable {
     /// Starts a server's process without waiting for anything.
     @discardableResult
     func launch(
-        _ server: ServerIndex, program: String = "solidus", _ arguments: [String]? = nil
+        _ server: NodeID, program: String = "solidus", _ arguments: [String]? = nil
     ) throws -> ChildProcess {
         let process = try ChildProcess(
             Executable.path(program), arguments ?? ["serve", "--home", home(server)],
@@ -75,7 +76,7 @@ final class TestCluster: Sendable {
         return process
     }
 
-    func waitUntilListening(_ server: ServerIndex) async throws {
+    func waitUntilListening(_ server: NodeID) async throws {
         let process = try #require(self.process(server))
         let deadline = ContinuousClock.now + .seconds(Self.patienceSeconds)
         while !Loopback.accepts(port: port(server)) {
@@ -88,19 +89,19 @@ final class TestCluster: Sendable {
         if let end = process.currentEnd { throw ProcessError.endedEarly(process.name, end, output: log(server)) }
     }
 
-    func process(_ server: ServerIndex) -> ChildProcess? { processes.withLock { $0[server] } }
+    func process(_ server: NodeID) -> ChildProcess? { processes.withLock { $0[server] } }
 
-    func isAlive(_ server: ServerIndex) -> Bool { process(server).map { $0.currentEnd == nil } ?? false }
+    func isAlive(_ server: NodeID) -> Bool { process(server).map { $0.currentEnd == nil } ?? false }
 
     /// kill -9.
-    func kill(_ server: ServerIndex) { process(server)?.destroy() }
+    func kill(_ server: NodeID) { process(server)?.destroy() }
 
     /// SIGSTOP: the machine still answers TCP, the server nothing.
-    func freeze(_ server: ServerIndex) { process(server)?.signal(SIGSTOP) }
-    func thaw(_ server: ServerIndex) { process(server)?.signal(SIGCONT) }
+    func freeze(_ server: NodeID) { process(server)?.signal(SIGSTOP) }
+    func thaw(_ server: NodeID) { process(server)?.signal(SIGCONT) }
 
     /// SIGTERM, and waits for the end.
-    func terminate(_ server: ServerIndex) async throws -> ProcessEnd {
+    func terminate(_ server: NodeID) async throws -> ProcessEnd {
         let process = try #require(self.process(server))
         process.signal(SIGTERM)
         return try await process.wait(seconds: Self.patienceSeconds)
@@ -281,7 +282,7 @@ extension Trait where Self == SharedCluster {
     }
 }
 
-extension Array where Element == ServerIndex {
+extension Array where Element == NodeID {
     /// The four servers of the smallest cluster.
-    static var four: [ServerIndex] { (0..<4).map { ServerIndex($0) } }
+    static var four: [NodeID] { (0..<4).map { NodeID($0) } }
 }

@@ -35,6 +35,8 @@ struct ScriptedReading {
     var silent: Set<Position> = []
     /// Servers whose answers come when everything else is done.
     var late: Set<Position> = []
+    /// Servers whose answers to what they were asked first come after the hedge time.
+    var later: Set<Position> = []
 
     init(_ group: TestGroup, everywhere shown: ShownServer = ShownServer()) {
         self.group = group
@@ -70,10 +72,12 @@ struct ScriptedReading {
             forVerification: forVerification, alwaysWritesBack: alwaysWritesBack)
         var written: [Position: Timestamp] = [:]
         var encoded: [Timestamp] = []
+        var laterAnswers: [Reader.Input] = []
         for input in [Reader.Input.start, .hedge, .retransmit, .retransmit, .deadline] {
             var effects: [Reader.Effect] = []
             var lateAnswers: [Reader.Input] = []
             reader.handle(input, into: &effects)
+            if case .hedge = input { (lateAnswers, laterAnswers) = (laterAnswers, []) }
             while !effects.isEmpty || !lateAnswers.isEmpty {
                 if effects.isEmpty {
                     reader.handle(lateAnswers.removeFirst(), into: &effects)
@@ -88,6 +92,10 @@ struct ScriptedReading {
                 guard let answer = answer(effect, key) else { continue }
                 if case .send(let server, _) = effect, late.contains(server) {
                     lateAnswers.append(answer)
+                    continue
+                }
+                if case (.send(let server, _), .start) = (effect, input), later.contains(server) {
+                    laterAnswers.append(answer)
                     continue
                 }
                 reader.handle(answer, into: &effects)

@@ -1,7 +1,7 @@
 // What a store must hold: a dictionary beside it, and a random workload over both.
 
 import ErasureCode
-import QuorumServer
+import ObjectStorage
 import Testing
 
 /// One object as the store should show it.

@@ -2,7 +2,7 @@
 
 import ErasureCode
 import Foundation
-import QuorumServer
+import ObjectStorage
 import Testing
 
 /// SplitMix64: the same seed gives the same test.

@@ -2,7 +2,7 @@
 
 import ErasureCode
 import Foundation
-import QuorumServer
+import ObjectStorage
 import Synchronization
 import Testing
 

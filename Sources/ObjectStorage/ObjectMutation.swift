@@ -35,30 +35,30 @@ package struct PartPut: Sendable {
 }
 
 /// What becomes of a value.
-package enum Change<Value: Sendable>: Sendable {
+package enum FieldChange<Value: Sendable>: Sendable {
     case keep
     case set(Value)
     case clear
 }
 
-extension Change: Equatable where Value: Equatable {}
+extension FieldChange: Equatable where Value: Equatable {}
 
 /// An atomic, durable change of one object. Drops take effect before puts.
 package struct ObjectMutation: Sendable {
     /// 1 to 2048 bytes.
     package var key: [UInt8]
     /// The object's record: small and opaque.
-    package var record: Change<[UInt8]>
+    package var record: FieldChange<[UInt8]>
     /// Parts to store; one that is there already is replaced.
     package var puts: [PartPut]
     /// Versions of which every part is given back.
     package var drops: [StoredVersion]
     /// When the object next needs attention, in milliseconds since the epoch.
-    package var expiry: Change<UInt64>
+    package var expiry: FieldChange<UInt64>
 
     package init(
-        key: [UInt8], record: Change<[UInt8]> = .keep, puts: [PartPut] = [], drops: [StoredVersion] = [],
-        expiry: Change<UInt64> = .keep
+        key: [UInt8], record: FieldChange<[UInt8]> = .keep, puts: [PartPut] = [], drops: [StoredVersion] = [],
+        expiry: FieldChange<UInt64> = .keep
     ) {
         self.key = key
         self.record = record

@@ -2,7 +2,7 @@
 
 import ErasureCode
 import Foundation
-import QuorumServer
+import ObjectStorage
 import Testing
 
 @Suite struct ReclaimTests {

@@ -38,8 +38,8 @@ struct PlannedPart {
 /// What one mutation changes in the index.
 struct PlannedMutation {
     var key: [UInt8]
-    var record: Change<[UInt8]>
-    var expiry: Change<UInt64>
+    var record: FieldChange<[UInt8]>
+    var expiry: FieldChange<UInt64>
     var drops: [StoredVersion]
     var puts: [PlannedPart]
 }
@@ -257,7 +257,7 @@ extension ObjectMutation {
     }
 }
 
-extension Change {
+extension FieldChange {
     fileprivate var tag: UInt8 {
         switch self {
         case .keep: 0
