@@ -155,6 +155,13 @@ struct ForeignEpochTests {
         }
         verifier.learn(history: try history(), keys: OverlappingCluster.statementKeys())
         #expect(try verifier.verify(certificate, key: version.key).timestamp == version.timestamp)
+        // Who comes late with less makes nothing forgotten.
+        verifier.learn(history: cluster.parameters.history, keys: StatementKeys())
+        #expect(try verifier.verify(certificate, key: version.key).timestamp == version.timestamp)
+        let earlier = cluster.group(0)
+        let old = cluster.certificate(of: version, by: Array(earlier.members.prefix(3)), in: earlier)
+        verifier.learn(history: ConfigurationHistory(try Self.later()), keys: StatementKeys())
+        #expect(try verifier.verify(old, key: version.key).timestamp == version.timestamp)
     }
 
     @Test("that was before is judged by its own groups, members and thresholds, and the newer by theirs")
