@@ -43,6 +43,8 @@ extension Request {
     ) throws(WireError) -> (number: UInt64, route: Route, request: Request) {
         try decoding {
             var message = try OpenedMessage(frame)
+            // First, so that what is no request is refused by its type.
+            guard message.type.isRequest else { throw WireError.unknownType(message.type.rawValue) }
             let route = try Route(
                 epoch: message.head.integer("epoch"), group: GroupID(message.head.integer("group")))
             let key: ObjectKey

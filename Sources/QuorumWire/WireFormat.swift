@@ -22,6 +22,13 @@ package enum MessageType: UInt8, Sendable {
     case committedReply = 131
     case versionReply = 132
     case refusedReply = 133
+
+    var isRequest: Bool {
+        switch self {
+        case .readTimestamp, .prepare, .commit, .read: true
+        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply: false
+        }
+    }
 }
 
 /// Bounds of the wire, checked before anything is allocated for what they bound.

@@ -25,6 +25,13 @@ package struct StatementKeys: Sendable {
         keys[node, default: []].append((incarnation, key))
     }
 
+    /// Takes what it has not of another's keys.
+    mutating func add(_ other: StatementKeys) {
+        for (node, lives) in other.keys {
+            for (incarnation, key) in lives { add(key, of: node, incarnation) }
+        }
+    }
+
     func key(of node: NodeID, _ incarnation: Incarnation) -> StatementVerificationKey? {
         keys[node]?.last { $0.incarnation == incarnation }?.key
     }
@@ -48,11 +55,11 @@ package final class StatementVerifier: Sendable {
         state = Mutex(State(history: history, keys: keys))
     }
 
-    /// Takes further epochs and keys; what is known stays.
+    /// Takes further epochs and keys. What is known stays, so that nobody who comes late with less makes it forgotten.
     package func learn(history: ConfigurationHistory, keys: StatementKeys) {
         state.withLock { state in
-            state.history = history
-            state.keys = keys
+            state.history.add(history)
+            state.keys.add(keys)
         }
     }
 

@@ -30,4 +30,9 @@ public struct ConfigurationHistory: Hashable, Sendable {
         configurations.append(configuration)
         return true
     }
+
+    /// Takes all epochs of another history that follow this one's; what is known stays.
+    mutating func add(_ other: ConfigurationHistory) {
+        for configuration in other.configurations { _ = add(configuration) }
+    }
 }

@@ -3,18 +3,20 @@
 import QuorumProtocol
 import Testing
 
-@Suite("A replica's slots")
-struct ReplicaSlotTests {
+@Suite("A replica's open objects")
+struct OpenObjectsTests {
     private static let group = TestGroup(faults: 1)
 
-    private var replica = Replica(parameters: Self.group.parameters, server: 0, incarnation: Incarnation(1))
+    private var replica = Replica(
+        parameters: Self.group.parameters, group: Self.group.members, node: Self.group.node(0),
+        incarnation: Incarnation(1))
     private var requestCount: UInt64 = 0
 
     /// A record that tells its object from others by its committed counter.
     private static func record(counter: UInt64) -> ObjectRecord {
         let timestamp = group.version(.photo, "value", counter: counter).timestamp
         var record = ObjectRecord()
-        record.committed = Certificate(timestamp: timestamp, statements: [])
+        record.committed = Self.group.certificate(timestamp, [])
         return record
     }
 
@@ -27,7 +29,8 @@ struct ReplicaSlotTests {
         requestCount += 1
         return run(
             .request(
-                RequestTag(session: 1, request: requestCount), from: .server(1), .readTimestamp(.of("bucket/" + name))))
+                RequestTag(session: 1, request: requestCount), from: .server(Self.group.node(1)),
+                .readTimestamp(.of("bucket/" + name))))
     }
 
     private mutating func load(_ name: String) -> (loads: [ObjectKey], replies: [UInt64: UInt64]) {
@@ -95,7 +98,7 @@ struct ReplicaSlotTests {
         first.poisonous.append(
             PoisonousVersion(timestamp: Self.group.version(.photo, "v", counter: 6).timestamp, statements: []))
         first.unverified.append(
-            Certificate(timestamp: Self.group.version(.photo, "v", counter: 6).timestamp, statements: []))
+            Self.group.certificate(Self.group.version(.photo, "v", counter: 6).timestamp, []))
         #expect(ObjectRecord().poisonous.isEmpty && ObjectRecord().unverified.isEmpty)
     }
 }

@@ -10,10 +10,10 @@ struct ServerSetTests {
         arguments: 1...20 as ClosedRange<UInt64>)
     func model(seed: UInt64) {
         var generator = SplitMix64(seed: seed)
-        var (set, other) = (ServerSet(), ServerSet())
-        var (model, otherModel) = (Set<ServerIndex>(), Set<ServerIndex>())
+        var (set, other) = (PositionSet(), PositionSet())
+        var (model, otherModel) = (Set<Position>(), Set<Position>())
         for _ in 0..<2_000 {
-            let server = ServerIndex(UInt8.random(in: .min ... .max, using: &generator))
+            let server = Position(UInt8.random(in: .min ... .max, using: &generator))
             switch Int.random(in: 0..<6, using: &generator) {
             case 0...2:
                 set.insert(server)
@@ -25,7 +25,7 @@ struct ServerSetTests {
                 other.insert(server)
                 otherModel.insert(server)
             default:
-                #expect(set.subtracting(other) == ServerSet(model.subtracting(otherModel)), "seed \(seed)")
+                #expect(set.subtracting(other) == PositionSet(model.subtracting(otherModel)), "seed \(seed)")
             }
             #expect(set.contains(server) == model.contains(server), "seed \(seed)")
             #expect(set.count == model.count && set.isEmpty == model.isEmpty, "seed \(seed)")
@@ -35,8 +35,8 @@ struct ServerSetTests {
 
     @Test("has a place for each of the servers that there can be")
     func all() {
-        let everyone = (0...UInt8.max).map { ServerIndex($0) }
-        let set = ServerSet(everyone)
+        let everyone = (0...UInt8.max).map { Position($0) }
+        let set = PositionSet(everyone)
         #expect(set.count == 256 && Array(set) == everyone)
         for server in everyone {
             var rest = set
