@@ -109,12 +109,9 @@ extension World {
         return .success(replica)
     }
 
-    /// The replica that answers for an object, of whose group the server is a member.
-    func replica(of server: SimulatedServer, for key: ObjectKey) -> Int {
-        guard let replica = server.replicaPositions[routeNumber(of: key)] else {
-            preconditionFailure("\(server.node) is in no group that has \(key)")
-        }
-        return replica
+    /// The replica that answers for an object; nil when the server is no member of its group.
+    func replica(of server: SimulatedServer, for key: ObjectKey) -> Int? {
+        server.replicaPositions[routeNumber(of: key)]
     }
 
     /// The replica, or the liar around it, answers.

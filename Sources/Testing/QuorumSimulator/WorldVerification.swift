@@ -137,7 +137,7 @@ extension World {
                     sizeBytes = Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0)
                     for timestamp in outcome.poisonous { note("\(server.node) finds \(timestamp) poisonous") }
                     let findings = VersionFindings(outcome, by: server.node)
-                    feed(server, replica(of: server, for: key), .found(key, findings))
+                    if let replica = replica(of: server, for: key) { feed(server, replica, .found(key, findings)) }
                 }
                 server.queue.finished(key, sizeBytes: sizeBytes)
                 server.queue.spent(processorMicroseconds: Self.verificationProcessorMicroseconds)
