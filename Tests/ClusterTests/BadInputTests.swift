@@ -290,7 +290,8 @@ extension Clusters {
                 for server in cluster.servers {
                     var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
                     configuration.storage = storage
-                    configuration.storage.system.freeBytes = { _ in isFull.isRaised(Int(server.rawValue)) ? 1 << 20 : 1 << 40 }
+                    let number = Int(server.rawValue)
+                    configuration.storage.system.freeBytes = { _ in isFull.isRaised(number) ? 1 << 20 : 1 << 40 }
                     servers.append(try await Server.start(configuration, logger: .silent))
                 }
                 do {
