@@ -22,12 +22,14 @@ struct ForeignGroupServer: ClaimLiar {
         let scope = placement.scope.altered(group: otherID)
         let signed = context.conspiracy.signers.filter { members.contains($0.node) }
             .map { $0.signing(key, version.timestamp, in: scope) }
-        let named = context.generator.chance(percent: 50) ? otherID : placement.group.id
+        let isNamed = context.generator.chance(percent: 50)
+        // Under the name of the object's group none may be missing there.
+        let possible = isNamed ? members : members.filter(placement.group.contains) + placement.nodes
         return FalseClaim(
             certificate: context.filled(
-                signed, of: members, count: context.parameters.quorums.quorum, version.timestamp
-            )
-            .altered(group: named),
+                signed.filter { possible.contains($0.node) }, of: possible, count: context.parameters.quorums.quorum,
+                version.timestamp
+            ).altered(group: isNamed ? otherID : placement.group.id),
             parts: context.parts(of: version))
     }
 }
