@@ -285,7 +285,7 @@ struct ReplicaRefusalTests {
                 ReplicaHost(group, server),
                 .prepare(
                     Prepare(
-                        key: .photo, timestamp: timestamp, position: 0, descriptor: descriptor,
+                        key: .photo, timestamp: timestamp, position: server, descriptor: descriptor,
                         fragments: [honestFragments[server.offset]])),
                 from: .client(.mallory),
                 .invalidFragment(StripeIndex(0), .fingerprintMismatch(FragmentIndex(server.rawValue))))

@@ -77,10 +77,6 @@ private struct Forger {
                 "of another group, which it names",
                 signers.map { elsewhere(group: 1).statement(of: $0, .photo, timestamp) },
                 .foreignGroup(GroupID(1), expected: group.members.id), of: elsewhere(group: 1)),
-            forgery(
-                "of another epoch, which it names",
-                signers.map { elsewhere(epoch: 2).statement(of: $0, .photo, timestamp) },
-                .unknownEpoch(2), of: elsewhere(epoch: 2)),
             forgery("of another mode", signers.map { statement(of: $0, timestamp, mode: 2) }),
             forgery(
                 "of another incarnation",

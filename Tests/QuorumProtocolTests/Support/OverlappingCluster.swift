@@ -51,8 +51,14 @@ struct OverlappingCluster {
 
     /// An object that belongs to the group, another for each number.
     func object(of group: Group, number: Int = 0) -> ObjectKey {
-        let keys = (0...).lazy.map { ObjectKey.of("pictures/\($0)") }
-        return keys.filter { configuration.group(of: $0.slot) == group }.dropFirst(number).first!
+        var passed = 0
+        for name in 0... {
+            let key = ObjectKey.of("pictures/\(name)")
+            guard configuration.group(of: key.slot) == group else { continue }
+            if passed == number { return key }
+            passed += 1
+        }
+        preconditionFailure("there is no end of names")
     }
 
     func version(_ key: ObjectKey, _ text: String = "value", counter: UInt64 = 1) -> TestVersion {
