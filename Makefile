@@ -19,18 +19,23 @@ test: setup
 	$(MAKE) simulate-slice
 
 # The protocol among liars in virtual time: seeds 1 ... SIMULATE_SEEDS in the mode `fingerprint`, SIMULATE_MODE_SEEDS in
-# each of the others, then every deliberate bug that it has to notice.
+# each of the others; the store on bad disks, SIMULATE_STORAGE_SEEDS from a random start; then every deliberate bug that
+# these have to notice.
 SIMULATE_SEEDS ?= 1000000
 SIMULATE_MODE_SEEDS ?= 200000
+SIMULATE_STORAGE_SEEDS ?= 100000
 SIMULATOR = .build-flaws/release/solidus-sim
 
 simulate: setup simulator
 	scripts/simulate $(SIMULATOR) $(SIMULATE_SEEDS) $(SIMULATE_MODE_SEEDS)
+	$(SIMULATOR) storage --count $(SIMULATE_STORAGE_SEEDS)
 	$(SIMULATOR) mutants
 
 # A slice of that.
 simulate-slice: setup simulator
 	scripts/simulate $(SIMULATOR) 20000 2000
+	$(SIMULATOR) storage --seeds 1..1000
+	$(SIMULATOR) storage --count 1000
 	$(SIMULATOR) mutants
 
 # One build for both: as long as no flaw is planted, this simulator runs the protocol as it is. It looks the flaws up, but

@@ -13,6 +13,7 @@ import QuorumClient
 import QuorumProtocol
 import QuorumServer
 import QuorumTransport
+import StorageSimulator
 import Synchronization
 import Testing
 
@@ -290,7 +291,9 @@ extension Clusters {
                 for server in cluster.servers {
                     var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
                     configuration.storage = storage
-                    configuration.storage.system.freeBytes = { _ in isFull.isRaised(server.offset) ? 1 << 20 : 1 << 40 }
+                    configuration.storage.system.files = AlteredFiles(freeBytes: { _ in
+                        isFull.isRaised(server.offset) ? 1 << 20 : 1 << 40
+                    })
                     servers.append(try await Server.start(configuration, logger: .silent))
                 }
                 do {
