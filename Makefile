@@ -18,19 +18,24 @@ test: setup
 	$(MAKE) fuzz FUZZ_SECONDS=10
 	$(MAKE) simulate-slice
 
-# The protocol among liars in virtual time: every deliberate bug that the simulator has to notice, then fresh seeds until
-# it is stopped: in each round SIMULATE_SEEDS in the mode `fingerprint` and SIMULATE_MODE_SEEDS in each of the others.
+# The protocol among liars in virtual time, and the store on bad disks: every deliberate bug that these have to notice, then
+# fresh seeds until it is stopped: in each round SIMULATE_SEEDS in the mode `fingerprint` and SIMULATE_MODE_SEEDS in each
+# of the others, and before the first one SIMULATE_STORAGE_SEEDS of the store.
 SIMULATE_SEEDS ?= 100000
 SIMULATE_MODE_SEEDS ?= 20000
+SIMULATE_STORAGE_SEEDS ?= 100000
 SIMULATOR = .build-flaws/release/solidus-sim
 
 simulate: setup simulator
 	$(SIMULATOR) mutants
+	$(SIMULATOR) storage --count $(SIMULATE_STORAGE_SEEDS)
 	scripts/simulate $(SIMULATOR) $(SIMULATE_SEEDS) $(SIMULATE_MODE_SEEDS)
 
 # A slice of that, which ends: one small round.
 simulate-slice: setup simulator
 	scripts/simulate $(SIMULATOR) 20000 2000 1
+	$(SIMULATOR) storage --seeds 1..1000
+	$(SIMULATOR) storage --count 1000
 	$(SIMULATOR) mutants
 
 # One build for both: as long as no flaw is planted, this simulator runs the protocol as it is. It looks the flaws up, but

@@ -5,6 +5,9 @@ let strictSwift: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let strictC: [CSetting] = [
     .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
 ]
+let strictCXX: [CXXSetting] = [
+    .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -49,7 +52,6 @@ let package = Package(
         // System libraries.
         .systemLibrary(name: "CISAL", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CLibCrypto", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
 
         // The C core and the coding rooms above it.
         .target(
@@ -87,16 +89,25 @@ let package = Package(
             dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
             path: "Sources/Testing/QuorumSimulator",
             swiftSettings: strictSwift),
+        .target(
+            name: "StorageSimulator", dependencies: ["ErasureCode", "ObjectStorage"],
+            path: "Sources/Testing/StorageSimulator", swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus-sim",
-            dependencies: ["CProcessControl", "CommandArguments", "QuorumProtocol", "QuorumSimulator", arguments],
+            dependencies: [
+                "CProcessControl", "CommandArguments", "ObjectStorage", "QuorumProtocol", "QuorumSimulator",
+                "StorageSimulator", arguments,
+            ],
             path: "Sources/Testing/solidus-sim",
             swiftSettings: strictSwift),
 
         // The store: a journal and the index over it. Knows nothing of the protocol.
         .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
         .target(
-            name: "ObjectStorage", dependencies: ["CISAL", "CPosixStorage", "CRocksDB", "ErasureCode"],
+            name: "CIndexDatabase", dependencies: [], cxxSettings: strictCXX,
+            linkerSettings: [.linkedLibrary("rocksdb")]),
+        .target(
+            name: "ObjectStorage", dependencies: ["CISAL", "CIndexDatabase", "CPosixStorage", "ErasureCode"],
             swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
@@ -200,7 +211,8 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .testTarget(
-            name: "ObjectStorageTests", dependencies: ["ErasureCode", "ObjectStorage"], swiftSettings: strictSwift),
+            name: "ObjectStorageTests", dependencies: ["ErasureCode", "ObjectStorage", "StorageSimulator"],
+            swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumServerTests", dependencies: ["QuorumProtocol", "QuorumServer"],
             swiftSettings: strictSwift),
@@ -222,11 +234,12 @@ let package = Package(
             dependencies: [
                 "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "ObjectStorage",
                 "QuorumClient", "QuorumFaults", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
-                "solidus",
+                "StorageSimulator", "solidus",
                 "solidus-faulty-server", "solidus-sim", nioCore, nioPosix, logging,
             ],
             swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
-    cLanguageStandard: .gnu11
+    cLanguageStandard: .gnu11,
+    cxxLanguageStandard: .cxx17
 )

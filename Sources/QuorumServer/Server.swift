@@ -1,5 +1,6 @@
 // One server of a cluster: its store, its replica and its endpoint, started and stopped together.
 
+import ErasureCode
 import Glibc
 import Logging
 import NIOCore
@@ -62,7 +63,8 @@ package final class Server: Sendable {
         let host = ReplicaHost(
             parameters: configuration.parameters, node: configuration.node,
             store: ProtocolStore(
-                store: store, parameters: configuration.parameters, statistics: statistics, logger: logger),
+                store: store, position: FragmentIndex(configuration.server.rawValue), parameters: configuration.parameters,
+                statistics: statistics, logger: logger),
             verifier: verifier, signer: signer, statistics: statistics, workers: workers, logger: logger,
             without: configuration.without, interposer: interposer, reply: reply)
         host.tick(milliseconds: currentMilliseconds())

@@ -13,6 +13,7 @@ import QuorumClient
 import QuorumProtocol
 import QuorumServer
 import QuorumTransport
+import StorageSimulator
 import Synchronization
 import Testing
 
@@ -291,7 +292,9 @@ extension Clusters {
                     var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
                     configuration.storage = storage
                     let number = Int(server.rawValue)
-                    configuration.storage.system.freeBytes = { _ in isFull.isRaised(number) ? 1 << 20 : 1 << 40 }
+                    configuration.storage.system.files = AlteredFiles(freeBytes: { _ in
+                        isFull.isRaised(number) ? 1 << 20 : 1 << 40
+                    })
                     servers.append(try await Server.start(configuration, logger: .silent))
                 }
                 do {
@@ -331,7 +334,7 @@ extension Clusters {
                     Issue.record("\(error)")
                     return
                 }
-                #expect(failure.observations.refusing.map(\.server.rawValue) == servers)
+                #expect(failure.observations.refusing.map { UInt8($0.server.rawValue) } == servers)
                 #expect(failure.observations.refusing.allSatisfy { $0.why == .storageFull })
             }
         }

@@ -106,7 +106,9 @@ extension Replica {
         guard let own = parameters.placement(of: prepare.key).position(of: node) else {
             return .notEntitled(principal)
         }
-        guard prepare.position == own || isPlanted(.positionUnchecked) else { return .foreignPosition(prepare.position, expected: own) }
+        guard prepare.position == own || isPlanted(.positionUnchecked) else {
+            return .foreignPosition(prepare.position, expected: own)
+        }
         let stripes = prepare.descriptor.descriptor.stripes.count
         guard stripes <= 1 else { return .tooManyStripes(got: stripes, limit: 1) }
         guard prepare.fragments.count == stripes else {

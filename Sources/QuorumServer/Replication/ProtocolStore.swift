@@ -9,6 +9,8 @@ import QuorumProtocol
 /// Reads and translates between what the replica speaks of and what the store keeps.
 struct ProtocolStore: Sendable {
     let store: ObjectStore
+    /// The position of the fragments that this server holds.
+    let position: FragmentIndex
     let parameters: ClusterParameters
     let statistics: ServerStatistics
     let logger: Logger
@@ -44,7 +46,8 @@ struct ProtocolStore: Sendable {
     func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
         var fragments: [SharedBytes] = []
         for stripe in 0..<stripeCount {
-            guard let bytes = part(.fragment(StripeIndex(UInt32(stripe))), of: timestamp, key: key) else { return nil }
+            guard let bytes = part(.fragment(position, StripeIndex(UInt32(stripe))), of: timestamp, key: key)
+            else { return nil }
             fragments.append(bytes)
         }
         return fragments
@@ -101,7 +104,9 @@ extension ObjectMutation {
             puts.append(PartPut(version: version, part: .descriptor, bytes: SharedBytes(parts.descriptor.bytes)))
             for (stripe, fragment) in parts.fragments.enumerated() {
                 puts.append(
-                    PartPut(version: version, part: .fragment(StripeIndex(UInt32(stripe))), bytes: fragment.bytes))
+                    PartPut(
+                        version: version, part: .fragment(fragment.index, StripeIndex(UInt32(stripe))),
+                        bytes: fragment.bytes))
             }
         }
     }

@@ -1,7 +1,7 @@
 // Turning bytes of a server's journal, and turning them back (docs/storage.md, Segments and Batches).
 
-import Foundation
 import Glibc
+import ObjectStorage
 
 /// Places in a store's journal whose bytes are turned, each by one bit. Undone, the store is exactly what it was.
 struct JournalDamage {
@@ -24,19 +24,6 @@ struct JournalDamage {
         let damaged: UInt8
     }
 
-    private struct Batch {
-        let path: String
-        let offset: Int
-        let metadataSizeBytes: Int
-        let payloadSizeBytes: Int
-
-        /// Header and list of changes.
-        var facts: Range<Int> { offset..<(offset + headerSizeBytes + metadataSizeBytes) }
-        var payload: Range<Int> { facts.upperBound..<(facts.upperBound + payloadSizeBytes) }
-    }
-
-    private static let pageSizeBytes = 4096
-    private static let headerSizeBytes = 80
     private static let segmentsMax = 2
     private static let fragmentBatchesMax = 200
     private static let factBatchesMax = 16
@@ -48,7 +35,7 @@ struct JournalDamage {
     private let store: String
     private var places: [Place] = []
     /// The last batch that was looked at.
-    private var lastSeen: Batch?
+    private var lastSeen: JournalBatch?
 
     /// Chooses places and turns them; nil when the journal holds too little.
     init?(_ target: Target, store: String, using generator: inout TortureGenerator) {
@@ -78,12 +65,13 @@ struct JournalDamage {
         for place in places { Self.change(place, from: place.damaged, to: place.damaged ^ place.mask) }
     }
 
-    private mutating func turnFragments(of batches: ArraySlice<Batch>, using generator: inout TortureGenerator) {
-        for batch in batches where batch.payloadSizeBytes > 0 { turn(batch.payload, of: batch, using: &generator) }
+    private mutating func turnFragments(of batches: ArraySlice<JournalBatch>, using generator: inout TortureGenerator) {
+        for batch in batches where !batch.payload.isEmpty { turn(batch.payload, of: batch, using: &generator) }
         lastSeen = batches.last ?? lastSeen
     }
 
-    private mutating func turn(_ range: Range<Int>, of batch: Batch, using generator: inout TortureGenerator) {
+    private mutating func turn(_ range: Range<UInt64>, of batch: JournalBatch, using generator: inout TortureGenerator)
+    {
         guard let place = Self.place(in: range, of: batch.path, using: &generator) else { return }
         Self.change(place, from: place.damaged ^ place.mask, to: place.damaged)
         places.append(place)
@@ -101,13 +89,13 @@ struct JournalDamage {
 
     /// A byte of the range that is not zero, as is what was given back to the disk.
     private static func place(
-        in range: Range<Int>, of path: String, using generator: inout TortureGenerator
+        in range: Range<UInt64>, of path: String, using generator: inout TortureGenerator
     ) -> Place? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         for _ in 0..<8 {
-            let offset = off_t(Int.random(in: range, using: &generator))
+            let offset = off_t(UInt64.random(in: range, using: &generator))
             var byte: UInt8 = 0
             guard pread(descriptor, &byte, 1, offset) == 1, byte != 0 else { continue }
             // The byte must not become zero: that is what undoing leaves alone.
@@ -118,61 +106,15 @@ struct JournalDamage {
         return nil
     }
 
-    /// The batches in the newest segments that come after one of them, in order.
-    private static func lastBatches(store: String, after last: Batch?) -> [Batch] {
-        let directory = store + "/journal"
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        let segments = names.filter { $0.hasSuffix(".segment") }.sorted().suffix(segmentsMax).map {
-            "\(directory)/\($0)"
+    /// The batches in the newest segments that come after one of them, in order; none when the store cannot be read.
+    private static func lastBatches(store: String, after last: JournalBatch?) -> [JournalBatch] {
+        guard let walk = try? JournalWalk(store: store), let segments = try? walk.segments() else { return [] }
+        let first = last?.segment ?? 0
+        return segments.suffix(segmentsMax).filter { $0 >= first }.flatMap { number in
+            let batches = try? walk.batches(
+                inSegment: number, from: number == last?.segment ? last?.end ?? 0 : 0,
+                emptyPagesMax: last == nil ? .max : emptyPagesMax)
+            return batches ?? []
         }
-        guard let last else {
-            return segments.flatMap { batches(ofSegment: $0, from: pageSizeBytes, emptyPagesMax: .max) }
-        }
-        return segments.filter { $0 >= last.path }.flatMap { path in
-            batches(
-                ofSegment: path, from: path == last.path ? pages(last.payload.upperBound) : pageSizeBytes,
-                emptyPagesMax: emptyPagesMax)
-        }
-    }
-
-    /// The page's start at or behind an offset.
-    private static func pages(_ offset: Int) -> Int { (offset + pageSizeBytes - 1) / pageSizeBytes * pageSizeBytes }
-
-    /// A segment's batches from an offset on; that many pages without any are its end.
-    private static func batches(ofSegment path: String, from start: Int, emptyPagesMax: Int) -> [Batch] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return [] }
-        defer { close(descriptor) }
-        let sizeBytes = Int(lseek(descriptor, 0, SEEK_END))
-        let magic = Array("SOLBATCH".utf8)
-        var header = [UInt8](repeating: 0, count: headerSizeBytes)
-        var batches: [Batch] = []
-        var offset = start
-        var emptyPageCount = 0
-        while offset + headerSizeBytes <= sizeBytes, emptyPageCount < emptyPagesMax {
-            guard pread(descriptor, &header, headerSizeBytes, off_t(offset)) == headerSizeBytes else { break }
-            emptyPageCount += 1
-            guard header.starts(with: magic) else {
-                offset += pageSizeBytes
-                continue
-            }
-            let metadata = integer(header[56..<60])
-            let payload = integer(header[64..<72])
-            let (end, overflow) = (offset + headerSizeBytes + metadata).addingReportingOverflow(payload)
-            // Bytes of a client's that look like a header describe anything.
-            guard !overflow, end <= sizeBytes else {
-                offset += pageSizeBytes
-                continue
-            }
-            batches.append(
-                Batch(path: path, offset: offset, metadataSizeBytes: metadata, payloadSizeBytes: payload))
-            offset = pages(end)
-            emptyPageCount = 0
-        }
-        return batches
-    }
-
-    private static func integer(_ bytes: ArraySlice<UInt8>) -> Int {
-        Int(clamping: bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
     }
 }

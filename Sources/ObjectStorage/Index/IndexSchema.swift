@@ -13,7 +13,23 @@ enum IndexKey {
     static let waitingGarbage: [UInt8] = Array("q".utf8)
     static let deadRanges: [UInt8] = Array("d".utf8)
 
+    static let heads: [UInt8] = Array("l".utf8)
+    static let slots: [UInt8] = Array("h".utf8)
+    static let rows: [UInt8] = Array("t".utf8)
+
     static func record(_ key: [UInt8]) -> [UInt8] { records + key }
+
+    static func head(_ key: [UInt8]) -> [UInt8] { heads + key }
+
+    /// The prefix of all keys of one slot.
+    static func slot(_ slot: UInt16) -> [UInt8] {
+        var bytes = slots
+        bytes.appendBig(slot)
+        return bytes
+    }
+
+    /// The prefix of all rows of one table.
+    static func table(_ table: StoreTable) -> [UInt8] { rows + [table.rawValue] }
 
     static func expiry(_ key: [UInt8]) -> [UInt8] { Array("e".utf8) + key }
 
@@ -39,18 +55,22 @@ enum IndexKey {
 
     static func part(_ part: VersionPart, versionPrefix: [UInt8]) -> [UInt8] {
         var bytes = versionPrefix
-        bytes.append(part.code.tag)
-        bytes.appendBig(part.code.stripe)
+        let code = part.code
+        bytes.append(code.kind)
+        bytes.append(code.position)
+        bytes.appendBig(code.number)
         return bytes
     }
 
     /// The part that a key with this prefix names, or nil when the key has another shape.
     static func part(in key: [UInt8], versionPrefix: [UInt8]) -> VersionPart? {
-        guard key.count == versionPrefix.count + 5 else { return nil }
+        guard key.count == versionPrefix.count + 6 else { return nil }
         return key.withUnsafeBytes { bytes in
             var cursor = ByteCursor(UnsafeRawBufferPointer(rebasing: bytes[versionPrefix.count...]))
-            guard let tag = cursor.little(UInt8.self), let stripe = cursor.big(UInt32.self) else { return nil }
-            return VersionPart(tag: tag, stripe: stripe)
+            guard let kind = cursor.little(UInt8.self), let position = cursor.little(UInt8.self),
+                let number = cursor.big(UInt32.self)
+            else { return nil }
+            return VersionPart(kind: kind, position: position, number: number)
         }
     }
 
@@ -106,6 +126,10 @@ struct JournalPosition: Equatable {
         self.sequence = sequence
     }
 
+    init(behind plan: PlannedBatch) {
+        self.init(segment: plan.header.segment, offset: plan.header.end, sequence: plan.header.sequence + 1)
+    }
+
     init?(_ bytes: UnsafeRawBufferPointer) {
         var cursor = ByteCursor(bytes)
         guard bytes.count == 24, let segment = cursor.little(UInt64.self), let offset = cursor.little(UInt64.self),
@@ -153,22 +177,22 @@ struct PartEntry {
     }
 }
 
-extension IndexIterator {
+extension IndexWalk {
     /// The present value if it is a single number; only after `key` returned a key.
     var number: UInt64? { withValue { UInt64(littleValue: $0) } }
 }
 
-extension IndexDatabase {
+extension StorageIndex {
     /// A single number, as the tables of segments, expiries and ranges hold it; nil when there is none.
-    func number(of key: [UInt8], onlyFlushed: Bool = false) throws(StorageError) -> UInt64? {
-        let found = try withValue(of: key, onlyFlushed: onlyFlushed) { UInt64(littleValue: $0) }
+    func number(of key: [UInt8], onDisk: Bool = false) throws(StorageError) -> UInt64? {
+        let found = try withValue(of: key, onDisk: onDisk) { UInt64(littleValue: $0) }
         guard let found else { return nil }
         guard let number = found else { throw malformed(key) }
         return number
     }
 
-    func position(onlyFlushed: Bool) throws(StorageError) -> JournalPosition {
-        let found = try withValue(of: IndexKey.position, onlyFlushed: onlyFlushed) { JournalPosition($0) }
+    func position(onDisk: Bool) throws(StorageError) -> JournalPosition {
+        let found = try withValue(of: IndexKey.position, onDisk: onDisk) { JournalPosition($0) }
         guard let position = found ?? nil else { throw malformed(IndexKey.position) }
         return position
     }

@@ -11,11 +11,13 @@ final class SegmentCache: Sendable {
     }
 
     private let directory: String
+    private let files: any StorageFiles
     private let countMax: Int
     private let state = Mutex(State())
 
-    init(directory: String, countMax: Int) {
+    init(directory: String, files: any StorageFiles, countMax: Int) {
         self.directory = directory
+        self.files = files
         self.countMax = max(countMax, 1)
     }
 
@@ -27,7 +29,7 @@ final class SegmentCache: Sendable {
             return state.files[number]?.file
         }
         if let known { return known }
-        let file = try SegmentFile.open(in: directory, number: number, forWriting: false)
+        let file = try SegmentFile.open(in: directory, number: number, forWriting: false, files: files)
         state.withLock { state in
             if state.files.count >= countMax,
                 let oldest = state.files.min(by: { $0.value.lastUse < $1.value.lastUse })

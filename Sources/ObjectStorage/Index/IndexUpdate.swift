@@ -14,12 +14,12 @@ struct NewGarbage {
 /// Later mutations of a batch see the earlier ones, so what this batch already did to a version is remembered here:
 /// the database shows it only after the whole batch was written.
 struct IndexUpdate {
-    private let index: IndexDatabase
+    private let index: any StorageIndex
     private let sequence: UInt64
-    private let changes = IndexWriteBatch()
+    private var changes = IndexChanges()
     private var versions: [HashedBytes: VersionState] = [:]
     private var expiries: [HashedBytes: UInt64?] = [:]
-    private var walk: IndexIterator?
+    private var walk: (any IndexWalk)?
     private var garbage = NewGarbage()
 
     /// What the batch did to one version so far.
@@ -33,28 +33,44 @@ struct IndexUpdate {
     /// The write that applies `plan` and moves the position behind it. `unreclaimed` is the segment's entry in the
     /// segment table after the batch.
     static func make(
-        _ plan: PlannedBatch, unreclaimed: UInt64, index: IndexDatabase
-    ) throws(StorageError) -> (changes: IndexWriteBatch, garbage: NewGarbage) {
+        _ plan: PlannedBatch, unreclaimed: UInt64, index: any StorageIndex
+    ) throws(StorageError) -> (changes: IndexChanges, garbage: NewGarbage) {
         var update = IndexUpdate(index: index, sequence: plan.header.sequence)
         for range in plan.deadAtBirth { update.discard(range) }
-        for mutation in plan.mutations { try update.apply(mutation) }
-        let position = JournalPosition(
-            segment: plan.header.segment, offset: plan.header.end, sequence: plan.header.sequence + 1)
-        update.changes.put(IndexKey.position, position.encoded)
+        for object in plan.objects { try update.apply(object) }
+        for row in plan.rows { update.apply(row) }
+        update.changes.put(IndexKey.position, JournalPosition(behind: plan).encoded)
         update.changes.put(IndexKey.segment(plan.header.segment), unreclaimed.encodedLittle)
         return (update.changes, update.garbage)
     }
 
-    private init(index: IndexDatabase, sequence: UInt64) {
+    /// Nothing but the position behind a batch.
+    static func position(behind plan: PlannedBatch) -> IndexChanges {
+        var changes = IndexChanges()
+        changes.put(IndexKey.position, JournalPosition(behind: plan).encoded)
+        return changes
+    }
+
+    private init(index: any StorageIndex, sequence: UInt64) {
         self.index = index
         self.sequence = sequence
     }
 
-    private mutating func apply(_ mutation: PlannedMutation) throws(StorageError) {
+    private mutating func apply(_ object: PlannedObject) throws(StorageError) {
+        let mutation = object.mutation
         switch mutation.record {
         case .keep: break
-        case .set(let bytes): changes.put(IndexKey.record(mutation.key), bytes)
-        case .clear: changes.delete(IndexKey.record(mutation.key))
+        case .set(let bytes):
+            changes.put(IndexKey.record(mutation.key), bytes)
+            changes.put(IndexKey.slot(mutation.slot) + mutation.key, mutation.summary)
+        case .clear:
+            changes.delete(IndexKey.record(mutation.key))
+            changes.delete(IndexKey.slot(mutation.slot) + mutation.key)
+        }
+        switch mutation.head {
+        case .keep: break
+        case .set(let bytes): changes.put(IndexKey.head(mutation.key), bytes)
+        case .clear: changes.delete(IndexKey.head(mutation.key))
         }
         switch mutation.expiry {
         case .keep: break
@@ -62,7 +78,18 @@ struct IndexUpdate {
         case .clear: try setExpiry(nil, of: mutation.key)
         }
         for version in mutation.drops { try drop(IndexKey.version(version, of: mutation.key)) }
-        for put in mutation.puts { try store(put, IndexKey.version(put.version, of: mutation.key)) }
+        for put in object.puts { try store(put, IndexKey.version(put.version, of: mutation.key)) }
+    }
+
+    private mutating func apply(_ row: RowChange) {
+        switch row {
+        case .put(let table, let key, let value): changes.put(IndexKey.table(table) + key, value)
+        case .delete(let table, let key): changes.delete(IndexKey.table(table) + key)
+        case .deleteRange(let table, let first, let end):
+            let prefix = IndexKey.table(table)
+            guard first.lexicographicallyPrecedes(end) else { return }
+            changes.deleteRange(from: prefix + first, to: prefix + end)
+        }
     }
 
     private mutating func setExpiry(_ time: UInt64?, of key: [UInt8]) throws(StorageError) {
@@ -90,7 +117,7 @@ struct IndexUpdate {
             changes.delete(IndexKey.part(part, versionPrefix: prefix))
         }
         if !state.isDropped {
-            let walk = self.walk ?? index.iterator()
+            let walk = self.walk ?? index.walk()
             self.walk = walk
             walk.seek(prefix)
             while let key = try walk.key(startingWith: prefix) {

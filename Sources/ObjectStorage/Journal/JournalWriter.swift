@@ -7,7 +7,7 @@ struct JournalWriter {
     private let directory: String
     private let storeID: StoreID
     private let options: StorageOptions
-    private let index: IndexDatabase
+    private let index: any StorageIndex
 
     private var tail: JournalTail
     /// Whether the tail segment was made from the reserve, which puts may not use.
@@ -33,7 +33,7 @@ struct JournalWriter {
     private(set) var failure: StorageError?
 
     init(
-        directory: String, storeID: StoreID, options: StorageOptions, index: IndexDatabase, tail: JournalTail,
+        directory: String, storeID: StoreID, options: StorageOptions, index: any StorageIndex, tail: JournalTail,
         nextSequence: UInt64, unreclaimed: [UInt64: UInt64]
     ) {
         self.directory = directory
@@ -49,7 +49,7 @@ struct JournalWriter {
     // MARK: Appending
 
     /// See `ObjectStore.apply`.
-    mutating func apply(_ mutations: [ObjectMutation]) -> [Result<Void, StorageError>] {
+    mutating func apply(_ mutations: [StoreMutation]) -> [Result<Void, StorageError>] {
         var results = [Result<Void, StorageError>](repeating: .success(()), count: mutations.count)
         if let failure { return results.map { _ in .failure(failure) } }
 
@@ -64,7 +64,7 @@ struct JournalWriter {
             }
             let candidate = Candidate(
                 position: position, metadataSizeBytes: mutation.metadataSizeBytes,
-                payloadSizeBytes: mutation.payloadSizeBytes, hasPuts: !mutation.puts.isEmpty)
+                payloadSizeBytes: mutation.payloadSizeBytes, hasPuts: mutation.hasPuts)
             let size = metadataSize + candidate.metadataSizeBytes + payloadSize + candidate.payloadSizeBytes
             guard size <= options.batchSizeBytesMax else {
                 results[position] = .failure(
@@ -77,7 +77,7 @@ struct JournalWriter {
         }
         guard !candidates.isEmpty else { return results }
 
-        let admitted: [Candidate]
+        var admitted: [Candidate]
         switch admit(candidates) {
         case .success(let chosen): admitted = chosen
         case .failure(let error):
@@ -86,16 +86,40 @@ struct JournalWriter {
         }
         if admitted.count < candidates.count {
             let kept = Set(admitted.map(\.position))
-            let available = options.system.freeBytes(directory) ?? 0
+            let available = options.system.files.freeBytes(at: directory) ?? 0
             for candidate in candidates where !kept.contains(candidate.position) {
                 let needed = candidate.metadataSizeBytes + candidate.payloadSizeBytes
                 results[candidate.position] = .failure(.noSpace(neededBytes: needed, availableBytes: available))
             }
         }
         guard !admitted.isEmpty else { return results }
+        var batch = encoded(admitted, of: mutations)
+        let update: (changes: IndexChanges, garbage: NewGarbage)
         do throws(StorageError) {
-            let chosen = admitted.count == mutations.count ? mutations : admitted.map { mutations[$0.position] }
-            try append(chosen)
+            // The index is read before the journal is written, so that damage to it is found while nothing happened.
+            update = try plannedUpdate(batch.plan)
+        } catch {
+            // Whoever meets the damage is refused alone.
+            admitted = admitted.filter { candidate in
+                do throws(StorageError) {
+                    _ = try plannedUpdate(encoded([candidate], of: mutations).plan)
+                    return true
+                } catch {
+                    results[candidate.position] = .failure(error)
+                    return false
+                }
+            }
+            guard !admitted.isEmpty else { return results }
+            batch = encoded(admitted, of: mutations)
+            do throws(StorageError) {
+                update = try plannedUpdate(batch.plan)
+            } catch {
+                for candidate in admitted { results[candidate.position] = .failure(error) }
+                return results
+            }
+        }
+        do throws(StorageError) {
+            try append(batch, update)
         } catch {
             let failure = StorageError.failed(reason: error.description)
             self.failure = failure
@@ -104,14 +128,19 @@ struct JournalWriter {
         return results
     }
 
-    private mutating func append(_ mutations: [ObjectMutation]) throws(StorageError) {
-        let batch = EncodedBatch(
-            mutations, sequence: nextSequence, segment: tail.segment.number, offset: tail.offset, storeID: storeID,
+    /// The next batch, of some of the mutations.
+    private func encoded(_ candidates: [Candidate], of mutations: [StoreMutation]) -> EncodedBatch {
+        let chosen = candidates.count == mutations.count ? mutations : candidates.map { mutations[$0.position] }
+        return EncodedBatch(
+            chosen, sequence: nextSequence, segment: tail.segment.number, offset: tail.offset, storeID: storeID,
             inlinePartSizeBytesMax: options.inlinePartSizeBytesMax)
-        // The index is read before the journal is written, so that a damaged index is found while nothing happened.
-        let update = try plannedUpdate(batch.plan)
+    }
+
+    private mutating func append(
+        _ batch: EncodedBatch, _ update: (changes: IndexChanges, garbage: NewGarbage)
+    ) throws(StorageError) {
         try tail.segment.write([batch.head] + batch.payload, at: tail.offset)
-        try tail.segment.synchronizeData(options.system)
+        if !isPlanted(.syncOmitted) { try tail.segment.synchronizeData() }
         try commit(batch.plan, update)
         droppedRangeCount += update.garbage.rangeCount
         tail.offset = batch.plan.header.end
@@ -124,14 +153,15 @@ struct JournalWriter {
 
     private func plannedUpdate(
         _ plan: PlannedBatch
-    ) throws(StorageError) -> (changes: IndexWriteBatch, garbage: NewGarbage) {
+    ) throws(StorageError) -> (changes: IndexChanges, garbage: NewGarbage) {
         let before = unreclaimed[plan.header.segment] ?? 0
         return try IndexUpdate.make(plan, unreclaimed: before + plan.header.batchSizeBytes, index: index)
     }
 
     private mutating func commit(
-        _ plan: PlannedBatch, _ update: (changes: IndexWriteBatch, garbage: NewGarbage)
+        _ plan: PlannedBatch, _ update: (changes: IndexChanges, garbage: NewGarbage)
     ) throws(StorageError) {
+        if isPlanted(.positionApart) { try index.write(IndexUpdate.position(behind: plan)) }
         try index.write(update.changes)
         unreclaimed[plan.header.segment, default: 0] += plan.header.batchSizeBytes
         nextSequence = plan.header.sequence + 1
@@ -172,7 +202,13 @@ struct JournalWriter {
         let total = Self.sizeBytes(candidates)
         let reserve = UInt64(max(options.reservedFreeBytes, 0))
         let hasPuts = candidates.contains(where: \.hasPuts)
-        if tailIsReserve, (options.system.freeBytes(directory) ?? .max) >= reserve { tailIsReserve = false }
+        if tailIsReserve, (options.system.files.freeBytes(at: directory) ?? .max) >= reserve { tailIsReserve = false }
+        if index.isShortOfSpace {
+            // What is taken now gathers in memory. Only what frees space is worth that, and not without end.
+            let room = index.unflushedSizeBytes < 4 * UInt64(max(options.indexWriteBufferBytes, 0))
+            let withoutPuts = room ? candidates.filter { !$0.hasPuts } : []
+            return .success(Self.sizeBytes(withoutPuts) <= tailRoomBytes ? withoutPuts : [])
+        }
         if total <= tailRoomBytes, !(tailIsReserve && hasPuts) { return .success(candidates) }
 
         do throws(StorageError) {
@@ -185,7 +221,11 @@ struct JournalWriter {
             let withoutPuts = candidates.filter { !$0.hasPuts }
             if !withoutPuts.isEmpty, Self.sizeBytes(withoutPuts) > tailRoomBytes {
                 let small = max(Self.sizeBytes(withoutPuts) + 2 * FormatLimit.pageSizeBytes, 1 << 20)
-                guard try makeSegment(ofBytes: small, leaving: reserve / 2) else { return .success([]) }
+                var isMade = try makeSegment(ofBytes: small, leaving: reserve / 2)
+                if !isMade, index.releaseSetAside(small) >= small {
+                    isMade = try makeSegment(ofBytes: small, leaving: 0)
+                }
+                guard isMade else { return .success([]) }
                 tailIsReserve = true
             }
             guard !tailIsReserve else { return .success(withoutPuts) }
@@ -202,12 +242,13 @@ struct JournalWriter {
 
     /// Makes a new tail segment if the file system has room for it beside `leaving`; false when it has not.
     private mutating func makeSegment(ofBytes size: UInt64, leaving reserve: UInt64) throws(StorageError) -> Bool {
-        let available = options.system.freeBytes(directory) ?? .max
+        let available = options.system.files.freeBytes(at: directory) ?? .max
         guard available >= size, available - size >= reserve else { return false }
         let segment: SegmentFile
         do throws(StorageError) {
             segment = try SegmentFile.create(
-                in: directory, number: tail.segment.number + 1, storeID: storeID, allocatedBytes: size)
+                in: directory, number: tail.segment.number + 1, storeID: storeID, allocatedBytes: size,
+                files: options.system.files)
         } catch {
             if case .io(_, _, let code) = error, isFullDisk(code) { return false }
             throw error

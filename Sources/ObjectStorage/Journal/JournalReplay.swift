@@ -11,7 +11,6 @@
 // the page cache holds. So every segment is synced, and its cache emptied, before it is read.
 
 import ErasureCode
-import Glibc
 
 /// Where appending goes on after a replay.
 struct JournalTail {
@@ -25,18 +24,18 @@ struct JournalTail {
 struct JournalReplay {
     private let directory: String
     private let storeID: StoreID
-    private let system: StorageSystem
+    private let files: any StorageFiles
     /// The segments from the position's on, in order.
     private let segments: [SegmentFile]
 
     /// Opens and settles the segments from `position` on.
     init(
-        directory: String, storeID: StoreID, position: JournalPosition, numbers: [UInt64], system: StorageSystem
+        directory: String, storeID: StoreID, position: JournalPosition, numbers: [UInt64], files: any StorageFiles
     ) throws(StorageError) {
         self.directory = directory
         self.storeID = storeID
-        self.system = system
-        try Directory.synchronize(directory)
+        self.files = files
+        try files.synchronizeDirectory(directory)
         var segments: [SegmentFile] = []
         var expected = position.segment
         for number in numbers where number >= position.segment {
@@ -44,8 +43,8 @@ struct JournalReplay {
                 throw .missingSegment(path: SegmentFile.path(in: directory, number: expected))
             }
             expected += 1
-            let segment = try SegmentFile.open(in: directory, number: number, forWriting: true)
-            try segment.settle()
+            let segment = try SegmentFile.open(in: directory, number: number, forWriting: true, files: files)
+            if !isPlanted(.settleOmitted) { try segment.settle() }
             if let header = try segment.header() {
                 guard header.storeID == storeID, header.number == number,
                     header.allocatedBytes > 2 * FormatLimit.pageSizeBytes
@@ -106,6 +105,7 @@ struct JournalReplay {
             guard later.header.sequence == sequence, later.place.index > place.index,
                 later.place.offset == Self.firstOffset
             else {
+                if isPlanted(.rotTakenForTorn) { return nil }
                 throw .damagedJournal(
                     path: segments[place.index].path, offset: place.offset,
                     reason: "batch \(sequence) is damaged or missing, batch \(later.header.sequence) follows")
@@ -170,8 +170,9 @@ struct JournalReplay {
     }
 
     private func partsVerify(_ batch: FoundBatch) throws(StorageError) -> Bool {
-        for mutation in batch.plan.mutations {
-            for put in mutation.puts {
+        if isPlanted(.tornTailAccepted) { return true }
+        for object in batch.plan.objects {
+            for put in object.puts {
                 let count = Int(put.placement.sizeBytes)
                 let bytes = try segments[batch.place.index].readBytes(count: count, at: put.placement.offset)
                 guard bytes.count == count, Checksum.crc32c(bytes) == put.placement.checksum else { return false }
@@ -183,10 +184,10 @@ struct JournalReplay {
     /// The plan with the bytes that the index is to keep, whatever they are: reading checks them.
     private func withInlineBytes(_ batch: FoundBatch) throws(StorageError) -> PlannedBatch {
         var plan = batch.plan
-        for mutation in plan.mutations.indices {
-            for put in plan.mutations[mutation].puts.indices where plan.mutations[mutation].puts[put].isInline {
-                let placement = plan.mutations[mutation].puts[put].placement
-                plan.mutations[mutation].puts[put].inlineBytes = try segments[batch.place.index].readBytes(
+        for object in plan.objects.indices {
+            for put in plan.objects[object].puts.indices where plan.objects[object].puts[put].isInline {
+                let placement = plan.objects[object].puts[put].placement
+                plan.objects[object].puts[put].inlineBytes = try segments[batch.place.index].readBytes(
                     count: Int(placement.sizeBytes), at: placement.offset)
             }
         }
@@ -209,8 +210,8 @@ struct JournalReplay {
                     throw .damagedJournal(path: segment.path, offset: 0, reason: "the segment's header is damaged")
                 }
                 // Its creation never finished, so nothing was ever acknowledged in it.
-                guard unlink(segment.path) == 0 else { throw .system("remove", segment.path) }
-                try Directory.synchronize(directory)
+                try files.remove(segment.path)
+                try files.synchronizeDirectory(directory)
                 continue
             }
             try erasePage(in: segment, at: Self.firstOffset)
@@ -226,10 +227,11 @@ struct JournalReplay {
     }
 
     private func erasePage(in segment: SegmentFile, at offset: UInt64) throws(StorageError) {
+        if isPlanted(.tornTailLeft) { return }
         let page = try segment.readBytes(count: Int(FormatLimit.pageSizeBytes), at: offset)
         let isErased = page.withUnsafeBytes { bytes in bytes.allSatisfy { $0 == 0 } }
         guard !isErased else { return }
         try segment.write([SharedBytes(count: page.count) { _ in }], at: offset)
-        try segment.synchronizeData(system)
+        try segment.synchronizeData()
     }
 }
