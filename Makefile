@@ -50,6 +50,7 @@ TORTURE_NEMESIS_SECONDS ?= 2
 torture: setup
 	swift build -c release --product solidus
 	swift build -c release --product solidus-faulty-server
+	swift build -c release --product solidus-torture
 	scripts/run-torture "$$(swift build -c release --show-bin-path)/solidus" $(TORTURE_SECONDS) $(TORTURE_NEMESIS_SECONDS)
 
 # What the verification modes cost on real clusters, in about a quarter of an hour: where a write's time goes, latency by

@@ -28,6 +28,7 @@ let package = Package(
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
         .executable(name: "solidus-sim", targets: ["solidus-sim"]),
         .executable(name: "solidus-faulty-server", targets: ["solidus-faulty-server"]),
+        .executable(name: "solidus-torture", targets: ["solidus-torture"]),
     ],
     traits: [
         .trait(
@@ -142,14 +143,32 @@ let package = Package(
             path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"],
             swiftSettings: strictSwift),
 
-        // The program.
+        // The program, and what the program that tortures clusters has in common with it.
         .target(name: "CProcessControl", dependencies: [], cSettings: strictC),
+        .target(
+            name: "CommandOutcome",
+            dependencies: [
+                "ClusterFiles", "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport", arguments,
+            ],
+            swiftSettings: strictSwift),
+        .target(
+            name: "ServerProcesses", dependencies: ["CProcessControl", "CommandOutcome", "QuorumTransport"],
+            swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus",
             dependencies: [
-                "CProcessControl", "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker",
-                "QuorumClient", "QuorumProtocol", "QuorumServer", arguments, logging,
+                "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "QuorumClient",
+                "QuorumProtocol", "QuorumServer", "QuorumTransport", "ServerProcesses", arguments, logging,
             ],
+            swiftSettings: strictSwift),
+
+        // Behind `solidus torture` and `solidus check`: clients at work on a cluster that is harmed, and their judge.
+        .executableTarget(
+            name: "solidus-torture",
+            dependencies: [
+                "CProcessControl", "ClusterFiles", "CommandOutcome", "ErasureCode", "Fingerprint", "HistoryChecker",
+                "QuorumClient", "QuorumProtocol", "QuorumTransport", "ServerProcesses", arguments,
+            ], path: "Sources/Testing/solidus-torture",
             swiftSettings: strictSwift),
 
         // A real server that lies, for tests; the program knows nothing of faults.
@@ -214,8 +233,8 @@ let package = Package(
             name: "ClusterTests",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "QuorumClient",
-                "QuorumFaults", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "solidus",
-                "solidus-faulty-server", "solidus-sim", nioCore, nioPosix, logging,
+                "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
+                "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, logging,
             ],
             swiftSettings: strictSwift),
     ],

@@ -2,7 +2,9 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandOutcome
 import Glibc
+import ServerProcesses
 
 struct ClusterUp: ParsableCommand {
     static let configuration = CommandConfiguration(
