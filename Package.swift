@@ -98,9 +98,7 @@ let package = Package(
         .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
         .target(
             name: "QuorumTransport",
-            dependencies: [
-                "QuorumWire", nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
-            ],
+            dependencies: [nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging],
             swiftSettings: strictSwift),
         .target(
             name: "ClusterFiles", dependencies: ["QuorumProtocol", "QuorumTransport", crypto],

@@ -35,6 +35,9 @@ package final class ServerConnections: Sendable {
         var isClosed = false
     }
 
+    /// Room for the requests of many small operations at a time.
+    private static let outboundBytesMin = 64 << 20
+
     package let parameters: ClusterParameters
     private let logger: Logger
     private let state: Mutex<State>
@@ -50,15 +53,13 @@ package final class ServerConnections: Sendable {
         self.logger = logger
         let servers = cluster.servers
         state = Mutex(State(demotedUntil: Array(repeating: .distantPast, count: servers.count)))
-        var limits = ConnectionLimits()
-        limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
-        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, 4 * limits.maximumFrameSizeBytes)
+        var limits = ConnectionLimits(parameters)
+        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, Self.outboundBytesMin)
         var connections: [PeerConnection] = []
         for entry in servers {
-            var configuration = PeerConnectionConfiguration(
+            let configuration = PeerConnectionConfiguration(
                 serverIndex: entry.index.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
-                scope: cluster.scope)
-            configuration.limits = limits
+                scope: cluster.scope, limits: limits)
             connections.append(
                 try PeerConnection(
                     configuration, identity: identity, eventLoop: group.next(), logger: logger

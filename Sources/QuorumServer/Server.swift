@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 import Synchronization
@@ -67,10 +68,10 @@ package final class Server: Sendable {
         host.submit(.tick(milliseconds: currentMilliseconds()))
         sessions.attach(host)
 
-        var endpointConfiguration = ServerEndpointConfiguration(
+        // Together with the number of sessions that one identity may have, they bound the memory that it can tie up.
+        let endpointConfiguration = ServerEndpointConfiguration(
             host: configuration.host, port: configuration.port, scope: configuration.scope,
-            peers: configuration.peers)
-        endpointConfiguration.limits = configuration.connectionLimits
+            peers: configuration.peers, limits: ConnectionLimits(configuration.parameters))
         var versionVerifier: VersionVerifier?
         let verificationThreads =
             configuration.parameters.identity.mode.verifiesLater ? VerificationThreads() : nil

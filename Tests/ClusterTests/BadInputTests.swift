@@ -9,6 +9,7 @@ import LoopbackPorts
 import NIOCore
 import NIOPosix
 import QuorumClient
+import QuorumOperations
 import QuorumProtocol
 import QuorumServer
 import QuorumTransport
@@ -254,7 +255,8 @@ extension Clusters {
                 let endpoint = try await ServerEndpoint.start(
                     ServerEndpointConfiguration(
                         host: "127.0.0.1", port: cluster.port(server), scope: cluster.configuration.scope,
-                        peers: cluster.configuration.peers),
+                        peers: cluster.configuration.peers,
+                        limits: ConnectionLimits(cluster.configuration.parameters)),
                     identity: expired.identity, delegate: recorder, group: group, logger: .silent)
                 do {
                     try await cluster.withClient(timeoutMilliseconds: 4000) { client in

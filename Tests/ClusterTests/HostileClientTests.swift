@@ -8,6 +8,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import QuorumClient
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 import QuorumWire
@@ -155,8 +156,7 @@ final class RawPeer: Sendable {
         let entry = cluster.configuration.servers[server.offset]
         var configuration = PeerConnectionConfiguration(
             serverIndex: server.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
-            scope: scope ?? cluster.configuration.scope)
-        configuration.limits = .of(parameters)
+            scope: scope ?? cluster.configuration.scope, limits: ConnectionLimits(parameters))
         configuration.backoff.minimum = .milliseconds(1)
         configuration.backoff.maximum = .milliseconds(20)
         let parameters = parameters

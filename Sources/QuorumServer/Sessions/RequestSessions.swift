@@ -2,6 +2,7 @@
 
 import Logging
 import NIOCore
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 import QuorumWire

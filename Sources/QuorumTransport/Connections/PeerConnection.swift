@@ -23,16 +23,20 @@ package struct PeerConnectionConfiguration: Sendable {
     /// The cluster and epoch that both HELLOs must name.
     package var scope: ClusterScope
     /// Bounds and times of the connection.
-    package var limits = ConnectionLimits()
+    package var limits: ConnectionLimits
     /// Delays between attempts.
     package var backoff = Backoff()
 
-    package init(serverIndex: UInt8, host: String, port: Int, expectedPin: CertificatePin, scope: ClusterScope) {
+    package init(
+        serverIndex: UInt8, host: String, port: Int, expectedPin: CertificatePin, scope: ClusterScope,
+        limits: ConnectionLimits
+    ) {
         self.serverIndex = serverIndex
         self.host = host
         self.port = port
         self.expectedPin = expectedPin
         self.scope = scope
+        self.limits = limits
     }
 
     /// "server 2 at 10.0.0.3:7002".
