@@ -218,7 +218,7 @@ let package = Package(
             name: "QuorumClientTests",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "LoopbackPorts", "QuorumClient", "QuorumOperations", "QuorumProtocol",
-                "QuorumServer", "QuorumTransport", logging, nioCore, nioPosix,
+                "QuorumServer", "QuorumTransport", "QuorumWire", logging, nioCore, nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(

@@ -124,7 +124,7 @@ extension Clusters {
                 }
             }
             return requests.enumerated().map { number, request in
-                let message = request.encoded(request: UInt64(number))
+                let message = request.encoded(request: UInt64(number) + 1)
                 return message.head + message.fragments.flatMap(\.array)
             }
         }

@@ -100,33 +100,7 @@ enum ReplyKind: CaseIterable {
     }
 }
 
-enum RefusalKind: CaseIterable {
-    case notEntitled, foreignTimestamp, digestMismatch, foreignDescriptor, wrongFragmentCount, tooManyStripes
-    case invalidFragment, justificationRequired, counterSkipped, invalidCertificate, invalidAdmission, tooManyPending
-    case busy, poisonous, tooManyUnverified, storageFull, storageFailed
-
-    init(_ refusal: Refusal) {
-        switch refusal {
-        case .notEntitled: self = .notEntitled
-        case .foreignTimestamp: self = .foreignTimestamp
-        case .digestMismatch: self = .digestMismatch
-        case .foreignDescriptor: self = .foreignDescriptor
-        case .wrongFragmentCount: self = .wrongFragmentCount
-        case .tooManyStripes: self = .tooManyStripes
-        case .invalidFragment: self = .invalidFragment
-        case .justificationRequired: self = .justificationRequired
-        case .counterSkipped: self = .counterSkipped
-        case .invalidCertificate: self = .invalidCertificate
-        case .invalidAdmission: self = .invalidAdmission
-        case .tooManyPending: self = .tooManyPending
-        case .busy: self = .busy
-        case .poisonous: self = .poisonous
-        case .tooManyUnverified: self = .tooManyUnverified
-        case .storageFull: self = .storageFull
-        case .storageFailed: self = .storageFailed
-        }
-    }
-
+extension RefusalKind {
     var samples: [Refusal] {
         let most = Int(UInt32.max)
         switch self {
@@ -153,6 +127,7 @@ enum RefusalKind: CaseIterable {
         case .tooManyUnverified: return [.tooManyUnverified(limit: 16), .tooManyUnverified(limit: most)]
         case .storageFull: return [.storageFull]
         case .storageFailed: return [.storageFailed]
+        case .unsupported: return [0, 5, .max].map { .unsupported(type: $0) }
         }
     }
 }

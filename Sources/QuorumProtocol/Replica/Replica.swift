@@ -159,7 +159,7 @@ extension Replica {
         slots.at[place].reads.append(waiting)
     }
 
-    private mutating func enqueue(_ change: Change, key: ObjectKey, into effects: inout [ReplicaEffect]) {
+    private mutating func enqueue(_ change: WaitingChange, key: ObjectKey, into effects: inout [ReplicaEffect]) {
         guard let place = admit(key, at: slots.place(of: key), tag: change.tag, into: &effects) else { return }
         slots.at[place].changes.append(change)
         advance(place, into: &effects)
@@ -230,7 +230,7 @@ extension Replica {
     }
 
     private mutating func start(
-        _ change: Change, at place: SlotTable.Place, record: ObjectRecord, into effects: inout [ReplicaEffect]
+        _ change: WaitingChange, at place: SlotTable.Place, record: ObjectRecord, into effects: inout [ReplicaEffect]
     ) {
         let key = slots.at[place].key
         var transition = ObjectTransition(

@@ -269,8 +269,8 @@ extension TransportError {
     /// Whether only a change of some configuration or certificate can mend it, so that trying often is of no use.
     fileprivate var needsAPerson: Bool {
         switch self {
-        case .refused(_, .tooManyConnections), .refused(_, .shuttingDown): false
-        case .refused, .helloRejected, .certificateNotPinned, .certificateExpired, .certificateNotYetValid: true
+        case .refused(_, let reason): !reason.isTransient
+        case .helloRejected, .certificateNotPinned, .certificateExpired, .certificateNotYetValid: true
         default: false
         }
     }

@@ -13,7 +13,7 @@ extension WorldPlan {
         case 0..<8: drawPowerFailures(&stream)
         case 8..<16: drawEchoes(&stream)
         case 16..<24 where mode.verifiesLater && !selection.isInsistent: drawPoison(selection, &stream)
-        // Not in `fingerprint`, whose worlds stay those of the longest campaign.
+        // Not in `fingerprint`, whose worlds stay those of the longest run.
         case 24..<28 where mode != .fingerprint && selection.clients.contains(.earlierLife):
             byzantineClients[0] = .earlierLife
         default: break
