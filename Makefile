@@ -10,9 +10,10 @@ run: setup
 	swift build -c release --product solidus
 	scripts/run-demo "$$(swift build -c release --show-bin-path)/solidus"
 
-# Builds and runs every test; of the C core's own checks, of fuzzing and of simulation a slice.
-test: setup
-	swift build --build-tests
+# Lints, builds, checks that each target declares what it imports, and runs every test; of the C core's own checks, of
+# fuzzing and of simulation a slice.
+test: setup lint
+	swift build --build-tests --explicit-target-dependency-import-check error
 	swift test --skip-build
 	$(MAKE) check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
@@ -54,6 +55,7 @@ TORTURE_NEMESIS_SECONDS ?= 2
 
 torture: setup
 	swift build -c release --product solidus
+	swift build -c release --product solidus-torture
 	swift build -c release --product solidus-faulty-server
 	scripts/run-torture "$$(swift build -c release --show-bin-path)/solidus" $(TORTURE_SECONDS) $(TORTURE_NEMESIS_SECONDS)
 

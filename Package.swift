@@ -31,6 +31,7 @@ let package = Package(
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
         .executable(name: "solidus-sim", targets: ["solidus-sim"]),
         .executable(name: "solidus-faulty-server", targets: ["solidus-faulty-server"]),
+        .executable(name: "solidus-torture", targets: ["solidus-torture"]),
     ],
     traits: [
         .trait(
@@ -113,9 +114,7 @@ let package = Package(
         // The shells: sockets and disks.
         .target(
             name: "QuorumTransport",
-            dependencies: [
-                "QuorumWire", nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
-            ],
+            dependencies: [nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging],
             swiftSettings: strictSwift),
         .target(
             name: "ClusterFiles", dependencies: ["QuorumProtocol", "QuorumTransport", crypto],
@@ -158,14 +157,33 @@ let package = Package(
             path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"],
             swiftSettings: strictSwift),
 
-        // The program.
+        // The program, and what the program that tortures clusters has in common with it.
         .target(name: "CProcessControl", dependencies: [], cSettings: strictC),
+        .target(
+            name: "CommandOutcome",
+            dependencies: [
+                "ClusterFiles", "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport", arguments,
+            ],
+            swiftSettings: strictSwift),
+        .target(
+            name: "ServerProcesses", dependencies: ["CProcessControl", "CommandOutcome", "QuorumTransport"],
+            swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus",
             dependencies: [
-                "CProcessControl", "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker",
-                "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer", arguments, logging,
+                "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "ObjectStorage",
+                "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport", "ServerProcesses", arguments,
+                logging,
             ],
+            swiftSettings: strictSwift),
+
+        // Behind `solidus torture` and `solidus check`: clients at work on a cluster that is harmed, and their judge.
+        .executableTarget(
+            name: "solidus-torture",
+            dependencies: [
+                "CProcessControl", "ClusterFiles", "CommandOutcome", "ErasureCode", "Fingerprint", "HistoryChecker",
+                "QuorumClient", "QuorumProtocol", "QuorumTransport", "ServerProcesses", arguments,
+            ], path: "Sources/Testing/solidus-torture",
             swiftSettings: strictSwift),
 
         // A real server that lies, for tests; the program knows nothing of faults.
@@ -220,7 +238,7 @@ let package = Package(
             name: "QuorumClientTests",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumOperations",
-                "QuorumProtocol", "QuorumServer", "QuorumTransport", logging, nioCore, nioPosix,
+                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", logging, nioCore, nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(
@@ -233,9 +251,9 @@ let package = Package(
             name: "ClusterTests",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "ObjectStorage",
-                "QuorumClient", "QuorumFaults", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
-                "StorageSimulator", "solidus",
-                "solidus-faulty-server", "solidus-sim", nioCore, nioPosix, logging,
+                "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport",
+                "QuorumWire", "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture",
+                nioCore, nioPosix, logging,
             ],
             swiftSettings: strictSwift),
     ],

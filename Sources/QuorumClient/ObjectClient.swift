@@ -62,7 +62,7 @@ public final class ObjectClient: Sendable {
         context = OperationContext(
             parameters: home.cluster.parameters,
             patience: OperationPatience(
-                timeoutMilliseconds: options.timeoutMilliseconds, hedgeMilliseconds: options.hedgeMilliseconds,
+                timeoutMilliseconds: options.timeoutMilliseconds,
                 retransmitMilliseconds: options.retransmitMilliseconds),
             connections: connections,
             verifier: StatementVerifier(

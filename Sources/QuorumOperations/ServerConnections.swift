@@ -40,6 +40,9 @@ package final class ServerConnections: Sendable {
         var isClosed = false
     }
 
+    /// Room for the requests of many small operations at a time.
+    private static let outboundBytesMin = 64 << 20
+
     package let parameters: ClusterParameters
     private let logger: Logger
     private let state: Mutex<State>
@@ -54,15 +57,13 @@ package final class ServerConnections: Sendable {
         parameters = cluster.parameters
         self.logger = logger
         state = Mutex(State())
-        var limits = ConnectionLimits()
-        limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
-        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, 4 * limits.maximumFrameSizeBytes)
+        var limits = ConnectionLimits(parameters)
+        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, Self.outboundBytesMin)
         var peers: [NodeID: Peer] = [:]
         for entry in cluster.servers {
-            var configuration = PeerConnectionConfiguration(
+            let configuration = PeerConnectionConfiguration(
                 serverNumber: entry.node.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
-                scope: cluster.scope)
-            configuration.limits = limits
+                scope: cluster.scope, limits: limits)
             let connection = try PeerConnection(
                 configuration, identity: identity, eventLoop: group.next(), logger: logger
             ) { [weak self] event in self?.handle(event, from: entry.node) }

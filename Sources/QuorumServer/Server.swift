@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ObjectStorage
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 import Synchronization
@@ -63,17 +64,17 @@ package final class Server: Sendable {
         let host = ReplicaHost(
             parameters: configuration.parameters, node: configuration.node,
             store: ProtocolStore(
-                store: store, position: FragmentIndex(configuration.server.rawValue), parameters: configuration.parameters,
-                statistics: statistics, logger: logger),
+                store: store, node: configuration.node, parameters: configuration.parameters, statistics: statistics,
+                logger: logger),
             verifier: verifier, signer: signer, statistics: statistics, workers: workers, logger: logger,
             without: configuration.without, interposer: interposer, reply: reply)
         host.tick(milliseconds: currentMilliseconds())
         sessions.attach(host)
 
-        var endpointConfiguration = ServerEndpointConfiguration(
+        // Together with the number of sessions that one identity may have, they bound the memory that it can tie up.
+        let endpointConfiguration = ServerEndpointConfiguration(
             host: configuration.host, port: configuration.port, scope: configuration.scope,
-            peers: configuration.peers)
-        endpointConfiguration.limits = configuration.connectionLimits
+            peers: configuration.peers, limits: ConnectionLimits(configuration.parameters))
         var versionVerifier: VersionVerifier?
         let verificationThreads =
             configuration.parameters.mode.verifiesLater ? VerificationThreads() : nil

@@ -61,7 +61,7 @@ extension Reply {
             case .refusedReply:
                 reply = .refused(try Refusal(from: &message.head, parameters: parameters))
             case .readTimestamp, .prepare, .commit, .read:
-                throw WireError.unknownType(message.type.rawValue)
+                throw WireError.misdirected(message.type)
             }
             try message.finish()
             return (message.request, reply)

@@ -69,7 +69,7 @@ extension Request {
                 }
                 request = .read(Read(key: key, version: version, portion: portion))
             case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply:
-                throw WireError.unknownType(message.type.rawValue)
+                throw WireError.misdirected(message.type)
             }
             try message.finish()
             return (message.request, route, request)

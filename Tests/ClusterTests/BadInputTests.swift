@@ -10,6 +10,7 @@ import NIOCore
 import NIOPosix
 import ObjectStorage
 import QuorumClient
+import QuorumOperations
 import QuorumProtocol
 import QuorumServer
 import QuorumTransport
@@ -256,7 +257,8 @@ extension Clusters {
                 let endpoint = try await ServerEndpoint.start(
                     ServerEndpointConfiguration(
                         host: "127.0.0.1", port: cluster.port(server), scope: cluster.configuration.scope,
-                        peers: cluster.configuration.peers),
+                        peers: cluster.configuration.peers,
+                        limits: ConnectionLimits(cluster.configuration.parameters)),
                     identity: expired.identity, delegate: recorder, group: group, logger: .silent)
                 do {
                     try await cluster.withClient(timeoutMilliseconds: 4000) { client in

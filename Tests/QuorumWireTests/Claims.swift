@@ -137,6 +137,9 @@ enum Claims {
             OverLimit(
                 field: "path", value: 17, limit: 16, direction: .reply,
                 frame: frame(.preparedReply, head: statement(pathCount: 17))),
+            OverLimit(
+                field: "evidence", value: 257, limit: 256, direction: .reply,
+                frame: frame(.refusedReply, head: [3, 231, 0] + [UInt8](repeating: 1, count: 257))),
         ]
     }()
 
@@ -149,7 +152,7 @@ enum Claims {
             frame: frame(.prepare, head: prepareHeadBeforeFragments(admission: { $0.append(UInt8(4)) }))),
         Unfilled(
             name: "a path of 16", direction: .reply, frame: frame(.preparedReply, head: statement(pathCount: 16))),
-        Unfilled(name: "255 pending versions", direction: .reply, frame: frame(.refusedReply, head: [12, 255])),
+        Unfilled(name: "255 pending versions", direction: .reply, frame: frame(.refusedReply, head: [0, 12, 2, 255])),
         Unfilled(
             name: "the longest key", direction: .request,
             frame: frame(
@@ -192,15 +195,15 @@ enum Claims {
             Unknown(
                 field: "claim", value: 4, direction: .reply,
                 frame: frame(.preparedReply, head: statement(claim: 4, pathCount: 0))),
-            Unknown(field: "refusal", value: 0, direction: .reply, frame: frame(.refusedReply, head: [0])),
-            Unknown(field: "refusal", value: 21, direction: .reply, frame: frame(.refusedReply, head: [21])),
-            Unknown(field: "principal", value: 2, direction: .reply, frame: frame(.refusedReply, head: [1, 2, 0])),
+            Unknown(
+                field: "principal", value: 2, direction: .reply, frame: frame(.refusedReply, head: [0, 1, 0, 2, 0])),
             Unknown(
                 field: "fragment error", value: 6, direction: .reply,
-                frame: frame(.refusedReply, head: [7, 0, 0, 0, 0, 6, 0])),
+                frame: frame(.refusedReply, head: [0, 7, 2, 0, 0, 0, 0, 6, 0])),
+            Unknown(
             Unknown(
                 field: "certificate error", value: 10, direction: .reply,
-                frame: frame(.refusedReply, head: [10, 10, 0])),
+                frame: frame(.refusedReply, head: [0, 10, 0, 10, 0])),
             Unknown(
                 field: "certificate's kind", value: 0, direction: .reply,
                 frame: frame(.timestampReply, head: certificateHead(kind: 0) { $0.append(UInt8(0)) })),
@@ -255,6 +258,12 @@ enum Claims {
             NotCanonical(
                 name: "unverified versions in a mode that has none", field: "more versions", direction: .reply,
                 frame: frame(.timestampReply, head: [0, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
+            NotCanonical(
+                name: "BUSY that is not transient", field: "refusal's traits", direction: .reply,
+                frame: frame(.refusedReply, head: [0, 13, 0])),
+            NotCanonical(
+                name: "a refusal with a trait that it has not", field: "refusal's traits", direction: .reply,
+                frame: frame(.refusedReply, head: [0, 16, 1])),
             NotCanonical(
                 name: "a fragment although none is held", field: "held fragments", direction: .reply,
                 frame: frame(.versionReply, head: parts)),

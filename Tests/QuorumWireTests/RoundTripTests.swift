@@ -10,7 +10,7 @@ import Testing
 
 @Suite("A message's encoding")
 struct RoundTripTests {
-    @Test("decodes to the message and the number that were encoded", arguments: Sample.messages, [0, 1, UInt64.max])
+    @Test("decodes to the message and the number that were encoded", arguments: Sample.messages, [1, 2, UInt64.max])
     func roundTrip(message: Message, number: UInt64) throws {
         let frame = message.frame(number: number)
         let (decodedNumber, decoded) = try message.direction.decode(frame)
@@ -39,7 +39,7 @@ struct RoundTripTests {
             #expect(!kind.samples.isEmpty && kind.samples.allSatisfy { ReplyKind($0) == kind })
         }
         for kind in RefusalKind.allCases {
-            #expect(!kind.samples.isEmpty && kind.samples.allSatisfy { RefusalKind($0) == kind })
+            #expect(!kind.samples.isEmpty && kind.samples.allSatisfy { $0.kind == kind })
         }
         for kind in PrincipalKind.allCases { #expect(PrincipalKind(kind.sample) == kind) }
         for kind in FragmentErrorKind.allCases { #expect(FragmentErrorKind(kind.sample) == kind) }
@@ -142,6 +142,27 @@ struct RoundTripTests {
             history: cluster.history, keys: StatementKeys(ofFirstLives: keys.map { .p256(KnownKey($0.publicKey)) }))
         let received = try #require(claim.certificate)
         #expect(try verifier.verify(received, key: Sample.key).certificate == certificate)
+    }
+
+    @Test("of a reason that this release does not know keeps number, traits and evidence")
+    func unknownReason() throws {
+        for evidence in [[], [7], [UInt8](repeating: 9, count: 256)] {
+            let some: [RefusalTraits] = [
+                [], .transient, [.transient, .answersPrepareOnly], RefusalTraits(rawValue: 64),
+            ]
+            for traits in some {
+                let refusal = Refusal.other(code: 999, traits: traits, evidence: evidence)
+                let frame = Message.reply(.refused(refusal)).frame(number: 1)
+                let (_, decoded) = try Direction.reply.decode(frame)
+                #expect(decoded == .reply(.refused(refusal)))
+                #expect(refusal.isTransient == traits.contains(.transient) && refusal.kind == nil)
+            }
+        }
+    }
+
+    @Test("of one BUSY refusal is these bytes")
+    func knownRefusal() {
+        #expect(hexadecimal(Message.reply(.refused(.busy)).frame(number: 3)) == "85000000000000000300000003000d01")
     }
 
     @Test("states a count beyond 32 bits as the largest that fits")

@@ -104,36 +104,7 @@ enum ReplyKind: CaseIterable {
     }
 }
 
-enum RefusalKind: CaseIterable {
-    case notEntitled, foreignTimestamp, digestMismatch, foreignDescriptor, wrongFragmentCount, tooManyStripes
-    case invalidFragment, justificationRequired, counterSkipped, invalidCertificate, invalidAdmission, tooManyPending
-    case busy, poisonous, tooManyUnverified, storageFull, storageFailed, foreignGroup, unknownEpoch, foreignPosition
-
-    init(_ refusal: Refusal) {
-        switch refusal {
-        case .notEntitled: self = .notEntitled
-        case .foreignTimestamp: self = .foreignTimestamp
-        case .digestMismatch: self = .digestMismatch
-        case .foreignDescriptor: self = .foreignDescriptor
-        case .wrongFragmentCount: self = .wrongFragmentCount
-        case .tooManyStripes: self = .tooManyStripes
-        case .invalidFragment: self = .invalidFragment
-        case .justificationRequired: self = .justificationRequired
-        case .counterSkipped: self = .counterSkipped
-        case .invalidCertificate: self = .invalidCertificate
-        case .invalidAdmission: self = .invalidAdmission
-        case .tooManyPending: self = .tooManyPending
-        case .busy: self = .busy
-        case .poisonous: self = .poisonous
-        case .tooManyUnverified: self = .tooManyUnverified
-        case .storageFull: self = .storageFull
-        case .storageFailed: self = .storageFailed
-        case .foreignGroup: self = .foreignGroup
-        case .unknownEpoch: self = .unknownEpoch
-        case .foreignPosition: self = .foreignPosition
-        }
-    }
-
+extension RefusalKind {
     var samples: [Refusal] {
         let most = Int(UInt32.max)
         switch self {
@@ -163,6 +134,7 @@ enum RefusalKind: CaseIterable {
         case .foreignGroup: return [.foreignGroup(GroupID(1), expected: GroupID(.max))]
         case .unknownEpoch: return [.unknownEpoch(4, newest: 3), .unknownEpoch(0, newest: .max)]
         case .foreignPosition: return [.foreignPosition(1, expected: 2), .foreignPosition(255, expected: 0)]
+        case .unsupported: return [0, 5, .max].map { .unsupported(type: $0) }
         }
     }
 }

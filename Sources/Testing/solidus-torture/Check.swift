@@ -1,6 +1,7 @@
 // solidus check
 
 import ArgumentParser
+import CommandOutcome
 import Foundation
 import HistoryChecker
 

@@ -1,7 +1,9 @@
 // A cluster's server processes, as a torture finds them, starts and harms them, and leaves them behind.
 
+import CommandOutcome
 import Foundation
 import Glibc
+import ServerProcesses
 
 /// The servers' processes. For one thread, which the servers that were not running before do not outlive.
 final class TortureServers {
@@ -47,9 +49,9 @@ final class TortureServers {
     ///
     /// - Returns: nil, or why it did not become ready; then no process is left.
     /// - Throws: when no process can be started at all.
-    func start(_ index: Int, _ program: ServerProgram = .correct) throws(Failure) -> String? {
+    func start(_ index: Int, _ program: TorturedProgram = .correct) throws(Failure) -> String? {
         var child = try ServerProcess(
-            index: index, home: homes[index], program: program, diesWithCaller: !slots[index].wasRunning)
+            index: index, home: homes[index], program: try program.found(), diesWithCaller: !slots[index].wasRunning)
         slots[index].stamp = child.stamp
         try child.stamp?.write(to: run.serverFile(index))
         let deadline = ContinuousClock.now + .milliseconds(Self.patienceMilliseconds)
@@ -130,4 +132,26 @@ struct ClusterLocation: Sendable {
 
     var run: RunDirectory { RunDirectory(clusterDirectory: directory) }
     var homes: [String] { (0..<serverCount).map { "\(directory)/servers/\($0)" } }
+}
+
+/// What runs in a server's place.
+enum TorturedProgram {
+    /// The program that people run.
+    case correct
+    /// The liar that is built for tests, with a policy's name.
+    case faulty(kind: String, seed: UInt64)
+
+    private static let faultyName = "solidus-faulty-server"
+
+    /// The program's file, which lies beside this one.
+    func found() throws(Failure) -> ServerProgram {
+        switch self {
+        case .correct:
+            .correct(try ProgramFile.beside("solidus"))
+        case .faulty(let kind, let seed):
+            ServerProgram(
+                path: try ProgramFile.beside(Self.faultyName),
+                arguments: [Self.faultyName, "--fault", kind, "--seed", "\(seed)"])
+        }
+    }
 }

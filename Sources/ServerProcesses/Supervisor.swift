@@ -2,30 +2,34 @@
 // servers of a foreground cluster do not outlive.
 
 import CProcessControl
+import CommandOutcome
 import Glibc
+import QuorumTransport
 
 /// Servers that this process started, and the signals it received.
-struct Supervisor {
+package struct Supervisor {
     /// How long a server may take to stop before it is killed.
-    static let stopMilliseconds = 10_000
+    package static let stopMilliseconds = 10_000
 
     private let run: RunDirectory
     private let signals: Int32
     private var servers: [ServerProcess] = []
 
-    init(run: RunDirectory) throws(Failure) {
+    package init(run: RunDirectory) throws(Failure) {
         self.run = run
         signals = process_control_watch_signals(true)
         guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))") }
     }
 
     /// Starts servers and returns when all are ready; otherwise stops all and says which one failed and why.
-    mutating func start(
+    package mutating func start(
         _ homes: [(index: Int, path: String)], diesWithCaller: Bool, waitMilliseconds: Int
     ) throws(Failure) {
         do throws(Failure) {
             for home in homes {
-                let server = try ServerProcess(index: home.index, home: home.path, diesWithCaller: diesWithCaller)
+                let server = try ServerProcess(
+                    index: home.index, home: home.path, program: .correct(ProgramFile.own),
+                    diesWithCaller: diesWithCaller)
                 servers.append(server)
                 try server.stamp?.write(to: run.serverFile(home.index))
             }
@@ -62,7 +66,7 @@ struct Supervisor {
     /// Watches until a signal says to stop or no server is left; reports each one that ends.
     ///
     /// - Returns: whether a server was still running.
-    mutating func watch() -> Bool {
+    package mutating func watch() -> Bool {
         var reported: Set<Int> = []
         while true {
             let isInterrupted = wait(milliseconds: 1000)
@@ -80,7 +84,7 @@ struct Supervisor {
     }
 
     /// Stops every server, by force when it takes too long or a second signal comes, and removes the pid files.
-    mutating func stop() {
+    package mutating func stop() {
         // A child is not collected before it is waited for, so its number cannot have gone to another process.
         for server in servers where server.end == nil {
             kill(server.processID, SIGTERM)

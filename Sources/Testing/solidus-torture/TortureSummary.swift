@@ -1,5 +1,6 @@
 // What a torture found, for people and for programs.
 
+import CommandOutcome
 import Foundation
 
 /// A torture's outcome.

@@ -6,17 +6,17 @@ import QuorumProtocol
 import QuorumServer
 
 /// A failed command: what the exit code says, what to tell people, and what was seen of the servers.
-struct Failure: Error {
-    let status: ExitStatus
-    let message: String
-    var observations = ServerObservations()
+package struct Failure: Error {
+    package let status: ExitStatus
+    package let message: String
+    package var observations = ServerObservations()
 
-    init(_ status: ExitStatus, _ message: String) {
+    package init(_ status: ExitStatus, _ message: String) {
         self.status = status
         self.message = message
     }
 
-    init(_ error: ConfigurationError) {
+    package init(_ error: ConfigurationError) {
         let status: ExitStatus =
             switch error {
             case .cannotWrite: .inputOutput
@@ -26,7 +26,7 @@ struct Failure: Error {
         self.init(status, error.description)
     }
 
-    init(_ error: ClientError) {
+    package init(_ error: ClientError) {
         let status: ExitStatus =
             switch error {
             case .notFound: .notFound
@@ -39,7 +39,7 @@ struct Failure: Error {
         observations = error.observations
     }
 
-    init(_ error: ServerError) {
+    package init(_ error: ServerError) {
         let status: ExitStatus =
             switch error {
             case .storage(.notAStore), .storage(.unsupportedFormat), .storage(.foreign), .transport(.identity):
@@ -51,7 +51,7 @@ struct Failure: Error {
     }
 
     /// The failure that a typed error of the rooms below means; nil for any other error.
-    init?(ofAny error: any Error) {
+    package init?(ofAny error: any Error) {
         switch error {
         case let failure as Failure: self = failure
         case let error as ConfigurationError: self.init(error)

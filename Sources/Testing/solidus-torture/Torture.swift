@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandOutcome
 import Foundation
 import HistoryChecker
 import QuorumClient

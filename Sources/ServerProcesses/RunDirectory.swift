@@ -1,40 +1,41 @@
 // DIR/run: which processes 'cluster up' started, and the lock that lets one command at a time start or stop them.
 
-import Foundation
+import CommandOutcome
 import Glibc
+import QuorumTransport
 
 /// The pid files of a cluster's servers and of their supervisor.
-struct RunDirectory {
-    let path: String
+package struct RunDirectory {
+    package let path: String
 
     /// The directory of the cluster in `clusterDirectory`; it need not exist.
-    init(clusterDirectory: String) {
+    package init(clusterDirectory: String) {
         path = clusterDirectory + "/run"
     }
 
-    func serverFile(_ index: Int) -> String { "\(path)/server-\(index).pid" }
-    var supervisorFile: String { path + "/supervisor.pid" }
+    package func serverFile(_ index: Int) -> String { "\(path)/server-\(index).pid" }
+    package var supervisorFile: String { path + "/supervisor.pid" }
 
     /// The process of a server, if it runs.
-    func server(_ index: Int) -> ProcessStamp? { Self.running(serverFile(index)) }
+    package func server(_ index: Int) -> ProcessStamp? { Self.running(serverFile(index)) }
 
     /// The process of a 'cluster up' in the foreground, if it runs.
-    var supervisor: ProcessStamp? { Self.running(supervisorFile) }
+    package var supervisor: ProcessStamp? { Self.running(supervisorFile) }
 
     /// Makes the directory, readable by its owner only.
-    func create() throws(Failure) {
+    package func create() throws(Failure) {
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
             throw Failure(.inputOutput, "\(path): \(systemText(errno))")
         }
     }
 
     /// Removes a pid file unless somebody else has written it anew.
-    func remove(_ file: String, of stamp: ProcessStamp) {
+    package func remove(_ file: String, of stamp: ProcessStamp) {
         if ProcessStamp(readingFrom: file) == stamp { unlink(file) }
     }
 
     /// Runs `body` while no other command starts or stops servers of this cluster.
-    func locked<T>(_ body: () throws -> T) throws -> T {
+    package func locked<T>(_ body: () throws -> T) throws -> T {
         let file = path + "/lock"
         let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw Failure(.inputOutput, "\(file): \(systemText(errno))") }

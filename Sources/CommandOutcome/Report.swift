@@ -4,30 +4,33 @@ import ArgumentParser
 import Foundation
 import Glibc
 import QuorumProtocol
+import QuorumTransport
 
 /// The option that every reporting command has.
-struct ReportOptions: ParsableArguments {
+package struct ReportOptions: ParsableArguments {
     @Flag(help: "Print one JSON object on standard output, for errors too.")
-    var json = false
+    package var json = false
+
+    package init() {}
 }
 
 /// A command with a `--json` option.
-protocol ReportingCommand: ParsableCommand {
+package protocol ReportingCommand: ParsableCommand {
     var report: ReportOptions { get }
 }
 
 /// A server that misbehaved or refused, in JSON.
-struct ObservedServer: Encodable {
-    let server: Int
-    let what: String
+package struct ObservedServer: Encodable {
+    package let server: Int
+    package let what: String
 }
 
 /// What was seen of the servers, in JSON.
-struct ObservedServers: Encodable {
-    let misbehaving: [ObservedServer]
-    let refusing: [ObservedServer]
+package struct ObservedServers: Encodable {
+    package let misbehaving: [ObservedServer]
+    package let refusing: [ObservedServer]
 
-    init(_ observations: ServerObservations) {
+    package init(_ observations: ServerObservations) {
         misbehaving = observations.misbehaving.map {
             ObservedServer(server: Int($0.server.rawValue), what: "\($0.what)")
         }
@@ -35,20 +38,22 @@ struct ObservedServers: Encodable {
     }
 }
 
-enum Report {
+package enum Report {
     /// Prints `object` as JSON, or `text`, on standard output.
-    static func finish(_ options: ReportOptions, _ object: some Encodable, text: @autoclosure () -> String) throws {
+    package static func finish(_ options: ReportOptions, _ object: some Encodable, text: @autoclosure () -> String)
+        throws
+    {
         try Standard.write(options.json ? json(object) : text() + "\n")
     }
 
     /// Prints what the servers did wrong, one line each.
-    static func warn(_ observations: ServerObservations) {
+    package static func warn(_ observations: ServerObservations) {
         for (server, what) in observations.misbehaving { Standard.complain("warning: \(server) \(what)") }
         for (server, why) in observations.refusing { Standard.complain("warning: \(server) refused: \(why)") }
     }
 
     /// Prints a failure as the options ask.
-    static func fail(_ failure: Failure, json isJSON: Bool) {
+    package static func fail(_ failure: Failure, json isJSON: Bool) {
         struct Object: Encodable {
             struct Detail: Encodable {
                 let code: String
@@ -78,26 +83,26 @@ enum Report {
 }
 
 /// Standard output and error.
-enum Standard {
-    static func write(_ text: String) throws(Failure) {
+package enum Standard {
+    package static func write(_ text: String) throws(Failure) {
         try write(Array(text.utf8))
     }
 
-    static func write(_ bytes: [UInt8]) throws(Failure) {
+    package static func write(_ bytes: [UInt8]) throws(Failure) {
         let failed = bytes.withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
         if let failed { throw Failure(.inputOutput, "standard output cannot be written: \(systemText(failed))") }
     }
 
-    static func complain(_ line: String) {
+    package static func complain(_ line: String) {
         _ = Array((line + "\n").utf8).withUnsafeBytes { writeAll(STDERR_FILENO, $0) }
     }
 }
 
 /// "1 server", "3 servers".
-func serverCount(_ count: Int) -> String { count == 1 ? "1 server" : "\(count) servers" }
+package func serverCount(_ count: Int) -> String { count == 1 ? "1 server" : "\(count) servers" }
 
 /// Writes all bytes to a descriptor; the errno of the failure, or nil.
-func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int32? {
+package func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int32? {
     var offset = 0
     while offset < bytes.count {
         let count = Glibc.write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
@@ -106,11 +111,4 @@ func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int32? {
         offset += count
     }
     return nil
-}
-
-/// The system's text for an error number.
-func systemText(_ number: Int32) -> String {
-    var buffer = [CChar](repeating: 0, count: 256)
-    guard strerror_r(number, &buffer, buffer.count) == 0 else { return "error \(number)" }
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }

@@ -3,18 +3,18 @@
 import QuorumSimulator
 import Testing
 
-@Suite("A campaign")
-struct CampaignTests {
+@Suite("A run of many seeds")
+struct SeedTallyTests {
     @Test("comes to the same in one piece and in several, told in lines", arguments: [2, 5, 15])
     func pieces(seedsPerPiece: Int) throws {
         let whole = try runSeeds(1...15, options: WorldOptions())
         #expect(whole.seedCount == 15)
         #expect(whole.violatingSeed == nil)
-        var sum = CampaignTally()
+        var sum = SeedTally()
         for first in stride(from: 1, through: 15, by: seedsPerPiece).reversed() {
             let last = min(first + seedsPerPiece - 1, 15)
             let piece = try runSeeds(UInt64(first)...UInt64(last), options: WorldOptions())
-            sum.add(try #require(CampaignTally(line: piece.line)))
+            sum.add(try #require(SeedTally(line: piece.line)))
         }
         #expect(sum == whole)
     }
@@ -29,7 +29,7 @@ struct CampaignTests {
         #expect(begun == [7])
         #expect(tally.seedCount == 1)
         #expect(tally.violatingSeed == 7)
-        #expect(CampaignTally(line: tally.line) == tally)
+        #expect(SeedTally(line: tally.line) == tally)
     }
 
     @Test("knows the lowest seed that failed, in whatever order it is told")
@@ -37,7 +37,7 @@ struct CampaignTests {
         var options = WorldOptions()
         options.planted = .silence
         options.operationCount = 3
-        var sum = CampaignTally()
+        var sum = SeedTally()
         for seed in [9, 4, 6] as [UInt64] { sum.add(try runSeeds(seed...seed, options: options)) }
         #expect(sum.violatingSeed == 4)
         #expect(sum.seedCount == 3)
@@ -50,6 +50,6 @@ struct CampaignTests {
             " 1 2 3 4 5 6 -", "1 2 3 4 5 18446744073709551616 -",
         ])
     func strictness(line: String) {
-        #expect(CampaignTally(line: line) == nil)
+        #expect(SeedTally(line: line) == nil)
     }
 }

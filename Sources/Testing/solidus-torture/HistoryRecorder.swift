@@ -1,7 +1,9 @@
 // The history as it happens: one line for each event, in the order of their times.
 
+import CommandOutcome
 import Glibc
 import HistoryChecker
+import QuorumTransport
 import Synchronization
 
 /// Writes events into a file. The time of an event is taken and its line is placed in one step, so that the file's

@@ -1,7 +1,7 @@
 // The exit codes, the same for every command: the one place where they are defined and described.
 
 /// What the process's exit code says.
-enum ExitStatus: Int32, CaseIterable {
+package enum ExitStatus: Int32, CaseIterable {
     case success = 0
     case unexpected = 1
     case notFound = 3
@@ -15,7 +15,7 @@ enum ExitStatus: Int32, CaseIterable {
     case usage = 64
 
     /// The code's name in JSON.
-    var name: String {
+    package var name: String {
         switch self {
         case .success: "success"
         case .unexpected: "unexpected"
@@ -32,7 +32,7 @@ enum ExitStatus: Int32, CaseIterable {
     }
 
     /// The code's meaning in the help text.
-    var meaning: String {
+    package var meaning: String {
         switch self {
         case .success: "success"
         case .unexpected: "an error inside solidus"
@@ -49,7 +49,7 @@ enum ExitStatus: Int32, CaseIterable {
     }
 
     /// The table for the help text.
-    static var table: String {
+    package static var table: String {
         let rows = allCases.map { status in
             let number = String(status.rawValue)
             return "  " + String(repeating: " ", count: 2 - number.count) + "\(number)  \(status.meaning)"

@@ -2,8 +2,11 @@
 // leaves them as it found them.
 
 import CProcessControl
+import CommandOutcome
 import Foundation
 import Glibc
+import QuorumTransport
+import ServerProcesses
 import Synchronization
 
 /// What is done to the servers.
@@ -135,7 +138,7 @@ final class TortureKeeper: Sendable {
 
     private func startAll(_ servers: TortureServers) throws {
         for index in 0..<plan.location.serverCount {
-            var program = ServerProgram.correct
+            var program = TorturedProgram.correct
             if let faulty = plan.faulty, faulty.server == index {
                 servers.terminate(index)
                 program = .faulty(kind: faulty.kind, seed: plan.seed)

@@ -1,7 +1,7 @@
 // Many seeds: each runs by itself, and of those in which nothing is wrong sums are all that is kept.
 
 /// What became of a number of seeds.
-package struct CampaignTally: Equatable, Sendable {
+package struct SeedTally: Equatable, Sendable {
     package private(set) var seedCount = 0
     package private(set) var eventCount = 0
     package private(set) var succeededCount = 0
@@ -24,7 +24,7 @@ package struct CampaignTally: Equatable, Sendable {
         if report.violation != nil { violatingSeed = min(violatingSeed ?? .max, report.seed) }
     }
 
-    package mutating func add(_ other: CampaignTally) {
+    package mutating func add(_ other: SeedTally) {
         seedCount += other.seedCount
         eventCount += other.eventCount
         succeededCount += other.succeededCount
@@ -35,7 +35,7 @@ package struct CampaignTally: Equatable, Sendable {
     }
 }
 
-extension CampaignTally {
+extension SeedTally {
     /// All of it as one line, with which a process tells another.
     package var line: String {
         "\(seedCount) \(eventCount) \(succeededCount) \(failedCount) \(crashedCount) \(traceSum) "
@@ -63,8 +63,8 @@ extension CampaignTally {
 /// - Throws: when the options ask for a world that cannot be.
 package func runSeeds(
     _ seeds: ClosedRange<UInt64>, options: WorldOptions, willRun: (UInt64) -> Void = { _ in }
-) throws(ImpossibleWorld) -> CampaignTally {
-    var tally = CampaignTally()
+) throws(ImpossibleWorld) -> SeedTally {
+    var tally = SeedTally()
     for seed in seeds where tally.violatingSeed == nil {
         willRun(seed)
         tally.add(World(try WorldPlan(seed: seed, options: options)).run())

@@ -5,6 +5,8 @@
 // store exactly what it was, so that it is then no server that lost anything. One that a liar replaced never gets well,
 // whether the liar still runs or not.
 
+import CommandOutcome
+
 /// Harms servers and relieves them.
 struct Nemesis {
     private enum Condition {
