@@ -32,8 +32,9 @@ extension Refusal {
 
     func encode(into encoder: inout CanonicalEncoder) {
         switch self {
-        case .notEntitled(let principal):
+        case .notEntitled(let principal, let rights):
             encoder.append(RefusalCode.notEntitled.rawValue)
+            encoder.append(rights.rawValue)
             switch principal {
             case .client(let client):
                 encoder.append(UInt8(0))
@@ -109,10 +110,14 @@ extension Refusal {
         }
         switch code {
         case .notEntitled:
-            self =
+            let rights = Rights(rawValue: try decoder.integer("rights"))
+            guard Rights.all.contains(rights) else {
+                throw MalformedEncoding.unknownValue(field: "rights", value: UInt64(rights.rawValue))
+            }
+            let principal: Principal =
                 try decoder.flag("principal")
-                ? .notEntitled(.server(NodeID(try decoder.integer("server"))))
-                : .notEntitled(.client(try decoder.name("client")))
+                ? .server(NodeID(try decoder.integer("server"))) : .client(try decoder.name("client"))
+            self = .notEntitled(principal, lacksAll: rights)
         case .foreignTimestamp:
             self = .foreignTimestamp(writer: try decoder.name("writer"), sender: try decoder.name("sender"))
         case .digestMismatch: self = .digestMismatch

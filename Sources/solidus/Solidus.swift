@@ -10,7 +10,7 @@ struct Solidus: ParsableCommand {
         abstract: "An object store that stays right while some of its servers fail, lie or lose their disks.",
         discussion: ExitStatus.table,
         subcommands: [
-            Cluster.self, Serve.self, Put.self, Get.self, Stat.self, Remove.self, Torture.self, Check.self,
+            Cluster.self, Client.self, Serve.self, Put.self, Get.self, Stat.self, Remove.self, Torture.self, Check.self,
         ])
 
     /// Runs on the main thread, and so do the synchronous commands: servers that die with their supervisor die with the

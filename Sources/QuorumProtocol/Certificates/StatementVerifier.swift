@@ -25,6 +25,13 @@ package struct StatementKeys: Sendable {
         keys[node, default: []].append((incarnation, key))
     }
 
+    /// Takes the keys of lives that are not known yet.
+    mutating func add(_ others: StatementKeys) {
+        for (node, lives) in others.keys {
+            for life in lives { add(life.key, of: node, life.incarnation) }
+        }
+    }
+
     func key(of node: NodeID, _ incarnation: Incarnation) -> StatementVerificationKey? {
         keys[node]?.last { $0.incarnation == incarnation }?.key
     }
@@ -52,7 +59,7 @@ package final class StatementVerifier: Sendable {
     package func learn(history: ConfigurationHistory, keys: StatementKeys) {
         state.withLock { state in
             state.history = history
-            state.keys = keys
+            state.keys.add(keys)
         }
     }
 
