@@ -107,7 +107,7 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .target(
-            name: "ClusterFiles", dependencies: ["QuorumProtocol", "QuorumTransport", crypto],
+            name: "ClusterFiles", dependencies: ["Fingerprint", "QuorumProtocol", "QuorumTransport", crypto],
             swiftSettings: strictSwift),
         .target(
             name: "QuorumOperations",
@@ -223,7 +223,7 @@ let package = Package(
                 "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "ObjectStorage",
                 "QuorumClient", "QuorumFaults", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
                 "solidus",
-                "solidus-faulty-server", "solidus-sim", nioCore, nioPosix, logging,
+                "solidus-faulty-server", "solidus-sim", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
     ],
