@@ -117,7 +117,7 @@ let package = Package(
             dependencies: [nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging],
             swiftSettings: strictSwift),
         .target(
-            name: "ClusterFiles", dependencies: ["QuorumProtocol", "QuorumTransport", crypto],
+            name: "ClusterFiles", dependencies: ["Fingerprint", "QuorumProtocol", "QuorumTransport", crypto],
             swiftSettings: strictSwift),
         .target(
             name: "QuorumOperations",
@@ -253,7 +253,7 @@ let package = Package(
                 "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "ObjectStorage",
                 "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport",
                 "QuorumWire", "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture",
-                nioCore, nioPosix, logging,
+                nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
     ],

@@ -3,8 +3,9 @@
 import QuorumProtocol
 import QuorumTransport
 
-/// The directory of one client, loaded and checked against the cluster's configuration: `client.toml` (format, name,
-/// id), `key.pem` and `certificate.pem`. `cluster.toml` lies in it or two directories up.
+/// The directory of one client, loaded and checked against the cluster's access list: `client.toml` (format, name,
+/// id), `key.pem` and `certificate.pem`. `cluster.toml` and the lists beside
+/// it lie in it or two directories up.
 public struct ClientHome: Sendable {
     /// The format of client.toml.
     static let format = 1
@@ -12,7 +13,7 @@ public struct ClientHome: Sendable {
     /// The home's path.
     public let directory: String
     /// The cluster this client uses.
-    public let cluster: ClusterConfiguration
+    public let cluster: ClusterDescription
     /// The client's name for people.
     public let name: String
     /// The client's name in timestamps.
@@ -22,7 +23,7 @@ public struct ClientHome: Sendable {
 
     /// Loads the home at `path`.
     ///
-    /// - Throws: what is wrong, and where; a certificate that the cluster's configuration does not list for this
+    /// - Throws: what is wrong, and where; a certificate that the access list does not name for this
     ///   client is.
     public init(path: String) throws(ConfigurationError) {
         let files = HomeFiles(path)
@@ -37,19 +38,20 @@ public struct ClientHome: Sendable {
             throw file.invalid("id", idText, "a client's id is 32 hexadecimal digits")
         }
         let clusterFile = files.clusterFile
-        let cluster = try ClusterConfiguration(contentsOf: clusterFile)
+        let cluster = try ClusterDescription(contentsOf: clusterFile)
         guard let entry = cluster.clients.first(where: { $0.name == name }) else {
-            throw .unknownClient(path: clusterFile, name: name, listed: cluster.clients.map(\.name))
+            throw .unknownClient(path: cluster.accessFile, name: name, listed: cluster.clients.map(\.name))
         }
         guard entry.id == id else {
-            throw file.invalid("id", idText, "\(clusterFile) lists the id \(entry.id) for client \(name)")
+            throw file.invalid("id", idText, "\(cluster.accessFile) lists the id \(entry.id) for client \(name)")
         }
 
         directory = files.directory
         self.cluster = cluster
         self.name = name
         self.id = id
-        identity = try files.identity(pinned: entry.pin, owner: "client \(name)", listedIn: clusterFile)
+        identity = try files.identity(
+            pinned: CertificatePin(entry.pin), owner: "client \(name)", listedIn: cluster.accessFile)
     }
 
     /// Loads the home of the client named `client`, or of the first one listed, in a cluster's directory.
@@ -58,10 +60,10 @@ public struct ClientHome: Sendable {
     public init(clusterDirectory: String, client: String? = nil) throws(ConfigurationError) {
         let directory = HomeFiles(clusterDirectory).directory
         let clusterFile = directory + "/" + ClusterConfiguration.fileName
-        let cluster = try ClusterConfiguration(contentsOf: clusterFile)
+        let cluster = try ClusterDescription(contentsOf: clusterFile)
         let listed = cluster.clients.map(\.name)
         guard let name = client ?? listed.first, listed.contains(name) else {
-            throw .unknownClient(path: clusterFile, name: client ?? "", listed: listed)
+            throw .unknownClient(path: cluster.accessFile, name: client ?? "", listed: listed)
         }
         try self.init(path: "\(directory)/clients/\(name)")
     }

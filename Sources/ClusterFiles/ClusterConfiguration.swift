@@ -1,73 +1,52 @@
-// cluster.toml: the public part of a cluster, the same file at every server and client.
+// cluster.toml: a cluster's configuration in one epoch, the same file at every server and client.
+//
+// The operator's public key stands in it. It is what a party trusts: the lists are believed by it, and so is the rest of
+// this file, whose signature tells whether somebody has changed it.
 
 import Crypto
+import Fingerprint
 import QuorumProtocol
-import QuorumTransport
 
-/// A server as the cluster's configuration lists it.
-public struct ServerEntry: Sendable {
-    public let node: NodeID
-    /// Name or address the server listens on, and under which clients reach it.
-    public let host: String
-    /// The port, 1...65535.
-    public let port: Int
-    /// The certificate by which the server is known.
-    package let pin: CertificatePin
-    /// The key that the server's statements must be signed with.
-    package let statementKey: P256.Signing.PublicKey
-
-    package init(
-        node: NodeID, host: String, port: Int, pin: CertificatePin, statementKey: P256.Signing.PublicKey
-    ) {
-        self.node = node
-        self.host = host
-        self.port = port
-        self.pin = pin
-        self.statementKey = statementKey
-    }
-
-    /// "host:port", an IPv6 address in brackets.
-    public var address: String { NetworkAddress(host: host, port: port)?.description ?? "\(host):\(port)" }
-}
-
-/// A client as the cluster's configuration lists it.
-public struct ClientEntry: Sendable {
-    /// The name for people, and of the client's directory.
-    public let name: String
-    /// The name that stands in timestamps.
-    public let id: ClientID
-    /// The certificate by which the client is known.
-    package let pin: CertificatePin
-
-    package init(name: String, id: ClientID, pin: CertificatePin) {
-        self.name = name
-        self.id = id
-        self.pin = pin
-    }
-}
-
-/// Everything that is public about a cluster: its fault model, its servers and their groups, and its clients.
+/// The configuration of a cluster's epoch with its limits, signed by the operator.
 public struct ClusterConfiguration: Sendable {
     /// The file's name in a cluster's directory.
     package static let fileName = "cluster.toml"
     /// The format that this program reads and writes.
-    static let format = 2
+    static let format = 3
     /// What a stripe, and so for now a value, may measure.
     package static let stripeSizeBytesRange = (1 << 20)...(64 << 20)
 
-    /// The cluster's identity, quorums and limits.
+    /// The cluster's identity, quorums, groups and limits.
     public let parameters: ClusterParameters
-    /// The servers in the order of their numbers.
-    public let servers: [ServerEntry]
-    /// The clients that may use the cluster, in the file's order.
-    public let clients: [ClientEntry]
+    /// Whom the cluster believes its configurations and lists.
+    package let operatorKey: OperatorKey
+    let signature: [UInt8]
 
-    init(parameters: ClusterParameters, servers: [ServerEntry], clients: [ClientEntry]) {
-        precondition(servers.map(\.node) == parameters.configuration.nodes.map(\.id))
+    /// Signs.
+    init(parameters: ClusterParameters, signedBy key: P256.Signing.PrivateKey) throws(SigningError) {
         self.parameters = parameters
-        self.servers = servers
-        self.clients = clients
+        operatorKey = OperatorKey(key.publicKey)
+        signature = try OperatorSignature.make(Self.message(parameters), key)
     }
+
+    /// What the operator signs: the list of kind *configuration*, whose version is the epoch and whose contents are the
+    /// configuration's bytes and, as section 5, the limits.
+    private static func message(_ parameters: ClusterParameters) -> [UInt8] {
+        let configuration = parameters.configuration
+        return OperatorSignature.message(
+            .configuration, cluster: configuration.cluster, version: configuration.epoch,
+            contents: contents(parameters))
+    }
+
+    private static func contents(_ parameters: ClusterParameters) -> [UInt8] {
+        var encoder = CanonicalEncoder()
+        encoder.append(raw: parameters.configuration.bytes)
+        encoder.append(section: 5) { $0.append(UInt64(parameters.limits.stripeSizeBytesMax)) }
+        return encoder.bytes
+    }
+
+    /// SHA-256 of what is signed without cluster, kind and version.
+    var digest: Digest256 { .sha256(Self.contents(parameters)) }
 
     /// Reads and checks the file at `path`.
     ///
@@ -86,52 +65,28 @@ public struct ClusterConfiguration: Sendable {
 
     private init(bytes: [UInt8], path: String) throws(ConfigurationError) {
         let file = try StrictTable(
-            parsing: bytes, path: path, keys: ["format", "cluster", "servers", "groups", "clients"])
+            parsing: bytes, path: path, keys: ["format", "cluster", "servers", "groups", "signature"])
         try file.checkFormat(Self.format)
         let head = try Head(
-            file.section("cluster", keys: ["id", "epoch", "mode", "faults", "data_fragments", "stripe_bytes"]))
+            file.section(
+                "cluster", keys: ["id", "epoch", "mode", "faults", "data_fragments", "stripe_bytes", "operator_key"]))
         var uniqueness = Uniqueness(path: path)
-        let servers = try Self.servers(file, &uniqueness)
+        let nodes = try Self.nodes(file, &uniqueness)
         let (groups, slots) = try Self.groups(file, &uniqueness)
-        let clients = try Self.clients(file, &uniqueness)
         let configuration: Configuration
         do {
             configuration = try Configuration(
-                cluster: head.id, epoch: head.epoch, mode: head.mode, quorums: head.quorums,
-                nodes: servers.map(\.node), groups: groups, slots: slots)
+                cluster: head.id, epoch: head.epoch, mode: head.mode, quorums: head.quorums, nodes: nodes,
+                groups: groups, slots: slots)
         } catch {
             throw .inconsistent(path: path, reason: error.description)
         }
-        self.init(
-            parameters: ClusterParameters(configuration, limits: head.limits), servers: servers.map(\.entry),
-            clients: clients)
-    }
-
-    /// The server with this number; nil when there is none.
-    public func server(_ node: NodeID) -> ServerEntry? { servers.first { $0.node == node } }
-
-    /// Every server's public statement key, that of its first life.
-    package var statementKeys: StatementKeys {
-        var keys = StatementKeys()
-        for server in servers { keys.add(.p256(KnownKey(server.statementKey)), of: server.node, Incarnation(1)) }
-        return keys
-    }
-
-    /// What every connection within this cluster must name.
-    package var scope: ClusterScope {
-        guard
-            let scope = ClusterScope(
-                clusterID: parameters.configuration.cluster.bytes, epoch: parameters.configuration.epoch)
-        else { preconditionFailure("a cluster's id has 16 bytes") }
-        return scope
-    }
-
-    /// Who may connect to a server: the servers as `.server(i)`, the clients under their ids' hexadecimal digits.
-    package var peers: PeerDirectory {
-        var identities: [CertificatePin: PeerIdentity] = [:]
-        for server in servers { identities[server.pin] = .server(server.node.rawValue) }
-        for client in clients { identities[client.pin] = .client(client.id.description) }
-        return PeerDirectory(identities)
+        parameters = ClusterParameters(configuration, limits: head.limits)
+        operatorKey = head.operatorKey
+        signature = try file.signature()
+        guard operatorKey.isValid(signature, for: Self.message(parameters)) else {
+            throw .untrusted(path: path, .wrongSignature(.configuration, version: head.epoch))
+        }
     }
 }
 
@@ -142,6 +97,7 @@ private struct Head {
     let mode: VerificationMode
     let quorums: QuorumConfiguration
     let limits: ProtocolLimits
+    let operatorKey: OperatorKey
 
     init(_ table: StrictTable) throws(ConfigurationError) {
         let idText = try table.text("id", expected: "the cluster's id, 32 hexadecimal digits")
@@ -174,6 +130,11 @@ private struct Head {
                 "stripe_bytes", limits.stripeSizeBytesMax,
                 "a stripe has \(stripes.lowerBound) to \(stripes.upperBound) bytes")
         }
+        let keyText = try table.text("operator_key", expected: "the operator's public P-256 key in hexadecimal")
+        guard let keyBytes = Hexadecimal.bytes(keyText, countMax: OperatorKey.sizeBytes),
+            let operatorKey = OperatorKey(bytes: keyBytes)
+        else { throw table.invalid("operator_key", keyText, "not a P-256 public key (65 bytes in hexadecimal)") }
+        self.operatorKey = operatorKey
         self.id = id
         self.epoch = UInt64(epoch)
         self.mode = mode
@@ -183,39 +144,17 @@ private struct Head {
 }
 
 extension ClusterConfiguration {
-    private static func servers(
+    private static func nodes(
         _ file: StrictTable, _ uniqueness: inout Uniqueness
-    ) throws(ConfigurationError) -> [(node: Node, entry: ServerEntry)] {
-        var servers: [(node: Node, entry: ServerEntry)] = []
-        let keys: Set = ["number", "zone", "address", "certificate_pin", "statement_key"]
-        for table in try file.sections("servers", keys: keys) {
-            let number = try table.integer("number", expected: "the server's number, an integer from 0")
-            guard let raw = UInt16(exactly: number) else {
-                throw table.invalid("number", number, "servers' numbers are 0 to 65535")
-            }
-            try uniqueness.claim(.server, "\(number)", at: table.name(of: "number"))
+    ) throws(ConfigurationError) -> [Node] {
+        var nodes: [Node] = []
+        for table in try file.sections("servers", keys: ["number", "zone"]) {
+            let node = try table.node(&uniqueness)
             let zone = try table.text("zone", expected: "what fails together with the server", default: "")
             guard zone.isEmpty || ZoneLabel.isValid(zone) else { throw table.invalid("zone", zone, ZoneLabel.rule) }
-            let addressText = try table.text("address", expected: "\"host:port\"")
-            guard let address = NetworkAddress(addressText) else {
-                throw table.invalid("address", addressText, "write \"host:port\", with a port from 1 to 65535")
-            }
-            try uniqueness.claim(.address, address.description, at: table.name(of: "address"))
-            let keyText = try table.text("statement_key", expected: "the server's public P-256 key in hexadecimal")
-            guard let keyBytes = Hexadecimal.bytes(keyText, countMax: 65),
-                let key = try? P256.Signing.PublicKey(x963Representation: keyBytes)
-            else { throw table.invalid("statement_key", keyText, "not a P-256 public key (65 bytes in hexadecimal)") }
-            try uniqueness.claim(.key, keyText.lowercased(), at: table.name(of: "statement_key"))
-            let node = NodeID(raw)
-            servers.append(
-                (
-                    node: Node(id: node, zone: zone),
-                    entry: ServerEntry(
-                        node: node, host: address.host, port: address.port, pin: try pin(table, &uniqueness),
-                        statementKey: key)
-                ))
+            nodes.append(Node(id: node, zone: zone))
         }
-        return servers.sorted { $0.node.id < $1.node.id }
+        return nodes
     }
 
     /// The groups, and for each slot its group. Numbers in lists stand for themselves, "3-7" for 3, 4, 5, 6 and 7.
@@ -258,59 +197,6 @@ extension ClusterConfiguration {
             dealt.append(group)
         }
         return (groups, dealt)
-    }
-
-    private static func clients(
-        _ file: StrictTable, _ uniqueness: inout Uniqueness
-    ) throws(ConfigurationError) -> [ClientEntry] {
-        var clients: [ClientEntry] = []
-        for table in try file.sections("clients", keys: ["name", "id", "certificate_pin"]) {
-            let name = try table.text("name", expected: "the client's name")
-            guard ClientName.isValid(name) else { throw table.invalid("name", name, ClientName.rule) }
-            try uniqueness.claim(.name, name, at: table.name(of: "name"))
-            let idText = try table.text("id", expected: "the client's id, 32 hexadecimal digits")
-            guard let id = ClientID(hexadecimal: idText) else {
-                throw table.invalid("id", idText, "a client's id is 32 hexadecimal digits")
-            }
-            try uniqueness.claim(.id, id.description, at: table.name(of: "id"))
-            clients.append(ClientEntry(name: name, id: id, pin: try pin(table, &uniqueness)))
-        }
-        return clients
-    }
-
-    private static func pin(
-        _ table: StrictTable, _ uniqueness: inout Uniqueness
-    ) throws(ConfigurationError) -> CertificatePin {
-        let key = "certificate_pin"
-        let text = try table.text(key, expected: "the SHA-256 of the certificate, 64 hexadecimal digits")
-        guard let pin = CertificatePin(hex: text) else {
-            throw table.invalid(key, text, "a pin is 64 hexadecimal digits")
-        }
-        try uniqueness.claim(.pin, pin.description, at: table.name(of: key))
-        return pin
-    }
-}
-
-/// Where each value that must be unique was seen first.
-private struct Uniqueness {
-    enum Kind: Hashable { case server, group, address, key, pin, name, id }
-
-    private struct Claim: Hashable {
-        let kind: Kind
-        let value: String
-    }
-
-    let path: String
-    private var places: [Claim: String] = [:]
-
-    init(path: String) {
-        self.path = path
-    }
-
-    mutating func claim(_ kind: Kind, _ value: String, at place: String) throws(ConfigurationError) {
-        if let earlier = places.updateValue(place, forKey: Claim(kind: kind, value: value)) {
-            throw .duplicate(path: path, key: place, value: value, earlier: earlier)
-        }
     }
 }
 
@@ -356,23 +242,5 @@ enum NumberList {
             parts.append(last == first ? "\(first)" : "\(first)-\(last)")
         }
         return parts.joined(separator: " ")
-    }
-}
-
-/// What a client may be called: the name is a directory's and a certificate's too.
-enum ClientName {
-    static let rule = "a client's name is 1 to 64 of a-z, A-Z, 0-9, '-' and '_'"
-
-    static func isValid(_ name: String) -> Bool {
-        (1...64).contains(name.utf8.count)
-            && name.utf8.allSatisfy { byte in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
-                    true
-                default:
-                    false
-                }
-            }
     }
 }

@@ -7,8 +7,10 @@ extension ClusterConfiguration {
     public func toml() -> String {
         // No value needs escaping: names, hosts and digits are of letters, digits and a few marks.
         var lines = [
-            "# A solidus cluster. Every server and client holds the same copy of this file; nothing in it is secret.",
+            "# A solidus cluster's configuration. Every server and client holds the same copy of this file; nothing in it is",
+            "# secret. The operator has signed it; whoever changes it makes it worthless.",
             "format = \(Self.format)",
+            "signature = \"\(Hexadecimal.text(signature))\"",
             "",
             "[cluster]",
             "id = \"\(parameters.configuration.cluster)\"",
@@ -18,15 +20,11 @@ extension ClusterConfiguration {
             "faults = \(parameters.quorums.faults)",
             "data_fragments = \(parameters.quorums.dataFragmentCount)",
             "stripe_bytes = \(parameters.limits.stripeSizeBytesMax)",
+            "operator_key = \"\(Hexadecimal.text(operatorKey.bytes))\"",
         ]
-        for (server, node) in zip(servers, parameters.configuration.nodes) {
-            lines += ["", "[[servers]]", "number = \(server.node.rawValue)"]
+        for node in parameters.configuration.nodes {
+            lines += ["", "[[servers]]", "number = \(node.id.rawValue)"]
             if !node.zone.isEmpty { lines.append("zone = \"\(node.zone)\"") }
-            lines += [
-                "address = \"\(server.address)\"",
-                "certificate_pin = \"\(server.pin)\"",
-                "statement_key = \"\(Hexadecimal.text(server.statementKey.x963Representation))\"",
-            ]
         }
         let slots = Dictionary(grouping: parameters.configuration.slots.indices) { slot in
             parameters.configuration.group(of: Slot(UInt16(slot))).id
@@ -38,15 +36,6 @@ extension ClusterConfiguration {
                 "number = \(group.id.rawValue)",
                 "servers = \"\(NumberList.text(group.members.map { Int($0.rawValue) }))\"",
                 "slots = \"\(NumberList.text(slots[group.id] ?? []))\"",
-            ]
-        }
-        for client in clients {
-            lines += [
-                "",
-                "[[clients]]",
-                "name = \"\(client.name)\"",
-                "id = \"\(client.id)\"",
-                "certificate_pin = \"\(client.pin)\"",
             ]
         }
         return lines.joined(separator: "\n") + "\n"

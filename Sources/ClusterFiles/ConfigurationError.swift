@@ -1,5 +1,7 @@
 // Why a cluster's files cannot be used or written, in words for the person at the console.
 
+import QuorumProtocol
+
 /// What is wrong with a cluster's files; each case names the file, and its description says what to do.
 public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
     /// No file at this path; `advice` says how one comes to be there.
@@ -24,6 +26,10 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
     case duplicate(path: String, key: String, value: String, earlier: String)
     /// Each entry makes sense, and together they do not.
     case inconsistent(path: String, reason: String)
+    /// The signature is not the operator's, or what is signed may not be taken.
+    case untrusted(path: String, ListError)
+    /// The operator's key is not the one that the cluster believes.
+    case foreignOperatorKey(path: String, listedIn: String)
     /// The cluster has no client of this name.
     case unknownClient(path: String, name: String, listed: [String])
     /// A home's certificate is not the one that the cluster's configuration lists for its owner.
@@ -68,6 +74,16 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
             "\(path): '\(key)' = \(value) is listed before as '\(earlier)'; each must be different"
         case .inconsistent(let path, let reason):
             "\(path): \(reason)"
+        case .untrusted(let path, .wrongSignature(.configuration, let version)):
+            "\(path): its signature is not the operator's: the file was changed after it was signed for epoch \(version); "
+                + "take the copy from where the cluster was made"
+        case .untrusted(let path, .wrongSignature(let kind, let version)):
+            "\(path): its signature is not the operator's: the \(kind), version \(version), was changed after it was "
+                + "signed; 'solidus cluster sign DIR' signs what is meant, with the operator's key"
+        case .untrusted(let path, let error):
+            "\(path): \(error)"
+        case .foreignOperatorKey(let path, let listedIn):
+            "\(path): this is not the operator's key that \(listedIn) names; it may be another cluster's"
         case .unknownClient(let path, let name, let listed):
             "\(path): no client '\(name)' is listed; "
                 + (listed.isEmpty ? "there are none" : "there is \(listed.joined(separator: ", "))")
@@ -78,7 +94,7 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
             "\(path): this statement key is not the one that \(listedIn) lists for \(owner); "
                 + "it may be another cluster's: put the right key here"
         case .certificateExpired(let path, _, let text):
-            "\(path): the certificate expired at \(text); issue a new one and list its pin in cluster.toml"
+            "\(path): the certificate expired at \(text); issue a new one and list its pin in addresses.toml or access.toml"
         case .certificateNotYetValid(let path, _, let text):
             "\(path): the certificate is valid only from \(text); check this machine's clock"
         case .unusableIdentity(let reason):

@@ -1,5 +1,6 @@
 // What the homes of servers and clients have in common: where their files lie, and how their keys are checked.
 
+import Foundation
 import Glibc
 import QuorumTransport
 
@@ -19,14 +20,37 @@ struct HomeFiles {
     var serverFile: String { directory + "/server.toml" }
     var clientFile: String { directory + "/client.toml" }
     var store: String { directory + "/store" }
+    /// Where a server keeps the newest lists that it has seen.
+    var lists: String { directory + "/lists" }
 
-    /// The cluster's configuration: in the home itself, else two directories up, as in a cluster's own directory.
+    /// The cluster's configuration, beside which its lists lie: in the home itself, else two directories up, as in a
+    /// cluster's own directory.
     var clusterFile: String {
         let own = directory + "/" + ClusterConfiguration.fileName
         let shared = directory + "/../../" + ClusterConfiguration.fileName
         guard access(own, F_OK) != 0, let resolved = realpath(shared, nil) else { return own }
         defer { free(resolved) }
         return String(cString: resolved)
+    }
+
+    /// Makes a directory that only its owner may enter.
+    static func makeDirectory(_ path: String) throws(ConfigurationError) {
+        guard mkdir(path, 0o700) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
+    }
+
+    /// Makes a key and a certificate and writes them.
+    func makeIdentity(
+        commonName: String, validFrom: Date, validUntil: Date
+    ) throws(ConfigurationError) -> GeneratedIdentity {
+        let identity: GeneratedIdentity
+        do {
+            identity = try GeneratedIdentity(commonName: commonName, validFrom: validFrom, validUntil: validUntil)
+        } catch {
+            throw ConfigurationError(error)
+        }
+        try TextFile.create(privateKey, identity.privateKeyPEM, mode: 0o600)
+        try TextFile.create(certificate, identity.certificatePEM, mode: 0o644)
+        return identity
     }
 
     /// Loads key and certificate, and checks that they are those that the configuration lists for `owner`.

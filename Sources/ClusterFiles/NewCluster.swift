@@ -1,4 +1,5 @@
-// Making a cluster: keys, certificates, a home per server and client, and cluster.toml, which comes last.
+// Making a cluster: keys, certificates, a home per server and client, the operator's key, the lists that it signs, and
+// cluster.toml, which comes last.
 
 import Crypto
 import Foundation
@@ -38,6 +39,8 @@ package struct NewCluster: Sendable {
     package var stripeSizeBytesMax = ProtocolLimits().stripeSizeBytesMax
     /// The clients to make.
     package var clientNames = ["first"]
+    /// What each of them may do.
+    package var clientGrants = [NewClient.everything]
     /// When the certificates begin to be valid; an hour ago allows for clocks that differ.
     package var validFrom = Date(timeIntervalSinceNow: -3600)
     /// When the certificates end to be valid: after ten years.
@@ -45,14 +48,14 @@ package struct NewCluster: Sendable {
 
     package init() {}
 
-    /// Writes the cluster into `directory`, which must be absent or empty, and returns its configuration.
+    /// Writes the cluster into `directory`, which must be absent or empty, and returns its description.
     ///
     /// - Parameter makeStore: makes a server's empty store in the directory given, which does not exist yet.
     /// - Throws: `invalidParameters`, `directoryNotEmpty` or `cannotWrite`; then nothing that was written is left.
     @discardableResult
     package func write(
         to directory: String, makeStore: (_ server: NodeID, _ directory: String) throws -> Void
-    ) throws(ConfigurationError) -> ClusterConfiguration {
+    ) throws(ConfigurationError) -> ClusterDescription {
         let quorums = try checkedQuorums()
         let layout = try checkedLayout(quorums)
         let addresses = try checkedAddresses(count: layout.nodes.count)
@@ -71,21 +74,27 @@ package struct NewCluster: Sendable {
     }
 
     private static let temporaryClusterFile = ".\(ClusterConfiguration.fileName).new"
-    private static let entries = ["servers", "clients", temporaryClusterFile, ClusterConfiguration.fileName]
+    private static let entries = [
+        "servers", "clients", "operator", AddressList.fileName, KeyList.fileName, AccessList.fileName,
+        temporaryClusterFile, ClusterConfiguration.fileName,
+    ]
 
     private func write(
         _ root: String, _ quorums: QuorumConfiguration, _ layout: RingLayout, _ addresses: [NetworkAddress],
         _ makeStore: (NodeID, String) throws -> Void
-    ) throws(ConfigurationError) -> ClusterConfiguration {
+    ) throws(ConfigurationError) -> ClusterDescription {
         var limits = ProtocolLimits()
         limits.stripeSizeBytesMax = stripeSizeBytesMax
         var random = SystemRandomNumberGenerator()
         let id = ClusterID(high: random.next(), low: random.next())
-        var servers: [ServerEntry] = []
+        let operatorKey = try OperatorHome.create(in: root)
+        var servers: [AddressEntry] = []
+        var keys: [KeyEntry] = []
         for server in layout.nodes.map(\.id) {
             let home = HomeFiles("\(root)/servers/\(server.rawValue)")
-            try Self.makeDirectory(home.directory)
-            let identity = try writeIdentity(home, commonName: "solidus server \(server.rawValue)")
+            try HomeFiles.makeDirectory(home.directory)
+            let identity = try home.makeIdentity(
+                commonName: "solidus server \(server.rawValue)", validFrom: validFrom, validUntil: validUntil)
             let statementKey = P256.Signing.PrivateKey()
             try TextFile.create(home.statementKey, statementKey.pemRepresentation + "\n", mode: 0o600)
             // Whoever makes a cluster without defence against liars says so for its servers, too.
@@ -100,23 +109,16 @@ package struct NewCluster: Sendable {
             } catch {
                 throw .cannotWrite(path: home.store, reason: "\(error)")
             }
-            let address = addresses[Int(server.rawValue)]
             servers.append(
-                ServerEntry(
-                    node: server, host: address.host, port: address.port, pin: identity.pin,
-                    statementKey: statementKey.publicKey))
+                AddressEntry(node: server, address: addresses[Int(server.rawValue)], pin: identity.pin.digest))
+            keys.append(KeyEntry(node: server, incarnation: Incarnation(1), key: statementKey.publicKey))
         }
-        try Self.makeDirectory("\(root)/clients")
-        var clients: [ClientEntry] = []
+        try HomeFiles.makeDirectory("\(root)/clients")
+        var clients: [AccessEntry] = []
         for name in clientNames {
-            let home = HomeFiles("\(root)/clients/\(name)")
-            try Self.makeDirectory(home.directory)
-            let identity = try writeIdentity(home, commonName: "solidus client \(name)".prefix(64).description)
-            let clientID = ClientID(high: random.next(), low: random.next())
-            try TextFile.create(
-                home.clientFile, "format = \(ClientHome.format)\nname = \"\(name)\"\nid = \"\(clientID)\"\n",
-                mode: 0o644)
-            clients.append(ClientEntry(name: name, id: clientID, pin: identity.pin))
+            clients.append(
+                try NewClient(name: name, grants: clientGrants, validFrom: validFrom, validUntil: validUntil)
+                    .write(to: "\(root)/clients/\(name)"))
         }
         let made: Configuration
         do {
@@ -126,25 +128,26 @@ package struct NewCluster: Sendable {
         } catch {
             throw .invalidParameters(reason: error.description)
         }
-        let configuration = ClusterConfiguration(
-            parameters: ClusterParameters(made, limits: limits), servers: servers, clients: clients)
+        let configuration: ClusterConfiguration
+        let lists: ClusterLists
+        do {
+            configuration = try ClusterConfiguration(
+                parameters: ClusterParameters(made, limits: limits), signedBy: operatorKey)
+            lists = try ClusterLists(
+                addresses: SignedList(AddressList(servers), cluster: id, version: 1, signedBy: operatorKey),
+                keys: SignedList(KeyList(keys), cluster: id, version: 1, signedBy: operatorKey),
+                access: SignedList(AccessList(clients), cluster: id, version: 1, signedBy: operatorKey), for: made)
+        } catch {
+            throw .invalidParameters(reason: "\(error)")
+        }
+        try TextFile.create("\(root)/\(AddressList.fileName)", lists.addresses.toml(), mode: 0o644)
+        try TextFile.create("\(root)/\(KeyList.fileName)", lists.keys.toml(), mode: 0o644)
+        try TextFile.create("\(root)/\(AccessList.fileName)", lists.access.toml(), mode: 0o644)
         let temporary = "\(root)/\(Self.temporaryClusterFile)"
         let final = "\(root)/\(ClusterConfiguration.fileName)"
         try TextFile.create(temporary, configuration.toml(), mode: 0o644)
         guard rename(temporary, final) == 0 else { throw .cannotWrite(path: final, reason: systemText(errno)) }
-        return configuration
-    }
-
-    private func writeIdentity(_ home: HomeFiles, commonName: String) throws(ConfigurationError) -> GeneratedIdentity {
-        let identity: GeneratedIdentity
-        do {
-            identity = try GeneratedIdentity(commonName: commonName, validFrom: validFrom, validUntil: validUntil)
-        } catch {
-            throw ConfigurationError(error)
-        }
-        try TextFile.create(home.privateKey, identity.privateKeyPEM, mode: 0o600)
-        try TextFile.create(home.certificate, identity.certificatePEM, mode: 0o644)
-        return identity
+        return ClusterDescription(configuration: configuration, lists: lists, directory: root)
     }
 
     /// Makes `root` and `servers` in it, alone among processes that try the same; whether `root` is new.
@@ -176,10 +179,6 @@ package struct NewCluster: Sendable {
                 ? .directoryNotEmpty(path: root) : .cannotWrite(path: root, reason: systemText(errno))
         }
         return isNew
-    }
-
-    private static func makeDirectory(_ path: String) throws(ConfigurationError) {
-        guard mkdir(path, 0o700) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
     }
 
     private func checkedQuorums() throws(ConfigurationError) -> QuorumConfiguration {

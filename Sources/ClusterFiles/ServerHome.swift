@@ -4,11 +4,11 @@ import Crypto
 import QuorumProtocol
 import QuorumTransport
 
-/// The directory of one server, loaded and checked against the cluster's configuration:
+/// The directory of one server, loaded and checked against the cluster's configuration and lists:
 /// `server.toml` (format, number; for a server that may run without defence against liars, faults; what verification in
 /// idle time may take, verification_mib_per_second and verification_processor_percent; for measurements, without),
-/// `key.pem`, `certificate.pem`, `statement-key.pem` and `store/`. `cluster.toml` lies in it or two
-/// directories up.
+/// `key.pem`, `certificate.pem`, `statement-key.pem`, `store/`, and `lists/` with the newest lists that the server has
+/// seen. `cluster.toml` and the lists beside it lie in it or two directories up.
 package struct ServerHome: Sendable {
     /// The format of server.toml.
     static let format = 2
@@ -25,8 +25,12 @@ package struct ServerHome: Sendable {
     /// The home's path.
     package let directory: String
     /// The cluster this server belongs to.
-    package let cluster: ClusterConfiguration
-    /// This server's own entry in the configuration.
+    package let cluster: ClusterDescription
+    /// Why lists beside cluster.toml were not taken: the server has seen newer ones, which it goes by.
+    package let complaints: [ConfigurationError]
+    /// Where the newest lists that it has seen are kept.
+    package let listDirectory: String
+    /// This server's own entry in the configuration and the list of addresses.
     package let entry: ServerEntry
     /// The key and certificate of its connections.
     package let identity: TransportIdentity
@@ -41,7 +45,7 @@ package struct ServerHome: Sendable {
 
     /// Loads the home at `path`.
     ///
-    /// - Throws: what is wrong, and where; keys that the cluster's configuration does not list for this server are.
+    /// - Throws: what is wrong, and where; keys that the lists do not name for this server are.
     package init(path: String) throws(ConfigurationError) {
         let files = HomeFiles(path)
         let advice = "a server's home is DIR/servers/NUMBER of a cluster that 'solidus cluster init DIR' made"
@@ -51,7 +55,7 @@ package struct ServerHome: Sendable {
         try file.checkFormat(Self.format)
         let number = try file.integer("number", expected: "the server's number, counted from 0")
         let clusterFile = files.clusterFile
-        let cluster = try ClusterConfiguration(contentsOf: clusterFile)
+        let (cluster, complaints) = try KeptLists(files.lists).newest(ClusterDescription(contentsOf: clusterFile))
         guard let raw = UInt16(exactly: number), let entry = cluster.server(NodeID(raw)) else {
             throw file.invalid("number", number, "\(clusterFile) lists no server of this number")
         }
@@ -68,12 +72,15 @@ package struct ServerHome: Sendable {
 
         directory = files.directory
         self.cluster = cluster
+        self.complaints = complaints
+        listDirectory = files.lists
         self.entry = entry
-        identity = try files.identity(pinned: entry.pin, owner: entry.node.description, listedIn: clusterFile)
+        identity = try files.identity(
+            pinned: entry.pin, owner: entry.node.description, listedIn: cluster.addressesFile)
         statementKey = try Self.statementKey(files.statementKey)
-        guard statementKey.publicKey.rawRepresentation == entry.statementKey.rawRepresentation else {
+        guard cluster.lists.keys.contents.contains(statementKey.publicKey, of: entry.node) else {
             throw .foreignStatementKey(
-                path: files.statementKey, listedIn: clusterFile, owner: entry.node.description)
+                path: files.statementKey, listedIn: cluster.keysFile, owner: entry.node.description)
         }
         storeDirectory = files.store
         verificationBudget = try Self.verificationBudget(file)

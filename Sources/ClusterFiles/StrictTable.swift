@@ -1,7 +1,10 @@
 // A TOML table that is read strictly: only known keys, only the expected types, every complaint with file and key.
 
+import Fingerprint
+import QuorumProtocol
+
 /// One table of a TOML file, and how to name its keys in complaints.
-struct StrictTable {
+package struct StrictTable {
     let path: String
     /// What stands before a key in complaints: "" or "cluster." or "servers[2].".
     private let prefix: String
@@ -60,10 +63,14 @@ struct StrictTable {
         values[key] == nil ? `default` : try integer(key, expected: expected)
     }
 
-    func strings(_ key: String, expected: String, default: [String]) throws(ConfigurationError) -> [String] {
-        guard let value = values[key] else { return `default` }
+    func strings(_ key: String, expected: String) throws(ConfigurationError) -> [String] {
+        let value = try self.value(key, expected: expected)
         guard case .strings(let strings) = value else { throw wrongType(key, expected: expected, value) }
         return strings
+    }
+
+    func strings(_ key: String, expected: String, default: [String]) throws(ConfigurationError) -> [String] {
+        values[key] == nil ? `default` : try strings(key, expected: expected)
     }
 
     func section(_ key: String, keys: Set<String>) throws(ConfigurationError) -> StrictTable {
@@ -73,7 +80,11 @@ struct StrictTable {
         return try StrictTable(table, path: path, prefix: "\(prefix)\(key).", keys: keys)
     }
 
-    func sections(_ key: String, keys: Set<String>) throws(ConfigurationError) -> [StrictTable] {
+    /// - Parameter isOptional: whether there may be none.
+    func sections(
+        _ key: String, keys: Set<String>, isOptional: Bool = false
+    ) throws(ConfigurationError) -> [StrictTable] {
+        if isOptional, values[key] == nil { return [] }
         let expected = "tables [[\(key)]]"
         let value = try self.value(key, expected: expected)
         guard case .tables(let tables) = value else { throw wrongType(key, expected: expected, value) }
@@ -99,5 +110,66 @@ extension StrictTable {
     func checkFormat(_ supported: Int) throws(ConfigurationError) {
         let found = try integer("format", expected: "the integer \(supported)")
         guard found == supported else { throw .unsupportedFormat(path: path, found: found, supported: supported) }
+    }
+}
+
+// MARK: - What several files have
+
+extension StrictTable {
+    /// The operator's signature, the value of the key "signature".
+    func signature() throws(ConfigurationError) -> [UInt8] {
+        let text = try text("signature", expected: "the operator's signature, 128 hexadecimal digits")
+        guard let bytes = Hexadecimal.bytes(text, countMax: OperatorSignature.sizeBytes),
+            bytes.count == OperatorSignature.sizeBytes
+        else { throw invalid("signature", text, "a signature is 128 hexadecimal digits") }
+        return bytes
+    }
+
+    /// The server that the key "number" names, each once.
+    func node(_ uniqueness: inout Uniqueness) throws(ConfigurationError) -> NodeID {
+        let node = try node()
+        try uniqueness.claim(.server, "\(node.rawValue)", at: name(of: "number"))
+        return node
+    }
+
+    func node() throws(ConfigurationError) -> NodeID {
+        let number = try integer("number", expected: "the server's number, an integer from 0")
+        guard let raw = UInt16(exactly: number) else {
+            throw invalid("number", number, "servers' numbers are 0 to 65535")
+        }
+        return NodeID(raw)
+    }
+
+    /// The certificate that the key "certificate_pin" names, each once.
+    func pin(_ uniqueness: inout Uniqueness) throws(ConfigurationError) -> Digest256 {
+        let key = "certificate_pin"
+        let text = try text(key, expected: "the SHA-256 of the certificate, 64 hexadecimal digits")
+        guard let bytes = Hexadecimal.bytes(text, countMax: Digest256.sizeBytes), let pin = Digest256(bytes: bytes)
+        else { throw invalid(key, text, "a pin is 64 hexadecimal digits") }
+        try uniqueness.claim(.pin, pin.description, at: name(of: key))
+        return pin
+    }
+}
+
+/// Where each value that must be unique was seen first.
+struct Uniqueness {
+    enum Kind: Hashable { case server, group, address, key, life, pin, name, id }
+
+    private struct Claim: Hashable {
+        let kind: Kind
+        let value: String
+    }
+
+    let path: String
+    private var places: [Claim: String] = [:]
+
+    init(path: String) {
+        self.path = path
+    }
+
+    mutating func claim(_ kind: Kind, _ value: String, at place: String) throws(ConfigurationError) {
+        if let earlier = places.updateValue(place, forKey: Claim(kind: kind, value: value)) {
+            throw .duplicate(path: path, key: place, value: value, earlier: earlier)
+        }
     }
 }

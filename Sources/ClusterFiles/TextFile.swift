@@ -7,9 +7,13 @@ import QuorumTransport
 enum TextFile {
     /// Configurations are a few kilobytes; the limit keeps a wrong path from filling memory.
     static let sizeBytesMax = 1 << 20
+    /// Lists have an entry for each client, or for each life of a server.
+    static let listSizeBytesMax = 4 << 20
 
     /// The file's bytes. - Throws: `fileMissing` (with `advice`), `fileUnreadable` or `fileTooLarge`.
-    static func read(_ path: String, advice: String) throws(ConfigurationError) -> [UInt8] {
+    static func read(
+        _ path: String, advice: String, sizeBytesMax: Int = Self.sizeBytesMax
+    ) throws(ConfigurationError) -> [UInt8] {
         // Without O_NONBLOCK a named pipe in the file's place would hang the program.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
@@ -43,6 +47,33 @@ enum TextFile {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
         defer { close(descriptor) }
+        try write(text, to: descriptor, path: path, mode: mode)
+    }
+
+    /// Puts a file durably in the place of another one, or where there was none: after a crash there is either.
+    static func replace(_ path: String, _ text: String, mode: mode_t) throws(ConfigurationError) {
+        let temporary = path + ".new"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
+        guard descriptor >= 0 else { throw .cannotWrite(path: temporary, reason: systemText(errno)) }
+        do throws(ConfigurationError) {
+            defer { close(descriptor) }
+            try write(text, to: descriptor, path: temporary, mode: mode)
+            guard fsync(descriptor) == 0 else { throw .cannotWrite(path: temporary, reason: systemText(errno)) }
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+        guard rename(temporary, path) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
+        let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        let directory = open(parent.isEmpty ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw .cannotWrite(path: parent, reason: systemText(errno)) }
+        defer { close(directory) }
+        guard fsync(directory) == 0 else { throw .cannotWrite(path: parent, reason: systemText(errno)) }
+    }
+
+    private static func write(
+        _ text: String, to descriptor: Int32, path: String, mode: mode_t
+    ) throws(ConfigurationError) {
         guard fchmod(descriptor, mode) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

@@ -44,6 +44,8 @@ package struct Failure: Error {
             switch error {
             case .storage(.notAStore), .storage(.unsupportedFormat), .storage(.foreign), .transport(.identity):
                 .configuration
+            case .lists(let error):
+                Failure(error).status
             default:
                 .inputOutput
             }

@@ -27,7 +27,7 @@ package final class ServerConnections: Sendable {
     }
 
     private struct Peer {
-        let connection: PeerConnection
+        var connection: PeerConnection
         var demotedUntil = NIODeadline.distantPast
     }
 
@@ -37,6 +37,8 @@ package final class ServerConnections: Sendable {
         var receivers: [ObjectIdentifier: any ReplyReceiver] = [:]
         /// Of every server of the cluster; idle until it is first needed.
         var peers: [NodeID: Peer] = [:]
+        /// Bytes that crossed sockets of connections that others have taken the place of.
+        var retiredBytes: (sent: UInt64, received: UInt64) = (0, 0)
         var isClosed = false
     }
 
@@ -44,6 +46,8 @@ package final class ServerConnections: Sendable {
     private static let outboundBytesMin = 64 << 20
 
     package let parameters: ClusterParameters
+    private let identity: TransportIdentity
+    private let group: any EventLoopGroup
     private let logger: Logger
     private let state: Mutex<State>
 
@@ -52,24 +56,56 @@ package final class ServerConnections: Sendable {
     /// - Parameter identity: the key and certificate of whoever connects.
     /// - Throws: `.identity` when TLS refuses the key or certificate.
     package init(
-        cluster: ClusterConfiguration, identity: TransportIdentity, group: any EventLoopGroup, logger: Logger
+        cluster: ClusterDescription, identity: TransportIdentity, group: any EventLoopGroup, logger: Logger
     ) throws(TransportError) {
         parameters = cluster.parameters
+        self.identity = identity
+        self.group = group
         self.logger = logger
         state = Mutex(State())
-        var limits = ConnectionLimits(parameters)
-        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, Self.outboundBytesMin)
         var peers: [NodeID: Peer] = [:]
         for entry in cluster.servers {
-            let configuration = PeerConnectionConfiguration(
-                serverNumber: entry.node.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
-                scope: cluster.scope, limits: limits)
-            let connection = try PeerConnection(
-                configuration, identity: identity, eventLoop: group.next(), logger: logger
-            ) { [weak self] event in self?.handle(event, from: entry.node) }
-            peers[entry.node] = Peer(connection: connection)
+            peers[entry.node] = Peer(connection: try connection(to: entry, scope: cluster.scope))
         }
         state.withLock { $0.peers = peers }
+    }
+
+    private func connection(to entry: ServerEntry, scope: ClusterScope) throws(TransportError) -> PeerConnection {
+        var limits = ConnectionLimits(parameters)
+        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, Self.outboundBytesMin)
+        let configuration = PeerConnectionConfiguration(
+            serverNumber: entry.node.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin, scope: scope,
+            limits: limits)
+        return try PeerConnection(
+            configuration, identity: identity, eventLoop: group.next(), logger: logger
+        ) { [weak self] event in self?.handle(event, from: entry.node) }
+    }
+
+    /// Connects to servers where a newer list of addresses has them, and as what it knows them. What is under way at a
+    /// server that has moved is sent again.
+    package func follow(_ cluster: ClusterDescription) {
+        for entry in cluster.servers {
+            guard let old = state.withLock({ $0.peers[entry.node]?.connection }) else { continue }
+            let known = old.configuration
+            if known.host == entry.host, known.port == entry.port, known.expectedPin == entry.pin { continue }
+            guard let new = try? connection(to: entry, scope: cluster.scope) else {
+                // The identity was good when the first connection was made.
+                logger.error("no connection to \(entry.node) can be made")
+                continue
+            }
+            let isClosed = state.withLock { state in
+                guard !state.isClosed else { return true }
+                let counters = old.counters
+                state.retiredBytes.sent += counters.sentBytes
+                state.retiredBytes.received += counters.receivedBytes
+                state.peers[entry.node] = Peer(connection: new)
+                return false
+            }
+            guard !isClosed else { return }
+            let wasUsed = old.state != .idle
+            old.close()
+            if wasUsed { new.start() }
+        }
     }
 
     /// Begins to connect to these servers, unless that was done before.
@@ -88,7 +124,8 @@ package final class ServerConnections: Sendable {
 
     /// Bytes that crossed the sockets so far, TLS included.
     package var trafficBytes: (sent: UInt64, received: UInt64) {
-        connections.map(\.counters).reduce((sent: 0, received: 0)) { total, counters in
+        let retired = state.withLock { $0.retiredBytes }
+        return connections.map(\.counters).reduce(retired) { total, counters in
             (total.sent + counters.sentBytes, total.received + counters.receivedBytes)
         }
     }

@@ -1,5 +1,6 @@
 // One server of a cluster: its store, its replica and its endpoint, started and stopped together.
 
+import ClusterFiles
 import ErasureCode
 import Glibc
 import Logging
@@ -16,6 +17,8 @@ package final class Server: Sendable {
     private static let tickInterval = TimeAmount.seconds(1)
     private static let shutdownGrace = TimeAmount.seconds(2)
 
+    private let keeper: ListKeeper
+    private let verifier: StatementVerifier
     private let endpoint: ServerEndpoint
     private let sessions: RequestSessions
     private let host: ReplicaHost
@@ -34,6 +37,13 @@ package final class Server: Sendable {
     package static func start(
         _ configuration: ServerConfiguration, logger: Logger, interposer: (any ServerInterposer)? = nil
     ) async throws(ServerError) -> Server {
+        let keeper: ListKeeper
+        do {
+            keeper = try ListKeeper(directory: configuration.listDirectory, cluster: configuration.cluster)
+        } catch {
+            throw .lists(error)
+        }
+        let cluster = configuration.cluster
         let store: ObjectStore
         do {
             store = try ObjectStore(directory: configuration.storeDirectory, options: configuration.storage)
@@ -59,10 +69,10 @@ package final class Server: Sendable {
             reply = { tag, reply in sessions.reply(tag, reply) }
         }
         let verifier = StatementVerifier(
-            history: configuration.parameters.history, keys: configuration.statementKeys,
+            history: configuration.parameters.history, keys: cluster.statementKeys,
             remembersChecks: !configuration.without.contains(.rememberedChecks))
         let host = ReplicaHost(
-            parameters: configuration.parameters, node: configuration.node,
+            parameters: configuration.parameters, node: configuration.node, access: cluster.lists.access.contents,
             store: ProtocolStore(
                 store: store, node: configuration.node, parameters: configuration.parameters, statistics: statistics,
                 logger: logger),
@@ -73,8 +83,8 @@ package final class Server: Sendable {
 
         // Together with the number of sessions that one identity may have, they bound the memory that it can tie up.
         let endpointConfiguration = ServerEndpointConfiguration(
-            host: configuration.host, port: configuration.port, scope: configuration.scope,
-            peers: configuration.peers, limits: ConnectionLimits(configuration.parameters))
+            host: configuration.host, port: configuration.port, scope: cluster.scope, peers: cluster.peers,
+            limits: ConnectionLimits(configuration.parameters))
         var versionVerifier: VersionVerifier?
         let verificationThreads =
             configuration.parameters.mode.verifiesLater ? VerificationThreads() : nil
@@ -94,7 +104,8 @@ package final class Server: Sendable {
                 host.tick(milliseconds: currentMilliseconds())
             }
             return Server(
-                endpoint: endpoint, sessions: sessions, host: host, store: store, statistics: statistics, group: group,
+                keeper: keeper, verifier: verifier, endpoint: endpoint, sessions: sessions, host: host, store: store,
+                statistics: statistics, group: group,
                 workers: workers, versionVerifier: versionVerifier, ticker: ticker, logger: logger)
         } catch {
             sessions.detach()
@@ -112,10 +123,13 @@ package final class Server: Sendable {
     }
 
     private init(
-        endpoint: ServerEndpoint, sessions: RequestSessions, host: ReplicaHost, store: ObjectStore,
+        keeper: ListKeeper, verifier: StatementVerifier, endpoint: ServerEndpoint, sessions: RequestSessions,
+        host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, workers: NIOThreadPool,
         versionVerifier: VersionVerifier?, ticker: RepeatedTask, logger: Logger
     ) {
+        self.keeper = keeper
+        self.verifier = verifier
         self.endpoint = endpoint
         self.sessions = sessions
         self.host = host
@@ -138,6 +152,48 @@ package final class Server: Sendable {
             (counters.verificationSentBytes, counters.verificationReceivedBytes) = versionVerifier.trafficBytes
         }
         return counters
+    }
+
+    /// Takes over the lists beside cluster.toml that are newer than those known.
+    ///
+    /// When this returns, nothing that was asked under earlier rights is under way any more: sessions of clients that are
+    /// not listed have ended, and what had been admitted before is answered.
+    package func reload() async -> ListReport {
+        var (lists, complaints) = keeper.current.listsOnDisk()
+        for list in lists {
+            do {
+                _ = try take(list, from: keeper.current.file(of: list.kind))
+            } catch {
+                complaints.append(error)
+            }
+        }
+        for complaint in complaints { logger.error("a list is not taken: \(complaint)") }
+        await sessions.answered()
+        return ListReport(keeper.current, complaints: complaints.map(\.description))
+    }
+
+    /// Takes a list if it is newer, makes it durable, and goes by it.
+    ///
+    /// - Parameter origin: where it comes from.
+    /// - Returns: whether it is newer.
+    private func take(_ list: AnySignedList, from origin: String) throws(ConfigurationError) -> Bool {
+        let isNewer = try keeper.take(list, from: origin) { cluster in
+            switch list.kind {
+            case .configuration:
+                break
+            case .addresses:
+                endpoint.replacePeers(cluster.peers)
+                versionVerifier?.follow(cluster)
+            case .keys:
+                verifier.learn(history: cluster.parameters.history, keys: cluster.statementKeys)
+            case .access:
+                // First the gate, then the door: who has come in before is asked for his rights with every request.
+                host.go(by: cluster.lists.access.contents)
+                endpoint.replacePeers(cluster.peers)
+            }
+        }
+        if isNewer { logger.info("took over the \(list.kind), version \(list.version), from \(origin)") }
+        return isNewer
     }
 
     /// Accepts nobody any more, finishes what is under way, and closes the store so that the next start replays

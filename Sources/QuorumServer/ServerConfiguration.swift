@@ -10,20 +10,18 @@ import QuorumTransport
 /// One server: who it is, whom it knows, where it listens and where its store lies.
 package struct ServerConfiguration: Sendable {
     package var parameters: ClusterParameters
-    /// The cluster, whose other servers this one asks in the modes that verify later.
-    package var cluster: ClusterConfiguration
+    /// What is known of the cluster at the start.
+    package var cluster: ClusterDescription
+    /// Where the newest lists are kept.
+    package var listDirectory: String
     package var node: NodeID
     /// Name or address to listen on.
     package var host: String
     /// Port to listen on; 0 lets the system choose.
     package var port: Int
     package var identity: TransportIdentity
-    package var scope: ClusterScope
-    package var peers: PeerDirectory
     /// The key that signs this server's statements.
     package var statementKey: P256.Signing.PrivateKey
-    /// The public statement keys of all servers.
-    package var statementKeys: StatementKeys
     package var storeDirectory: String
     package var storage = StorageOptions()
     /// How many event loops carry the connections.
@@ -46,10 +44,8 @@ package struct ServerConfiguration: Sendable {
         host = entry.host
         port = entry.port
         identity = home.identity
-        scope = home.cluster.scope
-        peers = home.cluster.peers
+        listDirectory = home.listDirectory
         statementKey = home.statementKey
-        statementKeys = home.cluster.statementKeys
         storeDirectory = home.storeDirectory
         verificationBudget = home.verificationBudget
         without = home.without

@@ -13,7 +13,8 @@ extension Refusal {
         encoder.append(code)
         encoder.append(traits.rawValue)
         switch self {
-        case .notEntitled(let principal):
+        case .notEntitled(let principal, let rights):
+            encoder.append(rights.rawValue)
             switch principal {
             case .client(let client):
                 encoder.append(UInt8(0))
@@ -77,10 +78,14 @@ extension Refusal {
         }
         switch kind {
         case .notEntitled:
-            self =
+            let rights = Rights(rawValue: try decoder.integer("rights"))
+            guard Rights.all.contains(rights) else {
+                throw MalformedEncoding.unknownValue(field: "rights", value: UInt64(rights.rawValue))
+            }
+            let principal: Principal =
                 try decoder.flag("principal")
-                ? .notEntitled(.server(NodeID(try decoder.integer("server"))))
-                : .notEntitled(.client(try decoder.name("client")))
+                ? .server(NodeID(try decoder.integer("server"))) : .client(try decoder.name("client"))
+            self = .notEntitled(principal, lacksAll: rights)
         case .foreignTimestamp:
             self = .foreignTimestamp(writer: try decoder.name("writer"), sender: try decoder.name("sender"))
         case .digestMismatch: self = .digestMismatch

@@ -15,7 +15,8 @@ struct Serve: AsyncParsableCommand {
         abstract: "Run one server in the foreground until SIGTERM or SIGINT.",
         discussion: """
             The log goes to standard error. On SIGUSR1 the server writes what it has counted since its start into \
-            HOME/counters.json, one line of JSON.
+            HOME/counters.json, one line of JSON. On SIGHUP it takes over newer lists (addresses.toml, keys.toml, \
+            access.toml beside cluster.toml), and writes into HOME/lists.json which versions it then goes by.
             """)
 
     @Option(help: "The server's home, DIR/servers/NUMBER.", completion: .directory)
@@ -26,8 +27,12 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         let home = try ServerHome(path: home)
         for warning in home.identity.warnings { Standard.complain("warning: \(warning)") }
+        for complaint in home.complaints {
+            Standard.complain("warning: \(complaint); the server goes by the list that it has in \(home.listDirectory)")
+        }
         let signals = process_control_watch_signals(false)
-        guard signals >= 0, process_control_watch_also(SIGUSR1) == 0 else {
+        // Lists are taken over also by a server that is to outlive its terminal.
+        guard signals >= 0, process_control_watch_also(SIGUSR1) == 0, process_control_watch_also(SIGHUP) == 0 else {
             throw Failure(.inputOutput, "signals cannot be watched: \(systemText(errno))")
         }
         let logger = Logger(label: "solidus.server.\(home.node.rawValue)") { StreamLogHandler.standardError(label: $0) }
@@ -41,8 +46,15 @@ struct Serve: AsyncParsableCommand {
             }
             close(Int32(process_control_ready_descriptor))
         }
-        let counters = CountersFile(home: home)
-        let number = await Self.firstSignal(signals) { counters.write(server.counters, logger: logger) }
+        let counters = ReportFile("counters.json", of: home)
+        let lists = ReportFile(ReportFile.listsName, of: home)
+        let number = await Self.firstSignal(signals) { number in
+            switch number {
+            case SIGUSR1: counters.write(server.counters, logger: logger)
+            case SIGHUP: Task { lists.write(await server.reload(), logger: logger) }
+            default: break
+            }
+        }
         logger.info("\(home.node) stops on signal \(number)")
         await server.shutdown()
     }
@@ -50,15 +62,15 @@ struct Serve: AsyncParsableCommand {
     /// The first signal to arrive that asks to stop. A thread of its own waits for it, since a read that blocks would
     /// hold up the threads that tasks share.
     ///
-    /// - Parameter report: called on that thread for each SIGUSR1.
-    private static func firstSignal(_ pipe: Int32, report: @escaping @Sendable () -> Void) async -> UInt8 {
+    /// - Parameter other: called on that thread for each SIGUSR1 and SIGHUP.
+    private static func firstSignal(_ pipe: Int32, other: @escaping @Sendable (Int32) -> Void) async -> UInt8 {
         await withCheckedContinuation { continuation in
             Thread.detachNewThread {
                 var number: UInt8 = 0
                 while true {
                     let count = Glibc.read(pipe, &number, 1)
-                    if count == 1, Int32(number) == SIGUSR1 {
-                        report()
+                    if count == 1, Int32(number) == SIGUSR1 || Int32(number) == SIGHUP {
+                        other(Int32(number))
                     } else if count == 1, Int32(number) != SIGCHLD {
                         break
                     }

@@ -10,7 +10,7 @@ struct Solidus: Program {
         abstract: "An object store that stays right while some of its servers fail, lie or lose their disks.",
         discussion: ExitStatus.table,
         subcommands: [
-            Cluster.self, Serve.self, Put.self, Get.self, Stat.self, Remove.self, Torture.self, Check.self,
+            Cluster.self, Client.self, Serve.self, Put.self, Get.self, Stat.self, Remove.self, Torture.self, Check.self,
         ])
 
     @MainActor static func main() async { await runToExit() }

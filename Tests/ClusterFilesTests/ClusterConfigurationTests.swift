@@ -47,19 +47,19 @@ import Testing
 
     static let id = String(repeating: "ab", count: 16)
     static let faults: [Fault] = [
-        Fault("unknown key at the top", key: "colour", replace: "format = 2", by: "format = 2\ncolour = 1", isUnknown),
+        Fault("unknown key at the top", key: "colour", replace: "format = 3", by: "format = 3\ncolour = 1", isUnknown),
         Fault("unknown key in a table", key: "cluster.fault", replace: "faults = 1", by: "fault = 1", isUnknown),
         Fault(
             "unknown key of a server", key: "servers[2].weight", replace: "number = 2", by: "number = 2\nweight = 1",
             isUnknown),
-        Fault("no format", key: "format", replace: "format = 2", by: "", isMissing),
+        Fault("no format", key: "format", replace: "format = 3", by: "", isMissing),
         Fault("no cluster", key: "cluster", replace: "[cluster]", by: "", isUnknownOrMissing),
         Fault("no epoch", key: "cluster.epoch", replace: "epoch = 1", by: "", isMissing),
         Fault("no number", key: "servers[1].number", replace: "number = 1", by: "", isMissing),
-        Fault("another format", key: "format = 1", replace: "format = 2", by: "format = 1") {
-            $0 == .unsupportedFormat(path: "c.toml", found: 1, supported: 2)
+        Fault("another format", key: "format = 1", replace: "format = 3", by: "format = 1") {
+            $0 == .unsupportedFormat(path: "c.toml", found: 1, supported: 3)
         },
-        Fault("format as text", key: "format", replace: "format = 2", by: "format = \"2\"", isWrongType),
+        Fault("format as text", key: "format", replace: "format = 3", by: "format = \"3\"", isWrongType),
         Fault("faults as a fraction", key: "cluster.faults", replace: "faults = 1", by: "faults = 1.0", isWrongType),
         Fault("mode as a number", key: "cluster.mode", replace: "mode = \"fingerprint\"", by: "mode = 1", isWrongType),
         Fault("unknown mode", key: "cluster.mode", replace: "\"fingerprint\"", by: "\"trust\"", isInvalid),
@@ -88,7 +88,7 @@ import Testing
         Fault(
             "zone without a label", key: "servers[3].zone", replace: "number = 3", by: "number = 3\nzone = \"a b\"",
             isInvalid),
-        Fault("no groups", key: "groups", replace: "[[groups]]", by: "[[others]]", isUnknownOrMissing),
+        Fault("no groups", key: "others", replace: "[[groups]]", by: "[[others]]", isUnknownOrMissing),
         Fault(
             "member twice", key: "groups[0].servers", replace: "servers = \"0-3\"", by: "servers = \"0 1 1 2\"",
             isInvalid),
@@ -103,24 +103,25 @@ import Testing
         Fault(
             "a member that is not listed", key: "server 9", replace: "servers = \"0-3\"", by: "servers = \"0-2 9\"",
             isInconsistent),
-        Fault("address twice", key: "servers[3].address", replace: ":7403", by: ":7400", isDuplicate),
+        Fault("no signature", key: "signature", replace: "signature = ", by: "# ", isMissing),
+        Fault("a short signature", key: "signature", replace: "signature = \"", by: "signature = \"0\" # ", isInvalid),
+        Fault("no operator's key", key: "cluster.operator_key", replace: "operator_key = ", by: "# ", isMissing),
         Fault(
-            "address without a port", key: "servers[0].address", replace: "127.0.0.1:7400", by: "127.0.0.1", isInvalid),
-        Fault("port 0", key: "servers[0].address", replace: "127.0.0.1:7400", by: "127.0.0.1:0", isInvalid),
-        Fault("port 65536", key: "servers[0].address", replace: "127.0.0.1:7400", by: "127.0.0.1:65536", isInvalid),
-        Fault("bare IPv6 address", key: "servers[0].address", replace: "127.0.0.1:7400", by: "::1:7400", isInvalid),
+            "an operator's key off the curve", key: "cluster.operator_key", replace: "operator_key = \"04",
+            by: "operator_key = \"04\(String(repeating: "11", count: 64))\" # ", isInvalid),
         Fault(
-            "client's name with a slash", key: "clients[0].name", replace: "\"first\"", by: "\"../first\"", isInvalid),
+            "a client in the configuration", key: "clients", replace: "[[groups]]", by: "[[clients]]\n[[groups]]",
+            isUnknown),
         Fault(
             "more members needed", key: "group 0 has 4 members", replace: "data_fragments = 2",
             by: "data_fragments = 3", isInconsistent),
-        Fault("not TOML", key: "c.toml:2:", replace: "format = 2", by: "format 2") {
-            if case .notTOML(_, 2, _, _) = $0 { true } else { false }
-        },
-        Fault("key listed twice", key: "c.toml:3:", replace: "format = 2", by: "format = 2\nformat = 2") {
+        Fault("not TOML", key: "c.toml:3:", replace: "format = 3", by: "format 3") {
             if case .notTOML(_, 3, _, _) = $0 { true } else { false }
         },
-        Fault("NUL byte", key: "NUL", replace: "[[clients]]", by: "\0[[clients]]") {
+        Fault("key listed twice", key: "c.toml:4:", replace: "format = 3", by: "format = 3\nformat = 3") {
+            if case .notTOML(_, 4, _, _) = $0 { true } else { false }
+        },
+        Fault("NUL byte", key: "NUL", replace: "[[groups]]", by: "\0[[groups]]") {
             if case .notTOML = $0 { true } else { false }
         },
     ]
@@ -143,53 +144,37 @@ import Testing
         #expect(fault.name == "no cluster" || error.description.contains(fault.key), "\(error)")
     }
 
-    @Test("Pins, statement keys, ids and names must be well-formed and all different")
-    func refusesRepeatedKeys() throws {
-        let cluster = try TemporaryCluster { $0.clientNames = ["first", "second"] }
-        let good = try ClusterConfiguration(contentsOf: cluster.clusterFile)
-        let text = good.toml()
-        let spoilt: [(old: String, new: String, key: String, isDuplicate: Bool)] = [
-            (good.servers[1].pin.description, good.servers[0].pin.description, "servers[1].certificate_pin", true),
-            (good.clients[1].pin.description, good.servers[0].pin.description, "clients[1].certificate_pin", true),
-            (good.clients[1].id.description, good.clients[0].id.description.uppercased(), "clients[1].id", true),
-            ("\"second\"", "\"first\"", "clients[1].name", true),
-            (good.servers[2].pin.description, "abc", "servers[2].certificate_pin", false),
-            (good.clients[0].id.description, "abc", "clients[0].id", false),
-            (good.parameters.configuration.cluster.description, "abc", "cluster.id", false),
-        ]
-        for (old, new, key, isDuplicate) in spoilt {
-            let error = try #require(throws: ConfigurationError.self) {
-                try ClusterConfiguration(toml: text.replacingOccurrences(of: old, with: new), path: "c.toml")
-            }
-            switch error {
-            case .duplicate(_, key, _, _): #expect(isDuplicate)
-            case .invalidValue(_, key, _, _): #expect(!isDuplicate)
-            default: Issue.record("\(key): \(error)")
-            }
+    @Test(
+        "What was changed after it was signed is refused, whatever it is",
+        arguments: [
+            ("faults = 1\ndata_fragments = 2", "faults = 0\ndata_fragments = 4"),
+            ("stripe_bytes = 8388608", "stripe_bytes = 4194304"),
+            ("epoch = 1", "epoch = 2"), ("\"fingerprint\"", "\"lazy\""), ("\"0-3\"", "\"0 1 3 2\""),
+            ("number = 3", "number = 3\nzone = \"a\""),
+        ])
+    func refusesChanges(old: String, new: String) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let good = try ClusterConfiguration(contentsOf: cluster.clusterFile).toml()
+        let bad = good.replacingOccurrences(of: old, with: new)
+        try #require(bad != good)
+        let error = try #require(throws: ConfigurationError.self) {
+            try ClusterConfiguration(toml: bad, path: "c.toml")
         }
-        let keys = text.split(separator: "\n").filter { $0.hasPrefix("statement_key") }.map(String.init)
-        try #require(keys.count == 4)
-        let repeated = text.replacingOccurrences(of: keys[1], with: keys[0])
-        #expect {
-            try ClusterConfiguration(toml: repeated, path: "c.toml")
-        } throws: { error in
-            if case .duplicate(_, "servers[1].statement_key", _, _)? = error as? ConfigurationError {
-                true
-            } else {
-                false
-            }
+        guard case .untrusted("c.toml", .wrongSignature(.configuration, _)) = error else {
+            Issue.record("\(error)")
+            return
         }
-        // A point that is not on the curve.
-        let offCurve = "statement_key = \"04\(String(repeating: "11", count: 64))\""
-        #expect {
-            try ClusterConfiguration(toml: text.replacingOccurrences(of: keys[1], with: offCurve), path: "c.toml")
-        } throws: { error in
-            if case .invalidValue(_, "servers[1].statement_key", _, _)? = error as? ConfigurationError {
-                true
-            } else {
-                false
-            }
-        }
+    }
+
+    @Test("Another operator's key does not make another's configuration")
+    func foreignOperator() throws {
+        let clusters = try [TemporaryCluster { _ in }, TemporaryCluster { _ in }]
+        let both = try clusters.map { try ClusterConfiguration(contentsOf: $0.clusterFile) }
+        let keys = both.map { $0.operatorKey.bytes.map { String(format: "%02x", $0) }.joined() }
+        let mixed = both[0].toml().replacingOccurrences(of: keys[0], with: keys[1])
+        try #require(mixed != both[0].toml())
+        let error = try #require(throws: ConfigurationError.self) { try ClusterConfiguration(toml: mixed, path: "c") }
+        #expect(error == .untrusted(path: "c", .wrongSignature(.configuration, version: 1)))
     }
 
     @Test("What is written reads back the same", arguments: [(0, nil), (1, nil), (1, 4), (2, 3)] as [(Int, Int?)])
@@ -201,11 +186,11 @@ import Testing
             $0.basePort = 9000
             $0.stripeSizeBytesMax = 4 << 20
         }
-        let configuration = try ClusterConfiguration(contentsOf: cluster.clusterFile)
-        let again = try ClusterConfiguration(toml: configuration.toml(), path: "again")
+        let configuration = try ClusterDescription(contentsOf: cluster.clusterFile)
+        let text = configuration.configuration.toml()
+        let again = try ClusterConfiguration(toml: text, path: "again")
         #expect(again.parameters == configuration.parameters)
-        #expect(again.toml() == configuration.toml())
-        #expect(again.peers == configuration.peers)
+        #expect(again.toml() == text)
         #expect(configuration.parameters.quorums.faults == faults)
         #expect(configuration.parameters.quorums.dataFragmentCount == dataFragments ?? faults + 1)
         #expect(configuration.parameters.limits.stripeSizeBytesMax == 4 << 20)
@@ -248,35 +233,35 @@ import Testing
         }
     }
 
-    @Test("Servers may be listed in any order")
+    @Test("Servers and groups may be listed in any order")
     func sortsServers() throws {
-        let cluster = try TemporaryCluster { _ in }
-        let text = try ClusterConfiguration(contentsOf: cluster.clusterFile).toml()
-        let swapped = text.replacingOccurrences(of: "number = 1", with: "number = x")
-            .replacingOccurrences(of: "number = 3", with: "number = 1")
-            .replacingOccurrences(of: "number = x", with: "number = 3")
-        let configuration = try ClusterConfiguration(toml: swapped, path: "c.toml")
-        #expect(configuration.servers.map(\.node.rawValue) == [0, 1, 2, 3])
-        #expect(configuration.servers.map(\.port) == [7400, 7403, 7402, 7401])
+        let cluster = try TemporaryCluster { $0.serverCount = 8 }
+        let good = try ClusterConfiguration(contentsOf: cluster.clusterFile)
+        let swapped = good.toml().replacingOccurrences(of: "number = 2\n", with: "number = x\n")
+            .replacingOccurrences(of: "number = 3\n", with: "number = 2\n")
+            .replacingOccurrences(of: "number = x\n", with: "number = 3\n")
+        try #require(swapped != good.toml())
+        #expect(try ClusterConfiguration(toml: swapped, path: "c.toml").toml() == good.toml())
     }
 
     @Test("The peers of a server are the servers by number and the clients by id")
     func namesPeers() throws {
         let cluster = try TemporaryCluster { _ in }
-        let configuration = try ClusterConfiguration(contentsOf: cluster.clusterFile)
+        let configuration = try ClusterDescription(contentsOf: cluster.clusterFile)
         #expect(configuration.peers.count == 5)
         #expect(configuration.peers.identity(of: configuration.servers[2].pin) == .server(2))
         let client = configuration.clients[0]
-        #expect(configuration.peers.identity(of: client.pin) == .client(client.id.description))
+        #expect(configuration.peers.identity(of: CertificatePin(client.pin)) == .client(client.id.description))
         #expect(configuration.scope.clusterID == configuration.parameters.configuration.cluster.bytes)
         #expect(configuration.scope.epoch == 1)
     }
 
     @Test("Without stripe_bytes a stripe has 8 MiB")
     func defaultsStripe() throws {
-        let cluster = try TemporaryCluster { $0.stripeSizeBytesMax = 1 << 20 }
+        let cluster = try TemporaryCluster { _ in }
         let text = try ClusterConfiguration(contentsOf: cluster.clusterFile).toml()
-        let without = text.replacingOccurrences(of: "stripe_bytes = 1048576", with: "")
+        let without = text.replacingOccurrences(of: "stripe_bytes = 8388608", with: "")
+        try #require(without != text)
         let configuration = try ClusterConfiguration(toml: without, path: "c.toml")
         #expect(configuration.parameters.limits.stripeSizeBytesMax == 8 << 20)
     }
@@ -313,7 +298,7 @@ import Testing
             + configuration.toml().replacingOccurrences(of: "\n", with: "  # remark \"[\r\n")
             .replacingOccurrences(of: "[cluster]", with: "\t[ cluster ]")
             .replacingOccurrences(of: "\"fingerprint\"", with: "'fingerprint'")
-            .replacingOccurrences(of: "\"first\"", with: "\"\\u0066irst\"")
+            .replacingOccurrences(of: "\"0-3\"", with: "\"\\u0030 1-2 3\"")
             .replacingOccurrences(of: "faults = 1", with: "faults=+1")
             .replacingOccurrences(of: "8388608", with: "8_388_608")
         #expect(try ClusterConfiguration(toml: spelled, path: "c.toml").toml() == configuration.toml())

@@ -13,14 +13,14 @@ import Testing
             let home = try ServerHome(path: cluster.server(index) + "/")
             #expect(home.node.rawValue == index)
             #expect(home.identity.pin == home.cluster.servers[index].pin)
-            #expect(home.statementKey.publicKey.rawRepresentation == home.entry.statementKey.rawRepresentation)
+            #expect(home.cluster.lists.keys.contents.contains(home.statementKey.publicKey, of: home.node))
             #expect(home.storeDirectory == cluster.server(index) + "/store")
             #expect(home.identity.warnings.isEmpty)
         }
         let client = try ClientHome(clusterDirectory: cluster.directory)
         #expect(client.name == "first")
         #expect(client.id == client.cluster.clients[0].id)
-        #expect(client.identity.pin == client.cluster.clients[0].pin)
+        #expect(client.identity.pin.digest == client.cluster.clients[0].pin)
     }
 
     @Test("A client is found by its name, and an unknown name is refused with those there are")
@@ -29,10 +29,10 @@ import Testing
         #expect(try ClientHome(clusterDirectory: cluster.directory, client: "second").name == "second")
         let error = configurationError { _ = try ClientHome(clusterDirectory: cluster.directory, client: "../first") }
         #expect(
-            error == .unknownClient(path: cluster.clusterFile, name: "../first", listed: ["first", "second"]))
+            error == .unknownClient(path: cluster.accessFile, name: "../first", listed: ["first", "second"]))
     }
 
-    @Test("A home's own cluster.toml counts before the one two directories up")
+    @Test("A home's own cluster.toml, with the lists beside it, counts before the one two directories up")
     func findsClusterFile() throws {
         let cluster = try TemporaryCluster { _ in }
         let alone = cluster.parent + "/alone"
@@ -42,7 +42,15 @@ import Testing
             Issue.record("\(String(describing: error))")
             return
         }
-        try FileManager.default.copyItem(atPath: cluster.clusterFile, toPath: alone + "/cluster.toml")
+        for name in ["cluster.toml", "addresses.toml", "keys.toml"] {
+            try FileManager.default.copyItem(atPath: "\(cluster.directory)/\(name)", toPath: "\(alone)/\(name)")
+        }
+        let second = configurationError { _ = try ClientHome(path: alone) }
+        guard case .fileMissing(alone + "/access.toml", _)? = second else {
+            Issue.record("\(String(describing: second))")
+            return
+        }
+        try FileManager.default.copyItem(atPath: cluster.accessFile, toPath: alone + "/access.toml")
         #expect(try ClientHome(path: alone).name == "first")
     }
 
@@ -112,8 +120,8 @@ import Testing
             return
         }
         #expect(path == cluster.server(2) + "/certificate.pem")
-        #expect(try expected == ClusterConfiguration(contentsOf: cluster.clusterFile).servers[2].pin.description)
-        #expect(try found == ClusterConfiguration(contentsOf: other.clusterFile).servers[2].pin.description)
+        #expect(try expected == ClusterDescription(contentsOf: cluster.clusterFile).servers[2].pin.description)
+        #expect(try found == ClusterDescription(contentsOf: other.clusterFile).servers[2].pin.description)
     }
 
     @Test("A server's home under another server's number is refused")

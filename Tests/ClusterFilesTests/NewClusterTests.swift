@@ -13,7 +13,10 @@ import Testing
             #expect(try mode(home + "/key.pem") == 0o600)
         }
         for index in 0..<4 { #expect(try mode(cluster.server(index) + "/statement-key.pem") == 0o600) }
-        for directory in ["", "/servers", "/clients"] { #expect(try mode(cluster.directory + directory) == 0o700) }
+        #expect(try mode(cluster.directory + "/operator/key.pem") == 0o600)
+        for directory in ["", "/servers", "/clients", "/operator"] {
+            #expect(try mode(cluster.directory + directory) == 0o700)
+        }
     }
 
     @Test("A directory with anything in it is refused and left alone")
@@ -96,8 +99,9 @@ import Testing
     @Test("Two clusters share nothing: ids, pins and keys are all their own")
     func unique() throws {
         let clusters = try [TemporaryCluster { _ in }, TemporaryCluster { _ in }]
-        let both = try clusters.map { try ClusterConfiguration(contentsOf: $0.clusterFile) }
-        #expect(both.allSatisfy { Set($0.servers.map(\.pin) + $0.clients.map(\.pin)).count == 5 })
+        let both = try clusters.map { try ClusterDescription(contentsOf: $0.clusterFile) }
+        #expect(both.allSatisfy { Set($0.servers.map(\.pin.digest) + $0.clients.map(\.pin)).count == 5 })
+        #expect(both[0].configuration.operatorKey != both[1].configuration.operatorKey)
         #expect(both[0].parameters.configuration.cluster != both[1].parameters.configuration.cluster)
         #expect(both[0].clients[0].id != both[1].clients[0].id)
         #expect(Set(both.flatMap { $0.servers.map(\.pin) }).count == 8)

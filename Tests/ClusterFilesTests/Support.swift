@@ -26,6 +26,9 @@ final class TemporaryCluster {
     deinit { try? FileManager.default.removeItem(atPath: parent) }
 
     var clusterFile: String { directory + "/cluster.toml" }
+    var accessFile: String { directory + "/access.toml" }
+    var addressesFile: String { directory + "/addresses.toml" }
+    var keysFile: String { directory + "/keys.toml" }
     func server(_ index: Int) -> String { "\(directory)/servers/\(index)" }
     func client(_ name: String) -> String { "\(directory)/clients/\(name)" }
 

@@ -2,6 +2,7 @@
 // and where, and no harm done.
 
 import ClusterFiles
+import Crypto
 import Foundation
 import Glibc
 import Logging
@@ -157,9 +158,7 @@ extension Clusters {
                 }
                 try await withCluster(starts: false) { other in
                     // Another cluster's client with this cluster's addresses and pins.
-                    try File.write(
-                        other.directory + "/cluster.toml",
-                        Array(try Self.mixed(servers: cluster, clients: other).utf8))
+                    try Self.mix(servers: cluster, into: other)
                     try await other.withClient(timeoutMilliseconds: 1500) { client in
                         let error = await #expect(throws: ClientError.self) { _ = try await client.get(stored[0].key) }
                         guard case .unavailable? = error else {
@@ -177,14 +176,18 @@ extension Clusters {
             }
         }
 
-        /// A configuration with one cluster's servers and the other's clients.
-        private static func mixed(servers: TestCluster, clients: TestCluster) throws -> String {
-            let marker = "[[clients]]"
-            let serverText = try File.text(servers.directory + "/cluster.toml")
-            let clientText = try File.text(clients.directory + "/cluster.toml")
-            let head = serverText[..<(try #require(serverText.range(of: marker)).lowerBound)]
-            let tail = clientText[(try #require(clientText.range(of: marker)).lowerBound)...]
-            return String(head) + String(tail)
+        /// Has a cluster's directory name another one's servers, and its own clients, as if the other's operator had
+        /// listed them.
+        private static func mix(servers: TestCluster, into clients: TestCluster) throws {
+            let key = try P256.Signing.PrivateKey(
+                pemRepresentation: File.text(servers.directory + "/operator/key.pem"))
+            let access = try SignedList(
+                AccessList(clients.configuration.clients),
+                cluster: servers.configuration.parameters.configuration.cluster, version: 9, signedBy: key)
+            for name in ["cluster.toml", "addresses.toml", "keys.toml"] {
+                try File.write("\(clients.directory)/\(name)", File.read("\(servers.directory)/\(name)"))
+            }
+            try File.write(clients.directory + "/access.toml", Array(access.toml().utf8))
         }
 
         @Test("a client home with another cluster's key is refused before anything is sent", .timeLimit(.minutes(1)))
@@ -211,7 +214,7 @@ extension Clusters {
                 let expired = try ExpiredIdentity("client")
                 try expired.replace(
                     cluster.directory + "/clients/first", pin: cluster.configuration.clients[0].pin,
-                    in: cluster.directory + "/cluster.toml")
+                    in: cluster)
                 try await cluster.startAll()
                 let error = #expect(throws: ConfigurationError.self) { try cluster.clientHome() }
                 guard case .certificateExpired? = error else {
@@ -245,7 +248,7 @@ extension Clusters {
                 let expired = try ExpiredIdentity("server")
                 try expired.replace(
                     cluster.home(server), pin: cluster.configuration.servers[0].pin,
-                    in: cluster.directory + "/cluster.toml")
+                    in: cluster)
                 let result = try await cluster.run(["serve", "--home", cluster.home(server)])
                 #expect(result.end == .exit(6), "\(result)")
                 #expect(result.output.contains("servers/0/certificate.pem"), "\(result.output)")
@@ -357,12 +360,16 @@ struct ExpiredIdentity {
             now: Int64(now.timeIntervalSince1970) - 5000)
     }
 
-    /// Puts key and certificate in the place of a home's, in the cluster's configuration as well.
-    func replace(_ home: String, pin: CertificatePin, in clusterFile: String) throws {
+    /// Puts key and certificate in the place of a home's, in the cluster's lists as well.
+    func replace(_ home: String, pin: some CustomStringConvertible, in cluster: TestCluster) throws {
         try File.write(home + "/key.pem", Array(generated.privateKeyPEM.utf8))
         try File.write(home + "/certificate.pem", Array(generated.certificatePEM.utf8))
-        let text = try File.text(clusterFile).replacingOccurrences(of: "\(pin)", with: "\(generated.pin)")
-        try File.write(clusterFile, Array(text.utf8))
+        for list in ["addresses.toml", "access.toml"] {
+            let path = "\(cluster.directory)/\(list)"
+            let text = try File.text(path).replacingOccurrences(of: "\(pin)", with: "\(generated.pin)")
+            try File.write(path, Array(text.utf8))
+        }
+        #expect(try OperatorHome(clusterDirectory: cluster.directory).signEdited().count == 1)
     }
 }
 

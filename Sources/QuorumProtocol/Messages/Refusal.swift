@@ -6,8 +6,9 @@ import Fingerprint
 
 /// Why a server did not do what a request asked. A refusal changes no state.
 public enum Refusal: Error, Equatable, Sendable {
-    /// Only clients may ask this.
-    case notEntitled(Principal)
+    /// The sender has none of the rights on the object's bucket of which one would do. Of no right when none would:
+    /// servers may read what they hold, and no more.
+    case notEntitled(Principal, lacksAll: Rights = [])
     /// The timestamp names another writer than the channel's client.
     case foreignTimestamp(writer: ClientID, sender: ClientID)
     /// The timestamp's digest is not the descriptor's.
@@ -175,7 +176,10 @@ extension Refusal {
 extension Refusal: CustomStringConvertible {
     public var description: String {
         switch self {
-        case .notEntitled(let principal): "\(principal) may not ask this"
+        case .notEntitled(let principal, let rights):
+            rights.isEmpty
+                ? "\(principal) may not ask this"
+                : "\(principal) may not ask this: it takes the right \(rights.alternatives) on the bucket"
         case .foreignTimestamp(let writer, let sender): "the timestamp names writer \(writer); the sender is \(sender)"
         case .digestMismatch: "the timestamp's digest is not that of the descriptor"
         case .foreignDescriptor: "the descriptor is another object's"

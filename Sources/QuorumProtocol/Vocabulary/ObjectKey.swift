@@ -38,6 +38,12 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
         placementHash = PlacementHash(keyBytes: bytes)
     }
 
+    /// Whether a bucket may be called this.
+    package static func isBucket(_ name: String) -> Bool { isBucket(Array(name.utf8)[...]) }
+
+    /// The key's bytes up to the slash.
+    package var bucketBytes: ArraySlice<UInt8> { bytes.prefix { $0 != UInt8(ascii: "/") } }
+
     private static func isBucket(_ bytes: ArraySlice<UInt8>) -> Bool {
         func isAlphanumeric(_ byte: UInt8) -> Bool {
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)

@@ -27,6 +27,7 @@ final class ReplicaHost: Sendable {
     /// In the order of their groups' numbers.
     private let replicas: Mutex<[Replica]>
     private let groups: [GroupID]
+    private let access: Mutex<AccessList>
     private let store: ProtocolStore
     private let verifier: StatementVerifier
     private let workers: NIOThreadPool
@@ -36,11 +37,13 @@ final class ReplicaHost: Sendable {
     private let versionVerifier = Mutex<VersionVerifier?>(nil)
 
     /// - Parameters:
+    ///   - access: who may ask what.
     ///   - without: optimisations that are left out.
     ///   - interposer: decides which changes are really stored; nil: all.
     ///   - reply: sends an answer to where its request came from; may be called from any thread.
     init(
-        parameters: ClusterParameters, node: NodeID, store: ProtocolStore, verifier: StatementVerifier,
+        parameters: ClusterParameters, node: NodeID, access: AccessList, store: ProtocolStore,
+        verifier: StatementVerifier,
         signer: StatementSigner, statistics: ServerStatistics, workers: NIOThreadPool, logger: Logger,
         without: Set<Optimisation> = [], interposer: (any ServerInterposer)? = nil,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
@@ -49,6 +52,7 @@ final class ReplicaHost: Sendable {
         self.node = node
         let groups = parameters.configuration.groups(of: node)
         self.groups = groups.map(\.id)
+        self.access = Mutex(access)
         replicas = Mutex(
             groups.map { group in
                 Replica(parameters: parameters, group: group, node: node, incarnation: signer.incarnation)
@@ -72,11 +76,19 @@ final class ReplicaHost: Sendable {
         versionVerifier.withLock { $0 = verifier }
     }
 
-    /// Gives a request to the replica of the group that it is for. Whether that group has the object's slot is the
-    /// replica's to judge.
+    /// From now on requests are judged by this list.
+    func go(by access: AccessList) {
+        self.access.withLock { $0 = access }
+    }
+
+    /// Gives a request to the replica of the group that it is for, if the sender may ask it: by the newest access list,
+    /// whatever epoch the request names. Whether that group has the object's slot is the replica's to judge.
     func submit(_ request: Request, along route: Route, from principal: Principal, tag: RequestTag) {
         let configuration = parameters.configuration
-        if route.epoch != configuration.epoch {
+        let access = access.withLock { $0 }
+        if let refusal = access.refusal(of: request, from: principal, in: configuration) {
+            reply(tag, .refused(refusal))
+        } else if route.epoch != configuration.epoch {
             reply(tag, .refused(.unknownEpoch(route.epoch, newest: configuration.epoch)))
         } else if !groups.contains(route.group) {
             let owner = configuration.group(of: request.key.slot).id

@@ -178,6 +178,15 @@ final class RequestSessions: ServerEndpointDelegate {
         }
     }
 
+    /// Returns when every request that has come in until now is answered, or its sender is gone and nothing more comes of
+    /// it here.
+    func answered() async {
+        let next = state.withLock { $0.nextRequest }
+        while state.withLock({ $0.open.keys.contains { $0.request < next } }) {
+            try? await Task.sleep(for: .milliseconds(2))
+        }
+    }
+
     /// Lets go of a request that nobody is going to answer.
     func drop(_ tag: RequestTag) {
         guard let open = state.withLock({ $0.open.removeValue(forKey: tag) }) else {

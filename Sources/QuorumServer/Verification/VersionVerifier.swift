@@ -69,6 +69,9 @@ final class VersionVerifier: Sendable {
         schedule()
     }
 
+    /// Connects to servers where they are now.
+    func follow(_ cluster: ClusterDescription) { context.connections.follow(cluster) }
+
     var trafficBytes: (sent: UInt64, received: UInt64) { context.connections.trafficBytes }
 
     /// Has an object verified: when there is time, or at once.

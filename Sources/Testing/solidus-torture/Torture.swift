@@ -60,7 +60,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     }
 
     func run() async throws {
-        let configuration = try ClusterConfiguration(contentsOf: cluster + "/" + ClusterConfiguration.fileName)
+        let configuration = try ClusterDescription(contentsOf: cluster + "/" + ClusterConfiguration.fileName)
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let plan = try plan(configuration, seed: seed)
         let recorder = try HistoryRecorder(path: history)
@@ -142,7 +142,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
 
     // MARK: Preparing
 
-    private func plan(_ configuration: ClusterConfiguration, seed: UInt64) throws -> TorturePlan {
+    private func plan(_ configuration: ClusterDescription, seed: UInt64) throws -> TorturePlan {
         let serverCount = configuration.servers.count
         var plan = TorturePlan(
             location: ClusterLocation(directory: cluster, serverCount: serverCount),
@@ -161,7 +161,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     }
 
     /// One client for each identity, of which no more than needed are used.
-    private func openClients(_ configuration: ClusterConfiguration) throws -> [ObjectClient] {
+    private func openClients(_ configuration: ClusterDescription) throws -> [ObjectClient] {
         var options = ClientOptions()
         options.timeoutMilliseconds = max(1, Int(timeout * 1000))
         options.workerCount = 1

@@ -6,8 +6,11 @@ import ServerProcesses
 
 struct Cluster: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make a cluster on this machine, start it, stop it.",
-        subcommands: [ClusterInit.self, ClusterUp.self, ClusterDown.self, ClusterStatus.self])
+        abstract: "Make a cluster on this machine, start it, stop it, hand it new lists.",
+        subcommands: [
+            ClusterInit.self, ClusterUp.self, ClusterDown.self, ClusterStatus.self, ClusterReload.self,
+            ClusterSign.self,
+        ])
 }
 
 /// A cluster's directory on the command line.
@@ -37,7 +40,7 @@ struct ServerSelection: ParsableArguments {
     var numbers: [Int] = []
 
     /// The servers chosen, in order; all of them when none was named.
-    func chosen(of cluster: ClusterConfiguration) throws -> [Int] {
+    func chosen(of cluster: ClusterDescription) throws -> [Int] {
         let all = cluster.servers.map { Int($0.node.rawValue) }
         for number in numbers where !all.contains(number) {
             throw ValidationError("There is no server \(number); 'solidus cluster status' lists them.")

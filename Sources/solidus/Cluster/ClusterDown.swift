@@ -16,7 +16,7 @@ struct ClusterDown: ParsableCommand {
     @OptionGroup var selection: ServerSelection
 
     func run() throws {
-        let cluster = try ClusterConfiguration(contentsOf: target.clusterFile)
+        let cluster = try ClusterDescription(contentsOf: target.clusterFile)
         let chosen = try selection.chosen(of: cluster)
         let run = target.run
         guard access(run.path, F_OK) == 0 else {

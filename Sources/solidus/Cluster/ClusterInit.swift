@@ -11,10 +11,15 @@ import QuorumServer
 struct ClusterInit: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
-        abstract: "Make a new cluster: keys, certificates, cluster.toml, a store per server and a first client.",
+        abstract:
+            "Make a new cluster: keys, certificates, its configuration and lists, a store per server, a first client.",
         discussion: """
             The directory must be absent or empty. Its servers listen on consecutive ports of one host; to place them \
-            on several machines, edit the addresses in cluster.toml and copy each home with cluster.toml in it.
+            on several machines, edit addresses.toml, have 'solidus cluster sign' sign it, and copy each home with \
+            cluster.toml, addresses.toml, keys.toml and access.toml in it.
+
+            DIR/operator/key.pem is the operator's key: it signs those files, and whoever has it decides who may use the \
+            cluster. Keep it offline, away from the servers; only 'client add', 'client revoke' and 'cluster sign' need it.
 
             Groups of m + 2f servers hold the objects, up to f of each may fail. With more servers there are several \
             groups, and each object belongs to one. A zone is what fails together: with --zone the groups are laid such \
@@ -37,6 +42,8 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
     var force = false
     @Option(help: "How fragments are verified; none tolerates crashes only.")
     var mode = ModeArgument(.fingerprint)
+    @Option(help: "The size of a stripe in bytes, and so of the largest value; 1 to 64 MiB.")
+    var stripeBytes: Int?
     @Option(help: "The port of server 0; server i gets the i-th after it.")
     var basePort = 7400
     @Option(help: "The name or address that every server listens on.")
@@ -77,6 +84,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         cluster.mode = mode.mode
         cluster.basePort = basePort
         cluster.host = host
+        if let stripeBytes { cluster.stripeSizeBytesMax = stripeBytes }
         if !clients.isEmpty { cluster.clientNames = clients }
         let configuration = try cluster.write(to: target.path) { _, directory in
             try ObjectStore.create(directory: directory, incarnation: 1)
@@ -102,6 +110,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
                 "zone \(label): servers \(members.map(String.init).joined(separator: ", "))"
                     + (stopped.isEmpty ? "" : "; its loss stops \(stopped)"))
         }
+        lines.append("keep \(target.path)/operator/key.pem offline: it decides who may use the cluster")
         try Report.finish(
             report,
             Outcome(

@@ -33,7 +33,7 @@ struct ClusterStatus: ParsableCommand, ReportingCommand {
     }
 
     func run() throws {
-        let cluster = try ClusterConfiguration(contentsOf: target.clusterFile)
+        let cluster = try ClusterDescription(contentsOf: target.clusterFile)
         let configuration = cluster.parameters.configuration
         let servers = zip(cluster.servers, configuration.nodes).map { entry, node in
             let stamp = target.run.server(Int(entry.node.rawValue))

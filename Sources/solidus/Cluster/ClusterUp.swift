@@ -30,7 +30,7 @@ struct ClusterUp: ParsableCommand {
     }
 
     func run() throws {
-        let cluster = try ClusterConfiguration(contentsOf: target.clusterFile)
+        let cluster = try ClusterDescription(contentsOf: target.clusterFile)
         let chosen = try selection.chosen(of: cluster)
         let run = target.run
         try run.create()

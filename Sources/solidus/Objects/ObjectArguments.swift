@@ -12,7 +12,7 @@ struct ClientArguments: ParsableArguments {
 
     @Option(help: "The cluster's directory; the environment's SOLIDUS_CLUSTER when not given.")
     var cluster: String?
-    @Option(help: "The client to be, by its name in cluster.toml; the first one listed when not given.")
+    @Option(help: "The client to be, by its name in access.toml; the first one listed when not given.")
     var client: String?
     @Option(help: "How many seconds the operation may take.")
     var timeout: Double = 15

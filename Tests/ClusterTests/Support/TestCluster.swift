@@ -21,7 +21,7 @@ final class TestCluster: Sendable {
     static let smallStripeSizeBytes = 2 << 20
 
     let directory: String
-    let configuration: ClusterConfiguration
+    let configuration: ClusterDescription
     private let processes: Mutex<[NodeID: ChildProcess]> = Mutex([:])
 
     /// Writes a cluster's files on ports that are free now; no server runs yet.

@@ -1,16 +1,16 @@
-// "host:port" as it stands in a configuration.
+// "host:port" as it stands in the list of addresses.
 
 /// Where a server listens: a name, an IPv4 address or an IPv6 address, and a port.
-struct NetworkAddress: Hashable, CustomStringConvertible {
-    static let hostSizeBytesMax = 253
+package struct NetworkAddress: Hashable, CustomStringConvertible {
+    package static let hostSizeBytesMax = 253
 
     /// Without the brackets of an IPv6 address.
-    let host: String
+    package let host: String
     /// 1 to 65535.
-    let port: Int
+    package let port: Int
 
     /// Nil unless the host is a plausible name or address and the port in range.
-    init?(host: String, port: Int) {
+    package init?(host: String, port: Int) {
         let isSpelledRight = host.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -29,7 +29,7 @@ struct NetworkAddress: Hashable, CustomStringConvertible {
     }
 
     /// Reads "host:port", with an IPv6 address in brackets; nil for anything else.
-    init?(_ text: String) {
+    package init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":") else { return nil }
         let digits = text[text.index(after: colon)...]
         guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (48...57).contains($0) }),
@@ -45,5 +45,5 @@ struct NetworkAddress: Hashable, CustomStringConvertible {
         self.init(host: String(host), port: port)
     }
 
-    var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

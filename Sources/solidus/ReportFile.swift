@@ -1,27 +1,29 @@
-// What a server counted, for whoever asks with a signal.
+// What a server has to tell whoever asks with a signal: one line of JSON in its home.
 
 import ClusterFiles
 import Foundation
 import Glibc
 import Logging
-import QuorumServer
 
-/// `counters.json` in a server's home.
-struct CountersFile {
+/// A file in a server's home that each report replaces.
+struct ReportFile {
+    /// Which lists the server goes by.
+    static let listsName = "lists.json"
+
     private let path: String
 
-    init(home: ServerHome) {
-        path = home.directory + "/counters.json"
+    init(_ name: String, of home: ServerHome) {
+        path = home.directory + "/" + name
     }
 
     /// Replaces the file by a rename, so that whoever reads it sees one line in full. A failure is logged and no more:
-    /// a server does not end because nobody can be told what it counts.
-    func write(_ counters: ServerCounters, logger: Logger) {
+    /// a server does not end because nobody can be told.
+    func write(_ report: some Encodable, logger: Logger) {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys]
         do {
-            var line = try encoder.encode(counters)
+            var line = try encoder.encode(report)
             line.append(UInt8(ascii: "\n"))
             try line.write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {

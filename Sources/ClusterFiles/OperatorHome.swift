@@ -1,0 +1,143 @@
+// The operator's side of a cluster's directory: the key that signs, and changes of the lists under it.
+
+import Crypto
+import Foundation
+import Glibc
+import QuorumProtocol
+
+/// The operator's key, DIR/operator/key.pem, with the directory whose lists it signs. The key decides who may use the
+/// cluster: it is to be kept offline, and put in its place for these commands only.
+package struct OperatorHome {
+    private static let fileName = "operator/key.pem"
+
+    private let directory: String
+    private let key: P256.Signing.PrivateKey
+    private let configuration: ClusterConfiguration
+
+    /// Loads the key of the cluster in a directory.
+    ///
+    /// - Throws: what is wrong, and where; another cluster's key is.
+    package init(clusterDirectory: String) throws(ConfigurationError) {
+        directory = HomeFiles(clusterDirectory).directory
+        let clusterFile = "\(directory)/\(ClusterConfiguration.fileName)"
+        configuration = try ClusterConfiguration(contentsOf: clusterFile)
+        let path = "\(directory)/\(Self.fileName)"
+        let bytes = try TextFile.read(path, advice: "the operator's key signs lists; bring it from where it is kept")
+        guard let key = try? P256.Signing.PrivateKey(pemRepresentation: String(decoding: bytes, as: UTF8.self)) else {
+            throw .unusableIdentity(reason: "\(path): not a P-256 private key in PEM; bring it from where it is kept")
+        }
+        guard OperatorKey(key.publicKey) == configuration.operatorKey else {
+            throw .foreignOperatorKey(path: path, listedIn: clusterFile)
+        }
+        self.key = key
+    }
+
+    /// Makes the key of a new cluster.
+    static func create(in root: String) throws(ConfigurationError) -> P256.Signing.PrivateKey {
+        try HomeFiles.makeDirectory("\(root)/operator")
+        let key = P256.Signing.PrivateKey()
+        try TextFile.create("\(root)/\(fileName)", key.pemRepresentation + "\n", mode: 0o600)
+        return key
+    }
+
+    /// Makes a client with a home in the cluster's directory, and lists it.
+    ///
+    /// - Returns: the access list that was written.
+    package func add(_ client: NewClient) throws(ConfigurationError) -> SignedList<AccessList> {
+        guard ClientName.isValid(client.name) else { throw .invalidParameters(reason: ClientName.rule) }
+        let access = try accessList()
+        guard access.contents.client(named: client.name) == nil else {
+            throw .invalidParameters(reason: "there is a client '\(client.name)' already")
+        }
+        let home = "\(directory)/clients/\(client.name)"
+        let entry = try client.write(to: home)
+        do throws(ConfigurationError) {
+            return try write(access, with: access.contents.clients + [entry])
+        } catch {
+            try? FileManager.default.removeItem(atPath: home)
+            throw error
+        }
+    }
+
+    /// Takes a client off the access list. Its home stays, and is worth nothing any more.
+    ///
+    /// - Returns: the access list that was written.
+    package func revoke(_ name: String) throws(ConfigurationError) -> SignedList<AccessList> {
+        let access = try accessList()
+        guard access.contents.client(named: name) != nil else {
+            throw .unknownClient(
+                path: "\(directory)/\(AccessList.fileName)", name: name, listed: access.contents.clients.map(\.name))
+        }
+        return try write(access, with: access.contents.clients.filter { $0.name != name })
+    }
+
+    private func accessList() throws(ConfigurationError) -> SignedList<AccessList> {
+        try SignedList(contentsOf: "\(directory)/\(AccessList.fileName)", for: configuration)
+    }
+
+    private func write(
+        _ earlier: SignedList<AccessList>, with clients: [AccessEntry]
+    ) throws(ConfigurationError) -> SignedList<AccessList> {
+        let contents: AccessList
+        do {
+            contents = try AccessList(clients)
+        } catch {
+            throw .invalidParameters(reason: error.description)
+        }
+        return try write(contents, version: earlier.version + 1)
+    }
+
+    private func write<Contents: ListFile>(
+        _ contents: Contents, version: UInt64
+    ) throws(ConfigurationError) -> SignedList<Contents> {
+        let path = "\(directory)/\(Contents.fileName)"
+        let list: SignedList<Contents>
+        do {
+            list = try SignedList(
+                contents, cluster: configuration.parameters.configuration.cluster, version: version, signedBy: key)
+        } catch {
+            throw .cannotWrite(path: path, reason: error.reason)
+        }
+        guard list.bytes.count <= AnySignedList.sizeBytesMax else {
+            throw .invalidParameters(
+                reason: "the \(Contents.kind) would have \(list.bytes.count) bytes; "
+                    + "it may have \(AnySignedList.sizeBytesMax)")
+        }
+        try TextFile.replace(path, list.toml(), mode: 0o644)
+        return list
+    }
+
+    /// Signs those lists that were edited since they were signed, each as the version after the one that it says.
+    ///
+    /// - Returns: kinds and versions of what was signed.
+    package func signEdited() throws(ConfigurationError) -> [(kind: ListKind, version: UInt64)] {
+        // All are read before one is written, so that a mistake in one signs none.
+        let addresses = try edited(AddressList.self)
+        let keys = try edited(KeyList.self)
+        let access = try edited(AccessList.self)
+        var signed: [(kind: ListKind, version: UInt64)] = []
+        if let addresses {
+            signed.append((.addresses, try write(addresses.contents, version: addresses.version + 1).version))
+        }
+        if let keys { signed.append((.keys, try write(keys.contents, version: keys.version + 1).version)) }
+        if let access { signed.append((.access, try write(access.contents, version: access.version + 1).version)) }
+        return signed
+    }
+
+    /// The file of a list if its signature does not fit its contents.
+    private func edited<Contents: ListFile>(
+        _ type: Contents.Type
+    ) throws(ConfigurationError) -> UnsignedListFile<Contents>? {
+        let path = "\(directory)/\(Contents.fileName)"
+        let file = try UnsignedListFile<Contents>(contentsOf: path)
+        let cluster = configuration.parameters.configuration.cluster
+        guard file.cluster == cluster else {
+            throw .untrusted(path: path, .foreignCluster(Contents.kind, file.cluster))
+        }
+        let isSigned =
+            (try? SignedList(
+                file.contents, cluster: cluster, version: file.version, signature: file.signature,
+                checkedBy: configuration.operatorKey)) != nil
+        return isSigned ? nil : file
+    }
+}

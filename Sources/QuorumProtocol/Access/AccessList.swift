@@ -1,0 +1,143 @@
+// Who may use a cluster, and for what: the list of clients and their rights, and the judgement of a request by it.
+//
+// The list is no part of an epoch: every server judges by the newest list that it knows, whatever epoch a request names.
+// Otherwise a revoked client would name an old epoch.
+
+import Fingerprint
+
+/// A client as the access list has it.
+public struct AccessEntry: Hashable, Sendable {
+    /// The name for people, and of the client's directory.
+    public let name: String
+    /// The name that stands in timestamps.
+    public let id: ClientID
+    /// SHA-256 of the certificate by which the client is known.
+    public let pin: Digest256
+    /// In the order of the buckets' names, each bucket once.
+    public let grants: [Grant]
+
+    /// - Parameter grants: those of one bucket are taken together.
+    package init(name: String, id: ClientID, pin: Digest256, grants: [Grant]) {
+        self.name = name
+        self.id = id
+        self.pin = pin
+        let byBucket = Dictionary(grants.map { ($0.bucket, $0.rights) }) { $0.union($1) }
+        self.grants = byBucket.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+            .compactMap { Grant(bucket: $0.key, rights: $0.value) }
+    }
+
+    /// What the client may do with the objects of a bucket.
+    func rights(onBucket bucket: ArraySlice<UInt8>) -> Rights {
+        var rights: Rights = []
+        for grant in grants where grant.bucket == Grant.everyBucket || grant.bucket.utf8.elementsEqual(bucket) {
+            rights.formUnion(grant.rights)
+        }
+        return rights
+    }
+}
+
+/// The clients of a cluster and their rights.
+public struct AccessList: Hashable, Sendable {
+    /// In the order in which they were added.
+    public let clients: [AccessEntry]
+    private let places: [ClientID: Int]
+
+    /// - Throws: when a name is none, or two clients share a name, an id or a certificate.
+    package init(_ clients: [AccessEntry]) throws(ListFault) {
+        var places: [ClientID: Int] = [:]
+        var names: Set<String> = []
+        var pins: Set<Digest256> = []
+        for (place, client) in clients.enumerated() {
+            guard ClientName.isValid(client.name) else { throw .invalidName(client.name) }
+            guard names.insert(client.name).inserted else { throw .repeated(client.name) }
+            guard places.updateValue(place, forKey: client.id) == nil else { throw .repeated(client.id.description) }
+            guard pins.insert(client.pin).inserted else { throw .repeated(client.pin.description) }
+        }
+        self.clients = clients
+        self.places = places
+    }
+
+    /// The client of this name; nil when there is none.
+    public func client(named name: String) -> AccessEntry? { clients.first { $0.name == name } }
+
+    /// What a client may do with an object; nothing when it is not listed.
+    package func rights(of client: ClientID, on key: ObjectKey) -> Rights {
+        guard let place = places[client] else { return [] }
+        return clients[place].rights(onBucket: key.bucketBytes)
+    }
+
+    /// Why a request is none of the sender's business; nil when it may ask it.
+    ///
+    /// Servers that hold the object may read it, to verify and repair what they store; they write nothing.
+    package func refusal(
+        of request: Request, from principal: Principal, in configuration: Configuration
+    ) -> Refusal? {
+        switch principal {
+        case .client(let client):
+            let sufficient = request.sufficientRights
+            guard rights(of: client, on: request.key).isDisjoint(with: sufficient) else { return nil }
+            return .notEntitled(principal, lacksAll: sufficient)
+        case .server(let node):
+            if case .read = request, configuration.group(of: request.key.slot).contains(node) { return nil }
+            return .notEntitled(principal)
+        }
+    }
+}
+
+extension Request {
+    /// The rights of which a client needs one. Writers in doubt read. Readers write back, and a certificate speaks for
+    /// itself, so COMMIT takes any.
+    var sufficientRights: Rights {
+        switch self {
+        case .readTimestamp, .prepare: .write
+        case .read: [.read, .write]
+        case .commit: .all
+        }
+    }
+}
+
+extension AccessList: ClusterList {
+    package static let kind = ListKind.access
+
+    package func encode(into encoder: inout CanonicalEncoder) {
+        encoder.append(UInt32(clients.count))
+        for client in clients {
+            encoder.append(counted: Array(client.name.utf8))
+            encoder.append(client.id)
+            encoder.append(client.pin)
+            encoder.append(UInt32(client.grants.count))
+            for grant in client.grants {
+                encoder.append(counted: Array(grant.bucket.utf8))
+                encoder.append(grant.rights.rawValue)
+            }
+        }
+    }
+
+    package init(from decoder: inout CanonicalDecoder) throws(ListFault) {
+        do {
+            var clients: [AccessEntry] = []
+            for _ in 0..<(try decoder.count("clients", as: UInt32.self, limit: decoder.remaining)) {
+                let name = try decoder.text("client's name", limit: ClientName.sizeBytesMax)
+                let id: ClientID = try decoder.name("client's id")
+                let pin = try decoder.digest("certificate pin")
+                var grants: [Grant] = []
+                for _ in 0..<(try decoder.count("grants", as: UInt32.self, limit: decoder.remaining)) {
+                    let bucket = try decoder.text("bucket", limit: ObjectKey.bucketSizeBytesMax)
+                    let rights = Rights(rawValue: try decoder.integer("rights"))
+                    guard let grant = Grant(bucket: bucket, rights: rights) else {
+                        throw MalformedEncoding.notCanonical(field: "grant")
+                    }
+                    grants.append(grant)
+                }
+                let entry = AccessEntry(name: name, id: id, pin: pin, grants: grants)
+                guard entry.grants == grants else { throw MalformedEncoding.notCanonical(field: "grants") }
+                clients.append(entry)
+            }
+            try self.init(clients)
+        } catch let fault as ListFault {
+            throw fault
+        } catch {
+            throw .malformed((error as? MalformedEncoding) ?? .notCanonical(field: "access list"))
+        }
+    }
+}

@@ -1,0 +1,142 @@
+// Who may ask what: rights as people write them, and the judgement of every request by them.
+
+import Crypto
+import ErasureCode
+import Fingerprint
+import Testing
+
+@testable import QuorumProtocol
+
+@Suite struct AccessListTests {
+    private static let quorums = try! QuorumConfiguration(faults: 1)
+    /// Servers 0 to 3 are the group of every object, server 4 is in the other group, which has no slot but 0.
+    private static let configuration = try! Configuration(
+        cluster: ClusterID(high: 1, low: 2), epoch: 1, mode: .fingerprint, quorums: quorums,
+        nodes: (0..<5).map { Node(id: NodeID($0)) },
+        groups: [
+            Group(id: GroupID(0), members: (0..<4).map { NodeID($0) }),
+            Group(id: GroupID(1), members: (1..<5).map { NodeID($0) }),
+        ], slots: (0..<Slot.count).map { GroupID($0 == 0 ? 1 : 0) })
+
+    private static let key = try! ObjectKey("photos/cat")
+    private static let client = ClientID(high: 3, low: 4)
+    private static let stranger = ClientID(high: 3, low: 5)
+
+    /// A request of each kind.
+    enum Kind: CaseIterable {
+        case read, readTimestamp, prepare, commit
+
+        var request: Request {
+            let parameters = ClusterParameters(configuration)
+            let value = EncodedValue(tombstone: key, modifiedMilliseconds: 1, parameters: parameters)
+            let timestamp = Timestamp(counter: 1, writer: client, digest: value.descriptor.digest)
+            switch self {
+            case .read: return .read(Read(key: key, portion: .fragments))
+            case .readTimestamp: return .readTimestamp(key)
+            case .prepare:
+                return .prepare(
+                    Prepare(
+                        key: key, timestamp: timestamp, position: Position(0), descriptor: value.descriptor,
+                        fragments: []))
+            case .commit:
+                let certificate = Certificate(epoch: 1, group: GroupID(0), timestamp: timestamp, statements: [])
+                return .commit(Commit(key: key, certificate: certificate, descriptor: value.descriptor))
+            }
+        }
+    }
+
+    private static func list(_ grants: [String]) throws -> AccessList {
+        try AccessList([
+            AccessEntry(
+                name: "other", id: ClientID(high: 9, low: 9), pin: .sha256([9]), grants: [try grant("*:read,write")]),
+            AccessEntry(name: "client", id: client, pin: .sha256([1]), grants: try grants.map(grant)),
+        ])
+    }
+
+    private static func grant(_ text: String) throws -> Grant { try #require(Grant(text)) }
+
+    struct Row: Sendable {
+        let grants: [String]
+        let allowed: Set<Kind>
+    }
+
+    @Test(
+        "What a client may ask follows from its rights on the object's bucket, or on every one",
+        arguments: [
+            Row(grants: [], allowed: []),
+            Row(grants: ["photos:read"], allowed: [.read, .commit]),
+            Row(grants: ["*:read"], allowed: [.read, .commit]),
+            Row(grants: ["photos:write"], allowed: [.read, .readTimestamp, .prepare, .commit]),
+            Row(grants: ["*:write"], allowed: [.read, .readTimestamp, .prepare, .commit]),
+            Row(grants: ["photos:list"], allowed: [.commit]),
+            Row(grants: ["*:admin"], allowed: [.commit]),
+            Row(grants: ["photo:read,write"], allowed: []),
+            Row(grants: ["photos.:read", "photoss:write"].filter { Grant($0) != nil }, allowed: []),
+            Row(grants: ["*:list", "photos:read"], allowed: [.read, .commit]),
+            Row(grants: ["*:read", "photos:admin", "other:write"], allowed: [.read, .commit]),
+        ])
+    func clients(row: Row) throws {
+        let list = try Self.list(row.grants)
+        let needs: [Kind: Rights] = [
+            .read: [.read, .write], .readTimestamp: .write, .prepare: .write, .commit: .all,
+        ]
+        for kind in Kind.allCases {
+            let refusal = list.refusal(of: kind.request, from: .client(Self.client), in: Self.configuration)
+            let expected: Refusal? =
+                row.allowed.contains(kind)
+                ? nil : .notEntitled(.client(Self.client), lacksAll: try #require(needs[kind]))
+            #expect(refusal == expected, "\(row.grants), \(kind)")
+        }
+    }
+
+    @Test("Who is not listed may ask nothing, whoever else may", arguments: Kind.allCases)
+    func strangers(kind: Kind) throws {
+        let refusal = try Self.list(["*:read,write,list,admin"])
+            .refusal(of: kind.request, from: .client(Self.stranger), in: Self.configuration)
+        guard case .notEntitled(.client(Self.stranger), let rights)? = refusal, !rights.isEmpty else {
+            Issue.record("\(kind): \(String(describing: refusal))")
+            return
+        }
+    }
+
+    @Test("Servers of the object's group may read, and ask nothing else; other servers may ask nothing")
+    func servers() throws {
+        let list = try Self.list([])
+        try #require(Self.key.slot != Slot(0))
+        for node in (0..<5).map({ NodeID($0) }) {
+            for kind in Kind.allCases {
+                let refusal = list.refusal(of: kind.request, from: .server(node), in: Self.configuration)
+                #expect(
+                    refusal == (kind == .read && node != NodeID(4) ? nil : .notEntitled(.server(node))),
+                    "\(node), \(kind)")
+            }
+        }
+    }
+
+    @Test(
+        "Grants read back as they are written, and nothing else is one",
+        arguments: [
+            ("*:read", true), ("photos:read,write,list,admin", true), ("a.b-c:admin", true),
+            ("photos:write,read", true),
+            ("photos", false), ("photos:", false), (":read", false), ("photos:read,", false),
+            ("photos:read,read", false),
+            ("photos:Read", false), ("_photos:read", false), ("pho tos:read", false), ("**:read", false), ("", false),
+        ])
+    func grants(text: String, isOne: Bool) throws {
+        let grant = Grant(text)
+        #expect((grant != nil) == isOne)
+        if let grant { #expect(Grant(grant.description) == grant) }
+    }
+
+    @Test("No two clients share a name, an id or a certificate")
+    func unique() throws {
+        func entry(_ name: String, _ id: UInt64, _ pin: UInt8) -> AccessEntry {
+            AccessEntry(name: name, id: ClientID(high: 0, low: id), pin: .sha256([pin]), grants: [])
+        }
+        let first = entry("a", 1, 1)
+        #expect(try AccessList([first, entry("b", 2, 2)]).clients.count == 2)
+        for other in [entry("a", 2, 2), entry("b", 1, 2), entry("b", 2, 1), entry("../b", 2, 2), entry("", 2, 2)] {
+            #expect(throws: ListFault.self) { try AccessList([first, other]) }
+        }
+    }
+}
