@@ -25,7 +25,7 @@ package struct Writer: Sendable {
     /// Indirect where a case is far larger than the others, which pass through many hands.
     package enum Input: Sendable {
         case start
-        /// The value is encoded: for each server its fragments, one a stripe (a tombstone has none).
+        /// Answers `.encode`: for each server its fragments, one a stripe (a tombstone has none).
         case encoded(SealedDescriptor, fragments: [[SharedBytes]])
         case reply(ServerIndex, Reply)
         indirect case certificateVerified(ServerIndex, Certificate, Result<VerifiedCertificate, CertificateError>)
@@ -48,6 +48,8 @@ package struct Writer: Sendable {
     /// Indirect as an input is.
     package enum Effect: Sendable {
         case send(ServerIndex, Request)
+        /// Encode what is to be written, beside whatever was sent before.
+        indirect case encode(EncodingJob)
         indirect case verifyCertificate(ServerIndex, Certificate)
         indirect case verifyStatement(ServerIndex, SignedStatement, Timestamp)
         /// Verify bytes that the server sent as its fragment of the stripe.
@@ -77,6 +79,8 @@ package struct Writer: Sendable {
     let key: ObjectKey
     let writer: ClientID
     var phase = Phase.readTimestamp
+    /// What is to be written, until it is given away to be encoded.
+    private var content: WriteContent?
     var encoded: (descriptor: SealedDescriptor, fragments: [[SharedBytes]])?
     var tally: ClaimTally
     var observations = ServerObservations()
@@ -102,18 +106,20 @@ package struct Writer: Sendable {
     private(set) var acknowledged: ServerSet = []
 
     /// - Parameters:
+    ///   - content: what is to be written.
     ///   - remembered: the certificate of a version of the object, which saves reading the timestamp as long as nobody
     ///     else has written since.
     ///   - spares: at most f servers that get no fragments of their own as long as the others take theirs.
     package init(
-        parameters: ClusterParameters, key: ObjectKey, writer: ClientID, remembered: VerifiedCertificate? = nil,
-        spares: [ServerIndex] = []
+        parameters: ClusterParameters, key: ObjectKey, writer: ClientID, content: WriteContent,
+        remembered: VerifiedCertificate? = nil, spares: [ServerIndex] = []
     ) {
         precondition(remembered == nil || remembered?.key == key)
         precondition(spares.count <= parameters.quorums.faults && spares.allSatisfy(parameters.quorums.contains))
         self.parameters = parameters
         self.key = key
         self.writer = writer
+        self.content = content
         self.spares = spares
         tally = ClaimTally(quorums: parameters.quorums)
         guard let remembered else { return }
@@ -131,6 +137,8 @@ package struct Writer: Sendable {
         case .start:
             // A remembered base needs nothing but the value to begin with.
             if memory == .none { beginReadTimestamp(into: &effects) }
+            guard let content = content.take() else { preconditionFailure("a writer starts once") }
+            effects.append(.encode(EncodingJob(key: key, content: content, parameters: parameters)))
         case .encoded(let descriptor, let fragments):
             precondition(encoded == nil && fragments.count == quorums.serverCount)
             encoded = (descriptor, fragments)

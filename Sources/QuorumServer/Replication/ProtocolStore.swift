@@ -6,7 +6,7 @@ import Logging
 import QuorumProtocol
 
 /// Reads and translates between what the replica speaks of and what the store keeps.
-struct ProtocolStore: Sendable {
+struct ProtocolStore: ReplicaStore, Sendable {
     let store: ObjectStore
     let parameters: ClusterParameters
     let statistics: ServerStatistics

@@ -16,9 +16,7 @@ import Synchronization
 final class ReplicaHost: Sendable {
     /// Fragments up to this size are verified and read on the calling thread.
     private static let inlineWorkSizeBytesMax = 64 << 10
-    /// How many due objects one tick takes up: more than are written between two, or they would pile up.
-    private static let dueObjectsPerTick = 16_384
-    /// How many of them the machine is given at once, while requests wait for it.
+    /// How many due objects the machine is given at once, while requests wait for it.
     private static let dueObjectsPerInput = 64
 
     private let parameters: ClusterParameters
@@ -89,67 +87,37 @@ final class ReplicaHost: Sendable {
     }
 
     private func perform(_ effect: ReplicaEffect) {
-        switch effect {
+        switch effect.step(in: store) {
+        case .done(let outcome):
+            finish(outcome)
+        case .work(let work):
+            guard work.costBytes > Self.inlineWorkSizeBytesMax else {
+                finish(run(work))
+                return
+            }
+            workers.submit { _ in self.finish(self.run(work)) }
+        }
+    }
+
+    private func run(_ work: ReplicaWork) -> ReplicaOutcome {
+        work.run(in: store, verifier: verifier, parameters: parameters, fragmentIndex: fragmentIndex)
+    }
+
+    private func finish(_ outcome: ReplicaOutcome) {
+        switch outcome {
         case .reply(let tag, let answer):
             reply(tag, answer)
-        case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
-            replyWithVersion(tag, claim, key: key, timestamp: timestamp, portion: portion)
-        case .replyTooManyPending(let tag, let key, let versions):
-            let pending = versions.compactMap { version in
-                store.descriptor(of: version.timestamp, key: key).map {
-                    PendingVersion(timestamp: version.timestamp, descriptor: $0, statement: version.statement)
-                }
-            }
-            reply(tag, .refused(.tooManyPending(pending)))
-        case .load(let key):
-            submit(.loaded(key, store.record(of: key)))
-        case .verify(let token, let job):
-            run(costBytes: job.costBytes) {
-                let result = job.run(
-                    verifier: self.verifier, parameters: self.parameters, fragmentIndex: self.fragmentIndex)
-                self.submit(.verified(token, result))
-            }
+        case .input(let input):
+            submit(input)
         case .store:
             // Queued while the machine was locked.
             break
+        case .due(let keys):
+            for start in stride(from: 0, to: keys.count, by: Self.dueObjectsPerInput) {
+                submit(.due(Array(keys[start..<min(start + Self.dueObjectsPerInput, keys.count)])))
+            }
         case .verifyVersions(let key, let isUrgent):
             versionVerifier.withLock { $0 }?.verify(key, isUrgent: isUrgent)
-        case .findDue(let time):
-            // Their records are read, too, which the event loop that ticks is not to wait for.
-            workers.submit { _ in
-                let keys = self.store.due(beforeMilliseconds: time, limit: Self.dueObjectsPerTick)
-                for start in stride(from: 0, to: keys.count, by: Self.dueObjectsPerInput) {
-                    let end = min(start + Self.dueObjectsPerInput, keys.count)
-                    self.submit(.due(Array(keys[start..<end])))
-                }
-            }
         }
-    }
-
-    private func replyWithVersion(
-        _ tag: RequestTag, _ claim: CommittedClaim, key: ObjectKey, timestamp: Timestamp, portion: Read.Portion
-    ) {
-        guard let descriptor = store.descriptor(of: timestamp, key: key) else {
-            reply(tag, .version(claim, nil))
-            return
-        }
-        guard portion == .fragments else {
-            reply(tag, .version(claim, HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: nil)))
-            return
-        }
-        let stripes = descriptor.descriptor.stripes
-        run(costBytes: stripes.reduce(0) { $0 + $1.fragmentSizeBytes }) {
-            let fragments = self.store.fragments(of: timestamp, key: key, stripeCount: stripes.count)
-            self.reply(
-                tag, .version(claim, HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: fragments)))
-        }
-    }
-
-    private func run(costBytes: Int, _ work: @escaping @Sendable () -> Void) {
-        guard costBytes > Self.inlineWorkSizeBytesMax else {
-            work()
-            return
-        }
-        workers.submit { _ in work() }
     }
 }

@@ -129,44 +129,24 @@ extension World {
     }
 
     private func perform(_ effect: consuming ReplicaEffect, of server: SimulatedServer) {
-        switch consume effect {
+        let outcome = effect.perform(
+            in: server, verifier: server.verifier, parameters: parameters,
+            fragmentIndex: FragmentIndex(server.index.rawValue))
+        switch consume outcome {
         case .reply(let tag, let reply):
             answer(tag, reply, of: server)
-        case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
-            let parts = heldParts(key, timestamp, portion, at: server)
-            answer(tag, .version(claim, parts), of: server)
-        case .replyTooManyPending(let tag, let key, let versions):
-            let pending = versions.compactMap { version in
-                server.disk.descriptor(key, version.timestamp).map {
-                    PendingVersion(timestamp: version.timestamp, descriptor: $0, statement: version.statement)
-                }
-            }
-            answer(tag, .refused(.tooManyPending(pending)), of: server)
-        case .load(let key):
-            complete(server, .loaded(key, server.disk.record(key)))
-        case .verify(let token, let job):
-            let result = job.run(
-                verifier: server.verifier, parameters: parameters, fragmentIndex: FragmentIndex(server.index.rawValue))
-            complete(server, .verified(token, result))
+        case .input(let input):
+            complete(server, input)
         case .store(let token, let change, let statements):
             var kept = change
             if let change, let liar = server.liar, !liar.keeps(change, nowMicroseconds) { kept = nil }
             server.disk.enqueue(VirtualDisk.Item(token: token, change: kept, statements: statements))
             beginBatch(server)
+        case .due(let keys):
+            if !keys.isEmpty { feed(server, .due(keys)) }
         case .verifyVersions(let key, let isUrgent):
             verify(key, isUrgent: isUrgent, by: server)
-        case .findDue(let time):
-            let keys = server.disk.expired(beforeMilliseconds: time)
-            if !keys.isEmpty { feed(server, .due(keys)) }
         }
-    }
-
-    private func heldParts(
-        _ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion, at server: SimulatedServer
-    ) -> HeldParts? {
-        guard let parts = server.disk.parts(key, timestamp), let descriptor = parts.descriptor else { return nil }
-        return HeldParts(
-            timestamp: timestamp, descriptor: descriptor, fragments: portion == .fragments ? parts.fragments : nil)
     }
 
     private func beginBatch(_ server: SimulatedServer) {

@@ -119,7 +119,7 @@ extension World {
             switch Reader.step(effect, key: key, verifier: server.verifier) {
             case .send(let other, let request):
                 send(request, to: other, client: Self.asker(server.index), operation: number)
-            case .work(_, let work):
+            case .work(_, let work), .encode(let work):
                 if let deferral = deferral() {
                     add(.input(work()), server, number, afterMicroseconds: deferral)
                 } else {
