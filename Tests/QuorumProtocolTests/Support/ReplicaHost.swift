@@ -74,12 +74,6 @@ final class ReplicaHost {
 
     var node: NodeID { group.node(server) }
 
-    /// What is held of a version, with the position of the node's fragments of that object.
-    func parts(_ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion) -> HeldParts? {
-        guard let position = group.parameters.placement(of: key).position(of: node) else { return nil }
-        return store.parts(key, timestamp, portion, at: position, parameters: group.parameters)
-    }
-
     /// The machine and everything not stored is gone.
     func crash() {
         replica = Self.replica(group, server)
