@@ -44,7 +44,7 @@ extension Request {
         try decoding {
             var message = try OpenedMessage(frame)
             // First, so that what is no request is refused by its type.
-            guard message.type.isRequest else { throw WireError.unknownType(message.type.rawValue) }
+            guard message.type.isRequest else { throw WireError.misdirected(message.type) }
             let route = try Route(
                 epoch: message.head.integer("epoch"), group: GroupID(message.head.integer("group")))
             let key: ObjectKey
