@@ -10,8 +10,8 @@ package enum RefusalReason: Equatable, Hashable, Sendable {
     case certificateNotYetValid(notBefore: Int64)
     /// The peer's HELLO names another cluster.
     case wrongCluster
-    /// The peer's HELLO names another epoch than the answering side's.
-    case wrongEpoch(expected: UInt64)
+    /// The peer's HELLO names another configuration of the epoch that is the highest here.
+    case otherConfiguration(epoch: UInt64)
     /// The peer speaks another version of the transport protocol.
     case unsupportedVersion(supported: UInt16)
     /// The peer's first frame is no HELLO.
@@ -34,8 +34,8 @@ extension RefusalReason: CustomStringConvertible {
             "our certificate is valid only from \(CertificateValidity.text(second: notBefore)); compare the clocks"
         case .wrongCluster:
             "it belongs to another cluster; compare the cluster id in both configurations"
-        case .wrongEpoch(let expected):
-            "it is in configuration epoch \(expected); fetch the current configuration"
+        case .otherConfiguration(let epoch):
+            "it has another configuration of epoch \(epoch); compare cluster.toml on both sides"
         case .unsupportedVersion(let supported):
             "it speaks version \(supported) of the transport protocol; install the same release on both sides"
         case .malformedHello:
@@ -56,7 +56,7 @@ extension RefusalReason {
         case .certificateExpired: "certificate expired"
         case .certificateNotYetValid: "certificate not yet valid"
         case .wrongCluster: "wrong cluster"
-        case .wrongEpoch: "wrong epoch"
+        case .otherConfiguration: "other configuration"
         case .unsupportedVersion: "unsupported version"
         case .malformedHello: "malformed HELLO"
         case .tooManyConnections: "too many connections"

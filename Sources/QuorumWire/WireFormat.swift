@@ -17,11 +17,13 @@ package enum MessageType: UInt8, Sendable {
     case prepare = 2
     case commit = 3
     case read = 4
+    case fetchList = 5
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
     case versionReply = 132
     case refusedReply = 133
+    case list = 134
 }
 
 /// Bounds of the wire, checked before anything is allocated for what they bound.

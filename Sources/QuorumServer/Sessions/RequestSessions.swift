@@ -25,6 +25,7 @@ final class RequestSessions: ServerEndpointDelegate {
     }
 
     private let parameters: ClusterParameters
+    private let lists: ListService
     private let statistics: ServerStatistics
     private let logger: Logger
     private let interposer: (any ServerInterposer)?
@@ -32,10 +33,11 @@ final class RequestSessions: ServerEndpointDelegate {
     private let host = Mutex<ReplicaHost?>(nil)
 
     init(
-        parameters: ClusterParameters, statistics: ServerStatistics, logger: Logger,
+        parameters: ClusterParameters, lists: ListService, statistics: ServerStatistics, logger: Logger,
         interposer: (any ServerInterposer)? = nil
     ) {
         self.parameters = parameters
+        self.lists = lists
         self.statistics = statistics
         self.logger = logger
         self.interposer = interposer
@@ -72,6 +74,7 @@ final class RequestSessions: ServerEndpointDelegate {
             session.completed(frameSizeBytes: size)
             return
         }
+        guard !ListMessage.isOne(frame) else { return received(listMessage: frame, from: session) }
         let number: UInt64
         let route: Route
         let request: Request
@@ -80,11 +83,7 @@ final class RequestSessions: ServerEndpointDelegate {
         } catch {
             statistics.count { $0.malformedFrames += 1 }
             logger.warning("\(session.peer) sent a frame that is no request, and is disconnected: \(error)")
-            // Frames that came in together with this one are still handed up; nobody listens to them any more.
-            state.withLock { $0.principals[ObjectIdentifier(session)] = nil }
-            session.completed(frameSizeBytes: size)
-            session.close()
-            return
+            return disconnect(session, frameSizeBytes: size)
         }
         statistics.count { counters in
             counters.requests += 1
@@ -103,6 +102,38 @@ final class RequestSessions: ServerEndpointDelegate {
         if let passed = interposer.receive(request, from: sender.principal, tag: tag) {
             host.submit(passed, along: route, from: sender.principal, tag: tag)
         }
+    }
+
+    /// Gives a newer list to who asks for it, and takes one from who brings it.
+    private func received(listMessage frame: ByteBuffer, from session: Session) {
+        let size = frame.readableBytes
+        do {
+            switch try ListMessage.decode(frame) {
+            case (let number, .fetch(let kind, let known)):
+                let list = ListMessage.list(lists.list(kind, after: known))
+                session.send(OutboundFrame(list.encoded(request: number)))
+                session.completed(frameSizeBytes: size)
+            case (_, .list(let bytes)):
+                lists.take(bytes: bytes, from: session.peer) { behaved in
+                    if behaved {
+                        session.completed(frameSizeBytes: size)
+                    } else {
+                        self.disconnect(session, frameSizeBytes: size)
+                    }
+                }
+            }
+        } catch {
+            statistics.count { $0.malformedFrames += 1 }
+            logger.warning("\(session.peer) sent a frame that is no message, and is disconnected: \(error)")
+            disconnect(session, frameSizeBytes: size)
+        }
+    }
+
+    /// Frames that came in together with the one that ends a session are still handed up; nobody listens to them any more.
+    private func disconnect(_ session: Session, frameSizeBytes: Int) {
+        state.withLock { $0.principals[ObjectIdentifier(session)] = nil }
+        session.completed(frameSizeBytes: frameSizeBytes)
+        session.close()
     }
 
     func sessionClosed(_ session: Session, error: TransportError?) {
