@@ -181,14 +181,7 @@ extension Clusters {
                 #expect(try await cluster.reload([NodeID(2)]).map(\.access) == [2])
                 let client = try ObjectClient(home: home)
                 _ = try await client.put(try ObjectKey("tests/a"), SharedBytes([1]))
-                for server in cluster.servers {
-                    let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
-                    let path = "\(cluster.home(server))/lists/access.toml"
-                    while try !File.text(path).contains("version = 2\n") {
-                        try #require(ContinuousClock.now < deadline, "\(server) did not get the list")
-                        try await Task.sleep(for: .milliseconds(5))
-                    }
-                }
+                for server in cluster.servers { try await cluster.waitForAccessList(2, at: server) }
                 let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
                 let peer = try RawPeer(cluster, NodeID(0), identity: second.identity, group: group)
                 try await peer.waitForRefusal(.unknownPeer)
@@ -196,6 +189,17 @@ extension Clusters {
                 try await group.shutdownGracefully()
                 _ = try await client.put(try ObjectKey("tests/a"), SharedBytes([2]))
                 await client.close()
+            }
+        }
+
+        @Test(
+            "where servers read each other, a list that one has reaches the others without any client",
+            .timeLimit(.minutes(2)))
+        func spreadsAmongServers() async throws {
+            try await withCluster(clientNames: ["first", "second"], change: { $0.mode = .lazy }) { cluster in
+                _ = try OperatorHome(clusterDirectory: cluster.directory).revoke("second")
+                #expect(try await cluster.reload([NodeID(2)]).map(\.access) == [2])
+                for server in cluster.servers { try await cluster.waitForAccessList(2, at: server) }
             }
         }
 
@@ -230,11 +234,7 @@ extension Clusters {
                 try await peer.settle()
                 #expect(peer.disconnectionCount == endings)
                 try await bring(next.bytes)
-                let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
-                while try !File.text(kept).contains("version = 2\n") {
-                    try #require(ContinuousClock.now < deadline, "a signed list is not taken")
-                    try await Task.sleep(for: .milliseconds(5))
-                }
+                try await cluster.waitForAccessList(2, at: server)
                 try await bring(first.bytes)
                 try await peer.settle()
                 #expect(try File.text(kept).contains("version = 2\n"))
@@ -348,6 +348,17 @@ extension TestCluster {
             reports += report.map { [$0] } ?? []
         }
         return reports
+    }
+}
+
+extension TestCluster {
+    /// Returns once a server keeps this version of the access list.
+    func waitForAccessList(_ version: Int, at server: NodeID) async throws {
+        let deadline = ContinuousClock.now + .seconds(Self.patienceSeconds)
+        while try !File.text("\(home(server))/lists/access.toml").contains("version = \(version)\n") {
+            guard ContinuousClock.now < deadline else { throw RawPeer.NoAnswer(what: "\(server)'s list \(version)") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
     }
 }
 
