@@ -124,12 +124,21 @@ public struct ClusterDescription: Sendable {
     /// Every server's public statement keys.
     package var statementKeys: StatementKeys { lists.keys.contents.statementKeys }
 
-    /// What every connection within this cluster must name.
-    package var scope: ClusterScope {
+    /// What a client's HELLO says.
+    package var scope: ClusterScope { scope(incarnation: nil) }
+
+    /// What a HELLO says: the cluster, and what is known of it.
+    ///
+    /// - Parameter incarnation: a server's; nil of a client.
+    package func scope(incarnation: Incarnation?) -> ClusterScope {
         guard
             let scope = ClusterScope(
-                clusterID: parameters.configuration.cluster.bytes, epoch: parameters.configuration.epoch)
-        else { preconditionFailure("a cluster's id has 16 bytes") }
+                clusterID: parameters.configuration.cluster.bytes, epoch: parameters.configuration.epoch,
+                configurationDigest: configuration.digest.withUnsafeBytes { [UInt8]($0) },
+                listVersions: ListVersions(
+                    addresses: lists.addresses.version, keys: lists.keys.version, access: lists.access.version),
+                incarnation: incarnation?.rawValue)
+        else { preconditionFailure("a cluster's id has 16 bytes, a digest 32") }
         return scope
     }
 

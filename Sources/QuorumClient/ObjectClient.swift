@@ -40,10 +40,14 @@ public final class ObjectClient: Sendable {
     public init(home: ClientHome, options: ClientOptions = ClientOptions(), logger: Logger? = nil) throws(ClientError) {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: options.eventLoopCount)
         let logger = logger ?? Logger(label: "solidus.client") { _ in SwiftLogNoOpLogHandler() }
+        let verifier = StatementVerifier(
+            history: home.cluster.parameters.history, keys: home.cluster.statementKeys,
+            remembersChecks: options.remembersChecks)
         let connections: ServerConnections
         do {
             connections = try ServerConnections(
-                cluster: home.cluster, identity: home.identity, group: group, logger: logger)
+                cluster: home.cluster, identity: home.identity, group: group, logger: logger,
+                learned: { verifier.learn(history: $0.parameters.history, keys: $0.statementKeys) })
         } catch {
             group.shutdownGracefully { _ in }
             throw .identity(error.description)
@@ -65,9 +69,7 @@ public final class ObjectClient: Sendable {
                 timeoutMilliseconds: options.timeoutMilliseconds,
                 retransmitMilliseconds: options.retransmitMilliseconds),
             connections: connections,
-            verifier: StatementVerifier(
-                history: home.cluster.parameters.history, keys: home.cluster.statementKeys,
-                remembersChecks: options.remembersChecks),
+            verifier: verifier,
             eventLoop: group.any(), workers: workers)
     }
 

@@ -28,6 +28,8 @@ package final class ServerConnections: Sendable {
 
     private struct Peer {
         var connection: PeerConnection
+        /// The versions of its lists; nil without a connection.
+        var listVersions: ListVersions?
         var demotedUntil = NIODeadline.distantPast
     }
 
@@ -35,6 +37,9 @@ package final class ServerConnections: Sendable {
         var nextNumber: UInt64 = 1
         var open: [UInt64: OpenRequest] = [:]
         var receivers: [ObjectIdentifier: any ReplyReceiver] = [:]
+        var cluster: ClusterDescription
+        /// FETCH-LISTs that are not answered yet, by number.
+        var fetches: [UInt64: NodeID] = [:]
         /// Of every server of the cluster; idle until it is first needed.
         var peers: [NodeID: Peer] = [:]
         /// Bytes that crossed sockets of connections that others have taken the place of.
@@ -46,26 +51,41 @@ package final class ServerConnections: Sendable {
     private static let outboundBytesMin = 64 << 20
 
     package let parameters: ClusterParameters
+    private let incarnation: Incarnation?
     private let identity: TransportIdentity
+    private let offered: (@Sendable (AnySignedList, _ sender: String) -> Void)?
+    private let learned: @Sendable (ClusterDescription) -> Void
     private let group: any EventLoopGroup
     private let logger: Logger
     private let state: Mutex<State>
 
     /// Connects to nobody yet.
     ///
-    /// - Parameter identity: the key and certificate of whoever connects.
+    /// - Parameters:
+    ///   - incarnation: of a server that connects to others; nil of a client.
+    ///   - identity: the key and certificate of whoever connects.
+    ///   - offered: given newer lists that servers have; whoever goes by one says so by `follow`. Nil: they are gone by at
+    ///     once.
+    ///   - learned: told of lists that are gone by at once.
     /// - Throws: `.identity` when TLS refuses the key or certificate.
     package init(
-        cluster: ClusterDescription, identity: TransportIdentity, group: any EventLoopGroup, logger: Logger
+        cluster: ClusterDescription, incarnation: Incarnation? = nil, identity: TransportIdentity,
+        group: any EventLoopGroup, logger: Logger,
+        offered: (@Sendable (AnySignedList, _ sender: String) -> Void)? = nil,
+        learned: @escaping @Sendable (ClusterDescription) -> Void = { _ in }
     ) throws(TransportError) {
         parameters = cluster.parameters
+        self.incarnation = incarnation
         self.identity = identity
+        self.offered = offered
+        self.learned = learned
         self.group = group
         self.logger = logger
-        state = Mutex(State())
+        state = Mutex(State(cluster: cluster))
         var peers: [NodeID: Peer] = [:]
         for entry in cluster.servers {
-            peers[entry.node] = Peer(connection: try connection(to: entry, scope: cluster.scope))
+            peers[entry.node] = Peer(
+                connection: try connection(to: entry, scope: cluster.scope(incarnation: incarnation)))
         }
         state.withLock { $0.peers = peers }
     }
@@ -81,14 +101,17 @@ package final class ServerConnections: Sendable {
         ) { [weak self] event in self?.handle(event, from: entry.node) }
     }
 
-    /// Connects to servers where a newer list of addresses has them, and as what it knows them. What is under way at a
-    /// server that has moved is sent again.
+    /// Goes by newer lists: connects to servers where and as what the list of addresses has them, and hands the lists to
+    /// those that are behind. What is under way at a server that has moved is sent again.
     package func follow(_ cluster: ClusterDescription) {
+        let scope = cluster.scope(incarnation: incarnation)
+        state.withLock { $0.cluster = cluster }
+        for connection in connections { connection.announce(scope) }
         for entry in cluster.servers {
             guard let old = state.withLock({ $0.peers[entry.node]?.connection }) else { continue }
             let known = old.configuration
             if known.host == entry.host, known.port == entry.port, known.expectedPin == entry.pin { continue }
-            guard let new = try? connection(to: entry, scope: cluster.scope) else {
+            guard let new = try? connection(to: entry, scope: scope) else {
                 // The identity was good when the first connection was made.
                 logger.error("no connection to \(entry.node) can be made")
                 continue
@@ -106,6 +129,70 @@ package final class ServerConnections: Sendable {
             old.close()
             if wasUsed { new.start() }
         }
+        let connected = state.withLock { $0.peers.compactMapValues(\.listVersions) }
+        for (server, versions) in connected { exchangeLists(with: server, versions) }
+    }
+
+    // MARK: Lists
+
+    /// Asks a server for lists that are newer there, and sends it those that are older there. Whoever connects does both,
+    /// so the other side need not.
+    private func exchangeLists(with server: NodeID, _ theirs: ListVersions) {
+        var messages: [EncodedMessage] = []
+        let connection = state.withLock { state -> PeerConnection? in
+            let lists = state.cluster.lists
+            for (kind, theirs) in [
+                (ListKind.addresses, theirs.addresses), (.keys, theirs.keys), (.access, theirs.access),
+            ] {
+                let ours = lists.version(of: kind)
+                if theirs > ours {
+                    messages.append(ListMessage.fetch(kind, known: ours).encoded(request: state.nextNumber))
+                    state.fetches[state.nextNumber] = server
+                    state.nextNumber += 1
+                } else if theirs < ours, let list = lists.list(kind) {
+                    messages.append(ListMessage.list(list.bytes).encoded(request: state.nextNumber))
+                    state.nextNumber += 1
+                }
+            }
+            // What is sent is known there from now on; what is fetched, and found to be nothing, is not asked for again.
+            let ours = ListVersions(
+                addresses: max(theirs.addresses, lists.addresses.version), keys: max(theirs.keys, lists.keys.version),
+                access: max(theirs.access, lists.access.version))
+            state.peers[server]?.listVersions = ours
+            return state.peers[server]?.connection
+        }
+        for message in messages { connection?.send(OutboundFrame(message)) }
+    }
+
+    private func received(listMessage frame: ByteBuffer, from server: NodeID) {
+        let list: AnySignedList
+        do {
+            guard case (let number, .list(let bytes)) = try ListMessage.decode(frame),
+                state.withLock({ $0.fetches.removeValue(forKey: number) }) == server
+            else { return }
+            // Somebody else may have taken it back meanwhile, as a liar would.
+            if bytes.isEmpty { return }
+            let configuration = state.withLock { $0.cluster.configuration }
+            list = try AnySignedList(
+                decoding: bytes, cluster: configuration.parameters.configuration.cluster,
+                checkedBy: configuration.operatorKey)
+        } catch {
+            logger.debug("\(server) sent a list that is none: \(error)")
+            demote(server, for: .seconds(10))
+            return
+        }
+        if let offered {
+            offered(list, "\(server)")
+            return
+        }
+        let newer = state.withLock { state -> ClusterDescription? in
+            guard let isNewer = try? state.cluster.take(list), isNewer else { return nil }
+            return state.cluster
+        }
+        guard let newer else { return }
+        logger.info("took over the \(list.kind), version \(list.version), from \(server)")
+        learned(newer)
+        follow(newer)
     }
 
     /// Begins to connect to these servers, unless that was done before.
@@ -182,11 +269,18 @@ package final class ServerConnections: Sendable {
 
     private func handle(_ event: PeerConnectionEvent, from server: NodeID) {
         switch event {
-        case .connected:
+        case .connected(let scope):
+            state.withLock { $0.peers[server]?.listVersions = scope.listVersions }
+            exchangeLists(with: server, scope.listVersions)
             for receiver in state.withLock({ Array($0.receivers.values) }) { receiver.connected(to: server) }
         case .disconnected(let error):
+            state.withLock { state in
+                state.peers[server]?.listVersions = nil
+                state.fetches = state.fetches.filter { $0.value != server }
+            }
             logger.debug("\(error)")
         case .frame(let frame):
+            guard !ListMessage.isOne(frame) else { return received(listMessage: frame, from: server) }
             let number: UInt64
             let reply: Reply
             do {

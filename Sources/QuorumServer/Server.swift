@@ -17,8 +17,7 @@ package final class Server: Sendable {
     private static let tickInterval = TimeAmount.seconds(1)
     private static let shutdownGrace = TimeAmount.seconds(2)
 
-    private let keeper: ListKeeper
-    private let verifier: StatementVerifier
+    private let lists: ListService
     private let endpoint: ServerEndpoint
     private let sessions: RequestSessions
     private let host: ReplicaHost
@@ -54,8 +53,10 @@ package final class Server: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
         let workers = NIOThreadPool(numberOfThreads: configuration.workerCount)
         workers.start()
+        let lists = ListService(keeper: keeper, workers: workers, statistics: statistics, logger: logger)
         let sessions = RequestSessions(
-            parameters: configuration.parameters, statistics: statistics, logger: logger, interposer: interposer)
+            parameters: configuration.parameters, lists: lists, statistics: statistics, logger: logger,
+            interposer: interposer)
         let signer = StatementSigner(
             node: configuration.node, incarnation: Incarnation(store.incarnation), mode: configuration.parameters.mode,
             key: .p256(configuration.statementKey))
@@ -83,7 +84,8 @@ package final class Server: Sendable {
 
         // Together with the number of sessions that one identity may have, they bound the memory that it can tie up.
         let endpointConfiguration = ServerEndpointConfiguration(
-            host: configuration.host, port: configuration.port, scope: cluster.scope, peers: cluster.peers,
+            host: configuration.host, port: configuration.port,
+            scope: cluster.scope(incarnation: signer.incarnation), peers: cluster.peers,
             limits: ConnectionLimits(configuration.parameters))
         var versionVerifier: VersionVerifier?
         let verificationThreads =
@@ -91,20 +93,37 @@ package final class Server: Sendable {
         do {
             if let verificationThreads {
                 let made = try VersionVerifier(
-                    configuration, verifier: verifier, threads: verificationThreads, statistics: statistics,
-                    logger: logger
-                ) { [weak host] key, findings in host?.found(key, findings) }
+                    configuration, incarnation: signer.incarnation, verifier: verifier, threads: verificationThreads,
+                    statistics: statistics, logger: logger,
+                    offered: { [weak lists] list, sender in lists?.offer(list, from: sender) },
+                    found: { [weak host] key, findings in host?.found(key, findings) })
                 host.attach(made)
                 versionVerifier = made
             }
             let endpoint = try await ServerEndpoint.start(
                 endpointConfiguration, identity: configuration.identity, delegate: sessions, group: group,
                 logger: logger)
+            lists.attach { [versionVerifier] kind, cluster in
+                endpoint.announce(cluster.scope(incarnation: signer.incarnation))
+                versionVerifier?.follow(cluster)
+                switch kind {
+                case .configuration:
+                    break
+                case .addresses:
+                    endpoint.replacePeers(cluster.peers)
+                case .keys:
+                    verifier.learn(history: cluster.parameters.history, keys: cluster.statementKeys)
+                case .access:
+                    // First the gate, then the door: who has come in before is asked for his rights with every request.
+                    host.go(by: cluster.lists.access.contents)
+                    endpoint.replacePeers(cluster.peers)
+                }
+            }
             let ticker = group.any().scheduleRepeatedTask(initialDelay: tickInterval, delay: tickInterval) { _ in
                 host.tick(milliseconds: currentMilliseconds())
             }
             return Server(
-                keeper: keeper, verifier: verifier, endpoint: endpoint, sessions: sessions, host: host, store: store,
+                lists: lists, endpoint: endpoint, sessions: sessions, host: host, store: store,
                 statistics: statistics, group: group,
                 workers: workers, versionVerifier: versionVerifier, ticker: ticker, logger: logger)
         } catch {
@@ -123,13 +142,12 @@ package final class Server: Sendable {
     }
 
     private init(
-        keeper: ListKeeper, verifier: StatementVerifier, endpoint: ServerEndpoint, sessions: RequestSessions,
+        lists: ListService, endpoint: ServerEndpoint, sessions: RequestSessions,
         host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, workers: NIOThreadPool,
         versionVerifier: VersionVerifier?, ticker: RepeatedTask, logger: Logger
     ) {
-        self.keeper = keeper
-        self.verifier = verifier
+        self.lists = lists
         self.endpoint = endpoint
         self.sessions = sessions
         self.host = host
@@ -159,47 +177,16 @@ package final class Server: Sendable {
     /// When this returns, nothing that was asked under earlier rights is under way any more: sessions of clients that are
     /// not listed have ended, and what had been admitted before is answered.
     package func reload() async -> ListReport {
-        var (lists, complaints) = keeper.current.listsOnDisk()
-        for list in lists {
-            do {
-                _ = try take(list, from: keeper.current.file(of: list.kind))
-            } catch {
-                complaints.append(error)
-            }
-        }
-        for complaint in complaints { logger.error("a list is not taken: \(complaint)") }
+        let complaints = lists.takeFromDisk()
         await sessions.answered()
-        return ListReport(keeper.current, complaints: complaints.map(\.description))
-    }
-
-    /// Takes a list if it is newer, makes it durable, and goes by it.
-    ///
-    /// - Parameter origin: where it comes from.
-    /// - Returns: whether it is newer.
-    private func take(_ list: AnySignedList, from origin: String) throws(ConfigurationError) -> Bool {
-        let isNewer = try keeper.take(list, from: origin) { cluster in
-            switch list.kind {
-            case .configuration:
-                break
-            case .addresses:
-                endpoint.replacePeers(cluster.peers)
-                versionVerifier?.follow(cluster)
-            case .keys:
-                verifier.learn(history: cluster.parameters.history, keys: cluster.statementKeys)
-            case .access:
-                // First the gate, then the door: who has come in before is asked for his rights with every request.
-                host.go(by: cluster.lists.access.contents)
-                endpoint.replacePeers(cluster.peers)
-            }
-        }
-        if isNewer { logger.info("took over the \(list.kind), version \(list.version), from \(origin)") }
-        return isNewer
+        return ListReport(lists.current, complaints: complaints.map(\.description))
     }
 
     /// Accepts nobody any more, finishes what is under way, and closes the store so that the next start replays
     /// nothing.
     package func shutdown() async {
         ticker.cancel()
+        lists.detach()
         versionVerifier?.stop()
         await endpoint.shutdown(grace: Self.shutdownGrace)
         sessions.detach()

@@ -11,8 +11,8 @@ package enum ConnectionRefusal: Equatable, Hashable, Sendable {
     case certificateNotYetValid(notBefore: Int64)
     /// The peer's HELLO names another cluster.
     case wrongCluster
-    /// The peer's HELLO names another epoch than the answering side's.
-    case wrongEpoch(expected: UInt64)
+    /// The peer's HELLO names another configuration of the epoch that is the highest here.
+    case otherConfiguration(epoch: UInt64)
     /// The peer speaks another version of the transport protocol.
     case unsupportedVersion(supported: UInt16)
     /// The peer's first frame is no HELLO.
@@ -39,7 +39,7 @@ package enum ConnectionRefusal: Equatable, Hashable, Sendable {
         case .certificateNotYetValid(let second):
             Row(code: 3, name: "certificate not yet valid", detail: UInt64(bitPattern: second))
         case .wrongCluster: Row(code: 4, name: "wrong cluster")
-        case .wrongEpoch(let expected): Row(code: 5, name: "wrong epoch", detail: expected)
+        case .otherConfiguration(let epoch): Row(code: 5, name: "other configuration", detail: epoch)
         case .unsupportedVersion(let supported):
             Row(code: 6, name: "unsupported version", detail: UInt64(supported))
         case .malformedHello: Row(code: 7, name: "malformed HELLO")
@@ -69,7 +69,7 @@ package enum ConnectionRefusal: Equatable, Hashable, Sendable {
         case 2: self = .certificateExpired(notAfter: Int64(bitPattern: detail))
         case 3: self = .certificateNotYetValid(notBefore: Int64(bitPattern: detail))
         case 4: self = .wrongCluster
-        case 5: self = .wrongEpoch(expected: detail)
+        case 5: self = .otherConfiguration(epoch: detail)
         case 6: self = .unsupportedVersion(supported: UInt16(truncatingIfNeeded: detail))
         case 7: self = .malformedHello
         case 8: self = .tooManyConnections(limit: UInt32(truncatingIfNeeded: detail))
@@ -92,8 +92,8 @@ extension ConnectionRefusal: CustomStringConvertible {
             "our certificate is valid only from \(CertificateValidity.text(second: notBefore)); compare the clocks"
         case .wrongCluster:
             "it belongs to another cluster; compare the cluster id in both configurations"
-        case .wrongEpoch(let expected):
-            "it is in configuration epoch \(expected); fetch the current configuration"
+        case .otherConfiguration(let epoch):
+            "it has another configuration of epoch \(epoch); compare cluster.toml on both sides"
         case .unsupportedVersion(let supported):
             "it speaks version \(supported) of the transport protocol; install the same release on both sides"
         case .malformedHello:

@@ -22,7 +22,7 @@ package struct TransportCounters: Equatable, Sendable {
     /// Refusals sent for a HELLO of another cluster.
     package var refusedWrongCluster: UInt64 = 0
     /// Refusals sent for a HELLO of another epoch.
-    package var refusedWrongEpoch: UInt64 = 0
+    package var refusedOtherConfiguration: UInt64 = 0
     /// Refusals sent for another protocol version.
     package var refusedVersion: UInt64 = 0
     /// Refusals sent for a first frame that is no HELLO.
@@ -48,7 +48,8 @@ package struct TransportCounters: Equatable, Sendable {
 
     /// All refusals that were put into words for a peer.
     package var refusals: UInt64 {
-        refusedUnknownPeer + refusedCertificateValidity + refusedWrongCluster + refusedWrongEpoch + refusedVersion
+        refusedUnknownPeer + refusedCertificateValidity + refusedWrongCluster + refusedOtherConfiguration
+            + refusedVersion
             + refusedMalformedHello + refusedTooManyConnections + refusedShuttingDown
     }
 }
@@ -69,7 +70,7 @@ final class TransportStatistics: Sendable {
             case .unknownPeer: counters.refusedUnknownPeer += 1
             case .certificateExpired, .certificateNotYetValid: counters.refusedCertificateValidity += 1
             case .wrongCluster: counters.refusedWrongCluster += 1
-            case .wrongEpoch: counters.refusedWrongEpoch += 1
+            case .otherConfiguration: counters.refusedOtherConfiguration += 1
             case .unsupportedVersion: counters.refusedVersion += 1
             case .malformedHello: counters.refusedMalformedHello += 1
             case .tooManyConnections: counters.refusedTooManyConnections += 1

@@ -20,16 +20,19 @@ package enum MessageType: UInt8, Sendable {
     case prepare = 2
     case commit = 3
     case read = 4
+    case fetchList = 5
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
     case versionReply = 132
     case refusedReply = 133
+    case list = 134
 
+    /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
         switch self {
         case .readTimestamp, .prepare, .commit, .read: true
-        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply: false
+        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .list: false
         }
     }
 }

@@ -10,6 +10,7 @@ import QuorumClient
 import QuorumProtocol
 import QuorumServer
 import QuorumTransport
+import QuorumWire
 import Testing
 
 extension Clusters {
@@ -170,6 +171,107 @@ extension Clusters {
         }
 
         @Test(
+            "a list that one server has reaches the others by a client that knew nothing of it", .timeLimit(.minutes(2))
+        )
+        func spreads() async throws {
+            try await withCluster(clientNames: ["first", "second"]) { cluster in
+                let home = try cluster.clientHome()
+                let second = try cluster.clientHome("second")
+                _ = try OperatorHome(clusterDirectory: cluster.directory).revoke("second")
+                #expect(try await cluster.reload([NodeID(2)]).map(\.access) == [2])
+                let client = try ObjectClient(home: home)
+                _ = try await client.put(try ObjectKey("tests/a"), SharedBytes([1]))
+                for server in cluster.servers { try await cluster.waitForAccessList(2, at: server) }
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                let peer = try RawPeer(cluster, NodeID(0), identity: second.identity, group: group)
+                try await peer.waitForRefusal(.unknownPeer)
+                peer.close()
+                try await group.shutdownGracefully()
+                _ = try await client.put(try ObjectKey("tests/a"), SharedBytes([2]))
+                await client.close()
+            }
+        }
+
+        @Test(
+            "where servers read each other, a list that one has reaches the others without any client",
+            .timeLimit(.minutes(2)))
+        func spreadsAmongServers() async throws {
+            try await withCluster(clientNames: ["first", "second"], change: { $0.mode = .lazy }) { cluster in
+                _ = try OperatorHome(clusterDirectory: cluster.directory).revoke("second")
+                #expect(try await cluster.reload([NodeID(2)]).map(\.access) == [2])
+                for server in cluster.servers { try await cluster.waitForAccessList(2, at: server) }
+            }
+        }
+
+        @Test(
+            "a forged list that a client brings is refused and costs it the connection; an old one is ignored",
+            .timeLimit(.minutes(2)))
+        func brought() async throws {
+            try await withCluster(clientNames: ["first", "second"]) { cluster in
+                let first = AnySignedList.access(cluster.configuration.lists.access)
+                let next = AnySignedList.access(try OperatorHome(clusterDirectory: cluster.directory).revoke("second"))
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                let server = NodeID(1)
+                let peer = try RawPeer(cluster, server, identity: cluster.clientHome().identity, group: group)
+                func bring(_ bytes: [UInt8]) async throws {
+                    try await peer.send(ListMessage.list(bytes).encoded(request: 1).head)
+                }
+                let kept = "\(cluster.home(server))/lists/access.toml"
+                var endings = 0
+                for place in [40, next.bytes.count / 2, next.bytes.count - 1] {
+                    var forged = next.bytes
+                    forged[place] ^= 1
+                    try await bring(forged)
+                    endings += 1
+                    let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
+                    while peer.disconnectionCount < endings {
+                        try #require(ContinuousClock.now < deadline, "a forger is not disconnected")
+                        try await Task.sleep(for: .milliseconds(5))
+                    }
+                    #expect(try File.text(kept).contains("version = 1\n"))
+                }
+                try await bring(first.bytes)
+                try await peer.settle()
+                #expect(peer.disconnectionCount == endings)
+                try await bring(next.bytes)
+                try await cluster.waitForAccessList(2, at: server)
+                try await bring(first.bytes)
+                try await peer.settle()
+                #expect(try File.text(kept).contains("version = 2\n"))
+                peer.close()
+                try await group.shutdownGracefully()
+            }
+        }
+
+        @Test("a client finds a server that has moved, from what the other servers know", .timeLimit(.minutes(2)))
+        func moved() async throws {
+            try await withCluster { cluster in
+                let home = try cluster.clientHome()
+                let moved = NodeID(3)
+                let port = try #require(try FreePorts.take(1).first)
+                let path = cluster.directory + "/addresses.toml"
+                let text = try File.text(path).replacingOccurrences(of: ":\(cluster.port(moved))\"", with: ":\(port)\"")
+                try File.write(path, Array(text.utf8))
+                #expect(try OperatorHome(clusterDirectory: cluster.directory).signEdited().map(\.version) == [2])
+                #expect(try await cluster.reload().allSatisfy { $0.addresses == 2 })
+                cluster.kill(moved)
+                try cluster.launch(moved)
+                while !Loopback.accepts(port: port) {
+                    try #require(cluster.isAlive(moved), "\(cluster.log(moved))")
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+                let client = try ObjectClient(home: home)
+                let key = try ObjectKey("tests/a")
+                _ = try await client.put(key, SharedBytes([1]))
+                // From now on each quorum takes the one that has moved.
+                cluster.kill(NodeID(0))
+                _ = try await client.put(key, SharedBytes([2]))
+                #expect(try await client.get(key).value == SharedBytes([2]))
+                await client.close()
+            }
+        }
+
+        @Test(
             "the command line adds, lists and revokes, and says where a list is not in force", .timeLimit(.minutes(3)))
         func commands() async throws {
             try await withTemporaryDirectory { directory in
@@ -225,8 +327,9 @@ extension Clusters {
 }
 
 extension TestCluster {
-    /// Has every server look for newer lists, and returns what they report, in order.
-    func reload() async throws -> [ListReport] {
+    /// Has servers look for newer lists, all when none is named, and returns what they report, in order.
+    func reload(_ chosen: [NodeID]? = nil) async throws -> [ListReport] {
+        let servers = chosen ?? self.servers
         for server in servers {
             File.remove("\(home(server))/lists.json")
             process(server)?.signal(SIGHUP)
@@ -248,9 +351,20 @@ extension TestCluster {
     }
 }
 
+extension TestCluster {
+    /// Returns once a server keeps this version of the access list.
+    func waitForAccessList(_ version: Int, at server: NodeID) async throws {
+        let deadline = ContinuousClock.now + .seconds(Self.patienceSeconds)
+        while try !File.text("\(home(server))/lists/access.toml").contains("version = \(version)\n") {
+            guard ContinuousClock.now < deadline else { throw RawPeer.NoAnswer(what: "\(server)'s list \(version)") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+}
+
 extension RawPeer {
     /// Returns once the server has refused a connection for this reason.
-    func waitForRefusal(_ reason: RefusalReason) async throws {
+    func waitForRefusal(_ reason: ConnectionRefusal) async throws {
         let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
         while true {
             for case .refused(_, reason) in disconnections { return }

@@ -99,12 +99,18 @@ struct FramingTests {
     }
 
     static let greetings: [Greeting] = [
-        .hello(version: 1, Fixture.scope),
-        .hello(version: 1, ClusterScope(clusterID: (0..<16).map { UInt8($0) }, epoch: .max)!),
+        .hello(version: 2, Fixture.scope),
+        .hello(version: 2, ClusterScope(clusterID: (0..<16).map { UInt8($0) }, epoch: .max)!),
+        .hello(
+            version: 2,
+            ClusterScope(
+                clusterID: (0..<16).map { UInt8($0) }, epoch: 5, configurationDigest: (0..<32).map { UInt8($0) },
+                listVersions: ListVersions(addresses: 1, keys: .max, access: 7), incarnation: 3, capabilities: 1 << 63)!
+        ),
         .hello(version: 9, Fixture.scope),
         .refusal(.unknownPeer), .refusal(.certificateExpired(notAfter: -5)),
         .refusal(.certificateNotYetValid(notBefore: .max)), .refusal(.wrongCluster),
-        .refusal(.wrongEpoch(expected: .max)), .refusal(.unsupportedVersion(supported: 9)),
+        .refusal(.otherConfiguration(epoch: .max)), .refusal(.unsupportedVersion(supported: 9)),
         .refusal(.malformedHello), .refusal(.tooManyConnections(limit: .max)), .refusal(.shuttingDown),
         .refusal(.other(code: 10, isTransient: false, detail: 7)),
         .refusal(.other(code: .max, isTransient: true, detail: .max)),
@@ -115,21 +121,73 @@ struct FramingTests {
         #expect(Greeting(decoding: greeting.encoded()) == greeting)
     }
 
+    /// A HELLO of these sections, in this order.
+    private static func hello(_ sections: [(number: UInt16, bytes: [UInt8])]) -> Greeting? {
+        var buffer = ByteBuffer(bytes: Array("SQT2".utf8) + [1, 2, 0])
+        for section in sections {
+            buffer.writeInteger(section.number, endianness: .little)
+            buffer.writeInteger(UInt16(section.bytes.count), endianness: .little)
+            buffer.writeBytes(section.bytes)
+        }
+        return Greeting(decoding: buffer)
+    }
+
+    private static let sections: [(number: UInt16, bytes: [UInt8])] = [
+        (1, [UInt8](repeating: 7, count: 16)), (2, [3, 0, 0, 0, 0, 0, 0, 0]), (3, [UInt8](repeating: 0, count: 32)),
+        (4, [UInt8](repeating: 0, count: 24)),
+    ]
+
+    @Test("A HELLO is its sections in ascending order; unknown ones are skipped, wherever they are")
+    func helloSections() {
+        let known = Self.sections
+        let expected = Greeting.hello(version: 2, Fixture.scope)
+        #expect(Self.hello(known) == expected)
+        #expect(Self.hello(known + [(7, [1, 2, 3])]) == expected)
+        #expect(Self.hello(known + [(700, []), (.max, [UInt8](repeating: 9, count: 900))]) == expected)
+        #expect(Self.hello([(0, [])] + known) == nil, "sections count from 1")
+        #expect(Self.hello(known.reversed()) == nil)
+        #expect(Self.hello(known + [known[3]]) == nil)
+        for index in known.indices {
+            var without = known
+            without.remove(at: index)
+            #expect(Self.hello(without) == nil, "section \(known[index].number) is missing")
+            var long = known
+            long[index].bytes.append(0)
+            #expect(Self.hello(long) == nil, "section \(known[index].number) is too long")
+            var short = known
+            short[index].bytes.removeLast()
+            #expect(Self.hello(short) == nil, "section \(known[index].number) is too short")
+        }
+        #expect(Self.hello(known + [(5, [1])]) == nil)
+        #expect(
+            Self.hello(known + [(6, [0, 0, 0, 0, 0, 0, 0, 0])]) == nil, "no capability is written by leaving it out")
+    }
+
     @Test("A greeting cut short, or longer than its version says, is none", arguments: greetings)
     func greetingLengths(greeting: Greeting) {
         let whole = Array(buffer: greeting.encoded())
+        // After the four sections that must be there a HELLO may end with any.
+        let ends = [7 + 20 + 12 + 36 + 28, 7 + 20 + 12 + 36 + 28 + 12]
         for count in 0..<whole.count {
-            #expect(Greeting(decoding: ByteBuffer(bytes: whole.prefix(count))) == nil)
+            if case .hello = greeting, ends.contains(count) { continue }
+            #expect(Greeting(decoding: ByteBuffer(bytes: whole.prefix(count))) == nil, "\(count) bytes")
         }
-        if case .hello(version: 9, _) = greeting { return }
         #expect(Greeting(decoding: ByteBuffer(bytes: whole + [0])) == nil)
     }
 
     @Test("A HELLO's layout is the documented one")
     func helloLayout() {
-        let greeting = Greeting.hello(version: 0x0102, ClusterScope(clusterID: (1...16).map { UInt8($0) }, epoch: 5)!)
-        let expected: [UInt8] = Array("SQT1".utf8) + [1, 2, 1] + (1...16).map { UInt8($0) } + [5, 0, 0, 0, 0, 0, 0, 0]
-        #expect(Array(buffer: greeting.encoded()) == expected)
+        let scope = ClusterScope(
+            clusterID: (1...16).map { UInt8($0) }, epoch: 5, configurationDigest: (1...32).map { UInt8($0) },
+            listVersions: ListVersions(addresses: 1, keys: 2, access: 0x0304), incarnation: 6)!
+        func word(_ low: [UInt8]) -> [UInt8] { low + [UInt8](repeating: 0, count: 8 - low.count) }
+        var expected: [UInt8] = Array("SQT2".utf8) + [1, 2, 1]
+        expected += [1, 0, 16, 0] + (1...16).map { UInt8($0) }
+        expected += [2, 0, 8, 0] + word([5])
+        expected += [3, 0, 32, 0] + (1...32).map { UInt8($0) }
+        expected += [4, 0, 24, 0] + word([1]) + word([2]) + word([4, 3])
+        expected += [5, 0, 8, 0] + word([6])
+        #expect(Array(buffer: Greeting.hello(version: 0x0102, scope).encoded()) == expected)
     }
 
     @Test("A refusal's layout is the documented one")

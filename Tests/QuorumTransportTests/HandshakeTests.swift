@@ -76,11 +76,33 @@ struct HandshakeTests {
         #expect(refusal(error) == .wrongCluster)
     }
 
-    @Test("A client of another epoch is told the server's epoch")
-    func wrongEpoch() async throws {
-        let other = try #require(ClusterScope(clusterID: Fixture.scope.clusterID, epoch: 2))
-        let error = try await firstError(try Fixture(), adjust: { $0.scope = other }) { $0.refusedWrongEpoch >= 1 }
-        #expect(refusal(error) == .wrongEpoch(expected: 3))
+    @Test("A client with another configuration of the server's epoch is refused")
+    func otherConfiguration() async throws {
+        let other = try #require(
+            ClusterScope(
+                clusterID: Fixture.scope.clusterID, epoch: 3, configurationDigest: [UInt8](repeating: 1, count: 32)))
+        let error = try await firstError(try Fixture(), adjust: { $0.scope = other }) {
+            $0.refusedOtherConfiguration >= 1
+        }
+        #expect(refusal(error) == .otherConfiguration(epoch: 3))
+    }
+
+    @Test("Another epoch, and other versions of lists, are no reason to hang up; each side learns the other's")
+    func otherEpoch() async throws {
+        let fixture = try Fixture()
+        let endpoint = try await fixture.start(.echo())
+        let known = ListVersions(addresses: 4, keys: 5, access: 6)
+        let announced = try #require(
+            ClusterScope(
+                clusterID: Fixture.scope.clusterID, epoch: 8, configurationDigest: [UInt8](repeating: 1, count: 32),
+                listVersions: known, incarnation: 2))
+        endpoint.announce(announced)
+        let record = ConnectionRecord()
+        let connection = try fixture.connect(to: endpoint, record: record)
+        try await eventually("the connection stands") { record.withRecord { $0.connectedCount } == 1 }
+        #expect(record.withRecord { $0.scopes } == [announced])
+        connection.close()
+        await endpoint.shutdown(grace: .seconds(5))
     }
 
     @Test("A server with another certificate than the pinned one is not spoken to")
@@ -133,16 +155,18 @@ struct HandshakeTests {
         await endpoint.shutdown(grace: .seconds(5))
     }
 
-    @Test("A client refuses a server whose HELLO names another epoch")
+    @Test("A client refuses a server whose HELLO names another configuration of the epoch")
     func lyingServerHello() async throws {
-        // Two honest endpoints of different epochs never get this far, so the server's part is played by hand.
+        // Two honest endpoints never get this far, so the server's part is played by hand.
         let fixture = try Fixture()
         let liar = try await RawServer.start(identity: fixture.server) { channel, _ in
-            let scope = ClusterScope(clusterID: Fixture.scope.clusterID, epoch: 99)!
-            channel.writeAndFlush(framed(Greeting.hello(version: 1, scope).encoded()), promise: nil)
+            let scope = ClusterScope(
+                clusterID: Fixture.scope.clusterID, epoch: 3, configurationDigest: [UInt8](repeating: 1, count: 32))!
+            let hello = Greeting.hello(version: Greeting.currentVersion, scope)
+            channel.writeAndFlush(framed(hello.encoded()), promise: nil)
         }
         let error = try await liar.firstError(fixture)
-        #expect(error == .helloRejected(peer: liar.peer, reason: .wrongEpoch(expected: 3)))
+        #expect(error == .helloRejected(peer: liar.peer, reason: .otherConfiguration(epoch: 3)))
         liar.close()
     }
 

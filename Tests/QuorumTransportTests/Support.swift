@@ -77,6 +77,8 @@ final class RecordingServer: ServerEndpointDelegate {
 final class ConnectionRecord: Sendable {
     struct Record {
         var connectedCount = 0
+        /// What the server's HELLOs said.
+        var scopes: [ClusterScope] = []
         var frames: [ByteBuffer] = []
         var frameCount = 0
         var frameBytes = 0
@@ -93,7 +95,9 @@ final class ConnectionRecord: Sendable {
     func take(_ event: PeerConnectionEvent) {
         record.withLock { record in
             switch event {
-            case .connected: record.connectedCount += 1
+            case .connected(let scope):
+                record.connectedCount += 1
+                record.scopes.append(scope)
             case .frame(let frame):
                 record.frameCount += 1
                 record.frameBytes += frame.readableBytes

@@ -67,6 +67,7 @@ final class RequestSessions: ServerEndpointDelegate {
     }
 
     private let parameters: ClusterParameters
+    private let lists: ListService
     private let statistics: ServerStatistics
     private let logger: Logger
     private let interposer: (any ServerInterposer)?
@@ -74,10 +75,11 @@ final class RequestSessions: ServerEndpointDelegate {
     private let host = Mutex<ReplicaHost?>(nil)
 
     init(
-        parameters: ClusterParameters, statistics: ServerStatistics, logger: Logger,
+        parameters: ClusterParameters, lists: ListService, statistics: ServerStatistics, logger: Logger,
         interposer: (any ServerInterposer)? = nil
     ) {
         self.parameters = parameters
+        self.lists = lists
         self.statistics = statistics
         self.logger = logger
         self.interposer = interposer
@@ -114,6 +116,7 @@ final class RequestSessions: ServerEndpointDelegate {
             session.completed(frameSizeBytes: size)
             return
         }
+        guard !ListMessage.isOne(frame) else { return received(listMessage: frame, from: session) }
         let message: (number: UInt64, content: Content)
         do {
             message = try Content.decode(frame, parameters: parameters)
@@ -159,11 +162,38 @@ final class RequestSessions: ServerEndpointDelegate {
         }
     }
 
+    /// Gives a newer list to who asks for it, and takes one from who brings it.
+    private func received(listMessage frame: ByteBuffer, from session: Session) {
+        let size = frame.readableBytes
+        do {
+            switch try ListMessage.decode(frame) {
+            case (let number, .fetch(let kind, let known)):
+                let list = ListMessage.list(lists.list(kind, after: known))
+                session.send(OutboundFrame(list.encoded(request: number)))
+                session.completed(frameSizeBytes: size)
+            case (_, .list(let bytes)):
+                lists.take(bytes: bytes, from: session.peer) { behaved in
+                    if behaved {
+                        session.completed(frameSizeBytes: size)
+                    } else {
+                        self.disconnect(session, frameSizeBytes: size)
+                    }
+                }
+            }
+        } catch {
+            refuse(session, frameSizeBytes: size, "\(error)")
+        }
+    }
+
     /// Ends a session that sent what no correct peer sends.
     private func refuse(_ session: Session, frameSizeBytes: Int, _ reason: String) {
         statistics.count { $0.malformedFrames += 1 }
         logger.warning("\(session.peer) sent a frame that is no request, and is disconnected: \(reason)")
-        // Frames that came in together with this one are still handed up; nobody listens to them any more.
+        disconnect(session, frameSizeBytes: frameSizeBytes)
+    }
+
+    /// Frames that came in together with the one that ends a session are still handed up; nobody listens to them any more.
+    private func disconnect(_ session: Session, frameSizeBytes: Int) {
         state.withLock { $0.peers[ObjectIdentifier(session)] = nil }
         session.completed(frameSizeBytes: frameSizeBytes)
         session.close()

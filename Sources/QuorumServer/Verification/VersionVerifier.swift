@@ -42,11 +42,15 @@ final class VersionVerifier: Sendable {
 
     /// Starts connecting to the servers of its groups, this one among them.
     ///
-    /// - Parameter found: told what was found of an object, on any thread.
+    /// - Parameters:
+    ///   - incarnation: of this server's store.
+    ///   - offered: given newer lists that other servers have, and who has them.
+    ///   - found: told what was found of an object, on any thread.
     /// - Throws: when TLS refuses the server's key or certificate.
     init(
-        _ configuration: ServerConfiguration, verifier: StatementVerifier, threads: VerificationThreads,
-        statistics: ServerStatistics, logger: Logger,
+        _ configuration: ServerConfiguration, incarnation: Incarnation, verifier: StatementVerifier,
+        threads: VerificationThreads, statistics: ServerStatistics, logger: Logger,
+        offered: @escaping @Sendable (AnySignedList, _ sender: String) -> Void,
         found: @escaping @Sendable (ObjectKey, VersionFindings) -> Void
     ) throws(TransportError) {
         node = configuration.node
@@ -55,7 +59,8 @@ final class VersionVerifier: Sendable {
         self.logger = logger
         self.found = found
         let connections = try ServerConnections(
-            cluster: configuration.cluster, identity: configuration.identity, group: threads.group, logger: logger)
+            cluster: configuration.cluster, incarnation: incarnation, identity: configuration.identity,
+            group: threads.group, logger: logger, offered: offered)
         context = OperationContext(
             parameters: configuration.parameters, patience: Self.patience, connections: connections,
             verifier: verifier, eventLoop: threads.group.any(), workers: threads.workers)
@@ -69,7 +74,7 @@ final class VersionVerifier: Sendable {
         schedule()
     }
 
-    /// Connects to servers where they are now.
+    /// Goes by newer lists.
     func follow(_ cluster: ClusterDescription) { context.connections.follow(cluster) }
 
     var trafficBytes: (sent: UInt64, received: UInt64) { context.connections.trafficBytes }

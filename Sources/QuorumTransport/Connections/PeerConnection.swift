@@ -20,7 +20,7 @@ package struct PeerConnectionConfiguration: Sendable {
     package var port: Int
     /// The one certificate that the server must present.
     package var expectedPin: CertificatePin
-    /// The cluster and epoch that both HELLOs must name.
+    /// The cluster that both HELLOs must name, and what this side's own says at first.
     package var scope: ClusterScope
     /// Bounds and times of the connection.
     package var limits: ConnectionLimits
@@ -45,8 +45,8 @@ package struct PeerConnectionConfiguration: Sendable {
 
 /// What a connection tells its owner, in order, on its event loop.
 package enum PeerConnectionEvent: Sendable {
-    /// TLS and HELLO are done; frames may be sent.
-    case connected
+    /// TLS and HELLO are done; frames may be sent. What the server's HELLO says.
+    case connected(ClusterScope)
     /// A frame came in; the buffer owns exactly its own bytes.
     case frame(ByteBuffer)
     /// An attempt failed or the connection broke; frames queued until now are gone. Another attempt follows by itself.
@@ -75,6 +75,7 @@ package final class PeerConnection: Sendable {
         var attempt: UInt64 = 0
         var channel: (any Channel)?
         var outbound: OutboundQueue?
+        var scope: ClusterScope
         var connectedAt: NIODeadline?
         var backoff: Backoff
         var reconnect: Scheduled<Void>?
@@ -106,7 +107,7 @@ package final class PeerConnection: Sendable {
         self.eventLoop = eventLoop
         self.logger = logger
         self.onEvent = onEvent
-        core = Mutex(Core(backoff: configuration.backoff))
+        core = Mutex(Core(scope: configuration.scope, backoff: configuration.backoff))
         do {
             tls = try identity.clientContext(closeTimeout: configuration.limits.closeTimeout)
         } catch {
@@ -122,6 +123,14 @@ package final class PeerConnection: Sendable {
 
     /// Counts since this object was made; only those of bytes and frames apply to a connecting side.
     package var counters: TransportCounters { statistics.snapshot }
+
+    /// What this side's HELLO says now.
+    var scope: ClusterScope { core.withLock { $0.scope } }
+
+    /// From its next attempt on this side's HELLO says this.
+    package func announce(_ scope: ClusterScope) {
+        core.withLock { $0.scope = scope }
+    }
 
     /// Begins to connect, unless that was done before.
     package func start() {
@@ -217,7 +226,7 @@ package final class PeerConnection: Sendable {
     }
 
     /// The handler finished HELLO; false when nobody waits for it any more.
-    func opened(attempt: UInt64, outbound: OutboundQueue) -> Bool {
+    func opened(attempt: UInt64, outbound: OutboundQueue, peerScope: ClusterScope) -> Bool {
         let isCurrent = core.withLock { core -> Bool in
             guard core.attempt == attempt, core.state == .connecting else { return false }
             core.state = .connected
@@ -225,7 +234,7 @@ package final class PeerConnection: Sendable {
             core.connectedAt = .now()
             return true
         }
-        if isCurrent { onEvent(.connected) }
+        if isCurrent { onEvent(.connected(peerScope)) }
         return isCurrent
     }
 

@@ -72,7 +72,7 @@ final class PeerConnectionHandler: ChannelInboundHandler {
             return end(certificateError() ?? .tlsFailed(peer: peer, reason: "no certificate"), context: context)
         }
         phase = .hello
-        let payload = Greeting.hello(version: Greeting.currentVersion, connection.configuration.scope).encoded()
+        let payload = Greeting.hello(version: Greeting.currentVersion, connection.scope).encoded()
         var frame = context.channel.allocator.buffer(capacity: FrameFormat.headerSizeBytes + payload.readableBytes)
         frame.writeInteger(UInt32(payload.readableBytes), endianness: .little)
         frame.writeImmutableBuffer(payload)
@@ -133,7 +133,7 @@ final class PeerConnectionHandler: ChannelInboundHandler {
     private func receivedGreeting(_ frame: ByteBuffer, context: ChannelHandlerContext) {
         switch Greeting(decoding: frame) {
         case .hello(let version, let scope)?:
-            let ours = connection.configuration.scope
+            let ours = connection.scope
             if let objection = Greeting.objection(toVersion: version, peerScope: scope, scope: ours) {
                 return end(.helloRejected(peer: peer, reason: objection), context: context)
             }
@@ -144,7 +144,7 @@ final class PeerConnectionHandler: ChannelInboundHandler {
                 channel: context.channel, limits: connection.configuration.limits, statistics: statistics)
             phase = .open(outbound)
             outbound.announceDrain()
-            if !connection.opened(attempt: attempt, outbound: outbound) {
+            if !connection.opened(attempt: attempt, outbound: outbound, peerScope: scope) {
                 end(.closed(peer: peer), context: context)
             }
         case .refusal(let reason)?:

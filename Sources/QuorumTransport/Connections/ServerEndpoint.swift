@@ -13,7 +13,7 @@ package struct ServerEndpointConfiguration: Sendable {
     package var host: String
     /// Port to listen on; 0 lets the system choose.
     package var port: Int
-    /// The cluster and epoch that a peer's HELLO must name.
+    /// The cluster that a peer's HELLO must name, and what this server's own says when it starts.
     package var scope: ClusterScope
     /// The certificates that may connect.
     package var peers: PeerDirectory
@@ -40,6 +40,7 @@ package final class ServerEndpoint: Sendable {
     let logger: Logger
     private let group: any EventLoopGroup
     private let tls: NIOSSLContext
+    private let announced: Mutex<ClusterScope>
     private let listener = Mutex<(any Channel)?>(nil)
 
     /// Listens and serves until `shutdown`.
@@ -67,6 +68,7 @@ package final class ServerEndpoint: Sendable {
         self.configuration = configuration
         self.delegate = delegate
         self.group = group
+        announced = Mutex(configuration.scope)
         self.logger = logger
         registry = SessionRegistry(directory: configuration.peers, limits: configuration.admission)
         do {
@@ -84,6 +86,14 @@ package final class ServerEndpoint: Sendable {
 
     /// Number of sessions open now.
     package var sessionCount: Int { registry.sessionCount }
+
+    /// What this server's HELLO says now.
+    var scope: ClusterScope { announced.withLock { $0 } }
+
+    /// From now on this server's HELLO says this.
+    package func announce(_ scope: ClusterScope) {
+        announced.withLock { $0 = scope }
+    }
 
     /// Replaces the pinned certificates; sessions of certificates that are gone or belong to others now are cut off.
     package func replacePeers(_ peers: PeerDirectory) {

@@ -116,7 +116,7 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         guard case .hello(let version, let scope)? = Greeting(decoding: frame) else {
             return refuse(.malformedHello, context: context)
         }
-        let ours = endpoint.configuration.scope
+        let ours = endpoint.scope
         if let objection = Greeting.objection(toVersion: version, peerScope: scope, scope: ours) {
             return refuse(objection, context: context)
         }
