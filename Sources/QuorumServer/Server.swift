@@ -63,7 +63,8 @@ package final class Server: Sendable {
         let host = ReplicaHost(
             parameters: configuration.parameters, server: configuration.server,
             store: ProtocolStore(
-                store: store, position: FragmentIndex(configuration.server.rawValue), parameters: configuration.parameters,
+                store: store, position: FragmentIndex(configuration.server.rawValue),
+                parameters: configuration.parameters,
                 statistics: statistics, logger: logger),
             verifier: verifier, signer: signer, statistics: statistics, workers: workers, logger: logger,
             without: configuration.without, interposer: interposer, reply: reply)
