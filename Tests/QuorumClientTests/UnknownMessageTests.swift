@@ -68,7 +68,8 @@ struct UnknownMessageTests {
         }
 
         func send(_ request: Request, number: UInt64) {
-            connection.send(OutboundFrame(request.encoded(request: number, to: parameters.placement(of: request.key).route)))
+            connection.send(
+                OutboundFrame(request.encoded(request: number, to: parameters.placement(of: request.key).route)))
         }
     }
 
