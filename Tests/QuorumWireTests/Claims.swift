@@ -196,7 +196,11 @@ enum Claims {
                 field: "claim", value: 4, direction: .reply,
                 frame: frame(.preparedReply, head: statement(claim: 4, pathCount: 0))),
             Unknown(
-                field: "principal", value: 2, direction: .reply, frame: frame(.refusedReply, head: [0, 1, 0, 2, 0])),
+                field: "principal", value: 2, direction: .reply,
+                frame: frame(.refusedReply, head: [0, 1, 0, 0, 2, 0])),
+            Unknown(
+                field: "rights", value: 16, direction: .reply,
+                frame: frame(.refusedReply, head: [0, 1, 0, 16, 0, 0])),
             Unknown(
                 field: "fragment error", value: 6, direction: .reply,
                 frame: frame(.refusedReply, head: [0, 7, 2, 0, 0, 0, 0, 6, 0])),

@@ -93,14 +93,15 @@ struct RoundTripTests {
     @Test(
         "of one refusal is these bytes",
         arguments: [
-            (.foreignGroup(GroupID(0x0102_0304), expected: GroupID(5)), "120102030400000005"),
-            (.unknownEpoch(4, newest: 3), "1300000000000000040000000000000003"),
-            (.foreignPosition(7, expected: 2), "140702"),
-            (.notEntitled(.server(NodeID(0x0102))), "01010102"),
-            (.invalidCertificate(.unknownServer(NodeID(0x0102))), "0a030102"),
-            (.invalidCertificate(.unknownEpoch(4)), "0a070000000000000004"),
-            (.invalidCertificate(.foreignGroup(GroupID(1), expected: GroupID(2))), "0a080000000100000002"),
-            (.invalidCertificate(.unknownIncarnation(NodeID(1), Incarnation(2))), "0a0900010000000000000002"),
+            (.foreignGroup(GroupID(0x0102_0304), expected: GroupID(5)), "001300" + "0102030400000005"),
+            (.unknownEpoch(4, newest: 3), "001401" + "00000000000000040000000000000003"),
+            (.foreignPosition(7, expected: 2), "001502" + "0702"),
+            (.notEntitled(.server(NodeID(0x0102))), "000100" + "00010102"),
+            (.notEntitled(.server(NodeID(0x0102)), lacksAll: [.read, .write]), "000100" + "03010102"),
+            (.invalidCertificate(.unknownServer(NodeID(0x0102))), "000a00" + "030102"),
+            (.invalidCertificate(.unknownEpoch(4)), "000a01" + "070000000000000004"),
+            (.invalidCertificate(.foreignGroup(GroupID(1), expected: GroupID(2))), "000a00" + "080000000100000002"),
+            (.invalidCertificate(.unknownIncarnation(NodeID(1), Incarnation(2))), "000a01" + "0900010000000000000002"),
         ] as [(Refusal, String)])
     func knownRefusal(refusal: Refusal, head: String) {
         let frame = Message.reply(.refused(refusal)).frame(number: 1)

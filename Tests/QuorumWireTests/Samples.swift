@@ -108,7 +108,10 @@ extension RefusalKind {
     var samples: [Refusal] {
         let most = Int(UInt32.max)
         switch self {
-        case .notEntitled: return PrincipalKind.allCases.map { .notEntitled($0.sample) }
+        case .notEntitled:
+            return PrincipalKind.allCases.flatMap { principal -> [Refusal] in
+                [[], .write, .all].map { .notEntitled(principal.sample, lacksAll: $0) }
+            }
         case .foreignTimestamp: return [.foreignTimestamp(writer: Sample.writer, sender: Sample.otherWriter)]
         case .digestMismatch: return [.digestMismatch]
         case .foreignDescriptor: return [.foreignDescriptor]
