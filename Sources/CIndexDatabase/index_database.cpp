@@ -41,6 +41,11 @@ struct index_database {
 
 namespace {
 
+/// With so many full, writes would wait for a flush, and a flush may wait for room for ever. Nothing gets there: flushes
+/// are begun while few wait, and the store takes little more once one waits for room.
+constexpr int writeBuffersMax = 12;
+constexpr uint64_t waitingBuffersMax = 3;
+
 char *copyOf(const std::string &text) { return strdup(text.c_str()); }
 
 index_outcome outcome(const Status &status, char **message) {
@@ -70,7 +75,7 @@ rocksdb::Options optionsFor(const index_settings &settings, rocksdb::Env *env) {
     options.soft_pending_compaction_bytes_limit = 0;
     options.hard_pending_compaction_bytes_limit = 0;
     options.write_buffer_size = settings.write_buffer_bytes;
-    options.max_write_buffer_number = 8;
+    options.max_write_buffer_number = writeBuffersMax;
     options.max_background_jobs = 2;
     options.max_open_files = 256;
     // Keys and records are mostly hashes and signatures, which do not compress.
@@ -214,6 +219,13 @@ index_outcome index_write(index_database *database, const void *changes, size_t 
 
 index_outcome index_flush(index_database *database, int waiting, char **message) {
     if (database->patience->isDead()) return deathOf(*database->patience, message);
+    const uint64_t waitingBuffers = number(*database->database, rocksdb::DB::Properties::kNumImmutableMemTable);
+    if (database->patience->isWaiting() || (!waiting && waitingBuffers >= waitingBuffersMax)) {
+        // Every flush begun fills a buffer, however small.
+        if (!waiting) return INDEX_OK;
+        *message = copyOf("no room to flush the index");
+        return INDEX_NO_SPACE;
+    }
     rocksdb::FlushOptions options;
     options.wait = false;
     options.allow_write_stall = true;

@@ -17,7 +17,9 @@ import Synchronization
 final class ReplicaHost: Sendable {
     /// Fragments up to this size are verified and read on the calling thread.
     private static let inlineWorkSizeBytesMax = 64 << 10
-    /// How many due objects the machine is given at once, while requests wait for it.
+    /// How many due objects one tick takes up: more than are written between two, or they would pile up.
+    private static let dueObjectsPerTick = 16_384
+    /// How many of them a machine is given at once, while requests wait for it.
     private static let dueObjectsPerInput = 64
 
     private let parameters: ClusterParameters
