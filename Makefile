@@ -10,27 +10,33 @@ run: setup
 	swift build -c release --product solidus
 	scripts/run-demo "$$(swift build -c release --show-bin-path)/solidus"
 
-# Builds and runs every test; of the C core's own checks, of fuzzing and of simulation a slice.
-test: setup
-	swift build --build-tests
+# Lints, builds, checks that each target declares what it imports, and runs every test; of the C core's own checks, of
+# fuzzing and of simulation a slice.
+test: setup lint
+	swift build --build-tests --explicit-target-dependency-import-check error
 	swift test --skip-build
 	$(MAKE) check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
 	$(MAKE) simulate-slice
 
-# The protocol among liars in virtual time: every deliberate bug that the simulator has to notice, then fresh seeds until
-# it is stopped: in each round SIMULATE_SEEDS in the mode `fingerprint` and SIMULATE_MODE_SEEDS in each of the others.
+# The protocol among liars in virtual time, and the store on bad disks: every deliberate bug that these have to notice, then
+# fresh seeds until it is stopped: in each round SIMULATE_SEEDS in the mode `fingerprint` and SIMULATE_MODE_SEEDS in each
+# of the others, and before the first one SIMULATE_STORAGE_SEEDS of the store.
 SIMULATE_SEEDS ?= 100000
 SIMULATE_MODE_SEEDS ?= 20000
+SIMULATE_STORAGE_SEEDS ?= 100000
 SIMULATOR = .build-flaws/release/solidus-sim
 
 simulate: setup simulator
 	$(SIMULATOR) mutants
+	$(SIMULATOR) storage --count $(SIMULATE_STORAGE_SEEDS)
 	scripts/simulate $(SIMULATOR) $(SIMULATE_SEEDS) $(SIMULATE_MODE_SEEDS)
 
 # A slice of that, which ends: one small round.
 simulate-slice: setup simulator
 	scripts/simulate $(SIMULATOR) 20000 2000 1
+	$(SIMULATOR) storage --seeds 1..1000
+	$(SIMULATOR) storage --count 1000
 	$(SIMULATOR) mutants
 
 # One build for both: as long as no flaw is planted, this simulator runs the protocol as it is. It looks the flaws up, but
@@ -42,13 +48,14 @@ simulator: setup
 	    -Xswiftc -enforce-exclusivity=unchecked --static-swift-stdlib \
 	    -Xswiftc -Xfrontend -Xswiftc -assume-single-threaded
 
-# Clients work on seven real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by liars.
+# Clients work on eight real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by liars.
 # Fails unless every history is linearizable and reads and writes went on throughout. TORTURE_SECONDS are those of each.
 TORTURE_SECONDS ?= 120
 TORTURE_NEMESIS_SECONDS ?= 2
 
 torture: setup
 	swift build -c release --product solidus
+	swift build -c release --product solidus-torture
 	swift build -c release --product solidus-faulty-server
 	scripts/run-torture "$$(swift build -c release --show-bin-path)/solidus" $(TORTURE_SECONDS) $(TORTURE_NEMESIS_SECONDS)
 

@@ -5,6 +5,9 @@ let strictSwift: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let strictC: [CSetting] = [
     .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
 ]
+let strictCXX: [CXXSetting] = [
+    .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -28,6 +31,7 @@ let package = Package(
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
         .executable(name: "solidus-sim", targets: ["solidus-sim"]),
         .executable(name: "solidus-faulty-server", targets: ["solidus-faulty-server"]),
+        .executable(name: "solidus-torture", targets: ["solidus-torture"]),
     ],
     traits: [
         .trait(
@@ -49,7 +53,6 @@ let package = Package(
         // System libraries.
         .systemLibrary(name: "CISAL", providers: [.apt(["libisal-dev"])]),
         .systemLibrary(name: "CLibCrypto", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CRocksDB", providers: [.apt(["librocksdb-dev"])]),
 
         // The C core and the coding rooms above it.
         .target(
@@ -87,24 +90,31 @@ let package = Package(
             dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
             path: "Sources/Testing/QuorumSimulator",
             swiftSettings: strictSwift),
+        .target(
+            name: "StorageSimulator", dependencies: ["ErasureCode", "ObjectStorage"],
+            path: "Sources/Testing/StorageSimulator", swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus-sim",
-            dependencies: ["CProcessControl", "CommandArguments", "QuorumProtocol", "QuorumSimulator", arguments],
+            dependencies: [
+                "CProcessControl", "CommandArguments", "ObjectStorage", "QuorumProtocol", "QuorumSimulator",
+                "StorageSimulator", arguments,
+            ],
             path: "Sources/Testing/solidus-sim",
             swiftSettings: strictSwift),
 
         // The store: a journal and the index over it. Knows nothing of the protocol.
         .target(name: "CPosixStorage", dependencies: [], cSettings: strictC),
         .target(
-            name: "ObjectStorage", dependencies: ["CISAL", "CPosixStorage", "CRocksDB", "ErasureCode"],
+            name: "CIndexDatabase", dependencies: [], cxxSettings: strictCXX,
+            linkerSettings: [.linkedLibrary("rocksdb")]),
+        .target(
+            name: "ObjectStorage", dependencies: ["CISAL", "CIndexDatabase", "CPosixStorage", "ErasureCode"],
             swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
         .target(
             name: "QuorumTransport",
-            dependencies: [
-                "QuorumWire", nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
-            ],
+            dependencies: [nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging],
             swiftSettings: strictSwift),
         .target(
             name: "ClusterFiles", dependencies: ["Fingerprint", "QuorumProtocol", "QuorumTransport", crypto],
@@ -147,14 +157,33 @@ let package = Package(
             path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"],
             swiftSettings: strictSwift),
 
-        // The program.
+        // The program, and what the program that tortures clusters has in common with it.
         .target(name: "CProcessControl", dependencies: [], cSettings: strictC),
+        .target(
+            name: "CommandOutcome",
+            dependencies: [
+                "ClusterFiles", "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport", arguments,
+            ],
+            swiftSettings: strictSwift),
+        .target(
+            name: "ServerProcesses", dependencies: ["CProcessControl", "CommandOutcome", "QuorumTransport"],
+            swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus",
             dependencies: [
-                "CProcessControl", "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker",
-                "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer", arguments, logging,
+                "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "ObjectStorage",
+                "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport", "ServerProcesses", arguments,
+                logging,
             ],
+            swiftSettings: strictSwift),
+
+        // Behind `solidus torture` and `solidus check`: clients at work on a cluster that is harmed, and their judge.
+        .executableTarget(
+            name: "solidus-torture",
+            dependencies: [
+                "CProcessControl", "ClusterFiles", "CommandOutcome", "ErasureCode", "Fingerprint", "HistoryChecker",
+                "QuorumClient", "QuorumProtocol", "QuorumTransport", "ServerProcesses", arguments,
+            ], path: "Sources/Testing/solidus-torture",
             swiftSettings: strictSwift),
 
         // A real server that lies, for tests; the program knows nothing of faults.
@@ -200,7 +229,8 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .testTarget(
-            name: "ObjectStorageTests", dependencies: ["ErasureCode", "ObjectStorage"], swiftSettings: strictSwift),
+            name: "ObjectStorageTests", dependencies: ["ErasureCode", "ObjectStorage", "StorageSimulator"],
+            swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumServerTests", dependencies: ["QuorumProtocol", "QuorumServer"],
             swiftSettings: strictSwift),
@@ -208,7 +238,7 @@ let package = Package(
             name: "QuorumClientTests",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumOperations",
-                "QuorumProtocol", "QuorumServer", "QuorumTransport", logging, nioCore, nioPosix,
+                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", logging, nioCore, nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(
@@ -221,12 +251,13 @@ let package = Package(
             name: "ClusterTests",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "ObjectStorage",
-                "QuorumClient", "QuorumFaults", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
-                "solidus",
-                "solidus-faulty-server", "solidus-sim", nioCore, nioPosix, crypto, logging,
+                "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport",
+                "QuorumWire", "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture",
+                nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
     ],
     swiftLanguageModes: [.v6],
-    cLanguageStandard: .gnu11
+    cLanguageStandard: .gnu11,
+    cxxLanguageStandard: .cxx17
 )

@@ -6,6 +6,7 @@
 
 import Glibc
 import QuorumProtocol
+import QuorumTransport
 import Synchronization
 
 /// The files of kept lists, HOME/lists/.

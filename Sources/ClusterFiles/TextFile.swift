@@ -1,6 +1,7 @@
 // Reading and writing whole small text files, with bounds and typed errors.
 
 import Glibc
+import QuorumTransport
 
 /// A configuration file's text, read with a bound and never from anything but a regular file.
 enum TextFile {
@@ -82,11 +83,4 @@ enum TextFile {
             rest = rest.dropFirst(count)
         }
     }
-}
-
-/// The system's text for an error number.
-func systemText(_ number: Int32) -> String {
-    var buffer = [CChar](repeating: 0, count: 256)
-    guard strerror_r(number, &buffer, buffer.count) == 0 else { return "error \(number)" }
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }

@@ -4,7 +4,6 @@
 // durable and visible to readers. docs/storage.md has the formats and the argument for what survives a crash.
 
 import ErasureCode
-import Glibc
 import Synchronization
 
 /// Atomic, durable changes of objects, and the reads of a server. Keys, versions and records are opaque here.
@@ -16,11 +15,11 @@ package final class ObjectStore: Sendable {
 
     let journalDirectory: String
     let options: StorageOptions
-    let index: IndexDatabase
+    let index: any StorageIndex
     let segments: SegmentCache
     let gate = ClosingGate()
     let writer: Mutex<JournalWriter>
-    private let lock: Mutex<StoreLock?>
+    private let lock: Mutex<(any Sendable & AnyObject)?>
 
     private struct Paths {
         let directory: String
@@ -36,20 +35,21 @@ package final class ObjectStore: Sendable {
         directory: String, incarnation: UInt64, options: StorageOptions = StorageOptions()
     ) throws(StorageError) {
         let paths = Paths(directory: directory)
-        try Directory.make(directory)
-        guard try Directory.names(directory).isEmpty else { throw .alreadyExists(path: directory) }
-        let lock = try StoreLock(path: paths.lock, creating: true)
+        let files = options.system.files
+        try files.makeDirectory(directory)
+        guard try files.names(in: directory).isEmpty else { throw .alreadyExists(path: directory) }
+        let lock = try files.lock(paths.lock, creating: true)
         defer { withExtendedLifetime(lock) {} }
 
         let identity = StoreIdentity(storeID: .random(), incarnation: incarnation)
-        try Directory.make(paths.journal)
+        try files.makeDirectory(paths.journal)
         let size = max(pageAlignedUp(UInt64(max(options.segmentSizeBytes, 0))), 4 * FormatLimit.pageSizeBytes)
         _ = try SegmentFile.create(
-            in: paths.journal, number: 1, storeID: identity.storeID, allocatedBytes: size)
+            in: paths.journal, number: 1, storeID: identity.storeID, allocatedBytes: size, files: files)
 
-        let index = try IndexDatabase(path: paths.index, creating: true, options: options)
+        let index = try options.system.indexes.create(paths.index, options: options)
         defer { index.close() }
-        let changes = IndexWriteBatch()
+        var changes = IndexChanges()
         changes.put(IndexKey.identity, identity.storeID.bytes)
         let position = JournalPosition(segment: 1, offset: FormatLimit.pageSizeBytes, sequence: 1)
         changes.put(IndexKey.position, position.encoded)
@@ -57,10 +57,10 @@ package final class ObjectStore: Sendable {
         try index.flush(waiting: true)
 
         // The identity comes last: with it, everything before it is durable.
-        try Directory.synchronize(directory)
-        try identity.write(to: paths.identity)
-        try Directory.synchronize(directory)
-        try Directory.synchronize(directory + "/..")
+        try files.synchronizeDirectory(directory)
+        try identity.write(to: paths.identity, files: files)
+        try files.synchronizeDirectory(directory)
+        try files.synchronizeDirectory(directory + "/..")
     }
 
     /// Opens the store in `directory`, alone, and applies what the journal holds beyond the index.
@@ -68,9 +68,10 @@ package final class ObjectStore: Sendable {
     package init(directory: String, options: StorageOptions = StorageOptions()) throws(StorageError) {
         let paths = Paths(directory: directory)
         // The identity is read first, so that a directory that is no store is called that, not locked.
-        let identity = try StoreIdentity.read(from: paths.identity)
-        let lock = try StoreLock(path: paths.lock, creating: false)
-        let index = try IndexDatabase(path: paths.index, creating: false, options: options)
+        let files = options.system.files
+        let identity = try StoreIdentity.read(from: paths.identity, files: files)
+        let lock = try files.lock(paths.lock, creating: false)
+        let index = try options.system.indexes.open(paths.index, options: options)
         do throws(StorageError) {
             let opened = try Self.recover(
                 identity: identity, journalDirectory: paths.journal, index: index, options: options)
@@ -84,29 +85,30 @@ package final class ObjectStore: Sendable {
         self.journalDirectory = paths.journal
         self.options = options
         self.index = index
-        self.segments = SegmentCache(directory: paths.journal, countMax: options.openSegmentsMax)
+        self.segments = SegmentCache(
+            directory: paths.journal, files: files, countMax: options.openSegmentsMax)
         self.lock = Mutex(lock)
     }
 
     deinit { abandon() }
 
     private static func recover(
-        identity: StoreIdentity, journalDirectory: String, index: IndexDatabase, options: StorageOptions
+        identity: StoreIdentity, journalDirectory: String, index: any StorageIndex, options: StorageOptions
     ) throws(StorageError) -> JournalWriter {
+        let files = options.system.files
         let isOwn = try index.withValue(of: IndexKey.identity) { $0.elementsEqual(identity.storeID.bytes) }
         guard isOwn == true else { throw .foreign(path: index.path) }
-        let position = try index.position(onlyFlushed: false)
+        let position = try index.position(onDisk: false)
         var unreclaimed = try readSegmentTable(index)
-        let numbers = try Directory.names(journalDirectory).compactMap { SegmentFile.number(ofName: $0) }.sorted()
+        let numbers = try files.names(in: journalDirectory).compactMap { SegmentFile.number(ofName: $0) }.sorted()
         try settleOldSegments(
             numbers, before: position.segment, unreclaimed: &unreclaimed, storeID: identity.storeID,
-            journalDirectory: journalDirectory, index: index)
+            journalDirectory: journalDirectory, index: index, files: files)
 
         let replay = try JournalReplay(
-            directory: journalDirectory, storeID: identity.storeID, position: position, numbers: numbers,
-            system: options.system)
+            directory: journalDirectory, storeID: identity.storeID, position: position, numbers: numbers, files: files)
         // The tail is known only after the replay, which needs the writer: it begins with the first segment as tail.
-        let start = try SegmentFile.open(in: journalDirectory, number: position.segment, forWriting: true)
+        let start = try SegmentFile.open(in: journalDirectory, number: position.segment, forWriting: true, files: files)
         var writer = JournalWriter(
             directory: journalDirectory, storeID: identity.storeID, options: options, index: index,
             tail: JournalTail(segment: start, offset: position.offset, capacityBytes: 0),
@@ -116,9 +118,9 @@ package final class ObjectStore: Sendable {
         return writer
     }
 
-    private static func readSegmentTable(_ index: IndexDatabase) throws(StorageError) -> [UInt64: UInt64] {
+    private static func readSegmentTable(_ index: any StorageIndex) throws(StorageError) -> [UInt64: UInt64] {
         var table: [UInt64: UInt64] = [:]
-        let walk = index.iterator()
+        let walk = index.walk()
         walk.seek(IndexKey.segments)
         while let key = try walk.key(startingWith: IndexKey.segments) {
             guard let numbers = IndexKey.numbers(in: key, count: 1), let value = try index.number(of: key) else {
@@ -133,7 +135,7 @@ package final class ObjectStore: Sendable {
     /// Checks that every segment before `position` that holds something is there, and finishes interrupted removals.
     private static func settleOldSegments(
         _ numbers: [UInt64], before position: UInt64, unreclaimed: inout [UInt64: UInt64], storeID: StoreID,
-        journalDirectory: String, index: IndexDatabase
+        journalDirectory: String, index: any StorageIndex, files: any StorageFiles
     ) throws(StorageError) {
         let present = Set(numbers)
         for (number, bytes) in unreclaimed.sorted(by: { $0.key < $1.key }) where number < position {
@@ -146,12 +148,11 @@ package final class ObjectStore: Sendable {
         }
         for number in numbers where number < position {
             guard unreclaimed[number] != nil else {
-                let path = SegmentFile.path(in: journalDirectory, number: number)
-                guard unlink(path) == 0 else { throw .system("remove", path) }
+                try files.remove(SegmentFile.path(in: journalDirectory, number: number))
                 continue
             }
             // A damaged header is no loss here: every part proves itself. A good one must be this store's.
-            let segment = try SegmentFile.open(in: journalDirectory, number: number, forWriting: false)
+            let segment = try SegmentFile.open(in: journalDirectory, number: number, forWriting: false, files: files)
             if let header = try segment.header(), header.storeID != storeID || header.number != number {
                 throw .foreign(path: segment.path)
             }
@@ -165,12 +166,17 @@ package final class ObjectStore: Sendable {
     /// A mutation that is over a limit or does not fit on the disk is refused alone, before anything of it is written;
     /// the others go on. After a failed write all are refused with `.failed`, now and later: which of them are durable
     /// is known only when the store is opened anew.
-    package func apply(_ batch: [ObjectMutation]) -> [Result<Void, StorageError>] {
+    package func apply(_ batch: [StoreMutation]) -> [Result<Void, StorageError>] {
         do throws(StorageError) {
             return try gate.pass { () throws(StorageError) in writer.withLock { $0.apply(batch) } }
         } catch {
             return batch.map { _ in .failure(error) }
         }
+    }
+
+    /// The same for changes of single objects.
+    package func apply(_ batch: [ObjectMutation]) -> [Result<Void, StorageError>] {
+        apply(batch.map { StoreMutation(objects: [$0]) })
     }
 
     /// Writes to disk what only the index's memory holds, so that an opening now would replay nothing.

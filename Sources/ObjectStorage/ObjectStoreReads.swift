@@ -25,6 +25,41 @@ package struct ListedObject: Hashable, Sendable {
     }
 }
 
+/// A live object in a listing.
+package struct LiveObject: Hashable, Sendable {
+    package let key: [UInt8]
+    /// What the mutation that made it live said of it.
+    package let head: [UInt8]
+
+    package init(key: [UInt8], head: [UInt8]) {
+        self.key = key
+        self.head = head
+    }
+}
+
+/// An object in the list of its slot.
+package struct SlotObject: Hashable, Sendable {
+    package let key: [UInt8]
+    /// What came with the object's record.
+    package let summary: [UInt8]
+
+    package init(key: [UInt8], summary: [UInt8]) {
+        self.key = key
+        self.summary = summary
+    }
+}
+
+/// A row of a table.
+package struct StoreRow: Hashable, Sendable {
+    package let key: [UInt8]
+    package let value: [UInt8]
+
+    package init(key: [UInt8], value: [UInt8]) {
+        self.key = key
+        self.value = value
+    }
+}
+
 extension ObjectStore {
     /// The record of an object, or nil when it has none.
     package func record(of key: [UInt8]) throws(StorageError) -> [UInt8]? {
@@ -84,6 +119,7 @@ extension ObjectStore {
             path = segment.path
             bytes = try segment.readBytes(count: Int(placement.sizeBytes), at: placement.offset)
         }
+        if isPlanted(.partUnchecked) { return bytes }
         let checksum = Checksum.crc32c(bytes)
         guard bytes.count == Int(placement.sizeBytes), checksum == placement.checksum else {
             throw .corruptPart(
@@ -96,7 +132,7 @@ extension ObjectStore {
     package func expired(before time: UInt64, limit: Int) throws(StorageError) -> [ExpiredObject] {
         try gate.pass { () throws(StorageError) in
             var found: [ExpiredObject] = []
-            let walk = index.iterator()
+            let walk = index.walk()
             walk.seek(IndexKey.expiriesByTime)
             while found.count < limit, let key = try walk.key(startingWith: IndexKey.expiriesByTime) {
                 guard key.count > 9, let expiry = IndexKey.numbers(in: Array(key[..<9]), count: 1)?[0] else {
@@ -112,13 +148,53 @@ extension ObjectStore {
 
     /// Objects that have a record, in the order of their keys, those above `after` (all when nil), at most `limit`.
     package func objects(after: [UInt8]?, limit: Int) throws(StorageError) -> [ListedObject] {
+        try scan(IndexKey.records, from: after.map(Self.successor), below: nil, limit: limit) {
+            ListedObject(key: $0, record: $1)
+        }
+    }
+
+    /// Live objects in the order of their keys, from `first` on and below `end` (open when nil), at most `limit`.
+    package func liveObjects(from first: [UInt8]?, below end: [UInt8]?, limit: Int) throws(StorageError) -> [LiveObject]
+    {
+        try scan(IndexKey.heads, from: first, below: end, limit: limit) { LiveObject(key: $0, head: $1) }
+    }
+
+    /// Objects of a slot that have a record, in the order of their keys, those above `after` (all when nil), at most
+    /// `limit`.
+    package func objects(inSlot slot: UInt16, after: [UInt8]?, limit: Int) throws(StorageError) -> [SlotObject] {
+        try scan(IndexKey.slot(slot), from: after.map(Self.successor), below: nil, limit: limit) {
+            SlotObject(key: $0, summary: $1)
+        }
+    }
+
+    /// The value of a row; nil when there is none.
+    package func row(_ table: StoreTable, _ key: [UInt8]) throws(StorageError) -> [UInt8]? {
         try gate.pass { () throws(StorageError) in
-            var found: [ListedObject] = []
-            let walk = index.iterator()
-            // The least key above another is that key with a zero byte behind it.
-            walk.seek(IndexKey.records + (after.map { $0 + [0] } ?? []))
-            while found.count < limit, let key = try walk.key(startingWith: IndexKey.records) {
-                found.append(ListedObject(key: Array(key[1...]), record: walk.withValue { Array($0) }))
+            try index.withValue(of: IndexKey.table(table) + key) { Array($0) }
+        }
+    }
+
+    /// Rows of a table in the order of their keys, from `first` on and below `end` (open when nil), at most `limit`.
+    package func rows(
+        _ table: StoreTable, from first: [UInt8]?, below end: [UInt8]?, limit: Int
+    ) throws(StorageError) -> [StoreRow] {
+        try scan(IndexKey.table(table), from: first, below: end, limit: limit) { StoreRow(key: $0, value: $1) }
+    }
+
+    /// The least key above another is that key with a zero byte behind it.
+    private static func successor(_ key: [UInt8]) -> [UInt8] { key + [0] }
+
+    private func scan<Item>(
+        _ prefix: [UInt8], from first: [UInt8]?, below end: [UInt8]?, limit: Int, _ item: ([UInt8], [UInt8]) -> Item
+    ) throws(StorageError) -> [Item] {
+        try gate.pass { () throws(StorageError) in
+            var found: [Item] = []
+            let walk = index.walk()
+            walk.seek(prefix + (first ?? []))
+            while found.count < limit, let indexKey = try walk.key(startingWith: prefix) {
+                let key = Array(indexKey[prefix.count...])
+                if let end, !key.lexicographicallyPrecedes(end) { break }
+                found.append(item(key, walk.withValue { Array($0) }))
                 walk.next()
             }
             return found

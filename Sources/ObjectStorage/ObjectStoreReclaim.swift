@@ -9,7 +9,6 @@
 // holds maximal runs, and the whole pages of each are punched already.
 
 import ErasureCode
-import Glibc
 
 /// What one step of reclaiming did.
 package struct ReclaimProgress: Equatable, Sendable {
@@ -71,8 +70,8 @@ extension ObjectStore {
         writer.droppedRangeCount = 0
         var progress = ReclaimProgress()
         var failure: StorageError?
-        let flushed = try index.position(onlyFlushed: true)
-        let walk = index.iterator()
+        let flushed = try index.position(onDisk: !isPlanted(.reclaimBeforeIndexed))
+        let walk = index.walk()
         let waiting = try waitingRanges(walk, from: writer.reclaimCursor, before: flushed.sequence, limit: limit)
         progress.punchedSizeBytes = try giveBack(Self.coalesce(waiting), walk, &writer, &failure)
         progress.rangeCount = waiting.count
@@ -82,14 +81,15 @@ extension ObjectStore {
         var needsFlush = writer.flushWaits
         for number in writer.emptySegments where number < flushed.segment {
             // On disk the index must know too that nothing lives there, or an opening would miss the segment.
-            guard try index.number(of: IndexKey.segment(number), onlyFlushed: true) == 0 else {
+            guard try index.number(of: IndexKey.segment(number), onDisk: !isPlanted(.removalBeforeIndexed)) == 0 else {
                 if writer.beginsToAwaitFlush(number) { needsFlush = true }
                 continue
             }
             segments.forget(number)
-            let path = SegmentFile.path(in: journalDirectory, number: number)
-            guard unlink(path) == 0 || errno == ENOENT else {
-                failure = failure ?? .system("remove", path)
+            do throws(StorageError) {
+                try options.system.files.remove(SegmentFile.path(in: journalDirectory, number: number))
+            } catch {
+                failure = failure ?? error
                 continue
             }
             try writeOrFail(try Self.removalOfSegment(number, index: index), &writer)
@@ -97,6 +97,7 @@ extension ObjectStore {
             progress.removedSegmentCount += 1
         }
         if needsFlush { try writer.requestFlush() }
+        index.replenishSetAside()
         if let failure { throw failure }
         return progress
     }
@@ -115,7 +116,7 @@ extension ObjectStore {
 
     /// Ranges whose dropping batch has a number below `sequence`, oldest first.
     private func waitingRanges(
-        _ walk: IndexIterator, from cursor: [UInt8], before sequence: UInt64, limit: Int
+        _ walk: any IndexWalk, from cursor: [UInt8], before sequence: UInt64, limit: Int
     ) throws(StorageError) -> [WaitingRange] {
         var found: [WaitingRange] = []
         walk.seek(cursor)
@@ -153,10 +154,11 @@ extension ObjectStore {
     /// punched. A run that fails keeps no other one from it: it is passed over, and `failure` becomes the first such
     /// error. `walk` shows the index as it is now.
     private func giveBack(
-        _ runs: [DeadRun], _ walk: IndexIterator, _ writer: inout JournalWriter, _ failure: inout StorageError?
+        _ runs: [DeadRun], _ walk: any IndexWalk, _ writer: inout JournalWriter, _ failure: inout StorageError?
     ) throws(StorageError) -> UInt64 {
         guard !runs.isEmpty else { return 0 }
-        var step = ReclaimStep(index: index, walk: walk, journalDirectory: journalDirectory)
+        var step = ReclaimStep(
+            index: index, walk: walk, journalDirectory: journalDirectory, files: options.system.files)
         for run in runs {
             do throws(StorageError) {
                 try step.giveBack(run.range, unreclaimed: writer.unreclaimed[run.range.segment])
@@ -165,21 +167,21 @@ extension ObjectStore {
                 writer.hasPassedOver = true
                 continue
             }
-            for key in run.keys { step.changes.delete(key) }
+            step.forget(run.keys)
         }
-        for (number, left) in step.left { step.changes.put(IndexKey.segment(number), left.encodedLittle) }
+        step.finish()
         try writeOrFail(step.changes, &writer)
         for (number, left) in step.left { writer.setUnreclaimed(left, ofSegment: number) }
         return step.punchedSizeBytes
     }
 
     /// The index changes that forget a segment.
-    static func removalOfSegment(_ number: UInt64, index: IndexDatabase) throws(StorageError) -> IndexWriteBatch {
-        let changes = IndexWriteBatch()
+    static func removalOfSegment(_ number: UInt64, index: any StorageIndex) throws(StorageError) -> IndexChanges {
+        var changes = IndexChanges()
         changes.delete(IndexKey.segment(number))
         var prefix = IndexKey.deadRanges
         prefix.appendBig(number)
-        let walk = index.iterator()
+        let walk = index.walk()
         walk.seek(prefix)
         while let key = try walk.key(startingWith: prefix) {
             changes.delete(key)
@@ -189,7 +191,7 @@ extension ObjectStore {
     }
 
     /// Writes to the index; when that fails, what memory says of the space is no longer true, so nothing goes on.
-    private func writeOrFail(_ changes: IndexWriteBatch, _ writer: inout JournalWriter) throws(StorageError) {
+    private func writeOrFail(_ changes: IndexChanges, _ writer: inout JournalWriter) throws(StorageError) {
         do throws(StorageError) {
             try index.write(changes)
         } catch {

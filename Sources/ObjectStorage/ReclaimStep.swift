@@ -6,10 +6,11 @@
 /// joined last before the next run's neighbours are looked up, and the index as it was when the step began shows the
 /// rest.
 struct ReclaimStep {
-    private let index: IndexDatabase
-    private let walk: IndexIterator
+    private let index: any StorageIndex
+    private let walk: any IndexWalk
     private let journalDirectory: String
-    let changes = IndexWriteBatch()
+    private let files: any StorageFiles
+    private(set) var changes = IndexChanges()
     /// Bytes not given back yet in the segments that the step touched.
     private(set) var left: [UInt64: UInt64] = [:]
     private(set) var punchedSizeBytes: UInt64 = 0
@@ -17,10 +18,11 @@ struct ReclaimStep {
     private var segment: SegmentFile?
 
     /// `walk` goes over the index as it is now.
-    init(index: IndexDatabase, walk: IndexIterator, journalDirectory: String) {
+    init(index: any StorageIndex, walk: any IndexWalk, journalDirectory: String, files: any StorageFiles) {
         self.index = index
         self.walk = walk
         self.journalDirectory = journalDirectory
+        self.files = files
     }
 
     /// Joins the range with its dead neighbours and punches the pages that became wholly dead. Changes nothing when it
@@ -51,7 +53,7 @@ struct ReclaimStep {
         of range: JournalRange
     ) throws(StorageError) -> (before: JournalRange?, after: JournalRange?) {
         var after: JournalRange?
-        walk.seekBackward(IndexKey.deadRange(segment: range.segment, offset: range.end))
+        walk.seek(IndexKey.deadRange(segment: range.segment, offset: range.end), backward: true)
         var nearest = try deadRun(in: range.segment)
         if let found = nearest, found.offset == range.end {
             after = found
@@ -73,9 +75,19 @@ struct ReclaimStep {
         return JournalRange(segment: segment, offset: numbers[1], sizeBytes: size)
     }
 
+    /// Takes the keys under which a range waited out of the index.
+    mutating func forget(_ keys: [[UInt8]]) {
+        for key in keys { changes.delete(key) }
+    }
+
+    /// Records what is left in the segments; to be called once, at the end.
+    mutating func finish() {
+        for (number, left) in left { changes.put(IndexKey.segment(number), left.encodedLittle) }
+    }
+
     private mutating func openSegment(_ number: UInt64) throws(StorageError) -> SegmentFile {
         if let segment, segment.number == number { return segment }
-        let opened = try SegmentFile.open(in: journalDirectory, number: number, forWriting: true)
+        let opened = try SegmentFile.open(in: journalDirectory, number: number, forWriting: true, files: files)
         segment = opened
         return opened
     }

@@ -12,6 +12,8 @@ package enum StorageError: Error, Sendable, Equatable {
     case locked(path: String)
     /// The store was written in a format this program does not know.
     case unsupportedFormat(path: String, version: UInt32)
+    /// The store has something in it that this program does not know, so that it could not keep it whole.
+    case unknownSection(path: String, name: String)
     /// The file that names the store is damaged.
     case damagedIdentity(path: String)
     /// The file belongs to another store, or to another place in this one.
@@ -22,6 +24,8 @@ package enum StorageError: Error, Sendable, Equatable {
     case damagedJournal(path: String, offset: UInt64, reason: String)
     /// The index is missing, damaged, or refused an operation.
     case index(path: String, reason: String)
+    /// The index cannot be written to the disk before there is room.
+    case indexFull(path: String, reason: String)
     /// A part is in the index, but its bytes do not match their checksum.
     case corruptPart(path: String, offset: UInt64, expected: UInt32, found: UInt32)
     /// The mutation does not fit on the disk; nothing of it was written.
@@ -36,7 +40,7 @@ package enum StorageError: Error, Sendable, Equatable {
     case closed
 
     /// The error of a system call that just failed.
-    static func system(_ operation: String, _ path: String, _ code: Int32 = Glibc.errno) -> StorageError {
+    package static func system(_ operation: String, _ path: String, _ code: Int32 = Glibc.errno) -> StorageError {
         .io(path: path, operation: operation, errno: code)
     }
 }
@@ -52,6 +56,8 @@ extension StorageError: CustomStringConvertible {
             "\(path) is in use by another process"
         case .unsupportedFormat(let path, let version):
             "\(path) has storage format \(version), which this program cannot read"
+        case .unknownSection(let path, let name):
+            "\(path) names \(name), which this program does not know: a newer one wrote the store"
         case .damagedIdentity(let path):
             "\(path) is damaged: the server must be rebuilt"
         case .foreign(let path):
@@ -63,6 +69,8 @@ extension StorageError: CustomStringConvertible {
                 + "the server must be rebuilt"
         case .index(let path, let reason):
             "the index at \(path) cannot be used (\(reason)): the server must be rebuilt if this persists"
+        case .indexFull(let path, let reason):
+            "the index at \(path) needs room on the disk (\(reason))"
         case .corruptPart(let path, let offset, let expected, let found):
             "\(path), offset \(offset): bytes have checksum \(found) where \(expected) was recorded"
         case .noSpace(let needed, let available):

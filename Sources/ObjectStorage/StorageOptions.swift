@@ -1,6 +1,4 @@
-// What a store can be told: sizes, limits, and the two system services that tests replace.
-
-import Glibc
+// What a store can be told: sizes, limits, and what it stands on.
 
 /// Sizes and limits of a store. None of them is part of the format: a store may be reopened with others.
 package struct StorageOptions: Sendable {
@@ -19,6 +17,8 @@ package struct StorageOptions: Sendable {
     package var indexCacheBytes = 64 << 20
     /// Write buffer of the index.
     package var indexWriteBufferBytes = 16 << 20
+    /// Room on the disk that the index keeps for itself, so that it can be written when nothing else is left.
+    package var indexSetAsideBytes = 32 << 20
     /// Segment files kept open for reading.
     package var openSegmentsMax = 256
     /// Limits of one mutation and of one batch.
@@ -26,35 +26,30 @@ package struct StorageOptions: Sendable {
     package var partSizeBytesMax = 64 << 20
     package var mutationItemsMax = 65_536
     package var batchSizeBytesMax = 1 << 30
-    /// The services of the operating system that tests replace.
+    /// What the store stands on.
     package var system = StorageSystem()
 
     package init() {}
 }
 
-/// The services of the operating system whose failures must be testable.
+/// What a store stands on: files and an index. Tests and the simulator have others than production.
 package struct StorageSystem: Sendable {
-    /// Bytes that an unprivileged process may still allocate beside the file at `path`; nil when unknown.
-    package var freeBytes: @Sendable (_ path: String) -> UInt64? = { path in
-        var information = statvfs()
-        guard statvfs(path, &information) == 0 else { return nil }
-        return UInt64(information.f_bavail) &* UInt64(information.f_frsize)
-    }
-    /// Makes the data of an open file durable; 0, or the errno of the failure.
-    package var synchronizeData: @Sendable (_ descriptor: Int32) -> Int32 = { descriptor in
-        while fdatasync(descriptor) != 0 {
-            if errno != EINTR { return errno }
-        }
-        return 0
-    }
+    package var files: any StorageFiles
+    package var indexes: any StorageIndexes
 
-    package init() {}
+    package init(files: any StorageFiles = PosixFiles(), indexes: any StorageIndexes = LibraryIndexes()) {
+        self.files = files
+        self.indexes = indexes
+    }
 }
 
 /// Bounds that the format itself imposes.
 enum FormatLimit {
     static let keySizeBytesMax = 2048
     static let versionSizeBytesMax = 128
-    static let version: UInt32 = 1
+    static let headSizeBytesMax = 4096
+    static let summarySizeBytesMax = 256
+    /// Of everything on the disk that is not the index's own.
+    static let version: UInt32 = 2
     static let pageSizeBytes: UInt64 = 4096
 }

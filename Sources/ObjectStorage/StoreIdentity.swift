@@ -2,7 +2,6 @@
 // it was never finished. Beside it lies the lock that keeps a second process out.
 
 import ErasureCode
-import Glibc
 
 /// The random name of a store: what another store wrote is never taken for its own.
 struct StoreID: Equatable, Sendable {
@@ -20,97 +19,104 @@ struct StoreID: Equatable, Sendable {
     }
 }
 
-/// The contents of the identity file.
+/// The contents of the identity file: counted sections with rising tags, so that a program that does not know one of them
+/// says so instead of opening a store that it could not keep whole.
 struct StoreIdentity: Equatable, Sendable {
     private static let magic: UInt64 = 0x4552_4F54_534C_4F53  // "SOLSTORE"
-    private static let sizeBytes = 40
+    private static let sizeBytesMax = 4096
+
+    private enum Tag {
+        static let storeID: UInt16 = 1
+        static let incarnation: UInt16 = 2
+        /// The numbers of the tables that the store may have rows in.
+        static let tables: UInt16 = 3
+    }
 
     var storeID: StoreID
     var incarnation: UInt64
 
-    /// Writes the file at `path` durably, under its final name only once its contents are.
-    func write(to path: String) throws(StorageError) {
+    var encoded: [UInt8] {
+        var incarnationBytes: [UInt8] = []
+        incarnationBytes.appendLittle(incarnation)
+        let sections = [
+            (Tag.storeID, storeID.bytes), (Tag.incarnation, incarnationBytes),
+            (Tag.tables, StoreTable.allCases.map(\.rawValue).sorted()),
+        ]
         var bytes: [UInt8] = []
         bytes.appendLittle(Self.magic)
         bytes.appendLittle(FormatLimit.version)
         bytes.appendLittle(UInt32(0))
-        bytes.append(contentsOf: storeID.bytes)
-        bytes.appendLittle(incarnation)
+        bytes.appendLittle(UInt32(sections.count))
+        for (tag, contents) in sections {
+            bytes.appendLittle(tag)
+            bytes.appendLittle(UInt32(contents.count))
+            bytes.append(contentsOf: contents)
+        }
         bytes.replaceLittle(Checksum.crc32c(bytes[16...]), at: 12)
+        return bytes
+    }
 
+    init(storeID: StoreID, incarnation: UInt64) {
+        self.storeID = storeID
+        self.incarnation = incarnation
+    }
+
+    init(_ bytes: UnsafeRawBufferPointer, path: String) throws(StorageError) {
+        var cursor = ByteCursor(bytes)
+        guard cursor.little(UInt64.self) == Self.magic, let format = cursor.little(UInt32.self),
+            let checksum = cursor.little(UInt32.self)
+        else { throw .damagedIdentity(path: path) }
+        // Another format may have another shape, so its number is judged before its checksum.
+        guard format == FormatLimit.version else { throw .unsupportedFormat(path: path, version: format) }
+        guard checksum == Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[16...])),
+            let count = cursor.little(UInt32.self)
+        else { throw .damagedIdentity(path: path) }
+        var storeID: StoreID?
+        var incarnation: UInt64?
+        var lastTag: UInt16 = 0
+        for _ in 0..<count {
+            guard let tag = cursor.little(UInt16.self), tag > lastTag, let size = cursor.little(UInt32.self),
+                let contents = cursor.take(Int(size))
+            else { throw .damagedIdentity(path: path) }
+            lastTag = tag
+            switch tag {
+            case Tag.storeID where contents.count == StoreID.sizeBytes: storeID = StoreID(bytes: Array(contents))
+            case Tag.incarnation where contents.count == 8: incarnation = UInt64(littleValue: contents)
+            case Tag.tables:
+                for number in contents where StoreTable(rawValue: number) == nil {
+                    throw .unknownSection(path: path, name: "table \(number)")
+                }
+            case Tag.storeID, Tag.incarnation: throw .damagedIdentity(path: path)
+            default: throw .unknownSection(path: path, name: "section \(tag)")
+            }
+        }
+        guard cursor.remainingCount == 0, let storeID, let incarnation else { throw .damagedIdentity(path: path) }
+        self.init(storeID: storeID, incarnation: incarnation)
+    }
+
+    /// Writes the file at `path` durably, under its final name only once its contents are.
+    func write(to path: String, files: any StorageFiles) throws(StorageError) {
         let temporary = path + ".new"
-        let descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw .system("create", temporary) }
-        defer { _ = Glibc.close(descriptor) }
-        let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress!, $0.count) }
-        guard written == bytes.count else { throw .system("write", temporary, written < 0 ? errno : ENOSPC) }
-        guard fsync(descriptor) == 0 else { throw .system("fsync", temporary) }
-        guard rename(temporary, path) == 0 else { throw .system("rename", temporary) }
+        try files.remove(temporary)
+        let file = try files.create(temporary)
+        try file.write([SharedBytes(encoded)], at: 0)
+        try file.synchronize()
+        try files.rename(temporary, to: path)
     }
 
-    static func read(from path: String) throws(StorageError) -> StoreIdentity {
-        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw errno == ENOENT
-                ? .notAStore(path: path, reason: "the file is missing; the store was never created or never finished")
-                : .system("open", path)
+    static func read(from path: String, files: any StorageFiles) throws(StorageError) -> StoreIdentity {
+        guard let file = try files.open(path, forWriting: false) else {
+            throw .notAStore(
+                path: path, reason: "the file is missing; the store was never created or never finished")
         }
-        defer { _ = Glibc.close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: sizeBytes + 1)
-        let count = bytes.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress!, $0.count) }
-        guard count >= 0 else { throw .system("read", path) }
-        let identity = bytes.withUnsafeBytes { all -> Result<StoreIdentity, StorageError> in
-            guard count >= 16 else { return .failure(.damagedIdentity(path: path)) }
-            var cursor = ByteCursor(UnsafeRawBufferPointer(rebasing: all[..<count]))
-            guard cursor.little(UInt64.self) == magic, let format = cursor.little(UInt32.self),
-                let checksum = cursor.little(UInt32.self)
-            else { return .failure(.damagedIdentity(path: path)) }
-            // Another format may have another shape, so its number is judged before its checksum.
-            guard format == FormatLimit.version else {
-                return .failure(.unsupportedFormat(path: path, version: format))
+        let bytes = try file.readBytes(count: sizeBytesMax, at: 0)
+        let decoded = bytes.withUnsafeBytes { bytes -> Result<StoreIdentity, StorageError> in
+            do throws(StorageError) {
+                return .success(try StoreIdentity(bytes, path: path))
+            } catch {
+                return .failure(error)
             }
-            guard count == sizeBytes,
-                checksum == Checksum.crc32c(UnsafeRawBufferPointer(rebasing: all[16..<sizeBytes])),
-                let id = cursor.take(StoreID.sizeBytes), let incarnation = cursor.little(UInt64.self)
-            else { return .failure(.damagedIdentity(path: path)) }
-            return .success(StoreIdentity(storeID: StoreID(bytes: Array(id)), incarnation: incarnation))
         }
-        return try identity.get()
-    }
-}
-
-/// An exclusive lock on a store's directory, held until the last reference goes.
-final class StoreLock: Sendable {
-    /// A process that was killed takes a moment to end, which should not keep a store from opening.
-    private static let attemptCountMax = 100
-    private static let microsecondsBetweenAttempts: UInt32 = 10_000
-
-    private let descriptor: Int32
-
-    /// Throws `.locked` when somebody else holds it and goes on holding it for a second.
-    init(path: String, creating: Bool) throws(StorageError) {
-        let opened = Glibc.open(path, O_RDWR | O_CLOEXEC | (creating ? O_CREAT : 0), 0o640)
-        guard opened >= 0 else {
-            throw errno == ENOENT
-                ? .notAStore(path: path, reason: "the lock file is missing") : .system("open", path)
-        }
-        var attemptCount = 1
-        while flock(opened, LOCK_EX | LOCK_NB) != 0 {
-            let code = errno
-            if code == EWOULDBLOCK, attemptCount < Self.attemptCountMax {
-                attemptCount += 1
-                usleep(Self.microsecondsBetweenAttempts)
-                continue
-            }
-            _ = Glibc.close(opened)
-            throw code == EWOULDBLOCK ? .locked(path: path) : .system("lock", path, code)
-        }
-        descriptor = opened
-    }
-
-    deinit {
-        // For a process that is being forked and has the descriptor, too.
-        _ = flock(descriptor, LOCK_UN)
-        _ = Glibc.close(descriptor)
+        return try decoded.get()
     }
 }

@@ -66,7 +66,7 @@ public final class ObjectClient: Sendable {
         context = OperationContext(
             parameters: home.cluster.parameters,
             patience: OperationPatience(
-                timeoutMilliseconds: options.timeoutMilliseconds, hedgeMilliseconds: options.hedgeMilliseconds,
+                timeoutMilliseconds: options.timeoutMilliseconds,
                 retransmitMilliseconds: options.retransmitMilliseconds),
             connections: connections,
             verifier: verifier,

@@ -159,14 +159,11 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
 package struct OperationPatience: Sendable {
     /// How long an operation may take, all its rounds together.
     package var timeoutMilliseconds: Int
-    /// How long the preferred servers have at least before all the others are asked too.
-    package var hedgeMilliseconds: Int
     /// After what time that which was not answered is asked again; the time doubles with each turn.
     package var retransmitMilliseconds: Int
 
-    package init(timeoutMilliseconds: Int, hedgeMilliseconds: Int, retransmitMilliseconds: Int) {
+    package init(timeoutMilliseconds: Int, retransmitMilliseconds: Int) {
         self.timeoutMilliseconds = timeoutMilliseconds
-        self.hedgeMilliseconds = hedgeMilliseconds
         self.retransmitMilliseconds = retransmitMilliseconds
     }
 }

@@ -47,6 +47,9 @@ package final class ServerConnections: Sendable {
         var isClosed = false
     }
 
+    /// Room for the requests of many small operations at a time.
+    private static let outboundBytesMin = 64 << 20
+
     package let parameters: ClusterParameters
     private let incarnation: Incarnation?
     private let identity: TransportIdentity
@@ -88,11 +91,11 @@ package final class ServerConnections: Sendable {
     }
 
     private func connection(to entry: ServerEntry, scope: ClusterScope) throws(TransportError) -> PeerConnection {
-        var configuration = PeerConnectionConfiguration(
-            serverNumber: entry.node.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin, scope: scope)
-        configuration.limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
-        configuration.limits.maximumOutboundBytes = max(
-            configuration.limits.maximumOutboundBytes, 4 * configuration.limits.maximumFrameSizeBytes)
+        var limits = ConnectionLimits(parameters)
+        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, Self.outboundBytesMin)
+        let configuration = PeerConnectionConfiguration(
+            serverNumber: entry.node.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin, scope: scope,
+            limits: limits)
         return try PeerConnection(
             configuration, identity: identity, eventLoop: group.next(), logger: logger
         ) { [weak self] event in self?.handle(event, from: entry.node) }
@@ -147,7 +150,8 @@ package final class ServerConnections: Sendable {
                     state.fetches[state.nextNumber] = server
                     state.nextNumber += 1
                 } else if theirs < ours, let list = lists.list(kind) {
-                    messages.append(ListMessage.list(list.bytes).encoded(request: 0))
+                    messages.append(ListMessage.offer(list.bytes).encoded(request: state.nextNumber))
+                    state.nextNumber += 1
                 }
             }
             // What is sent is known there from now on; what is fetched, and found to be nothing, is not asked for again.

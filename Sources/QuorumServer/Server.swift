@@ -1,11 +1,13 @@
 // One server of a cluster: its store, its replica and its endpoint, started and stopped together.
 
 import ClusterFiles
+import ErasureCode
 import Glibc
 import Logging
 import NIOCore
 import NIOPosix
 import ObjectStorage
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 import Synchronization
@@ -51,7 +53,7 @@ package final class Server: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
         let workers = NIOThreadPool(numberOfThreads: configuration.workerCount)
         workers.start()
-        let lists = ListService(keeper: keeper, workers: workers, statistics: statistics, logger: logger)
+        let lists = ListService(keeper: keeper, workers: workers, logger: logger)
         let sessions = RequestSessions(
             parameters: configuration.parameters, lists: lists, statistics: statistics, logger: logger,
             interposer: interposer)
@@ -73,16 +75,18 @@ package final class Server: Sendable {
         let host = ReplicaHost(
             parameters: configuration.parameters, node: configuration.node, access: cluster.lists.access.contents,
             store: ProtocolStore(
-                store: store, parameters: configuration.parameters, statistics: statistics, logger: logger),
+                store: store, node: configuration.node, parameters: configuration.parameters, statistics: statistics,
+                logger: logger),
             verifier: verifier, signer: signer, statistics: statistics, workers: workers, logger: logger,
             without: configuration.without, interposer: interposer, reply: reply)
         host.tick(milliseconds: currentMilliseconds())
         sessions.attach(host)
 
-        var endpointConfiguration = ServerEndpointConfiguration(
+        // Together with the number of sessions that one identity may have, they bound the memory that it can tie up.
+        let endpointConfiguration = ServerEndpointConfiguration(
             host: configuration.host, port: configuration.port,
-            scope: cluster.scope(incarnation: signer.incarnation), peers: cluster.peers)
-        endpointConfiguration.limits = configuration.connectionLimits
+            scope: cluster.scope(incarnation: signer.incarnation), peers: cluster.peers,
+            limits: ConnectionLimits(configuration.parameters))
         var versionVerifier: VersionVerifier?
         let verificationThreads =
             configuration.parameters.mode.verifiesLater ? VerificationThreads() : nil

@@ -6,7 +6,6 @@ import NIOCore
 import ObjectStorage
 import QuorumProtocol
 import QuorumTransport
-import QuorumWire
 
 /// One server: who it is, whom it knows, where it listens and where its store lies.
 package struct ServerConfiguration: Sendable {
@@ -50,15 +49,5 @@ package struct ServerConfiguration: Sendable {
         storeDirectory = home.storeDirectory
         verificationBudget = home.verificationBudget
         without = home.without
-    }
-
-    /// Bounds of each connection, as large as the cluster's largest message demands; together with the number of
-    /// sessions that one identity may have, they bound the memory that it can tie up here.
-    var connectionLimits: ConnectionLimits {
-        var limits = ConnectionLimits()
-        limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
-        limits.maximumOutboundBytes = 4 * limits.maximumFrameSizeBytes
-        limits.maximumUnansweredBytes = 2 * limits.maximumFrameSizeBytes
-        return limits
     }
 }

@@ -12,6 +12,8 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var refusals: [String: UInt64] = [:]
     /// Frames of authenticated peers that were no message of this cluster.
     package var malformedFrames: UInt64 = 0
+    /// One-way messages of a type that this release does not know.
+    package var ignoredMessages: UInt64 = 0
     /// Stored parts that no longer match their checksum, or that the disk did not give back.
     package var lostParts: UInt64 = 0
     /// Group commits, and the changes made durable by them.
@@ -43,33 +45,5 @@ final class ServerStatistics: Sendable {
 
     func countRefusal(_ refusal: Refusal) {
         counters.withLock { $0.refusals[refusal.name, default: 0] += 1 }
-    }
-}
-
-extension Refusal {
-    /// The name of the case, for counters and logs.
-    var name: String {
-        switch self {
-        case .notEntitled: "notEntitled"
-        case .foreignTimestamp: "foreignTimestamp"
-        case .digestMismatch: "digestMismatch"
-        case .foreignDescriptor: "foreignDescriptor"
-        case .foreignGroup: "foreignGroup"
-        case .unknownEpoch: "unknownEpoch"
-        case .foreignPosition: "foreignPosition"
-        case .wrongFragmentCount: "wrongFragmentCount"
-        case .tooManyStripes: "tooManyStripes"
-        case .invalidFragment: "invalidFragment"
-        case .justificationRequired: "justificationRequired"
-        case .counterSkipped: "counterSkipped"
-        case .invalidCertificate: "invalidCertificate"
-        case .invalidAdmission: "invalidAdmission"
-        case .tooManyPending: "tooManyPending"
-        case .busy: "busy"
-        case .poisonous: "poisonous"
-        case .tooManyUnverified: "tooManyUnverified"
-        case .storageFull: "storageFull"
-        case .storageFailed: "storageFailed"
-        }
     }
 }

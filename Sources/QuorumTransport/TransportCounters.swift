@@ -64,7 +64,7 @@ final class TransportStatistics: Sendable {
         counters.withLock { update(&$0) }
     }
 
-    func count(refusal: RefusalReason) {
+    func count(refusal: ConnectionRefusal) {
         count { counters in
             switch refusal {
             case .unknownPeer: counters.refusedUnknownPeer += 1
@@ -75,6 +75,7 @@ final class TransportStatistics: Sendable {
             case .malformedHello: counters.refusedMalformedHello += 1
             case .tooManyConnections: counters.refusedTooManyConnections += 1
             case .shuttingDown: counters.refusedShuttingDown += 1
+            case .other: preconditionFailure("a server refuses for reasons that it knows")
             }
         }
     }

@@ -1,70 +1,5 @@
 // Everything that can go wrong between two endpoints, with the evidence, in words for people.
 
-/// Why a server does not talk to a peer, sent as the only frame such a peer receives.
-package enum RefusalReason: Equatable, Hashable, Sendable {
-    /// The peer's certificate is not listed in the server's configuration.
-    case unknownPeer
-    /// The peer's certificate expired; seconds since 1970 by which it was valid.
-    case certificateExpired(notAfter: Int64)
-    /// The peer's certificate is not valid yet; seconds since 1970 from which it will be.
-    case certificateNotYetValid(notBefore: Int64)
-    /// The peer's HELLO names another cluster.
-    case wrongCluster
-    /// The peer's HELLO names another configuration of the epoch that is the highest here.
-    case otherConfiguration(epoch: UInt64)
-    /// The peer speaks another version of the transport protocol.
-    case unsupportedVersion(supported: UInt16)
-    /// The peer's first frame is no HELLO.
-    case malformedHello
-    /// This identity, or all clients together, have as many connections as allowed.
-    case tooManyConnections(limit: UInt32)
-    /// The server is about to stop.
-    case shuttingDown
-}
-
-extension RefusalReason: CustomStringConvertible {
-    /// Completes the sentence "server 2 refused this connection: …".
-    package var description: String {
-        switch self {
-        case .unknownPeer:
-            "our certificate is not listed in the cluster's configuration"
-        case .certificateExpired(let notAfter):
-            "our certificate expired at \(CertificateValidity.text(second: notAfter)); issue a new one"
-        case .certificateNotYetValid(let notBefore):
-            "our certificate is valid only from \(CertificateValidity.text(second: notBefore)); compare the clocks"
-        case .wrongCluster:
-            "it belongs to another cluster; compare the cluster id in both configurations"
-        case .otherConfiguration(let epoch):
-            "it has another configuration of epoch \(epoch); compare cluster.toml on both sides"
-        case .unsupportedVersion(let supported):
-            "it speaks version \(supported) of the transport protocol; install the same release on both sides"
-        case .malformedHello:
-            "it did not understand the first frame"
-        case .tooManyConnections(let limit):
-            "the limit of \(limit) connections is reached"
-        case .shuttingDown:
-            "it is shutting down"
-        }
-    }
-}
-
-extension RefusalReason {
-    /// A short name for the refusing side's log; `description` speaks to the refused side.
-    package var name: String {
-        switch self {
-        case .unknownPeer: "unknown peer"
-        case .certificateExpired: "certificate expired"
-        case .certificateNotYetValid: "certificate not yet valid"
-        case .wrongCluster: "wrong cluster"
-        case .otherConfiguration: "other configuration"
-        case .unsupportedVersion: "unsupported version"
-        case .malformedHello: "malformed HELLO"
-        case .tooManyConnections: "too many connections"
-        case .shuttingDown: "shutting down"
-        }
-    }
-}
-
 /// A failure of listening, connecting, framing or sending. `peer` names the other side and its address.
 package enum TransportError: Error, Equatable, Sendable {
     /// Another process listens on this address.
@@ -90,9 +25,9 @@ package enum TransportError: Error, Equatable, Sendable {
     /// The server's certificate is the pinned one, but not valid yet; seconds since 1970.
     case certificateNotYetValid(peer: String, notBefore: Int64)
     /// The server refused us and said why.
-    case refused(peer: String, reason: RefusalReason)
+    case refused(peer: String, reason: ConnectionRefusal)
     /// The server's HELLO does not fit our configuration: it is ours to refuse.
-    case helloRejected(peer: String, reason: RefusalReason)
+    case helloRejected(peer: String, reason: ConnectionRefusal)
     /// A frame's header announces more bytes than allowed.
     case frameTooLarge(peer: String, sizeBytes: UInt32, limitBytes: Int)
     /// A frame's header announces no bytes at all.

@@ -1,39 +1,19 @@
-// Refusals as bytes, and back: a code, then the evidence of that case.
+// Refusals as bytes, and back: code u16, traits u8, then the evidence of that case.
 
 import ErasureCode
 import Fingerprint
 import QuorumProtocol
 
-private enum RefusalCode: UInt8 {
-    case notEntitled = 1
-    case foreignTimestamp = 2
-    case digestMismatch = 3
-    case foreignDescriptor = 4
-    case wrongFragmentCount = 5
-    case tooManyStripes = 6
-    case invalidFragment = 7
-    case justificationRequired = 8
-    case counterSkipped = 9
-    case invalidCertificate = 10
-    case invalidAdmission = 11
-    case tooManyPending = 12
-    case busy = 13
-    case storageFull = 14
-    case storageFailed = 15
-    case poisonous = 16
-    case tooManyUnverified = 17
-    case foreignGroup = 18
-    case unknownEpoch = 19
-    case foreignPosition = 20
-}
-
 extension Refusal {
     private static let pendingVersionsMax = 255
+    /// What is kept of the evidence of a reason that this release does not know.
+    private static let unknownEvidenceSizeBytesMax = 256
 
     func encode(into encoder: inout CanonicalEncoder) {
+        encoder.append(code)
+        encoder.append(traits.rawValue)
         switch self {
         case .notEntitled(let principal, let rights):
-            encoder.append(RefusalCode.notEntitled.rawValue)
             encoder.append(rights.rawValue)
             switch principal {
             case .client(let client):
@@ -44,71 +24,59 @@ extension Refusal {
                 encoder.append(server.rawValue)
             }
         case .foreignTimestamp(let writer, let sender):
-            encoder.append(RefusalCode.foreignTimestamp.rawValue)
             encoder.append(writer)
             encoder.append(sender)
-        case .digestMismatch:
-            encoder.append(RefusalCode.digestMismatch.rawValue)
-        case .foreignDescriptor:
-            encoder.append(RefusalCode.foreignDescriptor.rawValue)
         case .wrongFragmentCount(let got, let expected):
-            encoder.append(RefusalCode.wrongFragmentCount.rawValue)
             encoder.append(pair: got, expected)
         case .tooManyStripes(let got, let limit):
-            encoder.append(RefusalCode.tooManyStripes.rawValue)
             encoder.append(pair: got, limit)
         case .invalidFragment(let stripe, let error):
-            encoder.append(RefusalCode.invalidFragment.rawValue)
             encoder.append(stripe.rawValue)
             error.encode(into: &encoder)
         case .justificationRequired(let counter):
-            encoder.append(RefusalCode.justificationRequired.rawValue)
             encoder.append(counter)
         case .counterSkipped(let got, let highest):
-            encoder.append(RefusalCode.counterSkipped.rawValue)
             encoder.append(got)
             encoder.append(highest)
         case .invalidCertificate(let error):
-            encoder.append(RefusalCode.invalidCertificate.rawValue)
             error.encode(into: &encoder)
         case .invalidAdmission(let have, let need):
-            encoder.append(RefusalCode.invalidAdmission.rawValue)
             encoder.append(pair: have, need)
         case .tooManyPending(let versions):
-            encoder.append(RefusalCode.tooManyPending.rawValue)
             encoder.append(fitting: versions, countMax: Self.pendingVersionsMax)
-        case .busy:
-            encoder.append(RefusalCode.busy.rawValue)
-        case .storageFull:
-            encoder.append(RefusalCode.storageFull.rawValue)
-        case .storageFailed:
-            encoder.append(RefusalCode.storageFailed.rawValue)
-        case .poisonous:
-            encoder.append(RefusalCode.poisonous.rawValue)
         case .tooManyUnverified(let limit):
-            encoder.append(RefusalCode.tooManyUnverified.rawValue)
             encoder.append(UInt32(clamping: limit))
+        case .unsupported(let type):
+            encoder.append(type)
         case .foreignGroup(let group, let expected):
-            encoder.append(RefusalCode.foreignGroup.rawValue)
             encoder.append(group.rawValue)
             encoder.append(expected.rawValue)
         case .unknownEpoch(let epoch, let newest):
-            encoder.append(RefusalCode.unknownEpoch.rawValue)
             encoder.append(epoch)
             encoder.append(newest)
         case .foreignPosition(let position, let expected):
-            encoder.append(RefusalCode.foreignPosition.rawValue)
             encoder.append(position.rawValue)
             encoder.append(expected.rawValue)
+        case .other(_, _, let evidence):
+            encoder.append(raw: evidence)
+        case .digestMismatch, .foreignDescriptor, .busy, .storageFull, .storageFailed, .poisonous:
+            break
         }
     }
 
     init(from decoder: inout CanonicalDecoder, parameters: ClusterParameters) throws {
-        let codeValue: UInt8 = try decoder.integer("refusal")
-        guard let code = RefusalCode(rawValue: codeValue) else {
-            throw MalformedEncoding.unknownValue(field: "refusal", value: UInt64(codeValue))
+        let code: UInt16 = try decoder.integer("refusal")
+        let traits = RefusalTraits(rawValue: try decoder.integer("refusal's traits"))
+        guard let kind = RefusalKind(rawValue: code) else {
+            guard decoder.remaining <= Self.unknownEvidenceSizeBytesMax else {
+                throw MalformedEncoding.overLimit(
+                    field: "evidence", value: UInt64(decoder.remaining),
+                    limit: UInt64(Self.unknownEvidenceSizeBytesMax))
+            }
+            self = .other(code: code, traits: traits, evidence: Array(try decoder.raw(decoder.remaining, "evidence")))
+            return
         }
-        switch code {
+        switch kind {
         case .notEntitled:
             let rights = Rights(rawValue: try decoder.integer("rights"))
             guard Rights.all.contains(rights) else {
@@ -158,6 +126,7 @@ extension Refusal {
         case .tooManyUnverified:
             let limit: UInt32 = try decoder.integer("limit")
             self = .tooManyUnverified(limit: Int(limit))
+        case .unsupported: self = .unsupported(type: try decoder.integer("message type"))
         case .foreignGroup:
             self = .foreignGroup(
                 GroupID(try decoder.integer("group")), expected: GroupID(try decoder.integer("group")))
@@ -167,6 +136,7 @@ extension Refusal {
             self = .foreignPosition(
                 Position(try decoder.integer("position")), expected: Position(try decoder.integer("position")))
         }
+        guard traits == self.traits else { throw MalformedEncoding.notCanonical(field: "refusal's traits") }
     }
 }
 

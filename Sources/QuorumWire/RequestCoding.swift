@@ -43,6 +43,8 @@ extension Request {
     ) throws(WireError) -> (number: UInt64, route: Route, request: Request) {
         try decoding {
             var message = try OpenedMessage(frame)
+            // First, so that what is no request is refused by its type.
+            guard message.type.isRequest else { throw WireError.misdirected(message.type) }
             let route = try Route(
                 epoch: message.head.integer("epoch"), group: GroupID(message.head.integer("group")))
             let key: ObjectKey
@@ -66,8 +68,9 @@ extension Request {
                     throw MalformedEncoding.unknownValue(field: "portion", value: UInt64(portionValue))
                 }
                 request = .read(Read(key: key, version: version, portion: portion))
-            case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .list:
-                throw WireError.unknownType(message.type.rawValue)
+            case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .offerList,
+                .list:
+                throw WireError.misdirected(message.type)
             }
             try message.finish()
             return (message.request, route, request)

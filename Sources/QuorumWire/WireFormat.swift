@@ -2,6 +2,9 @@
 //
 //   type u8 | request number u64 | head size u32 | head | fragment bytes
 //
+// A request's number is never 0, and its reply repeats it. Number 0 marks a one-way message between nodes, which is
+// never answered; there is none of these yet.
+//
 // The head is canonical (big-endian, counted, nothing left over) and small; it states the size of each fragment, and
 // the fragments follow it without gaps to the frame's end. So the head is copied and parsed, and fragments stay where
 // the network put them (docs/protocol.md, Messages).
@@ -18,12 +21,20 @@ package enum MessageType: UInt8, Sendable {
     case commit = 3
     case read = 4
     case fetchList = 5
+    case offerList = 6
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
     case versionReply = 132
     case refusedReply = 133
     case list = 134
+
+    var isRequest: Bool {
+        switch self {
+        case .readTimestamp, .prepare, .commit, .read, .fetchList, .offerList: true
+        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .list: false
+        }
+    }
 }
 
 /// Bounds of the wire, checked before anything is allocated for what they bound.
@@ -62,6 +73,7 @@ package struct EncodedMessage: Sendable {
     package var sizeBytes: Int { fragments.reduce(head.count) { $0 + $1.count } }
 
     init(type: MessageType, request: UInt64, head: CanonicalEncoder, fragments: [SharedBytes] = []) {
+        precondition(request > 0, "requests are numbered from 1")
         var encoder = CanonicalEncoder(reservingBytes: WireLimits.preambleSizeBytes + head.bytes.count)
         encoder.append(type.rawValue)
         encoder.append(request)
@@ -74,13 +86,17 @@ package struct EncodedMessage: Sendable {
 
 /// Why a frame is no message of this cluster.
 package enum WireError: Error, Equatable, Sendable, CustomStringConvertible {
-    case unknownType(UInt8)
+    /// The frame is well-formed, but this release knows no message of its type.
+    case unsupported(type: UInt8, request: UInt64)
+    /// A reply where a request is due, or a request where a reply is due.
+    case misdirected(MessageType)
     case malformed(MalformedEncoding)
     case invalidDescriptor(DescriptorError)
 
     package var description: String {
         switch self {
-        case .unknownType(let type): "unknown message type \(type)"
+        case .unsupported(let type, _): "unknown message type \(type)"
+        case .misdirected(let type): "a message of type \(type.rawValue), which goes the other way"
         case .malformed(let error): "malformed message: \(error)"
         case .invalidDescriptor(let error): "\(error)"
         }
@@ -99,12 +115,14 @@ struct OpenedMessage {
         guard let typeValue = frame.readInteger(as: UInt8.self), let request = frame.readInteger(as: UInt64.self),
             let headSize = frame.readInteger(as: UInt32.self)
         else { throw .malformed(.truncated(field: "preamble")) }
-        guard let type = MessageType(rawValue: typeValue) else { throw .unknownType(typeValue) }
         guard headSize <= WireLimits.headSizeBytesMax else {
             throw .malformed(
                 .overLimit(field: "head", value: UInt64(headSize), limit: UInt64(WireLimits.headSizeBytesMax)))
         }
         guard let head = frame.readBytes(length: Int(headSize)) else { throw .malformed(.truncated(field: "head")) }
+        guard let type = MessageType(rawValue: typeValue) else { throw .unsupported(type: typeValue, request: request) }
+        // No message that this release knows is a one-way message.
+        guard request > 0 else { throw .malformed(.unknownValue(field: "request number", value: 0)) }
         self.type = type
         self.request = request
         self.head = CanonicalDecoder(head)

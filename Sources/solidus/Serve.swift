@@ -3,10 +3,12 @@
 import ArgumentParser
 import CProcessControl
 import ClusterFiles
+import CommandOutcome
 import Foundation
 import Glibc
 import Logging
 import QuorumServer
+import QuorumTransport
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -127,9 +127,8 @@ import Testing
     @Test("A server's home under another server's number is refused")
     func exchangedIndex() throws {
         let cluster = try TemporaryCluster { _ in }
-        try cluster.edit(cluster.server(2) + "/server.toml") {
-            $0.replacingOccurrences(of: "number = 2", with: "number = 3")
-        }
+        let file = cluster.server(2) + "/server.toml"
+        try cluster.edit(file) { $0.replacingOccurrences(of: "number = 2", with: "number = 3") }
         guard
             case .foreignCertificate(_, _, "server 3", _, _)? = configurationError({
                 _ = try ServerHome(path: cluster.server(2))
@@ -138,9 +137,7 @@ import Testing
             Issue.record("server 2 passed for server 3")
             return
         }
-        try cluster.edit(cluster.server(2) + "/server.toml") {
-            $0.replacingOccurrences(of: "number = 3", with: "number = 4")
-        }
+        try cluster.edit(file) { $0.replacingOccurrences(of: "number = 3", with: "number = 4") }
         guard
             case .invalidValue(_, "number", "4", _)? = configurationError({
                 _ = try ServerHome(path: cluster.server(2))

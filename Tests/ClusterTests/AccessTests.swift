@@ -214,7 +214,7 @@ extension Clusters {
                 let server = NodeID(1)
                 let peer = try RawPeer(cluster, server, identity: cluster.clientHome().identity, group: group)
                 func bring(_ bytes: [UInt8]) async throws {
-                    try await peer.send(ListMessage.list(bytes).encoded(request: 0).head)
+                    try await peer.send(ListMessage.offer(bytes).encoded(request: 1).head)
                 }
                 let kept = "\(cluster.home(server))/lists/access.toml"
                 var endings = 0
@@ -364,7 +364,7 @@ extension TestCluster {
 
 extension RawPeer {
     /// Returns once the server has refused a connection for this reason.
-    func waitForRefusal(_ reason: RefusalReason) async throws {
+    func waitForRefusal(_ reason: ConnectionRefusal) async throws {
         let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
         while true {
             for case .refused(_, reason) in disconnections { return }

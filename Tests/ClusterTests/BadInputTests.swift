@@ -11,9 +11,11 @@ import NIOCore
 import NIOPosix
 import ObjectStorage
 import QuorumClient
+import QuorumOperations
 import QuorumProtocol
 import QuorumServer
 import QuorumTransport
+import StorageSimulator
 import Synchronization
 import Testing
 
@@ -258,7 +260,8 @@ extension Clusters {
                 let endpoint = try await ServerEndpoint.start(
                     ServerEndpointConfiguration(
                         host: "127.0.0.1", port: cluster.port(server), scope: cluster.configuration.scope,
-                        peers: cluster.configuration.peers),
+                        peers: cluster.configuration.peers,
+                        limits: ConnectionLimits(cluster.configuration.parameters)),
                     identity: expired.identity, delegate: recorder, group: group, logger: .silent)
                 do {
                     try await cluster.withClient(timeoutMilliseconds: 4000) { client in
@@ -293,9 +296,10 @@ extension Clusters {
                 for server in cluster.servers {
                     var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
                     configuration.storage = storage
-                    configuration.storage.system.freeBytes = { _ in
-                        isFull.isRaised(Int(server.rawValue)) ? 1 << 20 : 1 << 40
-                    }
+                    let number = Int(server.rawValue)
+                    configuration.storage.system.files = AlteredFiles(freeBytes: { _ in
+                        isFull.isRaised(number) ? 1 << 20 : 1 << 40
+                    })
                     servers.append(try await Server.start(configuration, logger: .silent))
                 }
                 do {
@@ -335,7 +339,7 @@ extension Clusters {
                     Issue.record("\(error)")
                     return
                 }
-                #expect(failure.observations.refusing.map(\.server.rawValue) == servers)
+                #expect(failure.observations.refusing.map { UInt8($0.server.rawValue) } == servers)
                 #expect(failure.observations.refusing.allSatisfy { $0.why == .storageFull })
             }
         }

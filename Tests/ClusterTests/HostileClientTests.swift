@@ -8,6 +8,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import QuorumClient
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 import QuorumWire
@@ -124,7 +125,8 @@ extension Clusters {
                 }
             }
             return requests.enumerated().map { number, request in
-                let message = request.encoded(request: UInt64(number), to: parameters.placement(of: request.key).route)
+                let message = request.encoded(
+                    request: UInt64(number) + 1, to: parameters.placement(of: request.key).route)
                 return message.head + message.fragments.flatMap(\.array)
             }
         }
@@ -156,8 +158,7 @@ final class RawPeer: Sendable {
         let entry = try #require(cluster.configuration.server(server))
         var configuration = PeerConnectionConfiguration(
             serverNumber: server.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin,
-            scope: scope ?? cluster.configuration.scope)
-        configuration.limits = .of(parameters)
+            scope: scope ?? cluster.configuration.scope, limits: ConnectionLimits(parameters))
         configuration.backoff.minimum = .milliseconds(1)
         configuration.backoff.maximum = .milliseconds(20)
         let parameters = parameters

@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import QuorumClient
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 import Testing
@@ -91,7 +92,7 @@ extension Clusters {
             let endpoint = try await ServerEndpoint.start(
                 ServerEndpointConfiguration(
                     host: "127.0.0.1", port: cluster.port(server), scope: cluster.configuration.scope,
-                    peers: cluster.configuration.peers),
+                    peers: cluster.configuration.peers, limits: ConnectionLimits(cluster.configuration.parameters)),
                 identity: identity, delegate: recorder, group: group, logger: .silent)
             do {
                 try await cluster.withClient { client in

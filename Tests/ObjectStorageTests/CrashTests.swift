@@ -3,6 +3,7 @@
 import ErasureCode
 import Foundation
 import ObjectStorage
+import StorageSimulator
 import Synchronization
 import Testing
 
@@ -37,26 +38,27 @@ import Testing
         "Hundreds of crashes, torn writes, flushes and reclaims in a random workload lose and invent nothing",
         arguments: [11, 12, 13, 14] as [UInt64])
     func randomCrashes(seed: UInt64) throws {
-        var workload = Workload(generator: SeededGenerator(seed: seed))
+        var dice = Dice(seed: seed)
+        var workload = StorageWorkload(dice: dice.fork())
         var options = StorageOptions.small
         options.indexWriteBufferBytes = 64 << 10
         options.flushIntervalBytes = seed % 2 == 0 ? 300 << 10 : 1 << 30
         options.reclaimFlushBytes = 100 << 10
         let failing = Failing()
-        options.system.synchronizeData = { failing.synchronize($0) }
+        options.system.files = AlteredFiles(syncFailure: { failing.failure(of: $0) })
         let fixture = try StoreFixture(options: options)
         var model = StoreModel()
         var crashCount = 0
         var tornCount = 0
         var store = try fixture.open()
         for step in 0..<500 {
-            switch Int.random(in: 0..<20, using: &workload.generator) {
+            switch Int.random(in: 0..<20, using: &dice) {
             case 0..<11:
                 let batch = workload.batch()
                 try store.applyAll(batch)
                 model.apply(batch)
             case 11..<14:
-                _ = try store.reclaim(limit: Int.random(in: 1...40, using: &workload.generator))
+                _ = try store.reclaim(limit: Int.random(in: 1...40, using: &dice))
             case 14:
                 try store.flushIndex()
             case 15:
@@ -80,7 +82,7 @@ import Testing
                 }
                 failing.setFailing(false)
                 store.abandon()
-                try losePages(of: fixture, &workload.generator)
+                try losePages(of: fixture, &dice)
                 store = try fixture.open()
                 tornCount += 1
                 var other = model
@@ -99,7 +101,7 @@ import Testing
     }
 
     /// Zeroes a random choice of the pages of the last batch in the journal.
-    private func losePages(of fixture: StoreFixture, _ generator: inout SeededGenerator) throws {
+    private func losePages(of fixture: StoreFixture, _ generator: inout Dice) throws {
         for path in try fixture.segmentPaths().reversed() {
             guard let start = try fixture.batchOffsets(in: path).last else { continue }
             let size = try #require(FileManager.default.attributesOfItem(atPath: path)[.size] as? Int)
@@ -121,7 +123,7 @@ import Testing
                     key: key("a"), record: .set([UInt8(number)]),
                     puts: [
                         put(number, .descriptor, bytes(100, seed: UInt64(number))),
-                        put(number, .fragment(StripeIndex(0)), bytes(6000, seed: UInt64(number))),
+                        put(number, .fragment(FragmentIndex(0), StripeIndex(0)), bytes(6000, seed: UInt64(number))),
                     ], expiry: .set(UInt64(number)))
             ])
         }
@@ -130,8 +132,9 @@ import Testing
         return (fixture, path, try fixture.batchOffsets(in: path))
     }
 
-    /// 80 bytes of header, then of metadata: key, flags, record, expiry, counts, two puts of 56-byte versions.
-    private static let metadataEnd = 80 + (2 + 1) + 1 + (4 + 1) + 8 + 4 + 4 + 2 * (1 + 56 + 1 + 4 + 4 + 4)
+    /// 80 bytes of header, then of metadata: key, slot, flags, record, summary, expiry, counts, two puts of 56-byte
+    /// versions.
+    private static let metadataEnd = 80 + (2 + 1) + 2 + 1 + (4 + 1) + 2 + 8 + 4 + 4 + 2 * (1 + 56 + 1 + 1 + 4 + 4 + 4)
     private static let headPositions = Array(0..<80) + stride(from: 80, to: metadataEnd - 1, by: 5) + [metadataEnd - 1]
     private static let payloadPositions = [0, 99, 100, 3000, 4095 - metadataEnd, 4096 - metadataEnd, 6099].map {
         metadataEnd + $0
@@ -180,7 +183,7 @@ import Testing
             try flip(fixture.journal + "/" + (path as NSString).lastPathComponent, at: offsets[0] + position)
             let store = try fixture.open()
             let isInline = position < Self.metadataEnd + 100
-            for part in [.descriptor, .fragment(StripeIndex(0))] as [VersionPart] {
+            for part in [.descriptor, .fragment(FragmentIndex(0), StripeIndex(0))] as [VersionPart] {
                 if (part == .descriptor) == isInline {
                     #expect("byte \(position)") {
                         try store.part(of: key("a"), version: version(1), part: part)
@@ -227,7 +230,7 @@ import Testing
 
         // A copy of a batch inside a part lies at another place than its header says.
         let store = try fixture.open()
-        let metadataSize = (2 + 1) + 1 + 4 + 4 + (1 + 56 + 1 + 4 + 4 + 4)
+        let metadataSize = (2 + 1) + 2 + 1 + 4 + 4 + (1 + 56 + 1 + 1 + 4 + 4 + 4)
         let padding = [UInt8](repeating: 0, count: 4096 - 80 - metadataSize)
         try store.applyAll([ObjectMutation(key: key("b"), puts: [put(1, SharedBytes(padding + remains))])])
         #expect(try fixture.batchOffsets(in: path) == [offsets[0], offsets[1], offsets[1] + 4096])
@@ -246,7 +249,7 @@ private final class Failing: Sendable {
         isFailing.withLock { $0 = value }
     }
 
-    func synchronize(_ descriptor: Int32) -> Int32 {
-        isFailing.withLock { $0 } ? EIO : StorageSystem().synchronizeData(descriptor)
+    func failure(of path: String) -> StorageError? {
+        isFailing.withLock { $0 } ? .system("fdatasync", path, EIO) : nil
     }
 }

@@ -17,13 +17,15 @@ import Testing
             #expect(store.incarnation == 7)
             #expect(try store.record(of: key("a")) == [1, 2, 3])
             #expect(try store.part(of: key("a"), version: version(1), part: .descriptor) == descriptor)
-            #expect(try store.part(of: key("a"), version: version(1), part: .fragment(StripeIndex(4))) == content)
+            #expect(
+                try store.part(of: key("a"), version: version(1), part: .fragment(FragmentIndex(0), StripeIndex(4)))
+                    == content)
         }
         let store = try fixture.open()
         try store.applyAll([
             ObjectMutation(
                 key: key("a"), record: .set([1, 2, 3]),
-                puts: [put(1, .descriptor, descriptor), put(1, .fragment(StripeIndex(4)), content)])
+                puts: [put(1, .descriptor, descriptor), put(1, .fragment(FragmentIndex(0), StripeIndex(4)), content)])
         ])
         try check(store)
         try store.close()
@@ -47,7 +49,9 @@ import Testing
         let fixture = try StoreFixture()
         let store = try fixture.open()
         let content = bytes(5000, seed: 3)
-        let parts: [VersionPart] = [.descriptor, .fragment(StripeIndex(0)), .fragment(StripeIndex(.max))]
+        let parts: [VersionPart] = [
+            .descriptor, .fragment(FragmentIndex(0), StripeIndex(0)), .fragment(FragmentIndex(0), StripeIndex(.max)),
+        ]
         for name in ["a", "ab"] {
             try store.applyAll([
                 ObjectMutation(
@@ -71,14 +75,16 @@ import Testing
         try store.applyAll([ObjectMutation(key: key("a"), puts: [put(1, .descriptor, first)])])
         try store.applyAll([
             ObjectMutation(
-                key: key("a"), puts: [put(1, .descriptor, second), put(1, .fragment(StripeIndex(1)), first)])
+                key: key("a"),
+                puts: [put(1, .descriptor, second), put(1, .fragment(FragmentIndex(0), StripeIndex(1)), first)])
         ])
         #expect(try store.part(of: key("a"), version: version(1), part: .descriptor) == second)
         try store.applyAll([
             ObjectMutation(key: key("a"), puts: [put(1, .descriptor, first)], drops: [version(1)])
         ])
         #expect(try store.part(of: key("a"), version: version(1), part: .descriptor) == first)
-        #expect(try store.part(of: key("a"), version: version(1), part: .fragment(StripeIndex(1))) == nil)
+        #expect(
+            try store.part(of: key("a"), version: version(1), part: .fragment(FragmentIndex(0), StripeIndex(1))) == nil)
     }
 
     @Test("Mutations of one batch take effect in their order")
@@ -149,7 +155,7 @@ import Testing
             ObjectMutation(key: key("a"), record: .set([1]), drops: [StoredVersion([])]),
             ObjectMutation(
                 key: key("a"), record: .set([1]),
-                puts: (0..<6).map { put(1, .fragment(StripeIndex($0)), bytes(1000, seed: 1)) }),
+                puts: (0..<6).map { put(1, .fragment(FragmentIndex(0), StripeIndex($0)), bytes(1000, seed: 1)) }),
             ObjectMutation(key: [UInt8](repeating: 2, count: 2048), record: .set([7])),
         ])
         let expected: [StorageError?] = [
@@ -187,10 +193,13 @@ import Testing
     func manyParts() throws {
         let fixture = try StoreFixture()
         let store = try fixture.open()
-        let puts = (0..<2500).map { put(1, .fragment(StripeIndex($0)), bytes(1100, seed: UInt64($0))) }
+        let puts = (0..<2500).map {
+            put(1, .fragment(FragmentIndex(0), StripeIndex($0)), bytes(1100, seed: UInt64($0)))
+        }
         try store.applyAll([ObjectMutation(key: key("a"), puts: puts)])
         for stripe in [0, 1023, 1024, 2499] as [UInt32] {
-            let found = try store.part(of: key("a"), version: version(1), part: .fragment(StripeIndex(stripe)))
+            let found = try store.part(
+                of: key("a"), version: version(1), part: .fragment(FragmentIndex(0), StripeIndex(stripe)))
             #expect(found == bytes(1100, seed: UInt64(stripe)))
         }
     }

@@ -98,7 +98,9 @@ import Testing
         let store = try fixture.open()
         func overwrite(_ number: Int) throws {
             let parts = (0..<partCount).map {
-                put(number, .fragment(StripeIndex(UInt32($0))), bytes(2000, seed: UInt64(number * partCount + $0)))
+                put(
+                    number, .fragment(FragmentIndex(0), StripeIndex(UInt32($0))),
+                    bytes(2000, seed: UInt64(number * partCount + $0)))
             }
             try store.applyAll([
                 ObjectMutation(key: key("a"), puts: parts, drops: number > 0 ? [version(number - 1)] : [])

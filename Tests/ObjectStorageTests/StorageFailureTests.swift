@@ -3,6 +3,7 @@
 import ErasureCode
 import Foundation
 import ObjectStorage
+import StorageSimulator
 import Synchronization
 import Testing
 
@@ -11,7 +12,9 @@ import Testing
     func failedSync() throws {
         let isFailing = Box(false)
         var options = StorageOptions.small
-        options.system.synchronizeData = { isFailing.value ? EIO : StorageSystem().synchronizeData($0) }
+        options.system.files = AlteredFiles(syncFailure: {
+            isFailing.value ? .system("fdatasync", $0, EIO) : nil
+        })
         let fixture = try StoreFixture(options: options)
         let store = try fixture.open()
         try store.applyAll([ObjectMutation(key: key("a"), record: .set([1]))])
@@ -34,7 +37,7 @@ import Testing
         let free = Box(UInt64(300 << 10))
         var options = StorageOptions.small
         options.reservedFreeBytes = 4 << 20
-        options.system.freeBytes = { _ in free.value }
+        options.system.files = AlteredFiles(freeBytes: { _ in free.value })
         let fixture = try StoreFixture(options: options)
         let store = try fixture.open()
         let content = bytes(40_000, seed: 1)
@@ -171,13 +174,14 @@ import Testing
     @Test("Any damage to the identity is refused, and another format is called that")
     func identityDamage() throws {
         let base = try StoreFixture()
-        for position in 0..<40 {
+        let size = try Data(contentsOf: URL(fileURLWithPath: base.directory + "/store")).count
+        for position in 0..<size {
             let fixture = try base.copy()
             let path = fixture.directory + "/store"
             try flip(path, at: position)
             let expected: StorageError =
                 (8..<12).contains(position)
-                ? .unsupportedFormat(path: path, version: 1 ^ (0x10 << (8 * UInt32(position - 8))))
+                ? .unsupportedFormat(path: path, version: 2 ^ (0x10 << (8 * UInt32(position - 8))))
                 : .damagedIdentity(path: path)
             #expect(throws: expected) { try fixture.open() }
         }

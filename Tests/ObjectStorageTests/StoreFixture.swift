@@ -80,6 +80,7 @@ extension StorageOptions {
         var options = StorageOptions()
         options.segmentSizeBytes = 128 << 10
         options.reservedFreeBytes = 0
+        options.indexSetAsideBytes = 0
         return options
     }
 }
@@ -130,6 +131,10 @@ func put(_ number: Int, _ bytes: SharedBytes) -> PartPut {
 extension ObjectStore {
     /// Applies mutations of which every one must be accepted.
     func applyAll(_ mutations: [ObjectMutation]) throws {
+        for result in apply(mutations) { try result.get() }
+    }
+
+    func applyAll(_ mutations: [StoreMutation]) throws {
         for result in apply(mutations) { try result.get() }
     }
 

@@ -4,6 +4,7 @@ import ClusterFiles
 import Logging
 import NIOCore
 import NIOPosix
+import QuorumOperations
 import QuorumProtocol
 import QuorumServer
 import QuorumTransport
@@ -21,7 +22,7 @@ struct MalformedFrameTests {
             let connection = try PeerConnection(
                 PeerConnectionConfiguration(
                     serverNumber: 0, host: entry.host, port: entry.port, expectedPin: entry.pin,
-                    scope: home.cluster.scope),
+                    scope: home.cluster.scope, limits: ConnectionLimits(home.cluster.parameters)),
                 identity: home.identity, eventLoop: group.next(), logger: Logger(label: "test")
             ) { continuation.yield($0) }
             defer { connection.close() }

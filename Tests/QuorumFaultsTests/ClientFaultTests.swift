@@ -73,7 +73,8 @@ struct ClientFaultTests {
         var badCount = 0
         for (server, prepare, replies) in cluster.prepares {
             let stripe = prepare.descriptor.descriptor.stripes[0]
-            let isGood = (try? stripe.verify(prepare.fragments[0], at: FragmentIndex(server.rawValue))) != nil
+            let index = FragmentIndex(cluster.group.position(server, prepare.key).rawValue)
+            let isGood = (try? stripe.verify(prepare.fragments[0], at: index)) != nil
             if isGood { goodCount += 1 } else { badCount += 1 }
             #expect(isGood == isStored(replies))
         }
@@ -104,7 +105,7 @@ struct ClientFaultTests {
 
     @Test("that poisons with a server's help has its garbage signed, certified and served")
     func colludingGarbage() {
-        let liar = ServerIndex(2)
+        let liar = NodeID(2)
         let cluster = FaultyCluster(.poisonedCrossChecksums, liars: [liar: .colludingGarbage])
         cluster.run()
         let group = cluster.group
@@ -113,17 +114,18 @@ struct ClientFaultTests {
             #expect(isStored(replies), "\(server)")
             guard server == liar, case .prepared(let signed, _)? = replies.first else { continue }
             #expect(group.isValid(signed, prepare.key, prepare.timestamp))
-            #expect(!cluster.hosts[liar.offset].holds(prepare.timestamp))
+            #expect(!cluster.hosts[Int(liar.rawValue)].holds(prepare.timestamp))
             let read = Request.read(Read(key: prepare.key, version: prepare.timestamp, portion: .fragments))
-            guard case .version(_, let parts?)? = cluster.hosts[liar.offset].send(read).first,
+            guard case .version(_, let parts?)? = cluster.hosts[Int(liar.rawValue)].send(read).first,
                 let fragments = parts.fragments
             else {
                 Issue.record("the garbage is not served")
                 continue
             }
             let stripe = parts.descriptor.descriptor.stripes[0]
-            #expect(throws: FragmentVerificationError.fingerprintMismatch(FragmentIndex(liar.rawValue))) {
-                try stripe.verify(fragments[0], at: FragmentIndex(liar.rawValue))
+            let index = FragmentIndex(group.position(liar, prepare.key).rawValue)
+            #expect(throws: FragmentVerificationError.fingerprintMismatch(index)) {
+                try stripe.verify(fragments[0], at: index)
             }
             servedCount += 1
         }
@@ -134,7 +136,7 @@ struct ClientFaultTests {
     @Test("that invents fingerprints or writes in another's name is signed by nobody, whatever it claims then")
     func signedByNobody() {
         for kind in [ClientFaultKind.arbitraryFingerprints, .foreignIdentity] {
-            for liars in [[:], [ServerIndex(1): ServerFaultKind.signsWithoutStoring]] {
+            for liars in [[:], [NodeID(1): ServerFaultKind.signsWithoutStoring]] {
                 let cluster = FaultyCluster(kind, liars: liars)
                 cluster.run()
                 let others = cluster.prepares.filter { liars[$0.server] == nil }
@@ -254,7 +256,8 @@ struct ClientFaultTests {
             return commit.key == deletion.key && commit.certificate.timestamp < deletion.timestamp
         }
         #expect(late.count >= 8)
-        for host in cluster.hosts.prefix(3) {
+        for position in cluster.group.quorums.positions.prefix(3) {
+            let host = cluster.hosts[Int(cluster.group.placement(deletion.key).node(at: position).rawValue)]
             #expect(host.record(deletion.key).committed?.timestamp == deletion.timestamp)
         }
     }
@@ -291,7 +294,7 @@ struct ClientFaultTests {
         for key in [ObjectKey.photo, .other] {
             for host in cluster.hosts { #expect(host.record(key).pending(of: .mallory).count <= 8) }
         }
-        let limit = FaultyCluster(.pendingAbuse, liars: [ServerIndex(3): .signsWithoutStoring])
+        let limit = FaultyCluster(.pendingAbuse, liars: [NodeID(3): .signsWithoutStoring])
         limit.run()
         #expect(limit.refusals.contains { if case .invalidAdmission = $0 { true } else { false } })
         for host in limit.hosts { #expect(host.record(.photo).pending(of: .mallory).count <= 8) }

@@ -10,7 +10,7 @@ struct CollusionTests {
     let group = FaultGroup(faults: 2)
 
     private func conspirators(_ kind: ServerFaultKind) -> [FaultyHost] {
-        let servers = [ServerIndex(1), ServerIndex(4)]
+        let servers = [NodeID(1), NodeID(4)]
         let conspiracy = Conspiracy(signers: servers.map { group.signer($0) })
         return servers.map { FaultyHost(group, kind, at: $0, seed: 9, conspiracy: conspiracy) }
     }
@@ -37,19 +37,19 @@ struct CollusionTests {
             return
         }
         let genuine = certificate.statements.filter { group.isValid($0, .photo, certificate.timestamp) }
-        #expect(genuine.map(\.server) == [ServerIndex(1), ServerIndex(4)])
+        #expect(genuine.map(\.node) == [NodeID(1), NodeID(4)])
         #expect(certificate.statements.count == group.quorums.quorum)
-        #expect(Set(certificate.statements.map(\.server)).count == group.quorums.quorum)
+        #expect(Set(certificate.statements.map(\.node)).count == group.quorums.quorum)
     }
 
     @Test("claim a version that is merely pending, with the statements that there are")
     func claimedPending() {
         var claimed = 0
         for seed in 1...40 as ClosedRange<UInt64> {
-            let conspiracy = Conspiracy(signers: [group.signer(ServerIndex(1))])
-            let host = FaultyHost(group, .colludingForgery, at: ServerIndex(1), seed: seed, conspiracy: conspiracy)
+            let conspiracy = Conspiracy(signers: [group.signer(NodeID(1))])
+            let host = FaultyHost(group, .colludingForgery, at: NodeID(1), seed: seed, conspiracy: conspiracy)
             let version = group.version(.photo, "pending", counter: 1)
-            _ = host.send(version.prepare(for: host.server))
+            _ = host.send(version.prepare(for: host.position(.photo)))
             if claim(host)?.timestamp == version.timestamp { claimed += 1 }
         }
         #expect(claimed > 15 && claimed < 40, "\(claimed)")
@@ -59,7 +59,7 @@ struct CollusionTests {
     func leakedCertificates() {
         var leakedCount = 0
         for seed in 1...4 as ClosedRange<UInt64> {
-            let liar = ServerIndex(0)
+            let liar = NodeID(0)
             let cluster = FaultyCluster(.hiddenCertificates, liars: [liar: .leakedCertificates], seed: seed)
             cluster.run(ticks: 2)
             #expect(cluster.commits.isEmpty)
@@ -81,7 +81,7 @@ struct CollusionTests {
         let hosts = conspirators(.foreignFragments)
         let version = group.version(.photo, "a value of some length, for fragments of different bytes", counter: 1)
         for host in hosts {
-            _ = host.send(version.prepare(for: host.server))
+            _ = host.send(version.prepare(for: host.position(.photo)))
             _ = host.send(version.commit(group.certificate(of: version)))
         }
         guard
@@ -90,16 +90,16 @@ struct CollusionTests {
             Issue.record("nothing is served")
             return
         }
-        #expect(parts.fragments == version.fragments[4])
+        #expect(parts.fragments == version.fragments[group.position(NodeID(4), .photo).offset])
     }
 
     @Test("remember a bounded number of things, the latest")
     func memory() {
-        let conspiracy = Conspiracy(signers: [group.signer(ServerIndex(0))], memoryMax: 5)
+        let conspiracy = Conspiracy(signers: [group.signer(NodeID(0))], memoryMax: 5)
         let host = FaultyHost(group, .stale, conspiracy: conspiracy)
         for counter in 1...9 as ClosedRange<UInt64> {
             let version = group.version(.photo, "v\(counter)", counter: counter)
-            _ = host.send(version.prepare(for: host.server))
+            _ = host.send(version.prepare(for: host.position(.photo)))
             _ = host.send(version.commit(group.certificate(of: version)))
         }
         #expect(conspiracy.certificates.map(\.certificate.timestamp.counter) == [5, 6, 7, 8, 9])

@@ -43,11 +43,11 @@ struct ServerFaultTests {
     /// A reply without its signatures.
     static func shape(_ reply: Reply) -> String {
         func shape(_ signed: SignedStatement) -> String {
-            "\(signed.server) \(signed.incarnation) \(signed.claim) \(signed.leafIndex)/\(signed.leafCount) "
+            "\(signed.node) \(signed.incarnation) \(signed.claim) \(signed.leafIndex)/\(signed.leafCount) "
                 + "\(signed.path.count)"
         }
         func shape(_ certificate: Certificate?) -> String {
-            certificate.map { "\($0.timestamp) \($0.statements.map(shape))" } ?? "none"
+            certificate.map { "\($0.epoch) \($0.group) \($0.timestamp) \($0.statements.map(shape))" } ?? "none"
         }
         switch reply {
         case .timestamp(let claim):
@@ -58,7 +58,9 @@ struct ServerFaultTests {
             return "committed \(timestamp)"
         case .version(let claim, let parts):
             let bytes = parts?.fragments?.map(\.array)
-            let what = parts.map { "\($0.timestamp) \($0.descriptor.digest) \(String(describing: bytes))" } ?? "none"
+            let what =
+                parts.map { "\($0.timestamp) \($0.position) \($0.descriptor.digest) \(String(describing: bytes))" }
+                ?? "none"
             return "version \(shape(claim.certificate)) \(what)"
         case .refused(.tooManyPending(let versions)):
             return "full \(versions.map { "\($0.timestamp) \($0.descriptor.digest) \(shape($0.statement))" })"
@@ -148,7 +150,7 @@ struct ServerFaultTests {
         let served = day(.stale).exchanges.contains { exchange, _ in
             exchange.replies.contains {
                 if case .version(let claim, let parts?) = $0, let timestamp = claim.timestamp {
-                    group.areGood(parts, of: timestamp, from: ServerIndex(0))
+                    group.areGood(parts, of: timestamp, from: NodeID(0))
                 } else {
                     false
                 }
@@ -167,6 +169,7 @@ struct ServerFaultTests {
         "that forges claims what is higher, and proves nothing",
         arguments: [
             ServerFaultKind.inflatedTimestamps, .claimFlood, .fabricatedVersions, .agreedFabrication, .colludingForgery,
+            .strangers,
         ])
     func forgery(kind: ServerFaultKind) {
         let claims = claims(kind)
@@ -198,7 +201,7 @@ struct ServerFaultTests {
         }
         #expect(!served.isEmpty)
         for (timestamp, parts) in served where parts.timestamp == timestamp {
-            #expect(group.areGood(parts, of: timestamp, from: ServerIndex(0)))
+            #expect(group.areGood(parts, of: timestamp, from: NodeID(0)))
         }
         #expect(served.contains { $0.0 == $0.1.timestamp })
     }
@@ -246,7 +249,7 @@ struct ServerFaultTests {
         let host = FaultyHost(group, .secretiveCommits)
         let versions = (1...2).map { group.version(.photo, "v\($0)", counter: UInt64($0)) }
         for version in versions {
-            _ = host.send(version.prepare(for: host.server))
+            _ = host.send(version.prepare(for: host.position(.photo)))
             _ = host.send(version.commit(group.certificate(of: version)))
         }
         func shown(to client: ClientID) -> Timestamp? {
@@ -268,7 +271,7 @@ struct ServerFaultTests {
         "that spoils its parts serves nothing good of what is committed, and tells the truth about that",
         arguments: [
             ServerFaultKind.garbageFragments, .oneByteOff, .foreignFragments, .misshapenFragments, .foreignDescriptors,
-            .withheldFragments,
+            .withheldFragments, .foreignPositions,
         ])
     func parts(kind: ServerFaultKind) {
         var spoiledCount = 0
@@ -283,7 +286,7 @@ struct ServerFaultTests {
                 }
                 #expect(
                     claim.timestamp == truth.timestamp && group.isValid(claim.certificate, of: exchange.request.key))
-                #expect(!group.areGood(parts, of: genuine.timestamp, from: ServerIndex(0)), "seed \(seed)")
+                #expect(!group.areGood(parts, of: genuine.timestamp, from: NodeID(0)), "seed \(seed)")
                 spoiledCount += 1
                 guard let fragments = parts?.fragments, let before = genuine.fragments else { continue }
                 let turnedBits = zip(fragments, before).reduce(0) { sum, pair in

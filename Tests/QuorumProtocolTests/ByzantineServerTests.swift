@@ -9,15 +9,15 @@ import Testing
 /// One way of lying, with all that is at hand.
 struct LyingWay: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    let install: @Sendable (_ liar: ServerIndex, _ simulation: Simulation) -> Void
+    let install: @Sendable (_ liar: Position, _ simulation: Simulation) -> Void
 
-    private static func forgedClaim(_ group: TestGroup, _ key: ObjectKey, _ liar: ServerIndex) -> CommittedClaim {
+    private static func forgedClaim(_ group: TestGroup, _ key: ObjectKey, _ liar: Position) -> CommittedClaim {
         let version = group.version(key, "inflated", counter: 1 << 40, writer: .mallory)
         return CommittedClaim(certificate: group.forgedCertificate(key, version.timestamp, liar: liar))
     }
 
     private static func claims(
-        _ name: String, _ claim: @escaping @Sendable (TestGroup, ObjectKey, ServerIndex) -> CommittedClaim
+        _ name: String, _ claim: @escaping @Sendable (TestGroup, ObjectKey, Position) -> CommittedClaim
     ) -> LyingWay {
         LyingWay(testDescription: name) { liar, simulation in
             simulation.lies[liar] = { simulation, _, request in
@@ -31,7 +31,7 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
     }
 
     private static func parts(
-        _ name: String, _ change: @escaping @Sendable (TestGroup, ServerIndex, HeldParts) -> HeldParts?
+        _ name: String, _ change: @escaping @Sendable (TestGroup, Position, HeldParts) -> HeldParts?
     ) -> LyingWay {
         LyingWay(testDescription: name) { liar, simulation in
             simulation.rewrites[liar] = { simulation, _, reply in
@@ -43,7 +43,7 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
 
     private static func statements(
         _ name: String,
-        _ statement: @escaping @Sendable (TestGroup, ServerIndex, ObjectKey, Timestamp) -> SignedStatement
+        _ statement: @escaping @Sendable (TestGroup, Position, ObjectKey, Timestamp) -> SignedStatement
     ) -> LyingWay {
         LyingWay(testDescription: name) { liar, simulation in
             simulation.lies[liar] = { simulation, _, request in
@@ -65,7 +65,7 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
         claims("claims an inflated timestamp under a forged certificate", forgedClaim),
         claims("claims an inflated timestamp under an empty certificate") { group, key, _ in
             let version = group.version(key, "inflated", counter: 1 << 40, writer: .mallory)
-            return CommittedClaim(certificate: Certificate(timestamp: version.timestamp, statements: []))
+            return CommittedClaim(certificate: group.certificate(version.timestamp, []))
         },
         claims("claims the highest counter there is") { group, key, liar in
             let version = group.version(key, "inflated", counter: .max, writer: .mallory)
@@ -79,53 +79,67 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
             let version = group.version(key, "first", counter: 1)
             let inflated = Timestamp(counter: 60, writer: .alice, digest: version.timestamp.digest)
             return CommittedClaim(
-                certificate: Certificate(
-                    timestamp: inflated, statements: group.certificate(of: version).statements))
+                certificate: group.certificate(inflated, group.certificate(of: version).statements))
         },
         claims("claims that nothing is committed") { _, _, _ in CommittedClaim(certificate: nil) },
         parts("sends garbage fragments") { _, _, parts in
             HeldParts(
-                timestamp: parts.timestamp, descriptor: parts.descriptor,
+                timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor,
                 fragments: parts.fragments?.map { SharedBytes($0.array.map { ~$0 }) })
         },
         parts("sends fragments of a wrong size") { _, _, parts in
             HeldParts(
-                timestamp: parts.timestamp, descriptor: parts.descriptor,
+                timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor,
                 fragments: parts.fragments?.map { _ in SharedBytes([1, 2, 3]) })
         },
         parts("sends too many fragments") { _, _, parts in
             HeldParts(
-                timestamp: parts.timestamp, descriptor: parts.descriptor,
+                timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor,
                 fragments: parts.fragments.map { $0 + $0 })
         },
         parts("sends another server's fragment") { group, liar, parts in
             let other = (liar.offset + 1) % group.servers.count
             return HeldParts(
-                timestamp: parts.timestamp, descriptor: parts.descriptor,
+                timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor,
                 fragments: group.value(.photo, Array("second".utf8)).1[other])
+        },
+        parts("sends its fragment as another position's") { group, liar, parts in
+            let other = Position(UInt8((liar.offset + 1) % group.servers.count))
+            return HeldParts(
+                timestamp: parts.timestamp, position: other, descriptor: parts.descriptor, fragments: parts.fragments)
+        },
+        parts("sends another server's fragment as that position's") { group, liar, parts in
+            let other = Position(UInt8((liar.offset + 1) % group.servers.count))
+            return HeldParts(
+                timestamp: parts.timestamp, position: other, descriptor: parts.descriptor,
+                fragments: group.value(.photo, Array("second".utf8)).1[other.offset])
         },
         parts("sends another version's fragment") { group, liar, parts in
             HeldParts(
-                timestamp: parts.timestamp, descriptor: parts.descriptor,
+                timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor,
                 fragments: group.value(.photo, Array("secnod".utf8)).1[liar.offset])
         },
         parts("sends another version's parts under this timestamp") { group, liar, parts in
             let other = group.value(.photo, Array("secnod".utf8))
-            return HeldParts(timestamp: parts.timestamp, descriptor: other.0, fragments: other.1[liar.offset])
+            return HeldParts(
+                timestamp: parts.timestamp, position: parts.position, descriptor: other.0,
+                fragments: other.1[liar.offset])
         },
         parts("sends another object's descriptor") { group, liar, parts in
             let other = group.value(.other, Array("second".utf8))
             let timestamp = Timestamp(counter: parts.timestamp.counter, writer: .alice, digest: other.0.digest)
-            return HeldParts(timestamp: timestamp, descriptor: other.0, fragments: other.1[liar.offset])
+            return HeldParts(timestamp: timestamp, position: liar, descriptor: other.0, fragments: other.1[liar.offset])
         },
         parts("has lost its parts") { _, _, _ in nil },
         parts("has lost its fragments") { _, _, parts in
-            HeldParts(timestamp: parts.timestamp, descriptor: parts.descriptor, fragments: nil)
+            HeldParts(
+                timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor, fragments: nil)
         },
         statements("signs with garbage") { group, liar, key, timestamp in
             let own = group.statement(of: liar, key, timestamp)
             return SignedStatement(
-                server: liar, incarnation: own.incarnation, claim: own.claim, leafIndex: 0, leafCount: 1, path: [],
+                node: group.node(liar), incarnation: own.incarnation, claim: own.claim, leafIndex: 0, leafCount: 1,
+                path: [],
                 signature: [UInt8](repeating: 7, count: 64))
         },
         statements("signs another version") { group, liar, key, timestamp in
@@ -133,16 +147,17 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
                 of: liar, key, Timestamp(counter: timestamp.counter + 1, writer: .alice, digest: timestamp.digest))
         },
         statements("signs in another server's name") { group, liar, key, timestamp in
-            let other = ServerIndex(UInt8((liar.offset + 1) % group.servers.count))
+            let other = Position(UInt8((liar.offset + 1) % group.servers.count))
             let own = group.statement(of: liar, key, timestamp)
             return SignedStatement(
-                server: other, incarnation: own.incarnation, claim: own.claim, leafIndex: 0, leafCount: 1, path: [],
+                node: group.node(other), incarnation: own.incarnation, claim: own.claim, leafIndex: 0, leafCount: 1,
+                path: [],
                 signature: own.signature)
         },
         statements("names a server outside the group") { group, liar, key, timestamp in
             let own = group.statement(of: liar, key, timestamp)
             return SignedStatement(
-                server: 255, incarnation: own.incarnation, claim: own.claim, leafIndex: 9, leafCount: 1, path: [],
+                node: NodeID(255), incarnation: own.incarnation, claim: own.claim, leafIndex: 9, leafCount: 1, path: [],
                 signature: own.signature)
         },
         statements("signs that it is superseded") { group, liar, key, timestamp in
@@ -236,7 +251,7 @@ struct ByzantineServerTests {
     static let groups = [TestGroup(), TestGroup(faults: 2), TestGroup(dataFragmentCount: 8)]
 
     /// Two versions by two writers, the liars at work from the beginning or only after the first.
-    private func expectSuccess(_ group: TestGroup, liars: [ServerIndex], _ way: LyingWay, seed: UInt64?) {
+    private func expectSuccess(_ group: TestGroup, liars: [Position], _ way: LyingWay, seed: UInt64?) {
         let simulation = Simulation(group, seed: seed)
         #expect(simulation.write("first").wrote != nil)
         for liar in liars { way.install(liar, simulation) }
@@ -305,14 +320,18 @@ struct ByzantineServerTests {
             ),
             ("sends garbage fragments", { $0 == .invalidFragment(.hashMismatch(FragmentIndex(0))) }),
             ("sends too many fragments", { $0 == .foreignParts }),
+            ("sends its fragment as another position's", { $0 == .foreignParts }),
+            ("sends another server's fragment as that position's", { $0 == .foreignParts }),
         ]
         for (name, isExpected) in expected {
-            let simulation = Simulation(TestGroup())
+            let group = TestGroup()
+            let simulation = Simulation(group)
             #expect(simulation.write("second").wrote != nil)
             LyingWay.all.first { $0.testDescription == name }!.install(0, simulation)
             let observed = simulation.read().read?.observations.misbehaving ?? []
             #expect(
-                observed.map(\.server) == [0] && observed.allSatisfy { isExpected($0.what) }, "\(name): \(observed)")
+                observed.map(\.server) == [group.node(0)] && observed.allSatisfy { isExpected($0.what) },
+                "\(name): \(observed)")
         }
     }
 

@@ -36,16 +36,14 @@ struct CanonicalCodingTests {
         let keys = (0..<5).map { ObjectKey.of("bucket/\($0)") }
         let statements = group.servers.prefix(group.quorums.quorum).map { server in
             let batch = keys.map {
-                Statement(
-                    identity: group.parameters.identity, server: server, incarnation: Incarnation(2), key: $0,
-                    timestamp: version.timestamp, claim: .superseded)
+                group.unsigned(of: server, $0, version.timestamp, .superseded, incarnation: 2)
             }
             guard let signed = try? group.signer(server, incarnation: 2).sign(batch) else {
                 preconditionFailure("signing failed")
             }
             return signed[3]
         }
-        return Certificate(timestamp: version.timestamp, statements: statements)
+        return group.certificate(version.timestamp, statements)
     }
 
     static func records(_ group: TestGroup) -> [[UInt8]] {
@@ -71,6 +69,14 @@ struct CanonicalCodingTests {
         var encoder = CanonicalEncoder()
         certificate.encode(into: &encoder)
         return encoder.bytes
+    }
+
+    /// A certificate up to the count of its statements.
+    static func appendHead(of certificate: Certificate, kind: UInt8 = 1, to encoder: inout CanonicalEncoder) {
+        encoder.append(kind)
+        encoder.append(certificate.epoch)
+        encoder.append(certificate.group.rawValue)
+        encoder.append(certificate.timestamp)
     }
 
     /// One sort of encoding: samples, and decoding followed by encoding again.
@@ -198,10 +204,9 @@ struct CanonicalCodingTests {
     @Test("refuses counts over their limits before it reads what they count")
     func countsOverLimit() {
         var statements = CanonicalEncoder()
-        let own = Self.certificate(Self.group)
-        statements.append(own.timestamp)
+        Self.appendHead(of: Self.certificate(Self.group), to: &statements)
         statements.append(UInt8(1))
-        statements.append(UInt8(0))
+        statements.append(UInt16(0))
         statements.append(UInt64(1))
         statements.append(UInt8(1))
         statements.append(UInt32(0))
@@ -212,7 +217,7 @@ struct CanonicalCodingTests {
         }
         for (position, field) in ["unverified versions", "poisonous versions", "held versions"].enumerated() {
             var record = CanonicalEncoder()
-            record.append(tag: "solidus.object.2")
+            record.append(tag: "solidus.object.3")
             record.append(UInt8(0))
             for _ in 0..<min(position, 2) { record.append(UInt32(0)) }
             if position == 2 {
@@ -235,13 +240,43 @@ struct CanonicalCodingTests {
         let certificate = Self.certificate(Self.group)
         for order in [[1, 0, 2], [0, 0, 1], [0, 2, 1]] {
             var encoder = CanonicalEncoder()
-            encoder.append(certificate.timestamp)
+            Self.appendHead(of: certificate, to: &encoder)
             encoder.append(UInt8(3))
             for position in order { certificate.statements[position].encode(into: &encoder) }
             #expect(throws: MalformedEncoding.notCanonical(field: "statements' order")) {
                 try Self.decodeCertificate(encoder.bytes)
             }
         }
+    }
+
+    @Test("refuses a certificate of a kind that is not known", arguments: [0, 2, 3, 255] as [UInt8])
+    func certificateKind(kind: UInt8) {
+        var encoder = CanonicalEncoder()
+        Self.appendHead(of: Self.certificate(Self.group), kind: kind, to: &encoder)
+        encoder.append(UInt8(0))
+        #expect(throws: MalformedEncoding.unknownValue(field: "certificate's kind", value: UInt64(kind))) {
+            try Self.decodeCertificate(encoder.bytes)
+        }
+    }
+
+    @Test("of a certificate and a statement in it has these bytes")
+    func knownCertificate() {
+        let timestamp = Timestamp(
+            counter: 5, writer: ClientID(high: 1, low: 2), digest: Digest256.sha256(Array("abc".utf8)))
+        let statement = SignedStatement(
+            node: NodeID(0x0203), incarnation: Incarnation(4), claim: .superseded, leafIndex: 6, leafCount: 7,
+            path: [Digest256.sha256(Array("abc".utf8))], signature: [UInt8](repeating: 0x99, count: 64))
+        let certificate = Certificate(
+            epoch: 3, group: GroupID(0x0a0b0c), timestamp: timestamp, statements: [statement])
+        let digest: [UInt8] = [
+            0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03,
+            0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad,
+        ]
+        let head: [UInt8] = [1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0x0a, 0x0b, 0x0c]
+        let version: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2] + digest
+        let signed: [UInt8] = [2, 3, 0, 0, 0, 0, 0, 0, 0, 4, 2, 0, 0, 0, 6, 0, 0, 0, 7, 1] + digest
+        #expect(
+            Self.encode(certificate) == head + version + [1] + signed + [1] + [UInt8](repeating: 0x99, count: 64))
     }
 
     @Test("refuses metadata over its limits")

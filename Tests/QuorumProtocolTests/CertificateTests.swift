@@ -102,7 +102,7 @@ struct CertificateTests {
     func repeated(group: TestGroup) {
         let version = group.version(.photo, "x", counter: 1)
         let servers = [1] + group.servers.prefix(group.quorums.quorum - 1)
-        #expect(throws: CertificateError.repeatedServer(1)) {
+        #expect(throws: CertificateError.repeatedServer(group.node(1))) {
             try group.verifier.verify(group.certificate(of: version, by: servers), key: .photo)
         }
     }
@@ -112,12 +112,12 @@ struct CertificateTests {
         let version = group.version(.photo, "x", counter: 1)
         let own = group.certificate(of: version)
         let last = own.statements.last!
-        for stranger in [ServerIndex(UInt8(group.servers.count)), 255] {
+        let beyond = TestGroup.firstNode + UInt16(group.servers.count)
+        for stranger in [0, TestGroup.firstNode - 1, beyond, 255, .max].map({ NodeID($0) }) {
             let statement = SignedStatement(
-                server: stranger, incarnation: last.incarnation, claim: last.claim, leafIndex: 0, leafCount: 1,
+                node: stranger, incarnation: last.incarnation, claim: last.claim, leafIndex: 0, leafCount: 1,
                 path: [], signature: last.signature)
-            let certificate = Certificate(
-                timestamp: version.timestamp, statements: own.statements.dropLast() + [statement])
+            let certificate = group.certificate(version.timestamp, own.statements.dropLast() + [statement])
             #expect(throws: CertificateError.unknownServer(stranger)) {
                 try group.verifier.verify(certificate, key: .photo)
             }
@@ -127,7 +127,7 @@ struct CertificateTests {
     @Test("that one liar forged is refused, and names the first whose signature is not its own", arguments: groups)
     func forged(group: TestGroup) {
         let version = group.version(.photo, "x", counter: 1)
-        #expect(throws: CertificateError.invalidSignature(0)) {
+        #expect(throws: CertificateError.invalidSignature(group.node(0))) {
             try group.verifier.verify(group.forgedCertificate(.photo, version.timestamp, liar: 1), key: .photo)
         }
     }
@@ -136,7 +136,7 @@ struct CertificateTests {
     func otherVersion(group: TestGroup) {
         let version = group.version(.photo, "x", counter: 1)
         let certificate = group.certificate(of: version)
-        #expect(throws: CertificateError.invalidSignature(0)) {
+        #expect(throws: CertificateError.invalidSignature(group.node(0))) {
             try group.verifier.verify(certificate, key: .other)
         }
         for timestamp in [
@@ -144,8 +144,8 @@ struct CertificateTests {
             Timestamp(counter: 1, writer: .bob, digest: version.timestamp.digest),
             Timestamp(counter: 1, writer: .alice, digest: Digest256.sha256([1])),
         ] {
-            let replayed = Certificate(timestamp: timestamp, statements: certificate.statements)
-            #expect(throws: CertificateError.invalidSignature(0)) {
+            let replayed = group.certificate(timestamp, certificate.statements)
+            #expect(throws: CertificateError.invalidSignature(group.node(0))) {
                 try group.verifier.verify(replayed, key: .photo)
             }
         }
@@ -159,22 +159,34 @@ struct CertificateTests {
     func otherCluster(elsewhere: TestGroup) throws {
         let here = TestGroup()
         let version = here.version(.photo, "x", counter: 1)
-        let certificate = elsewhere.certificate(of: version)
-        _ = try elsewhere.verifier.verify(certificate, key: .photo)
-        #expect(throws: CertificateError.invalidSignature(0)) { try here.verifier.verify(certificate, key: .photo) }
-        #expect(throws: CertificateError.invalidSignature(0)) {
-            try elsewhere.verifier.verify(here.certificate(of: version), key: .photo)
+        for (signing, judging) in [(elsewhere, here), (here, elsewhere)] {
+            let certificate = signing.certificate(of: version)
+            _ = try signing.verifier.verify(certificate, key: .photo)
+            #expect(throws: Self.errorOfHead(certificate, in: judging)) {
+                try judging.verifier.verify(certificate, key: .photo)
+            }
+            // The statements themselves are bound to all of it, too, whatever stands above them.
+            let relabelled = judging.certificate(version.timestamp, certificate.statements)
+            #expect(throws: CertificateError.invalidSignature(here.node(0))) {
+                try judging.verifier.verify(relabelled, key: .photo)
+            }
         }
+    }
+
+    private static func errorOfHead(_ certificate: Certificate, in group: TestGroup) -> CertificateError {
+        if certificate.epoch != group.configuration.epoch { return .unknownEpoch(certificate.epoch) }
+        if certificate.group != group.members.id {
+            return .foreignGroup(certificate.group, expected: group.members.id)
+        }
+        return .invalidSignature(group.node(0))
     }
 
     @Test("binds every statement to its mode")
     func mode() {
         let version = Self.groups[0].version(.photo, "x", counter: 1)
-        let statement = Statement(
-            identity: Self.groups[0].parameters.identity, server: 0, incarnation: Incarnation(1), key: .photo,
-            timestamp: version.timestamp, claim: .stored)
-        let tag = 1 + "solidus.prepared.1".utf8.count
-        #expect(statement.bytes[tag] == VerificationMode.fingerprint.rawValue)
+        let statement = Self.groups[0].unsigned(of: 0, .photo, version.timestamp)
+        let beforeMode = 1 + "solidus.statement.2".utf8.count + 1 + 16 + 8 + 4 + 2 + 8
+        #expect(statement.bytes[beforeMode] == VerificationMode.fingerprint.rawValue)
     }
 
     @Test(
@@ -186,20 +198,19 @@ struct CertificateTests {
         let first = own.statements[0]
         let unsigned = [UInt8](repeating: 0, count: 64)
         let altered: [(SignedStatement, CertificateError)] = [
-            (replaced(first, claim: .superseded), .invalidSignature(0)),
-            (replaced(first, incarnation: 2), .invalidSignature(0)),
-            (replaced(first, leafCount: 2), .invalidPath(0)),
-            (replaced(first, leafIndex: 1), .invalidPath(0)),
-            (replaced(first, leafCount: 0), .invalidPath(0)),
-            (replaced(first, leafCount: 2, path: [Digest256.sha256([])]), .invalidSignature(0)),
-            (replaced(first, signature: own.statements[1].signature), .invalidSignature(0)),
-            (replaced(first, signature: unsigned), .invalidSignature(0)),
-            (replaced(first, signature: []), .invalidSignature(0)),
-            (replaced(first, signature: first.signature + [0]), .invalidSignature(0)),
+            (replaced(first, claim: .superseded), .invalidSignature(group.node(0))),
+            (replaced(first, incarnation: 2), .unknownIncarnation(group.node(0), Incarnation(2))),
+            (replaced(first, leafCount: 2), .invalidPath(group.node(0))),
+            (replaced(first, leafIndex: 1), .invalidPath(group.node(0))),
+            (replaced(first, leafCount: 0), .invalidPath(group.node(0))),
+            (replaced(first, leafCount: 2, path: [Digest256.sha256([])]), .invalidSignature(group.node(0))),
+            (replaced(first, signature: own.statements[1].signature), .invalidSignature(group.node(0))),
+            (replaced(first, signature: unsigned), .invalidSignature(group.node(0))),
+            (replaced(first, signature: []), .invalidSignature(group.node(0))),
+            (replaced(first, signature: first.signature + [0]), .invalidSignature(group.node(0))),
         ]
         for (statement, error) in altered {
-            let certificate = Certificate(
-                timestamp: version.timestamp, statements: [statement] + own.statements.dropFirst())
+            let certificate = group.certificate(version.timestamp, [statement] + own.statements.dropFirst())
             #expect(throws: error) { try group.verifier.verify(certificate, key: .photo) }
         }
     }
@@ -213,10 +224,12 @@ struct CertificateTests {
         for position in [0, 31, 32, 63] {
             var signature = own.statements[0].signature
             signature[position] ^= 1
-            let certificate = Certificate(
-                timestamp: version.timestamp,
-                statements: [replaced(own.statements[0], signature: signature)] + own.statements.dropFirst())
-            #expect(throws: CertificateError.invalidSignature(0)) { try verifier.verify(certificate, key: .photo) }
+            let certificate = group.certificate(
+                version.timestamp,
+                [replaced(own.statements[0], signature: signature)] + own.statements.dropFirst())
+            #expect(throws: CertificateError.invalidSignature(group.node(0))) {
+                try verifier.verify(certificate, key: .photo)
+            }
             #expect(throws: Never.self) { try verifier.verify(own, key: .photo) }
         }
     }
@@ -232,21 +245,19 @@ struct CertificateTests {
         _ = try verifier.verify(group.certificate(of: version), key: .photo)
         let honest = group.statement(of: 1, .photo, version.timestamp)
         let borrowed = replaced(honest, signature: group.statement(of: 0, .photo, version.timestamp).signature)
-        #expect(throws: CertificateError.invalidSignature(1)) {
+        #expect(throws: CertificateError.invalidSignature(group.node(1))) {
             try verifier.verify(borrowed, key: .photo, timestamp: version.timestamp)
         }
         // Server 0 signs the very root of server 1's statement, as its own batch. Nothing of it passes for either.
         let root = MerkleTree.leaf(
-            Statement(
-                identity: group.parameters.identity, server: honest.server, incarnation: honest.incarnation,
-                key: .photo, timestamp: version.timestamp, claim: honest.claim
-            ).bytes)
+            group.unsigned(of: 1, .photo, version.timestamp).bytes)
         let signature = group.signature(of: 0, onRoot: root)
-        for server in [0, 1] as [ServerIndex] {
+        for server in [0, 1] as [Position] {
             let stolen = SignedStatement(
-                server: server, incarnation: Incarnation(1), claim: .stored, leafIndex: 0, leafCount: 1, path: [],
+                node: group.node(server), incarnation: Incarnation(1), claim: .stored, leafIndex: 0, leafCount: 1,
+                path: [],
                 signature: signature)
-            #expect(throws: CertificateError.invalidSignature(server)) {
+            #expect(throws: CertificateError.invalidSignature(group.node(server))) {
                 try verifier.verify(stolen, key: .photo, timestamp: version.timestamp)
             }
         }
@@ -257,18 +268,13 @@ struct CertificateTests {
         let versions = (0..<7).map { group.version(.of("bucket/\($0)"), "x\($0)", counter: 1) }
         let signed = try group.servers.prefix(group.quorums.quorum).map { server in
             try group.signer(server).sign(
-                versions.map {
-                    Statement(
-                        identity: group.parameters.identity, server: server, incarnation: Incarnation(1), key: $0.key,
-                        timestamp: $0.timestamp, claim: .stored)
-                })
+                versions.map { group.unsigned(of: server, $0.key, $0.timestamp) })
         }
         for (position, version) in versions.enumerated() {
-            let certificate = Certificate(timestamp: version.timestamp, statements: signed.map { $0[position] })
+            let certificate = group.certificate(version.timestamp, signed.map { $0[position] })
             #expect(throws: Never.self) { try group.verifier.verify(certificate, key: version.key) }
-            let shifted = Certificate(
-                timestamp: version.timestamp, statements: signed.map { $0[(position + 1) % versions.count] })
-            #expect(throws: CertificateError.invalidSignature(0)) {
+            let shifted = group.certificate(version.timestamp, signed.map { $0[(position + 1) % versions.count] })
+            #expect(throws: CertificateError.invalidSignature(group.node(0))) {
                 try group.verifier.verify(shifted, key: version.key)
             }
         }
@@ -281,7 +287,7 @@ struct CertificateTests {
         leafCount: UInt32 = 1, path: [Digest256] = [], signature: [UInt8]? = nil
     ) -> SignedStatement {
         SignedStatement(
-            server: statement.server, incarnation: incarnation.map { Incarnation($0) } ?? statement.incarnation,
+            node: statement.node, incarnation: incarnation.map { Incarnation($0) } ?? statement.incarnation,
             claim: claim ?? statement.claim, leafIndex: leafIndex, leafCount: leafCount, path: path,
             signature: signature ?? statement.signature)
     }

@@ -6,24 +6,23 @@ import Testing
 
 @Suite("A partial write")
 struct PartialWriteTests {
-    private static func spares(_ group: TestGroup) -> [ServerIndex] { group.quorums.spares(for: .photo) }
+    private static func spares(_ group: TestGroup) -> [Position] { group.quorums.spares }
 
-    @Test("has the same f holders of parity fragments as spares each time, and others for other objects")
+    @Test("has the last f holders of parity fragments as spares, which are other servers for other objects")
     func choice() throws {
-        let quorums = try QuorumConfiguration(faults: 2, dataFragmentCount: 4)
-        var chosen: Set<ServerIndex> = []
-        for number in 0..<40 {
-            let key = try ObjectKey("tests/object-\(number)")
-            let spares = quorums.spares(for: key)
-            #expect(spares.count == 2 && spares[0] < spares[1] && spares == quorums.spares(for: key))
-            #expect(spares.allSatisfy { $0.offset >= 4 && quorums.contains($0) })
-            chosen.formUnion(spares)
+        let group = TestGroup(faults: 2, dataFragmentCount: 4)
+        #expect(group.quorums.spares == [6, 7])
+        #expect(try QuorumConfiguration(faults: 0, dataFragmentCount: 3).spares == [])
+        var chosen: Set<NodeID> = []
+        for number in 0..<100 {
+            let placement = group.parameters.placement(of: try ObjectKey("tests/object-\(number)"))
+            chosen.formUnion(group.quorums.spares.map(placement.node(at:)))
         }
-        #expect(chosen.count == 4)
+        #expect(chosen.count == 8)
     }
 
-    private static func preparedServers(_ simulation: Simulation) -> () -> [ServerIndex] {
-        final class Seen { var servers: Set<ServerIndex> = [] }
+    private static func preparedServers(_ simulation: Simulation) -> () -> [Position] {
+        final class Seen { var servers: Set<Position> = [] }
         let seen = Seen()
         simulation.loses = { event in
             if case .request(let server, _, .prepare) = event { seen.servers.insert(server) }
@@ -33,7 +32,7 @@ struct PartialWriteTests {
     }
 
     /// Whether the server holds fragments of the version.
-    private static func holds(_ server: ServerIndex, _ timestamp: Timestamp, _ simulation: Simulation) -> Bool {
+    private static func holds(_ server: Position, _ timestamp: Timestamp, _ simulation: Simulation) -> Bool {
         let read = Read(key: .photo, version: timestamp, portion: .fragments)
         guard case .version(_, let parts) = simulation.host(server).answer(.read(read)) else { return false }
         return parts?.fragments != nil
@@ -93,7 +92,7 @@ struct PartialWriteTests {
         simulation.release()
         simulation.settle()
         let outcome = try #require(simulation.sessions[write].outcome.wrote)
-        #expect(outcome.observations.slow == [silent])
+        #expect(outcome.observations.slow == [group.node(silent)])
         #expect(outcome.rounds == 3)
         #expect(Self.holds(spare, outcome.timestamp, simulation))
         #expect(simulation.read().text == "one")
@@ -121,7 +120,7 @@ struct PartialWriteTests {
         simulation.rewrites[liar] = { _, _, reply in
             guard case .prepared(let signed, let committed) = reply else { return [reply] }
             let altered = SignedStatement(
-                server: signed.server, incarnation: signed.incarnation, claim: signed.claim,
+                node: signed.node, incarnation: signed.incarnation, claim: signed.claim,
                 leafIndex: signed.leafIndex, leafCount: signed.leafCount, path: signed.path,
                 signature: signed.signature.map { ~$0 })
             return [.prepared(altered, committed: committed)]
@@ -129,7 +128,7 @@ struct PartialWriteTests {
         let write = simulation.startWrite(.photo, Array("one".utf8), by: .alice, spares: [spare])
         simulation.settle()
         let outcome = try #require(simulation.sessions[write].outcome.wrote)
-        #expect(outcome.observations.misbehaving.map(\.server) == [liar])
+        #expect(outcome.observations.misbehaving.map(\.server) == [group.node(liar)])
         #expect(Self.holds(spare, outcome.timestamp, simulation))
         #expect(simulation.read().text == "one")
     }

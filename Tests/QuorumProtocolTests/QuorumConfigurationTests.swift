@@ -14,7 +14,7 @@ struct QuorumConfigurationTests {
         #expect(quorums.quorum == quorums.serverCount - faults)
         #expect(quorums.quorum == dataFragmentCount + faults)
         #expect(quorums.vouchers == faults + 1)
-        #expect(quorums.servers.count == quorums.serverCount)
+        #expect(quorums.positions.count == quorums.serverCount)
         #expect(quorums.code.dataFragmentCount == dataFragmentCount)
         #expect(quorums.code.fragmentCount == quorums.serverCount)
     }

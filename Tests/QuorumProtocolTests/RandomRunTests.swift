@@ -103,7 +103,7 @@ private final class RandomRun {
     private var valueCount = 0
     private var poisonCount = 0
     /// Writes whose COMMIT reaches one server only while the faults last.
-    private var hidden: [Int: ServerIndex] = [:]
+    private var hidden: [Int: Position] = [:]
 
     init(_ plan: RandomRunTests.Plan, seed: UInt64) {
         self.plan = plan

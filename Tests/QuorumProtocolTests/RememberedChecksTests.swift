@@ -32,8 +32,9 @@ struct RememberedChecksTests {
     private let verifier: StatementVerifier
 
     init() {
-        let keys = group.servers.map { [scheme] _ in scheme.verification }
-        verifier = StatementVerifier(parameters: group.parameters, keys: keys)
+        var keys = StatementKeys()
+        for server in group.servers { keys.add(scheme.verification, of: group.node(server), Incarnation(1)) }
+        verifier = StatementVerifier(history: group.parameters.history, keys: keys)
     }
 
     private func timestamp(_ number: Int) -> Timestamp {
@@ -41,20 +42,20 @@ struct RememberedChecksTests {
             counter: 1, writer: ClientID(high: 0, low: 1), digest: Digest256.sha256([UInt8]("\(number)".utf8)))
     }
 
-    private func statement(_ number: Int, of server: ServerIndex) throws -> SignedStatement {
-        let signer = StatementSigner(
-            identity: group.parameters.identity, server: server, incarnation: Incarnation(1), key: scheme.signing)
-        let statement = Statement(
-            identity: group.parameters.identity, server: server, incarnation: Incarnation(1), key: .photo,
-            timestamp: timestamp(number), claim: .stored)
-        return try signer.sign([statement])[0]
+    private func signer(_ server: Position) -> StatementSigner {
+        StatementSigner(
+            node: group.node(server), incarnation: Incarnation(1), mode: group.parameters.mode, key: scheme.signing)
+    }
+
+    private func statement(_ number: Int, of server: Position) throws -> SignedStatement {
+        try signer(server).sign([group.unsigned(of: server, .photo, timestamp(number))])[0]
     }
 
     /// How many signatures are checked for these statements.
     private func checks(of numbers: some Sequence<Int>) throws -> Int {
         let before = scheme.checkCount
         for number in numbers {
-            let server = ServerIndex(UInt8(number % 4))
+            let server = Position(UInt8(number % 4))
             _ = try verifier.verify(statement(number, of: server), key: .photo, timestamp: timestamp(number))
         }
         return scheme.checkCount - before
@@ -81,9 +82,10 @@ struct RememberedChecksTests {
             signature[position] ^= 1
             for altered in [signature, signature.dropLast(), signature + [0], []] as [[UInt8]] {
                 let forged = SignedStatement(
-                    server: 2, incarnation: genuine.incarnation, claim: .stored, leafIndex: 0, leafCount: 1, path: [],
+                    node: group.node(2), incarnation: genuine.incarnation, claim: .stored, leafIndex: 0, leafCount: 1,
+                    path: [],
                     signature: altered)
-                #expect(throws: CertificateError.invalidSignature(2)) {
+                #expect(throws: CertificateError.invalidSignature(group.node(2))) {
                     try verifier.verify(forged, key: .photo, timestamp: timestamp(1))
                 }
             }
@@ -95,20 +97,14 @@ struct RememberedChecksTests {
 
     @Test("believes a root that it knows in no tree of another size")
     func alteredLeafCount() throws {
-        let signer = StatementSigner(
-            identity: group.parameters.identity, server: 2, incarnation: Incarnation(1), key: scheme.signing)
-        let signed = try signer.sign(
-            (0..<3).map { number in
-                Statement(
-                    identity: group.parameters.identity, server: 2, incarnation: Incarnation(1), key: .photo,
-                    timestamp: timestamp(number), claim: .stored)
-            })
+        let signed = try signer(2).sign((0..<3).map { group.unsigned(of: 2, .photo, timestamp($0)) })
         _ = try verifier.verify(signed[0], key: .photo, timestamp: timestamp(0))
         // The first leaf's path leads to the same root among three leaves and among four.
         let forged = SignedStatement(
-            server: 2, incarnation: Incarnation(1), claim: .stored, leafIndex: 0, leafCount: 4, path: signed[0].path,
+            node: group.node(2), incarnation: Incarnation(1), claim: .stored, leafIndex: 0, leafCount: 4,
+            path: signed[0].path,
             signature: signed[0].signature)
-        #expect(throws: CertificateError.invalidSignature(2)) {
+        #expect(throws: CertificateError.invalidSignature(group.node(2))) {
             try verifier.verify(forged, key: .photo, timestamp: timestamp(0))
         }
     }

@@ -38,7 +38,7 @@ struct ReplicaRefusalTests {
             try group.verifier.verify(signed, key: version.key, timestamp: version.timestamp)
         }
         #expect(
-            host.store.parts(version.key, version.timestamp, .fragments, parameters: group.parameters)?.fragments
+            host.parts(version.key, version.timestamp, .fragments)?.fragments
                 == version.fragments[host.server.offset], sourceLocation: sourceLocation)
     }
 
@@ -63,7 +63,7 @@ struct ReplicaRefusalTests {
         let prepare = Request.prepare(version.prepare(for: 0))
         expectRefused(
             host(group), prepare, from: .client(.mallory), .foreignTimestamp(writer: .alice, sender: .mallory))
-        expectRefused(host(group), prepare, from: .server(1), .notEntitled(.server(1)))
+        expectRefused(host(group), prepare, from: .server(group.node(1)), .notEntitled(.server(group.node(1))))
     }
 
     // MARK: Counters
@@ -101,12 +101,12 @@ struct ReplicaRefusalTests {
         let version = group.version(.photo, "x", counter: 6)
         expectRefused(
             host(group), .prepare(version.prepare(for: 0, justification: group.certificate(of: elsewhere))),
-            .invalidCertificate(.invalidSignature(0)))
+            .invalidCertificate(.invalidSignature(group.node(0))))
         let below = group.version(.photo, "below", counter: 5)
         let forged = group.forgedCertificate(.photo, below.timestamp, liar: 0)
         expectRefused(
             host(group), .prepare(version.prepare(for: 0, justification: forged)),
-            .invalidCertificate(.invalidSignature(1)))
+            .invalidCertificate(.invalidSignature(group.node(1))))
     }
 
     @Test("nothing of a justified counter: the justification is committed with it")
@@ -161,7 +161,9 @@ struct ReplicaRefusalTests {
         expectRefused(
             host(group),
             .prepare(
-                Prepare(key: .photo, timestamp: x.timestamp, descriptor: y.descriptor, fragments: y.fragments[0])),
+                Prepare(
+                    key: .photo, timestamp: x.timestamp, position: 0, descriptor: y.descriptor,
+                    fragments: y.fragments[0])),
             .digestMismatch)
         expectRefused(
             host(group),
@@ -175,7 +177,9 @@ struct ReplicaRefusalTests {
         expectRefused(
             host(group),
             .prepare(
-                Prepare(key: .photo, timestamp: x.timestamp, descriptor: x.descriptor, fragments: x.fragments[0])),
+                Prepare(
+                    key: .photo, timestamp: x.timestamp, position: 0, descriptor: x.descriptor,
+                    fragments: x.fragments[0])),
             .foreignDescriptor)
         expectRefused(
             host(group),
@@ -191,7 +195,7 @@ struct ReplicaRefusalTests {
                 host(group),
                 .prepare(
                     Prepare(
-                        key: .photo, timestamp: x.timestamp, descriptor: x.descriptor,
+                        key: .photo, timestamp: x.timestamp, position: 0, descriptor: x.descriptor,
                         fragments: Array(repeating: x.fragments[0][0], count: count))),
                 .wrongFragmentCount(got: count, expected: 1))
         }
@@ -200,7 +204,7 @@ struct ReplicaRefusalTests {
             host(group),
             .prepare(
                 Prepare(
-                    key: .photo, timestamp: deletion.timestamp, descriptor: deletion.descriptor,
+                    key: .photo, timestamp: deletion.timestamp, position: 0, descriptor: deletion.descriptor,
                     fragments: [SharedBytes()])),
             .wrongFragmentCount(got: 1, expected: 0))
     }
@@ -218,7 +222,7 @@ struct ReplicaRefusalTests {
             host(group),
             .prepare(
                 Prepare(
-                    key: .photo, timestamp: timestamp, descriptor: descriptor,
+                    key: .photo, timestamp: timestamp, position: 0, descriptor: descriptor,
                     fragments: [one.fragments[0][0], one.fragments[0][0]])),
             .tooManyStripes(got: 2, limit: 1))
     }
@@ -229,7 +233,7 @@ struct ReplicaRefusalTests {
         let y = group.version(.photo, "some other", counter: 1)
         func prepare(_ bytes: SharedBytes) -> Request {
             .prepare(
-                Prepare(key: .photo, timestamp: x.timestamp, descriptor: x.descriptor, fragments: [bytes]))
+                Prepare(key: .photo, timestamp: x.timestamp, position: 0, descriptor: x.descriptor, fragments: [bytes]))
         }
         let own = x.fragments[0][0]
         for bytes in [SharedBytes(own.array.map { $0 ^ 1 }), x.fragments[1][0], x.fragments[3][0]] {
@@ -247,7 +251,7 @@ struct ReplicaRefusalTests {
 
     @Test("garbage under the right hash: the fingerprints do not describe it", arguments: 0...3 as ClosedRange<UInt8>)
     func inconsistentCrossChecksum(victim: UInt8) {
-        let poison = group.poisonedVersion(.photo, "poisoned value", garbageAt: ServerIndex(victim), counter: 1)
+        let poison = group.poisonedVersion(.photo, "poisoned value", garbageAt: Position(victim), counter: 1)
         for server in group.servers {
             let host = ReplicaHost(group, server)
             let request = Request.prepare(poison.prepare(for: server))
@@ -281,7 +285,7 @@ struct ReplicaRefusalTests {
                 ReplicaHost(group, server),
                 .prepare(
                     Prepare(
-                        key: .photo, timestamp: timestamp, descriptor: descriptor,
+                        key: .photo, timestamp: timestamp, position: server, descriptor: descriptor,
                         fragments: [honestFragments[server.offset]])),
                 from: .client(.mallory),
                 .invalidFragment(StripeIndex(0), .fingerprintMismatch(FragmentIndex(server.rawValue))))
@@ -333,7 +337,7 @@ struct ReplicaRefusalTests {
         let (host, _) = fullHost()
         let more = group.version(.photo, "one more", counter: 1)
         let other = group.version(.photo, "another one", counter: 1)
-        func stored(_ server: ServerIndex, _ version: TestVersion, _ claim: Claim = .stored) -> SignedStatement {
+        func stored(_ server: Position, _ version: TestVersion, _ claim: Claim = .stored) -> SignedStatement {
             group.statement(of: server, .photo, version.timestamp, claim)
         }
         let forged = group.forgedCertificate(.photo, more.timestamp, liar: 1).statements
@@ -353,7 +357,7 @@ struct ReplicaRefusalTests {
     func admission() {
         let (host, _) = fullHost()
         let more = group.version(.photo, "one more", counter: 1)
-        let admission = [2, 3].map { group.statement(of: ServerIndex($0), .photo, more.timestamp) }
+        let admission = [2, 3].map { group.statement(of: Position($0), .photo, more.timestamp) }
         expectStored(host, more, admission: admission)
     }
 
@@ -376,9 +380,13 @@ struct ReplicaRefusalTests {
         let bad: [(Certificate, CertificateError)] = [
             (group.certificate(of: version, by: [0, 1]), .wrongStatementCount(have: 2, need: 3)),
             (group.certificate(of: version, by: [0, 1, 2, 3]), .wrongStatementCount(have: 4, need: 3)),
-            (group.certificate(of: version, by: [0, 1, 1]), .repeatedServer(1)),
-            (group.forgedCertificate(.photo, version.timestamp, liar: 2), .invalidSignature(0)),
-            (elsewhere.certificate(of: version), .invalidSignature(0)),
+            (group.certificate(of: version, by: [0, 1, 1]), .repeatedServer(group.node(1))),
+            (group.forgedCertificate(.photo, version.timestamp, liar: 2), .invalidSignature(group.node(0))),
+            (elsewhere.certificate(of: version), .unknownEpoch(2)),
+            (
+                group.certificate(version.timestamp, elsewhere.certificate(of: version).statements),
+                .invalidSignature(group.node(0))
+            ),
         ]
         for (certificate, error) in bad {
             expectRefused(host(group), version.commit(certificate), .invalidCertificate(error))
@@ -387,8 +395,8 @@ struct ReplicaRefusalTests {
         expectRefused(
             host(group),
             version.commit(
-                Certificate(timestamp: version.timestamp, statements: group.certificate(of: replayed).statements)),
-            .invalidCertificate(.invalidSignature(0)))
+                group.certificate(version.timestamp, group.certificate(of: replayed).statements)),
+            .invalidCertificate(.invalidSignature(group.node(0))))
     }
 
     @Test("a deleted object's old certificate, by COMMIT and by justification (scenario 13)")

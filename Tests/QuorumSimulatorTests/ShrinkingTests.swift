@@ -20,6 +20,7 @@ struct ShrinkingTests {
         options.faults = try FaultSelection(names: ["environment"])
         options.faultCount = 1
         options.planted = .staleRead
+        options.hasSeveralGroups = false
         for text in PlanPart.texts(of: shrunk.removed) { options.removed.formUnion(try PlanPart.parse(text)) }
         let drawn = try WorldPlan(seed: 3, options: options)
         #expect(drawn == shrunk.plan)

@@ -6,10 +6,10 @@ import QuorumFaults
 import QuorumProtocol
 import QuorumSimulator
 
-/// A plan in which nothing goes wrong but what the options say.
+/// A plan in which nothing goes wrong but what the options say; of one group unless they say otherwise.
 func plan(
     _ seed: UInt64, faults names: [String] = ["none"], f faultCount: Int? = 1, m dataFragmentCount: Int? = nil,
-    planted: PlantedError? = nil, mode: VerificationMode = .fingerprint
+    planted: PlantedError? = nil, mode: VerificationMode = .fingerprint, several hasSeveralGroups: Bool? = false
 ) throws -> WorldPlan {
     var options = WorldOptions()
     options.faults = try FaultSelection(names: names)
@@ -17,6 +17,7 @@ func plan(
     options.dataFragmentCount = dataFragmentCount
     options.planted = planted
     options.mode = mode
+    options.hasSeveralGroups = hasSeveralGroups
     return try WorldPlan(seed: seed, options: options)
 }
 
@@ -30,12 +31,15 @@ struct ChangeMaker {
 
     init() throws {
         let quorums = try QuorumConfiguration(faults: 1)
-        parameters = ClusterParameters(
-            identity: ClusterIdentity(cluster: ClusterID(high: 1, low: 2), epoch: 1), quorums: quorums)
+        let configuration = Configuration(cluster: ClusterID(high: 1, low: 2), quorums: quorums)
+        parameters = ClusterParameters(configuration)
         key = try ObjectKey("bucket/name")
-        replica = Replica(parameters: parameters, server: ServerIndex(0), incarnation: Incarnation(1))
+        replica = Replica(
+            parameters: parameters, group: configuration.groups[0],
+            node: parameters.placement(of: key).node(at: Position(0)), incarnation: Incarnation(1))
         verifier = StatementVerifier(
-            parameters: parameters, keys: quorums.servers.map { _ in .scheme { _, _ in false } })
+            history: parameters.history,
+            keys: StatementKeys(ofFirstLives: quorums.positions.map { _ in .scheme { _, _ in false } }))
     }
 
     /// The `.store` effect that a PREPARE of a value leads to, and the version's timestamp. The replica is told that
@@ -48,7 +52,8 @@ struct ChangeMaker {
                 value: key, lengthBytes: UInt64(text.utf8.count), stripeSizeBytes: 1024, stripes: [crossChecksum],
                 metadata: ObjectMetadata(), parameters: parameters))
         let timestamp = Timestamp(counter: 1, writer: writer, digest: descriptor.digest)
-        let prepare = Prepare(key: key, timestamp: timestamp, descriptor: descriptor, fragments: [fragments[0]])
+        let prepare = Prepare(
+            key: key, timestamp: timestamp, position: Position(0), descriptor: descriptor, fragments: [fragments[0]])
         var inputs: [ReplicaInput] = [
             .request(RequestTag(session: 0, request: 0), from: .client(writer), .prepare(prepare))
         ]
@@ -59,9 +64,7 @@ struct ChangeMaker {
             for effect in effects {
                 switch effect {
                 case .verify(let token, let job):
-                    let result = job.run(
-                        verifier: verifier, parameters: parameters, fragmentIndex: FragmentIndex(0))
-                    inputs.append(.verified(token, result))
+                    inputs.append(.verified(token, job.run(verifier: verifier, parameters: parameters)))
                 case .load(let key):
                     inputs.append(.loaded(key, .success(record(key))))
                 case .store(let token, let change, let statements):
@@ -83,7 +86,7 @@ struct ChangeMaker {
 
     private static func unsigned(_ statement: Statement) -> SignedStatement {
         SignedStatement(
-            server: statement.server, incarnation: statement.incarnation, claim: statement.claim, leafIndex: 0,
+            node: statement.node, incarnation: statement.incarnation, claim: statement.claim, leafIndex: 0,
             leafCount: 1, path: [], signature: [UInt8](repeating: 0, count: SignedStatement.signatureSizeBytes))
     }
 }

@@ -13,6 +13,7 @@ struct WorldTests {
         let faults: [String]
         var f: Int?
         var m: Int?
+        var several = false
     }
 
     static let smokes = [
@@ -22,12 +23,15 @@ struct WorldTests {
         Smoke(testDescription: "the environment only", seeds: 3000..<3060, faults: ["environment"], f: 1),
         Smoke(testDescription: "liars only", seeds: 4000..<4060, faults: ["servers", "clients"], f: 1),
         Smoke(testDescription: "no fault at all", seeds: 5000..<5030, faults: ["none"]),
+        Smoke(testDescription: "several groups", seeds: 6000..<6060, faults: ["all"], several: true),
     ]
 
     @Test("keeps the protocol's promises", arguments: smokes)
     func smoke(_ smoke: Smoke) throws {
         for seed in smoke.seeds {
-            let report = World(try plan(seed, faults: smoke.faults, f: smoke.f, m: smoke.m)).run()
+            let plan = try plan(
+                seed, faults: smoke.faults, f: smoke.f, m: smoke.m, several: smoke.several)
+            let report = World(plan).run()
             if let violation = report.violation { Issue.record("seed \(seed): \(violation)") }
             #expect(report.succeededCount > 0, "seed \(seed)")
         }
@@ -41,6 +45,52 @@ struct WorldTests {
             #expect(report.violation == nil, "seed \(seed)")
             #expect(report.succeededCount == plan.operations.count + plan.objectCount, "seed \(seed)")
         }
+    }
+
+    @Test("draws one group or several, which overlap or do not, with at most f faulty servers in each")
+    func groups() throws {
+        var shapes: Set<String> = []
+        var hasMoreThanF = false
+        for seed in 1...300 as ClosedRange<UInt64> {
+            let plan = try plan(seed, faults: ["all"], f: nil, several: nil)
+            let bad = Set(plan.badServers.values.map { Int($0.server.rawValue) })
+            for members in plan.groups.members {
+                #expect(members.count == plan.groupSize && Set(members).count == members.count)
+                #expect(members.count(where: bad.contains) <= plan.faultCount, "seed \(seed)")
+            }
+            #expect(Set(plan.groups.members.joined()) == Set(0..<plan.serverCount))
+            if let before = plan.earlierEpoch {
+                #expect(before.members.count(where: bad.contains) <= plan.faultCount, "seed \(seed)")
+                shapes.insert("before")
+            }
+            hasMoreThanF = hasMoreThanF || bad.count > plan.faultCount
+            guard plan.groups.members.count > 1 else {
+                shapes.insert("one")
+                continue
+            }
+            let (first, second) = (Set(plan.groups.members[0]), Set(plan.groups.members[1]))
+            let commonCount = first.intersection(second).count
+            let quorum = plan.groupSize - plan.faultCount
+            shapes.insert(commonCount == 0 ? "disjoint" : commonCount >= quorum ? "a quorum in common" : "overlapping")
+        }
+        #expect(shapes == ["one", "disjoint", "a quorum in common", "overlapping", "before"])
+        #expect(hasMoreThanF)
+    }
+
+    @Test("of several groups has objects in more than one, and every operation succeed without faults")
+    func severalGroups() throws {
+        var groupCounts: Set<Int> = []
+        for seed in 1...20 as ClosedRange<UInt64> {
+            let plan = try plan(seed, several: true)
+            let report = World(plan, isTranscribed: true).run()
+            #expect(report.violation == nil && report.failedCount == 0, "seed \(seed)")
+            let groups = Set(
+                report.transcript.compactMap { line in
+                    line.firstRange(of: ", group ").map { line[$0.upperBound...].prefix { $0.isNumber } }
+                })
+            groupCounts.insert(groups.count)
+        }
+        #expect(groupCounts.contains { $0 > 1 })
     }
 
     @Test("is found guilty of an error planted in it", arguments: PlantedError.allCases)

@@ -112,6 +112,8 @@ struct FramingTests {
         .refusal(.certificateNotYetValid(notBefore: .max)), .refusal(.wrongCluster),
         .refusal(.otherConfiguration(epoch: .max)), .refusal(.unsupportedVersion(supported: 9)),
         .refusal(.malformedHello), .refusal(.tooManyConnections(limit: .max)), .refusal(.shuttingDown),
+        .refusal(.other(code: 10, isTransient: false, detail: 7)),
+        .refusal(.other(code: .max, isTransient: true, detail: .max)),
     ]
 
     @Test("A greeting is read back as it was written", arguments: greetings)
@@ -186,6 +188,25 @@ struct FramingTests {
         expected += [4, 0, 24, 0] + word([1]) + word([2]) + word([4, 3])
         expected += [5, 0, 8, 0] + word([6])
         #expect(Array(buffer: Greeting.hello(version: 0x0102, scope).encoded()) == expected)
+    }
+
+    @Test("A refusal's layout is the documented one")
+    func refusalLayout() {
+        let expected: [UInt8] = Array("SQT1".utf8) + [2, 8, 0, 1, 5, 0, 0, 0, 0, 0, 0, 0]
+        #expect(Array(buffer: Greeting.refusal(.tooManyConnections(limit: 5)).encoded()) == expected)
+    }
+
+    @Test("A refusal that claims to pass and does not, or has a detail that its reason has not, is none")
+    func contradictoryRefusal() {
+        func greeting(code: UInt8, isTransient: UInt8, detail: UInt8) -> Greeting? {
+            let bytes = Array("SQT1".utf8) + [2, code, 0, isTransient, detail, 0, 0, 0, 0, 0, 0, 0]
+            return Greeting(decoding: ByteBuffer(bytes: bytes))
+        }
+        #expect(greeting(code: 9, isTransient: 1, detail: 0) == .refusal(.shuttingDown))
+        #expect(greeting(code: 9, isTransient: 0, detail: 0) == nil)
+        #expect(greeting(code: 9, isTransient: 1, detail: 3) == nil)
+        #expect(greeting(code: 9, isTransient: 2, detail: 0) == nil)
+        #expect(greeting(code: 1, isTransient: 1, detail: 0) == nil)
     }
 
     @Test("Random bytes are never a greeting by accident, and never a trap")

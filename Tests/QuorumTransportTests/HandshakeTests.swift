@@ -42,7 +42,7 @@ struct HandshakeTests {
         return try #require(record.withRecord { $0.errors.first })
     }
 
-    private func refusal(_ error: TransportError) -> RefusalReason? {
+    private func refusal(_ error: TransportError) -> ConnectionRefusal? {
         guard case .refused(_, let reason) = error else { return nil }
         return reason
     }

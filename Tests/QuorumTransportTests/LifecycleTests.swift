@@ -82,7 +82,7 @@ struct LifecycleTests {
         let endpoint = try await fixture.start(.echo())
         let configuration = PeerConnectionConfiguration(
             serverNumber: 2, host: "127.0.0.1", port: try #require(endpoint.port), expectedPin: fixture.server.pin,
-            scope: Fixture.scope)
+            scope: Fixture.scope, limits: Fixture.limits)
         let connection = try PeerConnection(
             configuration, identity: fixture.client.identity, eventLoop: Fixture.group.next(), logger: Fixture.logger
         ) { _ in }
@@ -209,7 +209,8 @@ struct LifecycleTests {
         let port = try #require(endpoint.port)
         await endpoint.shutdown(grace: .seconds(1))
         let configuration = PeerConnectionConfiguration(
-            serverNumber: 5, host: "127.0.0.1", port: port, expectedPin: fixture.server.pin, scope: Fixture.scope)
+            serverNumber: 5, host: "127.0.0.1", port: port, expectedPin: fixture.server.pin, scope: Fixture.scope,
+            limits: Fixture.limits)
         let connection = try PeerConnection(
             configuration, identity: fixture.client.identity, eventLoop: Fixture.group.next(), logger: Fixture.logger
         ) { record.take($0) }

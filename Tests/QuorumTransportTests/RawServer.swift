@@ -61,7 +61,8 @@ final class RawServer: Sendable {
     ) async throws -> TransportError {
         let record = ConnectionRecord()
         var configuration = PeerConnectionConfiguration(
-            serverNumber: 2, host: "127.0.0.1", port: port, expectedPin: fixture.server.pin, scope: Fixture.scope)
+            serverNumber: 2, host: "127.0.0.1", port: port, expectedPin: fixture.server.pin, scope: Fixture.scope,
+            limits: Fixture.limits)
         adjust(&configuration)
         let connection = try PeerConnection(
             configuration, identity: fixture.client.identity, eventLoop: Fixture.group.next(), logger: Fixture.logger

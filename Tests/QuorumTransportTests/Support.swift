@@ -111,6 +111,7 @@ final class ConnectionRecord: Sendable {
 /// A server with one pinned client, both able to talk; the parts may be changed before `start`.
 struct Fixture {
     static let scope = ClusterScope(clusterID: [UInt8](repeating: 7, count: 16), epoch: 3)!
+    static let limits = ConnectionLimits(frameSizeBytesMax: 16 << 20)
     static var group: any EventLoopGroup { MultiThreadedEventLoopGroup.singleton }
     static let logger = Logger(label: "transport-tests", factory: { _ in SwiftLogNoOpLogHandler() })
 
@@ -123,7 +124,7 @@ struct Fixture {
         self.client = try client ?? TestIdentity("client")
         serverConfiguration = ServerEndpointConfiguration(
             host: "127.0.0.1", port: 0, scope: Self.scope,
-            peers: PeerDirectory([self.client.pin: .client("alice")]))
+            peers: PeerDirectory([self.client.pin: .client("alice")]), limits: Self.limits)
         serverConfiguration.limits.handshakeTimeout = .seconds(10)
     }
 
@@ -140,7 +141,7 @@ struct Fixture {
     ) throws -> PeerConnection {
         var configuration = PeerConnectionConfiguration(
             serverNumber: 2, host: "127.0.0.1", port: try #require(endpoint.port), expectedPin: server.pin,
-            scope: Self.scope)
+            scope: Self.scope, limits: Self.limits)
         configuration.limits.handshakeTimeout = .seconds(10)
         configuration.backoff.maximum = .milliseconds(200)
         adjust(&configuration)

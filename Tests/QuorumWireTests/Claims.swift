@@ -38,6 +38,12 @@ enum Claims {
         for size in sizes { encoder.append(size) }
     }
 
+    /// What every request begins with.
+    private static func appendRoute(to encoder: inout CanonicalEncoder) {
+        encoder.append(Sample.route.epoch)
+        encoder.append(Sample.route.group.rawValue)
+    }
+
     /// PREPARE up to the admission, which is empty; then what `build` appends.
     static func prepareHead(_ build: (inout CanonicalEncoder) -> Void) -> [UInt8] {
         prepareHeadBeforeFragments(admission: { $0.append(UInt8(0)) }) + encoded(build)
@@ -45,8 +51,10 @@ enum Claims {
 
     private static func prepareHeadBeforeFragments(admission: (inout CanonicalEncoder) -> Void) -> [UInt8] {
         encoded { encoder in
+            appendRoute(to: &encoder)
             encoder.append(counted: Sample.key.bytes)
             encoder.append(Sample.timestamp(1, of: Sample.value))
+            encoder.append(UInt8(0))
             encoder.append(counted: Sample.value.bytes)
             encoder.append(UInt8(0))
             admission(&encoder)
@@ -54,9 +62,14 @@ enum Claims {
     }
 
     /// A claim's certificate up to the count of its statements; then what `build` appends.
-    private static func certificateHead(_ build: (inout CanonicalEncoder) -> Void) -> [UInt8] {
+    private static func certificateHead(
+        kind: UInt8 = 1, _ build: (inout CanonicalEncoder) -> Void
+    ) -> [UInt8] {
         encoded { encoder in
             encoder.append(UInt8(1))
+            encoder.append(kind)
+            encoder.append(Sample.route.epoch)
+            encoder.append(Sample.route.group.rawValue)
             encoder.append(Sample.timestamp(1, of: Sample.value))
             build(&encoder)
         }
@@ -65,7 +78,7 @@ enum Claims {
     /// A statement up to the count of its path.
     private static func statement(claim: UInt8 = 1, pathCount: UInt8) -> [UInt8] {
         encoded { encoder in
-            encoder.append(UInt8(0))
+            encoder.append(UInt16(0))
             encoder.append(UInt64(1))
             encoder.append(claim)
             encoder.append(UInt32(0))
@@ -78,9 +91,15 @@ enum Claims {
         let word = UInt64(UInt32.max)
         let keyLimit = UInt64(ObjectKey.sizeBytesMax)
         let descriptorLimit = UInt64(Descriptor.sizeBytesMax)
-        func keyOf(_ size: UInt32) -> [UInt8] { encoded { $0.append(size) } }
+        func keyOf(_ size: UInt32) -> [UInt8] {
+            encoded { encoder in
+                appendRoute(to: &encoder)
+                encoder.append(size)
+            }
+        }
         func descriptorOf(_ size: UInt32) -> [UInt8] {
             encoded { encoder in
+                appendRoute(to: &encoder)
                 encoder.append(counted: Sample.key.bytes)
                 Sample.certificate.encode(into: &encoder)
                 encoder.append(size)
@@ -118,6 +137,9 @@ enum Claims {
             OverLimit(
                 field: "path", value: 17, limit: 16, direction: .reply,
                 frame: frame(.preparedReply, head: statement(pathCount: 17))),
+            OverLimit(
+                field: "evidence", value: 257, limit: 256, direction: .reply,
+                frame: frame(.refusedReply, head: [3, 231, 0] + [UInt8](repeating: 1, count: 257))),
         ]
     }()
 
@@ -130,22 +152,31 @@ enum Claims {
             frame: frame(.prepare, head: prepareHeadBeforeFragments(admission: { $0.append(UInt8(4)) }))),
         Unfilled(
             name: "a path of 16", direction: .reply, frame: frame(.preparedReply, head: statement(pathCount: 16))),
-        Unfilled(name: "255 pending versions", direction: .reply, frame: frame(.refusedReply, head: [12, 255])),
+        Unfilled(name: "255 pending versions", direction: .reply, frame: frame(.refusedReply, head: [0, 12, 2, 255])),
         Unfilled(
             name: "the longest key", direction: .request,
-            frame: frame(.readTimestamp, head: encoded { $0.append(UInt32(ObjectKey.sizeBytesMax)) })),
+            frame: frame(
+                .readTimestamp,
+                head: encoded { encoder in
+                    appendRoute(to: &encoder)
+                    encoder.append(UInt32(ObjectKey.sizeBytesMax))
+                })),
         Unfilled(
             name: "a fragment of 4 GiB", direction: .request,
             frame: frame(.prepare, head: prepareHead { appendFragments(sizes: [.max], into: &$0) })),
     ]
 
     static let unknown: [Unknown] = {
-        let key = encoded { $0.append(counted: Sample.key.bytes) }
+        let key = encoded { encoder in
+            appendRoute(to: &encoder)
+            encoder.append(counted: Sample.key.bytes)
+        }
         let parts = encoded { encoder in
             encoder.append(UInt8(0))
             encoder.append(UInt8(0))
             encoder.append(UInt8(1))
             encoder.append(Sample.timestamp(1, of: Sample.value))
+            encoder.append(UInt8(0))
             encoder.append(counted: Sample.value.bytes)
         }
         return [
@@ -164,15 +195,21 @@ enum Claims {
             Unknown(
                 field: "claim", value: 4, direction: .reply,
                 frame: frame(.preparedReply, head: statement(claim: 4, pathCount: 0))),
-            Unknown(field: "refusal", value: 0, direction: .reply, frame: frame(.refusedReply, head: [0])),
-            Unknown(field: "refusal", value: 18, direction: .reply, frame: frame(.refusedReply, head: [18])),
-            Unknown(field: "principal", value: 2, direction: .reply, frame: frame(.refusedReply, head: [1, 2, 0])),
+            Unknown(
+                field: "principal", value: 2, direction: .reply, frame: frame(.refusedReply, head: [0, 1, 0, 2, 0])),
             Unknown(
                 field: "fragment error", value: 6, direction: .reply,
-                frame: frame(.refusedReply, head: [7, 0, 0, 0, 0, 6, 0])),
+                frame: frame(.refusedReply, head: [0, 7, 2, 0, 0, 0, 0, 6, 0])),
             Unknown(
-                field: "certificate error", value: 7, direction: .reply,
-                frame: frame(.refusedReply, head: [10, 7, 0])),
+            Unknown(
+                field: "certificate error", value: 10, direction: .reply,
+                frame: frame(.refusedReply, head: [0, 10, 0, 10, 0])),
+            Unknown(
+                field: "certificate's kind", value: 0, direction: .reply,
+                frame: frame(.timestampReply, head: certificateHead(kind: 0) { $0.append(UInt8(0)) })),
+            Unknown(
+                field: "certificate's kind", value: 2, direction: .reply,
+                frame: frame(.timestampReply, head: certificateHead(kind: 2) { $0.append(UInt8(0)) })),
         ]
     }()
 
@@ -182,7 +219,7 @@ enum Claims {
             ("an empty name", Array("photos/".utf8)), ("a bucket in capitals", Array("Photos/cat".utf8)),
             ("a name that is not UTF-8", Array("photos/".utf8) + [0xc0, 0x80]),
         ]
-        func certificate(_ servers: [UInt8]) -> [UInt8] {
+        func certificate(_ servers: [UInt16]) -> [UInt8] {
             certificateHead { encoder in
                 encoder.append(UInt8(servers.count))
                 for server in servers { Sample.statement(server).encode(into: &encoder) }
@@ -194,6 +231,7 @@ enum Claims {
             encoder.append(UInt8(0))
             encoder.append(UInt8(1))
             encoder.append(Sample.timestamp(1, of: Sample.value))
+            encoder.append(UInt8(0))
             encoder.append(counted: Sample.value.bytes)
             encoder.append(UInt8(0))
             appendFragments(sizes: [0], into: &encoder)
@@ -201,20 +239,31 @@ enum Claims {
         return invalidKeys.map { name, bytes in
             NotCanonical(
                 name: name, field: "object key", direction: .request,
-                frame: frame(.readTimestamp, head: encoded { $0.append(counted: bytes) }))
+                frame: frame(
+                    .readTimestamp,
+                    head: encoded { encoder in
+                        appendRoute(to: &encoder)
+                        encoder.append(counted: bytes)
+                    }))
         } + [
             NotCanonical(
                 name: "a server twice", field: "statements' order", direction: .reply,
-                frame: frame(.timestampReply, head: certificate([0, 1, 1]))),
+                frame: frame(.timestampReply, head: certificate([0, 0x0100, 0x0100]))),
             NotCanonical(
                 name: "servers out of order", field: "statements' order", direction: .reply,
-                frame: frame(.timestampReply, head: certificate([0, 3, 1]))),
+                frame: frame(.timestampReply, head: certificate([0, 0x0100, 0xff]))),
             NotCanonical(
                 name: "counter 0", field: "timestamp", direction: .reply,
                 frame: frame(.committedReply, head: encoded { $0.append(counterless) })),
             NotCanonical(
                 name: "unverified versions in a mode that has none", field: "more versions", direction: .reply,
                 frame: frame(.timestampReply, head: [0, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
+            NotCanonical(
+                name: "BUSY that is not transient", field: "refusal's traits", direction: .reply,
+                frame: frame(.refusedReply, head: [0, 13, 0])),
+            NotCanonical(
+                name: "a refusal with a trait that it has not", field: "refusal's traits", direction: .reply,
+                frame: frame(.refusedReply, head: [0, 16, 1])),
             NotCanonical(
                 name: "a fragment although none is held", field: "held fragments", direction: .reply,
                 frame: frame(.versionReply, head: parts)),

@@ -52,6 +52,8 @@ struct RawDescriptor: Sendable {
     /// Why a COMMIT with this descriptor is refused; nil when it is accepted.
     var error: WireError? {
         let head = encoded { encoder in
+            encoder.append(Sample.route.epoch)
+            encoder.append(Sample.route.group.rawValue)
             encoder.append(counted: Sample.key.bytes)
             Sample.certificate.encode(into: &encoder)
             encoder.append(counted: bytes)

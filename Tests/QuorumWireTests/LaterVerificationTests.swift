@@ -10,23 +10,17 @@ import Testing
 @Suite("A claim of several versions")
 struct ClaimedVersionsTests {
     private static let modes: [VerificationMode] = [.lazy, .readTime]
-    private static let lazy = parameters(.lazy)
-
-    private static func parameters(_ mode: VerificationMode) -> ClusterParameters {
-        ClusterParameters(
-            identity: ClusterIdentity(cluster: cluster.identity.cluster, epoch: 3, mode: mode),
-            quorums: cluster.quorums, limits: cluster.limits)
-    }
+    private static let lazy = parameters(mode: .lazy)
 
     private static func timestamp(_ counter: UInt64) -> Timestamp { Sample.timestamp(counter, of: Sample.tombstone) }
 
-    private static func certificate(_ counter: UInt64, statementCount: UInt8 = 3, pathCount: Int = 1) -> Certificate {
-        Certificate(
-            timestamp: timestamp(counter),
-            statements: (0..<statementCount).map { Sample.statement($0, pathCount: pathCount) })
+    private static func certificate(_ counter: UInt64, statementCount: UInt16 = 3, pathCount: Int = 1) -> Certificate {
+        Sample.certificate(
+            timestamp(counter),
+            (0..<statementCount).map { Sample.statement($0, pathCount: pathCount) })
     }
 
-    private static func poisonous(_ counter: UInt64, statements: [UInt8] = [1, 3]) -> PoisonousVersion {
+    private static func poisonous(_ counter: UInt64, statements: [UInt16] = [1, 3]) -> PoisonousVersion {
         PoisonousVersion(
             timestamp: timestamp(counter), statements: statements.map { Sample.statement($0, .poisonous) })
     }
@@ -52,13 +46,13 @@ struct ClaimedVersionsTests {
     func roundTrip(mode: VerificationMode) throws {
         for claim in Self.claims {
             let parts = HeldParts(
-                timestamp: Self.timestamp(2), descriptor: Sample.tombstone, fragments: [])
-            #expect(try decode(Self.frame(claim), Self.parameters(mode)) == .timestamp(claim))
+                timestamp: Self.timestamp(2), position: 1, descriptor: Sample.tombstone, fragments: [])
+            #expect(try decode(Self.frame(claim), parameters(mode: mode)) == .timestamp(claim))
             let bare = Message.reply(.version(claim, nil)).frame(number: 1)
-            #expect(try decode(bare, Self.parameters(mode)) == .version(claim, nil))
+            #expect(try decode(bare, parameters(mode: mode)) == .version(claim, nil))
             // The descriptor of another mode's cluster is refused, whatever the claim.
             let foreign = Message.reply(.version(claim, parts)).frame(number: 1)
-            #expect(throws: WireError.self) { try decode(foreign, Self.parameters(mode)) }
+            #expect(throws: WireError.self) { try decode(foreign, parameters(mode: mode)) }
         }
     }
 
@@ -67,7 +61,7 @@ struct ClaimedVersionsTests {
     func otherModes(mode: VerificationMode) {
         for claim in Self.claims {
             #expect(throws: WireError.malformed(.notCanonical(field: "more versions"))) {
-                try decode(Self.frame(claim), Self.parameters(mode))
+                try decode(Self.frame(claim), parameters(mode: mode))
             }
         }
     }
@@ -149,8 +143,8 @@ struct ClaimedVersionsTests {
         arguments: [(1, 2), (2, 3), (1, 8), (3, 4), (7, 8)])
     func largest(faults: Int, dataFragmentCount: Int) throws {
         let quorums = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount)
-        let parameters = ClusterParameters(identity: Self.lazy.identity, quorums: quorums)
-        let quorum = UInt8(quorums.quorum)
+        let parameters = parameters(quorums: quorums, mode: .lazy, limits: ProtocolLimits())
+        let quorum = UInt16(quorums.quorum)
         // A server records as many.
         let count = UInt64(2 * parameters.limits.unverifiedVersionsMax)
         // The tree of a group commit of some hundred statements.
@@ -173,18 +167,13 @@ struct BlockFrameTests {
     func block() throws {
         var limits = ProtocolLimits()
         limits.stripeSizeBytesMax = 1 << 16
-        func parameters(_ mode: VerificationMode) -> ClusterParameters {
-            ClusterParameters(
-                identity: ClusterIdentity(cluster: cluster.identity.cluster, epoch: 3, mode: mode),
-                quorums: cluster.quorums, limits: limits)
-        }
-        let full = parameters(.full)
+        let full = parameters(mode: .full, limits: limits)
         let value = SharedBytes((0..<1 << 16).map { UInt8(truncatingIfNeeded: $0 &* 7) })
         let encoded = EncodedValue(value, key: Sample.key, metadata: ObjectMetadata(), parameters: full)
-        for server in full.quorums.servers {
+        for server in full.quorums.positions {
             let request = Request.prepare(
                 Prepare(
-                    key: Sample.key, timestamp: Sample.timestamp(1, of: encoded.descriptor),
+                    key: Sample.key, timestamp: Sample.timestamp(1, of: encoded.descriptor), position: server,
                     descriptor: encoded.descriptor, fragments: encoded.fragments[server.offset]))
             let frame = Message.request(request).frame(number: 1)
             #expect(frame.count > value.count && frame.count <= WireLimits.frameSizeBytesMax(full))
@@ -193,7 +182,8 @@ struct BlockFrameTests {
             #expect(prepare.fragments == [value])
         }
         let difference =
-            WireLimits.frameSizeBytesMax(full) - WireLimits.frameSizeBytesMax(parameters(.fingerprint))
+            WireLimits.frameSizeBytesMax(full)
+            - WireLimits.frameSizeBytesMax(parameters(mode: .fingerprint, limits: limits))
         #expect(difference == value.count / 2, "a block instead of a fragment")
     }
 }

@@ -26,17 +26,18 @@ enum RequestKind: CaseIterable {
             [
                 .prepare(
                     Prepare(
-                        key: Sample.key, timestamp: Sample.timestamp(1, of: Sample.value), descriptor: Sample.value,
+                        key: Sample.key, timestamp: Sample.timestamp(1, of: Sample.value), position: 0,
+                        descriptor: Sample.value,
                         fragments: [Sample.fragment])),
                 .prepare(
                     Prepare(
-                        key: Sample.key, timestamp: Sample.timestamp(2, of: Sample.tombstone),
+                        key: Sample.key, timestamp: Sample.timestamp(2, of: Sample.tombstone), position: 3,
                         descriptor: Sample.tombstone, fragments: [], justification: Sample.certificate)),
                 .prepare(
                     Prepare(
-                        key: Sample.longKey, timestamp: Sample.timestamp(.max, of: Sample.emptyValue),
+                        key: Sample.longKey, timestamp: Sample.timestamp(.max, of: Sample.emptyValue), position: 255,
                         descriptor: Sample.emptyValue, fragments: [SharedBytes()],
-                        justification: Certificate(timestamp: Sample.timestamp(7, of: Sample.value), statements: []),
+                        justification: Sample.certificate(Sample.timestamp(7, of: Sample.value), []),
                         admission: (0..<4).map { Sample.statement($0) })),
             ]
         case .commit:
@@ -72,18 +73,21 @@ enum ReplyKind: CaseIterable {
     var samples: [Reply] {
         let timestamp = Sample.timestamp(5, of: Sample.value)
         let known = CommittedClaim(certificate: Sample.certificate)
+        let foreign = CommittedClaim(certificate: Sample.foreignCertificate)
         let unknown = CommittedClaim(certificate: nil)
         func parts(_ descriptor: SealedDescriptor, _ fragments: [SharedBytes]?) -> HeldParts {
-            HeldParts(timestamp: Sample.timestamp(5, of: descriptor), descriptor: descriptor, fragments: fragments)
+            HeldParts(
+                timestamp: Sample.timestamp(5, of: descriptor), position: 2, descriptor: descriptor,
+                fragments: fragments)
         }
         switch self {
         case .timestamp:
-            return [.timestamp(known), .timestamp(unknown)]
+            return [.timestamp(known), .timestamp(unknown), .timestamp(foreign)]
         case .prepared:
             return Sample.claims.flatMap { claim -> [Reply] in
                 [
                     .prepared(Sample.statement(2, claim), committed: nil),
-                    .prepared(Sample.statement(255, claim, pathCount: 0), committed: timestamp),
+                    .prepared(Sample.statement(.max, claim, pathCount: 0), committed: timestamp),
                 ]
             }
         case .committed:
@@ -100,33 +104,7 @@ enum ReplyKind: CaseIterable {
     }
 }
 
-enum RefusalKind: CaseIterable {
-    case notEntitled, foreignTimestamp, digestMismatch, foreignDescriptor, wrongFragmentCount, tooManyStripes
-    case invalidFragment, justificationRequired, counterSkipped, invalidCertificate, invalidAdmission, tooManyPending
-    case busy, poisonous, tooManyUnverified, storageFull, storageFailed
-
-    init(_ refusal: Refusal) {
-        switch refusal {
-        case .notEntitled: self = .notEntitled
-        case .foreignTimestamp: self = .foreignTimestamp
-        case .digestMismatch: self = .digestMismatch
-        case .foreignDescriptor: self = .foreignDescriptor
-        case .wrongFragmentCount: self = .wrongFragmentCount
-        case .tooManyStripes: self = .tooManyStripes
-        case .invalidFragment: self = .invalidFragment
-        case .justificationRequired: self = .justificationRequired
-        case .counterSkipped: self = .counterSkipped
-        case .invalidCertificate: self = .invalidCertificate
-        case .invalidAdmission: self = .invalidAdmission
-        case .tooManyPending: self = .tooManyPending
-        case .busy: self = .busy
-        case .poisonous: self = .poisonous
-        case .tooManyUnverified: self = .tooManyUnverified
-        case .storageFull: self = .storageFull
-        case .storageFailed: self = .storageFailed
-        }
-    }
-
+extension RefusalKind {
     var samples: [Refusal] {
         let most = Int(UInt32.max)
         switch self {
@@ -153,6 +131,10 @@ enum RefusalKind: CaseIterable {
         case .tooManyUnverified: return [.tooManyUnverified(limit: 16), .tooManyUnverified(limit: most)]
         case .storageFull: return [.storageFull]
         case .storageFailed: return [.storageFailed]
+        case .foreignGroup: return [.foreignGroup(GroupID(1), expected: GroupID(.max))]
+        case .unknownEpoch: return [.unknownEpoch(4, newest: 3), .unknownEpoch(0, newest: .max)]
+        case .foreignPosition: return [.foreignPosition(1, expected: 2), .foreignPosition(255, expected: 0)]
+        case .unsupported: return [0, 5, .max].map { .unsupported(type: $0) }
         }
     }
 }
@@ -170,7 +152,7 @@ enum PrincipalKind: CaseIterable {
     var sample: Principal {
         switch self {
         case .client: .client(Sample.writer)
-        case .server: .server(ServerIndex(3))
+        case .server: .server(NodeID(259))
         }
     }
 }
@@ -201,6 +183,7 @@ enum FragmentErrorKind: CaseIterable {
 
 enum CertificateErrorKind: CaseIterable {
     case wrongStatementCount, repeatedServer, unknownServer, invalidPath, invalidSignature, wrongClaim
+    case unknownEpoch, foreignGroup, unknownIncarnation
 
     init(_ error: CertificateError) {
         switch error {
@@ -210,27 +193,42 @@ enum CertificateErrorKind: CaseIterable {
         case .invalidPath: self = .invalidPath
         case .invalidSignature: self = .invalidSignature
         case .wrongClaim: self = .wrongClaim
+        case .unknownEpoch: self = .unknownEpoch
+        case .foreignGroup: self = .foreignGroup
+        case .unknownIncarnation: self = .unknownIncarnation
         }
     }
 
     var sample: CertificateError {
         switch self {
         case .wrongStatementCount: .wrongStatementCount(have: 2, need: 3)
-        case .repeatedServer: .repeatedServer(ServerIndex(0))
-        case .unknownServer: .unknownServer(ServerIndex(255))
-        case .invalidPath: .invalidPath(ServerIndex(1))
-        case .invalidSignature: .invalidSignature(ServerIndex(2))
-        case .wrongClaim: .wrongClaim(ServerIndex(3))
+        case .repeatedServer: .repeatedServer(NodeID(0))
+        case .unknownServer: .unknownServer(NodeID(.max))
+        case .invalidPath: .invalidPath(NodeID(1))
+        case .invalidSignature: .invalidSignature(NodeID(2))
+        case .wrongClaim: .wrongClaim(NodeID(0x0103))
+        case .unknownEpoch: .unknownEpoch(.max)
+        case .foreignGroup: .foreignGroup(GroupID(1), expected: GroupID(.max))
+        case .unknownIncarnation: .unknownIncarnation(NodeID(4), Incarnation(2))
         }
     }
+}
+
+extension Position: ExpressibleByIntegerLiteral {
+    public init(integerLiteral value: UInt8) { self.init(value) }
 }
 
 /// The values that samples are made of. Signatures are plain bytes: the wire carries them, it does not judge them.
 enum Sample {
     static let messages: [Message] =
-        RequestKind.allCases.flatMap(\.samples).map { .request($0) }
+        RequestKind.allCases.flatMap(\.samples).map { .request($0) } + foreignRoutes
         + ReplyKind.allCases.flatMap(\.samples).map { .reply($0) }
 
+    /// The wire carries whatever group a request is for: the server judges it.
+    private static let foreignRoutes = [Route(epoch: 0, group: GroupID(0)), Route(epoch: .max, group: GroupID(.max))]
+        .map { Message.request(.readTimestamp(key), to: $0) }
+
+    static let route = Route(epoch: 3, group: GroupID(7))
     static let key = objectKey("photos/cat")
     static let longKey = objectKey(
         String(repeating: "b", count: ObjectKey.bucketSizeBytesMax) + "/"
@@ -252,11 +250,13 @@ enum Sample {
     static let tombstone = SealedDescriptor(
         Descriptor(tombstone: key, modifiedMilliseconds: 1_700_000_000_000, parameters: cluster))
 
-    static let certificate = Certificate(
-        timestamp: timestamp(5, of: value), statements: [0, 1, 3].map { statement($0) })
+    static let certificate = certificate(timestamp(5, of: value), [0, 1, 3].map { statement($0) })
     /// Its paths are as long as paths may be.
-    static let deepCertificate = Certificate(
-        timestamp: timestamp(5, of: threeStripes), statements: [0, 2].map { statement($0, pathCount: 16) })
+    static let deepCertificate = certificate(
+        timestamp(5, of: threeStripes), [0, 0x0102].map { statement($0, pathCount: 16) })
+    /// Of an epoch and a group that are not the cluster's.
+    static let foreignCertificate = Certificate(
+        epoch: .max, group: GroupID(.max), timestamp: timestamp(5, of: value), statements: [statement(.max)])
 
     static let claims = (0...UInt8.max).compactMap(Claim.init(rawValue:))
     static let portions = (0...UInt8.max).compactMap(Read.Portion.init(rawValue:))
@@ -273,11 +273,15 @@ enum Sample {
         Timestamp(counter: counter, writer: writer, digest: descriptor.digest)
     }
 
-    static func statement(_ server: UInt8, _ claim: Claim = .stored, pathCount: Int = 1) -> SignedStatement {
+    static func certificate(_ timestamp: Timestamp, _ statements: [SignedStatement]) -> Certificate {
+        Certificate(epoch: route.epoch, group: route.group, timestamp: timestamp, statements: statements)
+    }
+
+    static func statement(_ node: UInt16, _ claim: Claim = .stored, pathCount: Int = 1) -> SignedStatement {
         SignedStatement(
-            server: ServerIndex(server), incarnation: Incarnation(1), claim: claim, leafIndex: 1, leafCount: .max,
-            path: (0..<pathCount).map { Digest256.sha256([server, UInt8($0)]) },
-            signature: (0..<64).map { server ^ $0 })
+            node: NodeID(node), incarnation: Incarnation(1), claim: claim, leafIndex: 1, leafCount: .max,
+            path: (0..<pathCount).map { Digest256.sha256([UInt8(truncatingIfNeeded: node), UInt8($0)]) },
+            signature: (0..<64).map { UInt8(truncatingIfNeeded: node) ^ $0 })
     }
 
     static func pending(_ descriptor: SealedDescriptor, counter: UInt64 = 6) -> PendingVersion {

@@ -68,7 +68,7 @@ struct SharedBytesTests {
     func fragmentOutlivesFrame() throws {
         let fragment = SharedBytes(Self.content)
         let prepare = Prepare(
-            key: Sample.key, timestamp: Sample.timestamp(1, of: Sample.value), descriptor: Sample.value,
+            key: Sample.key, timestamp: Sample.timestamp(1, of: Sample.value), position: 1, descriptor: Sample.value,
             fragments: [fragment])
         var buffer = ByteBuffer(bytes: Message.request(.prepare(prepare)).frame(number: 1))
         let decoded = try Request.decode(buffer, parameters: cluster).request

@@ -47,19 +47,30 @@ struct StrictnessTests {
         }
     }
 
-    @Test("of an unknown type, or of the other direction's, is refused by its type", arguments: Direction.allCases)
-    func foreignTypes(direction: Direction) {
-        let expected = direction == .request ? Set<UInt8>([1, 2, 3, 4]) : Set<UInt8>([129, 130, 131, 132, 133])
-        for type in 0...UInt8.max where !expected.contains(type) {
-            let bytes = [type] + frame(.read, head: []).dropFirst()
-            #expect(direction.error(of: Array(bytes)) == .unknownType(type))
+    @Test("of an unknown type, if well-formed, is told apart from one that is none", arguments: Direction.allCases)
+    func unknownTypes(direction: Direction) {
+        for type in 0...UInt8.max where MessageType(rawValue: type) == nil {
+            for number: UInt64 in [0, 9, .max] {
+                let bytes = [type] + frame(.read, head: [1, 2, 3], fragments: [4, 5], number: number).dropFirst()
+                #expect(direction.error(of: Array(bytes)) == .unsupported(type: type, request: number))
+            }
+            let cut = [type] + frame(.read, head: [1, 2], headSizeBytes: 3).dropFirst()
+            #expect(direction.error(of: Array(cut)) == .malformed(.truncated(field: "head")))
         }
+    }
+
+    @Test("with number 0 is none, since there are only requests and replies", arguments: Sample.messages)
+    func oneWay(message: Message) {
+        var frame = message.frame(number: 1)
+        frame.replaceSubrange(1..<9, with: [UInt8](repeating: 0, count: 8))
+        #expect(
+            message.direction.error(of: frame) == .malformed(.unknownValue(field: "request number", value: 0)))
     }
 
     @Test("is no message of the other direction", arguments: Sample.messages)
     func misdirected(message: Message) {
         let frame = message.frame(number: 1)
-        #expect(message.direction.opposite.error(of: frame) == .unknownType(frame[0]))
+        #expect(message.direction.opposite.error(of: frame) == .misdirected(MessageType(rawValue: frame[0])!))
     }
 
     @Test(

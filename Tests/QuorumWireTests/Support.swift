@@ -33,13 +33,23 @@ func parameters(faults: Int, stripeSizeBytesMax: Int) -> ClusterParameters {
     } catch {
         preconditionFailure("\(error)")
     }
-    let identity = ClusterIdentity(cluster: ClusterID(high: 0xc1, low: 0x05), epoch: 3)
-    return ClusterParameters(identity: identity, quorums: quorums, limits: limits)
+    return parameters(quorums: quorums, limits: limits)
+}
+
+/// One group, number 7, in epoch 3.
+func parameters(
+    quorums: QuorumConfiguration = cluster.quorums, mode: VerificationMode = .fingerprint,
+    limits: ProtocolLimits = cluster.limits
+) -> ClusterParameters {
+    ClusterParameters(
+        Configuration(
+            cluster: ClusterID(high: 0xc1, low: 0x05), epoch: 3, mode: mode, quorums: quorums, group: GroupID(7)),
+        limits: limits)
 }
 
 /// A request or a reply.
 enum Message: Equatable, Sendable {
-    case request(Request)
+    case request(Request, to: Route = Sample.route)
     case reply(Reply)
 
     var direction: Direction {
@@ -53,7 +63,7 @@ enum Message: Equatable, Sendable {
     func frame(number: UInt64) -> [UInt8] {
         let message =
             switch self {
-            case .request(let request): request.encoded(request: number)
+            case .request(let request, let route): request.encoded(request: number, to: route)
             case .reply(let reply): reply.encoded(request: number)
             }
         let bytes = message.head + message.fragments.flatMap(\.array)
@@ -64,9 +74,9 @@ enum Message: Equatable, Sendable {
     /// Every descriptor in the message.
     var descriptors: [SealedDescriptor] {
         switch self {
-        case .request(.prepare(let prepare)): [prepare.descriptor]
-        case .request(.commit(let commit)): [commit.descriptor]
-        case .request(.readTimestamp), .request(.read): []
+        case .request(.prepare(let prepare), _): [prepare.descriptor]
+        case .request(.commit(let commit), _): [commit.descriptor]
+        case .request(.readTimestamp, _), .request(.read, _): []
         case .reply(.version(_, let parts)): parts.map { [$0.descriptor] } ?? []
         case .reply(.refused(.tooManyPending(let versions))): versions.map(\.descriptor)
         case .reply: []
@@ -83,8 +93,8 @@ enum Direction: CaseIterable, Sendable {
     func decode(_ frame: ByteBuffer) throws(WireError) -> (number: UInt64, message: Message) {
         switch self {
         case .request:
-            let (number, request) = try Request.decode(frame, parameters: cluster)
-            return (number, .request(request))
+            let (number, route, request) = try Request.decode(frame, parameters: cluster)
+            return (number, .request(request, to: route))
         case .reply:
             let (number, reply) = try Reply.decode(frame, parameters: cluster)
             return (number, .reply(reply))

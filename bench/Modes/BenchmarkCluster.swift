@@ -16,6 +16,8 @@ import Synchronization
 struct ClusterPlan: Sendable {
     var faults: Int
     var dataFragmentCount: Int
+    /// How many servers there are, in all groups.
+    var serverCount: Int
     /// How many clients there are, each with its own certificate and connections.
     var identityCount: Int
     /// The `solidus` to run.
@@ -47,12 +49,12 @@ final class BenchmarkCluster: Sendable {
         new.mode = variant.mode
         new.without = variant.without
         new.clientNames = (0..<plan.identityCount).map { "client-\($0)" }
-        let serverCount = plan.dataFragmentCount + 2 * plan.faults
+        new.serverCount = plan.serverCount
         if let network = plan.network {
-            new.hosts = (0..<serverCount).map(network.address(ofServer:))
-            new.ports = try network.takePorts(serverCount)
+            new.hosts = (0..<plan.serverCount).map(network.address(ofServer:))
+            new.ports = try network.takePorts(plan.serverCount)
         } else {
-            new.ports = try FreePorts.take(serverCount)
+            new.ports = try FreePorts.take(plan.serverCount)
         }
         let configuration = try new.write(to: directory) { _, path in
             try ObjectStore.create(directory: path, incarnation: 1)

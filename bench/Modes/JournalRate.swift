@@ -52,7 +52,7 @@ enum JournalRate {
                 key: Array("bench/\(number)".utf8), record: .set(record),
                 puts: [
                     PartPut(version: version, part: .descriptor, bytes: descriptor),
-                    PartPut(version: version, part: .fragment(StripeIndex(0)), bytes: fragment),
+                    PartPut(version: version, part: .fragment(FragmentIndex(0), StripeIndex(0)), bytes: fragment),
                 ])
         }
     }

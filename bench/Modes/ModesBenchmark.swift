@@ -127,7 +127,8 @@ struct ModesBenchmark: ParsableCommand {
         }
         let runner = ModesRunner(
             seconds: quick ? min(seconds, 1) : seconds, rounds: quick ? 1 : rounds,
-            warmUpOperationCount: quick ? 0 : warmUp, identityCount: identities, program: try programPath,
+            warmUpOperationCount: quick ? 0 : warmUp, identityCount: identities,
+            program: try SolidusProgram.path(program),
             network: links, directory: scratch.path, leftovers: leftovers.removals, progress: Progress.say)
         var book = try runner.run(settings)
         var breakdown: [Breakdown] = []
@@ -199,15 +200,6 @@ struct ModesBenchmark: ParsableCommand {
                     faults: faults, dataFragmentCount: faults + 1, operation: $0, size: ByteSize(bytes: 64 << 10),
                     clientCount: 1)
             }
-        }
-    }
-
-    private var programPath: String {
-        get throws {
-            let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-            let path = program ?? (own as NSString).deletingLastPathComponent + "/solidus"
-            guard access(path, X_OK) == 0 else { throw BenchmarkError.programMissing(path: path) }
-            return path
         }
     }
 }

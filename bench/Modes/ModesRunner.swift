@@ -52,6 +52,7 @@ struct ModesRunner: Sendable {
     private func run(_ shape: Shape, _ settings: [Setting], into book: inout SampleBook) throws {
         let plan = ClusterPlan(
             faults: shape.faults, dataFragmentCount: shape.dataFragmentCount,
+            serverCount: shape.dataFragmentCount + 2 * shape.faults,
             identityCount: min(identityCount, settings.map(\.workload.clientCount).max() ?? 1), program: program,
             network: network)
         var seen: Set<Variant> = []
@@ -101,7 +102,8 @@ struct ModesRunner: Sendable {
         }
     }
 
-    private func measure(_ workload: Workload, on cluster: BenchmarkCluster) async throws -> Sample {
+    /// One measurement of a workload, after its warm-up.
+    func measure(_ workload: Workload, on cluster: BenchmarkCluster) async throws -> Sample {
         let value = RandomBytes.block(sizeBytes: workload.size.bytes)
         let load = Load(cluster: cluster, workload: workload, value: value)
         if !workload.operation.isWrite, cluster.objectCount(workload.size) < Self.objectCountMin {

@@ -25,10 +25,10 @@ package struct StatementKeys: Sendable {
         keys[node, default: []].append((incarnation, key))
     }
 
-    /// Takes the keys of lives that are not known yet.
-    mutating func add(_ others: StatementKeys) {
-        for (node, lives) in others.keys {
-            for life in lives { add(life.key, of: node, life.incarnation) }
+    /// Takes what it has not of another's keys.
+    mutating func add(_ other: StatementKeys) {
+        for (node, lives) in other.keys {
+            for (incarnation, key) in lives { add(key, of: node, incarnation) }
         }
     }
 
@@ -55,10 +55,10 @@ package final class StatementVerifier: Sendable {
         state = Mutex(State(history: history, keys: keys))
     }
 
-    /// Takes further epochs and keys; what is known stays.
+    /// Takes further epochs and keys. What is known stays, so that nobody who comes late with less makes it forgotten.
     package func learn(history: ConfigurationHistory, keys: StatementKeys) {
         state.withLock { state in
-            state.history = history
+            state.history.add(history)
             state.keys.add(keys)
         }
     }
@@ -68,7 +68,9 @@ package final class StatementVerifier: Sendable {
         _ signed: SignedStatement, key: ObjectKey, timestamp: Timestamp
     ) throws(CertificateError) -> VerifiedStatement {
         let placement = Placement(key, in: state.withLock { $0.history.newest })
-        guard placement.group.contains(signed.node) else { throw .unknownServer(signed.node) }
+        guard placement.group.contains(signed.node) || isPlanted(.strangersCounted) else {
+            throw .unknownServer(signed.node)
+        }
         var form = StatementForm(scope: placement.scope, key: key, timestamp: timestamp)
         if signed.claim != .poisonous || !isPlanted(.poisonStatementsUnverified) {
             try check(signed, on: &form, in: placement.scope)
@@ -97,9 +99,11 @@ package final class StatementVerifier: Sendable {
     /// Checks a version's certificate for an object: exactly q statements of distinct members of the object's group in
     /// the epoch that it names, each signed.
     package func verify(_ certificate: Certificate, key: ObjectKey) throws(CertificateError) -> VerifiedCertificate {
-        guard let configuration = state.withLock({ $0.history.configuration(of: certificate.epoch) }) else {
-            throw .unknownEpoch(certificate.epoch)
-        }
+        let history = state.withLock { $0.history }
+        guard
+            let configuration = history.configuration(of: certificate.epoch)
+                ?? (isPlanted(.epochUnchecked) ? history.newest : nil)
+        else { throw .unknownEpoch(certificate.epoch) }
         let placement = Placement(key, in: configuration)
         var group = placement.group
         if group.id != certificate.group {
@@ -109,13 +113,17 @@ package final class StatementVerifier: Sendable {
             group = named
         }
         let quorum = configuration.quorums.quorum
-        guard certificate.statements.count == quorum else {
+        guard
+            certificate.statements.count == quorum
+                || isPlanted(.earlierQuorumAccepted)
+                    && history.contains(where: { $0.quorums.quorum == certificate.statements.count })
+        else {
             throw .wrongStatementCount(have: certificate.statements.count, need: quorum)
         }
         var previous: NodeID?
         for position in certificate.statements.indices {
             let node = certificate.statements[position].node
-            guard group.contains(node) else { throw .unknownServer(node) }
+            guard group.contains(node) || isPlanted(.strangersCounted) else { throw .unknownServer(node) }
             if let previous, previous >= node, !isPlanted(.repeatedSignersAccepted) { throw .repeatedServer(node) }
             previous = node
             guard certificate.statements[position].claim.accepts else { throw .wrongClaim(node) }

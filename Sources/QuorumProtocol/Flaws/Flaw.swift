@@ -21,6 +21,12 @@ package enum Flaw: String, Sendable, CaseIterable {
     case statementWithoutGroup
     /// A certificate may be of any group of its epoch.
     case foreignGroupAccepted
+    /// A certificate of an epoch that is not known is judged by the newest.
+    case epochUnchecked
+    /// A certificate may have as many statements as it takes in any epoch that is known.
+    case earlierQuorumAccepted
+    /// A server's statement counts whether or not it is a member of the object's group.
+    case strangersCounted
     /// A statement does not name its object.
     case statementWithoutKey
     /// A statement does not name the digest of what it is on.
@@ -37,6 +43,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     case foreignTimestampAccepted
     /// The descriptor need not be the one that the timestamp names.
     case digestUnchecked
+    /// The position that PREPARE names need not be the server's own.
+    case positionUnchecked
     /// Fragments are stored without any verification.
     case fragmentUnverified
     /// Fragments are checked by hash only.

@@ -19,6 +19,9 @@ public struct ConfigurationHistory: Hashable, Sendable {
         return configurations.last { $0.epoch == epoch }
     }
 
+    /// Whether there is such a configuration among them.
+    package func contains(where matches: (Configuration) -> Bool) -> Bool { configurations.contains(where: matches) }
+
     /// Takes a configuration of the same cluster and the epoch after the newest.
     ///
     /// - Returns: whether it was taken; one that is known already, or of another cluster or epoch, is not.
@@ -26,5 +29,10 @@ public struct ConfigurationHistory: Hashable, Sendable {
         guard configuration.cluster == cluster, configuration.epoch == newest.epoch + 1 else { return false }
         configurations.append(configuration)
         return true
+    }
+
+    /// Takes all epochs of another history that follow this one's; what is known stays.
+    mutating func add(_ other: ConfigurationHistory) {
+        for configuration in other.configurations { _ = add(configuration) }
     }
 }

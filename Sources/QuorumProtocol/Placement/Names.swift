@@ -1,5 +1,7 @@
 // Who holds what: nodes, groups, slots and positions, each a name of its own (docs/protocol.md, Placement).
 
+import ErasureCode
+
 /// One server process with its keys and its disk. A number of the configuration, never given to another node.
 public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
     public let rawValue: UInt16
@@ -56,6 +58,9 @@ public struct Position: Hashable, Comparable, Sendable, CustomStringConvertible 
 
     /// The position as a subscript into arrays of n elements.
     public var offset: Int { Int(rawValue) }
+
+    /// Which of a stripe's fragments the server here holds.
+    package var fragmentIndex: FragmentIndex { FragmentIndex(rawValue) }
 
     public static func < (left: Position, right: Position) -> Bool { left.rawValue < right.rawValue }
 

@@ -71,7 +71,7 @@ struct WaitingQueue<Element: Sendable>: Sendable {
 }
 
 /// A change that waits for its turn at an object.
-enum Change: Sendable {
+enum WaitingChange: Sendable {
     case prepare(RequestTag, Prepare, VerificationEvidence)
     case commit(RequestTag, Commit, VerifiedCertificate)
     /// What is due at the object's time: versions to drop, or to verify.
@@ -129,7 +129,7 @@ struct OpenObject: Sendable {
     /// The durable record; nil until it is loaded.
     var record: ObjectRecord?
     var reads = WaitingQueue<WaitingRead>()
-    var changes = WaitingQueue<Change>()
+    var changes = WaitingQueue<WaitingChange>()
     private(set) var inFlight: InFlight?
     /// Kept beside it: looking whether it is there copies it.
     private(set) var isStoring = false

@@ -9,6 +9,7 @@ import QuorumProtocol
 /// Reads and translates between what the replica speaks of and what the store keeps.
 struct ProtocolStore: Sendable {
     let store: ObjectStore
+    let node: NodeID
     let parameters: ClusterParameters
     let statistics: ServerStatistics
     let logger: Logger
@@ -42,9 +43,11 @@ struct ProtocolStore: Sendable {
 
     /// The server's fragments of a version, one for each stripe; nil when one is not held or cannot be read any more.
     func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
+        guard let position = parameters.placement(of: key).position(of: node)?.fragmentIndex else { return nil }
         var fragments: [SharedBytes] = []
         for stripe in 0..<stripeCount {
-            guard let bytes = part(.fragment(StripeIndex(UInt32(stripe))), of: timestamp, key: key) else { return nil }
+            guard let bytes = part(.fragment(position, StripeIndex(UInt32(stripe))), of: timestamp, key: key)
+            else { return nil }
             fragments.append(bytes)
         }
         return fragments
@@ -93,7 +96,7 @@ extension Timestamp {
 extension ObjectMutation {
     /// The store's form of a change of the protocol's.
     init(_ change: ObjectChange) {
-        self.init(key: change.key.bytes, record: .set(change.record.bytes))
+        self.init(key: change.key.bytes, slot: change.key.slot.rawValue, record: .set(change.record.bytes))
         expiry = change.nextDueMilliseconds.map { .set($0) } ?? .clear
         drops = change.drops.map(\.storedVersion)
         for parts in change.puts {
@@ -101,7 +104,9 @@ extension ObjectMutation {
             puts.append(PartPut(version: version, part: .descriptor, bytes: SharedBytes(parts.descriptor.bytes)))
             for (stripe, fragment) in parts.fragments.enumerated() {
                 puts.append(
-                    PartPut(version: version, part: .fragment(StripeIndex(UInt32(stripe))), bytes: fragment.bytes))
+                    PartPut(
+                        version: version, part: .fragment(fragment.index, StripeIndex(UInt32(stripe))),
+                        bytes: fragment.bytes))
             }
         }
     }

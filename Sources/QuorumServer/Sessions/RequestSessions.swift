@@ -2,6 +2,7 @@
 
 import Logging
 import NIOCore
+import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
 import QuorumWire
@@ -9,6 +10,47 @@ import Synchronization
 
 /// Takes the endpoint's frames to the replica and the replica's replies to the right session.
 final class RequestSessions: ServerEndpointDelegate {
+    /// What a connection carries. One-way messages have one of their own, since nothing slows their sender down but that
+    /// it is not read.
+    private enum Traffic {
+        case requests
+        case oneWay
+
+        init(number: UInt64) { self = number == 0 ? .oneWay : .requests }
+    }
+
+    /// Who is at the other end of a session.
+    private struct Peer {
+        let id: UInt64
+        let principal: Principal
+        /// Decided by the first message.
+        var traffic: Traffic?
+
+        /// Whether a message with this number may come from this peer here: one-way messages come from nodes only.
+        func mayCarry(_ number: UInt64) -> Bool {
+            if number == 0, case .client = principal { return false }
+            return traffic == nil || traffic == Traffic(number: number)
+        }
+    }
+
+    /// A well-formed message.
+    private enum Content {
+        case request(Request, Route)
+        /// Of a type that this release does not know.
+        case unknown(type: UInt8)
+
+        static func decode(
+            _ frame: ByteBuffer, parameters: ClusterParameters
+        ) throws(WireError) -> (number: UInt64, content: Content) {
+            do throws(WireError) {
+                let (number, route, request) = try Request.decode(frame, parameters: parameters)
+                return (number, .request(request, route))
+            } catch .unsupported(let type, let number) {
+                return (number, .unknown(type: type))
+            }
+        }
+    }
+
     private struct OpenRequest {
         let session: Session
         /// The number under which the client knows its request.
@@ -17,7 +59,7 @@ final class RequestSessions: ServerEndpointDelegate {
     }
 
     private struct State {
-        var principals: [ObjectIdentifier: (id: UInt64, principal: Principal)] = [:]
+        var peers: [ObjectIdentifier: Peer] = [:]
         var nextSession: UInt64 = 1
         /// Requests are numbered here, since a client may use a number twice.
         var nextRequest: UInt64 = 1
@@ -60,7 +102,7 @@ final class RequestSessions: ServerEndpointDelegate {
             return
         }
         state.withLock { state in
-            state.principals[ObjectIdentifier(session)] = (state.nextSession, principal)
+            state.peers[ObjectIdentifier(session)] = Peer(id: state.nextSession, principal: principal)
             state.nextSession += 1
         }
         logger.debug("\(session.peer) connected")
@@ -69,75 +111,96 @@ final class RequestSessions: ServerEndpointDelegate {
     func session(_ session: Session, received frame: ByteBuffer) {
         let size = frame.readableBytes
         guard let host = host.withLock({ $0 }),
-            let sender = state.withLock({ $0.principals[ObjectIdentifier(session)] })
+            let peer = state.withLock({ $0.peers[ObjectIdentifier(session)] })
         else {
             session.completed(frameSizeBytes: size)
             return
         }
         guard !ListMessage.isOne(frame) else { return received(listMessage: frame, from: session) }
-        let number: UInt64
-        let route: Route
-        let request: Request
+        let message: (number: UInt64, content: Content)
         do {
-            (number, route, request) = try Request.decode(frame, parameters: parameters)
+            message = try Content.decode(frame, parameters: parameters)
         } catch {
-            statistics.count { $0.malformedFrames += 1 }
-            logger.warning("\(session.peer) sent a frame that is no request, and is disconnected: \(error)")
-            return disconnect(session, frameSizeBytes: size)
+            refuse(session, frameSizeBytes: size, "\(error)")
+            return
+        }
+        guard peer.mayCarry(message.number) else {
+            refuse(session, frameSizeBytes: size, "number \(message.number) has no place on this connection")
+            return
+        }
+        if peer.traffic == nil {
+            state.withLock { $0.peers[ObjectIdentifier(session)]?.traffic = Traffic(number: message.number) }
+        }
+        if message.number == 0 {
+            // Nobody waits for an answer.
+            statistics.count { $0.ignoredMessages += 1 }
+            logger.debug("\(session.peer) sent a one-way message of a type that is not known here")
+            session.completed(frameSizeBytes: size)
+            return
         }
         statistics.count { counters in
             counters.requests += 1
-            if case .server = sender.principal { counters.serverRequests += 1 }
+            if case .server = peer.principal { counters.serverRequests += 1 }
         }
         let tag = state.withLock { state in
-            let tag = RequestTag(session: sender.id, request: state.nextRequest)
+            let tag = RequestTag(session: peer.id, request: state.nextRequest)
             state.nextRequest += 1
-            state.open[tag] = OpenRequest(session: session, number: number, frameSizeBytes: size)
+            state.open[tag] = OpenRequest(session: session, number: message.number, frameSizeBytes: size)
             return tag
         }
-        guard let interposer else {
-            host.submit(request, along: route, from: sender.principal, tag: tag)
-            return
-        }
-        if let passed = interposer.receive(request, from: sender.principal, tag: tag) {
-            host.submit(passed, along: route, from: sender.principal, tag: tag)
+        switch message.content {
+        case .unknown(let type):
+            reply(tag, .refused(.unsupported(type: type)))
+        case .request(let request, let route):
+            guard let interposer else {
+                host.submit(request, along: route, from: peer.principal, tag: tag)
+                return
+            }
+            if let passed = interposer.receive(request, from: peer.principal, tag: tag) {
+                host.submit(passed, along: route, from: peer.principal, tag: tag)
+            }
         }
     }
 
     /// Gives a newer list to who asks for it, and takes one from who brings it.
     private func received(listMessage frame: ByteBuffer, from session: Session) {
         let size = frame.readableBytes
+        let answer: @Sendable (UInt64, [UInt8]) -> Void = { number, list in
+            session.send(OutboundFrame(ListMessage.list(list).encoded(request: number)))
+            session.completed(frameSizeBytes: size)
+        }
         do {
             switch try ListMessage.decode(frame) {
             case (let number, .fetch(let kind, let known)):
-                let list = ListMessage.list(lists.list(kind, after: known))
-                session.send(OutboundFrame(list.encoded(request: number)))
-                session.completed(frameSizeBytes: size)
-            case (_, .list(let bytes)):
-                lists.take(bytes: bytes, from: session.peer) { behaved in
-                    if behaved {
-                        session.completed(frameSizeBytes: size)
+                answer(number, lists.list(kind, after: known))
+            case (let number, .offer(let bytes)):
+                lists.take(bytes: bytes, from: session.peer) { complaint in
+                    if let complaint {
+                        self.refuse(session, frameSizeBytes: size, complaint)
                     } else {
-                        self.disconnect(session, frameSizeBytes: size)
+                        answer(number, [])
                     }
                 }
+            case (_, .list):
+                throw WireError.misdirected(.list)
             }
         } catch {
-            statistics.count { $0.malformedFrames += 1 }
-            logger.warning("\(session.peer) sent a frame that is no message, and is disconnected: \(error)")
-            disconnect(session, frameSizeBytes: size)
+            refuse(session, frameSizeBytes: size, "\(error)")
         }
     }
 
-    /// Frames that came in together with the one that ends a session are still handed up; nobody listens to them any more.
-    private func disconnect(_ session: Session, frameSizeBytes: Int) {
-        state.withLock { $0.principals[ObjectIdentifier(session)] = nil }
+    /// Ends a session that sent what no correct peer sends.
+    private func refuse(_ session: Session, frameSizeBytes: Int, _ reason: String) {
+        statistics.count { $0.malformedFrames += 1 }
+        logger.warning("\(session.peer) sent a frame that is no request, and is disconnected: \(reason)")
+        // Frames that came in together with this one are still handed up; nobody listens to them any more.
+        state.withLock { $0.peers[ObjectIdentifier(session)] = nil }
         session.completed(frameSizeBytes: frameSizeBytes)
         session.close()
     }
 
     func sessionClosed(_ session: Session, error: TransportError?) {
-        state.withLock { $0.principals[ObjectIdentifier(session)] = nil }
+        state.withLock { $0.peers[ObjectIdentifier(session)] = nil }
         if let error {
             logger.debug("\(session.peer) is gone: \(error)")
         } else {

@@ -16,9 +16,9 @@ final class VersionVerifier: Sendable {
     /// A server that got no more requests of clients than these between two looks has nothing better to do.
     private static let idleRequestsMax: UInt64 = 5
     private static let patience = OperationPatience(
-        timeoutMilliseconds: 15_000, hedgeMilliseconds: 200, retransmitMilliseconds: 1000)
+        timeoutMilliseconds: 15_000, retransmitMilliseconds: 1000)
 
-    private let hedge = HedgeTime(leastMilliseconds: patience.hedgeMilliseconds)
+    private let hedge = HedgeTime(leastMilliseconds: 200)
 
     private struct State {
         var queue: VerificationQueue

@@ -2,16 +2,17 @@
 
 import NIOCore
 
-/// Limits and times of connections; the defaults suit a cluster on a local network.
+/// Limits and times of connections; the defaults suit a cluster on a local network. Those in bytes follow from the
+/// largest frame, which only the cluster's configuration can tell.
 package struct ConnectionLimits: Sendable, Equatable {
     /// Largest payload of a frame, both ways, in bytes.
-    package var maximumFrameSizeBytes = 16 << 20
+    package var maximumFrameSizeBytes: Int
     /// Bytes that may wait for one peer's socket, headers included; more is not accepted by `send`.
-    package var maximumOutboundBytes = 64 << 20
+    package var maximumOutboundBytes: Int
     /// A server reads no more from a peer while more than this waits for that peer's socket, in bytes.
     package var outboundHighWaterBytes = 1 << 20
     /// A server hands up no more of a peer's frames while those not completed yet have this many bytes or more.
-    package var maximumUnansweredBytes = 32 << 20
+    package var maximumUnansweredBytes: Int
     /// A server hands up no more of a peer's frames while this many are not completed yet.
     package var maximumUnansweredFrames = 1024
     /// Time for TCP to connect.
@@ -21,7 +22,12 @@ package struct ConnectionLimits: Sendable, Equatable {
     /// Time for the other side to acknowledge the end of TLS before the socket is closed all the same.
     package var closeTimeout = TimeAmount.seconds(1)
 
-    package init() {}
+    /// Limits for frames of up to so many bytes: four of them may wait for the socket, and two for their completion.
+    package init(frameSizeBytesMax: Int) {
+        maximumFrameSizeBytes = frameSizeBytesMax
+        maximumOutboundBytes = 4 * frameSizeBytesMax
+        maximumUnansweredBytes = 2 * frameSizeBytesMax
+    }
 
     /// Fails early on limits that cannot work together. Whoever takes limits from a person checks them before.
     func check() {

@@ -23,16 +23,20 @@ package struct PeerConnectionConfiguration: Sendable {
     /// The cluster that both HELLOs must name, and what this side's own says at first.
     package var scope: ClusterScope
     /// Bounds and times of the connection.
-    package var limits = ConnectionLimits()
+    package var limits: ConnectionLimits
     /// Delays between attempts.
     package var backoff = Backoff()
 
-    package init(serverNumber: UInt16, host: String, port: Int, expectedPin: CertificatePin, scope: ClusterScope) {
+    package init(
+        serverNumber: UInt16, host: String, port: Int, expectedPin: CertificatePin, scope: ClusterScope,
+        limits: ConnectionLimits
+    ) {
         self.serverNumber = serverNumber
         self.host = host
         self.port = port
         self.expectedPin = expectedPin
         self.scope = scope
+        self.limits = limits
     }
 
     /// "server 2 at 10.0.0.3:7002".
@@ -274,8 +278,8 @@ extension TransportError {
     /// Whether only a change of some configuration or certificate can mend it, so that trying often is of no use.
     fileprivate var needsAPerson: Bool {
         switch self {
-        case .refused(_, .tooManyConnections), .refused(_, .shuttingDown): false
-        case .refused, .helloRejected, .certificateNotPinned, .certificateExpired, .certificateNotYetValid: true
+        case .refused(_, let reason): !reason.isTransient
+        case .helloRejected, .certificateNotPinned, .certificateExpired, .certificateNotYetValid: true
         default: false
         }
     }

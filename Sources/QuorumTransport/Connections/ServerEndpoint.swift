@@ -18,15 +18,16 @@ package struct ServerEndpointConfiguration: Sendable {
     /// The certificates that may connect.
     package var peers: PeerDirectory
     /// Bounds of each connection.
-    package var limits = ConnectionLimits()
+    package var limits: ConnectionLimits
     /// Bounds on the number of connections.
     package var admission = AdmissionLimits()
 
-    package init(host: String, port: Int, scope: ClusterScope, peers: PeerDirectory) {
+    package init(host: String, port: Int, scope: ClusterScope, peers: PeerDirectory, limits: ConnectionLimits) {
         self.host = host
         self.port = port
         self.scope = scope
         self.peers = peers
+        self.limits = limits
     }
 }
 

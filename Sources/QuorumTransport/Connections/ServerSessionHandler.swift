@@ -136,7 +136,7 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         endpoint.delegate.sessionOpened(session)
     }
 
-    private func refuse(_ reason: RefusalReason, context: ChannelHandlerContext) {
+    private func refuse(_ reason: ConnectionRefusal, context: ChannelHandlerContext) {
         endpoint.statistics.count(refusal: reason)
         var metadata: Logger.Metadata = ["address": "\(address)", "reason": "\(reason.name)"]
         if let pin = verdict.certificate?.pin { metadata["certificate"] = "\(pin)" }

@@ -39,7 +39,7 @@ final class SessionRegistry: Sendable {
     }
 
     /// Notes a session, or says why there may not be one. The directory is asked again: it may have changed since TLS.
-    func open(_ session: Session) -> RefusalReason? {
+    func open(_ session: Session) -> ConnectionRefusal? {
         state.withLock { state in
             guard !state.isShuttingDown else { return .shuttingDown }
             guard state.directory.identity(of: session.pin) == session.identity else { return .unknownPeer }

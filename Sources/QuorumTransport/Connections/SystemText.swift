@@ -1,5 +1,6 @@
 // Addresses and errors of the system in words for people.
 
+import Glibc
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -8,6 +9,13 @@ import NIOSSL
 func addressText(_ address: SocketAddress) -> String {
     guard let host = address.ipAddress, let port = address.port else { return "\(address)" }
     return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+}
+
+/// The system's text for an error number.
+package func systemText(_ number: Int32) -> String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard strerror_r(number, &buffer, buffer.count) == 0 else { return "error \(number)" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 /// The system's text for an I/O error, the library's own for anything else.

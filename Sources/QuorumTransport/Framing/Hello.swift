@@ -2,7 +2,7 @@
 //
 //   HELLO    magic "SQT2" (4) | kind 1 (1) | version UInt16 | sections
 //   section  number UInt16 | size UInt16 | bytes; in ascending order, each at most once
-//   refusal  magic "SQT2" (4) | kind 2 (1) | reason code (1) | detail UInt64                      = 14 bytes
+//   refusal  magic "SQT2" (4) | kind 2 (1) | reason code UInt16 | 1 if it passes, else 0 (1) | detail UInt64 = 16
 //
 //   section 1   cluster id (16)
 //           2   the highest epoch known, UInt64
@@ -71,7 +71,7 @@ package enum Greeting: Equatable, Sendable {
     /// "I speak this version, belong to this cluster, and know this much of it."
     case hello(version: UInt16, ClusterScope)
     /// "I do not talk to you, because …"
-    case refusal(RefusalReason)
+    case refusal(ConnectionRefusal)
 
     /// The transport protocol's version that this code speaks.
     package static let currentVersion: UInt16 = 2
@@ -91,7 +91,8 @@ package enum Greeting: Equatable, Sendable {
             scope.encode(into: &buffer)
         case .refusal(let reason):
             buffer.writeInteger(Self.refusalKind)
-            buffer.writeInteger(reason.code)
+            buffer.writeInteger(reason.code, endianness: .little)
+            buffer.writeInteger(UInt8(reason.isTransient ? 1 : 0))
             buffer.writeInteger(reason.detail, endianness: .little)
         }
         return buffer
@@ -110,9 +111,10 @@ package enum Greeting: Equatable, Sendable {
             else { return nil }
             self = .hello(version: version, scope)
         case Self.refusalKind:
-            guard let code = payload.readInteger(as: UInt8.self),
+            guard let code = payload.readInteger(endianness: .little, as: UInt16.self),
+                let isTransient = payload.readInteger(as: UInt8.self), isTransient <= 1,
                 let detail = payload.readInteger(endianness: .little, as: UInt64.self), payload.readableBytes == 0,
-                let reason = RefusalReason(code: code, detail: detail)
+                let reason = ConnectionRefusal(code: code, isTransient: isTransient == 1, detail: detail)
             else { return nil }
             self = .refusal(reason)
         default:
@@ -123,7 +125,8 @@ package enum Greeting: Equatable, Sendable {
     /// Why a peer's HELLO does not fit an endpoint of `scope`; nil when it does. The version is judged first, since
     /// another version may mean something else by the other fields. Another epoch is no objection: requests name theirs.
     /// But two configurations of one epoch are two clusters under one name.
-    static func objection(toVersion version: UInt16, peerScope: ClusterScope, scope: ClusterScope) -> RefusalReason? {
+    static func objection(toVersion version: UInt16, peerScope: ClusterScope, scope: ClusterScope) -> ConnectionRefusal?
+    {
         if version != currentVersion { return .unsupportedVersion(supported: currentVersion) }
         if peerScope.clusterID != scope.clusterID { return .wrongCluster }
         guard peerScope.epoch != scope.epoch || peerScope.configurationDigest == scope.configurationDigest else {
@@ -205,46 +208,5 @@ extension ClusterScope {
         self.init(
             clusterID: clusterID, epoch: epoch, configurationDigest: digest, listVersions: versions,
             incarnation: incarnation, capabilities: capabilities)
-    }
-}
-
-extension RefusalReason {
-    fileprivate var code: UInt8 {
-        switch self {
-        case .unknownPeer: 1
-        case .certificateExpired: 2
-        case .certificateNotYetValid: 3
-        case .wrongCluster: 4
-        case .otherConfiguration: 5
-        case .unsupportedVersion: 6
-        case .malformedHello: 7
-        case .tooManyConnections: 8
-        case .shuttingDown: 9
-        }
-    }
-
-    fileprivate var detail: UInt64 {
-        switch self {
-        case .certificateExpired(let second), .certificateNotYetValid(let second): UInt64(bitPattern: second)
-        case .otherConfiguration(let epoch): epoch
-        case .unsupportedVersion(let supported): UInt64(supported)
-        case .tooManyConnections(let limit): UInt64(limit)
-        case .unknownPeer, .wrongCluster, .malformedHello, .shuttingDown: 0
-        }
-    }
-
-    fileprivate init?(code: UInt8, detail: UInt64) {
-        switch code {
-        case 1: self = .unknownPeer
-        case 2: self = .certificateExpired(notAfter: Int64(bitPattern: detail))
-        case 3: self = .certificateNotYetValid(notBefore: Int64(bitPattern: detail))
-        case 4: self = .wrongCluster
-        case 5: self = .otherConfiguration(epoch: detail)
-        case 6: self = .unsupportedVersion(supported: UInt16(truncatingIfNeeded: detail))
-        case 7: self = .malformedHello
-        case 8: self = .tooManyConnections(limit: UInt32(truncatingIfNeeded: detail))
-        case 9: self = .shuttingDown
-        default: return nil
-        }
     }
 }

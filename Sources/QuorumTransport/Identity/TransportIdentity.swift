@@ -108,10 +108,3 @@ package struct TransportIdentity: Sendable {
         return (String(decoding: bytes, as: UTF8.self), status.st_mode & 0o777)
     }
 }
-
-/// The system's text for an error number.
-func systemText(_ number: Int32) -> String {
-    var buffer = [CChar](repeating: 0, count: 256)
-    guard strerror_r(number, &buffer, buffer.count) == 0 else { return "error \(number)" }
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-}

@@ -18,6 +18,7 @@ struct Campaign {
     let key: ObjectKey
     /// The certificate of the highest version that was proven; nil for an object never written.
     fileprivate(set) var base: Certificate?
+    /// By position.
     fileprivate var hasAnswered: [Bool]
     fileprivate(set) var isAttacking = false
     fileprivate(set) var ageTicks = 0
@@ -38,14 +39,16 @@ struct Campaign {
     mutating func watch(_ version: ForgedVersion) { tried.append(Tried(version: version)) }
 
     /// Takes a valid statement; the position of the version that it completes.
-    fileprivate mutating func record(_ signed: SignedStatement, at position: Int, quorum: Int) -> Bool {
+    fileprivate mutating func record(
+        _ signed: SignedStatement, at position: Int, _ parameters: ClusterParameters
+    ) -> Bool {
         guard tried[position].certificate == nil,
-            !tried[position].statements.contains(where: { $0.server == signed.server })
+            !tried[position].statements.contains(where: { $0.node == signed.node })
         else { return false }
         tried[position].statements.append(signed)
-        guard tried[position].statements.count == quorum else { return false }
-        tried[position].certificate = Certificate(
-            timestamp: tried[position].version.timestamp, statements: tried[position].statements)
+        guard tried[position].statements.count == parameters.quorums.quorum else { return false }
+        tried[position].certificate = parameters.placement(of: key).certificate(
+            of: tried[position].version.timestamp, tried[position].statements)
         return true
     }
 }
@@ -77,27 +80,36 @@ extension AttackScript {
 }
 
 extension ClientFaultContext {
-    var servers: [ServerIndex] { parameters.quorums.servers }
+    func placement(of key: ObjectKey) -> Placement { parameters.placement(of: key) }
 
-    func toAll(_ request: Request) -> [Outgoing] { servers.map { Outgoing($0, request) } }
+    /// The n positions of any object.
+    var positions: [Position] { parameters.quorums.positions }
 
-    /// PREPAREs of one version for the servers named, all when nil.
+    /// A request for the server at one of its object's positions.
+    func to(_ position: Position, _ request: Request, route: Route? = nil) -> Outgoing {
+        Outgoing(placement(of: request.key).node(at: position), request, route: route)
+    }
+
+    /// To all members of the object's group.
+    func toAll(_ request: Request) -> [Outgoing] { positions.map { to($0, request) } }
+
+    /// PREPAREs of one version for the positions named, all when nil.
     func prepares(
-        _ version: ForgedVersion, at servers: [ServerIndex]? = nil, justification: Certificate? = nil,
+        _ version: ForgedVersion, at positions: [Position]? = nil, justification: Certificate? = nil,
         admission: [SignedStatement] = []
     ) -> [Outgoing] {
-        (servers ?? self.servers).map {
-            Outgoing($0, version.prepare(for: $0, justification: justification, admission: admission))
+        (positions ?? self.positions).map {
+            to($0, version.prepare(for: $0, justification: justification, admission: admission))
         }
     }
 
-    /// At least one server and not all, in order.
-    mutating func someServers() -> [ServerIndex] {
-        let count = generator.within(1...max(1, servers.count - 1))
-        return generator.shuffled(servers).prefix(count).sorted()
+    /// At least one position and not all, in order.
+    mutating func somePositions() -> [Position] {
+        let count = generator.within(1...max(1, positions.count - 1))
+        return generator.shuffled(positions).prefix(count).sorted()
     }
 
-    mutating func oneServer() -> ServerIndex { servers[generator.below(servers.count)] }
+    mutating func onePosition() -> Position { positions[generator.below(positions.count)] }
 
     /// Bytes that no version before held: readable, and no longer than a stripe.
     mutating func freshValue() -> [UInt8] {
@@ -136,20 +148,24 @@ extension ClientFaultContext {
     }
 
     /// q statements on a version: valid ones as far as they go, then one of them again and again under other names.
-    func forgedCertificate(_ timestamp: Timestamp, with atHand: [SignedStatement]) -> Certificate {
+    func forgedCertificate(
+        _ key: ObjectKey, _ timestamp: Timestamp, with atHand: [SignedStatement]
+    ) -> Certificate {
+        let placement = placement(of: key)
         let quorum = parameters.quorums.quorum
         var statements = Array(atHand.prefix(quorum))
-        guard let model = statements.last else { return Certificate(timestamp: timestamp, statements: []) }
-        for server in servers where statements.count < quorum {
-            guard !statements.contains(where: { $0.server == server }) else { continue }
-            statements.append(model.altered(server: server))
+        guard let model = statements.last else { return placement.certificate(of: timestamp, []) }
+        for member in placement.nodes where statements.count < quorum {
+            guard !statements.contains(where: { $0.node == member }) else { continue }
+            statements.append(model.altered(node: member))
         }
-        return Certificate(timestamp: timestamp, statements: statements)
+        return placement.certificate(of: timestamp, statements)
     }
 
-    /// The keys of the conspirators' servers, which sign anything for their friend.
-    var conspirators: [StatementSigner] {
-        conspiracy.signers.filter { $0.identity == parameters.identity }
+    /// The keys of the conspirators' servers that are members of the object's group: they sign anything for their friend.
+    func conspirators(of key: ObjectKey) -> [StatementSigner] {
+        let group = placement(of: key).group
+        return conspiracy.signers.filter { group.contains($0.node) }
     }
 }
 
@@ -177,7 +193,7 @@ struct CampaigningClient: ClientFault {
         let kinds = ClientFaultKind.allCases.filter { $0 != .mixture && $0 != .earlierLife }
         script = (kind == .mixture ? kinds[context.generator.below(kinds.count)] : kind).script()
         let key = context.keys[context.generator.below(context.keys.count)]
-        campaign = Campaign(key: key, serverCount: context.servers.count)
+        campaign = Campaign(key: key, serverCount: context.positions.count)
         // The answers to the second question show descriptors and fragments, which are worth having.
         return context.toAll(.readTimestamp(key)) + context.toAll(.read(Read(key: key, portion: .fragments)))
     }
@@ -199,10 +215,11 @@ struct CampaigningClient: ClientFault {
     private mutating func complete(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         var outgoing: [Outgoing] = []
         for position in campaign.tried.indices where campaign.tried[position].certificate == nil {
-            let known = campaign.tried[position].statements.map(\.server)
-            for signer in context.conspirators where !known.contains(signer.server) {
-                let version = campaign.tried[position].version
-                let signed = signer.signing(version.key, version.timestamp, .stored)
+            let known = campaign.tried[position].statements.map(\.node)
+            let version = campaign.tried[position].version
+            let scope = context.placement(of: version.key).scope
+            for signer in context.conspirators(of: version.key) where !known.contains(signer.node) {
+                let signed = signer.signing(version.key, version.timestamp, in: scope)
                 outgoing += record(signed, at: position, &campaign, &context)
             }
         }
@@ -212,7 +229,7 @@ struct CampaigningClient: ClientFault {
     private mutating func record(
         _ signed: SignedStatement, at position: Int, _ campaign: inout Campaign, _ context: inout ClientFaultContext
     ) -> [Outgoing] {
-        guard campaign.record(signed, at: position, quorum: context.parameters.quorums.quorum),
+        guard campaign.record(signed, at: position, context.parameters),
             let certificate = campaign.tried[position].certificate
         else { return [] }
         let version = campaign.tried[position].version
@@ -221,14 +238,14 @@ struct CampaigningClient: ClientFault {
     }
 
     mutating func receive(
-        _ reply: Reply, from server: ServerIndex, _ context: inout ClientFaultContext
+        _ reply: Reply, from node: NodeID, _ context: inout ClientFaultContext
     ) -> [Outgoing] {
-        guard var campaign, context.parameters.quorums.contains(server) else { return [] }
+        guard var campaign, let position = context.placement(of: campaign.key).position(of: node) else { return [] }
         defer { self.campaign = campaign }
         switch reply {
         case .timestamp(let claim):
             learn(claim, nil, &campaign, context)
-            campaign.hasAnswered[server.offset] = true
+            campaign.hasAnswered[position.offset] = true
             let answerCount = campaign.hasAnswered.count { $0 }
             guard !campaign.isAttacking, answerCount >= context.parameters.quorums.quorum else { return [] }
             return attack(&campaign, &context)
@@ -238,12 +255,12 @@ struct CampaigningClient: ClientFault {
                 context.conspiracy.note(
                     Conspiracy.SeenParts(
                         key: parts.descriptor.descriptor.key, timestamp: parts.timestamp,
-                        descriptor: parts.descriptor, server: server, fragments: fragments))
+                        descriptor: parts.descriptor, node: node, fragments: fragments))
             }
             return []
         case .prepared(let signed, _):
             // The reply does not name its version.
-            for position in campaign.tried.indices where signed.server == server {
+            for position in campaign.tried.indices where signed.node == node {
                 let version = campaign.tried[position].version
                 guard
                     (try? context.verifier.verify(signed, key: version.key, timestamp: version.timestamp)) != nil

@@ -11,7 +11,7 @@ struct PartialPrepare: AttackScript {
 
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         let version = context.attempt(campaign.key, counter: campaign.nextCounter)
-        return context.prepares(version, at: context.someServers(), justification: campaign.base)
+        return context.prepares(version, at: context.somePositions(), justification: campaign.base)
     }
 }
 
@@ -29,7 +29,7 @@ struct PartialCommit: AttackScript {
     mutating func certified(
         _ version: ForgedVersion, _ certificate: Certificate, _ campaign: inout Campaign,
         _ context: inout ClientFaultContext
-    ) -> [Outgoing] { [Outgoing(context.oneServer(), version.commit(certificate))] }
+    ) -> [Outgoing] { [context.to(context.onePosition(), version.commit(certificate))] }
 }
 
 /// Gets a genuine certificate, hides it while others write, and commits late, at one server or at all. Against
@@ -43,11 +43,11 @@ struct HiddenCertificates: AttackScript {
         delayTicks = context.generator.within(2...8)
         let version = context.attempt(campaign.key, counter: campaign.nextCounter)
         campaign.watch(version)
-        let servers =
+        let positions =
             context.generator.chance(percent: 50)
-            ? context.servers
-            : Array(context.generator.shuffled(context.servers).prefix(context.parameters.quorums.quorum)).sorted()
-        return context.prepares(version, at: servers, justification: campaign.base)
+            ? context.positions
+            : Array(context.generator.shuffled(context.positions).prefix(context.parameters.quorums.quorum)).sorted()
+        return context.prepares(version, at: positions, justification: campaign.base)
     }
 
     mutating func certified(
@@ -59,7 +59,8 @@ struct HiddenCertificates: AttackScript {
         guard campaign.ageTicks == delayTicks, let tried = campaign.tried.first, let certificate = tried.certificate
         else { return [] }
         let commit = tried.version.commit(certificate)
-        return context.generator.chance(percent: 50) ? context.toAll(commit) : [Outgoing(context.oneServer(), commit)]
+        return context.generator.chance(percent: 50)
+            ? context.toAll(commit) : [context.to(context.onePosition(), commit)]
     }
 }
 
@@ -91,7 +92,7 @@ struct HiddenChain: AttackScript {
         guard campaign.ageTicks == 7,
             let last = campaign.tried.last(where: { $0.certificate != nil }), let certificate = last.certificate
         else { return [] }
-        return [Outgoing(context.oneServer(), last.version.commit(certificate))]
+        return [context.to(context.onePosition(), last.version.commit(certificate))]
     }
 }
 
@@ -101,25 +102,26 @@ struct ForgedCertificates: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         let version = context.attempt(campaign.key, counter: campaign.nextCounter)
         campaign.watch(version)
-        let count = max(1, context.parameters.quorums.quorum - 1 - context.conspiracy.signers.count)
-        let few = context.generator.shuffled(context.servers).prefix(count).sorted()
+        let count = max(1, context.parameters.quorums.quorum - 1 - context.conspirators(of: campaign.key).count)
+        let few = context.generator.shuffled(context.positions).prefix(count).sorted()
         return context.prepares(version, at: few, justification: campaign.base)
     }
 
     mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         guard campaign.ageTicks <= 3, let tried = campaign.tried.first, tried.certificate == nil else { return [] }
         let version = tried.version
+        let placement = context.placement(of: version.key)
         var forgeries = [
-            context.forgedCertificate(version.timestamp, with: tried.statements),
-            Certificate(timestamp: version.timestamp, statements: tried.statements),
-            Certificate(
-                timestamp: version.timestamp,
-                statements: Array(
-                    Array(repeating: tried.statements, count: context.servers.count).joined()
+            context.forgedCertificate(version.key, version.timestamp, with: tried.statements),
+            placement.certificate(of: version.timestamp, tried.statements),
+            placement.certificate(
+                of: version.timestamp,
+                Array(
+                    Array(repeating: tried.statements, count: context.positions.count).joined()
                         .prefix(context.parameters.quorums.quorum))),
         ]
         if let base = campaign.base {
-            forgeries.append(Certificate(timestamp: version.timestamp, statements: base.statements))
+            forgeries.append(placement.certificate(of: version.timestamp, base.statements))
             let alterations = CertificateAlteration.allCases
             forgeries.append(
                 alterations[context.generator.below(alterations.count)].apply(to: base, &context.generator))

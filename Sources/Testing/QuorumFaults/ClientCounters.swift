@@ -15,9 +15,7 @@ struct SkippedCounters: AttackScript {
             let version = context.attempt(campaign.key, counter: overflow ? .max : ahead)
             campaign.watch(version)
             let inflated = campaign.base.map { base in
-                Certificate(
-                    timestamp: base.timestamp.altered(counter: version.timestamp.counter - 1),
-                    statements: base.statements)
+                base.altered(timestamp: base.timestamp.altered(counter: version.timestamp.counter - 1))
             }
             let justifications = [nil, campaign.base, inflated]
             let justification = justifications[context.generator.below(justifications.count)]
@@ -57,7 +55,8 @@ struct ForeignIdentity: AttackScript {
     mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         guard campaign.ageTicks == 2, let tried = campaign.tried.first else { return [] }
         return context.toAll(
-            tried.version.commit(context.forgedCertificate(tried.version.timestamp, with: tried.statements)))
+            tried.version.commit(
+                context.forgedCertificate(campaign.key, tried.version.timestamp, with: tried.statements)))
     }
 }
 
@@ -70,17 +69,20 @@ struct PendingAbuse: AttackScript {
             let version = context.attempt(campaign.key, counter: campaign.nextCounter)
             let isEverywhere = context.generator.chance(percent: 50)
             return context.prepares(
-                version, at: isEverywhere ? nil : context.someServers(), justification: campaign.base,
+                version, at: isEverywhere ? nil : context.somePositions(), justification: campaign.base,
                 admission: context.generator.chance(percent: 50) ? admission(version, context) : [])
         }
     }
 
     /// f + 1 statements of too few servers: the conspirators', again and again, under their own and under other names.
     private func admission(_ version: ForgedVersion, _ context: ClientFaultContext) -> [SignedStatement] {
-        let genuine = context.conspirators.map { $0.signing(version.key, version.timestamp, .stored) }
+        let placement = context.placement(of: version.key)
+        let genuine = context.conspirators(of: version.key).map {
+            $0.signing(version.key, version.timestamp, in: placement.scope)
+        }
         let seen = context.conspiracy.statements.last { $0.key == version.key }.map { [$0.signed] } ?? []
         let model = genuine.last ?? seen.last
-        let renamed = model.map { model in context.servers.map { model.altered(server: $0) } } ?? []
+        let renamed = model.map { model in placement.nodes.map { model.altered(node: $0) } } ?? []
         return Array((genuine + genuine + renamed).prefix(2 * context.parameters.quorums.vouchers))
     }
 }

@@ -25,6 +25,10 @@ extension ClientFaultKind {
         case .malformedRequests: MalformedRequests()
         case .flood: Flood()
         case .earlierLife: EarlierLife()
+        case .foreignPositions: ForeignPositions()
+        case .foreignGroups: ForeignGroups()
+        case .foreignEpochs: ForeignEpochs()
+        case .strangers: Strangers()
         }
     }
 }

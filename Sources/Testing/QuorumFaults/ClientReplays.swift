@@ -43,13 +43,15 @@ struct Replays: AttackScript {
         default:
             // A PREPARE that somebody else sent, or that this client sent to another server.
             guard let seen = context.generator.pick(conspiracy.parts) else { return [] }
+            let position = context.onePosition()
             return [
-                Outgoing(
-                    context.oneServer(),
+                context.to(
+                    position,
                     .prepare(
                         Prepare(
                             key: context.generator.chance(percent: 60) ? seen.key : key, timestamp: seen.timestamp,
-                            descriptor: seen.descriptor, fragments: seen.fragments, justification: campaign.base)))
+                            position: position, descriptor: seen.descriptor, fragments: seen.fragments,
+                            justification: campaign.base)))
             ]
         }
     }
@@ -64,31 +66,49 @@ struct Flood: AttackScript {
 
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         let version = context.attempt(campaign.key, counter: campaign.nextCounter)
-        let victim = context.oneServer()
+        let victim = context.onePosition()
         return (0..<Self.requestCount).map { _ in
             switch context.generator.below(4) {
-            case 0: Outgoing(victim, .readTimestamp(campaign.key))
-            case 1: Outgoing(victim, .read(Read(key: campaign.key, portion: .fragments)))
-            case 2: Outgoing(victim, .read(Read(key: campaign.key, version: version.timestamp, portion: .fragments)))
-            default: Outgoing(victim, version.prepare(for: victim, justification: campaign.base))
+            case 0: context.to(victim, .readTimestamp(campaign.key))
+            case 1: context.to(victim, .read(Read(key: campaign.key, portion: .fragments)))
+            case 2: context.to(victim, .read(Read(key: campaign.key, version: version.timestamp, portion: .fragments)))
+            default: context.to(victim, version.prepare(for: victim, justification: campaign.base))
             }
         }
     }
 }
 
-/// Commits a version that no server holds, with statements that all of them signed in an earlier life of the cluster,
-/// under the same keys and in a mode in which servers look at less. Against Statements and certificates: a statement is
-/// bound to the mode.
+/// Commits a version that no server holds, with statements that servers signed in an earlier life of the cluster, under
+/// the same keys: when its mode was one in which servers look at less, or when another group had the object's slot.
+/// Against Statements and certificates: a statement is bound to the mode and to the group, and a certificate is of the
+/// group that has the object's slot.
 struct EarlierLife: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         // No attempt of the client's: nobody may ever return it.
         let version = ForgedVersion.make(
             key: campaign.key, value: context.freshValue(), counter: campaign.nextCounter, writer: context.client,
             parameters: context.parameters, soundness: .unrelated)
-        let signers = context.earlierLife.prefix(context.parameters.quorums.quorum)
+        let placement = context.placement(of: campaign.key)
+        let others = context.parameters.configuration.groups.filter { $0.id != placement.group.id }
+        let other = context.generator.pick(others)
+        let otherID = other?.id ?? GroupID(placement.group.id.rawValue &+ 1)
+        let scope: StatementScope
+        var (named, members) = (placement.group.id, placement.group.members)
+        switch context.generator.below(other == nil ? 2 : 3) {
+        case 0:
+            scope = placement.scope.altered(mode: placement.scope.mode == .readTime ? .lazy : .readTime)
+        case 1:
+            scope = placement.scope.altered(group: otherID)
+        default:
+            scope = placement.scope.altered(group: otherID)
+            (named, members) = (otherID, other?.members ?? members)
+        }
+        let signers = context.earlierLife.filter { members.contains($0.node) }
         let certificate = Certificate(
-            timestamp: version.timestamp,
-            statements: signers.map { $0.signing(version.key, version.timestamp, .stored) })
+            epoch: scope.epoch, group: named, timestamp: version.timestamp,
+            statements: signers.prefix(context.parameters.quorums.quorum).map {
+                $0.signing(version.key, version.timestamp, in: scope)
+            })
         let next = context.attempt(campaign.key, counter: campaign.nextCounter + 1)
         return context.toAll(version.commit(certificate)) + context.prepares(next, justification: certificate)
     }

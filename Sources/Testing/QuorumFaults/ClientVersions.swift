@@ -13,31 +13,31 @@ struct InconsistentFragments: AttackScript {
         campaign.watch(version)
         // Now and then few enough servers get a bad one that the version finds its quorum without them.
         let spoiledMax =
-            context.generator.chance(percent: 50) ? context.parameters.quorums.faults : context.servers.count
-        let spoiled = context.generator.shuffled(context.servers).prefix(
+            context.generator.chance(percent: 50) ? context.parameters.quorums.faults : context.positions.count
+        let spoiled = context.generator.shuffled(context.positions).prefix(
             context.generator.within(1...max(1, spoiledMax)))
-        return context.servers.map { server in
-            guard spoiled.contains(server) else {
-                return Outgoing(server, version.prepare(for: server, justification: campaign.base))
+        return context.positions.map { position in
+            guard spoiled.contains(position) else {
+                return context.to(position, version.prepare(for: position, justification: campaign.base))
             }
-            let fragments = Self.spoiled(version.fragments, of: server, &context.generator)
-            return Outgoing(
-                server,
+            let fragments = Self.spoiled(version.fragments, of: position, &context.generator)
+            return context.to(
+                position,
                 .prepare(
                     Prepare(
-                        key: version.key, timestamp: version.timestamp, descriptor: version.descriptor,
-                        fragments: fragments, justification: campaign.base)))
+                        key: version.key, timestamp: version.timestamp, position: position,
+                        descriptor: version.descriptor, fragments: fragments, justification: campaign.base)))
         }
     }
 
-    /// Other fragments than the server's own.
+    /// Other fragments than the position's own.
     static func spoiled(
-        _ fragments: [[SharedBytes]], of server: ServerIndex, _ generator: inout SeededGenerator
+        _ fragments: [[SharedBytes]], of position: Position, _ generator: inout SeededGenerator
     ) -> [SharedBytes] {
-        let own = fragments[server.offset]
+        let own = fragments[position.offset]
         switch generator.below(4) {
         case 0:
-            let other = fragments[(server.offset + 1 + generator.below(fragments.count - 1)) % fragments.count]
+            let other = fragments[(position.offset + 1 + generator.below(fragments.count - 1)) % fragments.count]
             return other == own ? own.map(\.inverted) : other
         case 1:
             return own.map { $0.count > 0 ? $0[0..<($0.count - 1)] : SharedBytes([0]) }
@@ -60,23 +60,23 @@ struct InconsistentFragments: AttackScript {
 /// 4).
 struct PoisonedCrossChecksums: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
-        guard context.parameters.identity.mode == .fingerprint else {
+        guard context.parameters.mode == .fingerprint else {
             // No attempt of the client's: nobody may ever return it.
-            let victim = context.oneServer()
+            let victim = context.onePosition()
             let version = ForgedVersion.make(
                 key: campaign.key, value: context.freshValue(), counter: campaign.nextCounter, writer: context.client,
                 parameters: context.parameters,
                 soundness: context.generator.chance(percent: 50) ? .garbage(at: victim) : .unrelated)
             campaign.watch(version)
             // At no more servers than certify it, every correct one of those is needed to see that it is poisonous.
-            let few = context.generator.shuffled(context.servers).prefix(context.parameters.quorums.quorum)
+            let few = context.generator.shuffled(context.positions).prefix(context.parameters.quorums.quorum)
             let isEverywhere = context.generator.chance(percent: 50)
             return context.prepares(version, at: isEverywhere ? nil : few.sorted(), justification: campaign.base)
         }
-        let friend = context.generator.pick(context.conspiracy.signers)?.server
-        let victim = friend ?? context.oneServer()
+        let friend = context.generator.pick(context.conspirators(of: campaign.key))?.node
+        let victim = friend.flatMap { context.placement(of: campaign.key).position(of: $0) } ?? context.onePosition()
         let version = context.attempt(campaign.key, counter: campaign.nextCounter, soundness: .garbage(at: victim))
-        if friend != nil { context.conspiracy.agree(on: version, garbageAt: victim) }
+        if let friend { context.conspiracy.agree(on: version, garbageAt: friend) }
         campaign.watch(version)
         return context.prepares(version, justification: campaign.base)
     }
@@ -89,7 +89,7 @@ struct PoisonedCrossChecksums: AttackScript {
 struct ArbitraryFingerprints: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         let version =
-            context.parameters.identity.mode == .fingerprint
+            context.parameters.mode == .fingerprint
             ? ForgedVersion.make(
                 key: campaign.key, value: context.freshValue(), counter: campaign.nextCounter, writer: context.client,
                 parameters: context.parameters, soundness: .arbitraryFingerprints)
@@ -100,7 +100,7 @@ struct ArbitraryFingerprints: AttackScript {
 
     mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         guard campaign.ageTicks == 2, let tried = campaign.tried.first else { return [] }
-        let certificate = context.forgedCertificate(tried.version.timestamp, with: tried.statements)
+        let certificate = context.forgedCertificate(campaign.key, tried.version.timestamp, with: tried.statements)
         return context.toAll(tried.version.commit(certificate))
     }
 }
@@ -113,9 +113,9 @@ struct SplitDescriptors: AttackScript {
             context.attempt(campaign.key, counter: campaign.nextCounter)
         }
         for version in versions { campaign.watch(version) }
-        return context.servers.map { server in
+        return context.positions.map { position in
             let version = versions[context.generator.below(versions.count)]
-            return Outgoing(server, version.prepare(for: server, justification: campaign.base))
+            return context.to(position, version.prepare(for: position, justification: campaign.base))
         }
     }
 
@@ -124,12 +124,12 @@ struct SplitDescriptors: AttackScript {
         let mixed = campaign.tried.flatMap(\.statements)
         return campaign.tried.flatMap { tried in
             context.toAll(
-                tried.version.commit(context.forgedCertificate(tried.version.timestamp, with: tried.statements)))
+                tried.version.commit(
+                    context.forgedCertificate(campaign.key, tried.version.timestamp, with: tried.statements)))
                 + context.toAll(
                     tried.version.commit(
-                        Certificate(
-                            timestamp: tried.version.timestamp,
-                            statements: Array(mixed.prefix(context.parameters.quorums.quorum)))))
+                        context.placement(of: campaign.key).certificate(
+                            of: tried.version.timestamp, Array(mixed.prefix(context.parameters.quorums.quorum)))))
         }
     }
 }
@@ -143,15 +143,17 @@ struct MalformedRequests: AttackScript {
         let other = context.attempt(key, counter: counter)
         let deletion = context.attemptDeletion(key, counter: counter)
         let elsewhere = (try? ObjectKey(bytes: key.bytes + Array("~".utf8))) ?? key
-        let own = { (server: ServerIndex) in version.fragments[server.offset] }
+        let placement = context.placement(of: key)
+        let own = { (position: Position) in version.fragments[position.offset] }
         let doubled = Self.doubled(version, &context)
         var outgoing: [Outgoing] = []
-        for server in context.servers {
+        for position in context.positions {
+            let server = placement.node(at: position)
             let malformed: [(Timestamp, SealedDescriptor, [SharedBytes], ObjectKey)] = [
-                (version.timestamp, other.descriptor, own(server), key),
-                (version.timestamp, version.descriptor, own(server), elsewhere),
+                (version.timestamp, other.descriptor, own(position), key),
+                (version.timestamp, version.descriptor, own(position), elsewhere),
                 (version.timestamp, version.descriptor, [], key),
-                (version.timestamp, version.descriptor, own(server) + own(server), key),
+                (version.timestamp, version.descriptor, own(position) + own(position), key),
                 (version.timestamp, version.descriptor, Array(repeating: SharedBytes(), count: 300), key),
                 (deletion.timestamp, deletion.descriptor, [SharedBytes([1])], key),
             ]
@@ -161,18 +163,21 @@ struct MalformedRequests: AttackScript {
                     server,
                     .prepare(
                         Prepare(
-                            key: chosen.3, timestamp: chosen.0, descriptor: chosen.1, fragments: chosen.2,
-                            justification: campaign.base))))
-            outgoing.append(Outgoing(server, doubled.prepare(for: server, justification: campaign.base)))
+                            key: chosen.3, timestamp: chosen.0, position: position, descriptor: chosen.1,
+                            fragments: chosen.2, justification: campaign.base)),
+                    route: placement.route))
+            outgoing.append(Outgoing(server, doubled.prepare(for: position, justification: campaign.base)))
             if let base = campaign.base {
                 let commits = [
                     Commit(key: key, certificate: base, descriptor: version.descriptor),
                     Commit(key: elsewhere, certificate: base, descriptor: version.descriptor),
                     Commit(
-                        key: key, certificate: Certificate(timestamp: version.timestamp, statements: []),
+                        key: key, certificate: placement.certificate(of: version.timestamp, []),
                         descriptor: version.descriptor),
                 ]
-                outgoing.append(Outgoing(server, .commit(commits[context.generator.below(commits.count)])))
+                outgoing.append(
+                    Outgoing(
+                        server, .commit(commits[context.generator.below(commits.count)]), route: placement.route))
             }
             outgoing.append(
                 Outgoing(

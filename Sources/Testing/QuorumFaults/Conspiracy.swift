@@ -51,14 +51,14 @@ package final class Conspiracy {
         package let key: ObjectKey
         package let timestamp: Timestamp
         package let descriptor: SealedDescriptor
-        package let server: ServerIndex
+        package let node: NodeID
         package let fragments: [SharedBytes]
     }
 
     /// A writer's promise to a server: "your fragments of this version are garbage under the right hash; sign them".
     package struct PoisonPact {
         package let version: ForgedVersion
-        package let victim: ServerIndex
+        package let victim: NodeID
     }
 }
 
@@ -66,7 +66,7 @@ package final class Conspiracy {
 
 extension Conspiracy {
     /// Everything that a request shows.
-    func note(_ request: Request, at server: ServerIndex?) {
+    func note(_ request: Request, at node: NodeID) {
         switch request {
         case .readTimestamp, .read:
             break
@@ -75,20 +75,18 @@ extension Conspiracy {
                 note(justification, of: prepare.key, nil, isGenuine: false)
             }
             for signed in prepare.admission { note(signed, of: prepare.key, prepare.timestamp) }
-            if let server {
-                note(
-                    SeenParts(
-                        key: prepare.key, timestamp: prepare.timestamp, descriptor: prepare.descriptor,
-                        server: server, fragments: prepare.fragments))
-            }
+            note(
+                SeenParts(
+                    key: prepare.key, timestamp: prepare.timestamp, descriptor: prepare.descriptor, node: node,
+                    fragments: prepare.fragments))
         case .commit(let commit):
             note(commit.certificate, of: commit.key, commit.descriptor, isGenuine: false)
         }
     }
 
-    /// Everything that the honest replica of `server` shows by answering `request`: its certificates are genuine.
-    func note(honest reply: Reply, of server: ServerIndex, answering request: Request) {
-        note(reply, of: server, key: request.key, isGenuine: true)
+    /// Everything that the honest replica of `node` shows by answering `request`: its certificates are genuine.
+    func note(honest reply: Reply, of node: NodeID, answering request: Request) {
+        note(reply, of: node, key: request.key, isGenuine: true)
         switch (reply, request) {
         case (.prepared(let signed, _), .prepare(let prepare)):
             note(signed, of: prepare.key, prepare.timestamp)
@@ -99,8 +97,8 @@ extension Conspiracy {
         }
     }
 
-    /// What `server`'s reply about an object shows by itself.
-    func note(_ reply: Reply, of server: ServerIndex, key: ObjectKey, isGenuine: Bool) {
+    /// What `node`'s reply about an object shows by itself.
+    func note(_ reply: Reply, of node: NodeID, key: ObjectKey, isGenuine: Bool) {
         switch reply {
         case .timestamp(let claim):
             for certificate in claim.certificates { note(certificate, of: key, nil, isGenuine: isGenuine) }
@@ -112,7 +110,7 @@ extension Conspiracy {
             if let held, let fragments = held.fragments {
                 note(
                     SeenParts(
-                        key: key, timestamp: held.timestamp, descriptor: held.descriptor, server: server,
+                        key: key, timestamp: held.timestamp, descriptor: held.descriptor, node: node,
                         fragments: fragments))
             }
         case .refused(.tooManyPending(let versions)):
@@ -147,12 +145,12 @@ extension Conspiracy {
     }
 
     func note(_ seen: SeenParts) {
-        guard !parts.contains(where: { $0.timestamp == seen.timestamp && $0.server == seen.server }) else { return }
+        guard !parts.contains(where: { $0.timestamp == seen.timestamp && $0.node == seen.node }) else { return }
         Self.remember(seen, in: &parts, max: memoryMax)
     }
 
     /// A writer and the server `victim` agree on garbage.
-    func agree(on version: ForgedVersion, garbageAt victim: ServerIndex) {
+    func agree(on version: ForgedVersion, garbageAt victim: NodeID) {
         Self.remember(PoisonPact(version: version, victim: victim), in: &pacts, max: memoryMax)
     }
 
@@ -175,32 +173,33 @@ extension Conspiracy {
             .sorted { $0.certificate.timestamp < $1.certificate.timestamp }
     }
 
-    /// The parts that `server` was seen to have of a version.
-    func parts(of timestamp: Timestamp, at server: ServerIndex) -> SeenParts? {
-        parts.last { $0.timestamp == timestamp && $0.server == server }
+    /// The parts that `node` was seen to have of a version.
+    func parts(of timestamp: Timestamp, at node: NodeID) -> SeenParts? {
+        parts.last { $0.timestamp == timestamp && $0.node == node }
     }
 
     /// The distinct servers' genuine-looking statements seen on a version, in the servers' order.
     func statements(on timestamp: Timestamp, of key: ObjectKey) -> [SignedStatement] {
         var chosen: [SignedStatement] = []
         for seen in statements where seen.timestamp == timestamp && seen.key == key {
-            if !chosen.contains(where: { $0.server == seen.signed.server }) { chosen.append(seen.signed) }
+            if !chosen.contains(where: { $0.node == seen.signed.node }) { chosen.append(seen.signed) }
         }
-        return chosen.sorted { $0.server < $1.server }
+        return chosen.sorted { $0.node < $1.node }
     }
 
-    /// The servers of which a statement was seen on a version.
-    func signers(on timestamp: Timestamp, of key: ObjectKey) -> ServerSet {
-        var signers = ServerSet()
-        for position in statements.indices
-        where statements[position].timestamp == timestamp && statements[position].key == key {
-            signers.insert(statements[position].signed.server)
+    /// Of how many servers a statement was seen on a version.
+    func signerCount(on timestamp: Timestamp, of key: ObjectKey) -> Int {
+        var signers: [NodeID] = []
+        for index in statements.indices
+        where statements[index].timestamp == timestamp && statements[index].key == key {
+            let signer = statements[index].signed.node
+            if !signers.contains(signer) { signers.append(signer) }
         }
-        return signers
+        return signers.count
     }
 
-    /// What the writer of a version agreed on with `server`.
-    func pact(on timestamp: Timestamp, with server: ServerIndex) -> PoisonPact? {
-        pacts.last { $0.version.timestamp == timestamp && $0.victim == server }
+    /// What the writer of a version agreed on with `node`.
+    func pact(on timestamp: Timestamp, with node: NodeID) -> PoisonPact? {
+        pacts.last { $0.version.timestamp == timestamp && $0.victim == node }
     }
 }

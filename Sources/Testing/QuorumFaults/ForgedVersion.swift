@@ -4,11 +4,11 @@ import ErasureCode
 import Fingerprint
 import QuorumProtocol
 
-/// A version with every server's fragments, made by somebody who need not be honest.
+/// A version with the fragments of all positions, made by somebody who need not be honest.
 package struct ForgedVersion: Sendable {
     package let timestamp: Timestamp
     package let descriptor: SealedDescriptor
-    /// For each server what PREPARE carries of each stripe: its fragment or, in the mode `full`, the block.
+    /// For each position what PREPARE carries of each stripe: its fragment or, in the mode `full`, the block.
     package let fragments: [[SharedBytes]]
 
     package init(timestamp: Timestamp, descriptor: SealedDescriptor, fragments: [[SharedBytes]]) {
@@ -19,14 +19,14 @@ package struct ForgedVersion: Sendable {
 
     package var key: ObjectKey { descriptor.descriptor.key }
 
-    /// The PREPARE for `server`.
+    /// The PREPARE for the server at `position`.
     package func prepare(
-        for server: ServerIndex, justification: Certificate? = nil, admission: [SignedStatement] = []
+        for position: Position, justification: Certificate? = nil, admission: [SignedStatement] = []
     ) -> Request {
         .prepare(
             Prepare(
-                key: key, timestamp: timestamp, descriptor: descriptor, fragments: fragments[server.offset],
-                justification: justification, admission: admission))
+                key: key, timestamp: timestamp, position: position, descriptor: descriptor,
+                fragments: fragments[position.offset], justification: justification, admission: admission))
     }
 
     /// The COMMIT with a certificate.
@@ -47,9 +47,9 @@ extension ForgedVersion {
     package enum Soundness: Sendable {
         /// As an honest writer does.
         case sound
-        /// The fragment of this server is garbage under the right hash, the fingerprints are those of the honest data
+        /// The fragment of this position is garbage under the right hash, the fingerprints are those of the honest data
         /// under the key that follows from the altered hashes: the most consistent that such a writer can be.
-        case garbage(at: ServerIndex)
+        case garbage(at: Position)
         /// Honest hashes, and fingerprints that have nothing to do with them.
         case arbitraryFingerprints
         /// Every fragment is garbage of its own under the right hash.
@@ -66,18 +66,18 @@ extension ForgedVersion {
                 Descriptor(tombstone: key, modifiedMilliseconds: 0, parameters: parameters))
             return ForgedVersion(
                 timestamp: Timestamp(counter: counter, writer: writer, digest: descriptor.digest),
-                descriptor: descriptor, fragments: parameters.quorums.servers.map { _ in [] })
+                descriptor: descriptor, fragments: parameters.quorums.positions.map { _ in [] })
         }
         let stripeSizeBytes = parameters.limits.stripeSizeBytesMax
-        var fragments: [[SharedBytes]] = parameters.quorums.servers.map { _ in [] }
+        var fragments: [[SharedBytes]] = parameters.quorums.positions.map { _ in [] }
         var stripes: [CrossChecksum] = []
         for start in stride(from: 0, to: value.count, by: stripeSizeBytes) {
             let block = SharedBytes(value[start..<min(value.count, start + stripeSizeBytes)])
-            let mode = parameters.identity.mode
+            let mode = parameters.mode
             let (encoded, crossChecksum) = encode(block, parameters.quorums.code, mode.coverage, soundness)
             stripes.append(crossChecksum)
-            for (server, fragment) in encoded.enumerated() {
-                fragments[server].append(mode.sendsBlocks ? block : fragment)
+            for (position, fragment) in encoded.enumerated() {
+                fragments[position].append(mode.sendsBlocks ? block : fragment)
             }
         }
         let descriptor = SealedDescriptor(

@@ -5,32 +5,45 @@ import Fingerprint
 import QuorumProtocol
 
 extension FaultContext {
+    func placement(of key: ObjectKey) -> Placement { parameters.placement(of: key) }
+
+    /// The liar's place among the object's; any when it has none, which nobody asks for.
+    func position(of key: ObjectKey) -> Position { placement(of: key).position(of: node) ?? Position(0) }
+
     /// The liar's own statement, validly signed, whether or not it is true.
     func sign(_ key: ObjectKey, _ timestamp: Timestamp, _ claim: Claim = .stored) -> SignedStatement {
-        signer.signing(key, timestamp, claim)
+        signer.signing(key, timestamp, claim, in: placement(of: key).scope)
+    }
+
+    /// The statements of the conspirators who are members of the object's group.
+    func conspirators(_ key: ObjectKey, _ timestamp: Timestamp, _ claim: Claim = .stored) -> [SignedStatement] {
+        let placement = placement(of: key)
+        return conspiracy.signers.filter { placement.group.contains($0.node) }
+            .map { $0.signing(key, timestamp, claim, in: placement.scope) }
     }
 
     /// q statements in ascending order of servers: those at hand, and the liar's own signature under all other names.
     func forgedCertificate(
         _ key: ObjectKey, _ timestamp: Timestamp, with atHand: [SignedStatement] = []
     ) -> Certificate {
+        let placement = placement(of: key)
         let own = sign(key, timestamp)
         var statements: [SignedStatement] = []
-        for known in atHand where !statements.contains(where: { $0.server == known.server }) {
+        for known in atHand where !statements.contains(where: { $0.node == known.node }) {
             if statements.count < parameters.quorums.quorum { statements.append(known) }
         }
-        for server in parameters.quorums.servers where statements.count < parameters.quorums.quorum {
-            guard !statements.contains(where: { $0.server == server }) else { continue }
-            statements.append(own.altered(server: server))
+        for member in placement.group.members where statements.count < parameters.quorums.quorum {
+            guard !statements.contains(where: { $0.node == member }) else { continue }
+            statements.append(own.altered(node: member))
         }
-        return Certificate(timestamp: timestamp, statements: statements)
+        return placement.certificate(of: timestamp, statements)
     }
 
     /// The best that all conspirators together can do for a version: their own genuine statements, and those of correct
     /// servers that they have seen; filled up with forgeries when that is no quorum.
     func colludingCertificate(_ key: ObjectKey, _ timestamp: Timestamp) -> Certificate {
-        let conspirators = conspiracy.signers.map { $0.signing(key, timestamp, .stored) }
-        return forgedCertificate(key, timestamp, with: conspirators + conspiracy.statements(on: timestamp, of: key))
+        forgedCertificate(
+            key, timestamp, with: conspirators(key, timestamp) + conspiracy.statements(on: timestamp, of: key))
     }
 
     /// A version of the liar's own invention, sound in itself but for the missing certificate.
@@ -60,30 +73,34 @@ extension FaultContext {
     /// A digest of nothing.
     mutating func randomDigest() -> Digest256 { Digest256.sha256(generator.bytes(count: 16)) }
 
-    /// Another server of the group.
-    mutating func otherServer() -> ServerIndex {
-        let count = parameters.quorums.serverCount
-        return ServerIndex(UInt8((server.offset + 1 + generator.below(max(1, count - 1))) % count))
+    /// Another member of the object's group.
+    mutating func otherServer(of key: ObjectKey) -> NodeID {
+        let others = placement(of: key).nodes.filter { $0 != node }
+        return generator.pick(others) ?? node
     }
 }
 
 extension StatementSigner {
     /// This server's statement on a version. A library that refuses to sign leaves a statement that proves nothing.
-    func signing(_ key: ObjectKey, _ timestamp: Timestamp, _ claim: Claim) -> SignedStatement {
-        signing([(key, timestamp, claim)])[0]
+    func signing(
+        _ key: ObjectKey, _ timestamp: Timestamp, _ claim: Claim = .stored, in scope: StatementScope
+    ) -> SignedStatement {
+        signing([(key, timestamp, claim)], in: scope)[0]
     }
 
     /// Several statements under one signature, as a group commit makes them.
-    func signing(_ versions: [(key: ObjectKey, timestamp: Timestamp, claim: Claim)]) -> [SignedStatement] {
+    func signing(
+        _ versions: [(key: ObjectKey, timestamp: Timestamp, claim: Claim)], in scope: StatementScope
+    ) -> [SignedStatement] {
         let statements = versions.map { version in
             Statement(
-                identity: identity, server: server, incarnation: incarnation, key: version.key,
-                timestamp: version.timestamp, claim: version.claim)
+                scope: scope, node: node, incarnation: incarnation, key: version.key, timestamp: version.timestamp,
+                claim: version.claim)
         }
         if let signed = try? sign(statements) { return signed }
         return versions.map { version in
             SignedStatement(
-                server: server, incarnation: incarnation, claim: version.claim, leafIndex: 0, leafCount: 1, path: [],
+                node: node, incarnation: incarnation, claim: version.claim, leafIndex: 0, leafCount: 1, path: [],
                 signature: [UInt8](repeating: 0, count: SignedStatement.signatureSizeBytes))
         }
     }
@@ -92,11 +109,11 @@ extension StatementSigner {
 extension SignedStatement {
     /// The statement with some of its fields replaced after it was signed.
     func altered(
-        server: ServerIndex? = nil, incarnation: Incarnation? = nil, claim: Claim? = nil, leafIndex: UInt32? = nil,
+        node: NodeID? = nil, incarnation: Incarnation? = nil, claim: Claim? = nil, leafIndex: UInt32? = nil,
         leafCount: UInt32? = nil, path: [Digest256]? = nil, signature: [UInt8]? = nil
     ) -> SignedStatement {
         SignedStatement(
-            server: server ?? self.server, incarnation: incarnation ?? self.incarnation, claim: claim ?? self.claim,
+            node: node ?? self.node, incarnation: incarnation ?? self.incarnation, claim: claim ?? self.claim,
             leafIndex: leafIndex ?? self.leafIndex, leafCount: leafCount ?? self.leafCount, path: path ?? self.path,
             signature: signature ?? self.signature)
     }
@@ -118,39 +135,57 @@ extension Timestamp {
     }
 }
 
+extension StatementScope {
+    /// The scope with some of its parts replaced.
+    func altered(epoch: UInt64? = nil, group: GroupID? = nil, mode: VerificationMode? = nil) -> StatementScope {
+        StatementScope(
+            cluster: cluster, epoch: epoch ?? self.epoch, group: group ?? self.group, mode: mode ?? self.mode)
+    }
+}
+
+extension Certificate {
+    /// The certificate with some of its parts replaced.
+    func altered(
+        epoch: UInt64? = nil, group: GroupID? = nil, timestamp: Timestamp? = nil, statements: [SignedStatement]? = nil
+    ) -> Certificate {
+        Certificate(
+            epoch: epoch ?? self.epoch, group: group ?? self.group, timestamp: timestamp ?? self.timestamp,
+            statements: statements ?? self.statements)
+    }
+}
+
 /// Alterations of a certificate after which it proves nothing.
 package enum CertificateAlteration: CaseIterable, Sendable {
     case counter, writer, digest, droppedStatement, repeatedStatement, addedStatement, swappedNames, foreignServer,
-        signatureBit, claim, incarnation, path, leafCount, empty
+        signatureBit, claim, incarnation, path, leafCount, epoch, group, empty
 
     /// The altered certificate; a genuine one becomes invalid, whatever the alteration.
     package func apply(to certificate: Certificate, _ generator: inout SeededGenerator) -> Certificate {
         let timestamp = certificate.timestamp
         var statements = certificate.statements
         guard !statements.isEmpty else {
-            return Certificate(timestamp: timestamp.altered(counter: timestamp.counter &+ 1), statements: [])
+            return certificate.altered(timestamp: timestamp.altered(counter: timestamp.counter &+ 1))
         }
         let position = generator.below(statements.count)
         let victim = statements[position]
         switch self {
         case .counter:
             let (counter, overflow) = timestamp.counter.addingReportingOverflow(1)
-            return Certificate(
-                timestamp: timestamp.altered(counter: overflow ? 1 : counter), statements: statements)
+            return certificate.altered(timestamp: timestamp.altered(counter: overflow ? 1 : counter))
         case .writer:
             let writer = ClientID(high: ~timestamp.writer.high, low: timestamp.writer.low)
-            return Certificate(timestamp: timestamp.altered(writer: writer), statements: statements)
+            return certificate.altered(timestamp: timestamp.altered(writer: writer))
         case .digest:
             let digest = Digest256.sha256(timestamp.digest.bytes)
-            return Certificate(timestamp: timestamp.altered(digest: digest), statements: statements)
+            return certificate.altered(timestamp: timestamp.altered(digest: digest))
         case .droppedStatement: statements.remove(at: position)
         case .repeatedStatement: statements[position] = statements[(position + 1) % statements.count]
         case .addedStatement: statements.append(victim)
         case .swappedNames:
             let other = (position + 1) % statements.count
-            statements[position] = victim.altered(server: statements[other].server)
-            statements[other] = statements[other].altered(server: victim.server)
-        case .foreignServer: statements[position] = victim.altered(server: ServerIndex(255))
+            statements[position] = victim.altered(node: statements[other].node)
+            statements[other] = statements[other].altered(node: victim.node)
+        case .foreignServer: statements[position] = victim.altered(node: NodeID(.max))
         case .signatureBit: statements[position] = victim.withFlippedSignatureBit(&generator)
         case .claim:
             statements[position] = victim.altered(claim: victim.claim == .stored ? .superseded : .stored)
@@ -159,10 +194,15 @@ package enum CertificateAlteration: CaseIterable, Sendable {
         case .path:
             statements[position] = victim.altered(path: victim.path + [Digest256.sha256(generator.bytes(count: 8))])
         case .leafCount: statements[position] = victim.altered(leafCount: victim.leafCount &+ 1)
+        case .epoch:
+            return certificate.altered(epoch: certificate.epoch &+ 1 &+ UInt64(generator.below(2)))
+        case .group:
+            let step = UInt32(generator.within(1...3))
+            return certificate.altered(group: GroupID(certificate.group.rawValue &+ step))
         case .empty: statements = []
         }
         if statements == certificate.statements { statements = [] }
-        return Certificate(timestamp: timestamp, statements: statements)
+        return certificate.altered(statements: statements)
     }
 }
 

@@ -11,25 +11,21 @@ import QuorumProtocol
 package struct FaultContext {
     package let parameters: ClusterParameters
     /// Whose place the liar takes.
-    package let server: ServerIndex
-    /// Its own, genuine key; nobody else's.
+    package let node: NodeID
+    /// Its own, genuine key, with which it signs whatever it likes; nobody else's.
     package let signer: StatementSigner
-    /// The same key bound to other clusters, epochs, groups or modes, which a liar is free to sign for; may be empty.
-    package let foreignSigners: [StatementSigner]
     package var generator: SeededGenerator
     /// What the colluding liars saw and agreed on; a liar on its own has one to itself.
     package let conspiracy: Conspiracy
     package var nowMilliseconds: UInt64
 
     package init(
-        parameters: ClusterParameters, server: ServerIndex, signer: StatementSigner,
-        foreignSigners: [StatementSigner] = [], generator: SeededGenerator, conspiracy: Conspiracy,
-        nowMilliseconds: UInt64 = 0
+        parameters: ClusterParameters, node: NodeID, signer: StatementSigner, generator: SeededGenerator,
+        conspiracy: Conspiracy, nowMilliseconds: UInt64 = 0
     ) {
         self.parameters = parameters
-        self.server = server
+        self.node = node
         self.signer = signer
-        self.foreignSigners = foreignSigners
         self.generator = generator
         self.conspiracy = conspiracy
         self.nowMilliseconds = nowMilliseconds
@@ -81,12 +77,15 @@ extension ServerFault {
 
 /// A request of a Byzantine client, and to whom.
 package struct Outgoing {
-    package let server: ServerIndex
+    package let node: NodeID
     package let request: Request
+    /// The epoch and the group that the request names; nil stands for those of its object.
+    package let route: Route?
 
-    package init(_ server: ServerIndex, _ request: Request) {
-        self.server = server
+    package init(_ node: NodeID, _ request: Request, route: Route? = nil) {
+        self.node = node
         self.request = request
+        self.route = route
     }
 }
 
@@ -112,8 +111,8 @@ package struct ClientFaultContext {
     package var generator: SeededGenerator
     /// What the colluding liars saw and agreed on, servers and clients.
     package let conspiracy: Conspiracy
-    /// All servers' keys as an earlier life of the cluster used them, in a mode in which they sign without looking;
-    /// empty when it had none.
+    /// All servers' keys as an earlier life of the cluster used them, when its mode was one in which they sign without
+    /// looking, or its slots were dealt to other groups; empty when it had none.
     package let earlierLife: [StatementSigner]
     package var nowMilliseconds: UInt64
     /// All values that a correct reader may get from this client, in the order of its attempts: one for each version,
@@ -142,7 +141,7 @@ package struct ClientFaultContext {
 package protocol ClientFault {
     mutating func start(_ context: inout ClientFaultContext) -> [Outgoing]
     mutating func receive(
-        _ reply: Reply, from server: ServerIndex, _ context: inout ClientFaultContext
+        _ reply: Reply, from node: NodeID, _ context: inout ClientFaultContext
     ) -> [Outgoing]
     /// Called now and then, about once in a retransmission interval; what is lost is repeated or given up here.
     mutating func tick(_ context: inout ClientFaultContext) -> [Outgoing]

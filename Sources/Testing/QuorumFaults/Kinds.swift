@@ -20,6 +20,11 @@ package enum ServerFaultKind: String, CaseIterable, Sendable {
     case equivocation
     case secretiveCommits = "secretive-commits"
     case leakedCertificates = "leaked-certificates"
+    // Groups, epochs and positions.
+    case foreignGroups = "foreign-groups"
+    case foreignEpochs = "foreign-epochs"
+    case strangers
+    case foreignPositions = "foreign-positions"
     // Parts of versions.
     case garbageFragments = "garbage-fragments"
     case oneByteOff = "one-byte-off"
@@ -72,5 +77,9 @@ package enum ClientFaultKind: String, CaseIterable, Sendable {
     case malformedRequests = "malformed-requests"
     case flood
     case earlierLife = "earlier-life"
+    case foreignPositions = "foreign-positions"
+    case foreignGroups = "foreign-groups"
+    case foreignEpochs = "foreign-epochs"
+    case strangers
     case mixture
 }

@@ -42,7 +42,7 @@ extension ClaimLiar {
     private func told(
         _ lie: FalseClaim, inPlaceOf genuine: CommittedClaim, _ context: inout FaultContext
     ) -> CommittedClaim {
-        guard context.parameters.identity.mode.verifiesLater, let alleged = lie.certificate,
+        guard context.parameters.mode.verifiesLater, let alleged = lie.certificate,
             context.generator.chance(percent: 50), genuine.verified.precedes(alleged.timestamp)
         else { return CommittedClaim(certificate: lie.certificate) }
         let isNamed = genuine.unverified.contains { $0.timestamp == alleged.timestamp }
@@ -58,24 +58,31 @@ extension HeldParts {
     func limited(to portion: Read.Portion) -> HeldParts? {
         switch portion {
         case .timestamp: nil
-        case .descriptor: HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: nil)
+        case .descriptor: HeldParts(timestamp: timestamp, position: position, descriptor: descriptor, fragments: nil)
         case .fragments: self
         }
     }
 }
 
-extension Conspiracy {
-    /// A genuine claim below `timestamp` with what `server` had of that version; no version at all when none is known.
-    func olderClaim(
-        _ key: ObjectKey, below timestamp: Timestamp?, at server: ServerIndex, _ generator: inout SeededGenerator
-    ) -> FalseClaim {
-        let older = certificates(of: key).filter { $0.certificate.timestamp.precedes(timestamp) }
+extension FaultContext {
+    /// A genuine claim below `timestamp` with what the liar had of that version; no version at all when none is known.
+    mutating func olderClaim(_ key: ObjectKey, below timestamp: Timestamp?) -> FalseClaim {
+        let older = conspiracy.certificates(of: key).filter { $0.certificate.timestamp.precedes(timestamp) }
         guard let chosen = generator.pick(older) else { return FalseClaim(certificate: nil) }
-        let parts = parts(of: chosen.certificate.timestamp, at: server).map {
-            HeldParts(timestamp: $0.timestamp, descriptor: $0.descriptor, fragments: $0.fragments)
-        }
-        return FalseClaim(certificate: chosen.certificate, parts: parts)
+        return FalseClaim(certificate: chosen.certificate, parts: seenParts(key, chosen.certificate.timestamp))
     }
+
+    /// What the liar was seen to have of a version.
+    func seenParts(_ key: ObjectKey, _ timestamp: Timestamp) -> HeldParts? {
+        conspiracy.parts(of: timestamp, at: node).map {
+            HeldParts(
+                timestamp: $0.timestamp, position: position(of: key), descriptor: $0.descriptor,
+                fragments: $0.fragments)
+        }
+    }
+
+    /// What the liar would hold of a version.
+    func parts(of version: ForgedVersion) -> HeldParts { version.parts(at: position(of: version.key)) }
 }
 
 /// Shows old versions, with their genuine certificates and fragments, as the newest. Against Read, step 1: the highest
@@ -84,7 +91,7 @@ struct StaleServer: ClaimLiar {
     mutating func claim(
         inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
     ) -> FalseClaim? {
-        context.conspiracy.olderClaim(key, below: genuine.timestamp, at: context.server, &context.generator)
+        context.olderClaim(key, below: genuine.timestamp)
     }
 }
 
@@ -106,10 +113,10 @@ struct InflatingServer: ClaimLiar {
         let inflated = context.inflatedTimestamp(above: genuine.timestamp)
         switch context.generator.below(3) {
         case 0:
-            return FalseClaim(certificate: Certificate(timestamp: inflated, statements: []))
+            return FalseClaim(certificate: context.placement(of: key).certificate(of: inflated, []))
         case 1:
-            if let statements = genuine.certificates.last?.statements {
-                return FalseClaim(certificate: Certificate(timestamp: inflated, statements: statements))
+            if let certificate = genuine.certificates.last {
+                return FalseClaim(certificate: certificate.altered(timestamp: inflated))
             }
             return FalseClaim(certificate: context.forgedCertificate(key, inflated))
         default:
@@ -131,9 +138,8 @@ struct FloodingServer: ServerFault {
         return .answer(
             (0..<Self.claimCount).compactMap { position in
                 request.answer(
-                    claiming: Certificate(
-                        timestamp: first.altered(counter: first.counter + UInt64(position)),
-                        statements: certificate.statements))
+                    claiming: certificate.altered(
+                        timestamp: first.altered(counter: first.counter + UInt64(position))))
             })
     }
 }
@@ -147,14 +153,15 @@ struct FabricatingServer: ClaimLiar {
         let version = context.fabricate(key, above: genuine.timestamp)
         return FalseClaim(
             certificate: context.forgedCertificate(key, version.timestamp),
-            parts: version.parts(at: context.server))
+            parts: context.parts(of: version))
     }
 }
 
 extension ForgedVersion {
-    /// What a server would hold of it.
-    func parts(at server: ServerIndex) -> HeldParts {
-        HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: fragments[server.offset])
+    /// What the server at a position would hold of it.
+    func parts(at position: Position) -> HeldParts {
+        HeldParts(
+            timestamp: timestamp, position: position, descriptor: descriptor, fragments: fragments[position.offset])
     }
 }
 
@@ -184,8 +191,7 @@ struct ReplayingServer: ClaimLiar {
         guard let certificate = genuine.certificates.last else { return nil }
         let older = context.conspiracy.certificates(of: key).first?.certificate ?? certificate
         return FalseClaim(
-            certificate: Certificate(
-                timestamp: context.inflatedTimestamp(above: certificate.timestamp), statements: older.statements))
+            certificate: older.altered(timestamp: context.inflatedTimestamp(above: certificate.timestamp)))
     }
 }
 
@@ -203,7 +209,7 @@ struct EquivocatingServer: ClaimLiar {
         case 0:
             return nil
         case 1:
-            return context.conspiracy.olderClaim(key, below: genuine.timestamp, at: context.server, &context.generator)
+            return context.olderClaim(key, below: genuine.timestamp)
         default:
             return InflatingServer.claim(genuine, key, &context)
         }
@@ -222,7 +228,7 @@ struct SecretiveServer: ClaimLiar {
         let confidant = confidants[newest] ?? client
         confidants[newest] = confidant
         guard confidant != client else { return nil }
-        return context.conspiracy.olderClaim(key, below: newest, at: context.server, &context.generator)
+        return context.olderClaim(key, below: newest)
     }
 }
 
@@ -242,9 +248,7 @@ struct LeakingServer: ClaimLiar {
             $0.key == key && genuine.timestamp.precedes($0.certificate.timestamp)
         }
         guard context.generator.chance(percent: 50), let leaked = context.generator.pick(hidden) else { return nil }
-        let parts = context.conspiracy.parts(of: leaked.certificate.timestamp, at: context.server).map {
-            HeldParts(timestamp: $0.timestamp, descriptor: $0.descriptor, fragments: $0.fragments)
-        }
-        return FalseClaim(certificate: leaked.certificate, parts: parts)
+        return FalseClaim(
+            certificate: leaked.certificate, parts: context.seenParts(key, leaked.certificate.timestamp))
     }
 }

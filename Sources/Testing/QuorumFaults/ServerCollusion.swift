@@ -8,7 +8,7 @@ import QuorumProtocol
 struct ColludingGarbageServer: ServerFault {
     mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
         guard case .prepare(let prepare) = request,
-            context.conspiracy.pact(on: prepare.timestamp, with: context.server) != nil
+            context.conspiracy.pact(on: prepare.timestamp, with: context.node) != nil
         else { return .pass(request) }
         let signed = context.sign(prepare.key, prepare.timestamp)
         context.conspiracy.note(signed, of: prepare.key, prepare.timestamp)
@@ -20,9 +20,9 @@ struct ColludingGarbageServer: ServerFault {
     ) -> [Reply] {
         guard case .version(let claim, _) = reply, case .read(let read) = request,
             let timestamp = read.version ?? claim.timestamp,
-            let pact = context.conspiracy.pact(on: timestamp, with: context.server)
+            let pact = context.conspiracy.pact(on: timestamp, with: context.node)
         else { return [reply] }
-        return [.version(claim, pact.version.parts(at: context.server).limited(to: read.portion))]
+        return [.version(claim, context.parts(of: pact.version).limited(to: read.portion))]
     }
 }
 
@@ -37,18 +37,19 @@ struct ColludingForger: ClaimLiar {
         let quorum = context.parameters.quorums.quorum
         let signed = context.conspiracy.parts.filter { seen in
             seen.key == key && genuine.timestamp.precedes(seen.timestamp)
-                && context.conspiracy.signers(on: seen.timestamp, of: key).count < quorum
+                && context.conspiracy.signerCount(on: seen.timestamp, of: key) < quorum
         }
         if let version = context.generator.pick(signed), context.generator.chance(percent: 70) {
             return FalseClaim(
                 certificate: context.colludingCertificate(key, version.timestamp),
                 parts: HeldParts(
-                    timestamp: version.timestamp, descriptor: version.descriptor, fragments: version.fragments))
+                    timestamp: version.timestamp, position: context.position(of: key), descriptor: version.descriptor,
+                    fragments: version.fragments))
         }
         let invented = context.fabricate(key, above: genuine.timestamp)
         return FalseClaim(
             certificate: context.colludingCertificate(key, invented.timestamp),
-            parts: invented.parts(at: context.server))
+            parts: context.parts(of: invented))
     }
 }
 
@@ -69,6 +70,6 @@ struct AgreedFabricator: ClaimLiar {
             context.conspiracy.agree(onFabrication: version)
         }
         return FalseClaim(
-            certificate: context.colludingCertificate(key, version.timestamp), parts: version.parts(at: context.server))
+            certificate: context.colludingCertificate(key, version.timestamp), parts: context.parts(of: version))
     }
 }

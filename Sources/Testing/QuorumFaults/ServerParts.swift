@@ -25,7 +25,8 @@ extension PartsLiar {
 extension HeldParts {
     /// The parts with other fragments; without any when there were none.
     func with(_ change: ([SharedBytes]) -> [SharedBytes]) -> HeldParts {
-        HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: fragments.map(change))
+        HeldParts(
+            timestamp: timestamp, position: position, descriptor: descriptor, fragments: fragments.map(change))
     }
 }
 
@@ -75,7 +76,7 @@ struct ForeignFragmentsServer: PartsLiar {
             let value = context.generator.bytes(count: max(1, genuine.descriptor.descriptor.blockSizeBytesTotal))
             let invented = ForgedVersion.make(
                 key: key, value: value, counter: 1, writer: genuine.timestamp.writer, parameters: context.parameters)
-            return invented.fragments[context.server.offset]
+            return invented.fragments[genuine.position.offset]
         }
     }
 }
@@ -113,13 +114,14 @@ struct ForeignDescriptorsServer: PartsLiar {
         let isUnderTrueName = context.generator.chance(percent: 60)
         if let seen = context.generator.pick(foreign), context.generator.chance(percent: 60) {
             return HeldParts(
-                timestamp: isUnderTrueName ? genuine.timestamp : seen.timestamp, descriptor: seen.descriptor,
-                fragments: genuine.fragments == nil ? nil : seen.fragments)
+                timestamp: isUnderTrueName ? genuine.timestamp : seen.timestamp, position: genuine.position,
+                descriptor: seen.descriptor, fragments: genuine.fragments == nil ? nil : seen.fragments)
         }
         let invented = context.fabricate(key, above: genuine.timestamp)
         return HeldParts(
-            timestamp: isUnderTrueName ? genuine.timestamp : invented.timestamp, descriptor: invented.descriptor,
-            fragments: genuine.fragments == nil ? nil : invented.fragments[context.server.offset])
+            timestamp: isUnderTrueName ? genuine.timestamp : invented.timestamp, position: genuine.position,
+            descriptor: invented.descriptor,
+            fragments: genuine.fragments == nil ? nil : invented.fragments[genuine.position.offset])
     }
 }
 
@@ -130,6 +132,9 @@ struct WithheldFragmentsServer: PartsLiar {
         inPlaceOf genuine: HeldParts, of key: ObjectKey, _ context: inout FaultContext
     ) -> HeldParts? {
         context.generator.chance(percent: 50) || genuine.fragments == nil
-            ? nil : HeldParts(timestamp: genuine.timestamp, descriptor: genuine.descriptor, fragments: nil)
+            ? nil
+            : HeldParts(
+                timestamp: genuine.timestamp, position: genuine.position, descriptor: genuine.descriptor,
+                fragments: nil)
     }
 }

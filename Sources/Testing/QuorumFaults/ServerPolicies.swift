@@ -26,6 +26,10 @@ extension ServerFaultKind {
         case .equivocation: EquivocatingServer()
         case .secretiveCommits: SecretiveServer()
         case .leakedCertificates: LeakingServer()
+        case .foreignGroups: ForeignGroupServer()
+        case .foreignEpochs: ForeignEpochServer()
+        case .strangers: StrangersServer()
+        case .foreignPositions: ForeignPositionServer()
         case .garbageFragments: GarbageServer()
         case .oneByteOff: OneByteOffServer()
         case .foreignFragments: ForeignFragmentsServer()
@@ -62,14 +66,14 @@ private struct ObservantServer: ServerFault {
     var delayFactor: Int { policy.delayFactor }
 
     mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
-        context.conspiracy.note(request, at: context.server)
+        context.conspiracy.note(request, at: context.node)
         return policy.receive(request, from: client, &context)
     }
 
     mutating func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
     ) -> [Reply] {
-        context.conspiracy.note(honest: reply, of: context.server, answering: request)
+        context.conspiracy.note(honest: reply, of: context.node, answering: request)
         return policy.send(reply, to: client, answering: request, &context)
     }
 

@@ -19,7 +19,9 @@ struct RefusingServer: ServerFault {
             .foreignTimestamp(writer: client, sender: ClientID(high: 0, low: 0)),
             .justificationRequired(committedCounter: 0), .justificationRequired(committedCounter: .max),
             .counterSkipped(got: .max, highestAllowed: 0), .invalidAdmission(have: 0, need: .max),
-            .invalidCertificate(.invalidSignature(context.server)), .tooManyPending([]),
+            .invalidCertificate(.invalidSignature(context.node)), .tooManyPending([]),
+            .foreignGroup(GroupID(.max), expected: GroupID(0)), .unknownEpoch(.max, newest: 0),
+            .foreignPosition(Position(.max), expected: Position(0)),
             .wrongFragmentCount(got: .min, expected: .max), .tooManyStripes(got: .max, limit: 0),
             .invalidFragment(StripeIndex(.max), .hashMismatch(FragmentIndex(.max))),
         ]

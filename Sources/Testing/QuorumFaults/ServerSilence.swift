@@ -44,8 +44,8 @@ struct CommitDeafServer: ServerFault {
             return .pass(
                 .prepare(
                     Prepare(
-                        key: prepare.key, timestamp: prepare.timestamp, descriptor: prepare.descriptor,
-                        fragments: prepare.fragments, admission: prepare.admission)))
+                        key: prepare.key, timestamp: prepare.timestamp, position: prepare.position,
+                        descriptor: prepare.descriptor, fragments: prepare.fragments, admission: prepare.admission)))
         case .prepare, .read, .readTimestamp:
             return .pass(request)
         }

@@ -74,8 +74,8 @@ struct UnsoundStatementsServer: ServerFault {
         switch context.generator.below(10) {
         case 0: return own.altered(signature: [UInt8](repeating: 0, count: SignedStatement.signatureSizeBytes))
         case 1: return own.withFlippedSignatureBit(&context.generator)
-        case 2: return own.altered(server: context.otherServer())
-        case 3: return own.altered(server: ServerIndex(255))
+        case 2: return own.altered(node: context.otherServer(of: key))
+        case 3: return own.altered(node: NodeID(.max))
         case 4: return own.altered(claim: own.claim == .stored ? .superseded : .stored)
         case 5: return own.altered(incarnation: Incarnation(own.incarnation.rawValue &+ 1))
         case 6: return own.altered(leafIndex: .max, leafCount: .max)
@@ -84,14 +84,15 @@ struct UnsoundStatementsServer: ServerFault {
         default:
             // Two leaves, of which the last is passed off as a third: an odd leaf that was paired with itself.
             let other = timestamp.altered(digest: context.randomDigest())
-            let pair = context.signer.signing([(key, other, .stored), (key, timestamp, .stored)])
+            let pair = context.signer.signing(
+                [(key, other, .stored), (key, timestamp, .stored)], in: context.placement(of: key).scope)
             return pair[1].altered(leafIndex: 2, leafCount: 3, path: pair[1].path + pair[1].path)
         }
     }
 }
 
-/// Answers PREPARE with valid signatures of its own for something else: another version, object, epoch or verification
-/// mode. Against Statements and certificates: the context binds a statement, not what its sender says.
+/// Answers PREPARE with valid signatures of its own for something else: another version, object, epoch, group or
+/// verification mode. Against Statements and certificates: the context binds a statement, not what its sender says.
 struct ForeignStatementsServer: ServerFault {
     mutating func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
@@ -105,10 +106,13 @@ struct ForeignStatementsServer: ServerFault {
         let (key, timestamp) = (prepare.key, prepare.timestamp)
         switch context.generator.below(4) {
         case 0:
-            if let signer = context.generator.pick(context.foreignSigners) {
-                return signer.signing(key, timestamp, .stored)
-            }
-            return context.sign(key, timestamp.altered(digest: context.randomDigest()))
+            let scope = context.placement(of: key).scope
+            let foreign = [
+                scope.altered(epoch: scope.epoch + 1), scope.altered(epoch: scope.epoch - 1),
+                scope.altered(group: GroupID(scope.group.rawValue &+ 1)),
+                scope.altered(mode: scope.mode == .readTime ? .full : .readTime),
+            ]
+            return context.signer.signing(key, timestamp, in: foreign[context.generator.below(foreign.count)])
         case 1:
             return context.sign(key, timestamp.altered(digest: context.randomDigest()))
         case 2:
@@ -118,7 +122,7 @@ struct ForeignStatementsServer: ServerFault {
             return context.sign(other, timestamp)
         default:
             let earlier = context.conspiracy.statements.filter {
-                $0.signed.server == context.server && ($0.timestamp != timestamp || $0.key != key)
+                $0.signed.node == context.node && ($0.timestamp != timestamp || $0.key != key)
             }
             return context.generator.pick(earlier)?.signed
                 ?? context.sign(key, timestamp.altered(writer: ClientID(high: .max, low: .max)))

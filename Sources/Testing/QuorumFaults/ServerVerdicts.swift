@@ -4,7 +4,7 @@
 import QuorumProtocol
 
 /// Rewrites what a reply claims, and leaves everything else as it is.
-private func rewritten(_ reply: Reply, _ rewrite: (CommittedClaim) -> CommittedClaim) -> Reply {
+func rewritten(_ reply: Reply, _ rewrite: (CommittedClaim) -> CommittedClaim) -> Reply {
     switch reply {
     case .timestamp(let claim): .timestamp(rewrite(claim))
     case .version(let claim, let parts): .version(rewrite(claim), parts)
@@ -21,7 +21,7 @@ struct FalselyPoisoningServer: ServerFault {
     ) -> [Reply] {
         guard context.generator.chance(percent: 70) else { return [reply] }
         let spared = context.generator.below(2)
-        let forges = context.parameters.identity.mode.verifiesLater && context.generator.chance(percent: 50)
+        let forges = context.parameters.mode.verifiesLater && context.generator.chance(percent: 50)
         return [
             rewritten(reply) { claim in
                 let named = claim.certificates.dropFirst(spared)
@@ -41,12 +41,12 @@ struct FalselyPoisoningServer: ServerFault {
         _ key: ObjectKey, _ timestamp: Timestamp, forges: Bool, _ context: FaultContext
     ) -> [SignedStatement] {
         let own = context.sign(key, timestamp, .poisonous)
-        let colluding = context.conspiracy.signers.filter { $0.server != context.server }
-        var statements = [own] + colluding.map { $0.signing(key, timestamp, .poisonous) }
+        let colluding = context.conspirators(key, timestamp, .poisonous).filter { $0.node != context.node }
+        var statements = [own] + colluding
         guard forges else { return statements }
-        let quorums = context.parameters.quorums
-        for server in quorums.servers where statements.count < quorums.vouchers {
-            if !statements.contains(where: { $0.server == server }) { statements.append(own.altered(server: server)) }
+        let vouchers = context.parameters.quorums.vouchers
+        for member in context.placement(of: key).group.members where statements.count < vouchers {
+            if !statements.contains(where: { $0.node == member }) { statements.append(own.altered(node: member)) }
         }
         return statements
     }

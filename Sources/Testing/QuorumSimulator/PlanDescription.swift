@@ -15,8 +15,14 @@ extension WorldPlan {
     /// What the plan has in store, a line for each thing.
     package var summary: [String] {
         var lines = [
-            "seed \(seed): mode \(mode), n = \(serverCount), f = \(faultCount), m = \(dataFragmentCount), \(objectCount) objects, "
+            "seed \(seed): mode \(mode), n = \(groupSize), f = \(faultCount), m = \(dataFragmentCount), \(objectCount) objects, "
                 + "\(clientCount) clients\(clientsRemember ? " that remember certificates" : "")\(writesArePartial ? ", partial writes" : ""), \(operations.count) operations",
+            "\(serverCount) servers, groups "
+                + groups.members.map { $0.map(String.init).joined(separator: " ") }.joined(separator: ", ")
+                + (earlierEpoch.map { epoch in
+                    "; before: m = \(epoch.dataFragmentCount), "
+                        + epoch.members.map(String.init).joined(separator: " ")
+                } ?? ""),
             "limits: \(limits.pendingVersionsPerClientMax) pending, \(limits.retainedVersionsMax) retained, "
                 + "\(limits.retentionMilliseconds) ms retention, \(limits.requestsPerObjectMax) waiting requests",
             "network: \(network.delayMinMicroseconds)...\(network.delayMaxMicroseconds) us, lost "

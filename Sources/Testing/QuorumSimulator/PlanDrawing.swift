@@ -50,14 +50,20 @@ extension WorldPlan {
                 throw ImpossibleWorld(reason: "\(error)")
             }
         }
-        let n = m + 2 * faults
+        var placing = SeededGenerator(seed: seed &* 0x9e37_79b9_7f4a_7c15 &+ 2)
+        groups = PlannedGroups.draw(
+            size: m + 2 * faults, faults: faults, nodeCountMax: Self.nodeCountMax - options.clientCount,
+            hasSeveral: options.hasSeveralGroups, &placing)
+        keySalt = UInt16(truncatingIfNeeded: placing.next())
+        let serverCount = groups.nodeCount
 
         self.seed = seed
         faultCount = faults
         dataFragmentCount = m
         mode = options.mode
         clientCount = options.clientCount
-        objectCount = [1, 1, 1, 2, 2, 3][generator.below(6)]
+        let objectCounts = groups.members.count > 1 ? [1, 2, 2, 3, 3, 4] : [1, 1, 1, 2, 2, 3]
+        objectCount = objectCounts[generator.below(6)]
         limits = Self.drawLimits(&generator)
         let horizon = UInt64(generator.within(100_000...1_000_000))
         healMicroseconds = horizon
@@ -70,17 +76,18 @@ extension WorldPlan {
         diskDelayMinMicroseconds = UInt64(generator.within(10...200))
         diskDelayMaxMicroseconds = diskDelayMinMicroseconds + UInt64(generator.within(1...5_000))
         deferredWorkPercent = generator.chance(percent: 50) ? 0 : generator.within(1...60)
-        let nodeCount = n + options.clientCount
+        let nodeCount = serverCount + options.clientCount
         partitions = Self.drawPartitions(nodeCount: nodeCount, horizon: horizon, &generator)
-        serverCrashes = Self.drawCrashes(serverCount: n, horizon: horizon, &generator)
-        slowServers = Self.drawSlowServers(serverCount: n, &generator)
-        badServers = Self.drawBadServers(options.faults, faults: faults, serverCount: n, horizon: horizon, &generator)
+        serverCrashes = Self.drawCrashes(serverCount: serverCount, horizon: horizon, &generator)
+        slowServers = Self.drawSlowServers(serverCount: serverCount, &generator)
+        badServers = Self.drawBadServers(options.faults, faults: faults, groups, horizon: horizon, &generator)
         byzantineClients = Self.drawByzantineClients(options.faults, &generator)
         planted = options.planted
         drawTheme(options.faults, &generator)
         drawVerification(&generator)
         clientsRemember = generator.chance(percent: 50)
         writesArePartial = generator.chance(percent: 35)
+        drawEarlierEpoch(&placing)
         clear(options.faults)
         if !mode.isSigned { leaveOutLiars() }
         self = without(options.removed)
@@ -171,7 +178,7 @@ extension WorldPlan {
         var crashes: [Int: PlannedServerCrash] = [:]
         for number in 0..<count {
             crashes[number] = PlannedServerCrash(
-                server: ServerIndex(UInt8(generator.below(serverCount))),
+                server: NodeID(UInt16(generator.below(serverCount))),
                 atMicroseconds: UInt64(generator.below(Int(horizon))),
                 downMicroseconds: UInt64(generator.within(500...Int(horizon / 2))))
         }
@@ -180,7 +187,7 @@ extension WorldPlan {
             let time = UInt64(generator.below(Int(horizon)))
             for server in 0..<serverCount {
                 crashes[crashes.count] = PlannedServerCrash(
-                    server: ServerIndex(UInt8(server)), atMicroseconds: time,
+                    server: NodeID(UInt16(server)), atMicroseconds: time,
                     downMicroseconds: UInt64(generator.within(500...20_000)))
             }
         }
@@ -194,13 +201,13 @@ extension WorldPlan {
         var slow: [Int: PlannedSlowServer] = [:]
         for (number, server) in generator.shuffled(0..<serverCount).prefix(count).enumerated() {
             slow[number] = PlannedSlowServer(
-                server: ServerIndex(UInt8(server)), factor: generator.within(2...40))
+                server: NodeID(UInt16(server)), factor: generator.within(2...40))
         }
         return slow
     }
 
     private static func drawBadServers(
-        _ selection: FaultSelection, faults: Int, serverCount: Int, horizon: UInt64,
+        _ selection: FaultSelection, faults: Int, _ groups: PlannedGroups, horizon: UInt64,
         _ generator: inout SeededGenerator
     ) -> [Int: PlannedBadServer] {
         let times = (0..<6).map { _ in UInt64(generator.below(Int(horizon))) }
@@ -215,12 +222,13 @@ extension WorldPlan {
         let drawnCount = faults == 0 ? 0 : generator.within(1...faults)
         let count = isQuiet ? 0 : selection.isInsistent ? faults : drawnCount
         var bad: [Int: PlannedBadServer] = [:]
-        for (number, server) in generator.shuffled(0..<serverCount).prefix(count).enumerated() {
+        let servers = groups.faulty(of: generator.shuffled(0..<groups.nodeCount), faults: count)
+        for (number, server) in servers.enumerated() {
             let isDisk = generator.chance(percent: 25)
             let liar = generator.pick(selection.servers).map { PlannedBadServer.Kind.byzantine($0) }
             let disk = generator.pick(selected)
             guard let kind = isDisk ? disk ?? liar : liar ?? disk else { continue }
-            bad[number] = PlannedBadServer(server: ServerIndex(UInt8(server)), kind: kind)
+            bad[number] = PlannedBadServer(server: NodeID(UInt16(server)), kind: kind)
         }
         return bad
     }

@@ -13,9 +13,7 @@ extension WorldPlan {
         case 0..<8: drawPowerFailures(&stream)
         case 8..<16: drawEchoes(&stream)
         case 16..<24 where mode.verifiesLater && !selection.isInsistent: drawPoison(selection, &stream)
-        // Not in `fingerprint`, whose worlds stay those of the longest campaign.
-        case 24..<28 where mode != .fingerprint && selection.clients.contains(.earlierLife):
-            byzantineClients[0] = .earlierLife
+        case 24..<28 where selection.clients.contains(.earlierLife): byzantineClients[0] = .earlierLife
         case 28..<36: drawFullServers(&stream)
         case 36..<44 where mode.verifiesLater && !selection.isInsistent: drawSlowFinders(selection, &stream)
         default: break
@@ -94,7 +92,7 @@ extension WorldPlan {
         slowServers = [:]
         for (number, server) in generator.shuffled(0..<serverCount).prefix(faultCount + 1).enumerated() {
             slowServers[number] = PlannedSlowServer(
-                server: ServerIndex(UInt8(server)), factor: generator.within(10...40))
+                server: NodeID(UInt16(server)), factor: generator.within(10...40))
         }
     }
 
@@ -110,11 +108,11 @@ extension WorldPlan {
             badServers = [:]
             return
         }
-        let servers = generator.shuffled(0..<serverCount).prefix(faultCount)
+        let servers = groups.faulty(of: generator.shuffled(0..<serverCount), faults: faultCount)
         badServers = [:]
         for (number, server) in servers.enumerated() {
             badServers[number] = PlannedBadServer(
-                server: ServerIndex(UInt8(server)), kind: .byzantine(.withheldFragments))
+                server: NodeID(UInt16(server)), kind: .byzantine(.withheldFragments))
         }
     }
 }

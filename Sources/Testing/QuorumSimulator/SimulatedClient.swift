@@ -9,7 +9,7 @@ final class SimulatedClient {
     let number: Int
     let id: ClientID
     private let parameters: ClusterParameters
-    private let verificationKeys: [StatementVerificationKey]
+    private let verificationKeys: StatementKeys
     private(set) var verifier: StatementVerifier
     /// What it still has to do, in order; of the plan's operations, those at these positions.
     var remaining: ArraySlice<PlannedOperation>
@@ -27,14 +27,14 @@ final class SimulatedClient {
     var remembered: [ObjectKey: VerifiedCertificate] = [:]
 
     init(
-        _ number: Int, id: ClientID, parameters: ClusterParameters, verificationKeys: [StatementVerificationKey],
+        _ number: Int, id: ClientID, parameters: ClusterParameters, verificationKeys: StatementKeys,
         operations: [PlannedOperation]
     ) {
         self.number = number
         self.id = id
         self.parameters = parameters
         self.verificationKeys = verificationKeys
-        verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
+        verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
         remaining = operations[...]
     }
 
@@ -48,7 +48,7 @@ final class SimulatedClient {
     func crash() {
         end()
         remembered = [:]
-        verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
+        verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
     }
 }
 
@@ -76,7 +76,7 @@ final class ByzantineClient {
 
     func tick() -> [Outgoing] { fault.tick(&context) }
 
-    func receive(_ reply: Reply, from server: ServerIndex) -> [Outgoing] {
-        fault.receive(reply, from: server, &context)
+    func receive(_ reply: Reply, from node: NodeID) -> [Outgoing] {
+        fault.receive(reply, from: node, &context)
     }
 }

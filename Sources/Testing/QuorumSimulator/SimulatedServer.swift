@@ -1,16 +1,19 @@
-// One server of a world: the replica under test, its disk, its keys, and the liar in its place if there is one.
+// One server of a world: the replicas under test, its disk, its keys, and the liar in its place if there is one.
 
 import QuorumFaults
 import QuorumProtocol
 
 /// A server's state; the world moves it.
 final class SimulatedServer {
-    let index: ServerIndex
+    let node: NodeID
     let parameters: ClusterParameters
     let signer: StatementSigner
     /// Its own, with a memory of its own: what one server has come to believe, no other does.
     private(set) var verifier: StatementVerifier
-    var replica: Replica
+    /// One for each group that it is in.
+    var replicas: [Replica]
+    /// For each group of the configuration its replica's position among them; nil when the server is not in it.
+    let replicaPositions: [Int?]
     var disk = VirtualDisk()
     var isUp = true
     /// Its disk is gone, and it never comes back.
@@ -26,7 +29,7 @@ final class SimulatedServer {
         VerificationQueue(
             budget: VerificationBudget(bytesPerSecond: 1 << 12, processorPercent: 1), patienceMilliseconds: 100)
     }
-    private let verificationKeys: [StatementVerificationKey]
+    private let verificationKeys: StatementKeys
 
     /// A liar around the replica.
     final class Liar {
@@ -42,15 +45,28 @@ final class SimulatedServer {
     }
 
     init(
-        _ index: ServerIndex, parameters: ClusterParameters, signer: StatementSigner,
-        verificationKeys: [StatementVerificationKey]
+        _ node: NodeID, parameters: ClusterParameters, signer: StatementSigner, verificationKeys: StatementKeys
     ) {
-        self.index = index
+        self.node = node
         self.parameters = parameters
         self.signer = signer
         self.verificationKeys = verificationKeys
-        verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
-        replica = Replica(parameters: parameters, server: index, incarnation: signer.incarnation)
+        verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
+        var count = 0
+        replicaPositions = parameters.configuration.groups.map { group in
+            guard group.contains(node) else { return nil }
+            count += 1
+            return count - 1
+        }
+        replicas = Self.replicas(parameters, node, signer.incarnation)
+    }
+
+    private static func replicas(
+        _ parameters: ClusterParameters, _ node: NodeID, _ incarnation: Incarnation
+    ) -> [Replica] {
+        parameters.configuration.groups(of: node).map {
+            Replica(parameters: parameters, group: $0, node: node, incarnation: incarnation)
+        }
     }
 
     /// The process ends: nothing is left but what is on the disk.
@@ -61,7 +77,7 @@ final class SimulatedServer {
         verifications = [:]
         queue = Self.emptyQueue
         liar?.passed = [:]
-        verifier = StatementVerifier(parameters: parameters, keys: verificationKeys)
-        replica = Replica(parameters: parameters, server: index, incarnation: signer.incarnation)
+        verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
+        replicas = Self.replicas(parameters, node, signer.incarnation)
     }
 }

@@ -11,8 +11,8 @@ import QuorumProtocol
 struct SimulatedKey: Sendable {
     private let secret: (UInt64, UInt64)
 
-    init(seed: UInt64, server: ServerIndex) {
-        var stream = SeededGenerator(seed: seed &* 0xa076_1d64_78bd_642f &+ UInt64(server.rawValue))
+    init(seed: UInt64, node: NodeID) {
+        var stream = SeededGenerator(seed: seed &* 0xa076_1d64_78bd_642f &+ UInt64(node.rawValue))
         secret = (stream.next(), stream.next())
     }
 

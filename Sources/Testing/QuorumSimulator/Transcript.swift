@@ -20,7 +20,7 @@ struct Transcript {
         case .prepare(let prepare):
             let justification = prepare.justification.map { ", justified by \($0.timestamp)" } ?? ""
             let admission = prepare.admission.isEmpty ? "" : ", with \(prepare.admission.count) admission statements"
-            return "PREPARE \(prepare.key) \(prepare.timestamp)\(justification)\(admission)"
+            return "PREPARE \(prepare.key) \(prepare.timestamp) at \(prepare.position)\(justification)\(admission)"
         case .commit(let commit):
             return "COMMIT \(commit.key) \(commit.certificate.timestamp), signed by "
                 + signers(commit.certificate)
@@ -36,7 +36,7 @@ struct Transcript {
             return "committed is \(describe(claim))"
         case .prepared(let statement, let committed):
             let known = committed.map { "\($0)" } ?? "nothing"
-            return "signed \(statement.claim) as \(statement.server), committed is \(known)"
+            return "signed \(statement.claim) as \(statement.node), committed is \(known)"
         case .committed(let timestamp):
             return "committed \(timestamp)"
         case .version(let claim, let parts):
@@ -53,6 +53,6 @@ struct Transcript {
     }
 
     private static func signers(_ certificate: Certificate) -> String {
-        certificate.statements.map { "\($0.server.rawValue)\($0.claim == .stored ? "" : "s")" }.joined(separator: " ")
+        certificate.statements.map { "\($0.node.rawValue)\($0.claim == .stored ? "" : "s")" }.joined(separator: " ")
     }
 }

@@ -27,12 +27,15 @@ package struct VirtualDisk {
 
     /// One `.store` effect.
     package struct Item {
+        /// Which of the server's replicas asks, by its position.
+        let replica: Int
         let token: WorkToken
         /// nil: nothing is to be stored, or a liar does not care to.
         let change: ObjectChange?
         let statements: [Statement]
 
-        package init(token: WorkToken, change: ObjectChange?, statements: [Statement]) {
+        package init(replica: Int = 0, token: WorkToken, change: ObjectChange?, statements: [Statement]) {
+            self.replica = replica
             self.token = token
             self.change = change
             self.statements = statements

@@ -19,8 +19,8 @@ final class VirtualNetwork {
     }
 
     /// Of several reasons to be slow the slowest counts.
-    func slow(_ server: ServerIndex, by factor: Int) {
-        delayFactors[server.offset] = max(delayFactors[server.offset], UInt64(factor))
+    func slow(_ server: NodeID, by factor: Int) {
+        delayFactors[Int(server.rawValue)] = max(delayFactors[Int(server.rawValue)], UInt64(factor))
     }
 
     func partition(_ number: Int, side: UInt64) { sides[number] = side }
@@ -46,7 +46,7 @@ final class VirtualNetwork {
     }
 
     /// How long each copy of a message between a client and the server takes, in microseconds; none: it is lost.
-    func delays(server: ServerIndex) -> (first: UInt64?, second: UInt64?) {
+    func delays(server: NodeID) -> (first: UInt64?, second: UInt64?) {
         let fate = generator.below(1000)
         if fate < plan.lossPermille { return (nil, nil) }
         let isDoubled = plan.duplicationPermille > 0 && generator.below(1000) < plan.duplicationPermille
@@ -56,12 +56,12 @@ final class VirtualNetwork {
         return (first, first + UInt64(generator.within(1...Int(plan.echoMaxMicroseconds))))
     }
 
-    private func delay(_ server: ServerIndex) -> UInt64 {
+    private func delay(_ server: NodeID) -> UInt64 {
         let span = Int(plan.delayMaxMicroseconds - plan.delayMinMicroseconds)
         var delay = plan.delayMinMicroseconds + UInt64(generator.below(span + 1))
         if plan.slowdownPermille > 0, generator.below(1000) < plan.slowdownPermille {
             delay *= UInt64(generator.within(2...max(2, plan.slowdownMax)))
         }
-        return delay * delayFactors[server.offset]
+        return delay * delayFactors[Int(server.rawValue)]
     }
 }

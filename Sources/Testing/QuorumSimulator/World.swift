@@ -13,33 +13,34 @@ import Synchronization
 /// One run of one plan.
 package final class World {
     enum Event {
-        /// A request of a client's operation reaches a server, a reply the client.
-        case request(Request, client: Int, operation: Int, ServerIndex)
-        case reply(Reply, client: Int, operation: Int, ServerIndex)
+        /// A request of a client's operation reaches a server, for the group that the route with this number names; a reply
+        /// reaches the client.
+        case request(Request, route: Int32, client: Int, operation: Int, NodeID)
+        case reply(Reply, client: Int, operation: Int, NodeID)
         /// Work of a server's process is done.
-        indirect case serverInput(ServerIndex, life: Int, ReplicaInput)
+        indirect case serverInput(NodeID, life: Int, AddressedInput)
         /// A batch has reached the disk; its waiters are to be told.
-        case synced(ServerIndex, life: Int)
-        indirect case stored(ServerIndex, life: Int, [ReplicaInput])
+        case synced(NodeID, life: Int)
+        indirect case stored(NodeID, life: Int, [AddressedInput])
         /// Work of a client's operation is done.
         indirect case writerInput(client: Int, operation: Int, Writer.Input)
         indirect case readerInput(client: Int, operation: Int, Reader.Input)
         /// Something befalls a server's reading of an object.
-        indirect case verification(ServerIndex, life: Int, number: Int, VerificationEvent)
+        indirect case verification(NodeID, life: Int, number: Int, VerificationEvent)
         case retransmission(client: Int, operation: Int, intervalMicroseconds: UInt64)
         case hedge(client: Int, operation: Int)
         case deadline(client: Int, operation: Int)
-        case connected(client: Int, ServerIndex)
+        case connected(client: Int, NodeID)
         case next(client: Int)
         case clientCrash(client: Int, operation: Int)
         case byzantineTick(client: Int)
         case tick
-        case serverCrash(ServerIndex, downMicroseconds: UInt64)
+        case serverCrash(NodeID, downMicroseconds: UInt64)
         case powerFailure(Int)
-        case serverRestart(ServerIndex)
-        case lostDisk(ServerIndex)
-        case fullDisk(ServerIndex)
-        case rot(ServerIndex)
+        case serverRestart(NodeID)
+        case lostDisk(NodeID)
+        case fullDisk(NodeID)
+        case rot(NodeID)
         case partition(Int)
         case partitionEnd(Int)
         case heal
@@ -73,6 +74,8 @@ package final class World {
     let plan: WorldPlan
     let parameters: ClusterParameters
     let keys: [ObjectKey]
+    /// What requests name: first the groups of the configuration, in order, then whatever liars have named.
+    var routes: [Route]
     var servers: [SimulatedServer] = []
     /// The honest ones, and last the one that reads everything back.
     var clients: [SimulatedClient] = []
@@ -81,7 +84,7 @@ package final class World {
     /// What all liars share.
     private(set) var conspiracy = Conspiracy(signers: [])
     /// Servers that count towards f.
-    let badServers: Set<ServerIndex>
+    let badServers: Set<NodeID>
     let network: VirtualNetwork
     var generator: SeededGenerator
     var diskGenerator: SeededGenerator
@@ -114,13 +117,15 @@ package final class World {
     /// - Parameter isTranscribed: whether the report is to tell what happened.
     package init(_ plan: WorldPlan, isTranscribed: Bool = false) {
         self.plan = plan
-        let quorums = Self.quorums(faults: plan.faultCount, dataFragmentCount: plan.dataFragmentCount)
         var source = SeededGenerator(seed: plan.seed &* 0xd134_2543_de82_ef95 &+ 7)
-        let identity = ClusterIdentity(
-            cluster: ClusterID(high: source.next(), low: source.next()), epoch: 1, mode: plan.mode)
-        parameters = ClusterParameters(identity: identity, quorums: quorums, limits: plan.limits)
+        parameters = ClusterParameters(history: plan.history(), limits: plan.limits)
+        routes = parameters.configuration.groups.map { [parameters] group in
+            Route(epoch: parameters.configuration.epoch, group: group.id)
+        }
         keys = (0..<plan.objectCount).map { number in
-            guard let key = try? ObjectKey("bucket/object-\(number)") else { preconditionFailure("a valid key") }
+            guard let key = try? ObjectKey("bucket/object-\(number)-\(plan.keySalt)") else {
+                preconditionFailure("a valid key")
+            }
             return key
         }
         badServers = Set(plan.badServers.values.map(\.server))
@@ -131,18 +136,6 @@ package final class World {
         transcript = isTranscribed ? Transcript() : nil
         populate(&source)
         schedule()
-    }
-
-    /// Codes with their tables, which worlds share: they are dear to make and never change.
-    private static let knownQuorums = Mutex<[[Int]: QuorumConfiguration]>([:])
-
-    private static func quorums(faults: Int, dataFragmentCount: Int) -> QuorumConfiguration {
-        if let known = knownQuorums.withLock({ $0[[faults, dataFragmentCount]] }) { return known }
-        guard let quorums = try? QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount) else {
-            preconditionFailure("plans are of possible clusters")
-        }
-        knownQuorums.withLock { $0[[faults, dataFragmentCount]] = quorums }
-        return quorums
     }
 
     /// Runs to the end.
@@ -202,14 +195,13 @@ package final class World {
 
 extension World {
     private func populate(_ source: inout SeededGenerator) {
-        let signing = parameters.quorums.servers.map { SimulatedKey(seed: plan.seed, server: $0) }
-        let verification = signing.map(\.verification)
-        servers = parameters.quorums.servers.map { server in
+        let nodes = parameters.configuration.nodes.map(\.id)
+        let signing = nodes.map { SimulatedKey(seed: plan.seed, node: $0) }
+        let verification = StatementKeys(ofFirstLives: signing.map(\.verification))
+        servers = nodes.map { node in
             let signer = StatementSigner(
-                identity: parameters.identity, server: server, incarnation: Incarnation(1),
-                key: signing[server.offset].signing)
-            return SimulatedServer(
-                server, parameters: parameters, signer: signer, verificationKeys: verification)
+                node: node, incarnation: Incarnation(1), mode: plan.mode, key: signing[Int(node.rawValue)].signing)
+            return SimulatedServer(node, parameters: parameters, signer: signer, verificationKeys: verification)
         }
         let honest = (0...plan.clientCount).map { _ in ClientID(high: source.next(), low: source.next()) }
         let byzantine = (0..<8).map { _ in ClientID(high: source.next(), low: source.next()) }
@@ -219,54 +211,38 @@ extension World {
                 number, id: id, parameters: parameters, verificationKeys: verification, operations: operations)
         }
         var liars = source.fork()
-        install(&liars, signing: signing)
+        install(&liars)
         for (number, kind) in plan.byzantineClients.sorted(by: { $0.key < $1.key }) {
             let id = byzantine[number % byzantine.count]
             var stream = liars.fork()
             let context = ClientFaultContext(
                 parameters: parameters, client: id, others: honest + byzantine.filter { $0 != id },
-                keys: keys, verifier: StatementVerifier(parameters: parameters, keys: verification),
-                generator: stream.fork(), conspiracy: conspiracy, earlierLife: earlierLife(signing))
+                keys: keys, verifier: StatementVerifier(history: parameters.history, keys: verification),
+                generator: stream.fork(), conspiracy: conspiracy, earlierLife: servers.map(\.signer))
             byzantineClients.append(
                 ByzantineClient(clients.count + byzantineClients.count, kind: kind, context: context))
         }
         byzantineRequestCounts = byzantineClients.map { _ in 0 }
     }
 
-    private func install(_ generator: inout SeededGenerator, signing: [SimulatedKey]) {
+    private func install(_ generator: inout SeededGenerator) {
         let liars = plan.badServers.sorted { $0.key < $1.key }.compactMap { _, bad in
             if case .byzantine(let kind) = bad.kind { (bad.server, kind) } else { nil }
         }
-        conspiracy = Conspiracy(signers: liars.map { servers[$0.0.offset].signer })
-        for (server, kind) in liars {
-            let foreign = StatementSigner(
-                identity: ClusterIdentity(cluster: parameters.identity.cluster, epoch: 2, mode: plan.mode),
-                server: server,
-                incarnation: Incarnation(1), key: signing[server.offset].signing)
-            let otherMode = StatementSigner(
-                identity: ClusterIdentity(
-                    cluster: parameters.identity.cluster, epoch: parameters.identity.epoch,
-                    mode: plan.mode == .readTime ? .full : .readTime),
-                server: server, incarnation: Incarnation(1), key: signing[server.offset].signing)
+        conspiracy = Conspiracy(signers: liars.map { server($0.0).signer })
+        for (node, kind) in liars {
+            let liar = server(node)
             let context = FaultContext(
-                parameters: parameters, server: server, signer: servers[server.offset].signer,
-                foreignSigners: [foreign, otherMode], generator: generator.fork(), conspiracy: conspiracy)
+                parameters: parameters, node: node, signer: liar.signer, generator: generator.fork(),
+                conspiracy: conspiracy)
             let fault = kind.make()
-            network.slow(server, by: fault.delayFactor)
-            servers[server.offset].liar = SimulatedServer.Liar(fault: fault, context: context)
+            network.slow(node, by: fault.delayFactor)
+            liar.liar = SimulatedServer.Liar(fault: fault, context: context)
         }
     }
 
-    /// The servers as they signed when their cluster was in another mode.
-    private func earlierLife(_ signing: [SimulatedKey]) -> [StatementSigner] {
-        let identity = ClusterIdentity(
-            cluster: parameters.identity.cluster, epoch: parameters.identity.epoch,
-            mode: plan.mode == .readTime ? .lazy : .readTime)
-        return parameters.quorums.servers.map {
-            StatementSigner(
-                identity: identity, server: $0, incarnation: Incarnation(1), key: signing[$0.offset].signing)
-        }
-    }
+    /// The server with this number: nodes are numbered from 0 without a gap.
+    func server(_ node: NodeID) -> SimulatedServer { servers[Int(node.rawValue)] }
 
     private func schedule() {
         for client in clients where !client.remaining.isEmpty {
@@ -289,7 +265,7 @@ extension World {
             case .rot(let times): for time in times { heap.add(.rot(bad.server), at: time) }
             case .lostDisk(let time): heap.add(.lostDisk(bad.server), at: time)
             case .fullDisk(let time): heap.add(.fullDisk(bad.server), at: time)
-            case .failingDisk(let percent): servers[bad.server.offset].disk.trouble = .failing(percent: percent)
+            case .failingDisk(let percent): server(bad.server).disk.trouble = .failing(percent: percent)
             }
         }
         heap.add(.heal, at: plan.healMicroseconds)
@@ -304,26 +280,26 @@ extension World {
     private func happen(_ event: consuming Event) {
         trace(nowMicroseconds)
         switch event {
-        case .request(let request, let client, let operation, let server):
-            receive(request, from: client, operation: operation, at: servers[server.offset])
+        case .request(let request, let route, let client, let operation, let node):
+            receive(request, for: routes[Int(route)], from: client, operation: operation, at: server(node))
         case .reply(let reply, let client, let operation, let server):
             receive(reply, from: server, client: client, operation: operation)
-        case .serverInput(let server, let life, let input):
-            guard servers[server.offset].life == life else { return }
-            feed(servers[server.offset], input)
-        case .synced(let server, let life):
-            guard servers[server.offset].life == life else { return }
-            synced(servers[server.offset])
-        case .stored(let server, let life, let inputs):
-            guard servers[server.offset].life == life else { return }
-            stored(servers[server.offset], inputs)
+        case .serverInput(let node, let life, let addressed):
+            guard server(node).life == life else { return }
+            feed(server(node), addressed.replica, addressed.input)
+        case .synced(let node, let life):
+            guard server(node).life == life else { return }
+            synced(server(node))
+        case .stored(let node, let life, let inputs):
+            guard server(node).life == life else { return }
+            stored(server(node), inputs)
         case .writerInput(let client, let operation, let input):
             feed(clients[client], operation, input)
         case .readerInput(let client, let operation, let input):
             feed(clients[client], operation, input)
-        case .verification(let server, let life, let number, let event):
-            guard servers[server.offset].life == life else { return }
-            happen(event, servers[server.offset], number)
+        case .verification(let node, let life, let number, let event):
+            guard server(node).life == life else { return }
+            happen(event, server(node), number)
         case .retransmission(let client, let operation, let interval):
             retransmit(clients[client], operation, intervalMicroseconds: interval)
         case .hedge(let client, let operation):

@@ -118,50 +118,60 @@ extension World {
 
     /// What is wrong with what the correct servers durably hold.
     func judgeStores() -> Violation? {
-        let correct = servers.filter { !badServers.contains($0.index) }
         for key in keys {
+            let correct = correctMembers(key)
             if let violation = judgeDurability(of: key, correct) { return violation }
             for server in correct {
                 if let violation = judgeStore(of: server, key) { return violation }
             }
+            for server in servers where !badServers.contains(server.node) && server.disk.object(key) != nil {
+                guard !correct.contains(where: { $0 === server }) else { continue }
+                return Violation(.storage, "\(server.node) holds \(key), which belongs to another group")
+            }
         }
         return nil
+    }
+
+    /// The correct members of the object's group.
+    func correctMembers(_ key: ObjectKey) -> [SimulatedServer] {
+        let members = parameters.configuration.group(of: key.slot).members
+        return servers.filter { !badServers.contains($0.node) && members.contains($0.node) }
     }
 
     /// What one correct server holds of an object.
     private func judgeStore(of server: SimulatedServer, _ key: ObjectKey) -> Violation? {
         guard let object = server.disk.object(key) else { return nil }
         let record = object.record
-        if let broken = record.brokenInvariant { return Violation(.storage, "\(server.index), \(key): \(broken)") }
+        if let broken = record.brokenInvariant { return Violation(.storage, "\(server.node), \(key): \(broken)") }
         guard object.parts.map(\.timestamp).sorted() == record.held.map(\.timestamp) else {
-            return Violation(.storage, "\(server.index) holds other versions of \(key) than its record says")
+            return Violation(.storage, "\(server.node) holds other versions of \(key) than its record says")
         }
         for version in record.held {
             guard let parts = server.disk.parts(key, version.timestamp), let descriptor = parts.descriptor,
                 descriptor.digest == version.timestamp.digest
-            else { return Violation(.integrity, "\(server.index) lacks the descriptor of \(version.timestamp)") }
+            else { return Violation(.integrity, "\(server.node) lacks the descriptor of \(version.timestamp)") }
             let holds = parts.fragments != nil || descriptor.descriptor.stripes.isEmpty
             guard holds == version.holdsFragments else {
-                return Violation(.storage, "\(server.index) is wrong about holding \(version.timestamp)'s fragments")
+                return Violation(.storage, "\(server.node) is wrong about holding \(version.timestamp)'s fragments")
             }
         }
         if record.retained.count > parameters.limits.retainedVersionsMax {
-            return Violation(.bound, "\(server.index) retains \(record.retained.count) versions of \(key)")
+            return Violation(.bound, "\(server.node) retains \(record.retained.count) versions of \(key)")
         }
         // One of the servers whose statements admit a version beyond K is correct and counted it within its own K.
         let pendingMax = parameters.limits.pendingVersionsPerClientMax * parameters.quorums.quorum
         for writer in Set(record.held.map(\.timestamp.writer)) {
             let pending = record.pending(of: writer).count
-            if pending > pendingMax { return Violation(.bound, "\(server.index) keeps \(pending) pending versions") }
+            if pending > pendingMax { return Violation(.bound, "\(server.node) keeps \(pending) pending versions") }
         }
         if record.unverified.count > 2 * parameters.unverifiedVersionsMax {
-            return Violation(.bound, "\(server.index) keeps \(record.unverified.count) unverified versions of \(key)")
+            return Violation(.bound, "\(server.node) keeps \(record.unverified.count) unverified versions of \(key)")
         }
         let poisonousMax =
             parameters.limits.unverifiedVersionsPerClientMax + 2 * parameters.unverifiedVersionsMax
         for (writer, poisonous) in Dictionary(grouping: record.poisonous, by: \.timestamp.writer)
         where poisonous.count > poisonousMax {
-            return Violation(.bound, "\(server.index) remembers \(poisonous.count) poisonous versions of \(writer)")
+            return Violation(.bound, "\(server.node) remembers \(poisonous.count) poisonous versions of \(writer)")
         }
         // A poisonous version is no longer committed, and yet its counter was reached.
         let committedCounter = max(
@@ -171,16 +181,23 @@ extension World {
         {
             return Violation(
                 .bound,
-                "\(server.index) holds \(skipped.timestamp) of \(key) above the committed counter \(committedCounter)")
+                "\(server.node) holds \(skipped.timestamp) of \(key) above the committed counter \(committedCounter)")
         }
         if committedCounter > counterMax(of: key) {
-            return Violation(.bound, "\(server.index) has a counter for \(key) that nobody counted up to")
+            return Violation(.bound, "\(server.node) has a counter for \(key) that nobody counted up to")
         }
         for certificate in record.claim.certificates
-        where (try? clients[0].verifier.verify(certificate, key: key)) == nil {
-            return Violation(.integrity, "\(server.index) keeps a certificate for \(key) that proves nothing")
+        where !isOfGroup(certificate, key) || (try? clients[0].verifier.verify(certificate, key: key)) == nil {
+            return Violation(.integrity, "\(server.node) keeps a certificate for \(key) that proves nothing")
         }
         return nil
+    }
+
+    /// Whether the certificate is of the group that has the object's slot in a known epoch, by members of that group.
+    private func isOfGroup(_ certificate: Certificate, _ key: ObjectKey) -> Bool {
+        guard let configuration = parameters.history.configuration(of: certificate.epoch) else { return false }
+        let group = configuration.group(of: key.slot)
+        return certificate.group == group.id && certificate.statements.allSatisfy { group.members.contains($0.node) }
     }
 
     /// Whether a client's crashes have left what nobody can finish, which is all that may keep a write from its end
@@ -188,7 +205,7 @@ extension World {
     /// of it, so that they cannot have it admitted elsewhere, and none of those that fill the others is held by m of
     /// them.
     func isShutOut(_ client: ClientID, _ key: ObjectKey) -> Bool {
-        let records = servers.filter { !badServers.contains($0.index) }.map { $0.disk.object(key)?.record }
+        let records = correctMembers(key).map { $0.disk.object(key)?.record }
         // What is not above a committed version is dropped as soon as the server is told of that.
         let highest = records.compactMap { $0?.committed?.timestamp }.max()
         var holderCounts: [Timestamp: Int] = [:]
@@ -253,11 +270,13 @@ extension World {
             (Violation(kind, text), false)
         }
         var descriptor: SealedDescriptor?
-        var holders: [(server: ServerIndex, fragments: [SharedBytes])] = []
+        var holders: [(server: NodeID, position: Position, fragments: [SharedBytes])] = []
+        let placement = parameters.placement(of: key)
         for server in correct {
-            guard let parts = server.disk.parts(key, timestamp) else { continue }
+            guard let parts = server.disk.parts(key, timestamp), let position = placement.position(of: server.node)
+            else { continue }
             descriptor = descriptor ?? parts.descriptor
-            if let fragments = parts.fragments { holders.append((server.index, fragments)) }
+            if let fragments = parts.fragments { holders.append((server.node, position, fragments)) }
         }
         guard let descriptor else { return violation(.durability, "no correct server holds \(key) at \(timestamp)") }
         let m = parameters.quorums.dataFragmentCount
@@ -272,7 +291,7 @@ extension World {
             for holder in holders {
                 guard stripe < holder.fragments.count,
                     let fragment = try? crossChecksum.verify(
-                        holder.fragments[stripe], at: FragmentIndex(holder.server.rawValue))
+                        holder.fragments[stripe], at: FragmentIndex(holder.position.rawValue))
                 else { return violation(.integrity, "\(holder.server) holds a bad fragment of \(key) at \(timestamp)") }
                 verified.append(fragment)
             }

@@ -39,11 +39,11 @@ extension World {
             client.writer = Writer(
                 parameters: parameters, key: key, writer: client.id,
                 remembered: plan.clientsRemember ? client.remembered[key] : nil,
-                spares: plan.writesArePartial ? parameters.quorums.spares(for: key) : [])
+                spares: plan.writesArePartial ? parameters.quorums.spares : [])
         case .read, .head:
             let isShuffled = generator.chance(percent: 50)
-            let servers = parameters.quorums.servers
-            let preference = isShuffled ? generator.shuffled(servers) : servers
+            let positions = parameters.quorums.positions
+            let preference = isShuffled ? generator.shuffled(positions) : positions
             client.reader = Reader(
                 parameters: parameters, key: key, wantsValue: planned.kind == .read, preference: preference)
         }
@@ -131,8 +131,8 @@ extension World {
                 continue
             }
             switch Writer.step(effect, key: key, verifier: client.verifier) {
-            case .send(let server, let request):
-                send(request, to: server, of: client, operation)
+            case .send(let position, let request):
+                send(request, to: position, of: client, operation)
             case .work(_, let work):
                 complete(client, operation, work())
             case .startHedge:
@@ -156,8 +156,8 @@ extension World {
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
             switch Reader.step(effect, key: key, verifier: client.verifier) {
-            case .send(let server, let request):
-                send(request, to: server, of: client, operation)
+            case .send(let position, let request):
+                send(request, to: position, of: client, operation)
             case .work(_, let work):
                 complete(client, operation, work())
             case .startHedge:
@@ -191,9 +191,17 @@ extension World {
     }
 
     /// Sends a request of an operation, unless its client has crashed meanwhile.
-    private func send(_ request: Request, to server: ServerIndex, of client: SimulatedClient, _ operation: Int) {
+    private func send(_ request: Request, to position: Position, of client: SimulatedClient, _ operation: Int) {
         guard client.operation == operation else { return }
-        send(request, to: server, client: client.number, operation: operation)
+        let key = keys[history[operation].object]
+        send(
+            request, to: parameters.placement(of: key).node(at: position), route: routeNumber(of: key),
+            client: client.number, operation: operation)
+    }
+
+    /// The server's position for the object of an operation; nil when it is no member of its group.
+    func position(of server: NodeID, in operation: Int) -> Position? {
+        parameters.placement(of: keys[history[operation].object]).position(of: server)
     }
 
     func retransmit(_ client: SimulatedClient, _ operation: Int, intervalMicroseconds: UInt64) {
@@ -218,12 +226,12 @@ extension World {
         }
     }
 
-    func connected(_ client: SimulatedClient, to server: ServerIndex) {
-        guard let operation = client.operation else { return }
+    func connected(_ client: SimulatedClient, to server: NodeID) {
+        guard let operation = client.operation, let position = position(of: server, in: operation) else { return }
         if client.writer != nil {
-            feed(client, operation, Writer.Input.connected(server))
+            feed(client, operation, Writer.Input.connected(position))
         } else {
-            feed(client, operation, Reader.Input.connected(server))
+            feed(client, operation, Reader.Input.connected(position))
         }
     }
 
@@ -305,18 +313,19 @@ extension World {
             at: nowMicroseconds + plan.patience.retransmitMicroseconds / 4)
     }
 
-    func receive(_ reply: Reply, from server: ServerIndex, _ client: ByzantineClient) {
+    func receive(_ reply: Reply, from server: NodeID, _ client: ByzantineClient) {
         guard isByzantineTime else { return }
         client.context.nowMilliseconds = nowMicroseconds / 1000
         send(client.receive(reply, from: server), of: client)
     }
 
     private func send(_ outgoing: [Outgoing], of client: ByzantineClient) {
-        for message in outgoing where parameters.quorums.contains(message.server) {
+        for message in outgoing where parameters.configuration.contains(message.node) {
             let number = client.number - clients.count
             guard byzantineRequestCounts[number] < Self.byzantineRequestsMax else { return }
             byzantineRequestCounts[number] += 1
-            send(message.request, to: message.server, client: client.number, operation: 0)
+            let route = message.route.map { self.number(of: $0) } ?? routeNumber(of: message.request.key)
+            send(message.request, to: message.node, route: route, client: client.number, operation: 0)
         }
     }
 }

@@ -7,32 +7,32 @@ extension World {
         switch event {
         case .tick:
             for server in servers where server.isUp {
-                feed(server, .tick(milliseconds: nowMicroseconds / 1000))
-                if parameters.identity.mode.verifiesLater { beginVerifications(server) }
+                tick(server)
+                if parameters.mode.verifiesLater { beginVerifications(server) }
             }
             if phase == .comingToRest { awaitRest() }
             heap.add(.tick, at: nowMicroseconds + tickMicroseconds)
         case .serverCrash(let server, let down):
-            guard !isHealed, servers[server.offset].isUp else { return }
-            crash(servers[server.offset])
+            guard !isHealed, self.server(server).isUp else { return }
+            crash(self.server(server))
             heap.add(.serverRestart(server), at: nowMicroseconds + down)
         case .powerFailure(let number):
             guard !isHealed, let failure = plan.powerFailures[number] else { return }
             losePower(failure)
         case .serverRestart(let server):
-            restart(servers[server.offset])
+            restart(self.server(server))
         case .lostDisk(let server):
             guard !isHealed else { return }
             note("\(server) loses its disk")
-            crash(servers[server.offset])
-            servers[server.offset].disk.wipe()
-            servers[server.offset].isLost = true
+            crash(self.server(server))
+            self.server(server).disk.wipe()
+            self.server(server).isLost = true
         case .fullDisk(let server):
             guard !isHealed else { return }
             note("\(server)'s disk is full")
-            servers[server.offset].disk.trouble = .full
+            self.server(server).disk.trouble = .full
         case .rot(let server):
-            if let what = servers[server.offset].disk.rot(&diskGenerator) {
+            if let what = self.server(server).disk.rot(&diskGenerator) {
                 note("\(server) can no longer read \(what)")
             }
         case .partition(let number):
@@ -51,6 +51,12 @@ extension World {
         }
     }
 
+    private func tick(_ server: SimulatedServer) {
+        for replica in server.replicas.indices {
+            feed(server, replica, .tick(milliseconds: nowMicroseconds / 1000))
+        }
+    }
+
     private var tickMicroseconds: UInt64 {
         switch phase {
         case .comingToRest: 20_000_000
@@ -59,7 +65,7 @@ extension World {
     }
 
     private func crash(_ server: SimulatedServer, isSudden: Bool = false) {
-        note("\(server.index) crashes")
+        note("\(server.node) crashes")
         server.crash(&diskGenerator, isSudden: isSudden)
     }
 
@@ -74,9 +80,9 @@ extension World {
 
     private func losePower(_ failure: PlannedPowerFailure) {
         note("power fails")
-        for server in servers where failure.servers >> UInt64(server.index.rawValue) & 1 == 1 && server.isUp {
+        for server in servers where failure.servers >> UInt64(server.node.rawValue) & 1 == 1 && server.isUp {
             crash(server, isSudden: true)
-            heap.add(.serverRestart(server.index), at: nowMicroseconds + failure.downMicroseconds)
+            heap.add(.serverRestart(server.node), at: nowMicroseconds + failure.downMicroseconds)
         }
         guard failure.includesClients else { return }
         for client in clients {
@@ -89,12 +95,12 @@ extension World {
     /// The server starts from what is on its disk.
     private func restart(_ server: SimulatedServer) {
         guard !server.isUp, !server.isLost else { return }
-        note("\(server.index) starts")
+        note("\(server.node) starts")
         if let key = server.disk.misreadRecord() {
-            violation = violation ?? Violation(.storage, "\(server.index) reads back another record of \(key)")
+            violation = violation ?? Violation(.storage, "\(server.node) reads back another record of \(key)")
         }
         server.isUp = true
-        feed(server, .tick(milliseconds: nowMicroseconds / 1000))
+        tick(server)
         reconnect([server])
     }
 
@@ -103,7 +109,7 @@ extension World {
         for server in servers where server.isUp {
             for client in clients where client.operation != nil {
                 let delay = UInt64(generator.within(50...3_000))
-                heap.add(.connected(client: client.number, server.index), at: nowMicroseconds + delay)
+                heap.add(.connected(client: client.number, server.node), at: nowMicroseconds + delay)
             }
         }
     }
@@ -131,7 +137,7 @@ extension World {
     func advancePhase() {
         switch phase {
         case .working: beginReadBack()
-        case .readingBack where parameters.identity.mode == .lazy: beginRest()
+        case .readingBack where parameters.mode == .lazy: beginRest()
         case .readingBack, .comingToRest, .over: phase = .over
         }
     }

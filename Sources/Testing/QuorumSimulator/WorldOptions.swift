@@ -103,6 +103,8 @@ package struct WorldOptions: Sendable, Equatable {
     /// m; nil draws f + 1 mostly.
     package var dataFragmentCount: Int?
     package var mode = VerificationMode.fingerprint
+    /// Whether there are several groups of servers; nil draws.
+    package var hasSeveralGroups: Bool?
     package var clientCount = 3
     /// How many operations the clients do together.
     package var operationCount = 30

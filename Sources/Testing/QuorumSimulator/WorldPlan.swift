@@ -73,7 +73,7 @@ package struct PlannedPartition: Sendable, Equatable {
 
 /// A server that stops, loses what it has not synced, and comes back.
 package struct PlannedServerCrash: Sendable, Equatable {
-    package let server: ServerIndex
+    package let server: NodeID
     package let atMicroseconds: UInt64
     package let downMicroseconds: UInt64
 }
@@ -99,11 +99,11 @@ package struct PlannedPowerFailure: Sendable, Equatable {
 
 /// A server that takes longer than others.
 package struct PlannedSlowServer: Sendable, Equatable {
-    package let server: ServerIndex
+    package let server: NodeID
     package let factor: Int
 }
 
-/// One of the at most f servers that promise nothing.
+/// One of the servers that promise nothing, of which each group has at most f.
 package struct PlannedBadServer: Sendable, Equatable {
     package enum Kind: Sendable, Equatable {
         case byzantine(ServerFaultKind)
@@ -116,7 +116,7 @@ package struct PlannedBadServer: Sendable, Equatable {
         case failingDisk(percent: Int)
     }
 
-    package let server: ServerIndex
+    package let server: NodeID
     package let kind: Kind
 }
 
@@ -134,7 +134,13 @@ package struct WorldPlan: Sendable, Equatable {
     package internal(set) var dataFragmentCount: Int
     package internal(set) var mode: VerificationMode
     package var limits: ProtocolLimits
+    /// Nodes and groups.
+    package internal(set) var groups: PlannedGroups
+    /// What was before this epoch.
+    package internal(set) var earlierEpoch: PlannedEpoch?
     package internal(set) var objectCount: Int
+    /// Part of the objects' keys, so that they lie elsewhere in other worlds.
+    package internal(set) var keySalt: UInt16
     package internal(set) var clientCount: Int
     package var operations: [PlannedOperation]
     package var network: NetworkPlan
@@ -157,7 +163,10 @@ package struct WorldPlan: Sendable, Equatable {
     package var byzantineClients: [Int: ClientFaultKind]
     package var planted: PlantedError?
 
-    package var serverCount: Int { dataFragmentCount + 2 * faultCount }
+    /// N: how many servers there are in all groups.
+    package var serverCount: Int { groups.nodeCount }
+    /// n: how many of them hold an object.
+    package var groupSize: Int { dataFragmentCount + 2 * faultCount }
 
     /// The removable parts that are there, the largest first.
     package var parts: [PlanPart] {

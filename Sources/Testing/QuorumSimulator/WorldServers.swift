@@ -1,23 +1,46 @@
-// The shells of a world's servers: from requests through the replica to the disk and back, as ReplicaHost and
-// StoragePipeline do it behind sockets.
+// The shells of a world's servers: from requests through the replica of their group to the disk and back, as ReplicaHost
+// and StoragePipeline do it behind sockets. All replicas of a server share its disk, its batches and its signatures.
 
 import ErasureCode
 import Fingerprint
 import QuorumFaults
 import QuorumProtocol
 
-extension World {
-    private func node(_ client: Int) -> Int { Self.asking(client)?.offset ?? plan.serverCount + client }
+/// An input for one of a server's replicas, by its position among them.
+struct AddressedInput {
+    let replica: Int
+    let input: ReplicaInput
+}
 
-    /// Sends a request of a client's operation.
-    func send(_ request: Request, to server: ServerIndex, client: Int, operation: Int) {
-        note("\(name(client)) → \(server): \(Transcript.describe(request))")
+extension World {
+    /// By what number the network knows whoever asks.
+    private func end(_ client: Int) -> Int {
+        Self.asking(client).map { Int($0.rawValue) } ?? plan.serverCount + client
+    }
+
+    /// The number of the route of an object's requests.
+    func routeNumber(of key: ObjectKey) -> Int {
+        // Groups are numbered from 0 without a gap.
+        Int(parameters.configuration.group(of: key.slot).id.rawValue)
+    }
+
+    /// The number of any route.
+    func number(of route: Route) -> Int {
+        if let known = routes.firstIndex(of: route) { return known }
+        routes.append(route)
+        return routes.count - 1
+    }
+
+    /// Sends a request of a client's operation, for the group that the route with this number names.
+    func send(_ request: Request, to server: NodeID, route: Int, client: Int, operation: Int) {
+        note("\(name(client)) → \(server), \(routes[route].group): \(Transcript.describe(request))")
         let (first, second) = network.delays(server: server)
         guard let first else {
             note("  lost")
             return
         }
-        let message = Event.request(request, client: client, operation: operation, server)
+        let message = Event.request(
+            request, route: Int32(truncatingIfNeeded: route), client: client, operation: operation, server)
         heap.add(message, at: nowMicroseconds + first)
         guard let second else { return }
         note("  and once more, to arrive after \(second) us")
@@ -25,7 +48,7 @@ extension World {
     }
 
     /// Sends a reply to a client's operation.
-    private func transmit(_ reply: Reply, of server: ServerIndex, client: Int, operation: Int) {
+    private func transmit(_ reply: Reply, of server: NodeID, client: Int, operation: Int) {
         note("\(server) → \(name(client)): \(Transcript.describe(reply))")
         let (first, second) = network.delays(server: server)
         guard let first else {
@@ -40,9 +63,11 @@ extension World {
     }
 
     /// A request reaches its server.
-    func receive(_ request: Request, from client: Int, operation: Int, at server: SimulatedServer) {
-        guard server.isUp, network.isConnected(server.index.offset, node(client)) else { return }
-        trace(UInt64(server.index.rawValue) << 32 | UInt64(bitPattern: Int64(client)))
+    func receive(
+        _ request: Request, for route: Route, from client: Int, operation: Int, at server: SimulatedServer
+    ) {
+        guard server.isUp, network.isConnected(Int(server.node.rawValue), end(client)) else { return }
+        trace(UInt64(server.node.rawValue) << 32 | UInt64(bitPattern: Int64(client)))
         requestCount += 1
         let tag = RequestTag(
             session: UInt64(UInt32(bitPattern: Int32(client))) << 32 | UInt64(operation), request: requestCount)
@@ -54,13 +79,39 @@ extension World {
                 liar.passed[tag] = changed
                 passed = changed
             case .answer(let replies):
-                for reply in replies { transmit(reply, of: server.index, client: client, operation: operation) }
+                for reply in replies { transmit(reply, of: server.node, client: client, operation: operation) }
                 return
             case .swallow:
                 return
             }
         }
-        feed(server, .request(tag, from: Self.asking(client).map(Principal.server) ?? .client(id), passed))
+        switch replica(of: server, for: route, key: passed.key) {
+        case .failure(let refusal):
+            answer(tag, .refused(refusal), of: server)
+        case .success(let replica):
+            let principal = Self.asking(client).map(Principal.server) ?? .client(id)
+            feed(server, replica, .request(tag, from: principal, passed))
+        }
+    }
+
+    /// The replica for which a request is; or why there is none.
+    private func replica(
+        of server: SimulatedServer, for route: Route, key: ObjectKey
+    ) -> Result<Int, Refusal> {
+        let configuration = parameters.configuration
+        guard route.epoch == configuration.epoch else {
+            return .failure(.unknownEpoch(route.epoch, newest: configuration.epoch))
+        }
+        let index = Int(route.group.rawValue)
+        guard server.replicaPositions.indices.contains(index), let replica = server.replicaPositions[index] else {
+            return .failure(.foreignGroup(route.group, expected: configuration.group(of: key.slot).id))
+        }
+        return .success(replica)
+    }
+
+    /// The replica that answers for an object; nil when the server is no member of its group.
+    func replica(of server: SimulatedServer, for key: ObjectKey) -> Int? {
+        server.replicaPositions[routeNumber(of: key)]
     }
 
     /// The replica, or the liar around it, answers.
@@ -68,20 +119,23 @@ extension World {
         let client = Int(Int32(bitPattern: UInt32(tag.session >> 32)))
         let operation = Int(tag.session & 0xffff_ffff)
         guard let liar = server.liar else {
-            transmit(reply, of: server.index, client: client, operation: operation)
+            transmit(reply, of: server.node, client: client, operation: operation)
             return
         }
         guard let request = liar.passed.removeValue(forKey: tag) else { return }
         let replies = liar.send(reply, to: identity(of: client), answering: request, nowMicroseconds)
-        for reply in replies { transmit(reply, of: server.index, client: client, operation: operation) }
+        for reply in replies { transmit(reply, of: server.node, client: client, operation: operation) }
     }
 
     /// A reply reaches its client.
-    func receive(_ reply: Reply, from server: ServerIndex, client: Int, operation: Int) {
-        guard network.isConnected(server.offset, node(client)) else { return }
+    func receive(_ reply: Reply, from server: NodeID, client: Int, operation: Int) {
+        guard network.isConnected(Int(server.rawValue), end(client)) else { return }
         trace(UInt64(bitPattern: Int64(client)) << 32 | UInt64(server.rawValue))
         if let asking = Self.asking(client) {
-            feed(servers[asking.offset], operation, .reply(server, reply))
+            guard let verification = self.server(asking).verifications[operation],
+                let position = parameters.placement(of: verification.key).position(of: server)
+            else { return }
+            feed(self.server(asking), operation, .reply(position, reply))
             return
         }
         guard client < clients.count else {
@@ -89,11 +143,11 @@ extension World {
             return
         }
         let honest = clients[client]
-        guard honest.operation == operation else { return }
+        guard honest.operation == operation, let position = position(of: server, in: operation) else { return }
         if honest.writer != nil {
-            feed(honest, operation, Writer.Input.reply(server, reply))
+            feed(honest, operation, Writer.Input.reply(position, reply))
         } else {
-            feed(honest, operation, Reader.Input.reply(server, reply))
+            feed(honest, operation, Reader.Input.reply(position, reply))
         }
     }
 }
@@ -101,13 +155,13 @@ extension World {
 // MARK: - The replica and its disk
 
 extension World {
-    /// Runs an input through a server's machine and does what follows from it.
-    func feed(_ server: SimulatedServer, _ input: consuming ReplicaInput) {
+    /// Runs an input through one of a server's machines and does what follows from it.
+    func feed(_ server: SimulatedServer, _ replica: Int, _ input: consuming ReplicaInput) {
         var effects = spareReplicaEffects.popLast() ?? []
-        check(Self.advance(&server.replica, input, into: &effects), of: "\(server.index)")
+        check(Self.advance(&server.replicas[replica], input, into: &effects), of: "\(server.node)")
         // Taken out one by one, the first one last in the array: moved, not copied.
         if effects.count > 1 { effects.reverse() }
-        while let effect = effects.popLast() { perform(effect, of: server) }
+        while let effect = effects.popLast() { perform(effect, of: server, replica) }
         spareReplicaEffects.append(effects)
     }
 
@@ -119,16 +173,17 @@ extension World {
         return replica.brokenInvariant
     }
 
-    /// Brings an input to a server now, or some time later.
-    private func complete(_ server: SimulatedServer, _ input: consuming ReplicaInput) {
+    /// Brings an input to a server's replica now, or some time later.
+    private func complete(_ server: SimulatedServer, _ replica: Int, _ input: consuming ReplicaInput) {
         if let deferral = deferral() {
-            heap.add(.serverInput(server.index, life: server.life, input), at: nowMicroseconds + deferral)
+            let addressed = AddressedInput(replica: replica, input: input)
+            heap.add(.serverInput(server.node, life: server.life, addressed), at: nowMicroseconds + deferral)
         } else {
-            feed(server, input)
+            feed(server, replica, input)
         }
     }
 
-    private func perform(_ effect: consuming ReplicaEffect, of server: SimulatedServer) {
+    private func perform(_ effect: consuming ReplicaEffect, of server: SimulatedServer, _ replica: Int) {
         switch consume effect {
         case .reply(let tag, let reply):
             answer(tag, reply, of: server)
@@ -143,42 +198,48 @@ extension World {
             }
             answer(tag, .refused(.tooManyPending(pending)), of: server)
         case .load(let key):
-            complete(server, .loaded(key, server.disk.record(key)))
+            complete(server, replica, .loaded(key, server.disk.record(key)))
         case .verify(let token, let job):
-            let result = job.run(
-                verifier: server.verifier, parameters: parameters, fragmentIndex: FragmentIndex(server.index.rawValue))
-            complete(server, .verified(token, result))
+            complete(
+                server, replica, .verified(token, job.run(verifier: server.verifier, parameters: parameters)))
         case .store(let token, let change, let statements):
             var kept = change
             if let change, let liar = server.liar, !liar.keeps(change, nowMicroseconds) { kept = nil }
-            server.disk.enqueue(VirtualDisk.Item(token: token, change: kept, statements: statements))
+            server.disk.enqueue(VirtualDisk.Item(replica: replica, token: token, change: kept, statements: statements))
             beginBatch(server)
         case .verifyVersions(let key, let isUrgent):
             verify(key, isUrgent: isUrgent, by: server)
         case .findDue(let time):
-            let keys = server.disk.expired(beforeMilliseconds: time)
-            if !keys.isEmpty { feed(server, .due(keys)) }
+            let group = server.replicas[replica].group.id
+            let keys = server.disk.expired(beforeMilliseconds: time).filter {
+                parameters.configuration.group(of: $0.slot).id == group
+            }
+            if !keys.isEmpty { feed(server, replica, .due(keys)) }
         }
     }
 
     private func heldParts(
         _ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion, at server: SimulatedServer
     ) -> HeldParts? {
-        guard let parts = server.disk.parts(key, timestamp), let descriptor = parts.descriptor else { return nil }
+        guard let position = parameters.placement(of: key).position(of: server.node),
+            let parts = server.disk.parts(key, timestamp), let descriptor = parts.descriptor
+        else { return nil }
         return HeldParts(
-            timestamp: timestamp, descriptor: descriptor, fragments: portion == .fragments ? parts.fragments : nil)
+            timestamp: timestamp, position: position, descriptor: descriptor,
+            fragments: portion == .fragments ? parts.fragments : nil)
     }
 
     private func beginBatch(_ server: SimulatedServer) {
         guard server.disk.begin() else { return }
         let span = Int(plan.diskDelayMaxMicroseconds - plan.diskDelayMinMicroseconds)
         let delay = plan.diskDelayMinMicroseconds + UInt64(diskGenerator.below(span + 1))
-        heap.add(.synced(server.index, life: server.life), at: nowMicroseconds + delay)
+        heap.add(.synced(server.node, life: server.life), at: nowMicroseconds + delay)
     }
 
-    /// A batch is durable: one signature over all its statements, then its waiters are told.
+    /// A batch is durable: one signature over all its statements, of whatever groups, then its waiters are told.
     func synced(_ server: SimulatedServer) {
         struct Outcome {
+            let replica: Int
             let token: WorkToken
             let statementCount: Int
             let failure: StoreFailure?
@@ -186,31 +247,39 @@ extension World {
         var outcomes: [Outcome] = []
         var statements: [Statement] = []
         server.disk.sync(&diskGenerator) { item, failure in
-            outcomes.append(Outcome(token: item.token, statementCount: item.statements.count, failure: failure))
+            outcomes.append(
+                Outcome(
+                    replica: item.replica, token: item.token, statementCount: item.statements.count,
+                    failure: failure))
             guard failure == nil else { return }
             if statements.isEmpty { statements = item.statements } else { statements += item.statements }
         }
         guard let signed = try? server.signer.sign(statements) else { preconditionFailure("the scheme always signs") }
         var told = 0
-        let inputs = outcomes.map { outcome -> ReplicaInput in
-            if let failure = outcome.failure { return .stored(outcome.token, .failure(failure)) }
-            if outcome.statementCount == signed.count { return .stored(outcome.token, .success(signed)) }
-            let own = Array(signed[told..<told + outcome.statementCount])
-            told += own.count
-            return .stored(outcome.token, .success(own))
+        let inputs = outcomes.map { outcome -> AddressedInput in
+            let result: Result<[SignedStatement], StoreFailure>
+            if let failure = outcome.failure {
+                result = .failure(failure)
+            } else if outcome.statementCount == signed.count {
+                result = .success(signed)
+            } else {
+                result = .success(Array(signed[told..<told + outcome.statementCount]))
+                told += outcome.statementCount
+            }
+            return AddressedInput(replica: outcome.replica, input: .stored(outcome.token, result))
         }
-        note("\(server.index) has \(inputs.count) changes on disk, \(statements.count) statements signed")
+        note("\(server.node) has \(inputs.count) changes on disk, \(statements.count) statements signed")
         if let deferral = deferral() {
-            heap.add(.stored(server.index, life: server.life, inputs), at: nowMicroseconds + deferral)
+            heap.add(.stored(server.node, life: server.life, inputs), at: nowMicroseconds + deferral)
         } else {
             stored(server, inputs)
         }
     }
 
-    func stored(_ server: SimulatedServer, _ inputs: consuming [ReplicaInput]) {
+    func stored(_ server: SimulatedServer, _ inputs: consuming [AddressedInput]) {
         // Taken out one by one, the first one last in the array: moved, not copied.
         if inputs.count > 1 { inputs.reverse() }
-        while let input = inputs.popLast() { feed(server, input) }
+        while let addressed = inputs.popLast() { feed(server, addressed.replica, addressed.input) }
         server.disk.finish()
         beginBatch(server)
     }

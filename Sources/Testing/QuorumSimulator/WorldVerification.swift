@@ -19,10 +19,10 @@ extension World {
     }
 
     /// The number under which a server asks.
-    static func asker(_ server: ServerIndex) -> Int { -1 - Int(server.rawValue) }
+    static func asker(_ server: NodeID) -> Int { -1 - Int(server.rawValue) }
 
     /// The server that asks under a number; nil for a client's.
-    static func asking(_ number: Int) -> ServerIndex? { number < 0 ? ServerIndex(UInt8(-1 - number)) : nil }
+    static func asking(_ number: Int) -> NodeID? { number < 0 ? NodeID(UInt16(-1 - number)) : nil }
 
     /// A replica wants an object verified.
     func verify(_ key: ObjectKey, isUrgent: Bool, by server: SimulatedServer) {
@@ -41,12 +41,12 @@ extension World {
 
     /// Ends the run when the servers are at rest.
     func awaitRest() {
-        let correct = servers.filter { !badServers.contains($0.index) }
         for key in keys {
+            let correct = correctMembers(key)
             for server in correct {
                 guard let timestamp = unrest(of: server, key, among: correct) else { continue }
                 guard nowMicroseconds >= restDeadlineMicroseconds else { return }
-                let what = "\(server.index) does not find out whether \(key) at \(timestamp) is sound, or prove it"
+                let what = "\(server.node) does not find out whether \(key) at \(timestamp) is sound, or prove it"
                 violation = violation ?? Violation(.liveness, what)
                 return
             }
@@ -65,7 +65,7 @@ extension World {
         let unproven = record.poisonous.first { version in
             guard version.statements.count < vouchers else { return false }
             let finders = correct.count { $0.disk.object(key)?.record.isPoisonous(version.timestamp) ?? false }
-            return finders >= vouchers || !version.statements.contains { $0.server == server.index }
+            return finders >= vouchers || !version.statements.contains { $0.node == server.node }
         }
         return record.unverified.first?.timestamp ?? unproven?.timestamp
     }
@@ -75,12 +75,13 @@ extension World {
         while let key = server.queue.next(nowMilliseconds: nowMicroseconds / 1000, isIdle: isIdle) {
             verificationCount += 1
             let number = verificationCount
-            let others = parameters.quorums.servers.filter { $0 != server.index }
+            let own = parameters.placement(of: key).position(of: server.node)
+            let others = parameters.quorums.positions.filter { $0 != own }
             let reader = Reader(
-                parameters: parameters, key: key, wantsValue: true, preference: [server.index] + others,
+                parameters: parameters, key: key, wantsValue: true, preference: (own.map { [$0] } ?? []) + others,
                 forVerification: true)
             server.verifications[number] = RunningVerification(key: key, reader: reader)
-            note("\(server.index) verifies \(key)")
+            note("\(server.node) verifies \(key)")
             let patience = plan.patience
             add(.input(.deadline), server, number, afterMicroseconds: Self.verificationMicroseconds)
             add(
@@ -93,7 +94,7 @@ extension World {
     private func add(
         _ event: VerificationEvent, _ server: SimulatedServer, _ number: Int, afterMicroseconds delay: UInt64
     ) {
-        heap.add(.verification(server.index, life: server.life, number: number, event), at: nowMicroseconds + delay)
+        heap.add(.verification(server.node, life: server.life, number: number, event), at: nowMicroseconds + delay)
     }
 
     func happen(_ event: VerificationEvent, _ server: SimulatedServer, _ number: Int) {
@@ -114,11 +115,13 @@ extension World {
         var effects: [Reader.Effect] = []
         check(
             Self.advance(&server.verifications[number]!.reader, input, into: &effects),
-            of: "\(server.index)'s reader of \(key)")
+            of: "\(server.node)'s reader of \(key)")
         for effect in effects {
             switch Reader.step(effect, key: key, verifier: server.verifier) {
-            case .send(let other, let request):
-                send(request, to: other, client: Self.asker(server.index), operation: number)
+            case .send(let position, let request):
+                send(
+                    request, to: parameters.placement(of: key).node(at: position), route: routeNumber(of: key),
+                    client: Self.asker(server.node), operation: number)
             case .work(_, let work):
                 if let deferral = deferral() {
                     add(.input(work()), server, number, afterMicroseconds: deferral)
@@ -132,8 +135,9 @@ extension World {
                 var sizeBytes = 0
                 if case .success(let outcome) = result {
                     sizeBytes = Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0)
-                    for timestamp in outcome.poisonous { note("\(server.index) finds \(timestamp) poisonous") }
-                    feed(server, .found(key, VersionFindings(outcome, by: server.index)))
+                    for timestamp in outcome.poisonous { note("\(server.node) finds \(timestamp) poisonous") }
+                    let findings = VersionFindings(outcome, by: server.node)
+                    if let replica = replica(of: server, for: key) { feed(server, replica, .found(key, findings)) }
                 }
                 server.queue.finished(key, sizeBytes: sizeBytes)
                 server.queue.spent(processorMicroseconds: Self.verificationProcessorMicroseconds)

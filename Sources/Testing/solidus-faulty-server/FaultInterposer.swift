@@ -1,6 +1,5 @@
 // A fault policy between a real server's sockets, its honest replica and its real disk.
 
-import Crypto
 import Dispatch
 import QuorumFaults
 import QuorumProtocol
@@ -71,38 +70,24 @@ final class FaultInterposer: ServerInterposer {
 
     private let kind: ServerFaultKind
     private let parameters: ClusterParameters
-    private let statementKey: P256.Signing.PrivateKey
     private let seed: UInt64
     private let clock = ContinuousClock()
     private let start = ContinuousClock().now
     /// nil until the server starts.
     private let state = Mutex<State?>(nil)
 
-    init(kind: ServerFaultKind, parameters: ClusterParameters, statementKey: P256.Signing.PrivateKey, seed: UInt64) {
+    init(kind: ServerFaultKind, parameters: ClusterParameters, seed: UInt64) {
         self.kind = kind
         self.parameters = parameters
-        self.statementKey = statementKey
         self.seed = seed
     }
 
     func begin(signer: StatementSigner, answer: @escaping @Sendable (RequestTag, Reply?) -> Void) {
-        let key = StatementKey.p256(statementKey)
-        let own = signer.identity
-        let nextEpoch = StatementSigner(
-            identity: ClusterIdentity(
-                cluster: own.cluster, epoch: own.epoch + 1, group: own.group, mode: own.mode),
-            server: signer.server, incarnation: signer.incarnation, key: key)
-        let otherMode = StatementSigner(
-            identity: ClusterIdentity(
-                cluster: own.cluster, epoch: own.epoch, group: own.group,
-                mode: own.mode == .readTime ? .full : .readTime),
-            server: signer.server, incarnation: signer.incarnation, key: key)
         state.withLock { state in
             state = State(
                 fault: kind.make(),
                 context: FaultContext(
-                    parameters: parameters, server: signer.server, signer: signer,
-                    foreignSigners: [nextEpoch, otherMode], generator: SeededGenerator(seed: seed),
+                    parameters: parameters, node: signer.node, signer: signer, generator: SeededGenerator(seed: seed),
                     conspiracy: Conspiracy(signers: [signer])),
                 answer: answer)
         }

@@ -47,14 +47,14 @@ struct FaultyServer: AsyncParsableCommand {
         guard signals >= 0 else { try fail(7, "no pipe can be made: error \(errno)") }
         do {
             let home = try ServerHome(path: homePath ?? "")
-            let logger = Logger(label: "solidus.faulty-server.\(home.index.offset)") {
+            let logger = Logger(label: "solidus.faulty-server.\(home.node.rawValue)") {
                 StreamLogHandler.standardError(label: $0)
             }
             let interposer = FaultInterposer(
-                kind: fault, parameters: home.cluster.parameters, statementKey: home.statementKey, seed: seed)
+                kind: fault, parameters: home.cluster.parameters, seed: seed)
             let server = try await Server.start(
                 ServerConfiguration(home: home), logger: logger, interposer: interposer)
-            logger.info("\(home.index) is ready at \(home.entry.address) and faulty: \(fault.rawValue), seed \(seed)")
+            logger.info("\(home.node) is ready at \(home.entry.address) and faulty: \(fault.rawValue), seed \(seed)")
             if readyPipe { sayReady() }
             await endOfService(signals)
             await server.shutdown()

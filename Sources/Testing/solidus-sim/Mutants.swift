@@ -1,8 +1,10 @@
-// The proof that the simulator sees: every deliberate bug of the protocol is planted in turn and has to be found.
+// The proof that the simulator sees: every deliberate bug of the protocol and of the store is planted in turn and has to
+// be found.
 
 import ArgumentParser
 import CommandArguments
 import Foundation
+import ObjectStorage
 import QuorumProtocol
 import QuorumSimulator
 
@@ -29,12 +31,15 @@ struct Mutants: ParsableCommand {
 
     func run() throws {
         #if PlantedFlaws
-            let chosen = try flaws.isEmpty ? Flaw.allCases : flaws.map(Self.flaw)
-            var missed: [Flaw] = []
-            for flaw in chosen where !(try find(flaw)) { missed.append(flaw) }
-            print("\(chosen.count - missed.count) of \(chosen.count) flaws found within \(seeds) seeds each")
+            let ofStore = flaws.isEmpty ? StorageFlaw.allCases : flaws.compactMap(StorageFlaw.init)
+            let chosen =
+                try flaws.isEmpty ? Flaw.allCases : flaws.filter { StorageFlaw(rawValue: $0) == nil }.map(Self.flaw)
+            var missed = ofStore.filter { !$0.isFound(within: seeds) }.map(\.rawValue)
+            for flaw in chosen where !(try find(flaw)) { missed.append(flaw.rawValue) }
+            let count = chosen.count + ofStore.count
+            print("\(count - missed.count) of \(count) flaws found within \(seeds) seeds each")
             guard missed.isEmpty else {
-                print("not found: " + missed.map(\.rawValue).joined(separator: ", "))
+                print("not found: " + missed.joined(separator: ", "))
                 throw ExitCode(1)
             }
         #else
@@ -46,7 +51,9 @@ struct Mutants: ParsableCommand {
         private static func flaw(_ name: String) throws -> Flaw {
             guard let flaw = Flaw(rawValue: name) else {
                 throw ValidationError(
-                    "no flaw is called \(name); there are " + Flaw.allCases.map(\.rawValue).joined(separator: ", "))
+                    "no flaw is called \(name); there are "
+                        + (Flaw.allCases.map(\.rawValue) + StorageFlaw.allCases.map(\.rawValue)).joined(separator: ", ")
+                )
             }
             return flaw
         }

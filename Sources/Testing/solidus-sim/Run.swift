@@ -27,7 +27,7 @@ struct Run: ParsableCommand {
         let start = clock.now
         let interval = isatty(STDERR_FILENO) == 1 ? Duration.seconds(1) : .seconds(60)
         var nextReport = start + interval
-        let tally: CampaignTally
+        let tally: SeedTally
         do {
             tally = try WorkerPool(count: workers, world: world).run(seeds.seeds) { tally in
                 guard !json, clock.now >= nextReport else { return }
@@ -69,7 +69,7 @@ struct Run: ParsableCommand {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
     }
 
-    private static func line(_ tally: CampaignTally, seconds: Double) -> String {
+    private static func line(_ tally: SeedTally, seconds: Double) -> String {
         let rate = seconds > 0 ? Double(tally.seedCount) / seconds : 0
         let events = tally.seedCount > 0 ? tally.eventCount / tally.seedCount : 0
         return "\(tally.seedCount) seeds, \(Int(rate)) a second, \(events) events each; operations: "
@@ -78,7 +78,7 @@ struct Run: ParsableCommand {
     }
 
     /// A line that is written over again on a terminal.
-    private static func report(_ tally: CampaignTally, seconds: Double) {
+    private static func report(_ tally: SeedTally, seconds: Double) {
         let text =
             isatty(STDERR_FILENO) == 1
             ? "\r\u{1b}[K" + line(tally, seconds: seconds) : line(tally, seconds: seconds) + "\n"
@@ -114,7 +114,7 @@ struct Run: ParsableCommand {
     }
 
     private func printJSON(
-        _ tally: CampaignTally, _ failure: WorldReport?, _ shrunk: ShrunkFailure?, seconds: Double
+        _ tally: SeedTally, _ failure: WorldReport?, _ shrunk: ShrunkFailure?, seconds: Double
     ) throws {
         let outcome = Outcome(
             seeds: tally.seedCount, seconds: seconds, events: tally.eventCount,

@@ -26,9 +26,9 @@ struct WorkerPool {
     ///
     /// - Parameter report: told now and then how far it has come.
     func run(
-        _ seeds: ClosedRange<UInt64>, report: (CampaignTally) -> Void = { _ in }
-    ) throws(WorkerFailure) -> CampaignTally {
-        var tally = CampaignTally()
+        _ seeds: ClosedRange<UInt64>, report: (SeedTally) -> Void = { _ in }
+    ) throws(WorkerFailure) -> SeedTally {
+        var tally = SeedTally()
         var next: UInt64? = seeds.lowerBound
         func takePiece() -> ClosedRange<UInt64>? {
             guard tally.violatingSeed == nil, let first = next else { return nil }

@@ -100,7 +100,7 @@ final class WorkerProcess {
 
     /// Reads what there is to read, waiting if there is nothing: the tally of the seeds it was handed, once they are
     /// done.
-    func read() throws(WorkerFailure) -> CampaignTally? {
+    func read() throws(WorkerFailure) -> SeedTally? {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { Glibc.read(output, $0.baseAddress, $0.count) }
         if count < 0, errno == EINTR { return nil }
@@ -118,7 +118,7 @@ final class WorkerProcess {
             case ("seed", let number?) where UInt64(number) != nil:
                 seed = UInt64(number)
             case ("done", let rest?):
-                guard let tally = CampaignTally(line: rest), unread.isEmpty else { throw .unintelligible(line) }
+                guard let tally = SeedTally(line: rest), unread.isEmpty else { throw .unintelligible(line) }
                 return tally
             default:
                 throw .unintelligible(line)

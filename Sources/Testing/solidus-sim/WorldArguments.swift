@@ -12,6 +12,9 @@ struct WorldArguments: ParsableArguments {
     @Option(name: .customLong("m"), help: "How many fragments make a value (default: drawn, mostly f + 1).")
     var dataFragmentCount: Int?
 
+    @Option(help: "How many groups of servers there are: one or several (default: drawn).")
+    var groups: GroupCount?
+
     @Option(help: "How fragments are verified.")
     var mode = ModeArgument(.fingerprint)
 
@@ -35,6 +38,7 @@ struct WorldArguments: ParsableArguments {
         options.faultCount = faultCount
         options.dataFragmentCount = dataFragmentCount
         options.mode = mode.mode
+        options.hasSeveralGroups = groups.map { $0 == .several }
         options.clientCount = clients
         options.operationCount = operations
         do {
@@ -64,6 +68,7 @@ struct WorldArguments: ParsableArguments {
         var words: [String] = []
         if let faultCount { words += ["--f", "\(faultCount)"] }
         if let dataFragmentCount { words += ["--m", "\(dataFragmentCount)"] }
+        if let groups { words += ["--groups", groups.rawValue] }
         if mode.mode != .fingerprint { words += ["--mode", mode.mode.description] }
         if clients != 3 { words += ["--clients", "\(clients)"] }
         if operations != 30 { words += ["--operations", "\(operations)"] }
@@ -96,6 +101,12 @@ struct WorldArguments: ParsableArguments {
             throw ValidationError(error.reason)
         }
     }
+}
+
+/// Whether the servers make one group or several.
+enum GroupCount: String, ExpressibleByArgument, CaseIterable {
+    case one
+    case several
 }
 
 /// A range of seeds, written `A..B`, ends included, or one seed.

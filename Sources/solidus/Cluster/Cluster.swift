@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import ServerProcesses
 
 struct Cluster: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,7 +2,9 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandOutcome
 import Glibc
+import ServerProcesses
 
 struct ClusterDown: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -3,6 +3,7 @@
 import ArgumentParser
 import ClusterFiles
 import CommandArguments
+import CommandOutcome
 import ObjectStorage
 import QuorumProtocol
 import QuorumServer

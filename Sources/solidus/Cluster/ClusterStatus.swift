@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandOutcome
 import Glibc
 import QuorumProtocol
 

@@ -2,8 +2,10 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandOutcome
 import Glibc
 import QuorumProtocol
+import ServerProcesses
 
 struct ClusterUp: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandOutcome
 
 struct ClusterReload: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(

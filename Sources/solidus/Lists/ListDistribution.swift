@@ -1,10 +1,12 @@
 // Having the servers of this machine take over newer lists, and finding out who has.
 
 import ClusterFiles
+import CommandOutcome
 import Foundation
 import Glibc
 import QuorumProtocol
 import QuorumServer
+import ServerProcesses
 
 /// Which servers go by the lists of a cluster's directory.
 struct ListDistribution {

@@ -1,8 +1,10 @@
 // The local files of put and get: read with a bound, written all or not at all.
 
+import CommandOutcome
 import ErasureCode
 import Foundation
 import Glibc
+import QuorumTransport
 
 /// The value of a put.
 enum InputFile {

@@ -1,6 +1,7 @@
 // solidus rm
 
 import ArgumentParser
+import CommandOutcome
 import QuorumClient
 import QuorumProtocol
 

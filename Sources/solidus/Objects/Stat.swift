@@ -1,6 +1,7 @@
 // solidus stat
 
 import ArgumentParser
+import CommandOutcome
 import Foundation
 import QuorumClient
 import QuorumProtocol

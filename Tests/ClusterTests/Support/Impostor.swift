@@ -7,6 +7,7 @@ import Fingerprint
 import Logging
 import NIOCore
 import NIOPosix
+import QuorumOperations
 import QuorumProtocol
 import QuorumServer
 import QuorumTransport
@@ -83,9 +84,9 @@ final class Impostor: ServerEndpointDelegate {
     }
 
     private func listen() async throws {
-        var configuration = ServerEndpointConfiguration(
-            host: home.entry.host, port: home.entry.port, scope: home.cluster.scope, peers: home.cluster.peers)
-        configuration.limits = .of(parameters)
+        let configuration = ServerEndpointConfiguration(
+            host: home.entry.host, port: home.entry.port, scope: home.cluster.scope, peers: home.cluster.peers,
+            limits: ConnectionLimits(parameters))
         let started = try await ServerEndpoint.start(
             configuration, identity: home.identity, delegate: self, group: group, logger: .silent)
         endpoint.withLock { $0 = started }
@@ -291,10 +292,9 @@ private final class Relay: Sendable {
         to port: Int, home: ServerHome, as identity: TransportIdentity, group: any EventLoopGroup,
         answer: @escaping @Sendable (ByteBuffer, Request) -> Void
     ) throws {
-        var configuration = PeerConnectionConfiguration(
+        let configuration = PeerConnectionConfiguration(
             serverNumber: home.node.rawValue, host: home.entry.host, port: port, expectedPin: home.entry.pin,
-            scope: home.cluster.scope)
-        configuration.limits = .of(home.cluster.parameters)
+            scope: home.cluster.scope, limits: ConnectionLimits(home.cluster.parameters))
         let connection = try PeerConnection(
             configuration, identity: identity, eventLoop: group.next(), logger: .silent
         ) { [weak self] event in
@@ -340,16 +340,6 @@ extension Request {
         case .commit: "commit"
         case .read: "read"
         }
-    }
-}
-
-extension ConnectionLimits {
-    /// Room for the largest messages of a cluster.
-    static func of(_ parameters: ClusterParameters) -> ConnectionLimits {
-        var limits = ConnectionLimits()
-        limits.maximumFrameSizeBytes = WireLimits.frameSizeBytesMax(parameters)
-        limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, 4 * limits.maximumFrameSizeBytes)
-        return limits
     }
 }
 

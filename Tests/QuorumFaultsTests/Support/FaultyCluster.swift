@@ -10,11 +10,11 @@ final class FaultyCluster {
     private var client: any ClientFault
     private(set) var context: ClientFaultContext
     /// Everything that the client sent, and what came back.
-    private(set) var exchanges: [(server: ServerIndex, request: Request, replies: [Reply])] = []
+    private(set) var exchanges: [(server: NodeID, request: Request, replies: [Reply])] = []
 
     /// - Parameter liars: servers in a conspiracy with the client.
     init(
-        _ kind: ClientFaultKind, liars: [ServerIndex: ServerFaultKind] = [:], seed: UInt64 = 1,
+        _ kind: ClientFaultKind, liars: [NodeID: ServerFaultKind] = [:], seed: UInt64 = 1,
         group: FaultGroup = FaultGroup()
     ) {
         self.group = group
@@ -29,12 +29,12 @@ final class FaultyCluster {
         context = ClientFaultContext(
             parameters: group.parameters, client: .mallory, others: [.alice, .bob], keys: [.photo, .other],
             verifier: group.verifier, generator: SeededGenerator(seed: seed), conspiracy: conspiracy,
-            earlierLife: group.servers.map { group.signer($0, mode: .readTime) })
+            earlierLife: group.servers.map { group.signer($0) })
         // Something is there before the client comes.
         for (key, text) in [(ObjectKey.photo, "a photo"), (.other, "another")] {
             let version = group.version(key, text, counter: 1)
-            for host in hosts {
-                _ = host.send(version.prepare(for: host.server))
+            for host in hosts where group.placement(key).group.contains(host.server) {
+                _ = host.send(version.prepare(for: group.position(host.server, key)))
                 _ = host.send(version.commit(group.certificate(of: version)))
             }
         }
@@ -52,22 +52,23 @@ final class FaultyCluster {
             let batch = waiting
             waiting = []
             for message in batch {
-                let replies = hosts[message.server.offset].send(message.request, from: .mallory)
-                exchanges.append((message.server, message.request, replies))
-                for reply in replies { waiting += client.receive(reply, from: message.server, &context) }
+                let replies = hosts[Int(message.node.rawValue)].send(
+                    message.request, from: .mallory, route: message.route)
+                exchanges.append((message.node, message.request, replies))
+                for reply in replies { waiting += client.receive(reply, from: message.node, &context) }
             }
         }
     }
 
     /// The PREPAREs that were sent, with the answers.
-    var prepares: [(server: ServerIndex, prepare: Prepare, replies: [Reply])] {
+    var prepares: [(server: NodeID, prepare: Prepare, replies: [Reply])] {
         exchanges.compactMap { server, request, replies in
             if case .prepare(let prepare) = request { (server, prepare, replies) } else { nil }
         }
     }
 
     /// The COMMITs that were sent, with the answers.
-    var commits: [(server: ServerIndex, commit: Commit, replies: [Reply])] {
+    var commits: [(server: NodeID, commit: Commit, replies: [Reply])] {
         exchanges.compactMap { server, request, replies in
             if case .commit(let commit) = request { (server, commit, replies) } else { nil }
         }

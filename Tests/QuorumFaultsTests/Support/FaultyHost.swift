@@ -1,4 +1,4 @@
-// One server in memory: an honest replica, its store, and a liar around both, or none.
+// One server in memory: an honest replica for each of its groups, its store, and a liar around both, or none.
 
 import ErasureCode
 import Fingerprint
@@ -7,8 +7,8 @@ import QuorumProtocol
 
 final class FaultyHost {
     let group: FaultGroup
-    let server: ServerIndex
-    private var replica: Replica
+    let server: NodeID
+    private var replicas: [Replica]
     private var records: [ObjectKey: ObjectRecord] = [:]
     private var parts: [Timestamp: HeldParts] = [:]
     private var requestCount: UInt64 = 0
@@ -18,17 +18,18 @@ final class FaultyHost {
     private(set) var changes = (wanted: 0, made: 0)
 
     init(
-        _ group: FaultGroup, _ kind: ServerFaultKind?, at server: ServerIndex = ServerIndex(0), seed: UInt64 = 1,
+        _ group: FaultGroup, _ kind: ServerFaultKind?, at server: NodeID = NodeID(0), seed: UInt64 = 1,
         conspiracy: Conspiracy? = nil
     ) {
         self.group = group
         self.server = server
-        replica = Replica(parameters: group.parameters, server: server, incarnation: Incarnation(1))
+        replicas = group.parameters.configuration.groups(of: server).map {
+            Replica(parameters: group.parameters, group: $0, node: server, incarnation: Incarnation(1))
+        }
         fault = kind?.make()
         let signer = group.signer(server)
         context = FaultContext(
-            parameters: group.parameters, server: server, signer: signer,
-            foreignSigners: [group.signer(server, epoch: 2)], generator: SeededGenerator(seed: seed),
+            parameters: group.parameters, node: server, signer: signer, generator: SeededGenerator(seed: seed),
             conspiracy: conspiracy ?? Conspiracy(signers: [signer]))
     }
 
@@ -38,23 +39,33 @@ final class FaultyHost {
     func holds(_ timestamp: Timestamp) -> Bool { parts[timestamp]?.fragments != nil }
 
     /// All that comes back for a request.
-    func send(_ request: Request, from client: ClientID = .alice) -> [Reply] {
-        guard fault != nil else { return honest(request, from: client) }
+    ///
+    /// - Parameter route: the epoch and the group that it names; those of its object when it is nil.
+    func send(_ request: Request, from client: ClientID = .alice, route: Route? = nil) -> [Reply] {
+        let route = route ?? group.placement(request.key).route
+        guard fault != nil else { return honest(request, from: client, route: route) }
         switch fault!.receive(request, from: client, &context) {
         case .swallow: return []
         case .answer(let replies): return replies
         case .pass(let passed):
-            return honest(passed, from: client).flatMap {
+            return honest(passed, from: client, route: route).flatMap {
                 fault!.send($0, to: client, answering: passed, &context)
             }
         }
     }
 
-    private func honest(_ request: Request, from client: ClientID) -> [Reply] {
+    private func honest(_ request: Request, from client: ClientID, route: Route) -> [Reply] {
+        let configuration = group.parameters.configuration
+        guard route.epoch == configuration.epoch else {
+            return [.refused(.unknownEpoch(route.epoch, newest: configuration.epoch))]
+        }
+        guard let replica = replicas.firstIndex(where: { $0.group.id == route.group }) else {
+            return [.refused(.foreignGroup(route.group, expected: group.placement(request.key).group.id))]
+        }
         requestCount += 1
         let tag = RequestTag(session: 0, request: requestCount)
         var effects: [ReplicaEffect] = []
-        replica.handle(.request(tag, from: .client(client), request), into: &effects)
+        replicas[replica].handle(.request(tag, from: .client(client), request), into: &effects)
         var replies: [Reply] = []
         while !effects.isEmpty {
             var input: ReplicaInput?
@@ -77,11 +88,7 @@ final class FaultyHost {
             case .load(let key):
                 input = .loaded(key, .success(records[key]))
             case .verify(let token, let job):
-                input = .verified(
-                    token,
-                    job.run(
-                        verifier: group.verifier, parameters: group.parameters,
-                        fragmentIndex: FragmentIndex(server.rawValue)))
+                input = .verified(token, job.run(verifier: group.verifier, parameters: group.parameters))
             case .store(let token, let change, let statements):
                 if let change { store(change) }
                 guard let signed = try? group.signer(server).sign(statements) else {
@@ -93,8 +100,8 @@ final class FaultyHost {
             case .verifyVersions:
                 break
             }
-            if let input { replica.handle(input, into: &effects) }
-            replica.checkInvariants()
+            if let input { replicas[replica].handle(input, into: &effects) }
+            replicas[replica].checkInvariants()
         }
         return replies
     }
@@ -102,7 +109,9 @@ final class FaultyHost {
     private func held(_ timestamp: Timestamp, _ portion: Read.Portion) -> HeldParts? {
         guard let parts = parts[timestamp] else { return nil }
         return portion == .fragments
-            ? parts : HeldParts(timestamp: timestamp, descriptor: parts.descriptor, fragments: nil)
+            ? parts
+            : HeldParts(
+                timestamp: timestamp, position: parts.position, descriptor: parts.descriptor, fragments: nil)
     }
 
     private func store(_ change: ObjectChange) {
@@ -113,7 +122,7 @@ final class FaultyHost {
         for put in change.puts {
             let fragments = put.fragments.isEmpty ? nil : put.fragments.map(\.bytes)
             parts[put.timestamp] = HeldParts(
-                timestamp: put.timestamp, descriptor: put.descriptor,
+                timestamp: put.timestamp, position: group.position(server, change.key), descriptor: put.descriptor,
                 fragments: put.descriptor.descriptor.stripes.isEmpty ? [] : fragments)
         }
         for drop in change.drops { parts[drop] = nil }
@@ -128,6 +137,8 @@ struct Exchange {
 }
 
 extension FaultyHost {
+    func position(_ key: ObjectKey) -> Position { group.position(server, key) }
+
     /// Some versions of two objects written by two clients, each read by three: a deletion, an overtaken write, a
     /// skipped counter with its justification, and a client that fills the server with pending versions.
     func usualDay() -> [Exchange] {
@@ -145,7 +156,7 @@ extension FaultyHost {
             }
         }
         func write(_ version: ForgedVersion, justification: Certificate? = nil) {
-            ask(version.timestamp.writer, version.prepare(for: server, justification: justification))
+            ask(version.timestamp.writer, version.prepare(for: position(version.key), justification: justification))
             ask(version.timestamp.writer, version.commit(group.certificate(of: version)))
         }
         readAll()
@@ -154,12 +165,15 @@ extension FaultyHost {
         write(group.version(.other, "something else entirely", counter: 1, writer: .bob))
         write(group.version(.photo, "the second version", counter: 2, writer: .bob))
         readAll()
-        ask(.alice, group.version(.photo, "overtaken", counter: 1).prepare(for: server))
+        ask(.alice, group.version(.photo, "overtaken", counter: 1).prepare(for: position(.photo)))
         let unseen = group.version(.photo, "never came here", counter: 3)
         write(group.version(.photo, "after it", counter: 4), justification: group.certificate(of: unseen))
         readAll()
         for number in 0..<10 {
-            ask(.carol, group.version(.other, "pending \(number)", counter: 2, writer: .carol).prepare(for: server))
+            ask(
+                .carol,
+                group.version(.other, "pending \(number)", counter: 2, writer: .carol)
+                    .prepare(for: position(.other)))
         }
         let pending = group.version(.other, "pending 1", counter: 2, writer: .carol)
         ask(.carol, .read(Read(key: .other, version: pending.timestamp, portion: .fragments)))

@@ -10,10 +10,13 @@ import Testing
 struct FullModeTests {
     static let shapes = [TestGroup.Shape(), TestGroup.Shape(faults: 2), TestGroup.Shape(dataFragmentCount: 8)]
 
-    private func prepare(_ version: TestVersion, sending fragments: [SharedBytes]) -> Request {
+    private func prepare(
+        _ version: TestVersion, sending fragments: [SharedBytes], to server: Position
+    ) -> Request {
         .prepare(
             Prepare(
-                key: version.key, timestamp: version.timestamp, descriptor: version.descriptor, fragments: fragments))
+                key: version.key, timestamp: version.timestamp, position: server, descriptor: version.descriptor,
+                fragments: fragments))
     }
 
     @Test("every server stores its own fragment of the block it is sent, and serves that", arguments: shapes)
@@ -24,7 +27,7 @@ struct FullModeTests {
         let version = group.version(.photo, "a block of some bytes", counter: 1)
         for server in group.servers {
             let host = ReplicaHost(group, server)
-            guard case .prepared(let signed, _) = host.answer(prepare(version, sending: [block])) else {
+            guard case .prepared(let signed, _) = host.answer(prepare(version, sending: [block], to: server)) else {
                 Issue.record("\(server) does not store")
                 return
             }
@@ -57,11 +60,11 @@ struct FullModeTests {
             wrong.append(encoded[server.offset].array)
             for bytes in wrong {
                 #expect(
-                    host.answer(prepare(version, sending: [SharedBytes(bytes)]))
+                    host.answer(prepare(version, sending: [SharedBytes(bytes)], to: server))
                         == .refused(.invalidFragment(StripeIndex(0), .encodingMismatch)), "\(server) takes \(bytes)")
             }
             #expect(
-                host.answer(prepare(version, sending: []))
+                host.answer(prepare(version, sending: [], to: server))
                     == .refused(.wrongFragmentCount(got: 0, expected: 1)))
             #expect(host.store == ReplicaHost(group, server).store)
         }
@@ -77,7 +80,7 @@ struct FullModeTests {
                 let host = ReplicaHost(group, server)
                 for bytes in [SharedBytes(Array(text.utf8)), poison.fragments[server.offset][0]] {
                     #expect(
-                        host.answer(prepare(poison, sending: [bytes]), from: .client(.mallory))
+                        host.answer(prepare(poison, sending: [bytes], to: server), from: .client(.mallory))
                             == .refused(.invalidFragment(StripeIndex(0), .encodingMismatch)),
                         "\(server), garbage at \(victim)")
                 }

@@ -96,7 +96,7 @@ struct LaterVerificationTests {
                 claim(host) == CommittedClaim(certificate: nil, unverified: versions.map { group.certificate(of: $0) }),
                 "seed \(seed)")
             for version in versions {
-                let parts = host.store.parts(.photo, version.timestamp, .fragments, parameters: group.parameters)
+                let parts = host.parts(.photo, version.timestamp, .fragments)
                 #expect(parts?.fragments == version.fragments[2], "seed \(seed): \(version.timestamp)")
             }
         }
@@ -306,13 +306,13 @@ struct LaterVerificationTests {
         let poison = group.poisonedVersion(.photo, "evil", garbageAt: 1, counter: 2)
         var reading = ScriptedReading(group, everywhere: group.shown([good], isFirstVerified: true))
         reading.late = [3]
-        for server: ServerIndex in [0, 3] {
+        for server: Position in [0, 3] {
             reading.servers[server]?.claim = CommittedClaim(
                 certificate: group.certificate(of: good), poisonous: [group.poisonous(poison, by: [server])])
         }
         let outcome = reading.read(forVerification: true).outcome
         #expect(outcome?.found.timestamp == good.timestamp)
-        #expect(outcome?.proofs[poison.timestamp]?.map(\.signed.server) == [0, 3])
+        #expect((outcome?.proofs[poison.timestamp]?.map(\.signed)).map { group.signers($0) } == [0, 3])
         reading.silent = [3]
         let hurried = reading.read(forVerification: true).outcome
         #expect(hurried?.found.timestamp == good.timestamp && hurried?.proofs.isEmpty == true)

@@ -29,15 +29,17 @@ struct OwnVerdictTests {
                 group, everywhere: group.shown([group.version(.photo, "good", counter: 1)], isFirstVerified: true))
         }
 
-        mutating func show(_ signers: [ServerIndex], at server: ServerIndex) {
+        mutating func show(_ signers: [Position], at server: Position) {
             guard let shown = reading.servers[server] else { return }
             reading.servers[server]!.claim = CommittedClaim(
                 certificate: shown.claim.certificate, poisonous: [group.poisonous(poison, by: signers)])
         }
 
         /// Who signed what server 0 finds as a proof.
-        var proof: [ServerIndex]? {
-            reading.read(forVerification: true).outcome?.proofs[poison.timestamp]?.map(\.signed.server)
+        var proof: [Position]? {
+            (reading.read(forVerification: true).outcome?.proofs[poison.timestamp]?.map(\.signed)).map {
+                group.signers($0)
+            }
         }
     }
 

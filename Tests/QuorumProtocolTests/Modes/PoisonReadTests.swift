@@ -10,7 +10,7 @@ struct PoisonReadTests {
     static let modes: [VerificationMode] = [.lazy, .readTime]
     private static let shapes = [TestGroup.Shape(), TestGroup.Shape(faults: 2), TestGroup.Shape(dataFragmentCount: 8)]
 
-    private func poison(_ group: TestGroup, _ counter: UInt64, at victim: ServerIndex = 0) -> TestVersion {
+    private func poison(_ group: TestGroup, _ counter: UInt64, at victim: Position = 0) -> TestVersion {
         group.poisonedVersion(.photo, "evil \(counter)", garbageAt: victim, counter: counter)
     }
 
@@ -127,7 +127,7 @@ struct PoisonReadTests {
 
     /// Everybody names the version and hands it out, and the liars show these statements on it.
     private func read(
-        _ group: TestGroup, _ version: TestVersion, statements: [SignedStatement], shownBy liars: [ServerIndex],
+        _ group: TestGroup, _ version: TestVersion, statements: [SignedStatement], shownBy liars: [Position],
         withFragments: Bool = true
     ) -> ScriptedReading.End {
         var shown = group.shown([version])
@@ -167,7 +167,7 @@ struct PoisonReadTests {
                     #expect(end.text == nil && end.outcome == nil, "\(count) statements move it: \(end.result)")
                 } else {
                     #expect(end.text == "good", "\(end.result)")
-                    #expect(end.outcome?.proofs[evil.timestamp]?.map(\.signed.server) == signers)
+                    #expect((end.outcome?.proofs[evil.timestamp]?.map(\.signed)).map { group.signers($0) } == signers)
                 }
             }
         }
@@ -195,7 +195,7 @@ struct PoisonReadTests {
         let group = TestGroup(mode: mode)
         let good = group.version(.photo, "good", counter: 1)
         let other = group.version(.photo, "other", counter: 1)
-        func statement(_ server: ServerIndex) -> SignedStatement {
+        func statement(_ server: Position) -> SignedStatement {
             func signed(by group: TestGroup) -> SignedStatement {
                 group.statement(of: server, .photo, good.timestamp, .poisonous)
             }
@@ -210,11 +210,13 @@ struct PoisonReadTests {
             case .claim:
                 let stored = group.statement(of: server, .photo, good.timestamp, .stored)
                 return SignedStatement(
-                    server: server, incarnation: stored.incarnation, claim: .poisonous, leafIndex: 0, leafCount: 1,
+                    node: group.node(server), incarnation: stored.incarnation, claim: .poisonous, leafIndex: 0,
+                    leafCount: 1,
                     path: [], signature: stored.signature)
             case .unsigned:
                 return SignedStatement(
-                    server: server, incarnation: genuine.incarnation, claim: .poisonous, leafIndex: 0, leafCount: 1,
+                    node: group.node(server), incarnation: genuine.incarnation, claim: .poisonous, leafIndex: 0,
+                    leafCount: 1,
                     path: [], signature: [])
             }
         }

@@ -34,7 +34,7 @@ struct PoisonRecordTests {
         var found: ReplicaInput { .found(.photo, group.findings(group.shown([good, poison]), by: 0)) }
 
         /// What is found when these servers' statements are handed out, and nobody has fragments.
-        func proven(by servers: [ServerIndex]) -> ReplicaInput {
+        func proven(by servers: [Position]) -> ReplicaInput {
             let shown = ShownServer(
                 claim: CommittedClaim(
                     certificate: nil,
@@ -115,7 +115,7 @@ struct PoisonRecordTests {
         }
         host.runToEnd(setting.proven(by: [1, 2]))
         #expect(setting.record.version(timestamp) == nil)
-        #expect(setting.record.claim.poisonous.first?.statements.map(\.server) == [0, 1])
+        #expect(setting.record.claim.poisonous.first.map { setting.group.signers($0.statements) } == [0, 1])
         #expect(setting.record.verificationDueMilliseconds == nil)
     }
 
@@ -178,17 +178,18 @@ struct PoisonRecordTests {
             let statements = group.servers.prefix(3).map {
                 group.statement(of: $0, .photo, version.timestamp, $0 == server ? .poisonous : .stored)
             }
-            let certificate = Certificate(timestamp: version.timestamp, statements: statements)
-            #expect(throws: CertificateError.wrongClaim(server)) {
+            let certificate = group.certificate(version.timestamp, statements)
+            #expect(throws: CertificateError.wrongClaim(group.node(server))) {
                 try group.verifier.verify(certificate, key: .photo)
             }
             let host = ReplicaHost(group, 0)
             #expect(
-                host.answer(version.commit(certificate)) == .refused(.invalidCertificate(.wrongClaim(server))))
+                host.answer(version.commit(certificate))
+                    == .refused(.invalidCertificate(.wrongClaim(group.node(server)))))
             let next = group.version(.photo, "next", counter: 2)
             #expect(
                 host.answer(.prepare(next.prepare(for: 0, justification: certificate)))
-                    == .refused(.invalidCertificate(.wrongClaim(server))))
+                    == .refused(.invalidCertificate(.wrongClaim(group.node(server)))))
         }
         let simulation = Simulation(group)
         simulation.rewrites[1] = { simulation, _, reply in
@@ -198,8 +199,8 @@ struct PoisonRecordTests {
             return signed.claim == .stored ? [.prepared(poisonous, committed: committed)] : [reply]
         }
         let wrote = simulation.write("value").wrote
-        #expect(wrote?.certificate.statements.map(\.server) == [0, 2, 3])
-        #expect(wrote?.observations.misbehaviours[1] == .invalidStatement(.wrongClaim(1)))
+        #expect((wrote?.certificate.statements).map { group.signers($0) } == [0, 2, 3])
+        #expect(wrote?.observations.misbehaviours[1] == .invalidStatement(.wrongClaim(group.node(1))))
     }
 
     @Test("is no admission by the statements that say so", arguments: modes)

@@ -49,7 +49,7 @@ struct RememberedCertificateTests {
         let first = try #require(write(simulation, "one", remembered: nil))
         let poison = group.poisonedVersion(.photo, "evil", garbageAt: 1, counter: 2, writer: ClientID(high: 1, low: 0))
         let statements = simulation.prepare(poison, at: group.servers)
-        let certificate = Certificate(timestamp: poison.timestamp, statements: Array(statements.prefix(3)))
+        let certificate = group.certificate(poison.timestamp, Array(statements.prefix(3)))
         #expect(simulation.commit(poison, certificate, at: group.servers, as: .mallory))
         let second = try #require(write(simulation, "two", remembered: first.proof))
         #expect(second.timestamp.counter == 2 && second.timestamp < poison.timestamp)

@@ -36,7 +36,7 @@ struct UnsignedModeTests {
             (.photo, group.version(.photo, "other", counter: 1).timestamp), (.other, version.timestamp),
         ]
         for (key, timestamp) in others {
-            #expect(throws: CertificateError.invalidPath(0)) {
+            #expect(throws: CertificateError.invalidPath(group.node(0))) {
                 try group.verifier.verify(signed, key: key, timestamp: timestamp)
             }
         }
@@ -59,22 +59,25 @@ struct UnsignedModeTests {
         let unsigning = TestGroup(mode: .none)
         let version = group.version(.photo, "value", counter: 1)
         let unsigned = unsigning.servers.prefix(3).map { unsigning.statement(of: $0, .photo, version.timestamp) }
-        let certificate = Certificate(timestamp: version.timestamp, statements: unsigned)
-        #expect(throws: CertificateError.invalidPath(0)) { try group.verifier.verify(certificate, key: .photo) }
+        let certificate = group.certificate(version.timestamp, unsigned)
+        #expect(throws: CertificateError.invalidPath(group.node(0))) {
+            try group.verifier.verify(certificate, key: .photo)
+        }
         let host = ReplicaHost(group, 0)
         #expect(
-            host.answer(version.commit(certificate)) == .refused(.invalidCertificate(.invalidPath(0))))
+            host.answer(version.commit(certificate)) == .refused(.invalidCertificate(.invalidPath(group.node(0)))))
         let simulation = Simulation(group)
         simulation.rewrites[2] = { _, _, reply in
             guard case .prepared(let signed, let committed) = reply else { return [reply] }
             let bare = SignedStatement(
-                server: 2, incarnation: signed.incarnation, claim: signed.claim, leafIndex: 0, leafCount: 1, path: [],
+                node: group.node(2), incarnation: signed.incarnation, claim: signed.claim, leafIndex: 0, leafCount: 1,
+                path: [],
                 signature: [])
             return [.prepared(bare, committed: committed)]
         }
         let wrote = simulation.write("value").wrote
-        #expect(wrote?.certificate.statements.map(\.server) == [0, 1, 3])
-        #expect(wrote?.observations.misbehaviours[2] == .invalidStatement(.invalidSignature(2)))
+        #expect((wrote?.certificate.statements).map { group.signers($0) } == [0, 1, 3])
+        #expect(wrote?.observations.misbehaviours[2] == .invalidStatement(.invalidSignature(group.node(2))))
     }
 
     @Test("of another mode's cluster count for nothing, signed or not", arguments: signedModes, signedModes)
@@ -82,9 +85,11 @@ struct UnsignedModeTests {
         guard mode != other else { return }
         let (group, foreign) = (TestGroup(mode: mode), TestGroup(mode: other))
         let version = group.version(.photo, "value", counter: 1)
-        let certificate = Certificate(
-            timestamp: version.timestamp,
-            statements: foreign.servers.prefix(3).map { foreign.statement(of: $0, .photo, version.timestamp) })
-        #expect(throws: CertificateError.invalidSignature(0)) { try group.verifier.verify(certificate, key: .photo) }
+        let certificate = group.certificate(
+            version.timestamp,
+            foreign.servers.prefix(3).map { foreign.statement(of: $0, .photo, version.timestamp) })
+        #expect(throws: CertificateError.invalidSignature(group.node(0))) {
+            try group.verifier.verify(certificate, key: .photo)
+        }
     }
 }

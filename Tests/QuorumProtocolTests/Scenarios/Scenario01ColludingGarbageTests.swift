@@ -16,7 +16,7 @@ import Testing
 @Suite("Scenario 1, colluding garbage")
 struct Scenario01ColludingGarbageTests {
     /// The poisonous version committed, and the accomplice at work.
-    private func poison(_ simulation: Simulation, with liar: ServerIndex) -> TestVersion {
+    private func poison(_ simulation: Simulation, with liar: Position) -> TestVersion {
         let group = simulation.group
         #expect(simulation.write("honest value").wrote != nil)
         let others = group.servers.filter { $0 != liar }
@@ -40,7 +40,7 @@ struct Scenario01ColludingGarbageTests {
     func transcript() {
         let transcript = Transcript("Scenario 1: colluding garbage (f = 1, m = 2, servers A to D)")
         let simulation = Simulation(TestGroup(), transcript: transcript)
-        let (bad, good) = ([0, 1] as [ServerIndex], [0, 2] as [ServerIndex])
+        let (bad, good) = ([0, 1] as [Position], [0, 2] as [Position])
         _ = poison(simulation, with: 1)
         simulation.note("one reader asks A and B for their fragments: B serves garbage under its own hash")
         let first = simulation.read(preference: simulation.group.preferring(bad))
@@ -63,7 +63,7 @@ struct Scenario01ColludingGarbageTests {
                 #expect(read.text == "poisonous value", "liar \(liar), \(preference)")
                 #expect(read.read.flatMap { $0.found.timestamp } == poison.timestamp)
                 let isAsked = preference.prefix(group.quorums.dataFragmentCount).contains(liar)
-                let expected: [ServerIndex: Misbehaviour] =
+                let expected: [Position: Misbehaviour] =
                     isAsked
                     ? [liar: .invalidFragment(.fingerprintMismatch(FragmentIndex(liar.rawValue)))] : [:]
                 #expect(read.read?.observations.misbehaviours == expected, "liar \(liar), \(preference)")

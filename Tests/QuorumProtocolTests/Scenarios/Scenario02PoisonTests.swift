@@ -36,8 +36,7 @@ struct Scenario02PoisonTests {
             func poisonAll() {
                 let statements = simulation.prepare(poison, at: group.servers)
                 #expect(statements.count == group.servers.count)
-                let certificate = Certificate(
-                    timestamp: poison.timestamp, statements: Array(statements.prefix(group.quorums.quorum)))
+                let certificate = group.certificate(poison.timestamp, Array(statements.prefix(group.quorums.quorum)))
                 #expect(simulation.commit(poison, certificate, at: group.servers, as: .mallory))
             }
             if isPoisonEarly {

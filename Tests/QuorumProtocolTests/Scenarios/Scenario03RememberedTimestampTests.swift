@@ -37,23 +37,23 @@ struct Scenario03RememberedTimestampTests {
         let simulation: Simulation
         let remembered: WriteOutcome
         /// What each server signed for the timestamp that bob began with.
-        private(set) var statements: [ServerIndex: SignedStatement] = [:]
+        private(set) var statements: [Position: SignedStatement] = [:]
         private(set) var writer = 0
 
         var group: TestGroup { simulation.group }
         private var faults: Int { group.quorums.faults }
         /// They show what bob remembers as the last version, and sign whatever he wants.
-        var liars: [ServerIndex] { Array(group.servers.prefix(faults)) }
+        var liars: [Position] { Array(group.servers.prefix(faults)) }
         /// Their answers to PREPARE are late.
-        var late: [ServerIndex] { Array(group.servers[faults..<2 * faults]) }
+        var late: [Position] { Array(group.servers[faults..<2 * faults]) }
         /// They have not heard of what overtakes bob.
-        var behind: [ServerIndex] { Array(group.servers.suffix(faults)) }
+        var behind: [Position] { Array(group.servers.suffix(faults)) }
         /// q servers, so that what these have is complete.
-        var informed: [ServerIndex] { Array(group.servers.prefix(group.quorums.quorum)) }
-        var correct: [ServerIndex] { Array(group.servers.dropFirst(faults)) }
+        var informed: [Position] { Array(group.servers.prefix(group.quorums.quorum)) }
+        var correct: [Position] { Array(group.servers.dropFirst(faults)) }
 
         /// Readers ask the liars first, or those who were behind.
-        var preferences: [[ServerIndex]] { [group.servers, group.servers.reversed()] }
+        var preferences: [[Position]] { [group.servers, group.servers.reversed()] }
 
         /// The version that bob begins to write.
         var own: TestVersion { group.version(.photo, "three", counter: 2, writer: .bob) }
@@ -119,13 +119,12 @@ struct Scenario03RememberedTimestampTests {
         func reveal() {
             let signed = group.servers.compactMap { statements[$0] }
             #expect(signed.count >= group.quorums.quorum, "it might be committed at any time")
-            let certificate = Certificate(
-                timestamp: own.timestamp, statements: Array(signed.prefix(group.quorums.quorum)))
+            let certificate = group.certificate(own.timestamp, Array(signed.prefix(group.quorums.quorum)))
             simulation.commit(own, certificate, at: group.servers, as: .mallory)
         }
 
         /// alice's version, which is above what bob begins to write: complete, or committed at these servers only.
-        func overtake(at servers: [ServerIndex]? = nil) throws -> Timestamp {
+        func overtake(at servers: [Position]? = nil) throws -> Timestamp {
             let overtaking = group.version(.photo, "two", counter: 2).timestamp
             #expect(own.timestamp < overtaking)
             if let servers {
@@ -237,7 +236,7 @@ struct Scenario03RememberedTimestampTests {
             let poison = group.poisonedVersion(.photo, "evil", garbageAt: play.late[0], counter: 2)
             #expect(play.own.timestamp < poison.timestamp)
             let statements = simulation.prepare(poison, at: play.informed)
-            let certificate = Certificate(timestamp: poison.timestamp, statements: statements)
+            let certificate = group.certificate(poison.timestamp, statements)
             #expect(simulation.commit(poison, certificate, at: play.informed, as: .mallory))
             play.begin(verifiedAt: moment)
             let wrote = try #require(play.end(verifiedAt: moment), "\(moment)")

@@ -41,8 +41,7 @@ struct Scenario03UnverifiedTests {
             : group.version(.photo, "higher", counter: 2, writer: .mallory)
         let statements = simulation.prepare(higher, at: group.servers)
         #expect(statements.count == group.servers.count)
-        let certificate = Certificate(
-            timestamp: higher.timestamp, statements: Array(statements.prefix(group.quorums.quorum)))
+        let certificate = group.certificate(higher.timestamp, Array(statements.prefix(group.quorums.quorum)))
         #expect(simulation.commit(higher, certificate, at: group.servers, as: .mallory))
         if isVerified {
             for server in group.servers {

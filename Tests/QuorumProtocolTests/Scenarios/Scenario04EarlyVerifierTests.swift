@@ -15,7 +15,7 @@ struct Scenario04EarlyVerifierTests {
     private static let modes: [VerificationMode] = [.lazy, .readTime]
 
     /// mallory's poison is signed by `holders` and the liars, and known to be committed everywhere; "old" is below it.
-    private func poison(_ simulation: Simulation, holders: [ServerIndex], liars: [ServerIndex]) -> TestVersion {
+    private func poison(_ simulation: Simulation, holders: [Position], liars: [Position]) -> TestVersion {
         let group = simulation.group
         simulation.verifies = { _ in false }
         simulation.quietly {
@@ -27,7 +27,7 @@ struct Scenario04EarlyVerifierTests {
         let signers = (holders + liars).sorted()
         let statements = simulation.prepare(poison, at: signers)
         #expect(statements.count == group.quorums.quorum)
-        let certificate = Certificate(timestamp: poison.timestamp, statements: statements)
+        let certificate = group.certificate(poison.timestamp, statements)
         simulation.note("COMMIT goes to all; who was sent no fragment knows of the version all the same")
         #expect(simulation.commit(poison, certificate, at: group.servers, as: .mallory))
         for liar in liars {
@@ -39,7 +39,7 @@ struct Scenario04EarlyVerifierTests {
         return poison
     }
 
-    private func play(_ simulation: Simulation, _ servers: [ServerIndex]) {
+    private func play(_ simulation: Simulation, _ servers: [Position]) {
         let group = simulation.group
         let (m, faults) = (group.quorums.dataFragmentCount, group.quorums.faults)
         let holders = Array(servers.prefix(m))
@@ -97,7 +97,7 @@ struct Scenario04EarlyVerifierTests {
         simulation.verifies = { _ in false }
         let poison = group.poisonedVersion(.photo, "evil", garbageAt: 2, counter: 1)
         let statements = simulation.prepare(poison, at: group.servers)
-        let certificate = Certificate(timestamp: poison.timestamp, statements: Array(statements.prefix(3)))
+        let certificate = group.certificate(poison.timestamp, Array(statements.prefix(3)))
         #expect(simulation.commit(poison, certificate, at: group.servers, as: .mallory))
         for server in group.servers {
             simulation.verifyMeanwhile(by: [server])
@@ -119,7 +119,7 @@ struct Scenario04EarlyVerifierTests {
         let simulation = Simulation(group)
         let poison = group.poisonedVersion(.photo, "evil", garbageAt: 2, counter: 1)
         let statements = simulation.prepare(poison, at: group.servers)
-        let certificate = Certificate(timestamp: poison.timestamp, statements: Array(statements.prefix(3)))
+        let certificate = group.certificate(poison.timestamp, Array(statements.prefix(3)))
         #expect(simulation.commit(poison, certificate, at: group.servers, as: .mallory))
         // They look for each other's statements every ten minutes.
         for _ in 0..<4 {

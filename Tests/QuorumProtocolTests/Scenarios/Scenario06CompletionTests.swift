@@ -61,7 +61,7 @@ struct Scenario06CompletionTests {
         let simulation = Simulation(group, seed: seed)
         // Of what the liar and one correct server name, only one fragment is to be had; the rest is at two correct
         // ones.
-        for (name, servers) in [("both", [0, 1]), ("first", [0, 3]), ("second", [1, 3])] as [(String, [ServerIndex])] {
+        for (name, servers) in [("both", [0, 1]), ("first", [0, 3]), ("second", [1, 3])] as [(String, [Position])] {
             for crash in 0..<4 { simulation.prepareAndCrash("\(name) \(crash)", at: servers) }
         }
         let foreign = group.version(.photo, "foreign", counter: 1)
@@ -74,7 +74,7 @@ struct Scenario06CompletionTests {
             case .nothing: return [.version(claim, nil)]
             case .anotherVersion:
                 let parts = HeldParts(
-                    timestamp: version, descriptor: foreign.descriptor, fragments: foreign.fragments[3])
+                    timestamp: version, position: 3, descriptor: foreign.descriptor, fragments: foreign.fragments[3])
                 return [.version(claim, parts)]
             case .refusal: return [.refused(.storageFailed)]
             }
@@ -86,7 +86,9 @@ struct Scenario06CompletionTests {
                 return [
                     .version(
                         claim,
-                        HeldParts(timestamp: parts.timestamp, descriptor: parts.descriptor, fragments: garbage))
+                        HeldParts(
+                            timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor,
+                            fragments: garbage))
                 ]
             }
         }

@@ -14,7 +14,7 @@ import Testing
 
 @Suite("Scenario 7, a void fragment")
 struct Scenario07VoidFragmentTests {
-    private func commitVoid(_ simulation: Simulation, _ void: ServerIndex, holders: [ServerIndex]) -> TestVersion {
+    private func commitVoid(_ simulation: Simulation, _ void: Position, holders: [Position]) -> TestVersion {
         let group = simulation.group
         #expect(simulation.write("honest").wrote != nil)
         let name = TranscriptNames.name(void)
@@ -27,20 +27,21 @@ struct Scenario07VoidFragmentTests {
         simulation.note("the fragment that belongs there has another hash than the one listed")
         let sound = group.value(.photo, Array("void at \(name)".utf8)).1[void.offset]
         let truthful = Prepare(
-            key: .photo, timestamp: version.timestamp, descriptor: version.descriptor, fragments: sound)
+            key: .photo, timestamp: version.timestamp, position: void, descriptor: version.descriptor,
+            fragments: sound)
         #expect(
             simulation.ask(void, .prepare(truthful), as: .mallory)
                 == .refused(.invalidFragment(StripeIndex(0), .hashMismatch(index))))
         let statements = simulation.prepare(version, at: holders)
         #expect(statements.map(\.claim) == holders.map { _ in .stored })
-        let certificate = Certificate(timestamp: version.timestamp, statements: statements)
+        let certificate = group.certificate(version.timestamp, statements)
         #expect(simulation.commit(version, certificate, at: group.servers, as: .mallory))
         #expect(simulation.host(void).record(.photo).version(version.timestamp)?.holdsFragments == false)
         return version
     }
 
     /// The writer sends the fragment again, with proof of the version below to a server that has forgotten everything.
-    private func sendAgain(_ simulation: Simulation, _ version: TestVersion, to server: ServerIndex) {
+    private func sendAgain(_ simulation: Simulation, _ version: TestVersion, to server: Position) {
         let below = simulation.group.version(.photo, "honest", counter: 1)
         let proof = simulation.group.certificate(of: below)
         #expect(simulation.prepare(version, at: [server], justification: proof).map(\.claim) == [.stored])

@@ -15,8 +15,8 @@ import Testing
 struct Scenario08DelayedCertificateTests {
     /// Who shows the old version, and who has the new one's certificate.
     private struct Cast {
-        let stale: [ServerIndex]
-        let bearers: [ServerIndex]
+        let stale: [Position]
+        let bearers: [Position]
     }
 
     /// The new version is complete at q servers, of which f lie from then on.
@@ -47,7 +47,7 @@ struct Scenario08DelayedCertificateTests {
         return Cast(stale: liars + behind, bearers: Array(group.servers.dropLast(2 * f)))
     }
 
-    private func holdReplies(_ simulation: Simulation, of servers: [ServerIndex], to session: Int) {
+    private func holdReplies(_ simulation: Simulation, of servers: [Position], to session: Int) {
         simulation.holds = { event in
             if case .reply(session, let server, _) = event { servers.contains(server) } else { false }
         }

@@ -13,7 +13,7 @@ import Testing
 struct Scenario10CommittedOnceTests {
     /// The newest version, nil for a deletion, is committed at `holder` only; two readers follow, the second without
     /// it.
-    private func run(_ simulation: Simulation, _ newest: String?, holder: ServerIndex, completesEarly: Bool) {
+    private func run(_ simulation: Simulation, _ newest: String?, holder: Position, completesEarly: Bool) {
         let group = simulation.group
         #expect(simulation.write("old").wrote != nil)
         simulation.note("alice's COMMIT reaches \(TranscriptNames.name(holder)) only; she crashes")
@@ -23,8 +23,7 @@ struct Scenario10CommittedOnceTests {
         simulation.note("bob's version is lower: superseded at \(TranscriptNames.name(holder)), stored elsewhere")
         let statements = simulation.prepare(between, at: [holder] + others)
         #expect(statements.map(\.claim) == [.superseded] + others.map { _ in .stored })
-        let certificate = Certificate(
-            timestamp: between.timestamp, statements: Array(statements.prefix(group.quorums.quorum)))
+        let certificate = group.certificate(between.timestamp, Array(statements.prefix(group.quorums.quorum)))
         if completesEarly { #expect(simulation.commit(between, certificate, at: group.servers)) }
         simulation.note("the first reader hears of alice's version")
         let first = simulation.read(preference: [holder] + others)

@@ -90,18 +90,19 @@ struct Scenario11DroppedWhileReadTests {
     func writeBackOvertaken() {
         let group = TestGroup()
         let (lower, higher) = (group.version(.photo, "lower", counter: 1), group.version(.photo, "higher", counter: 2))
-        func version(_ version: TestVersion?, at server: ServerIndex) -> Reply {
+        func version(_ version: TestVersion?, at server: Position) -> Reply {
             .version(
                 CommittedClaim(certificate: version.map { group.certificate(of: $0) }),
                 version.map {
                     HeldParts(
-                        timestamp: $0.timestamp, descriptor: $0.descriptor, fragments: $0.fragments[server.offset])
+                        timestamp: $0.timestamp, position: server, descriptor: $0.descriptor,
+                        fragments: $0.fragments[server.offset])
                 })
         }
         let simulation = Simulation(group)
         simulation.loses = { _ in true }
         let reader = simulation.startRead(.photo)
-        func reply(_ reply: Reply, of server: ServerIndex) {
+        func reply(_ reply: Reply, of server: Position) {
             simulation.feed(reader, Reader.Input.reply(server, reply))
             simulation.settle()
         }
@@ -112,7 +113,9 @@ struct Scenario11DroppedWhileReadTests {
         reply(
             .version(
                 CommittedClaim(certificate: nil),
-                HeldParts(timestamp: lower.timestamp, descriptor: lower.descriptor, fragments: lower.fragments[1])),
+                HeldParts(
+                    timestamp: lower.timestamp, position: 1, descriptor: lower.descriptor,
+                    fragments: lower.fragments[1])),
             of: 1)
         reply(.committed(lower.timestamp), of: 1)
         #expect(simulation.sessions[reader].isRunning, "two of three have it")

@@ -36,7 +36,7 @@ struct Scenario12HiddenChainTests {
             let version = group.version(.photo, "hidden \(counter)", counter: counter, writer: .mallory)
             let statements = simulation.prepare(version, at: signers, justification: chain.last?.certificate)
             #expect(statements.count == signers.count)
-            chain.append((version, Certificate(timestamp: version.timestamp, statements: statements)))
+            chain.append((version, group.certificate(version.timestamp, statements)))
         }
         simulation.note(
             "she is barred; a liar from now on, denying everything: \(TranscriptNames.names(Array(liars)))")

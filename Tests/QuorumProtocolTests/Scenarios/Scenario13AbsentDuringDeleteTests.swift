@@ -12,7 +12,7 @@ import Testing
 
 @Suite("Scenario 13, absent during a deletion")
 struct Scenario13AbsentDuringDeleteTests {
-    private func run(_ simulation: Simulation, preferences: [[ServerIndex]]) {
+    private func run(_ simulation: Simulation, preferences: [[Position]]) {
         let group = simulation.group
         let absent = group.servers.suffix(group.quorums.faults)
         let liars = group.servers.dropLast(group.quorums.faults).suffix(group.quorums.faults)

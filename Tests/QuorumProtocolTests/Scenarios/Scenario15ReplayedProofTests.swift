@@ -25,32 +25,34 @@ private struct Forger {
     let group: TestGroup
     /// Nobody but the liar has ever signed it here.
     let target: TestVersion
-    let liar: ServerIndex
+    let liar: Position
 
-    private var signers: [ServerIndex] { Array(group.servers.prefix(group.quorums.quorum)) }
+    private var signers: [Position] { Array(group.servers.prefix(group.quorums.quorum)) }
 
-    private func elsewhere(cluster: UInt64 = 1, epoch: UInt64 = 1, group number: UInt32 = 0) -> TestGroup {
+    private func elsewhere(cluster: UInt64 = 1, epoch: UInt64 = 1, group number: UInt32 = 3) -> TestGroup {
         TestGroup(
             faults: group.quorums.faults, dataFragmentCount: group.quorums.dataFragmentCount, cluster: cluster,
             epoch: epoch, group: number)
     }
 
     private func altered(
-        _ statement: SignedStatement, server: ServerIndex? = nil, incarnation: UInt64? = nil, leafIndex: UInt32 = 0,
+        _ statement: SignedStatement, server: Position? = nil, incarnation: UInt64? = nil, leafIndex: UInt32 = 0,
         leafCount: UInt32 = 1, path: [Digest256] = [], signature: [UInt8]? = nil
     ) -> SignedStatement {
         SignedStatement(
-            server: server ?? statement.server,
+            node: server.map { group.node($0) } ?? statement.node,
             incarnation: incarnation.map { Incarnation($0) } ?? statement.incarnation, claim: statement.claim,
             leafIndex: leafIndex, leafCount: leafCount, path: path, signature: signature ?? statement.signature)
     }
 
     private func forgery(
         _ name: String, timestamp: Timestamp? = nil, _ statements: [SignedStatement],
-        _ error: CertificateError = .invalidSignature(0), isGenuineOfLiar: Bool = false
+        _ error: CertificateError? = nil, isGenuineOfLiar: Bool = false, of issuer: TestGroup? = nil
     ) -> Forgery {
-        let certificate = Certificate(timestamp: timestamp ?? target.timestamp, statements: statements)
-        return Forgery(name: name, certificate: certificate, error: error, isGenuineOfLiar: isGenuineOfLiar)
+        let certificate = (issuer ?? group).certificate(timestamp ?? target.timestamp, statements)
+        return Forgery(
+            name: name, certificate: certificate, error: error ?? .invalidSignature(group.node(0)),
+            isGenuineOfLiar: isGenuineOfLiar)
     }
 
     /// - Parameter genuine: a certificate of another version of the object, known to everybody.
@@ -63,7 +65,7 @@ private struct Forger {
             forgery(
                 "one server's signature under everybody's name", signers.map { altered(own, server: $0) },
                 isGenuineOfLiar: true),
-            forgery("one server, q times", signers.map { _ in own }, .repeatedServer(liar)),
+            forgery("one server, q times", signers.map { _ in own }, .repeatedServer(group.node(liar))),
             forgery("the roots of other servers, signed by the liar", equalRoots(timestamp), isGenuineOfLiar: true),
             forgery(
                 "the certificate of a lower version, under a higher timestamp", timestamp: raised, genuine.statements),
@@ -71,21 +73,23 @@ private struct Forger {
             forgery("of another epoch", signers.map { elsewhere(epoch: 2).statement(of: $0, .photo, timestamp) }),
             forgery("of another cluster", signers.map { elsewhere(cluster: 2).statement(of: $0, .photo, timestamp) }),
             forgery("of another group", signers.map { elsewhere(group: 1).statement(of: $0, .photo, timestamp) }),
+            forgery(
+                "of another group, which it names",
+                signers.map { elsewhere(group: 1).statement(of: $0, .photo, timestamp) },
+                .foreignGroup(GroupID(1), expected: group.members.id), of: elsewhere(group: 1)),
             forgery("of another mode", signers.map { statement(of: $0, timestamp, mode: 2) }),
             forgery(
                 "of another incarnation",
-                signers.map { altered(group.statement(of: $0, .photo, timestamp), incarnation: 2) }),
+                signers.map { altered(group.statement(of: $0, .photo, timestamp), incarnation: 2) },
+                .unknownIncarnation(group.node(0), Incarnation(2))),
             forgery("the fourth leaf of a tree of three", signers.map { duplicatedLeaf($0, timestamp) }),
             forgery("the fourth leaf of a tree of three, which a liar signs as one of four", duplicatedRoot(timestamp)),
         ]
     }
 
-    private func leaf(of server: ServerIndex, _ timestamp: Timestamp) -> Digest256 {
+    private func leaf(of server: Position, _ timestamp: Timestamp) -> Digest256 {
         MerkleTree.leaf(
-            Statement(
-                identity: group.parameters.identity, server: server, incarnation: Incarnation(1), key: .photo,
-                timestamp: timestamp, claim: .stored
-            ).bytes)
+            group.unsigned(of: server, .photo, timestamp).bytes)
     }
 
     /// What another server would have signed as the root of its batch, signed by the liar: roots are equal, servers
@@ -99,16 +103,17 @@ private struct Forger {
 
     /// What the server would sign in a cluster that differs at most in its mode, made by hand as docs/protocol.md has
     /// it.
-    func statement(of server: ServerIndex, _ timestamp: Timestamp, mode: UInt8) -> SignedStatement {
-        let identity = group.parameters.identity
+    func statement(of server: Position, _ timestamp: Timestamp, mode: UInt8) -> SignedStatement {
+        let scope = group.placement.scope
         var encoder = CanonicalEncoder()
-        encoder.append(tag: "solidus.prepared.1")
-        encoder.append(mode)
-        encoder.append(identity.cluster)
-        encoder.append(identity.epoch)
-        encoder.append(identity.group)
-        encoder.append(server.rawValue)
+        encoder.append(tag: "solidus.statement.2")
+        encoder.append(UInt8(1))
+        encoder.append(scope.cluster)
+        encoder.append(scope.epoch)
+        encoder.append(scope.group.rawValue)
+        encoder.append(group.node(server).rawValue)
         encoder.append(UInt64(1))
+        encoder.append(mode)
         encoder.append(counted: ObjectKey.photo.bytes)
         encoder.append(timestamp)
         encoder.append(Claim.stored.rawValue)
@@ -118,7 +123,7 @@ private struct Forger {
     }
 
     /// The last of a server's batch of three, shown as the fourth of four: its own sibling.
-    private func duplicatedLeaf(_ server: ServerIndex, _ timestamp: Timestamp) -> SignedStatement {
+    private func duplicatedLeaf(_ server: Position, _ timestamp: Timestamp) -> SignedStatement {
         let (leaves, path) = batch(server, timestamp)
         let signature = group.signature(of: server, onRoot: MerkleTree.build(leaves).root, leafCount: 3)
         return altered(
@@ -139,7 +144,7 @@ private struct Forger {
     }
 
     /// Three leaves, the last of which is the statement on the version, and that one's path.
-    private func batch(_ server: ServerIndex, _ timestamp: Timestamp) -> (leaves: [Digest256], path: [Digest256]) {
+    private func batch(_ server: Position, _ timestamp: Timestamp) -> (leaves: [Digest256], path: [Digest256]) {
         let leaves = [MerkleTree.leaf([1]), MerkleTree.leaf([2]), leaf(of: server, timestamp)]
         return (leaves, MerkleTree.build(leaves).paths[2])
     }
@@ -186,7 +191,8 @@ struct Scenario15ReplayedProofTests {
             let read = simulation.quietly { simulation.read(preference: group.preferring([liar])) }
             #expect(read.text == "honest", "\(forgery.name)")
             #expect(
-                read.read?.observations.misbehaviours[liar] == .invalidCertificate(forgery.error), "\(forgery.name)")
+                read.read?.observations.misbehaviours[liar]
+                    == (forgery.error.isIgnorance ? nil : .invalidCertificate(forgery.error)), "\(forgery.name)")
         }
         simulation.note("a reader and a writer among such claims")
         #expect(simulation.read(preference: group.preferring([liar])).text == "honest")
@@ -220,17 +226,19 @@ struct Scenario15ReplayedProofTests {
             _ = try group.verifier.verify(own, key: .photo, timestamp: target.timestamp)
         }
         for forgery in forger.forgeries(genuine: first) {
-            guard forgery.certificate.timestamp == target.timestamp, forgery.error == .invalidSignature(0) else {
+            guard forgery.certificate.timestamp == target.timestamp, forgery.error == .invalidSignature(group.node(0)),
+                forgery.certificate.group == genuine.group
+            else {
                 continue
             }
             for (position, forged) in forgery.certificate.statements.enumerated()
             where forged != genuine.statements[position] {
                 // The liar's own statement under its own name is genuine, made anew.
-                if forged.server == liar, forgery.isGenuineOfLiar { continue }
+                if forged.node == group.node(liar), forgery.isGenuineOfLiar { continue }
                 var statements = genuine.statements
                 statements[position] = forged
-                let certificate = Certificate(timestamp: target.timestamp, statements: statements)
-                #expect(throws: CertificateError.invalidSignature(forged.server), "\(forgery.name)") {
+                let certificate = group.certificate(target.timestamp, statements)
+                #expect(throws: CertificateError.invalidSignature(forged.node), "\(forgery.name)") {
                     try group.verifier.verify(certificate, key: .photo)
                 }
             }
@@ -247,9 +255,9 @@ struct Scenario15ReplayedProofTests {
         _ = try verifier.verify(genuine, key: .photo)
         for (first, second) in zip(genuine.statements, genuine.statements.dropFirst()) {
             let borrowed = SignedStatement(
-                server: second.server, incarnation: second.incarnation, claim: second.claim, leafIndex: 0,
+                node: second.node, incarnation: second.incarnation, claim: second.claim, leafIndex: 0,
                 leafCount: 1, path: [], signature: first.signature)
-            #expect(throws: CertificateError.invalidSignature(second.server)) {
+            #expect(throws: CertificateError.invalidSignature(second.node)) {
                 try verifier.verify(borrowed, key: .photo, timestamp: version.timestamp)
             }
         }
@@ -260,11 +268,11 @@ struct Scenario15ReplayedProofTests {
         let group = TestGroup.scenarioGroups[2]
         let simulation = Simulation(group)
         #expect(simulation.write("wide").wrote != nil)
-        simulation.crash(ServerIndex(lost))
+        simulation.crash(Position(lost))
         #expect(simulation.read().text == "wide")
         #expect(simulation.write("wider").wrote != nil)
-        simulation.restart(ServerIndex(lost))
-        simulation.crash(ServerIndex((lost + 1) % 10))
+        simulation.restart(Position(lost))
+        simulation.crash(Position((lost + 1) % 10))
         #expect(simulation.read().text == "wider")
     }
 }

@@ -6,7 +6,7 @@ import QuorumProtocol
 
 enum Liar {
     /// Puts `server` under a liar's control; it behaves itself every other time.
-    static func install(on server: ServerIndex, of simulation: Simulation) {
+    static func install(on server: Position, of simulation: Simulation) {
         var seen: [Reply] = []
         simulation.lies[server] = { simulation, _, request in
             guard simulation.generator.chance(percent: 40) else { return nil }
@@ -20,7 +20,7 @@ enum Liar {
     }
 
     private static func answer(
-        of server: ServerIndex, to request: Request, seen: [Reply], _ simulation: Simulation
+        of server: Position, to request: Request, seen: [Reply], _ simulation: Simulation
     ) -> [Reply] {
         let group = simulation.group
         switch Int.random(in: 0..<6, using: &simulation.generator) {
@@ -37,7 +37,7 @@ enum Liar {
         case .read(let read):
             let garbage = group.version(read.key, "garbage", counter: 9, writer: .mallory)
             let parts = HeldParts(
-                timestamp: read.version ?? garbage.timestamp, descriptor: garbage.descriptor,
+                timestamp: read.version ?? garbage.timestamp, position: server, descriptor: garbage.descriptor,
                 fragments: garbage.fragments[server.offset])
             return [.version(claim(read.key, of: server, simulation), parts)]
         case .prepare(let prepare):
@@ -49,7 +49,8 @@ enum Liar {
             let key = simulation.generator.chance(percent: 80) ? prepare.key : .other
             let own = group.statement(of: server, key, prepare.timestamp, claim)
             let statement = SignedStatement(
-                server: signer, incarnation: own.incarnation, claim: own.claim, leafIndex: 0, leafCount: 1, path: [],
+                node: group.node(signer), incarnation: own.incarnation, claim: own.claim, leafIndex: 0, leafCount: 1,
+                path: [],
                 signature: own.signature)
             return [.prepared(statement, committed: nil)]
         case .commit(let commit):
@@ -58,7 +59,7 @@ enum Liar {
     }
 
     /// Nothing at all, or a huge timestamp with a forged certificate.
-    private static func claim(_ key: ObjectKey, of server: ServerIndex, _ simulation: Simulation) -> CommittedClaim {
+    private static func claim(_ key: ObjectKey, of server: Position, _ simulation: Simulation) -> CommittedClaim {
         guard simulation.generator.chance(percent: 60) else { return CommittedClaim(certificate: nil) }
         let version = simulation.group.version(
             key, "garbage", counter: UInt64.random(in: 1...9, using: &simulation.generator), writer: .mallory)
@@ -66,12 +67,15 @@ enum Liar {
             certificate: simulation.group.forgedCertificate(key, version.timestamp, liar: server))
     }
 
-    private static func rewritten(_ reply: Reply, of server: ServerIndex, _ simulation: Simulation) -> Reply {
+    private static func rewritten(_ reply: Reply, of server: Position, _ simulation: Simulation) -> Reply {
         switch reply {
         case .version(let claim, let parts?):
             let garbage = parts.fragments?.map { SharedBytes($0.array.map { $0 ^ 0x55 }) }
             return .version(
-                claim, HeldParts(timestamp: parts.timestamp, descriptor: parts.descriptor, fragments: garbage))
+                claim,
+                HeldParts(
+                    timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor,
+                    fragments: garbage))
         case .version(let claim, nil), .timestamp(let claim):
             guard let certificate = claim.certificate else { return reply }
             // A true certificate under an inflated timestamp.
@@ -79,7 +83,7 @@ enum Liar {
                 counter: certificate.timestamp.counter + 1, writer: certificate.timestamp.writer,
                 digest: certificate.timestamp.digest)
             let forged = CommittedClaim(
-                certificate: Certificate(timestamp: inflated, statements: certificate.statements))
+                certificate: simulation.group.certificate(inflated, certificate.statements))
             if case .timestamp = reply { return .timestamp(forged) }
             return .version(forged, nil)
         case .prepared, .committed, .refused:

@@ -42,14 +42,17 @@ struct MemoryStore: Equatable {
 
     /// What is held of a version, as the shell would answer a READ.
     func parts(
-        _ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion, parameters: ClusterParameters
+        _ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion, at position: Position,
+        parameters: ClusterParameters
     ) -> HeldParts? {
         guard let record = record(key), let version = record.version(timestamp),
             let parts = objects[key]?.parts[timestamp],
             let descriptor = try? SealedDescriptor(decoding: parts.descriptor, parameters: parameters)
         else { return nil }
         let wanted = portion == .fragments && version.holdsFragments
-        return HeldParts(timestamp: timestamp, descriptor: descriptor, fragments: wanted ? parts.fragments : nil)
+        return HeldParts(
+            timestamp: timestamp, position: position, descriptor: descriptor,
+            fragments: wanted ? parts.fragments : nil)
     }
 
     func expired(before milliseconds: UInt64) -> [ObjectKey] {
@@ -60,22 +63,36 @@ struct MemoryStore: Equatable {
 /// A replica with its store. Effects are handed to whoever schedules them, or run at once by `answer`.
 final class ReplicaHost {
     let group: TestGroup
-    let server: ServerIndex
+    /// Its node's place among the servers of the tests' objects.
+    let server: Position
     private(set) var store = MemoryStore()
     private var replica: Replica
     private var requestCount: UInt64 = 0
     /// Told of every change when it becomes durable, with the record as it was.
     var onChange: ((ObjectRecord, ObjectChange) -> Void)?
 
-    init(_ group: TestGroup, _ server: ServerIndex) {
+    init(_ group: TestGroup, _ server: Position) {
         self.group = group
         self.server = server
-        replica = Replica(parameters: group.parameters, server: server, incarnation: Incarnation(1))
+        replica = Self.replica(group, server)
+    }
+
+    private static func replica(_ group: TestGroup, _ server: Position) -> Replica {
+        Replica(
+            parameters: group.parameters, group: group.members, node: group.node(server), incarnation: Incarnation(1))
+    }
+
+    var node: NodeID { group.node(server) }
+
+    /// What is held of a version, with the position of the node's fragments of that object.
+    func parts(_ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion) -> HeldParts? {
+        guard let position = group.parameters.placement(of: key).position(of: node) else { return nil }
+        return store.parts(key, timestamp, portion, at: position, parameters: group.parameters)
     }
 
     /// The machine and everything not stored is gone.
     func crash() {
-        replica = Replica(parameters: group.parameters, server: server, incarnation: Incarnation(1))
+        replica = Self.replica(group, server)
     }
 
     /// The disk fails in a way that the server cannot notice.
@@ -102,10 +119,10 @@ final class ReplicaHost {
             return .reply(tag, reply)
         case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
             return .reply(
-                tag, .version(claim, store.parts(key, timestamp, portion, parameters: group.parameters)))
+                tag, .version(claim, parts(key, timestamp, portion)))
         case .replyTooManyPending(let tag, let key, let pending):
             let versions = pending.compactMap { pending in
-                store.parts(key, pending.timestamp, .descriptor, parameters: group.parameters).map {
+                parts(key, pending.timestamp, .descriptor).map {
                     PendingVersion(
                         timestamp: pending.timestamp, descriptor: $0.descriptor, statement: pending.statement)
                 }
@@ -114,8 +131,7 @@ final class ReplicaHost {
         case .load(let key):
             return .input(.loaded(key, .success(store.record(key))))
         case .verify(let token, let job):
-            let result = job.run(
-                verifier: group.verifier, parameters: group.parameters, fragmentIndex: FragmentIndex(server.rawValue))
+            let result = job.run(verifier: group.verifier, parameters: group.parameters)
             return .input(.verified(token, result))
         case .store(let token, let change, let statements):
             if let change {

@@ -10,7 +10,7 @@ struct ShownServer {
     var held: [TestVersion] = []
 
     /// The answer to a READ or COMMIT.
-    func answer(_ server: ServerIndex, _ request: Request) -> Reply? {
+    func answer(_ server: Position, _ request: Request) -> Reply? {
         switch request {
         case .read(let read):
             guard read.portion > .timestamp, let timestamp = read.version ?? claim.timestamp,
@@ -19,7 +19,7 @@ struct ShownServer {
             return .version(
                 claim,
                 HeldParts(
-                    timestamp: timestamp, descriptor: version.descriptor,
+                    timestamp: timestamp, position: server, descriptor: version.descriptor,
                     fragments: read.portion == .fragments ? version.fragments[server.offset] : nil))
         case .commit(let commit): return .committed(commit.certificate.timestamp)
         case .readTimestamp, .prepare: return nil
@@ -30,13 +30,13 @@ struct ShownServer {
 /// One read, run in order: every effect is done before the next input.
 struct ScriptedReading {
     let group: TestGroup
-    var servers: [ServerIndex: ShownServer] = [:]
+    var servers: [Position: ShownServer] = [:]
     /// Servers that do not answer.
-    var silent: Set<ServerIndex> = []
+    var silent: Set<Position> = []
     /// Servers whose answers come when everything else is done.
-    var late: Set<ServerIndex> = []
+    var late: Set<Position> = []
     /// Servers whose answers to what they were asked first come after the hedge time.
-    var later: Set<ServerIndex> = []
+    var later: Set<Position> = []
 
     init(_ group: TestGroup, everywhere shown: ShownServer = ShownServer()) {
         self.group = group
@@ -46,7 +46,7 @@ struct ScriptedReading {
     /// What came of a read, and what it wrote back.
     struct End {
         let result: Result<ReadOutcome, OperationFailure>
-        let written: [ServerIndex: Timestamp]
+        let written: [Position: Timestamp]
         /// Versions that were encoded anew.
         let encoded: [Timestamp]
 
@@ -65,12 +65,12 @@ struct ScriptedReading {
 
     func read(
         _ key: ObjectKey = .photo, wantsValue: Bool = true, forVerification: Bool = false,
-        preference: [ServerIndex]? = nil, alwaysWritesBack: Bool = false
+        preference: [Position]? = nil, alwaysWritesBack: Bool = false
     ) -> End {
         var reader = Reader(
             parameters: group.parameters, key: key, wantsValue: wantsValue, preference: preference ?? group.servers,
             forVerification: forVerification, alwaysWritesBack: alwaysWritesBack)
-        var written: [ServerIndex: Timestamp] = [:]
+        var written: [Position: Timestamp] = [:]
         var encoded: [Timestamp] = []
         var laterAnswers: [Reader.Input] = []
         for input in [Reader.Input.start, .hedge, .retransmit, .retransmit, .deadline] {
@@ -117,11 +117,11 @@ struct ScriptedReading {
 
 extension TestGroup {
     /// What a verification by `server` finds when all servers show the same.
-    func findings(_ shown: ShownServer, by server: ServerIndex) -> VersionFindings {
+    func findings(_ shown: ShownServer, by server: Position) -> VersionFindings {
         guard let outcome = ScriptedReading(self, everywhere: shown).read(forVerification: true).outcome else {
             preconditionFailure("the script's verification fails")
         }
-        return VersionFindings(outcome, by: server)
+        return VersionFindings(outcome, by: node(server))
     }
 
     /// What everybody shows who has these versions committed, the first one of them verified if it is said to be.
@@ -135,7 +135,7 @@ extension TestGroup {
     }
 
     /// A version with f + 1 servers' statements that it is poisonous, or those of the servers named.
-    func poisonous(_ version: TestVersion, by servers: [ServerIndex]? = nil) -> PoisonousVersion {
+    func poisonous(_ version: TestVersion, by servers: [Position]? = nil) -> PoisonousVersion {
         PoisonousVersion(
             timestamp: version.timestamp,
             statements: (servers ?? Array(self.servers.prefix(quorums.vouchers))).map {
@@ -146,7 +146,7 @@ extension TestGroup {
 
 extension Simulation {
     /// The servers verify an object while all that clients do waits.
-    func verifyMeanwhile(_ key: ObjectKey = .photo, by servers: [ServerIndex]) {
+    func verifyMeanwhile(_ key: ObjectKey = .photo, by servers: [Position]) {
         let verifying = servers.map { startVerification(key, by: $0) }
         hold(allBut: verifying)
         for _ in 0..<6 {

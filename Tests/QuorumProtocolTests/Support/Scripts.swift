@@ -9,24 +9,24 @@ extension TestGroup {
     static let scenarioGroups = [TestGroup(), TestGroup(faults: 2), TestGroup(dataFragmentCount: 8)]
 
     /// All servers, `first` before the others.
-    func preferring(_ first: [ServerIndex]) -> [ServerIndex] { first + servers.filter { !first.contains($0) } }
+    func preferring(_ first: [Position]) -> [Position] { first + servers.filter { !first.contains($0) } }
 
     /// All servers, beginning with each of them in turn.
-    var turns: [[ServerIndex]] { servers.indices.map { Array(servers[$0...] + servers[..<$0]) } }
+    var turns: [[Position]] { servers.indices.map { Array(servers[$0...] + servers[..<$0]) } }
 
     /// What a server says that shows `version` as the committed one, with its fragment.
-    func showing(_ version: TestVersion, _ certificate: Certificate, at server: ServerIndex) -> Reply {
+    func showing(_ version: TestVersion, _ certificate: Certificate, at server: Position) -> Reply {
         .version(
             CommittedClaim(certificate: certificate),
             HeldParts(
-                timestamp: version.timestamp, descriptor: version.descriptor,
+                timestamp: version.timestamp, position: server, descriptor: version.descriptor,
                 fragments: version.fragments[server.offset]))
     }
 }
 
 extension Simulation {
     /// Loses every request for which this is true.
-    static func losing(_ isLost: @escaping (ServerIndex, Request) -> Bool) -> (Event) -> Bool {
+    static func losing(_ isLost: @escaping (Position, Request) -> Bool) -> (Event) -> Bool {
         { event in
             if case .request(let server, _, let request) = event { isLost(server, request) } else { false }
         }
@@ -34,7 +34,7 @@ extension Simulation {
 
     /// The client's COMMITs reach `servers` only, and it goes away.
     @discardableResult
-    func writePartially(_ text: String?, by client: ClientID = .alice, committingAt servers: [ServerIndex]) -> Int {
+    func writePartially(_ text: String?, by client: ClientID = .alice, committingAt servers: [Position]) -> Int {
         loses = Self.losing { server, request in
             if case .commit = request { !servers.contains(server) } else { false }
         }
@@ -43,7 +43,7 @@ extension Simulation {
 
     /// The client's PREPAREs reach `servers` only, its COMMIT nobody, and it goes away.
     @discardableResult
-    func prepareAndCrash(_ text: String?, by client: ClientID = .alice, at servers: [ServerIndex]) -> Int {
+    func prepareAndCrash(_ text: String?, by client: ClientID = .alice, at servers: [Position]) -> Int {
         loses = Self.losing { server, request in
             switch request {
             case .prepare: !servers.contains(server)
@@ -64,7 +64,7 @@ extension Simulation {
 
     /// PREPARE of a version at the servers, past all clients' machines; their statements, in the order asked.
     func prepare(
-        _ version: TestVersion, at servers: [ServerIndex], justification: Certificate? = nil
+        _ version: TestVersion, at servers: [Position], justification: Certificate? = nil
     ) -> [SignedStatement] {
         servers.compactMap { server in
             let request = Request.prepare(version.prepare(for: server, justification: justification))
@@ -76,7 +76,7 @@ extension Simulation {
     /// COMMIT of a version at the servers, past all clients' machines; whether all took it.
     @discardableResult
     func commit(
-        _ version: TestVersion, _ certificate: Certificate, at servers: [ServerIndex], as client: ClientID = .alice
+        _ version: TestVersion, _ certificate: Certificate, at servers: [Position], as client: ClientID = .alice
     ) -> Bool {
         servers.count { ask($0, version.commit(certificate), as: client) == .committed(version.timestamp) }
             == servers.count

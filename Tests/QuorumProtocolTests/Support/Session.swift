@@ -19,7 +19,7 @@ struct Session {
 
     let client: ClientID
     /// The server that reads, when it is not the client.
-    var server: ServerIndex?
+    var server: Position?
     /// Whether a write is of fragments that are no block's encoding.
     var isPoisonous = false
     let key: ObjectKey

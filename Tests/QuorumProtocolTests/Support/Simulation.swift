@@ -12,10 +12,10 @@ typealias Rewrite = (_ simulation: Simulation, _ session: Int, _ reply: Reply) -
 
 final class Simulation {
     enum Event {
-        case request(ServerIndex, session: Int, Request)
-        case reply(session: Int, ServerIndex, Reply)
-        case work(ServerIndex, life: Int, ReplicaEffect)
-        case completion(ServerIndex, life: Int, ReplicaInput)
+        case request(Position, session: Int, Request)
+        case reply(session: Int, Position, Reply)
+        case work(Position, life: Int, ReplicaEffect)
+        case completion(Position, life: Int, ReplicaInput)
         case writer(session: Int, Writer.Input)
         case reader(session: Int, Reader.Input)
     }
@@ -28,15 +28,15 @@ final class Simulation {
     var lossPercent = 0
     var duplicationPercent = 0
     /// Servers whose messages wait longer than others'.
-    var slowServers: Set<ServerIndex> = []
-    var lies: [ServerIndex: Lie] = [:]
-    var rewrites: [ServerIndex: Rewrite] = [:]
+    var slowServers: Set<Position> = []
+    var lies: [Position: Lie] = [:]
+    var rewrites: [Position: Rewrite] = [:]
     /// Messages for which this is true are lost.
     var loses: (Event) -> Bool = { _ in false }
     /// Events for which this is true wait until `release`.
     var holds: (Event) -> Bool = { _ in false }
     /// Servers for which this is true verify when their replica asks for it.
-    var verifies: (ServerIndex) -> Bool = { _ in true }
+    var verifies: (Position) -> Bool = { _ in true }
     let transcript: Transcript?
     private(set) var sessions: [Session] = []
     private(set) var steps = 0
@@ -67,13 +67,13 @@ final class Simulation {
         tick()
     }
 
-    func host(_ server: ServerIndex) -> ReplicaHost { hosts[server.offset] }
+    func host(_ server: Position) -> ReplicaHost { hosts[server.offset] }
 
     // MARK: Operations
 
     func startWrite(
         _ key: ObjectKey, _ bytes: [UInt8]?, by client: ClientID, etag: String = "",
-        remembered: VerifiedCertificate? = nil, spares: [ServerIndex] = []
+        remembered: VerifiedCertificate? = nil, spares: [Position] = []
     ) -> Int {
         let writer = Writer(
             parameters: group.parameters, key: key, writer: client, remembered: remembered, spares: spares)
@@ -92,8 +92,7 @@ final class Simulation {
     }
 
     /// A writing of garbage under right hashes, by the steps of an honest one.
-    func startPoisonedWrite(_ key: ObjectKey, _ text: String, garbageAt victim: ServerIndex, by client: ClientID) -> Int
-    {
+    func startPoisonedWrite(_ key: ObjectKey, _ text: String, garbageAt victim: Position, by client: ClientID) -> Int {
         let version = group.poisonedVersion(key, text, garbageAt: victim, counter: 1, writer: client)
         let writer = Writer(parameters: group.parameters, key: key, writer: client)
         let session = addSession(client, key, .writer(writer), Array(text.utf8))
@@ -104,7 +103,7 @@ final class Simulation {
     }
 
     func startRead(
-        _ key: ObjectKey, by client: ClientID = .bob, wantsValue: Bool = true, preference: [ServerIndex]? = nil
+        _ key: ObjectKey, by client: ClientID = .bob, wantsValue: Bool = true, preference: [Position]? = nil
     ) -> Int {
         let reader = Reader(
             parameters: group.parameters, key: key, wantsValue: wantsValue,
@@ -117,7 +116,7 @@ final class Simulation {
 
     /// The server reads the object to verify its versions, and tells its replica what it found.
     @discardableResult
-    func startVerification(_ key: ObjectKey, by server: ServerIndex) -> Int {
+    func startVerification(_ key: ObjectKey, by server: Position) -> Int {
         let others = group.servers.filter { $0 != server }
         let reader = Reader(
             parameters: group.parameters, key: key, wantsValue: true, preference: [server] + others,
@@ -160,7 +159,7 @@ final class Simulation {
     }
 
     func read(
-        _ key: ObjectKey = .photo, by client: ClientID = .bob, preference: [ServerIndex]? = nil
+        _ key: ObjectKey = .photo, by client: ClientID = .bob, preference: [Position]? = nil
     ) -> Session.Outcome? {
         finish(startRead(key, by: client, preference: preference))
     }
@@ -193,14 +192,14 @@ final class Simulation {
 
     // MARK: Servers
 
-    func crash(_ server: ServerIndex) {
+    func crash(_ server: Position) {
         isDown[server.offset] = true
         lives[server.offset] += 1
         host(server).crash()
         transcript?.server(server, "crashes")
     }
 
-    func restart(_ server: ServerIndex) {
+    func restart(_ server: Position) {
         guard isDown[server.offset] else { return }
         isDown[server.offset] = false
         transcript?.server(server, "is up again, with what its disk holds")
@@ -306,7 +305,7 @@ final class Simulation {
         }
     }
 
-    private func receive(_ request: Request, session: Int, at server: ServerIndex) {
+    private func receive(_ request: Request, session: Int, at server: Position) {
         guard !isDown[server.offset] else {
             transcript?.request(of: name(session), to: server, TranscriptNames.text(request), arrow: "↛")
             return
@@ -319,16 +318,17 @@ final class Simulation {
         }
         requestCount += 1
         let tag = RequestTag(session: UInt64(session), request: requestCount)
-        let principal = sessions[session].server.map(Principal.server) ?? .client(sessions[session].client)
+        let principal =
+            sessions[session].server.map { .server(group.node($0)) } ?? Principal.client(sessions[session].client)
         apply(.request(tag, from: principal, request), to: server)
     }
 
-    private func apply(_ input: ReplicaInput, to server: ServerIndex) {
+    private func apply(_ input: ReplicaInput, to server: Position) {
         let life = lives[server.offset]
         events += host(server).handle(input).map { .work(server, life: life, $0) }
     }
 
-    private func send(_ reply: Reply, of server: ServerIndex, tag: RequestTag) {
+    private func send(_ reply: Reply, of server: Position, tag: RequestTag) {
         let session = Int(tag.session)
         let replies = rewrites[server].map { $0(self, session, reply) } ?? [reply]
         if replies != [reply] { transcript?.server(server, replies.isEmpty ? "lies: says nothing" : "lies") }
@@ -336,7 +336,7 @@ final class Simulation {
     }
 
     /// A message that nobody asked for.
-    func inject(_ reply: Reply, of server: ServerIndex, to session: Int) {
+    func inject(_ reply: Reply, of server: Position, to session: Int) {
         events.append(.reply(session: session, server, reply))
     }
 
@@ -410,7 +410,8 @@ final class Simulation {
                 if let server = sessions[session].server {
                     events.append(
                         .completion(
-                            server, life: lives[server.offset], .found(key, VersionFindings(outcome, by: server))))
+                            server, life: lives[server.offset],
+                            .found(key, VersionFindings(outcome, by: group.node(server)))))
                 }
                 end(session, .read(Self.value(of: outcome), outcome))
             case .finish(.failure(let failure)): end(session, .failed(failure))

@@ -18,7 +18,7 @@ extension Simulation {
     }
 
     func check(
-        _ certificate: Certificate, _ key: ObjectKey, from server: ServerIndex, _ session: Int
+        _ certificate: Certificate, _ key: ObjectKey, from server: Position, _ session: Int
     ) -> Result<VerifiedCertificate, CertificateError> {
         let result = Result { () throws(CertificateError) in try group.verifier.verify(certificate, key: key) }
         if case .failure(let error) = result {
@@ -29,7 +29,7 @@ extension Simulation {
     }
 
     func check(
-        _ bytes: SharedBytes, of crossChecksum: CrossChecksum, from server: ServerIndex, _ timestamp: Timestamp,
+        _ bytes: SharedBytes, of crossChecksum: CrossChecksum, from server: Position, _ timestamp: Timestamp,
         _ session: Int
     ) -> Result<VerifiedFragment, FragmentVerificationError> {
         let result = Result { () throws(FragmentVerificationError) in
@@ -41,7 +41,7 @@ extension Simulation {
         return result
     }
 
-    private func recordRejection(_ what: String, _ server: ServerIndex, _ why: String, _ session: Int) {
+    private func recordRejection(_ what: String, _ server: Position, _ why: String, _ session: Int) {
         transcript?.client(
             name(session), "rejects \(TranscriptNames.name(server))'s \(what): \(TranscriptNames.letters(why))")
     }
@@ -59,7 +59,7 @@ extension Simulation {
 
     /// Asks a server directly, past all clients' machines and all lies.
     @discardableResult
-    func ask(_ server: ServerIndex, _ request: Request, as client: ClientID = .alice) -> Reply {
+    func ask(_ server: Position, _ request: Request, as client: ClientID = .alice) -> Reply {
         transcript?.beginExchange()
         let reply = host(server).answer(request, from: .client(client))
         transcript?.endExchange(

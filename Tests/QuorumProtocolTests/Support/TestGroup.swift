@@ -6,7 +6,7 @@ import Fingerprint
 import QuorumProtocol
 import Synchronization
 
-extension ServerIndex: ExpressibleByIntegerLiteral {
+extension Position: ExpressibleByIntegerLiteral {
     public init(integerLiteral value: UInt8) { self.init(value) }
 }
 
@@ -19,10 +19,11 @@ struct TestVersion: Sendable {
     var key: ObjectKey { descriptor.descriptor.key }
 
     func prepare(
-        for server: ServerIndex, justification: Certificate? = nil, admission: [SignedStatement] = []
+        for server: Position, justification: Certificate? = nil, admission: [SignedStatement] = []
     ) -> Prepare {
         Prepare(
-            key: key, timestamp: timestamp, descriptor: descriptor, fragments: fragments[server.offset],
+            key: key, timestamp: timestamp, position: server, descriptor: descriptor,
+            fragments: fragments[server.offset],
             justification: justification, admission: admission)
     }
 
@@ -31,7 +32,13 @@ struct TestVersion: Sendable {
     }
 }
 
+/// One group of nodes that has all slots, by the positions of the tests' objects: `.photo` and all whose keys have the
+/// same rotation, as `.other` has. Nodes and positions have different numbers, so that none is taken for the other, and
+/// the same order, unless it is to be reversed: then a script's certificates list its servers in the order of positions.
 final class TestGroup: Sendable {
+    /// The number of the node at position 0, counted from which the others have theirs.
+    static let firstNode: UInt16 = 20
+
     let parameters: ClusterParameters
     let verifier: StatementVerifier
     private let keys: [P256.Signing.PrivateKey]
@@ -39,28 +46,70 @@ final class TestGroup: Sendable {
     private let signed = Mutex<[Statement: SignedStatement]>([:])
 
     init(
-        faults: Int = 1, dataFragmentCount: Int? = nil, cluster: UInt64 = 1, epoch: UInt64 = 1, group: UInt32 = 0,
-        mode: VerificationMode = .fingerprint, limits: ProtocolLimits = ProtocolLimits(), keySeed: UInt8 = 0
+        faults: Int = 1, dataFragmentCount: Int? = nil, cluster: UInt64 = 1, epoch: UInt64 = 1, group: UInt32 = 3,
+        mode: VerificationMode = .fingerprint, limits: ProtocolLimits = ProtocolLimits(), keySeed: UInt8 = 0,
+        isReversed: Bool = false
     ) {
         guard let quorums = try? QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount) else {
             preconditionFailure("no such quorum system")
         }
-        parameters = ClusterParameters(
-            identity: ClusterIdentity(
-                cluster: ClusterID(high: 0, low: cluster), epoch: epoch, group: group, mode: mode),
-            quorums: quorums, limits: limits)
-        keys = quorums.servers.map { server in
-            let raw = [UInt8](repeating: keySeed &+ 1, count: 31) + [server.rawValue &+ 1]
+        let configuration = Self.configuration(
+            ClusterID(high: 0, low: cluster), epoch, GroupID(group), mode, quorums, isReversed: isReversed)
+        parameters = ClusterParameters(configuration, limits: limits)
+        keys = quorums.positions.map { position in
+            let raw = [UInt8](repeating: keySeed &+ 1, count: 31) + [position.rawValue &+ 1]
             guard let key = try? P256.Signing.PrivateKey(rawRepresentation: raw) else {
                 preconditionFailure("these bytes are a valid scalar")
             }
             return key
         }
-        verifier = StatementVerifier(parameters: parameters, keys: keys.map { .p256(KnownKey($0.publicKey)) })
+        verifier = StatementVerifier(history: parameters.history, keys: Self.statementKeys(keys, parameters))
+    }
+
+    private static func configuration(
+        _ cluster: ClusterID, _ epoch: UInt64, _ group: GroupID, _ mode: VerificationMode,
+        _ quorums: QuorumConfiguration, isReversed: Bool
+    ) -> Configuration {
+        let count = quorums.serverCount
+        let inOrder = quorums.positions.map { NodeID(firstNode + UInt16($0.rawValue)) }
+        let byPosition = isReversed ? inOrder.reversed() : inOrder
+        let rotation = Placement(.photo, in: Configuration(cluster: cluster, quorums: quorums)).rotation
+        let members = (0..<count).map { place in byPosition[(place - rotation + count) % count] }
+        do {
+            return try Configuration(
+                cluster: cluster, epoch: epoch, mode: mode, quorums: quorums, nodes: inOrder.map { Node(id: $0) },
+                groups: [Group(id: group, members: members)], slots: Array(repeating: group, count: Slot.count))
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }
+
+    private static func statementKeys(
+        _ keys: [P256.Signing.PrivateKey], _ parameters: ClusterParameters
+    ) -> StatementKeys {
+        var known = StatementKeys()
+        for (position, key) in zip(parameters.quorums.positions, keys) {
+            let node = parameters.placement(of: .photo).node(at: position)
+            known.add(.p256(KnownKey(key.publicKey)), of: node, Incarnation(1))
+        }
+        return known
     }
 
     var quorums: QuorumConfiguration { parameters.quorums }
-    var servers: [ServerIndex] { quorums.servers }
+    var configuration: Configuration { parameters.configuration }
+    var placement: Placement { parameters.placement(of: .photo) }
+    /// The group itself.
+    var members: Group { placement.group }
+    /// The servers by their positions.
+    var servers: [Position] { quorums.positions }
+
+    func node(_ server: Position) -> NodeID { placement.node(at: server) }
+
+    /// The position of a member; nil for others.
+    func server(_ node: NodeID) -> Position? { placement.position(of: node) }
+
+    /// Who has signed, in the order of the statements.
+    func signers(_ statements: [SignedStatement]) -> [Position] { statements.compactMap { server($0.node) } }
 
     /// How many servers a group has, for tables of groups in several modes.
     struct Shape: Sendable {
@@ -74,65 +123,76 @@ final class TestGroup: Sendable {
 
     /// A verifier without memory.
     func freshVerifier() -> StatementVerifier {
-        StatementVerifier(parameters: parameters, keys: keys.map { .p256(KnownKey($0.publicKey)) })
+        StatementVerifier(history: parameters.history, keys: Self.statementKeys(keys, parameters))
     }
 
     // MARK: Statements
 
-    func signer(_ server: ServerIndex, incarnation: UInt64 = 1) -> StatementSigner {
+    func signer(_ server: Position, incarnation: UInt64 = 1) -> StatementSigner {
         StatementSigner(
-            identity: parameters.identity, server: server, incarnation: Incarnation(incarnation),
+            node: node(server), incarnation: Incarnation(incarnation), mode: parameters.mode,
             key: .p256(keys[server.offset]))
     }
 
     func sign(_ statement: Statement) -> SignedStatement {
         if let known = signed.withLock({ $0[statement] }) { return known }
-        guard
-            let fresh = try? signer(statement.server, incarnation: statement.incarnation.rawValue).sign([statement])[0]
+        guard let server = server(statement.node),
+            let fresh = try? signer(server, incarnation: statement.incarnation.rawValue).sign([statement])[0]
         else { preconditionFailure("signing failed") }
         signed.withLock { $0[statement] = fresh }
         return fresh
     }
 
+    /// What a server says, before it is signed.
+    func unsigned(
+        of server: Position, _ key: ObjectKey, _ timestamp: Timestamp, _ claim: Claim = .stored,
+        incarnation: UInt64 = 1
+    ) -> Statement {
+        Statement(
+            scope: placement.scope, node: node(server), incarnation: Incarnation(incarnation), key: key,
+            timestamp: timestamp, claim: claim)
+    }
+
     func statement(
-        of server: ServerIndex, _ key: ObjectKey, _ timestamp: Timestamp, _ claim: Claim = .stored,
+        of server: Position, _ key: ObjectKey, _ timestamp: Timestamp, _ claim: Claim = .stored,
         incarnation: UInt64 = 1
     ) -> SignedStatement {
-        sign(
-            Statement(
-                identity: parameters.identity, server: server, incarnation: Incarnation(incarnation), key: key,
-                timestamp: timestamp, claim: claim))
+        sign(unsigned(of: server, key, timestamp, claim, incarnation: incarnation))
+    }
+
+    /// The certificate that these statements would be, whatever they are worth.
+    func certificate(_ timestamp: Timestamp, _ statements: [SignedStatement]) -> Certificate {
+        placement.certificate(of: timestamp, statements)
     }
 
     /// The certificate of a version, signed by the first q servers unless others are named.
     func certificate(
-        of version: TestVersion, by servers: [ServerIndex]? = nil, _ claim: Claim = .stored
+        of version: TestVersion, by servers: [Position]? = nil, _ claim: Claim = .stored
     ) -> Certificate {
         let signers = servers ?? Array(self.servers.prefix(quorums.quorum))
-        return Certificate(
-            timestamp: version.timestamp,
-            statements: signers.map { statement(of: $0, version.key, version.timestamp, claim) })
+        return certificate(
+            version.timestamp, signers.map { statement(of: $0, version.key, version.timestamp, claim) })
     }
 
     /// What a liar can make without anybody's help: q statements with its own signature under everybody's name.
-    func forgedCertificate(_ key: ObjectKey, _ timestamp: Timestamp, liar: ServerIndex) -> Certificate {
+    func forgedCertificate(_ key: ObjectKey, _ timestamp: Timestamp, liar: Position) -> Certificate {
         let own = statement(of: liar, key, timestamp)
-        return Certificate(
-            timestamp: timestamp,
-            statements: servers.prefix(quorums.quorum).map { server in
+        return certificate(
+            timestamp,
+            servers.prefix(quorums.quorum).map { server in
                 SignedStatement(
-                    server: server, incarnation: own.incarnation, claim: own.claim, leafIndex: 0, leafCount: 1,
+                    node: node(server), incarnation: own.incarnation, claim: own.claim, leafIndex: 0, leafCount: 1,
                     path: [], signature: own.signature)
             })
     }
 
     /// A server's signature over any root it likes, as a liar makes it.
-    func signature(of server: ServerIndex, onRoot root: Digest256, leafCount: UInt32 = 1) -> [UInt8] {
+    func signature(of server: Position, onRoot root: Digest256, leafCount: UInt32 = 1) -> [UInt8] {
         var encoder = CanonicalEncoder()
-        encoder.append(tag: "solidus.statements.1")
-        encoder.append(parameters.identity.cluster)
-        encoder.append(parameters.identity.epoch)
-        encoder.append(server.rawValue)
+        encoder.append(tag: "solidus.statements.2")
+        encoder.append(configuration.cluster)
+        encoder.append(configuration.epoch)
+        encoder.append(node(server).rawValue)
         encoder.append(UInt64(1))
         encoder.append(root)
         encoder.append(leafCount)
@@ -151,7 +211,7 @@ final class TestGroup: Sendable {
                 metadata: ObjectMetadata(etag: etag), parameters: parameters)
             return (SealedDescriptor(descriptor), servers.map { _ in [] })
         }
-        let mode = parameters.identity.mode
+        let mode = parameters.mode
         let block = SharedBytes(bytes)
         let (fragments, crossChecksum) = CrossChecksum.encode(
             block: block, code: quorums.code, coverage: mode.coverage)
@@ -186,7 +246,7 @@ final class TestGroup: Sendable {
     /// makes it: poisonous where PREPARE checks no more than hashes. Fingerprints are taken of the honest data under
     /// the key that follows from the altered hashes, which is the most consistent such a writer can be.
     func poisonedVersion(
-        _ key: ObjectKey, _ text: String, garbageAt victim: ServerIndex, counter: UInt64, writer: ClientID = .mallory
+        _ key: ObjectKey, _ text: String, garbageAt victim: Position, counter: UInt64, writer: ClientID = .mallory
     ) -> TestVersion {
         let block = SharedBytes(Array(text.utf8))
         var fragments = quorums.code.encode(block: block)
@@ -195,7 +255,7 @@ final class TestGroup: Sendable {
         let hashes = Digest256.fragmentHashes(of: fragments)
         var crossChecksum = CrossChecksum(
             code: quorums.code, blockSizeBytes: block.count, hashes: hashes, data: data)
-        if parameters.identity.mode.coverage == .hashes,
+        if parameters.mode.coverage == .hashes,
             let hashed = try? CrossChecksum(
                 code: quorums.code, blockSizeBytes: block.count, hashes: hashes, fingerprints: [])
         {
@@ -222,5 +282,6 @@ extension ObjectKey {
     }
 
     static let photo = ObjectKey.of("pictures/photo")
-    static let other = ObjectKey.of("pictures/other")
+    /// Its rotation is the same.
+    static let other = ObjectKey.of("pictures/other-5861")
 }

@@ -18,7 +18,7 @@ final class Transcript {
 
     private struct Line {
         let parties: Parties
-        var servers: [ServerIndex]
+        var servers: [Position]
         let text: String
     }
 
@@ -35,7 +35,7 @@ final class Transcript {
 
     func note(_ text: String) { add(Line(parties: .note, servers: [], text: text)) }
 
-    func server(_ server: ServerIndex, _ text: String) {
+    func server(_ server: Position, _ text: String) {
         if exchange != nil {
             exchange!.append(text)
         } else {
@@ -45,18 +45,18 @@ final class Transcript {
 
     func client(_ name: String, _ text: String) { add(Line(parties: .client(name), servers: [], text: text)) }
 
-    func request(of client: String, to server: ServerIndex, _ text: String, arrow: String = "→") {
+    func request(of client: String, to server: Position, _ text: String, arrow: String = "→") {
         add(Line(parties: .request(client, arrow: arrow), servers: [server], text: text))
     }
 
-    func reply(of server: ServerIndex, to client: String, _ text: String, arrow: String = "→") {
+    func reply(of server: Position, to client: String, _ text: String, arrow: String = "→") {
         add(Line(parties: .reply(client, arrow: arrow), servers: [server], text: text))
     }
 
     /// Begins a question that is answered at once; what the server does meanwhile goes into the same line.
     func beginExchange() { exchange = [] }
 
-    func endExchange(of client: String, with server: ServerIndex, _ request: String, _ reply: String) {
+    func endExchange(of client: String, with server: Position, _ request: String, _ reply: String) {
         let actions = exchange ?? []
         exchange = nil
         let answer = String(repeating: " ", count: Self.columnWidth + 4) + (actions + [reply]).joined(separator: "; ")

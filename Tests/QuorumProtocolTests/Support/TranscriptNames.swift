@@ -5,11 +5,18 @@ import QuorumProtocol
 
 enum TranscriptNames {
     /// A, B, C and so on.
-    static func name(_ server: ServerIndex) -> String {
+    static func name(_ server: Position) -> String {
         String(UnicodeScalar(UInt8(ascii: "A") + server.rawValue % 26))
     }
 
-    static func names(_ servers: [ServerIndex]) -> String { servers.map(name).joined(separator: " ") }
+    /// The same, of the node at that position.
+    static func name(_ node: NodeID) -> String {
+        name(Position(UInt8(truncatingIfNeeded: node.rawValue &- TestGroup.firstNode)))
+    }
+
+    static func names(_ servers: [Position]) -> String { servers.map(name).joined(separator: " ") }
+
+    static func names(_ servers: [NodeID]) -> String { servers.map(name).joined(separator: " ") }
 
     static func name(_ client: ClientID) -> String {
         switch client {
@@ -32,7 +39,7 @@ enum TranscriptNames {
     }
 
     private static func signers(_ statements: [SignedStatement]) -> String {
-        statements.map { name($0.server) + ($0.claim == .superseded ? "(superseded)" : "") }.joined(separator: " ")
+        statements.map { name($0.node) + ($0.claim == .superseded ? "(superseded)" : "") }.joined(separator: " ")
     }
 
     // MARK: Messages
@@ -105,11 +112,12 @@ enum TranscriptNames {
         }
     }
 
-    /// Replaces "server 0" by "A", and so on.
+    /// Replaces servers' numbers, and positions, by the letters of those servers.
     static func letters(_ text: String) -> String {
         var text = text
-        for server in (0..<26).reversed() as ReversedCollection<Range<UInt8>> {
-            text = text.replacing("server \(server)", with: name(ServerIndex(server)))
+        for server in (0..<26).reversed().map({ Position($0) }) {
+            let node = NodeID(TestGroup.firstNode + UInt16(server.rawValue))
+            text = text.replacing("\(node)", with: name(server)).replacing("\(server)", with: name(server))
         }
         return text
     }

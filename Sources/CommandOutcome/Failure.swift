@@ -1,0 +1,65 @@
+// Why a command failed, for people and for programs.
+
+import ClusterFiles
+import QuorumClient
+import QuorumProtocol
+import QuorumServer
+
+/// A failed command: what the exit code says, what to tell people, and what was seen of the servers.
+package struct Failure: Error {
+    package let status: ExitStatus
+    package let message: String
+    package var observations = ServerObservations()
+
+    package init(_ status: ExitStatus, _ message: String) {
+        self.status = status
+        self.message = message
+    }
+
+    package init(_ error: ConfigurationError) {
+        let status: ExitStatus =
+            switch error {
+            case .cannotWrite: .inputOutput
+            case .invalidParameters: .usage
+            default: .configuration
+            }
+        self.init(status, error.description)
+    }
+
+    package init(_ error: ClientError) {
+        let status: ExitStatus =
+            switch error {
+            case .notFound: .notFound
+            case .unavailable: .unavailable
+            case .refused, .valueTooLarge, .invalidMetadata: .refused
+            case .identity: .configuration
+            case .cancelled, .closed: .unexpected
+            }
+        self.init(status, error.description)
+        observations = error.observations
+    }
+
+    package init(_ error: ServerError) {
+        let status: ExitStatus =
+            switch error {
+            case .storage(.notAStore), .storage(.unsupportedFormat), .storage(.foreign), .transport(.identity):
+                .configuration
+            case .lists(let error):
+                Failure(error).status
+            default:
+                .inputOutput
+            }
+        self.init(status, error.description)
+    }
+
+    /// The failure that a typed error of the rooms below means; nil for any other error.
+    package init?(ofAny error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case let error as ConfigurationError: self.init(error)
+        case let error as ClientError: self.init(error)
+        case let error as ServerError: self.init(error)
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,182 @@
+// Turns the plan of one batch into one atomic write of the index. Appending and replay share it, so replay makes
+// exactly what appending would have made.
+
+import ErasureCode
+
+/// What of the journal a batch turned into garbage.
+struct NewGarbage {
+    var rangeCount = 0
+    var sizeBytes: UInt64 = 0
+}
+
+/// The index changes of one batch under construction.
+///
+/// Later mutations of a batch see the earlier ones, so what this batch already did to a version is remembered here:
+/// the database shows it only after the whole batch was written.
+struct IndexUpdate {
+    private let index: any StorageIndex
+    private let sequence: UInt64
+    private var changes = IndexChanges()
+    private var versions: [HashedBytes: VersionState] = [:]
+    private var expiries: [HashedBytes: UInt64?] = [:]
+    private var walk: (any IndexWalk)?
+    private var garbage = NewGarbage()
+
+    /// What the batch did to one version so far.
+    private struct VersionState {
+        /// Whether the entries that the database holds for it are gone.
+        var isDropped = false
+        /// The parts put by this batch and not dropped since; nil for an inline part.
+        var parts: [VersionPart: JournalRange?] = [:]
+    }
+
+    /// The write that applies `plan` and moves the position behind it. `unreclaimed` is the segment's entry in the
+    /// segment table after the batch.
+    static func make(
+        _ plan: PlannedBatch, unreclaimed: UInt64, index: any StorageIndex
+    ) throws(StorageError) -> (changes: IndexChanges, garbage: NewGarbage) {
+        var update = IndexUpdate(index: index, sequence: plan.header.sequence)
+        for range in plan.deadAtBirth { update.discard(range) }
+        for object in plan.objects { try update.apply(object) }
+        for row in plan.rows { update.apply(row) }
+        update.changes.put(IndexKey.position, JournalPosition(behind: plan).encoded)
+        update.changes.put(IndexKey.segment(plan.header.segment), unreclaimed.encodedLittle)
+        return (update.changes, update.garbage)
+    }
+
+    /// Nothing but the position behind a batch.
+    static func position(behind plan: PlannedBatch) -> IndexChanges {
+        var changes = IndexChanges()
+        changes.put(IndexKey.position, JournalPosition(behind: plan).encoded)
+        return changes
+    }
+
+    private init(index: any StorageIndex, sequence: UInt64) {
+        self.index = index
+        self.sequence = sequence
+    }
+
+    private mutating func apply(_ object: PlannedObject) throws(StorageError) {
+        let mutation = object.mutation
+        switch mutation.record {
+        case .keep: break
+        case .set(let bytes):
+            changes.put(IndexKey.record(mutation.key), bytes)
+            changes.put(IndexKey.slot(mutation.slot) + mutation.key, mutation.summary)
+        case .clear:
+            changes.delete(IndexKey.record(mutation.key))
+            changes.delete(IndexKey.slot(mutation.slot) + mutation.key)
+        }
+        switch mutation.head {
+        case .keep: break
+        case .set(let bytes): changes.put(IndexKey.head(mutation.key), bytes)
+        case .clear: changes.delete(IndexKey.head(mutation.key))
+        }
+        switch mutation.expiry {
+        case .keep: break
+        case .set(let time): try setExpiry(time, of: mutation.key)
+        case .clear: try setExpiry(nil, of: mutation.key)
+        }
+        for version in mutation.drops { try drop(IndexKey.version(version, of: mutation.key)) }
+        for put in object.puts { try store(put, IndexKey.version(put.version, of: mutation.key)) }
+    }
+
+    private mutating func apply(_ row: RowChange) {
+        switch row {
+        case .put(let table, let key, let value): changes.put(IndexKey.table(table) + key, value)
+        case .delete(let table, let key): changes.delete(IndexKey.table(table) + key)
+        case .deleteRange(let table, let first, let end):
+            let prefix = IndexKey.table(table)
+            guard first.lexicographicallyPrecedes(end) else { return }
+            changes.deleteRange(from: prefix + first, to: prefix + end)
+        }
+    }
+
+    private mutating func setExpiry(_ time: UInt64?, of key: [UInt8]) throws(StorageError) {
+        let before: UInt64?
+        if let pending = expiries[HashedBytes(key)] {
+            before = pending
+        } else {
+            before = try index.number(of: IndexKey.expiry(key))
+        }
+        guard before != time else { return }
+        if let before { changes.delete(IndexKey.expiryByTime(before, key)) }
+        if let time {
+            changes.put(IndexKey.expiryByTime(time, key), [])
+            changes.put(IndexKey.expiry(key), time.encodedLittle)
+        } else {
+            changes.delete(IndexKey.expiry(key))
+        }
+        expiries.updateValue(time, forKey: HashedBytes(key))
+    }
+
+    private mutating func drop(_ prefix: [UInt8]) throws(StorageError) {
+        var state = versions[HashedBytes(prefix)] ?? VersionState()
+        for (part, range) in state.parts {
+            if let range { discard(range) }
+            changes.delete(IndexKey.part(part, versionPrefix: prefix))
+        }
+        if !state.isDropped {
+            let walk = self.walk ?? index.walk()
+            self.walk = walk
+            walk.seek(prefix)
+            while let key = try walk.key(startingWith: prefix) {
+                defer { walk.next() }
+                guard let part = IndexKey.part(in: key, versionPrefix: prefix) else { throw index.malformed(key) }
+                // Its old bytes were discarded when this batch replaced it.
+                if state.parts[part] != nil { continue }
+                guard let entry = walk.withValue({ PartEntry($0, withBytes: false) }) else {
+                    throw index.malformed(key)
+                }
+                if let range = entry.journalRange { discard(range) }
+                changes.delete(key)
+            }
+        }
+        state.isDropped = true
+        state.parts = [:]
+        versions[HashedBytes(prefix)] = state
+    }
+
+    private mutating func store(_ part: PlannedPart, _ prefix: [UInt8]) throws(StorageError) {
+        let key = IndexKey.part(part.part, versionPrefix: prefix)
+        let name = HashedBytes(prefix)
+        var state = versions[name] ?? VersionState()
+        if let pending = state.parts[part.part] {
+            if let range = pending { discard(range) }
+        } else if !state.isDropped {
+            let found = try index.withValue(of: key) { PartEntry($0, withBytes: false) }
+            if let found {
+                guard let entry = found else { throw index.malformed(key) }
+                if let range = entry.journalRange { discard(range) }
+            }
+        }
+        changes.put(key, PartEntry.encode(part))
+        let placement = part.placement
+        let range: JournalRange? =
+            part.isInline || placement.sizeBytes == 0
+            ? nil
+            : JournalRange(
+                segment: placement.segment, offset: placement.offset, sizeBytes: UInt64(placement.sizeBytes))
+        state.parts.updateValue(range, forKey: part.part)
+        versions[name] = state
+    }
+
+    private mutating func discard(_ range: JournalRange) {
+        changes.put(IndexKey.waitingGarbage(sequence: sequence, range), range.sizeBytes.encodedLittle)
+        garbage.rangeCount += 1
+        garbage.sizeBytes += range.sizeBytes
+    }
+}
+
+/// Bytes as a dictionary's key, hashed as one run: an array of bytes hashes them one by one.
+private struct HashedBytes: Hashable {
+    private let bytes: [UInt8]
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    func hash(into hasher: inout Hasher) {
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+    }
+}

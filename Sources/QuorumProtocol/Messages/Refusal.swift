@@ -1,0 +1,208 @@
+// Why a server does not do what a message asks (docs/protocol.md, What bad input gets): the reasons, and all that goes
+// with each of them. (Why it does not talk to a peer at all is the transport's `ConnectionRefusal`.)
+
+import ErasureCode
+import Fingerprint
+
+/// Why a server did not do what a request asked. A refusal changes no state.
+public enum Refusal: Error, Equatable, Sendable {
+    /// The sender has none of the rights on the object's bucket of which one would do. Of no right when none would:
+    /// servers may read what they hold, and no more.
+    case notEntitled(Principal, lacksAll: Rights = [])
+    /// The timestamp names another writer than the channel's client.
+    case foreignTimestamp(writer: ClientID, sender: ClientID)
+    /// The timestamp's digest is not the descriptor's.
+    case digestMismatch
+    /// The descriptor describes another object.
+    case foreignDescriptor
+    /// The group that the request is for has not the object's slot.
+    case foreignGroup(GroupID, expected: GroupID)
+    /// The epoch that the request names is not the one here; it may be, later.
+    case unknownEpoch(UInt64, newest: UInt64)
+    /// The fragments are those of another position than this server's.
+    case foreignPosition(Position, expected: Position)
+    /// Fragments and stripes differ in number.
+    case wrongFragmentCount(got: Int, expected: Int)
+    /// The value is larger than a PREPARE may carry.
+    case tooManyStripes(got: Int, limit: Int)
+    /// A fragment is not the one that the cross-checksum describes.
+    case invalidFragment(StripeIndex, FragmentVerificationError)
+    /// The counter is ahead of what this server has seen committed: prove the version below it.
+    case justificationRequired(committedCounter: UInt64)
+    /// The counter is more than one above what is committed and proven.
+    case counterSkipped(got: UInt64, highestAllowed: UInt64)
+    /// The certificate proves nothing.
+    case invalidCertificate(CertificateError)
+    /// An admission statement proves nothing, or there are too few.
+    case invalidAdmission(have: Int, need: Int)
+    /// The client has as many uncommitted versions at this object as it may: these.
+    case tooManyPending([PendingVersion])
+    /// Too many requests wait for this object.
+    case busy
+    /// The version is known to be poisonous.
+    case poisonous
+    /// So many versions wait to be verified that no more are taken until they are.
+    case tooManyUnverified(limit: Int)
+    /// The server's disk is full.
+    case storageFull
+    /// The server cannot read or write its storage.
+    case storageFailed
+    /// The server knows no message of this type.
+    case unsupported(type: UInt8)
+    /// A reason of another release's, of which only the traits are known.
+    case other(code: UInt16, traits: RefusalTraits, evidence: [UInt8])
+}
+
+/// A version that a client left uncommitted at a server, with the server's fresh statement on it.
+public struct PendingVersion: Hashable, Sendable {
+    public let timestamp: Timestamp
+    public let descriptor: SealedDescriptor
+    public let statement: SignedStatement
+
+    package init(timestamp: Timestamp, descriptor: SealedDescriptor, statement: SignedStatement) {
+        self.timestamp = timestamp
+        self.descriptor = descriptor
+        self.statement = statement
+    }
+}
+
+/// What a reason means for whoever is refused. It travels with the reason's number, so that a reason is of use to a
+/// release that does not know it.
+public struct RefusalTraits: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt8
+
+    public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// The same request may well be granted later, without anything having been wrong with it.
+    public static let transient = RefusalTraits(rawValue: 1)
+    /// It answers a PREPARE and nothing else; in another phase it is a late answer and says nothing.
+    public static let answersPrepareOnly = RefusalTraits(rawValue: 2)
+}
+
+/// The reasons without their evidence: the raw value is the number on the wire, the case's name the name in counters.
+package enum RefusalKind: UInt16, CaseIterable, Sendable {
+    case notEntitled = 1
+    case foreignTimestamp = 2
+    case digestMismatch = 3
+    case foreignDescriptor = 4
+    case wrongFragmentCount = 5
+    case tooManyStripes = 6
+    case invalidFragment = 7
+    case justificationRequired = 8
+    case counterSkipped = 9
+    case invalidCertificate = 10
+    case invalidAdmission = 11
+    case tooManyPending = 12
+    case busy = 13
+    case storageFull = 14
+    case storageFailed = 15
+    case poisonous = 16
+    case tooManyUnverified = 17
+    case unsupported = 18
+    case foreignGroup = 19
+    case unknownEpoch = 20
+    case foreignPosition = 21
+
+    package var traits: RefusalTraits {
+        switch self {
+        case .foreignTimestamp, .foreignPosition, .wrongFragmentCount, .tooManyStripes, .invalidFragment,
+            .justificationRequired, .counterSkipped, .invalidAdmission, .tooManyPending:
+            .answersPrepareOnly
+        case .tooManyUnverified:
+            [.answersPrepareOnly, .transient]
+        case .busy, .unknownEpoch:
+            .transient
+        case .notEntitled, .digestMismatch, .foreignDescriptor, .foreignGroup, .invalidCertificate, .poisonous,
+            .storageFull, .storageFailed, .unsupported:
+            []
+        }
+    }
+}
+
+extension Refusal {
+    /// The reason without its evidence; nil for one of another release's.
+    package var kind: RefusalKind? {
+        switch self {
+        case .notEntitled: .notEntitled
+        case .foreignTimestamp: .foreignTimestamp
+        case .digestMismatch: .digestMismatch
+        case .foreignDescriptor: .foreignDescriptor
+        case .foreignGroup: .foreignGroup
+        case .unknownEpoch: .unknownEpoch
+        case .foreignPosition: .foreignPosition
+        case .wrongFragmentCount: .wrongFragmentCount
+        case .tooManyStripes: .tooManyStripes
+        case .invalidFragment: .invalidFragment
+        case .justificationRequired: .justificationRequired
+        case .counterSkipped: .counterSkipped
+        case .invalidCertificate: .invalidCertificate
+        case .invalidAdmission: .invalidAdmission
+        case .tooManyPending: .tooManyPending
+        case .busy: .busy
+        case .poisonous: .poisonous
+        case .tooManyUnverified: .tooManyUnverified
+        case .storageFull: .storageFull
+        case .storageFailed: .storageFailed
+        case .unsupported: .unsupported
+        case .other: nil
+        }
+    }
+
+    /// The number on the wire.
+    package var code: UInt16 {
+        if case .other(let code, _, _) = self { code } else { kind?.rawValue ?? 0 }
+    }
+
+    /// What the reason means for whoever is refused.
+    public var traits: RefusalTraits {
+        switch self {
+        case .other(_, let traits, _): traits
+        // What is not known here yet may be known here later.
+        case .invalidCertificate(let error) where error.isIgnorance: .transient
+        default: kind?.traits ?? []
+        }
+    }
+
+    /// The name of the case, for counters and logs.
+    package var name: String { kind.map { "\($0)" } ?? "other" }
+
+    /// Whether this answers a PREPARE and nothing else; in another phase it is a late answer and says nothing.
+    package var answersPrepareOnly: Bool { traits.contains(.answersPrepareOnly) }
+
+    /// Whether the same request may well be granted later, without anything having been wrong with it.
+    package var isTransient: Bool { traits.contains(.transient) }
+}
+
+extension Refusal: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .notEntitled(let principal, let rights):
+            rights.isEmpty
+                ? "\(principal) may not ask this"
+                : "\(principal) may not ask this: it takes the right \(rights.alternatives) on the bucket"
+        case .foreignTimestamp(let writer, let sender): "the timestamp names writer \(writer); the sender is \(sender)"
+        case .digestMismatch: "the timestamp's digest is not that of the descriptor"
+        case .foreignDescriptor: "the descriptor is another object's"
+        case .foreignGroup(let group, let expected): "the object belongs to \(expected), not to \(group)"
+        case .unknownEpoch(let epoch, let newest): "epoch \(epoch) is not known here, the newest is \(newest)"
+        case .foreignPosition(let position, let expected):
+            "the fragments are for \(position); this server's is \(expected)"
+        case .wrongFragmentCount(let got, let expected): "\(got) fragments for \(expected) stripes"
+        case .tooManyStripes(let got, let limit): "\(got) stripes; one request may carry \(limit)"
+        case .invalidFragment(let stripe, let error): "\(stripe): \(error)"
+        case .justificationRequired(let counter):
+            "the committed counter here is \(counter); prove the version below yours"
+        case .counterSkipped(let got, let highest): "counter \(got) skips ahead; the highest allowed is \(highest)"
+        case .invalidCertificate(let error): "invalid certificate: \(error)"
+        case .invalidAdmission(let have, let need): "\(have) valid admission statements of \(need)"
+        case .tooManyPending(let versions): "\(versions.count) uncommitted versions of this client are pending"
+        case .busy: "too many requests wait for this object"
+        case .poisonous: "the version's fragments are known to be no value's encoding"
+        case .tooManyUnverified(let limit): "\(limit) versions of the object wait to be verified"
+        case .storageFull: "the server's disk is full"
+        case .storageFailed: "the server cannot use its storage"
+        case .unsupported(let type): "the server knows no message of type \(type)"
+        case .other(let code, _, _): "a reason with the number \(code), which this release does not know"
+        }
+    }
+}

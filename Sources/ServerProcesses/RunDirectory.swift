@@ -1,0 +1,57 @@
+// DIR/run: which processes 'cluster up' started, and the lock that lets one command at a time start or stop them.
+
+import CommandOutcome
+import Glibc
+import QuorumTransport
+
+/// The pid files of a cluster's servers and of their supervisor.
+package struct RunDirectory {
+    package let path: String
+
+    /// The directory of the cluster in `clusterDirectory`; it need not exist.
+    package init(clusterDirectory: String) {
+        path = clusterDirectory + "/run"
+    }
+
+    package func serverFile(_ index: Int) -> String { "\(path)/server-\(index).pid" }
+    package var supervisorFile: String { path + "/supervisor.pid" }
+
+    /// The process of a server, if it runs.
+    package func server(_ index: Int) -> ProcessStamp? { Self.running(serverFile(index)) }
+
+    /// The process of a 'cluster up' in the foreground, if it runs.
+    package var supervisor: ProcessStamp? { Self.running(supervisorFile) }
+
+    /// Makes the directory, readable by its owner only.
+    package func create() throws(Failure) {
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
+            throw Failure(.inputOutput, "\(path): \(systemText(errno))")
+        }
+    }
+
+    /// Removes a pid file unless somebody else has written it anew.
+    package func remove(_ file: String, of stamp: ProcessStamp) {
+        if ProcessStamp(readingFrom: file) == stamp { unlink(file) }
+    }
+
+    /// Runs `body` while no other command starts or stops servers of this cluster.
+    package func locked<T>(_ body: () throws -> T) throws -> T {
+        let file = path + "/lock"
+        let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw Failure(.inputOutput, "\(file): \(systemText(errno))") }
+        defer { close(descriptor) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw Failure(
+                .inputOutput,
+                errno == EWOULDBLOCK
+                    ? "another command is starting or stopping servers of this cluster; try again when it has ended"
+                    : "\(file): \(systemText(errno))")
+        }
+        return try body()
+    }
+
+    private static func running(_ file: String) -> ProcessStamp? {
+        guard let stamp = ProcessStamp(readingFrom: file), stamp.isRunning else { return nil }
+        return stamp
+    }
+}

@@ -1,0 +1,181 @@
+// solidus torture
+
+import ArgumentParser
+import ClusterFiles
+import CommandOutcome
+import Foundation
+import HistoryChecker
+import QuorumClient
+import QuorumProtocol
+
+struct Torture: AsyncParsableCommand, ReportingCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Have clients work while servers are killed, stopped and damaged, and judge what they saw.",
+        discussion: """
+            At most f servers are not correct at any time, so every operation must go on and the history must be \
+            linearizable. The servers must be of this machine. With --faulty, one server lies all the time; as its \
+            store then lacks what it promised, use a cluster made for that and throw it away afterwards.
+            """)
+
+    @Option(help: "The cluster's directory. Servers that do not run are started, and stopped at the end.")
+    var cluster: String
+    @Option(help: "How many clients work at the same time, each on one operation after the other.")
+    var clients = 8
+    @Option(help: "How many objects they work on.")
+    var objects = 5
+    @Option(help: "How long they work.")
+    var seconds: Double = 60
+    @Option(help: "Where the history is written, one JSON object a line.", completion: .file())
+    var history: String
+    @Option(help: "What the choices of clients and nemesis are drawn from; a random one when not given.")
+    var seed: UInt64?
+    @Option(help: "How many seconds lie between two actions of the nemesis; 0 for none.")
+    var nemesis: Double = 2
+    @Option(help: "Replace one server by a liar with this policy (solidus-faulty-server --help lists them).")
+    var faulty: String?
+    @Option(help: "Which server the liar replaces; one of the seed's choice when not given.")
+    var faultyServer: Int?
+    @Flag(help: "Have clients write partially, as 'solidus put --partial' does.")
+    var partial = false
+    @Option(help: "How many seconds an operation may take.")
+    var timeout: Double = 15
+    @Option(help: "How many seconds without a completed get, or without a put or deletion, are a failure.")
+    var stall: Double = 10
+    @OptionGroup var report: ReportOptions
+
+    mutating func validate() throws {
+        for (name, value) in [("seconds", seconds), ("timeout", timeout), ("stall", stall)] {
+            guard value > 0, value <= 1_000_000 else {
+                throw ValidationError("--\(name) must be more than 0 and at most 1000000 seconds.")
+            }
+        }
+        guard nemesis >= 0, nemesis <= 86_400 else {
+            throw ValidationError("--nemesis must be 0 to 86400 seconds.")
+        }
+        guard (1...1024).contains(clients) else { throw ValidationError("--clients must be 1 to 1024.") }
+        guard (1...100_000).contains(objects) else { throw ValidationError("--objects must be 1 to 100000.") }
+        guard faulty != nil || faultyServer == nil else {
+            throw ValidationError("--faulty-server says which server; say with --faulty how it lies.")
+        }
+    }
+
+    func run() async throws {
+        let configuration = try ClusterDescription(contentsOf: cluster + "/" + ClusterConfiguration.fileName)
+        let seed = seed ?? UInt64.random(in: .min ... .max)
+        let plan = try plan(configuration, seed: seed)
+        let recorder = try HistoryRecorder(path: history)
+        let stores = try openClients(configuration)
+        let progress = TortureProgress()
+        let workload = TortureWorkload(
+            clients: stores, clientCount: clients, keys: try keys(), recorder: recorder, progress: progress, seed: seed)
+        let keeper = TortureKeeper(plan) { workload.giveUp($0 % workload.clientCount) }
+
+        Standard.complain("torture: seed \(seed), \(clients) clients as \(stores.count) identities")
+        let outcome: Result<TortureSummary, any Error>
+        do {
+            try await keeper.start()
+            outcome = .success(try await torment(workload, keeper, recorder, plan))
+        } catch {
+            outcome = .failure(error)
+        }
+        for store in stores { await store.close() }
+        try await keeper.leave()
+        var summary = try outcome.get()
+        try recorder.flush()
+        summary.findings = keeper.current.findings
+        for seen in summary.misbehaving where seen.server != plan.faulty?.server {
+            summary.findings.append("server \(seen.server) was accused, and is no liar: it \(seen.first)")
+        }
+        Standard.complain("torture: judging the history")
+        summary.judgement = try Judgement(ofHistory: history)
+        try Report.finish(report, summary, text: summary.text)
+        if let status = summary.failure { throw ReportedVerdict(status: status) }
+    }
+
+    /// Runs the clients for their time, heals the servers and has everything read once more.
+    private func torment(
+        _ workload: TortureWorkload, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan
+    ) async throws -> TortureSummary {
+        let end = ContinuousClock.now + .seconds(seconds)
+        workload.progress.begin()
+        let reporter = Task { await reportProgress(workload.progress, keeper, recorder) }
+        defer { reporter.cancel() }
+        await workload.run {
+            let state = keeper.current
+            return ContinuousClock.now >= end || state.isInterrupted || state.failure != nil
+        }
+        // What the servers' healing takes is no time in which operations should have completed.
+        let counts = workload.progress.counts
+        try await keeper.heal()
+        let before = workload.progress.counts
+        await workload.readBack()
+        let after = workload.progress.counts
+        await workload.clearUp()
+        let state = keeper.current
+        return TortureSummary(
+            seed: plan.seed, clients: clients, objects: objects, counts: counts,
+            readBack: after.completed - before.completed, readBackFailed: after.failed - before.failed,
+            firstFailure: after.firstFailure, misbehaviours: after.misbehaviours, stallLimitSeconds: stall, plan: plan,
+            state: state)
+    }
+
+    private func reportProgress(
+        _ progress: TortureProgress, _ keeper: TortureKeeper, _ recorder: HistoryRecorder
+    ) async {
+        let start = ContinuousClock.now
+        var before = TortureProgress.Counts()
+        while true {
+            do { try await Task.sleep(for: .seconds(1)) } catch { return }
+            let counts = progress.counts
+            let state = keeper.current
+            let actions = state.actionCounts.values.reduce(0, +)
+            let passed = (ContinuousClock.now - start).components.seconds
+            Standard.complain(
+                "\(passed) s: \(counts.reads.count - before.reads.count) reads/s, "
+                    + "\(counts.writes.count - before.writes.count) writes/s, \(counts.completed) completed, "
+                    + "\(counts.failed) failed, \(counts.unknown) unknown; nemesis \(actions): \(state.description)")
+            before = counts
+            // What cannot be written is reported at the end.
+            try? recorder.flush()
+        }
+    }
+
+    // MARK: Preparing
+
+    private func plan(_ configuration: ClusterDescription, seed: UInt64) throws -> TorturePlan {
+        let serverCount = configuration.servers.count
+        var plan = TorturePlan(
+            location: ClusterLocation(directory: cluster, serverCount: serverCount),
+            groups: configuration.parameters.configuration.groups.map { $0.members.map { Int($0.rawValue) } },
+            faultsMax: configuration.parameters.quorums.faults, seed: seed)
+        if nemesis > 0 { plan.nemesisSeconds = nemesis }
+        if let faulty {
+            var generator = TortureGenerator(seed: seed, purpose: "liar")
+            let server = faultyServer ?? Int.random(in: 0..<serverCount, using: &generator)
+            guard (0..<serverCount).contains(server) else {
+                throw ValidationError("There is no server \(server); the cluster has servers 0 to \(serverCount - 1).")
+            }
+            plan.faulty = (server, faulty)
+        }
+        return plan
+    }
+
+    /// One client for each identity, of which no more than needed are used.
+    private func openClients(_ configuration: ClusterDescription) throws -> [ObjectClient] {
+        var options = ClientOptions()
+        options.timeoutMilliseconds = max(1, Int(timeout * 1000))
+        options.workerCount = 1
+        options.writesPartially = partial
+        return try configuration.clients.prefix(clients).map { entry in
+            try ObjectClient(home: ClientHome(clusterDirectory: cluster, client: entry.name), options: options)
+        }
+    }
+
+    /// Keys that nobody wrote before: histories begin with nothing there.
+    private func keys() throws -> [ObjectKey] {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        let run = String(UInt64(time.tv_sec) << 20 | UInt64(time.tv_nsec) >> 10, radix: 36)
+        return try (0..<objects).map { try ObjectKey("torture/\(run)/\($0)") }
+    }
+}

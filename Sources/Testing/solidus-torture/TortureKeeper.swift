@@ -1,0 +1,190 @@
+// The thread that owns the servers' processes during a torture: it starts them, lets the nemesis loose on them, and
+// leaves them as it found them.
+
+import CProcessControl
+import CommandOutcome
+import Foundation
+import Glibc
+import QuorumTransport
+import ServerProcesses
+import Synchronization
+
+/// What is done to the servers.
+struct TorturePlan: Sendable {
+    var location: ClusterLocation
+    /// The members of each group.
+    var groups: [[Int]]
+    var faultsMax: Int
+    var seed: UInt64
+    /// Between two actions of the nemesis; nil for none.
+    var nemesisSeconds: Double?
+    /// Which server is replaced by a liar, and the liar's policy.
+    var faulty: (server: Int, kind: String)?
+}
+
+/// Keeps the servers. While its thread runs no other command may start or stop servers of the cluster.
+final class TortureKeeper: Sendable {
+    /// What it is doing, in this order.
+    enum Phase: Int, Comparable {
+        case starting, tormenting, healed, left
+
+        static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    struct State {
+        var phase = Phase.starting
+        /// What it is to be doing.
+        var wanted = Phase.tormenting
+        var failure: Failure?
+        var isInterrupted = false
+        var description = ""
+        var actionCounts: [Nemesis.Action: Int] = [:]
+        var findings: [String] = []
+    }
+
+    private static let pollMilliseconds: Int32 = 50
+
+    private let plan: TorturePlan
+    private let state = Mutex(State())
+    private let cancelClient: @Sendable (Int) -> Void
+
+    /// - Parameter cancelClient: makes the client whose number is this one, modulo their count, give up.
+    init(_ plan: TorturePlan, cancelClient: @escaping @Sendable (Int) -> Void) {
+        self.plan = plan
+        self.cancelClient = cancelClient
+    }
+
+    var current: State { state.withLock { $0 } }
+
+    /// Starts the servers that do not run, and the nemesis.
+    func start() async throws(Failure) {
+        Thread.detachNewThread { self.main() }
+        try await reach(.tormenting)
+    }
+
+    /// Makes every server well again and keeps it so.
+    func heal() async throws(Failure) { try await reach(.healed) }
+
+    /// Leaves the servers as they were found. Does not fail when there is nothing to be left.
+    func leave() async throws(Failure) { try await reach(.left) }
+
+    private func reach(_ phase: Phase) async throws(Failure) {
+        state.withLock { $0.wanted = phase }
+        while true {
+            let (reached, failure) = state.withLock { ($0.phase, $0.failure) }
+            if reached >= phase || (reached == .left) {
+                if let failure { throw failure }
+                return
+            }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    // MARK: The thread
+
+    private func main() {
+        do {
+            let run = plan.location.run
+            // Nothing is started or stopped: then others may do so.
+            let isBystander =
+                plan.nemesisSeconds == nil && plan.faulty == nil
+                && (0..<plan.location.serverCount).allSatisfy { run.server($0) != nil }
+            if isBystander {
+                try keep()
+            } else {
+                if let supervisor = run.supervisor {
+                    throw Failure(
+                        .inputOutput,
+                        "the cluster runs in the foreground of process \(supervisor.processID), which would miss the "
+                            + "servers that are restarted; stop it, or start the cluster with --detach")
+                }
+                try run.create()
+                try run.locked { try keep() }
+            }
+        } catch {
+            let failure = Failure(ofAny: error) ?? Failure(.unexpected, "\(error)")
+            state.withLock { $0.failure = failure }
+        }
+        state.withLock { $0.phase = .left }
+    }
+
+    private func keep() throws {
+        let signals = process_control_watch_signals(true)
+        guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))") }
+        let servers = TortureServers(plan.location)
+        do {
+            try startAll(servers)
+            var nemesis = Nemesis(
+                servers, serverCount: plan.location.serverCount, groups: plan.groups, faultsMax: plan.faultsMax,
+                replaced: plan.faulty?.server, seed: plan.seed)
+            do {
+                try torment(&nemesis, signals)
+                try nemesis.relieveAll()
+            } catch {
+                try? nemesis.relieveAll()
+                throw error
+            }
+            publish(nemesis)
+            state.withLock { $0.phase = .healed }
+            while state.withLock({ $0.wanted < .left }) { wait(signals) }
+            nemesis.lookAfter()
+            publish(nemesis)
+        } catch {
+            leave(servers)
+            throw error
+        }
+        leave(servers)
+    }
+
+    private func startAll(_ servers: TortureServers) throws {
+        for index in 0..<plan.location.serverCount {
+            var program = TorturedProgram.correct
+            if let faulty = plan.faulty, faulty.server == index {
+                servers.terminate(index)
+                program = .faulty(kind: faulty.kind, seed: plan.seed)
+            }
+            guard !servers.isRunning(index) else { continue }
+            if let reason = try servers.start(index, program) {
+                throw Failure(.inputOutput, "server \(index) does not start: \(reason)")
+            }
+        }
+    }
+
+    private func torment(_ nemesis: inout Nemesis, _ signals: Int32) throws(Failure) {
+        state.withLock { $0.phase = .tormenting }
+        let period = plan.nemesisSeconds.map { Duration.seconds($0) }
+        var next = period.map { ContinuousClock.now + $0 }
+        while state.withLock({ $0.wanted == .tormenting }) {
+            publish(nemesis)
+            wait(signals)
+            nemesis.lookAfter()
+            guard let period, let due = next, ContinuousClock.now >= due else { continue }
+            try nemesis.act { generator in cancelClient(Int.random(in: 0..<(1 << 20), using: &generator)) }
+            next = max(due + period, ContinuousClock.now)
+        }
+    }
+
+    private func leave(_ servers: TortureServers) {
+        if let faulty = plan.faulty { servers.terminate(faulty.server) }
+        let complaints = servers.leaveAsFound()
+        state.withLock { $0.findings += complaints }
+    }
+
+    private func publish(_ nemesis: Nemesis) {
+        state.withLock { state in
+            state.description = nemesis.description
+            state.actionCounts = nemesis.actionCounts
+            state.findings = nemesis.findings
+        }
+    }
+
+    /// Waits for a moment or a signal; one that asks to stop ends the torture early.
+    private func wait(_ signals: Int32) {
+        var polled = pollfd(fd: signals, events: Int16(POLLIN), revents: 0)
+        guard poll(&polled, 1, Self.pollMilliseconds) > 0 else { return }
+        var numbers = [UInt8](repeating: 0, count: 64)
+        let count = read(signals, &numbers, numbers.count)
+        guard count > 0, numbers[0..<count].contains(where: { Int32($0) != SIGCHLD }) else { return }
+        state.withLock { $0.isInterrupted = true }
+    }
+}

@@ -1,6 +1,0 @@
-// A command that did its work and found something wrong has said so already; what is left is its exit code.
-
-/// Ends a command with an exit code, when all that there is to say was printed.
-struct ReportedVerdict: Error {
-    let status: ExitStatus
-}
