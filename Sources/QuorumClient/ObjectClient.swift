@@ -119,21 +119,14 @@ public final class ObjectClient: Sendable {
         } catch {
             throw .invalidMetadata(key, error)
         }
-        let parameters = parameters
-        let final = metadata
-        return try await write(key) {
-            EncodedValue(value, key: key, metadata: final, parameters: parameters)
-        }
+        return try await write(key, .value(value, metadata, salt: .random()))
     }
 
     /// Deletes the object by writing a tombstone; deleting what does not exist succeeds too.
     ///
     /// - Throws: as `put`.
     public func delete(_ key: ObjectKey) async throws(ClientError) -> PutResult {
-        let parameters = parameters
-        return try await write(key) {
-            EncodedValue(tombstone: key, modifiedMilliseconds: Self.currentMilliseconds(), parameters: parameters)
-        }
+        try await write(key, .deletion(modifiedMilliseconds: Self.currentMilliseconds()))
     }
 
     /// Reads the object's value.
@@ -163,9 +156,7 @@ public final class ObjectClient: Sendable {
 // MARK: - Writing
 
 extension ObjectClient {
-    private func write(
-        _ key: ObjectKey, encode: @escaping @Sendable () -> EncodedValue
-    ) async throws(ClientError) -> PutResult {
+    private func write(_ key: ObjectKey, _ content: WriteContent) async throws(ClientError) -> PutResult {
         try checkOpen()
         // Waiting for a turn is part of the operation's time, so that a queue of writes that cannot succeed fails
         // together.
@@ -177,14 +168,10 @@ extension ObjectClient {
                     .readTimestamp, answered: [], need: parameters.quorums.quorum, observations: ServerObservations()))
         }
         let writer = Writer(
-            parameters: parameters, key: key, writer: id, remembered: remembered.take(key), spares: spares(for: key))
+            parameters: parameters, key: key, writer: id, content: content, remembered: remembered.take(key),
+            spares: spares(for: key))
         let operation = Operation(writer, key: key, deadline: deadline, hedge: writeHedge, context: context)
-        let result = await operation.run { operation in
-            context.workers.submit { _ in
-                let encoded = encode()
-                operation.submit(.encoded(encoded.descriptor, fragments: encoded.fragments))
-            }
-        }
+        let result = await operation.run()
         defer { turns.give(key) }
         switch result {
         case .success(let outcome):

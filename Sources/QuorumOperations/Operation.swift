@@ -40,11 +40,7 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
     }
 
     /// Runs the machine to its outcome. A cancelled task ends it as its deadline would.
-    ///
-    /// - Parameter begin: called once the operation has started, for work that is to run beside the first round.
-    package func run(
-        begin: (Operation<Machine>) -> Void = { _ in }
-    ) async -> Result<Machine.Outcome, OperationFailure> {
+    package func run() async -> Result<Machine.Outcome, OperationFailure> {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 // A task that was cancelled before it came here has its result already.
@@ -61,7 +57,6 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
                 // Cancelled meanwhile, it was taken off the list before it was put there.
                 if state.withLock({ $0.result != nil }) { context.connections.unregister(self, requests: []) }
                 submit(Machine.start)
-                begin(self)
             }
         } onCancel: {
             submit(Machine.deadline)
@@ -102,6 +97,8 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
                 submit(work())
                 return
             }
+            context.workers.submit { _ in self.submit(work()) }
+        case .encode(let work):
             context.workers.submit { _ in self.submit(work()) }
         case .startHedge:
             state.withLock { $0.hedgedAt = .now() }

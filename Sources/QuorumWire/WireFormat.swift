@@ -29,10 +29,13 @@ package enum MessageType: UInt8, Sendable {
     case refusedReply = 133
     case list = 134
 
+    /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
         switch self {
-        case .readTimestamp, .prepare, .commit, .read, .fetchList, .offerList: true
-        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .list: false
+        case .readTimestamp, .prepare, .commit, .read: true
+        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .offerList,
+            .list:
+            false
         }
     }
 }

@@ -126,6 +126,55 @@ import Testing
         }
     }
 
+    @Test(
+        "A rotten block of the index costs what is in it: compactions that meet it stop no write, everything else is read"
+    )
+    func rottenIndexBlock() throws {
+        var options = StorageOptions.small
+        options.indexWriteBufferBytes = 64 << 10
+        let fixture = try StoreFixture(options: options)
+        func name(_ number: Int) -> [UInt8] { key("object \(number)") }
+        func mutations(_ range: Range<Int>, _ value: UInt8) -> [ObjectMutation] {
+            range.map { ObjectMutation(key: name($0), record: .set([UInt8](repeating: value, count: 300))) }
+        }
+        let count = 2000
+        let store = try fixture.open()
+        for start in stride(from: 0, to: count, by: 50) { try store.applyAll(mutations(start..<start + 50, 1)) }
+        try store.close()
+        let directory = fixture.directory + "/index/"
+        let tables = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".sst") }
+        let sizes = try tables.map { name in
+            (try #require(FileManager.default.attributesOfItem(atPath: directory + name)[.size] as? Int), name)
+        }
+        let largest = try #require(sizes.max { $0.0 < $1.0 })
+        try flip(directory + largest.1, at: largest.0 / 3)
+
+        let damaged = try fixture.open()
+        var lostCount = 0
+        for number in 0..<count {
+            do throws(StorageError) {
+                let found = try damaged.record(of: name(number))
+                #expect(found == [UInt8](repeating: 1, count: 300))
+            } catch {
+                guard case .index = error else { throw error }
+                lostCount += 1
+            }
+        }
+        #expect((1...50).contains(lostCount), "\(lostCount) records are in the rotten block")
+        // Many times the write buffer, over all keys: each compaction of the table meets the block.
+        for value in 2..<8 as Range<UInt8> {
+            for start in stride(from: 0, to: count, by: 50) {
+                try damaged.applyAll(mutations(start..<start + 50, value))
+            }
+            try damaged.flushIndex()
+        }
+        for number in 0..<count {
+            #expect(try damaged.record(of: name(number)) == [UInt8](repeating: 7, count: 300))
+        }
+        try damaged.close()
+        #expect(try fixture.open().record(of: name(0)) == [UInt8](repeating: 7, count: 300))
+    }
+
     /// A closed store with several segments, all of them needed; with `flushing`, nothing of it needs replay.
     private func severalSegments(flushing: Bool) throws -> StoreFixture {
         let fixture = try StoreFixture()

@@ -31,7 +31,7 @@ struct UnknownMessageTests {
             let (events, continuation) = AsyncStream<PeerConnectionEvent>.makeStream()
             connection = try PeerConnection(
                 PeerConnectionConfiguration(
-                    serverIndex: 0, host: entry.host, port: entry.port, expectedPin: entry.pin,
+                    serverNumber: 0, host: entry.host, port: entry.port, expectedPin: entry.pin,
                     scope: home.cluster.scope, limits: ConnectionLimits(parameters)),
                 identity: identity, eventLoop: MultiThreadedEventLoopGroup.singleton.next(),
                 logger: Logger(label: "test")
@@ -68,7 +68,8 @@ struct UnknownMessageTests {
         }
 
         func send(_ request: Request, number: UInt64) {
-            connection.send(OutboundFrame(request.encoded(request: number)))
+            connection.send(
+                OutboundFrame(request.encoded(request: number, to: parameters.placement(of: request.key).route)))
         }
     }
 

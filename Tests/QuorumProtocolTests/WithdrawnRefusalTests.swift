@@ -70,7 +70,8 @@ struct WithdrawnRefusalTests {
 
     /// A writer whose PREPARE has just left.
     private func preparingWriter() -> Writer {
-        var writer = Writer(parameters: group.parameters, key: .photo, writer: .alice)
+        var writer = Writer(
+            parameters: group.parameters, key: .photo, writer: .alice, content: .deletion(modifiedMilliseconds: 0))
         let none = Reply.timestamp(CommittedClaim(certificate: nil))
         let inputs: [Writer.Input] = [
             .start, .encoded(version.descriptor, fragments: version.fragments), .reply(0, none), .reply(1, none),
@@ -108,7 +109,7 @@ struct WithdrawnRefusalTests {
                         try group.verifier.verify(signed, key: .photo, timestamp: timestamp)
                     }
                     waiting = [.statementVerified(server, signed, timestamp, result)] + waiting
-                case .send, .verifyCertificate, .verifyFragment, .reencode, .checkEncoding, .startHedge:
+                case .send, .encode, .verifyCertificate, .verifyFragment, .reencode, .checkEncoding, .startHedge:
                     break
                 }
             }

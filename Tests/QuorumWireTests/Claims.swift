@@ -201,7 +201,6 @@ enum Claims {
                 field: "fragment error", value: 6, direction: .reply,
                 frame: frame(.refusedReply, head: [0, 7, 2, 0, 0, 0, 0, 6, 0])),
             Unknown(
-            Unknown(
                 field: "certificate error", value: 10, direction: .reply,
                 frame: frame(.refusedReply, head: [0, 10, 0, 10, 0])),
             Unknown(

@@ -20,10 +20,12 @@ final class InProcessClient {
     /// Writes an object's first version.
     func put(_ value: SharedBytes, number: Int) throws {
         let key = group.key(number)
-        let writer = Writer(parameters: group.parameters, key: key, writer: group.client)
-        let encoded = group.encoded(value, number: number)
-        let result = try run(writer, key: key, [.encoded(encoded.descriptor, fragments: encoded.fragments)])
-        guard case .success? = result else { preconditionFailure("a write among correct servers failed") }
+        let writer = Writer(
+            parameters: group.parameters, key: key, writer: group.client,
+            content: .value(value, ObjectMetadata(), salt: VersionSalt(high: 0, low: UInt64(number))))
+        guard case .success? = try run(writer, key: key) else {
+            preconditionFailure("a write among correct servers failed")
+        }
     }
 
     /// Reads an object and decodes its value.
@@ -31,17 +33,17 @@ final class InProcessClient {
         let key = group.key(number)
         let reader = Reader(
             parameters: group.parameters, key: key, wantsValue: true, preference: group.parameters.quorums.positions)
-        guard case .success(let outcome)? = try run(reader, key: key, []),
+        guard case .success(let outcome)? = try run(reader, key: key),
             case .version(_, let descriptor, let stripes) = outcome.found, let fragments = stripes.first
         else { preconditionFailure("a read among correct servers failed") }
         return try descriptor.descriptor.stripes[0].decode(fragments)
     }
 
     private func run<Machine: OperationMachine>(
-        _ machine: Machine, key: ObjectKey, _ beside: [Machine.Input]
+        _ machine: Machine, key: ObjectKey
     ) throws -> Result<Machine.Outcome, OperationFailure>? {
         var machine = machine
-        var inputs = [Machine.start] + beside
+        var inputs = [Machine.start]
         var result: Result<Machine.Outcome, OperationFailure>?
         while !inputs.isEmpty {
             var effects: [Machine.Effect] = []
@@ -50,7 +52,7 @@ final class InProcessClient {
                 switch Machine.step(effect, key: key, verifier: verifier) {
                 case .send(let position, let request):
                     inputs.append(Machine.reply(try ask(request, at: position, of: machine.placement), from: position))
-                case .work(_, let work): inputs.append(work())
+                case .work(_, let work), .encode(let work): inputs.append(work())
                 case .startHedge: break
                 case .finish(let outcome): result = outcome
                 }

@@ -47,24 +47,19 @@ final class InProcessServer {
     }
 
     private func perform(_ effect: ReplicaEffect, _ inputs: inout [ReplicaInput], _ answer: inout Reply?) throws {
-        switch effect {
+        let outcome = effect.perform(
+            in: self, verifier: verifier, parameters: parameters, node: signer.node)
+        switch outcome {
         case .reply(_, let reply):
             answer = reply
-        case .replyWithVersion(_, let claim, let key, let timestamp, let portion):
-            answer = .version(claim, try parts(key, timestamp, portion))
-        case .load(let key):
-            inputs.append(.loaded(key, .success(try records[key].map { try ObjectRecord(decoding: $0) })))
-        case .verify(let token, let job):
-            let result = job.run(verifier: verifier, parameters: parameters)
-            inputs.append(.verified(token, result))
+        case .input(let input):
+            inputs.append(input)
         case .store(let token, let change, let statements):
             if let change { store(change) }
             inputs.append(.stored(token, .success(try signer.sign(statements))))
-        case .verifyVersions, .findDue:
+        case .verifyVersions, .due:
             // For idle time, which is not part of an operation.
             break
-        case .replyTooManyPending:
-            preconditionFailure("a client that completes every write has too many pending versions")
         }
     }
 
@@ -76,15 +71,24 @@ final class InProcessServer {
         }
         for drop in change.drops { versions[drop] = nil }
     }
+}
 
-    private func parts(_ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion) throws -> HeldParts? {
-        guard let version = versions[timestamp], let position = parameters.placement(of: key).position(of: signer.node)
-        else { return nil }
-        return HeldParts(
-            timestamp: timestamp, position: position,
-            descriptor: try SealedDescriptor(decoding: version.descriptor, parameters: parameters),
-            fragments: portion == .fragments ? version.fragments : nil)
+extension InProcessServer: ReplicaStore {
+    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> {
+        guard let bytes = records[key] else { return .success(nil) }
+        guard let record = try? ObjectRecord(decoding: bytes) else { return .failure(.failed) }
+        return .success(record)
     }
+
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? {
+        versions[timestamp].flatMap { try? SealedDescriptor(decoding: $0.descriptor, parameters: parameters) }
+    }
+
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
+        versions[timestamp]?.fragments
+    }
+
+    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { [] }
 }
 
 extension EncodedMessage {

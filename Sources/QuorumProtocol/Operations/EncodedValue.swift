@@ -3,6 +3,29 @@
 import ErasureCode
 import Fingerprint
 
+/// What a write makes of its object.
+package indirect enum WriteContent: Sendable {
+    /// The salt tells versions apart that are equal in all else, in the mode `none`.
+    case value(SharedBytes, ObjectMetadata, salt: VersionSalt)
+    case deletion(modifiedMilliseconds: UInt64)
+}
+
+/// The encoding of what a write makes of its object, to be done once and anywhere.
+package struct EncodingJob: Sendable {
+    let key: ObjectKey
+    let content: WriteContent
+    let parameters: ClusterParameters
+
+    package func run() -> EncodedValue {
+        switch content {
+        case .value(let value, let metadata, let salt):
+            EncodedValue(value, key: key, metadata: metadata, parameters: parameters, salt: salt)
+        case .deletion(let modified):
+            EncodedValue(tombstone: key, modifiedMilliseconds: modified, parameters: parameters)
+        }
+    }
+}
+
 /// A value, or the absence of one, ready to be written.
 package struct EncodedValue: Sendable {
     package let descriptor: SealedDescriptor

@@ -34,6 +34,9 @@ package enum OperationStep<Machine: OperationMachine> {
     case send(Position, Request)
     /// Pure work whose result goes back into the machine; `costBytes` are to be hashed.
     case work(costBytes: Int, @Sendable () -> Machine.Input)
+    /// Pure work as well, but for another thread however small it is: the answers to what was sent before are awaited
+    /// meanwhile.
+    case encode(@Sendable () -> Machine.Input)
     /// Start the hedge timer, whose end is told by `Machine.hedge`: those who were asked first have so much time.
     case startHedge
     indirect case finish(Result<Machine.Outcome, OperationFailure>)
@@ -73,6 +76,11 @@ extension Writer: OperationMachine {
         switch effect {
         case .send(let server, let request):
             .send(server, request)
+        case .encode(let job):
+            .encode {
+                let value = job.run()
+                return .encoded(value.descriptor, fragments: value.fragments)
+            }
         case .verifyCertificate(let server, let certificate):
             .work(costBytes: 0) {
                 .certificateVerified(server, certificate, checked(certificate, key: key, verifier: verifier))

@@ -25,7 +25,7 @@ package struct Writer: Sendable {
     /// Indirect where a case is far larger than the others, which pass through many hands.
     package enum Input: Sendable {
         case start
-        /// The value is encoded: for each server its fragments, one a stripe (a tombstone has none).
+        /// Answers `.encode`: for each server its fragments, one a stripe (a tombstone has none).
         case encoded(SealedDescriptor, fragments: [[SharedBytes]])
         case reply(Position, Reply)
         indirect case certificateVerified(Position, Certificate, Result<VerifiedCertificate, CertificateError>)
@@ -48,6 +48,8 @@ package struct Writer: Sendable {
     /// Indirect as an input is.
     package enum Effect: Sendable {
         case send(Position, Request)
+        /// Encode what is to be written, beside whatever was sent before.
+        indirect case encode(EncodingJob)
         indirect case verifyCertificate(Position, Certificate)
         indirect case verifyStatement(Position, SignedStatement, Timestamp)
         /// Verify bytes that the server sent as its fragment of the stripe.
@@ -80,6 +82,8 @@ package struct Writer: Sendable {
     package let placement: Placement
     let writer: ClientID
     var phase = Phase.readTimestamp
+    /// What is to be written, until it is given away to be encoded.
+    private var content: WriteContent?
     var encoded: (descriptor: SealedDescriptor, fragments: [[SharedBytes]])?
     var tally: ClaimTally
     var observations: ServerObservations
@@ -105,12 +109,13 @@ package struct Writer: Sendable {
     private(set) var acknowledged: PositionSet = []
 
     /// - Parameters:
+    ///   - content: what is to be written.
     ///   - remembered: the certificate of a version of the object, which saves reading the timestamp as long as nobody
     ///     else has written since.
     ///   - spares: at most f positions whose servers get no fragments of their own as long as the others take theirs.
     package init(
-        parameters: ClusterParameters, key: ObjectKey, writer: ClientID, remembered: VerifiedCertificate? = nil,
-        spares: [Position] = []
+        parameters: ClusterParameters, key: ObjectKey, writer: ClientID, content: WriteContent,
+        remembered: VerifiedCertificate? = nil, spares: [Position] = []
     ) {
         precondition(remembered == nil || remembered?.key == key)
         precondition(spares.count <= parameters.quorums.faults && spares.allSatisfy(parameters.quorums.contains))
@@ -120,6 +125,7 @@ package struct Writer: Sendable {
         self.placement = placement
         observations = ServerObservations(placement)
         self.writer = writer
+        self.content = content
         self.spares = spares
         tally = ClaimTally(quorums: parameters.quorums)
         guard let remembered else { return }
@@ -136,6 +142,8 @@ package struct Writer: Sendable {
         switch consume input {
         case .start:
             if case .readTimestamp = phase { beginReadTimestamp(into: &effects) }
+            guard let content = content.take() else { preconditionFailure("a writer starts once") }
+            effects.append(.encode(EncodingJob(key: key, content: content, parameters: parameters)))
         case .encoded(let descriptor, let fragments):
             precondition(encoded == nil && fragments.count == quorums.serverCount)
             encoded = (descriptor, fragments)

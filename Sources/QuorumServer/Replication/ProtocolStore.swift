@@ -7,7 +7,7 @@ import ObjectStorage
 import QuorumProtocol
 
 /// Reads and translates between what the replica speaks of and what the store keeps.
-struct ProtocolStore: Sendable {
+struct ProtocolStore: ReplicaStore, Sendable {
     let store: ObjectStore
     let node: NodeID
     let parameters: ClusterParameters

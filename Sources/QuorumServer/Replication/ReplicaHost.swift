@@ -17,9 +17,7 @@ import Synchronization
 final class ReplicaHost: Sendable {
     /// Fragments up to this size are verified and read on the calling thread.
     private static let inlineWorkSizeBytesMax = 64 << 10
-    /// How many due objects one tick takes up: more than are written between two, or they would pile up.
-    private static let dueObjectsPerTick = 16_384
-    /// How many of them the machine is given at once, while requests wait for it.
+    /// How many due objects the machine is given at once, while requests wait for it.
     private static let dueObjectsPerInput = 64
 
     private let parameters: ClusterParameters
@@ -108,7 +106,7 @@ final class ReplicaHost: Sendable {
         for group in groups { submit(.tick(milliseconds: milliseconds), to: group) }
         // Their records are read, too, which the event loop that ticks is not to wait for.
         workers.submit { _ in
-            let keys = self.store.due(beforeMilliseconds: milliseconds, limit: Self.dueObjectsPerTick)
+            let keys = self.store.due(beforeMilliseconds: milliseconds, limit: ReplicaWork.dueObjectsMax)
             let byGroup = Dictionary(grouping: keys) { self.parameters.configuration.group(of: $0.slot).id }
             for group in self.groups {
                 let due = byGroup[group] ?? []
@@ -149,64 +147,37 @@ final class ReplicaHost: Sendable {
     }
 
     private func perform(_ effect: ReplicaEffect, of group: GroupID) {
-        switch effect {
+        // The host looks once for all groups, when it ticks.
+        if case .findDue = effect { return }
+        switch effect.step(in: store, parameters: parameters, node: node) {
+        case .done(let outcome):
+            finish(outcome, of: group)
+        case .work(let work):
+            guard work.costBytes > Self.inlineWorkSizeBytesMax else {
+                finish(run(work), of: group)
+                return
+            }
+            workers.submit { _ in self.finish(self.run(work), of: group) }
+        }
+    }
+
+    private func run(_ work: ReplicaWork) -> ReplicaOutcome {
+        work.run(in: store, verifier: verifier, parameters: parameters, node: node)
+    }
+
+    private func finish(_ outcome: ReplicaOutcome, of group: GroupID) {
+        switch outcome {
         case .reply(let tag, let answer):
             reply(tag, answer)
-        case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
-            replyWithVersion(tag, claim, key: key, timestamp: timestamp, portion: portion)
-        case .replyTooManyPending(let tag, let key, let versions):
-            let pending = versions.compactMap { version in
-                store.descriptor(of: version.timestamp, key: key).map {
-                    PendingVersion(timestamp: version.timestamp, descriptor: $0, statement: version.statement)
-                }
-            }
-            reply(tag, .refused(.tooManyPending(pending)))
-        case .load(let key):
-            submit(.loaded(key, store.record(of: key)), to: group)
-        case .verify(let token, let job):
-            run(costBytes: job.costBytes) {
-                let result = job.run(verifier: self.verifier, parameters: self.parameters)
-                self.submit(.verified(token, result), to: group)
-            }
+        case .input(let input):
+            submit(input, to: group)
         case .store:
             // Queued while the machine was locked.
             break
+        case .due(let keys):
+            submit(.due(keys), to: group)
         case .verifyVersions(let key, let isUrgent):
             versionVerifier.withLock { $0 }?.verify(key, isUrgent: isUrgent)
-        case .findDue:
-            // The host looks once for all groups, when it ticks.
-            break
         }
-    }
-
-    private func replyWithVersion(
-        _ tag: RequestTag, _ claim: CommittedClaim, key: ObjectKey, timestamp: Timestamp, portion: Read.Portion
-    ) {
-        guard let descriptor = store.descriptor(of: timestamp, key: key),
-            let position = parameters.placement(of: key).position(of: node)
-        else {
-            reply(tag, .version(claim, nil))
-            return
-        }
-        guard portion == .fragments else {
-            let parts = HeldParts(timestamp: timestamp, position: position, descriptor: descriptor, fragments: nil)
-            reply(tag, .version(claim, parts))
-            return
-        }
-        let stripes = descriptor.descriptor.stripes
-        run(costBytes: stripes.reduce(0) { $0 + $1.fragmentSizeBytes }) {
-            let fragments = self.store.fragments(of: timestamp, key: key, stripeCount: stripes.count)
-            let parts = HeldParts(
-                timestamp: timestamp, position: position, descriptor: descriptor, fragments: fragments)
-            self.reply(tag, .version(claim, parts))
-        }
-    }
-
-    private func run(costBytes: Int, _ work: @escaping @Sendable () -> Void) {
-        guard costBytes > Self.inlineWorkSizeBytesMax else {
-            work()
-            return
-        }
-        workers.submit { _ in work() }
     }
 }

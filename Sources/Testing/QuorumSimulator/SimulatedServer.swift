@@ -1,5 +1,6 @@
 // One server of a world: the replicas under test, its disk, its keys, and the liar in its place if there is one.
 
+import ErasureCode
 import QuorumFaults
 import QuorumProtocol
 
@@ -80,4 +81,16 @@ final class SimulatedServer {
         verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
         replicas = Self.replicas(parameters, node, signer.incarnation)
     }
+}
+
+extension SimulatedServer: ReplicaStore {
+    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> { disk.record(key) }
+
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? { disk.descriptor(key, timestamp) }
+
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
+        disk.fragments(key, timestamp)
+    }
+
+    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { disk.due(beforeMilliseconds: time) }
 }

@@ -162,8 +162,10 @@ package struct VirtualDisk {
         return objects[place].parts[position]
     }
 
-    /// Objects that have something to drop before the given time, in order.
-    func expired(beforeMilliseconds time: UInt64) -> [ObjectKey] {
+    func fragments(_ key: ObjectKey, _ timestamp: Timestamp) -> [SharedBytes]? { parts(key, timestamp)?.fragments }
+
+    /// Objects that have something to drop or to verify before the given time, in order.
+    func due(beforeMilliseconds time: UInt64) -> [ObjectKey] {
         let due = objects.indices.filter { objects[$0].nextDueMilliseconds.map { $0 < time } ?? false }
         return due.map { objects[$0].key }.sorted()
     }

@@ -22,11 +22,8 @@ extension World {
         guard client.operation == nil, let planned = client.remaining.popFirst() else { return }
         let key = keys[planned.object]
         let operation = history.count
-        let bytes: [UInt8]?
-        switch planned.kind {
-        case .write(let size): bytes = value(operation, sizeBytes: size)
-        case .delete, .read, .head: bytes = nil
-        }
+        var bytes: [UInt8]?
+        if case .write(let size) = planned.kind { bytes = value(operation, sizeBytes: size) }
         history.append(
             RecordedOperation(
                 client: client.number, object: planned.object, kind: planned.kind, bytes: bytes,
@@ -37,7 +34,7 @@ extension World {
         switch planned.kind {
         case .write, .delete:
             client.writer = Writer(
-                parameters: parameters, key: key, writer: client.id,
+                parameters: parameters, key: key, writer: client.id, content: content(bytes, operation: operation),
                 remembered: plan.clientsRemember ? client.remembered[key] : nil,
                 spares: plan.writesArePartial ? parameters.quorums.spares : [])
         case .read, .head:
@@ -50,8 +47,6 @@ extension World {
         startTimers(client, operation, crash: planned.crash)
         if client.writer != nil {
             feed(client, operation, Writer.Input.start)
-            let input = encode(bytes, key: key, operation: operation)
-            complete(client, operation, input)
         } else {
             feed(client, operation, Reader.Input.start)
         }
@@ -84,16 +79,13 @@ extension World {
         return stream.bytes(count: sizeBytes)
     }
 
-    /// What a write's worker makes of its value. The metadata name the operation, so that no two descriptors are equal.
-    private func encode(_ bytes: [UInt8]?, key: ObjectKey, operation: Int) -> Writer.Input {
-        let encoded =
-            bytes.map { bytes in
-                EncodedValue(
-                    SharedBytes(bytes), key: key, metadata: ObjectMetadata(modifiedMilliseconds: UInt64(operation)),
-                    parameters: parameters, salt: VersionSalt(high: plan.seed, low: UInt64(operation)))
-            } ?? EncodedValue(tombstone: key, modifiedMilliseconds: UInt64(operation), parameters: parameters)
-        authors[encoded.descriptor.digest] = operation
-        return .encoded(encoded.descriptor, fragments: encoded.fragments)
+    /// What a write makes of its object. The metadata name the operation, so that no two descriptors are equal.
+    private func content(_ bytes: [UInt8]?, operation: Int) -> WriteContent {
+        let modified = UInt64(operation)
+        guard let bytes else { return .deletion(modifiedMilliseconds: modified) }
+        return .value(
+            SharedBytes(bytes), ObjectMetadata(modifiedMilliseconds: modified),
+            salt: VersionSalt(high: plan.seed, low: UInt64(operation)))
     }
 
     // MARK: Inputs
@@ -135,6 +127,10 @@ extension World {
                 send(request, to: position, of: client, operation)
             case .work(_, let work):
                 complete(client, operation, work())
+            case .encode(let work):
+                let input = work()
+                if case .encoded(let descriptor, _) = input { authors[descriptor.digest] = operation }
+                complete(client, operation, input)
             case .startHedge:
                 startHedge(client, operation)
             case .finish(.success(let outcome)):
@@ -158,7 +154,7 @@ extension World {
             switch Reader.step(effect, key: key, verifier: client.verifier) {
             case .send(let position, let request):
                 send(request, to: position, of: client, operation)
-            case .work(_, let work):
+            case .work(_, let work), .encode(let work):
                 complete(client, operation, work())
             case .startHedge:
                 startHedge(client, operation)

@@ -184,49 +184,25 @@ extension World {
     }
 
     private func perform(_ effect: consuming ReplicaEffect, of server: SimulatedServer, _ replica: Int) {
-        switch consume effect {
+        let outcome = effect.perform(
+            in: server, verifier: server.verifier, parameters: parameters, node: server.node)
+        switch consume outcome {
         case .reply(let tag, let reply):
             answer(tag, reply, of: server)
-        case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
-            let parts = heldParts(key, timestamp, portion, at: server)
-            answer(tag, .version(claim, parts), of: server)
-        case .replyTooManyPending(let tag, let key, let versions):
-            let pending = versions.compactMap { version in
-                server.disk.descriptor(key, version.timestamp).map {
-                    PendingVersion(timestamp: version.timestamp, descriptor: $0, statement: version.statement)
-                }
-            }
-            answer(tag, .refused(.tooManyPending(pending)), of: server)
-        case .load(let key):
-            complete(server, replica, .loaded(key, server.disk.record(key)))
-        case .verify(let token, let job):
-            complete(
-                server, replica, .verified(token, job.run(verifier: server.verifier, parameters: parameters)))
+        case .input(let input):
+            complete(server, replica, input)
         case .store(let token, let change, let statements):
             var kept = change
             if let change, let liar = server.liar, !liar.keeps(change, nowMicroseconds) { kept = nil }
             server.disk.enqueue(VirtualDisk.Item(replica: replica, token: token, change: kept, statements: statements))
             beginBatch(server)
+        case .due(let all):
+            let group = server.replicas[replica].group.id
+            let keys = all.filter { parameters.configuration.group(of: $0.slot).id == group }
+            if !keys.isEmpty { feed(server, replica, .due(keys)) }
         case .verifyVersions(let key, let isUrgent):
             verify(key, isUrgent: isUrgent, by: server)
-        case .findDue(let time):
-            let group = server.replicas[replica].group.id
-            let keys = server.disk.expired(beforeMilliseconds: time).filter {
-                parameters.configuration.group(of: $0.slot).id == group
-            }
-            if !keys.isEmpty { feed(server, replica, .due(keys)) }
         }
-    }
-
-    private func heldParts(
-        _ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion, at server: SimulatedServer
-    ) -> HeldParts? {
-        guard let position = parameters.placement(of: key).position(of: server.node),
-            let parts = server.disk.parts(key, timestamp), let descriptor = parts.descriptor
-        else { return nil }
-        return HeldParts(
-            timestamp: timestamp, position: position, descriptor: descriptor,
-            fragments: portion == .fragments ? parts.fragments : nil)
     }
 
     private func beginBatch(_ server: SimulatedServer) {

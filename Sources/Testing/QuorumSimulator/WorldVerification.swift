@@ -122,7 +122,7 @@ extension World {
                 send(
                     request, to: parameters.placement(of: key).node(at: position), route: routeNumber(of: key),
                     client: Self.asker(server.node), operation: number)
-            case .work(_, let work):
+            case .work(_, let work), .encode(let work):
                 if let deferral = deferral() {
                     add(.input(work()), server, number, afterMicroseconds: deferral)
                 } else {

@@ -69,34 +69,21 @@ final class FaultyHost {
         var replies: [Reply] = []
         while !effects.isEmpty {
             var input: ReplicaInput?
-            switch effects.removeFirst() {
+            let outcome = effects.removeFirst().perform(
+                in: self, verifier: group.verifier, parameters: group.parameters, node: server)
+            switch outcome {
             case .reply(_, let reply):
                 replies.append(reply)
-            case .replyWithVersion(_, let claim, _, let timestamp, let portion):
-                replies.append(.version(claim, held(timestamp, portion)))
-            case .replyTooManyPending(_, _, let pending):
-                replies.append(
-                    .refused(
-                        .tooManyPending(
-                            pending.compactMap { version in
-                                held(version.timestamp, .descriptor).map {
-                                    PendingVersion(
-                                        timestamp: version.timestamp, descriptor: $0.descriptor,
-                                        statement: version.statement)
-                                }
-                            })))
-            case .load(let key):
-                input = .loaded(key, .success(records[key]))
-            case .verify(let token, let job):
-                input = .verified(token, job.run(verifier: group.verifier, parameters: group.parameters))
+            case .input(let completion):
+                input = completion
             case .store(let token, let change, let statements):
                 if let change { store(change) }
                 guard let signed = try? group.signer(server).sign(statements) else {
                     preconditionFailure("signing failed")
                 }
                 input = .stored(token, .success(signed))
-            case .findDue:
-                input = .due([])
+            case .due(let keys):
+                input = .due(keys)
             case .verifyVersions:
                 break
             }
@@ -104,14 +91,6 @@ final class FaultyHost {
             replicas[replica].checkInvariants()
         }
         return replies
-    }
-
-    private func held(_ timestamp: Timestamp, _ portion: Read.Portion) -> HeldParts? {
-        guard let parts = parts[timestamp] else { return nil }
-        return portion == .fragments
-            ? parts
-            : HeldParts(
-                timestamp: timestamp, position: parts.position, descriptor: parts.descriptor, fragments: nil)
     }
 
     private func store(_ change: ObjectChange) {
@@ -127,6 +106,18 @@ final class FaultyHost {
         }
         for drop in change.drops { parts[drop] = nil }
     }
+}
+
+extension FaultyHost: ReplicaStore {
+    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> { .success(records[key]) }
+
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? { parts[timestamp]?.descriptor }
+
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
+        parts[timestamp]?.fragments
+    }
+
+    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { [] }
 }
 
 /// What one server was asked, by whom, and what came back.

@@ -96,8 +96,8 @@ struct LaterVerificationTests {
                 claim(host) == CommittedClaim(certificate: nil, unverified: versions.map { group.certificate(of: $0) }),
                 "seed \(seed)")
             for version in versions {
-                let parts = host.parts(.photo, version.timestamp, .fragments)
-                #expect(parts?.fragments == version.fragments[2], "seed \(seed): \(version.timestamp)")
+                let fragments = host.fragments(of: version.timestamp, key: .photo, stripeCount: 1)
+                #expect(fragments == version.fragments[2], "seed \(seed): \(version.timestamp)")
             }
         }
     }

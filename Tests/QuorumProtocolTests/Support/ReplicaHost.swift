@@ -40,19 +40,9 @@ struct MemoryStore: Equatable {
         objects[change.key] = object
     }
 
-    /// What is held of a version, as the shell would answer a READ.
-    func parts(
-        _ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion, at position: Position,
-        parameters: ClusterParameters
-    ) -> HeldParts? {
-        guard let record = record(key), let version = record.version(timestamp),
-            let parts = objects[key]?.parts[timestamp],
-            let descriptor = try? SealedDescriptor(decoding: parts.descriptor, parameters: parameters)
-        else { return nil }
-        let wanted = portion == .fragments && version.holdsFragments
-        return HeldParts(
-            timestamp: timestamp, position: position, descriptor: descriptor,
-            fragments: wanted ? parts.fragments : nil)
+    /// What is held of a version that the record names.
+    func parts(_ key: ObjectKey, _ timestamp: Timestamp) -> Parts? {
+        record(key)?.version(timestamp) == nil ? nil : objects[key]?.parts[timestamp]
     }
 
     func expired(before milliseconds: UInt64) -> [ObjectKey] {
@@ -84,12 +74,6 @@ final class ReplicaHost {
 
     var node: NodeID { group.node(server) }
 
-    /// What is held of a version, with the position of the node's fragments of that object.
-    func parts(_ key: ObjectKey, _ timestamp: Timestamp, _ portion: Read.Portion) -> HeldParts? {
-        guard let position = group.parameters.placement(of: key).position(of: node) else { return nil }
-        return store.parts(key, timestamp, portion, at: position, parameters: group.parameters)
-    }
-
     /// The machine and everything not stored is gone.
     func crash() {
         replica = Self.replica(group, server)
@@ -114,33 +98,21 @@ final class ReplicaHost {
 
     /// Does what the replica wants done.
     func run(_ effect: ReplicaEffect) -> Outcome {
-        switch effect {
+        let outcome = effect.perform(
+            in: self, verifier: group.verifier, parameters: group.parameters, node: node)
+        switch outcome {
         case .reply(let tag, let reply):
             return .reply(tag, reply)
-        case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
-            return .reply(
-                tag, .version(claim, parts(key, timestamp, portion)))
-        case .replyTooManyPending(let tag, let key, let pending):
-            let versions = pending.compactMap { pending in
-                parts(key, pending.timestamp, .descriptor).map {
-                    PendingVersion(
-                        timestamp: pending.timestamp, descriptor: $0.descriptor, statement: pending.statement)
-                }
-            }
-            return .reply(tag, .refused(.tooManyPending(versions)))
-        case .load(let key):
-            return .input(.loaded(key, .success(store.record(key))))
-        case .verify(let token, let job):
-            let result = job.run(verifier: group.verifier, parameters: group.parameters)
-            return .input(.verified(token, result))
+        case .input(let input):
+            return .input(input)
         case .store(let token, let change, let statements):
             if let change {
                 onChange?(record(change.key), change)
                 store.apply(change)
             }
             return .input(.stored(token, .success(statements.map { group.sign($0) })))
-        case .findDue(let milliseconds):
-            return .input(.due(store.expired(before: milliseconds)))
+        case .due(let keys):
+            return .input(.due(keys))
         case .verifyVersions(let key, let isUrgent):
             return .verify(key, isUrgent: isUrgent)
         }
@@ -173,4 +145,21 @@ final class ReplicaHost {
 
     /// The record of an object as it is durable.
     func record(_ key: ObjectKey) -> ObjectRecord { store.record(key) ?? ObjectRecord() }
+}
+
+extension ReplicaHost: ReplicaStore {
+    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> { .success(store.record(key)) }
+
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? {
+        store.parts(key, timestamp).flatMap {
+            try? SealedDescriptor(decoding: $0.descriptor, parameters: group.parameters)
+        }
+    }
+
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
+        guard record(key).version(timestamp)?.holdsFragments ?? false else { return nil }
+        return store.parts(key, timestamp)?.fragments
+    }
+
+    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { store.expired(before: time) }
 }

@@ -109,7 +109,7 @@ struct ScriptedReading {
         case .send(let server, let request):
             guard !silent.contains(server), let reply = servers[server]?.answer(server, request) else { return nil }
             return .reply(server, reply)
-        case .work(_, let work): return work()
+        case .work(_, let work), .encode(let work): return work()
         case .startHedge, .finish: return nil
         }
     }

@@ -26,6 +26,8 @@ struct Session {
     var machine: Machine
     /// What a write writes; nil for a tombstone, and for reads.
     let bytes: [UInt8]?
+    /// What the encoding of a write comes to, whatever the writer was given: so a lie goes the way of a value.
+    var encoded: Writer.Input?
     let startedAt: Int
     var finishedAt: Int?
     var outcome: Outcome?

@@ -76,7 +76,8 @@ final class Simulation {
         remembered: VerifiedCertificate? = nil, spares: [Position] = []
     ) -> Int {
         let writer = Writer(
-            parameters: group.parameters, key: key, writer: client, remembered: remembered, spares: spares)
+            parameters: group.parameters, key: key, writer: client, content: .deletion(modifiedMilliseconds: 0),
+            remembered: remembered, spares: spares)
         let (descriptor, fragments) =
             bytes.map { group.value(key, $0, etag: etag) } ?? group.tombstone(key, at: UInt64(sessions.count))
         let session = addSession(client, key, .writer(writer), bytes)
@@ -86,19 +87,20 @@ final class Simulation {
             bytes == nil
                 ? "deletes (·\(timestampDigest))"
                 : "writes \(TranscriptNames.quoted(bytes)) (·\(timestampDigest))")
+        sessions[session].encoded = .encoded(descriptor, fragments: fragments)
         begin(session)
-        events.append(.writer(session: session, .encoded(descriptor, fragments: fragments)))
         return session
     }
 
     /// A writing of garbage under right hashes, by the steps of an honest one.
     func startPoisonedWrite(_ key: ObjectKey, _ text: String, garbageAt victim: Position, by client: ClientID) -> Int {
         let version = group.poisonedVersion(key, text, garbageAt: victim, counter: 1, writer: client)
-        let writer = Writer(parameters: group.parameters, key: key, writer: client)
+        let writer = Writer(
+            parameters: group.parameters, key: key, writer: client, content: .deletion(modifiedMilliseconds: 0))
         let session = addSession(client, key, .writer(writer), Array(text.utf8))
         sessions[session].isPoisonous = true
+        sessions[session].encoded = .encoded(version.descriptor, fragments: version.fragments)
         begin(session)
-        events.append(.writer(session: session, .encoded(version.descriptor, fragments: version.fragments)))
         return session
     }
 
@@ -352,6 +354,9 @@ final class Simulation {
             switch effect {
             case .send(let server, let request):
                 events.append(.request(server, session: session, request))
+            case .encode:
+                guard let encoded = sessions[session].encoded else { preconditionFailure("a write of nothing") }
+                events.append(.writer(session: session, encoded))
             case .verifyCertificate(let server, let certificate):
                 let input = Writer.Input.certificateVerified(
                     server, certificate, check(certificate, key, from: server, session))

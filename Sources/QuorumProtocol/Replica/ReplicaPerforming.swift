@@ -1,0 +1,129 @@
+// What a replica wants done, done in one place, as `OperationMachine.step` does it for operations: by servers, by the
+// simulator, by the benchmark and by tests. What differs between them is left to them: where an answer goes, how a
+// change becomes durable, and on which thread work runs.
+
+import ErasureCode
+import Fingerprint
+
+/// What a replica's effects read of its server's store. All of it is durable.
+package protocol ReplicaStore {
+    /// The object's record; nil when there is none.
+    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure>
+    /// The version's descriptor; nil when it is not held or cannot be read any more.
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor?
+    /// The server's fragments of the version, one for each stripe; nil when one is not held or cannot be read any more.
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]?
+    /// At most `limit` objects that have something to drop or to verify before the given time, in order.
+    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey]
+}
+
+/// What is left to the shell of an effect.
+package enum ReplicaOutcome {
+    /// Send the answer to where its request came from.
+    case reply(RequestTag, Reply)
+    /// Bring this to the replica.
+    case input(ReplicaInput)
+    /// Make the change durable, then sign the statements, in the order of the effects; then tell by `.stored`.
+    case store(WorkToken, ObjectChange?, [Statement])
+    /// Tell the replica of these by `.due`, all at once or in pieces.
+    case due([ObjectKey])
+    /// Have the object read, as a client does, and tell by `.found` what was found: when there is time, or at once.
+    case verifyVersions(ObjectKey, isUrgent: Bool)
+}
+
+/// What of an effect may take long: the shell runs it where it likes.
+package enum ReplicaWork {
+    case verify(WorkToken, VerificationJob)
+    case readFragments(RequestTag, CommittedClaim, ObjectKey, Timestamp, SealedDescriptor)
+    case findDue(beforeMilliseconds: UInt64)
+
+    /// How many due objects are taken up at a time: more than are written between two looks, or they would pile up.
+    package static let dueObjectsMax = 16_384
+
+    /// Bytes to be hashed or read.
+    package var costBytes: Int {
+        switch self {
+        case .verify(_, let job): job.costBytes
+        case .readFragments(_, _, _, _, let descriptor):
+            descriptor.descriptor.stripes.reduce(0) { $0 + $1.fragmentSizeBytes }
+        // So many records are read that no thread is to wait for it which has anything else to do.
+        case .findDue: .max
+        }
+    }
+
+    /// Does the work.
+    ///
+    /// - Parameter node: whose store it is.
+    package consuming func run(
+        in store: some ReplicaStore, verifier: StatementVerifier, parameters: ClusterParameters, node: NodeID
+    ) -> ReplicaOutcome {
+        switch consume self {
+        case .verify(let token, let job):
+            return .input(.verified(token, job.run(verifier: verifier, parameters: parameters)))
+        case .readFragments(let tag, let claim, let key, let timestamp, let descriptor):
+            guard let position = parameters.placement(of: key).position(of: node) else {
+                return .reply(tag, .version(claim, nil))
+            }
+            let fragments = store.fragments(
+                of: timestamp, key: key, stripeCount: descriptor.descriptor.stripes.count)
+            let parts = HeldParts(
+                timestamp: timestamp, position: position, descriptor: descriptor, fragments: fragments)
+            return .reply(tag, .version(claim, parts))
+        case .findDue(let time):
+            return .due(store.due(beforeMilliseconds: time, limit: Self.dueObjectsMax))
+        }
+    }
+}
+
+/// An effect as far as it is done at once.
+package enum ReplicaStep {
+    case done(ReplicaOutcome)
+    case work(ReplicaWork)
+}
+
+extension ReplicaEffect {
+    /// Does what is quickly done.
+    package consuming func step(
+        in store: some ReplicaStore, parameters: ClusterParameters, node: NodeID
+    ) -> ReplicaStep {
+        switch consume self {
+        case .reply(let tag, let reply):
+            return .done(.reply(tag, reply))
+        case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
+            guard let descriptor = store.descriptor(of: timestamp, key: key),
+                let position = parameters.placement(of: key).position(of: node)
+            else { return .done(.reply(tag, .version(claim, nil))) }
+            if portion == .fragments { return .work(.readFragments(tag, claim, key, timestamp, descriptor)) }
+            let parts = HeldParts(timestamp: timestamp, position: position, descriptor: descriptor, fragments: nil)
+            return .done(.reply(tag, .version(claim, parts)))
+        case .replyTooManyPending(let tag, let key, let versions):
+            let pending = versions.compactMap { version in
+                store.descriptor(of: version.timestamp, key: key).map {
+                    PendingVersion(timestamp: version.timestamp, descriptor: $0, statement: version.statement)
+                }
+            }
+            return .done(.reply(tag, .refused(.tooManyPending(pending))))
+        case .load(let key):
+            return .done(.input(.loaded(key, store.record(of: key))))
+        case .verify(let token, let job):
+            return .work(.verify(token, job))
+        case .store(let token, let change, let statements):
+            return .done(.store(token, change, statements))
+        case .findDue(let time):
+            return .work(.findDue(beforeMilliseconds: time))
+        case .verifyVersions(let key, let isUrgent):
+            return .done(.verifyVersions(key, isUrgent: isUrgent))
+        }
+    }
+
+    /// Does all of it at once, for a shell with one thread.
+    package consuming func perform(
+        in store: some ReplicaStore, verifier: StatementVerifier, parameters: ClusterParameters, node: NodeID
+    ) -> ReplicaOutcome {
+        switch step(in: store, parameters: parameters, node: node) {
+        case .done(let outcome): outcome
+        case .work(let work):
+            work.run(in: store, verifier: verifier, parameters: parameters, node: node)
+        }
+    }
+}
