@@ -150,7 +150,7 @@ package final class ServerConnections: Sendable {
                     state.fetches[state.nextNumber] = server
                     state.nextNumber += 1
                 } else if theirs < ours, let list = lists.list(kind) {
-                    messages.append(ListMessage.list(list.bytes).encoded(request: state.nextNumber))
+                    messages.append(ListMessage.offer(list.bytes).encoded(request: state.nextNumber))
                     state.nextNumber += 1
                 }
             }

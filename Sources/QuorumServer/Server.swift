@@ -53,7 +53,7 @@ package final class Server: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
         let workers = NIOThreadPool(numberOfThreads: configuration.workerCount)
         workers.start()
-        let lists = ListService(keeper: keeper, workers: workers, statistics: statistics, logger: logger)
+        let lists = ListService(keeper: keeper, workers: workers, logger: logger)
         let sessions = RequestSessions(
             parameters: configuration.parameters, lists: lists, statistics: statistics, logger: logger,
             interposer: interposer)

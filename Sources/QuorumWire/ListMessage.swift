@@ -3,19 +3,24 @@
 import NIOCore
 import QuorumProtocol
 
-/// FETCH-LIST asks for a list that is newer than the one known. LIST carries one: as the answer to FETCH-LIST under its
-/// number, empty when there is nothing newer; or, under a number of its sender's, to somebody who has said in his HELLO
-/// that his is older, and who answers nothing.
+/// FETCH-LIST asks for a list that is newer than the one known, and LIST answers it: with nothing when there is none.
+/// OFFER-LIST brings a list to somebody who has said in his HELLO that his is older; he answers with an empty LIST when he
+/// has looked at it.
 package enum ListMessage: Equatable, Sendable {
     /// "Send me this list if yours has a higher version than this."
     case fetch(ListKind, known: UInt64)
-    /// A signed list's bytes, to be believed by its signature alone; none when there is nothing newer.
+    /// A signed list's bytes, to be believed by its signature alone.
+    case offer([UInt8])
+    /// The same, or no bytes.
     case list([UInt8])
 
     /// Whether the frame is one of these, going by its first byte.
     package static func isOne(_ frame: ByteBuffer) -> Bool {
         let type = frame.getInteger(at: frame.readerIndex, as: UInt8.self)
-        return type == MessageType.fetchList.rawValue || type == MessageType.list.rawValue
+        return switch type.flatMap(MessageType.init) {
+        case .fetchList, .offerList, .list: true
+        default: false
+        }
     }
 
     package func encoded(request number: UInt64) -> EncodedMessage {
@@ -25,6 +30,9 @@ package enum ListMessage: Equatable, Sendable {
             head.append(kind.rawValue)
             head.append(known)
             return EncodedMessage(type: .fetchList, request: number, head: head)
+        case .offer(let bytes):
+            head.append(counted: bytes)
+            return EncodedMessage(type: .offerList, request: number, head: head)
         case .list(let bytes):
             head.append(counted: bytes)
             return EncodedMessage(type: .list, request: number, head: head)
@@ -45,6 +53,8 @@ package enum ListMessage: Equatable, Sendable {
                     throw MalformedEncoding.unknownValue(field: "kind of list", value: UInt64(kindValue))
                 }
                 message = .fetch(kind, known: try opened.head.integer("version"))
+            case .offerList:
+                message = .offer(Array(try opened.head.counted("list", limit: AnySignedList.sizeBytesMax)))
             case .list:
                 message = .list(Array(try opened.head.counted("list", limit: AnySignedList.sizeBytesMax)))
             default:

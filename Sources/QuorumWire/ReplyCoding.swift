@@ -60,7 +60,7 @@ extension Reply {
                 reply = .version(claim, try HeldParts.optional(from: &message, parameters: parameters))
             case .refusedReply:
                 reply = .refused(try Refusal(from: &message.head, parameters: parameters))
-            case .readTimestamp, .prepare, .commit, .read, .fetchList, .list:
+            case .readTimestamp, .prepare, .commit, .read, .fetchList, .offerList, .list:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

@@ -68,7 +68,8 @@ extension Request {
                     throw MalformedEncoding.unknownValue(field: "portion", value: UInt64(portionValue))
                 }
                 request = .read(Read(key: key, version: version, portion: portion))
-            case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .list:
+            case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .offerList,
+                .list:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

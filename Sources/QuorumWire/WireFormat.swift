@@ -21,6 +21,7 @@ package enum MessageType: UInt8, Sendable {
     case commit = 3
     case read = 4
     case fetchList = 5
+    case offerList = 6
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
@@ -32,7 +33,9 @@ package enum MessageType: UInt8, Sendable {
     var isRequest: Bool {
         switch self {
         case .readTimestamp, .prepare, .commit, .read: true
-        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .list: false
+        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .offerList,
+            .list:
+            false
         }
     }
 }

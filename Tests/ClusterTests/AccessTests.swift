@@ -214,7 +214,7 @@ extension Clusters {
                 let server = NodeID(1)
                 let peer = try RawPeer(cluster, server, identity: cluster.clientHome().identity, group: group)
                 func bring(_ bytes: [UInt8]) async throws {
-                    try await peer.send(ListMessage.list(bytes).encoded(request: 1).head)
+                    try await peer.send(ListMessage.offer(bytes).encoded(request: 1).head)
                 }
                 let kept = "\(cluster.home(server))/lists/access.toml"
                 var endings = 0

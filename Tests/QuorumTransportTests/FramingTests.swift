@@ -192,14 +192,14 @@ struct FramingTests {
 
     @Test("A refusal's layout is the documented one")
     func refusalLayout() {
-        let expected: [UInt8] = Array("SQT1".utf8) + [2, 8, 0, 1, 5, 0, 0, 0, 0, 0, 0, 0]
+        let expected: [UInt8] = Array("SQT2".utf8) + [2, 8, 0, 1, 5, 0, 0, 0, 0, 0, 0, 0]
         #expect(Array(buffer: Greeting.refusal(.tooManyConnections(limit: 5)).encoded()) == expected)
     }
 
     @Test("A refusal that claims to pass and does not, or has a detail that its reason has not, is none")
     func contradictoryRefusal() {
         func greeting(code: UInt8, isTransient: UInt8, detail: UInt8) -> Greeting? {
-            let bytes = Array("SQT1".utf8) + [2, code, 0, isTransient, detail, 0, 0, 0, 0, 0, 0, 0]
+            let bytes = Array("SQT2".utf8) + [2, code, 0, isTransient, detail, 0, 0, 0, 0, 0, 0, 0]
             return Greeting(decoding: ByteBuffer(bytes: bytes))
         }
         #expect(greeting(code: 9, isTransient: 1, detail: 0) == .refusal(.shuttingDown))

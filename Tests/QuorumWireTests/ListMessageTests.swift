@@ -8,6 +8,7 @@ import Testing
 @Suite struct ListMessageTests {
     private static let messages: [ListMessage] = [
         .fetch(.addresses, known: 0), .fetch(.keys, known: .max), .fetch(.access, known: 7), .list([]),
+        .offer([]), .offer([4, 5]),
         .list([1, 2, 3]), .list([UInt8](repeating: 5, count: AnySignedList.sizeBytesMax)),
     ]
 

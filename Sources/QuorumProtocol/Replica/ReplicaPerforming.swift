@@ -38,7 +38,7 @@ package enum ReplicaWork {
     case findDue(beforeMilliseconds: UInt64)
 
     /// How many due objects are taken up at a time: more than are written between two looks, or they would pile up.
-    private static let dueObjectsMax = 16_384
+    package static let dueObjectsMax = 16_384
 
     /// Bytes to be hashed or read.
     package var costBytes: Int {

@@ -15,14 +15,12 @@ import Synchronization
 final class ListService: Sendable {
     private let keeper: ListKeeper
     private let workers: NIOThreadPool
-    private let statistics: ServerStatistics
     private let logger: Logger
     private let apply = Mutex<(@Sendable (ListKind, ClusterDescription) -> Void)?>(nil)
 
-    init(keeper: ListKeeper, workers: NIOThreadPool, statistics: ServerStatistics, logger: Logger) {
+    init(keeper: ListKeeper, workers: NIOThreadPool, logger: Logger) {
         self.keeper = keeper
         self.workers = workers
-        self.statistics = statistics
         self.logger = logger
     }
 
@@ -57,11 +55,11 @@ final class ListService: Sendable {
 
     /// Takes a list that was brought, on a worker thread, if it is newer and signed.
     ///
-    /// - Parameter done: told on that thread whether the sender behaved.
-    func take(bytes: [UInt8], from sender: String, done: @escaping @Sendable (Bool) -> Void) {
+    /// - Parameter done: told what is wrong with what the sender brought; nil when nothing is. On any thread.
+    func take(bytes: [UInt8], from sender: String, done: @escaping @Sendable (String?) -> Void) {
         // Senders of what is known, or older, did not know better.
         if let claim = AnySignedList.claim(of: bytes), claim.version <= current.lists.version(of: claim.kind) {
-            done(true)
+            done(nil)
             return
         }
         workers.submit { _ in
@@ -71,11 +69,9 @@ final class ListService: Sendable {
                     decoding: bytes, cluster: configuration.parameters.configuration.cluster,
                     checkedBy: configuration.operatorKey)
                 self.takeOrLog(list, from: sender)
-                done(true)
+                done(nil)
             } catch {
-                self.statistics.count { $0.malformedFrames += 1 }
-                self.logger.warning("\(sender) brought a list that is none: \(error)")
-                done(false)
+                done("\(error)")
             }
         }
     }

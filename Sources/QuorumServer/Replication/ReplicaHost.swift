@@ -108,7 +108,7 @@ final class ReplicaHost: Sendable {
         for group in groups { submit(.tick(milliseconds: milliseconds), to: group) }
         // Their records are read, too, which the event loop that ticks is not to wait for.
         workers.submit { _ in
-            let keys = self.store.due(beforeMilliseconds: milliseconds, limit: Self.dueObjectsPerTick)
+            let keys = self.store.due(beforeMilliseconds: milliseconds, limit: ReplicaWork.dueObjectsMax)
             let byGroup = Dictionary(grouping: keys) { self.parameters.configuration.group(of: $0.slot).id }
             for group in self.groups {
                 let due = byGroup[group] ?? []

@@ -165,20 +165,24 @@ final class RequestSessions: ServerEndpointDelegate {
     /// Gives a newer list to who asks for it, and takes one from who brings it.
     private func received(listMessage frame: ByteBuffer, from session: Session) {
         let size = frame.readableBytes
+        let answer: @Sendable (UInt64, [UInt8]) -> Void = { number, list in
+            session.send(OutboundFrame(ListMessage.list(list).encoded(request: number)))
+            session.completed(frameSizeBytes: size)
+        }
         do {
             switch try ListMessage.decode(frame) {
             case (let number, .fetch(let kind, let known)):
-                let list = ListMessage.list(lists.list(kind, after: known))
-                session.send(OutboundFrame(list.encoded(request: number)))
-                session.completed(frameSizeBytes: size)
-            case (_, .list(let bytes)):
-                lists.take(bytes: bytes, from: session.peer) { behaved in
-                    if behaved {
-                        session.completed(frameSizeBytes: size)
+                answer(number, lists.list(kind, after: known))
+            case (let number, .offer(let bytes)):
+                lists.take(bytes: bytes, from: session.peer) { complaint in
+                    if let complaint {
+                        self.refuse(session, frameSizeBytes: size, complaint)
                     } else {
-                        self.disconnect(session, frameSizeBytes: size)
+                        answer(number, [])
                     }
                 }
+            case (_, .list):
+                throw WireError.misdirected(.list)
             }
         } catch {
             refuse(session, frameSizeBytes: size, "\(error)")
@@ -189,11 +193,7 @@ final class RequestSessions: ServerEndpointDelegate {
     private func refuse(_ session: Session, frameSizeBytes: Int, _ reason: String) {
         statistics.count { $0.malformedFrames += 1 }
         logger.warning("\(session.peer) sent a frame that is no request, and is disconnected: \(reason)")
-        disconnect(session, frameSizeBytes: frameSizeBytes)
-    }
-
-    /// Frames that came in together with the one that ends a session are still handed up; nobody listens to them any more.
-    private func disconnect(_ session: Session, frameSizeBytes: Int) {
+        // Frames that came in together with this one are still handed up; nobody listens to them any more.
         state.withLock { $0.peers[ObjectIdentifier(session)] = nil }
         session.completed(frameSizeBytes: frameSizeBytes)
         session.close()
