@@ -175,7 +175,7 @@ final class Impostor: ServerEndpointDelegate {
             let count = state.withLock { Int.random(in: 1...frame.readableBytes, using: &$0.generator) }
             session.send(OutboundFrame(head: ByteBuffer(bytes: Array(buffer: frame).prefix(count))))
         case .otherNumbers:
-            let other = state.withLock { UInt64.random(in: 0...number &+ 3, using: &$0.generator) }
+            let other = state.withLock { UInt64.random(in: 1...number &+ 3, using: &$0.generator) }
             send(bent, other, to: session)
         case .repeated:
             for _ in 0..<3 { send(bent, number, to: session) }
