@@ -59,7 +59,7 @@ extension Refusal {
             encoder.append(expected.rawValue)
         case .other(_, _, let evidence):
             encoder.append(raw: evidence)
-        case .digestMismatch, .foreignDescriptor, .busy, .storageFull, .storageFailed, .poisonous:
+        case .digestMismatch, .foreignDescriptor, .notCommitted, .busy, .storageFull, .storageFailed, .poisonous:
             break
         }
     }
@@ -90,6 +90,7 @@ extension Refusal {
             self = .foreignTimestamp(writer: try decoder.name("writer"), sender: try decoder.name("sender"))
         case .digestMismatch: self = .digestMismatch
         case .foreignDescriptor: self = .foreignDescriptor
+        case .notCommitted: self = .notCommitted
         case .wrongFragmentCount:
             let (got, expected) = try decoder.pair("fragments")
             self = .wrongFragmentCount(got: got, expected: expected)

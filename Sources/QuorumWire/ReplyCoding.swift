@@ -17,8 +17,9 @@ extension Reply {
             statement.encode(into: &head)
             head.append(committed)
             return EncodedMessage(type: .preparedReply, request: number, head: head)
-        case .committed(let timestamp):
+        case .committed(let timestamp, let needsDescriptor):
             head.append(timestamp)
+            head.append(UInt8(needsDescriptor ? 1 : 0))
             return EncodedMessage(type: .committedReply, request: number, head: head)
         case .version(let claim, let parts):
             claim.encode(into: &head)
@@ -32,6 +33,10 @@ extension Reply {
             }
             return EncodedMessage(
                 type: .versionReply, request: number, head: head, fragments: parts?.fragments ?? [])
+        case .certificate(let claim, let certificate):
+            claim.encode(into: &head)
+            head.append(certificate)
+            return EncodedMessage(type: .certificateReply, request: number, head: head)
         case .refused(let refusal):
             refusal.encode(into: &head)
             return EncodedMessage(type: .refusedReply, request: number, head: head)
@@ -54,13 +59,18 @@ extension Reply {
                 let statement = try SignedStatement(from: &message.head)
                 reply = .prepared(statement, committed: try message.head.optionalTimestamp("committed"))
             case .committedReply:
-                reply = .committed(try message.head.timestamp("timestamp"))
+                let timestamp = try message.head.timestamp("timestamp")
+                reply = .committed(timestamp, needsDescriptor: try message.head.flag("needs descriptor"))
             case .versionReply:
                 let claim = try CommittedClaim(from: &message.head, parameters: parameters)
                 reply = .version(claim, try HeldParts.optional(from: &message, parameters: parameters))
+            case .certificateReply:
+                let claim = try CommittedClaim(from: &message.head, parameters: parameters)
+                reply = .certificate(claim, try message.head.optionalCertificate())
             case .refusedReply:
                 reply = .refused(try Refusal(from: &message.head, parameters: parameters))
-            case .readTimestamp, .prepare, .commit, .read, .fetchList, .offerList, .list:
+            case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .fetchList, .offerList,
+                .list:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()
@@ -70,19 +80,20 @@ extension Reply {
 }
 
 extension CommittedClaim {
-    /// The certificate, and whether more follows: only where versions are verified later is there anything.
+    /// The sound version, and whether more follows: only where versions are verified later is there anything.
     fileprivate func encode(into head: inout CanonicalEncoder) {
-        head.append(certificate)
+        head.append(UInt8(sound == nil ? 0 : 1))
+        sound?.encode(into: &head)
         let hasMore = !unverified.isEmpty || !poisonous.isEmpty
         head.append(UInt8(hasMore ? 1 : 0))
         guard hasMore else { return }
         head.append(UInt32(unverified.count))
-        for certificate in unverified { certificate.encode(into: &head) }
+        for version in unverified { version.encode(into: &head) }
         // Clients can drive their number beyond all bounds of a message; the highest ones are in readers' way first.
         // Of unverified ones none can be left out: they are bounded, and take what they take.
         var room = min(
             WireLimits.poisonousSizeBytesMax,
-            WireLimits.headSizeBytesMax - WireLimits.heldPartsSizeBytesMax - head.bytes.count)
+            WireLimits.headSizeBytesMax - WireLimits.claimFollowerSizeBytesMax - head.bytes.count)
         var listed: [[UInt8]] = []
         for version in poisonous.reversed().prefix(WireLimits.claimedVersionsMax) {
             var entry = CanonicalEncoder()
@@ -98,17 +109,47 @@ extension CommittedClaim {
     fileprivate convenience init(from head: inout CanonicalDecoder, parameters: ClusterParameters)
         throws(MalformedEncoding)
     {
-        let certificate = try head.optionalCertificate()
+        let sound = try head.flag("sound version") ? try ClaimedVersion(from: &head) : nil
         guard try head.flag("more versions") else {
-            self.init(certificate: certificate)
+            self.init(sound: sound)
             return
         }
         guard parameters.mode.verifiesLater else { throw .notCanonical(field: "more versions") }
-        let countMax = WireLimits.claimedVersionsMax
-        let unverified = try head.certificates(above: certificate?.timestamp, countMax: countMax)
-        let poisonous = try head.poisonousVersions(above: certificate?.timestamp, countMax: countMax)
+        let unverified = try head.claimedVersions(
+            above: sound?.timestamp, countMax: 2 * parameters.limits.unverifiedVersionsMax)
+        let poisonous = try head.poisonousVersions(above: sound?.timestamp, countMax: WireLimits.claimedVersionsMax)
         guard !unverified.isEmpty || !poisonous.isEmpty else { throw .notCanonical(field: "more versions") }
-        self.init(certificate: certificate, unverified: unverified, poisonous: poisonous)
+        self.init(sound: sound, unverified: unverified, poisonous: poisonous)
+    }
+}
+
+extension ClaimedVersion {
+    fileprivate func encode(into head: inout CanonicalEncoder) {
+        head.append(timestamp)
+        head.append(certificateDigest)
+    }
+
+    fileprivate init(from head: inout CanonicalDecoder) throws(MalformedEncoding) {
+        let timestamp = try head.timestamp("claimed version")
+        self.init(timestamp, certificateDigest: try head.digest("certificate's digest"))
+    }
+}
+
+extension CanonicalDecoder {
+    /// Ascending versions above the given one.
+    fileprivate mutating func claimedVersions(
+        above lowest: Timestamp?, countMax: Int
+    ) throws(MalformedEncoding) -> [ClaimedVersion] {
+        let count = try count("unverified versions", as: UInt32.self, limit: countMax)
+        var versions: [ClaimedVersion] = []
+        for _ in 0..<count {
+            let version = try ClaimedVersion(from: &self)
+            guard (versions.last?.timestamp ?? lowest).precedes(version.timestamp) else {
+                throw .notCanonical(field: "unverified versions' order")
+            }
+            versions.append(version)
+        }
+        return versions
     }
 }
 

@@ -26,8 +26,14 @@ extension Request {
             return EncodedMessage(type: .prepare, request: number, head: head, fragments: prepare.fragments)
         case .commit(let commit):
             commit.certificate.encode(into: &head)
-            head.append(counted: commit.descriptor.bytes)
             return EncodedMessage(type: .commit, request: number, head: head)
+        case .certificate(_, let timestamp):
+            head.append(timestamp)
+            return EncodedMessage(type: .fetchCertificate, request: number, head: head)
+        case .describe(let describe):
+            head.append(describe.timestamp)
+            head.append(counted: describe.descriptor.bytes)
+            return EncodedMessage(type: .descriptor, request: number, head: head)
         case .read(let read):
             head.append(read.version)
             head.append(read.portion.rawValue)
@@ -57,9 +63,15 @@ extension Request {
                 request = .prepare(try Prepare(key: key, from: &message, parameters: parameters))
             case .commit:
                 key = try message.head.objectKey("object key")
-                let certificate = try Certificate(from: &message.head)
+                request = .commit(Commit(key: key, certificate: try Certificate(from: &message.head)))
+            case .fetchCertificate:
+                key = try message.head.objectKey("object key")
+                request = .certificate(key, try message.head.timestamp("timestamp"))
+            case .descriptor:
+                key = try message.head.objectKey("object key")
+                let timestamp = try message.head.timestamp("timestamp")
                 let descriptor = try message.head.descriptor(parameters)
-                request = .commit(Commit(key: key, certificate: certificate, descriptor: descriptor))
+                request = .describe(Describe(key: key, timestamp: timestamp, descriptor: descriptor))
             case .read:
                 key = try message.head.objectKey("object key")
                 let version = try message.head.optionalTimestamp("version")
@@ -68,8 +80,8 @@ extension Request {
                     throw MalformedEncoding.unknownValue(field: "portion", value: UInt64(portionValue))
                 }
                 request = .read(Read(key: key, version: version, portion: portion))
-            case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .offerList,
-                .list:
+            case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
+                .fetchList, .offerList, .list:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

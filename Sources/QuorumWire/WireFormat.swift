@@ -22,19 +22,22 @@ package enum MessageType: UInt8, Sendable {
     case read = 4
     case fetchList = 5
     case offerList = 6
+    case fetchCertificate = 7
+    case descriptor = 8
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
     case versionReply = 132
     case refusedReply = 133
     case list = 134
+    case certificateReply = 135
 
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
         switch self {
-        case .readTimestamp, .prepare, .commit, .read: true
-        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .fetchList, .offerList,
-            .list:
+        case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor: true
+        case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
+            .fetchList, .offerList, .list:
             false
         }
     }
@@ -50,11 +53,11 @@ package enum WireLimits {
     package static let fragmentCountMax = 1
 
     /// What follows a claim in a head at most: the count of the listed versions, a held version's descriptor and what
-    /// goes with it.
-    static let heldPartsSizeBytesMax = Descriptor.sizeBytesMax + 128
+    /// goes with it, or a certificate.
+    static let claimFollowerSizeBytesMax = 1 << 18
     /// What the poisonous versions of a claim may take of a head.
     static let poisonousSizeBytesMax = headSizeBytesMax / 2
-    /// The most versions of each kind that a claim may name.
+    /// The most poisonous versions that a claim may name.
     static let claimedVersionsMax = 1 << 12
 
     /// The largest frame of a cluster: preamble, head and one stripe's fragment, or its block where PREPARE carries

@@ -97,14 +97,20 @@ extension Clusters {
             var requests: [Request] = []
             for item in stored.prefix(4) {
                 let reply = try await peer.ask(.read(Read(key: item.key, portion: .fragments)))
-                guard case .version(let claim, let parts?) = reply, let certificate = claim.certificate else {
+                guard case .version(_, let parts?) = reply,
+                    case .certificate(_, let certificate?) = try await peer.ask(
+                        .certificate(item.key, parts.timestamp))
+                else {
                     Issue.record("\(item.key) is not there: \(reply)")
                     continue
                 }
                 requests += [
                     .readTimestamp(item.key), .read(Read(key: item.key, portion: .fragments)),
                     .read(Read(key: item.key, version: parts.timestamp, portion: .descriptor)),
-                    .commit(Commit(key: item.key, certificate: certificate, descriptor: parts.descriptor)),
+                    .commit(Commit(key: item.key, certificate: certificate)),
+                    .certificate(item.key, parts.timestamp),
+                    .describe(
+                        Describe(key: item.key, timestamp: parts.timestamp, descriptor: parts.descriptor)),
                 ]
                 let block = SeededBytes.make("hostile", 300)
                 let encoded = CrossChecksum.encode(block: block, code: parameters.quorums.code)

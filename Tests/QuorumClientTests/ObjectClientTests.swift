@@ -137,7 +137,7 @@ struct ObjectClientTests {
 
     @Test("with one server down everything works; with two the error names them in time; back up, nothing is lost")
     func serversDown() async throws {
-        try await withCluster(timeoutMilliseconds: 1500) { cluster, client in
+        try await withCluster(timeoutMilliseconds: 4000) { cluster, client in
             let key = try ObjectKey("bucket/key")
             _ = try await client.put(key, testBytes(40_000, seed: 1))
             await cluster.stop(0)

@@ -16,8 +16,7 @@ struct CollusionTests {
     }
 
     private func claim(_ host: FaultyHost, _ key: ObjectKey = .photo) -> Certificate? {
-        guard case .timestamp(let claim)? = host.send(.readTimestamp(key)).first else { return nil }
-        return claim.certificate
+        host.claim(of: key)?.proof
     }
 
     @Test("name one and the same version that nobody wrote")

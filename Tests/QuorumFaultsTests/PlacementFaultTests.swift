@@ -14,20 +14,20 @@ struct PlacementFaultTests {
     /// What is claimed of an object by a liar that is told of a commit, and asked again and again.
     private func claims(
         _ kind: ServerFaultKind, _ group: FaultGroup, at server: NodeID? = nil, conspirators: [NodeID] = []
-    ) -> [CommittedClaim] {
+    ) -> [(claim: CommittedClaim, proof: Certificate?)] {
         let member = server ?? group.placement(.photo).node(at: Position(1))
         let conspiracy = Conspiracy(signers: ([member] + conspirators).map { group.signer($0) })
         let host = FaultyHost(group, kind, at: member, seed: 7, conspiracy: conspiracy)
         let version = group.version(.photo, "a photo", counter: 1)
         _ = host.send(version.prepare(for: host.position(.photo)))
         _ = host.send(version.commit(group.certificate(of: version)))
-        return (0..<60).flatMap { _ in
-            host.send(.readTimestamp(.photo)).compactMap { if case .timestamp(let claim) = $0 { claim } else { nil } }
-        }
+        return (0..<60).compactMap { _ in host.claim(of: .photo) }
     }
 
-    private func errors(_ claims: [CommittedClaim], _ group: FaultGroup) -> [CertificateError?] {
-        claims.compactMap(\.certificate).map { certificate in
+    private func errors(
+        _ claims: [(claim: CommittedClaim, proof: Certificate?)], _ group: FaultGroup
+    ) -> [CertificateError?] {
+        claims.compactMap(\.proof).map { certificate in
             do throws(CertificateError) {
                 _ = try group.verifier.verify(certificate, key: .photo)
                 return nil
@@ -68,7 +68,7 @@ struct PlacementFaultTests {
         let claims = claims(.strangers, group, conspirators: [stranger])
         #expect(errors(claims, group).allSatisfy { $0 == .unknownServer(stranger) || $0 != nil })
         #expect(errors(claims, group).contains(.unknownServer(stranger)))
-        let signed = claims.compactMap(\.certificate).flatMap { certificate in
+        let signed = claims.compactMap(\.proof).flatMap { certificate in
             certificate.statements.filter { $0.node == stranger }.map { (certificate.timestamp, $0) }
         }
         for (timestamp, statement) in signed {
@@ -87,7 +87,7 @@ struct PlacementFaultTests {
     func poisoningStrangers() {
         let group = FaultGroup(mode: .lazy, groups: Self.disjoint)
         let stranger = group.servers.first { !group.placement(.photo).group.contains($0) } ?? NodeID(0)
-        let called = claims(.strangers, group, conspirators: [stranger]).flatMap(\.poisonous)
+        let called = claims(.strangers, group, conspirators: [stranger]).flatMap(\.claim.poisonous)
         #expect(!called.isEmpty)
         for version in called {
             #expect(version.statements.count == group.quorums.vouchers)

@@ -49,19 +49,25 @@ struct ServerFaultTests {
         func shape(_ certificate: Certificate?) -> String {
             certificate.map { "\($0.epoch) \($0.group) \($0.timestamp) \($0.statements.map(shape))" } ?? "none"
         }
+        // A certificate's digest is of its signatures, too.
+        func shape(_ claim: CommittedClaim) -> String {
+            "\(String(describing: claim.verified)) \(claim.unverified.map(\.timestamp))"
+        }
         switch reply {
         case .timestamp(let claim):
-            return "timestamp \(shape(claim.certificate))"
+            return "timestamp \(shape(claim))"
         case .prepared(let signed, let committed):
             return "prepared \(shape(signed)) \(String(describing: committed))"
-        case .committed(let timestamp):
-            return "committed \(timestamp)"
+        case .committed(let timestamp, let needsDescriptor):
+            return "committed \(timestamp) \(needsDescriptor)"
+        case .certificate(let claim, let certificate):
+            return "certificate \(shape(claim)) \(shape(certificate))"
         case .version(let claim, let parts):
             let bytes = parts?.fragments?.map(\.array)
             let what =
                 parts.map { "\($0.timestamp) \($0.position) \($0.descriptor.digest) \(String(describing: bytes))" }
                 ?? "none"
-            return "version \(shape(claim.certificate)) \(what)"
+            return "version \(shape(claim)) \(what)"
         case .refused(.tooManyPending(let versions)):
             return "full \(versions.map { "\($0.timestamp) \($0.descriptor.digest) \(shape($0.statement))" })"
         case .refused(let refusal):
@@ -78,15 +84,16 @@ struct ServerFaultTests {
         return (host, zip(host.usualDay(), honest).map { ($0, $1.replies[0]) })
     }
 
-    /// What is claimed as committed, and the true claim, of every answer to a question.
-    private func claims(_ kind: ServerFaultKind) -> [(key: ObjectKey, lie: Certificate?, truth: Timestamp?)] {
-        day(kind).exchanges.flatMap { exchange, honest in
-            exchange.replies.compactMap { reply in
-                switch (reply, honest) {
-                case (.timestamp(let lie), .timestamp(let truth)), (.version(let lie, _), .version(let truth, _)):
-                    (exchange.request.key, lie.certificate, truth.timestamp)
-                default: nil
-                }
+    /// What is claimed as committed in answer to a question, with what proof, and the true claim.
+    private func claims(
+        _ kind: ServerFaultKind
+    ) -> [(key: ObjectKey, lie: Timestamp?, proof: Certificate?, truth: Timestamp?)] {
+        let exchanges = day(kind).exchanges
+        return exchanges.map(\.exchange).claims.compactMap { place, claim, proof in
+            switch exchanges[place].honest {
+            case .timestamp(let truth), .version(let truth, _):
+                (exchanges[place].exchange.request.key, claim.timestamp, proof, truth.timestamp)
+            case .certificate, .prepared, .committed, .refused: nil
             }
         }
     }
@@ -144,8 +151,8 @@ struct ServerFaultTests {
     @Test("that is stale shows genuine certificates and good fragments of older versions")
     func stale() {
         let claims = claims(.stale).filter { $0.truth != nil }
-        #expect(claims.allSatisfy { $0.lie == nil || group.isValid($0.lie, of: $0.key) })
-        #expect(claims.allSatisfy { $0.lie?.timestamp.precedes($0.truth) ?? true })
+        #expect(claims.allSatisfy { $0.lie == nil || group.isValid($0.proof, of: $0.key) })
+        #expect(claims.allSatisfy { $0.lie == $0.proof?.timestamp && $0.lie.precedes($0.truth) })
         #expect(claims.contains { $0.lie != nil } && claims.contains { $0.lie == nil })
         let served = day(.stale).exchanges.contains { exchange, _ in
             exchange.replies.contains {
@@ -174,13 +181,13 @@ struct ServerFaultTests {
     func forgery(kind: ServerFaultKind) {
         let claims = claims(kind)
         #expect(claims.count > 20)
-        for (key, lie, truth) in claims {
-            #expect(truth.precedes(lie?.timestamp))
-            #expect(!group.isValid(lie, of: key))
+        for (key, lie, proof, truth) in claims {
+            #expect(truth.precedes(lie))
+            #expect(proof != nil && !group.isValid(proof, of: key))
         }
         if kind == .inflatedTimestamps {
-            #expect(claims.contains { $0.lie?.timestamp.counter == .max })
-            #expect(claims.contains { $0.lie?.timestamp.counter == $0.truth.counter + 1 })
+            #expect(claims.contains { $0.lie?.counter == .max })
+            #expect(claims.contains { $0.lie?.counter == $0.truth.counter + 1 })
         }
         if kind == .claimFlood {
             let counts = day(kind).exchanges.map(\.exchange.replies.count)
@@ -220,10 +227,10 @@ struct ServerFaultTests {
     func alteredAndReplayed() {
         for kind in [ServerFaultKind.alteredCertificates, .replayedCertificates] {
             let claims = claims(kind).filter { $0.truth != nil }
-            #expect(claims.count > 10 && claims.allSatisfy { !group.isValid($0.lie, of: $0.key) })
+            #expect(claims.count > 10 && claims.allSatisfy { !group.isValid($0.proof, of: $0.key) })
         }
         let foreign = claims(.replayedCertificates).filter { claim in
-            group.isValid(claim.lie, of: claim.key == .photo ? .other : .photo)
+            group.isValid(claim.proof, of: claim.key == .photo ? .other : .photo)
         }
         #expect(!foreign.isEmpty)
     }
@@ -276,7 +283,8 @@ struct ServerFaultTests {
     func parts(kind: ServerFaultKind) {
         var spoiledCount = 0
         for seed in 1...6 as ClosedRange<UInt64> {
-            for (exchange, honest) in day(kind, seed: seed).exchanges {
+            let exchanges = day(kind, seed: seed).exchanges
+            for (place, (exchange, honest)) in exchanges.enumerated() {
                 guard case .version(let truth, let genuine?) = honest, genuine.fragments?.isEmpty == false else {
                     continue
                 }
@@ -285,7 +293,8 @@ struct ServerFaultTests {
                     continue
                 }
                 #expect(
-                    claim.timestamp == truth.timestamp && group.isValid(claim.certificate, of: exchange.request.key))
+                    claim.timestamp == truth.timestamp
+                        && group.isValid(exchanges[place + 1].exchange.proof, of: exchange.request.key))
                 #expect(!group.areGood(parts, of: genuine.timestamp, from: NodeID(0)), "seed \(seed)")
                 spoiledCount += 1
                 guard let fragments = parts?.fragments, let before = genuine.fragments else { continue }

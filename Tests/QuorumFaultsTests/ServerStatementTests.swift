@@ -89,11 +89,12 @@ extension ServerFaultTests {
         var early = 0
         var wrong = 0
         for (exchange, _) in exchanges {
-            for case .committed(let timestamp) in exchange.replies {
+            for case .committed(let timestamp, _) in exchange.replies {
                 switch exchange.request {
                 case .prepare(let prepare): early += timestamp == prepare.timestamp ? 1 : 0
                 case .commit(let commit): wrong += timestamp == commit.certificate.timestamp ? 0 : 1
-                default: Issue.record("an acknowledgement of a question")
+                case .readTimestamp, .read, .certificate, .describe:
+                    Issue.record("an acknowledgement of a question, or of what is not committed")
                 }
             }
         }
@@ -164,7 +165,7 @@ extension ServerFaultTests {
             exchange.replies.filter { reply in
                 switch (exchange.request, reply) {
                 case (.readTimestamp, .timestamp), (.read, .version), (.prepare, .prepared), (.commit, .committed),
-                    (_, .refused):
+                    (.certificate, .certificate), (.describe, .committed), (_, .refused):
                     false
                 default: true
                 }
@@ -180,8 +181,11 @@ extension ServerFaultTests {
             #expect(exchange.replies.count > 1)
             for reply in exchange.replies {
                 switch (exchange.request, reply) {
-                case (.readTimestamp, .timestamp), (.read, .version), (.prepare, .prepared), (.commit, .committed):
+                case (.readTimestamp, .timestamp), (.read, .version), (.prepare, .prepared), (.commit, .committed),
+                    (.certificate, .certificate):
                     Issue.record("a fitting reply: \(reply)")
+                case (.describe(let describe), .committed(let timestamp, _)):
+                    #expect(timestamp != describe.timestamp)
                 default: break
                 }
             }

@@ -12,28 +12,24 @@ struct VerdictTests {
 
     private func claims(_ kind: ServerFaultKind?) -> [CommittedClaim] { answers(kind).map(\.claim) }
 
-    private func answers(_ kind: ServerFaultKind?) -> [(key: ObjectKey, claim: CommittedClaim)] {
-        FaultyHost(group, kind, seed: 3).usualDay().flatMap { exchange in
-            exchange.replies.compactMap { reply in
-                switch reply {
-                case .timestamp(let claim), .version(let claim, _): (exchange.request.key, claim)
-                case .prepared, .committed, .refused: nil
-                }
-            }
-        }
+    private func answers(
+        _ kind: ServerFaultKind?
+    ) -> [(key: ObjectKey, claim: CommittedClaim, proof: Certificate?)] {
+        let exchanges = FaultyHost(group, kind, seed: 3).usualDay()
+        return exchanges.claims.map { place, claim, proof in (exchanges[place].request.key, claim, proof) }
     }
 
     @Test("vouches for versions that nobody has verified")
     func vouches() {
         #expect(claims(nil).contains { !$0.unverified.isEmpty })
         #expect(claims(.falseVouching).allSatisfy { $0.unverified.isEmpty })
-        #expect(claims(.falseVouching).contains { $0.certificate != nil })
+        #expect(claims(.falseVouching).contains { $0.sound != nil })
     }
 
     @Test("signs that sound versions are poisonous, with nobody's key but its own, and forges the rest now and then")
     func poisons() throws {
         #expect(claims(nil).allSatisfy { $0.poisonous.isEmpty })
-        let called = answers(.falsePoison).flatMap { key, claim in claim.poisonous.map { (key, $0) } }
+        let called = answers(.falsePoison).flatMap { key, claim, _ in claim.poisonous.map { (key, $0) } }
         #expect(!called.isEmpty)
         for (key, version) in called {
             #expect(version.statements.count { group.isValid($0, key, version.timestamp) } == 1)
@@ -46,8 +42,8 @@ struct VerdictTests {
 
     @Test("puts forged versions among those that wait to be verified")
     func forgesUnverified() {
-        let forged = answers(.inflatedTimestamps).filter { key, claim in
-            claim.unverified.contains { !group.isValid($0, of: key) }
+        let forged = answers(.inflatedTimestamps).filter { key, claim, proof in
+            !claim.unverified.isEmpty && proof?.timestamp == claim.timestamp && !group.isValid(proof, of: key)
         }
         #expect(!forged.isEmpty)
     }

@@ -24,7 +24,9 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
                 switch request {
                 case .readTimestamp(let key): [.timestamp(claim(simulation.group, key, liar))]
                 case .read(let read): [.version(claim(simulation.group, read.key, liar), nil)]
-                case .prepare, .commit: nil
+                case .certificate(let key, let timestamp):
+                    [simulation.group.proof(of: claim(simulation.group, key, liar), asked: timestamp)]
+                case .prepare, .commit, .describe: nil
                 }
             }
         }
@@ -168,7 +170,7 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
                 switch request {
                 case .prepare(let prepare):
                     [.prepared(simulation.group.statement(of: liar, prepare.key, prepare.timestamp), committed: nil)]
-                case .commit(let commit): [.committed(commit.certificate.timestamp)]
+                case .commit(let commit): [.committed(commit.certificate.timestamp, needsDescriptor: false)]
                 default: nil
                 }
             }
@@ -179,20 +181,26 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
                 switch request {
                 case .readTimestamp(let key): return [.timestamp(forgedClaim(simulation.group, key, liar))]
                 case .read: return [.version(CommittedClaim(certificate: nil), nil)]
+                case .certificate(let key, let timestamp):
+                    return [simulation.group.proof(of: forgedClaim(simulation.group, key, liar), asked: timestamp)]
                 default: return []
                 }
             }
         },
         LyingWay(testDescription: "claims a new inflated timestamp as often as one is disproven") { liar, simulation in
             simulation.lies[liar] = { simulation, session, request in
-                guard request.isQuestion else { return nil }
-                return (0..<40).map { position in
-                    let version = simulation.group.version(
+                let group = simulation.group
+                let claims = (0..<40).map { position in
+                    let version = group.version(
                         request.key, "inflated", counter: UInt64(1000 + position), writer: .mallory)
-                    let claim = CommittedClaim(
-                        certificate: simulation.group.forgedCertificate(request.key, version.timestamp, liar: liar))
-                    if case .read = request { return .version(claim, nil) }
-                    return .timestamp(claim)
+                    return CommittedClaim(
+                        certificate: group.forgedCertificate(request.key, version.timestamp, liar: liar))
+                }
+                return switch request {
+                case .readTimestamp: claims.map { .timestamp($0) }
+                case .read: claims.map { .version($0, nil) }
+                case .certificate(_, let timestamp): claims.map { group.proof(of: $0, asked: timestamp) }
+                case .prepare, .commit, .describe: nil
                 }
             }
         },
@@ -206,13 +214,15 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
         always("answers with every reply that there is") { request in
             [
                 .timestamp(CommittedClaim(certificate: nil)), .version(CommittedClaim(certificate: nil), nil),
+                .certificate(CommittedClaim(certificate: nil), nil),
                 .refused(.digestMismatch),
             ]
         },
         LyingWay(testDescription: "acknowledges a COMMIT before there is one") { liar, simulation in
             simulation.rewrites[liar] = { simulation, session, reply in
                 let version = simulation.group.version(.photo, "second", counter: 2)
-                return [.committed(version.timestamp), reply, .committed(version.timestamp)]
+                let acknowledgement = Reply.committed(version.timestamp, needsDescriptor: false)
+                return [acknowledgement, reply, acknowledgement]
             }
         },
         LyingWay(testDescription: "makes up pending versions") { liar, simulation in
@@ -241,7 +251,7 @@ extension Request {
     var isQuestion: Bool {
         switch self {
         case .read, .readTimestamp: true
-        case .prepare, .commit: false
+        case .prepare, .commit, .certificate, .describe: false
         }
     }
 }

@@ -48,7 +48,7 @@ struct CanonicalCodingTests {
 
     static func records(_ group: TestGroup) -> [[UInt8]] {
         var full = ObjectRecord()
-        full.committed = certificate(group)
+        full.committed = CommittedVersion(certificate(group))
         for counter in [1, 3, 9] as [UInt64] {
             let timestamp = group.version(.photo, "v\(counter)", counter: counter).timestamp
             full.held.append(
@@ -215,12 +215,14 @@ struct CanonicalCodingTests {
         #expect(throws: MalformedEncoding.overLimit(field: "path", value: 17, limit: 16)) {
             try Self.decodeCertificate(statements.bytes)
         }
-        for (position, field) in ["unverified versions", "poisonous versions", "held versions"].enumerated() {
+        // Poisonous versions' certificates are of versions that were unverified once.
+        let lists = ["unverified versions", "poisonous versions", "unverified versions", "held versions"]
+        for (position, field) in lists.enumerated() {
             var record = CanonicalEncoder()
-            record.append(tag: "solidus.object.3")
+            record.append(tag: "solidus.object.4")
             record.append(UInt8(0))
-            for _ in 0..<min(position, 2) { record.append(UInt32(0)) }
-            if position == 2 {
+            for _ in 0..<min(position, 3) { record.append(UInt32(0)) }
+            if position == 3 {
                 record.append(UInt8(0))
                 record.append(UInt64(0))
             }

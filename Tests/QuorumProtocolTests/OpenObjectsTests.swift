@@ -16,7 +16,7 @@ struct OpenObjectsTests {
     private static func record(counter: UInt64) -> ObjectRecord {
         let timestamp = group.version(.photo, "value", counter: counter).timestamp
         var record = ObjectRecord()
-        record.committed = Self.group.certificate(timestamp, [])
+        record.committed = CommittedVersion(Self.group.certificate(timestamp, []))
         return record
     }
 
@@ -98,7 +98,7 @@ struct OpenObjectsTests {
         first.poisonous.append(
             PoisonousVersion(timestamp: Self.group.version(.photo, "v", counter: 6).timestamp, statements: []))
         first.unverified.append(
-            Self.group.certificate(Self.group.version(.photo, "v", counter: 6).timestamp, []))
+            CommittedVersion(Self.group.certificate(Self.group.version(.photo, "v", counter: 6).timestamp, [])))
         #expect(ObjectRecord().poisonous.isEmpty && ObjectRecord().unverified.isEmpty)
     }
 }

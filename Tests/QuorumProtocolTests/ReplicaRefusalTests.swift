@@ -17,7 +17,7 @@ struct ReplicaRefusalTests {
             let version = group.version(.photo, text, counter: UInt64(position + 1))
             expectStored(host, version)
             let reply = host.answer(version.commit(group.certificate(of: version)))
-            precondition(reply == .committed(version.timestamp))
+            precondition(reply == .committed(version.timestamp, needsDescriptor: false))
         }
         return host
     }
@@ -40,6 +40,15 @@ struct ReplicaRefusalTests {
         #expect(
             host.fragments(of: version.timestamp, key: version.key, stripeCount: version.fragments[0].count)
                 == version.fragments[host.server.offset], sourceLocation: sourceLocation)
+    }
+
+    /// Expects that COMMIT is taken of a version that is held here, or below what is committed.
+    func expectCommitted(
+        _ host: ReplicaHost, _ version: TestVersion, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        let reply = host.answer(version.commit(group.certificate(of: version)))
+        #expect(
+            reply == .committed(version.timestamp, needsDescriptor: false), sourceLocation: sourceLocation)
     }
 
     /// Expects the refusal, and the same store as before, also after a restart.
@@ -126,8 +135,8 @@ struct ReplicaRefusalTests {
         #expect(host.record(.photo).pending(of: .alice).count == 2)
         let higher = versions.max { $0.timestamp < $1.timestamp }!
         let lower = versions.min { $0.timestamp < $1.timestamp }!
-        #expect(host.answer(higher.commit(group.certificate(of: higher))) == .committed(higher.timestamp))
-        #expect(host.answer(lower.commit(group.certificate(of: lower))) == .committed(lower.timestamp))
+        expectCommitted(host, higher)
+        expectCommitted(host, lower)
         #expect(host.record(.photo).committed?.timestamp == higher.timestamp)
     }
 
@@ -155,7 +164,7 @@ struct ReplicaRefusalTests {
 
     // MARK: Descriptors and fragments
 
-    @Test("a timestamp with another descriptor's digest, in PREPARE and COMMIT")
+    @Test("a timestamp with another descriptor's digest, in PREPARE and DESCRIPTOR")
     func wrongDigest() {
         let (x, y) = (group.version(.photo, "x", counter: 1), group.version(.photo, "y", counter: 1))
         expectRefused(
@@ -167,11 +176,11 @@ struct ReplicaRefusalTests {
             .digestMismatch)
         expectRefused(
             host(group),
-            .commit(Commit(key: .photo, certificate: group.certificate(of: x), descriptor: y.descriptor)),
+            .describe(Describe(key: .photo, timestamp: x.timestamp, descriptor: y.descriptor)),
             .digestMismatch)
     }
 
-    @Test("another object's descriptor, in PREPARE and COMMIT")
+    @Test("another object's descriptor, in PREPARE and DESCRIPTOR, and its certificate in COMMIT")
     func foreignDescriptor() {
         let x = group.version(.other, "x", counter: 1)
         expectRefused(
@@ -183,8 +192,11 @@ struct ReplicaRefusalTests {
             .foreignDescriptor)
         expectRefused(
             host(group),
-            .commit(Commit(key: .photo, certificate: group.certificate(of: x), descriptor: x.descriptor)),
+            .describe(Describe(key: .photo, timestamp: x.timestamp, descriptor: x.descriptor)),
             .foreignDescriptor)
+        expectRefused(
+            host(group), .commit(Commit(key: .photo, certificate: group.certificate(of: x))),
+            .invalidCertificate(.invalidSignature(group.node(0))))
     }
 
     @Test("too many, too few and no fragments, and fragments of a tombstone")
@@ -365,7 +377,7 @@ struct ReplicaRefusalTests {
     func pendingFreed() {
         let (host, versions) = fullHost()
         let highest = versions.last!
-        #expect(host.answer(highest.commit(group.certificate(of: highest))) == .committed(highest.timestamp))
+        expectCommitted(host, highest)
         for position in 0..<group.parameters.limits.pendingVersionsPerClientMax {
             expectStored(host, group.version(.photo, "next \(position)", counter: 2))
         }
@@ -404,7 +416,7 @@ struct ReplicaRefusalTests {
         let host = host(group, committed: ["alive", nil])
         let old = group.version(.photo, "alive", counter: 1)
         let before = host.store
-        #expect(host.answer(old.commit(group.certificate(of: old))) == .committed(old.timestamp))
+        expectCommitted(host, old)
         #expect(host.store == before, "the tombstone is what is committed")
         let next = group.version(.photo, "skips", counter: 4)
         expectRefused(

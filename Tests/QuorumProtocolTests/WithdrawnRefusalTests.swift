@@ -21,10 +21,10 @@ struct WithdrawnRefusalTests {
             [
                 .reply(0, .refused(.storageFull)),
                 .retransmit,
-                .reply(0, .committed(version.timestamp)),
+                .reply(0, .committed(version.timestamp, needsDescriptor: false)),
                 .reply(1, .refused(.storageFull)),
-                .reply(2, .committed(version.timestamp)),
-                .reply(3, .committed(version.timestamp)),
+                .reply(2, .committed(version.timestamp, needsDescriptor: false)),
+                .reply(3, .committed(version.timestamp, needsDescriptor: false)),
             ])
         #expect(try outcome?.get().timestamp == version.timestamp)
     }

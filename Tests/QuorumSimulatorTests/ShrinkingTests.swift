@@ -7,24 +7,36 @@ import Testing
 
 @Suite("A failing plan")
 struct ShrinkingTests {
-    @Test("shrinks to what its failure needs, and fails the same way when it is drawn again")
-    func shrinks() throws {
-        let full = try plan(3, faults: ["environment"], planted: .staleRead)
+    /// Shrinks the plan, and draws it again without what was removed.
+    private func shrunk(_ seed: UInt64, faults names: [String], planted: PlantedError) throws -> WorldPlan {
+        let full = try plan(seed, faults: names, planted: planted)
         let violation = try #require(World(full).run().violation)
         let shrunk = shrink(full, violation: violation)
-        #expect(shrunk.report.violation?.kind == .linearizability)
-        #expect(shrunk.plan.operations.count == 1, "one write is enough")
-        #expect(shrunk.plan.parts.count == 1)
+        #expect(shrunk.report.violation?.kind == planted.expected)
+        #expect(shrunk.plan.parts.count < full.parts.count)
 
         var options = WorldOptions()
-        options.faults = try FaultSelection(names: ["environment"])
+        options.faults = try FaultSelection(names: names)
         options.faultCount = 1
-        options.planted = .staleRead
+        options.planted = planted
         options.hasSeveralGroups = false
         for text in PlanPart.texts(of: shrunk.removed) { options.removed.formUnion(try PlanPart.parse(text)) }
-        let drawn = try WorldPlan(seed: 3, options: options)
+        let drawn = try WorldPlan(seed: seed, options: options)
         #expect(drawn == shrunk.plan)
         #expect(World(drawn).run().traceHash == shrunk.report.traceHash)
+        return shrunk.plan
+    }
+
+    @Test("shrinks to nothing if each world's last write is enough for its failure, and fails when it is drawn again")
+    func shrinksToNothing() throws {
+        #expect(try shrunk(3, faults: ["environment"], planted: .staleRead).parts.isEmpty)
+    }
+
+    @Test("shrinks to what its failure needs, and fails the same way when it is drawn again")
+    func shrinks() throws {
+        let faults = ["leaked-certificates", "hidden-certificates", "partial-commit"]
+        let plan = try shrunk(53, faults: faults, planted: .lostPending)
+        #expect(!plan.parts.isEmpty, "who hides what nobody has committed")
     }
 
     @Test("has parts whose names mean them")

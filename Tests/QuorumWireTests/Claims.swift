@@ -61,12 +61,13 @@ enum Claims {
         }
     }
 
-    /// A claim's certificate up to the count of its statements; then what `build` appends.
+    /// CERTIFICATE, with the claim that nothing is committed, up to the count of the certificate's statements; then
+    /// what `build` appends.
     private static func certificateHead(
         kind: UInt8 = 1, _ build: (inout CanonicalEncoder) -> Void
     ) -> [UInt8] {
         encoded { encoder in
-            encoder.append(UInt8(1))
+            encoder.append(raw: [0, 0, 1])
             encoder.append(kind)
             encoder.append(Sample.route.epoch)
             encoder.append(Sample.route.group.rawValue)
@@ -101,7 +102,7 @@ enum Claims {
             encoded { encoder in
                 appendRoute(to: &encoder)
                 encoder.append(counted: Sample.key.bytes)
-                Sample.certificate.encode(into: &encoder)
+                encoder.append(Sample.timestamp(1, of: Sample.value))
                 encoder.append(size)
             }
         }
@@ -114,10 +115,10 @@ enum Claims {
                 frame: frame(.read, head: keyOf(UInt32(keyLimit) + 1))),
             OverLimit(
                 field: "descriptor", value: word, limit: descriptorLimit, direction: .request,
-                frame: frame(.commit, head: descriptorOf(.max))),
+                frame: frame(.descriptor, head: descriptorOf(.max))),
             OverLimit(
                 field: "descriptor", value: descriptorLimit + 1, limit: descriptorLimit, direction: .request,
-                frame: frame(.commit, head: descriptorOf(UInt32(descriptorLimit) + 1))),
+                frame: frame(.descriptor, head: descriptorOf(UInt32(descriptorLimit) + 1))),
             OverLimit(
                 field: "admission", value: 255, limit: 4, direction: .request,
                 frame: frame(.prepare, head: prepareHeadBeforeFragments(admission: { $0.append(UInt8(255)) }))),
@@ -146,7 +147,7 @@ enum Claims {
     static let unfilled: [Unfilled] = [
         Unfilled(
             name: "255 statements", direction: .reply,
-            frame: frame(.timestampReply, head: certificateHead { $0.append(UInt8(255)) })),
+            frame: frame(.certificateReply, head: certificateHead { $0.append(UInt8(255)) })),
         Unfilled(
             name: "4 admissions", direction: .request,
             frame: frame(.prepare, head: prepareHeadBeforeFragments(admission: { $0.append(UInt8(4)) }))),
@@ -182,7 +183,17 @@ enum Claims {
         return [
             Unknown(field: "portion", value: 3, direction: .request, frame: frame(.read, head: key + [0, 3])),
             Unknown(field: "version", value: 2, direction: .request, frame: frame(.read, head: key + [2, 0])),
-            Unknown(field: "certificate", value: 2, direction: .reply, frame: frame(.timestampReply, head: [2])),
+            Unknown(field: "sound version", value: 2, direction: .reply, frame: frame(.timestampReply, head: [2])),
+            Unknown(
+                field: "certificate", value: 2, direction: .reply, frame: frame(.certificateReply, head: [0, 0, 2])),
+            Unknown(
+                field: "needs descriptor", value: 2, direction: .reply,
+                frame: frame(
+                    .committedReply,
+                    head: encoded { encoder in
+                        encoder.append(Sample.timestamp(1, of: Sample.value))
+                        encoder.append(UInt8(2))
+                    })),
             Unknown(
                 field: "held parts", value: 255, direction: .reply, frame: frame(.versionReply, head: [0, 0, 255])),
             Unknown(field: "more versions", value: 2, direction: .reply, frame: frame(.timestampReply, head: [0, 2])),
@@ -209,10 +220,10 @@ enum Claims {
                 frame: frame(.refusedReply, head: [0, 10, 0, 10, 0])),
             Unknown(
                 field: "certificate's kind", value: 0, direction: .reply,
-                frame: frame(.timestampReply, head: certificateHead(kind: 0) { $0.append(UInt8(0)) })),
+                frame: frame(.certificateReply, head: certificateHead(kind: 0) { $0.append(UInt8(0)) })),
             Unknown(
                 field: "certificate's kind", value: 2, direction: .reply,
-                frame: frame(.timestampReply, head: certificateHead(kind: 2) { $0.append(UInt8(0)) })),
+                frame: frame(.certificateReply, head: certificateHead(kind: 2) { $0.append(UInt8(0)) })),
         ]
     }()
 
@@ -251,10 +262,10 @@ enum Claims {
         } + [
             NotCanonical(
                 name: "a server twice", field: "statements' order", direction: .reply,
-                frame: frame(.timestampReply, head: certificate([0, 0x0100, 0x0100]))),
+                frame: frame(.certificateReply, head: certificate([0, 0x0100, 0x0100]))),
             NotCanonical(
                 name: "servers out of order", field: "statements' order", direction: .reply,
-                frame: frame(.timestampReply, head: certificate([0, 0x0100, 0xff]))),
+                frame: frame(.certificateReply, head: certificate([0, 0x0100, 0xff]))),
             NotCanonical(
                 name: "counter 0", field: "timestamp", direction: .reply,
                 frame: frame(.committedReply, head: encoded { $0.append(counterless) })),

@@ -49,16 +49,16 @@ struct RawDescriptor: Sendable {
         }
     }
 
-    /// Why a COMMIT with this descriptor is refused; nil when it is accepted.
+    /// Why a DESCRIPTOR with this descriptor is refused; nil when it is accepted.
     var error: WireError? {
         let head = encoded { encoder in
             encoder.append(Sample.route.epoch)
             encoder.append(Sample.route.group.rawValue)
             encoder.append(counted: Sample.key.bytes)
-            Sample.certificate.encode(into: &encoder)
+            encoder.append(Sample.timestamp(1, of: Sample.value))
             encoder.append(counted: bytes)
         }
-        return Direction.request.error(of: frame(.commit, head: head))
+        return Direction.request.error(of: frame(.descriptor, head: head))
     }
 }
 
@@ -114,9 +114,10 @@ struct DescriptorStrictnessTests {
     @Test("of a cluster with more faults is refused by its code")
     func otherCluster() {
         let foreign = Sample.sealedValue(lengthBytes: 100, parameters: parameters(faults: 2, stripeSizeBytesMax: 4096))
-        let commit = Request.commit(Commit(key: Sample.key, certificate: Sample.certificate, descriptor: foreign))
+        let describe = Request.describe(
+            Describe(key: Sample.key, timestamp: Sample.timestamp(1, of: foreign), descriptor: foreign))
         #expect(
-            Direction.request.error(of: Message.request(commit).frame(number: 1))
+            Direction.request.error(of: Message.request(describe).frame(number: 1))
                 == .invalidDescriptor(.wrongCode(dataFragments: 3, fragments: 7)))
     }
 

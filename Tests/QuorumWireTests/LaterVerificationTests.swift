@@ -133,7 +133,7 @@ struct ClaimedVersionsTests {
             Issue.record("another reply")
             return
         }
-        #expect(decoded.certificate == claim.certificate && decoded.unverified == unverified)
+        #expect(decoded.sound == claim.sound && decoded.unverified == claim.unverified)
         #expect(decoded.poisonous.count > 500 && decoded.poisonous.count < versions.count)
         #expect(decoded.poisonous == Array(versions.suffix(decoded.poisonous.count)))
     }
@@ -157,7 +157,7 @@ struct ClaimedVersionsTests {
             Issue.record("another reply")
             return
         }
-        #expect(decoded.unverified == unverified && decoded.poisonous.last == versions.last)
+        #expect(decoded.unverified == claim.unverified && decoded.poisonous.last == versions.last)
     }
 }
 

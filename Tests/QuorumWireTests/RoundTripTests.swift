@@ -108,13 +108,13 @@ struct RoundTripTests {
         #expect(hexadecimal(Array(frame.dropFirst(WireLimits.preambleSizeBytes))) == head)
     }
 
-    @Test("of one COMMITTED is these bytes")
-    func knownCommitted() {
+    @Test("of one COMMITTED is these bytes", arguments: [false, true])
+    func knownCommitted(needsDescriptor: Bool) {
         let timestamp = Timestamp(counter: 5, writer: Sample.writer, digest: Digest256.sha256(Array("abc".utf8)))
         #expect(
-            hexadecimal(Message.reply(.committed(timestamp)).frame(number: 42))
-                == "83000000000000002a00000038" + "0000000000000005" + "0102030405060708090a0b0c0d0e0f10"
-                + "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+            hexadecimal(Message.reply(.committed(timestamp, needsDescriptor: needsDescriptor)).frame(number: 42))
+                == "83000000000000002a00000039" + "0000000000000005" + "0102030405060708090a0b0c0d0e0f10"
+                + "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" + (needsDescriptor ? "01" : "00"))
     }
 
     @Test("carries a certificate whose signatures still verify")
@@ -133,15 +133,16 @@ struct RoundTripTests {
             return try signer.sign([statement(Sample.longKey), statement(Sample.key), statement(Sample.longKey)])[1]
         }
         let certificate = Sample.certificate(timestamp, statements)
-        let frame = Message.reply(.timestamp(CommittedClaim(certificate: certificate))).frame(number: 1)
+        let sent = Reply.certificate(CommittedClaim(certificate: certificate), certificate)
+        let frame = Message.reply(sent).frame(number: 1)
         let (_, reply) = try Reply.decode(ByteBuffer(bytes: frame), parameters: cluster)
-        guard case .timestamp(let claim) = reply else {
+        guard case .certificate(let claim, let received?) = reply else {
             Issue.record("decoded \(reply)")
             return
         }
         let verifier = StatementVerifier(
             history: cluster.history, keys: StatementKeys(ofFirstLives: keys.map { .p256(KnownKey($0.publicKey)) }))
-        let received = try #require(claim.certificate)
+        #expect(claim.names(received))
         #expect(try verifier.verify(received, key: Sample.key).certificate == certificate)
     }
 

@@ -7,7 +7,7 @@ import QuorumProtocol
 import QuorumWire
 
 enum RequestKind: CaseIterable {
-    case readTimestamp, prepare, commit, read
+    case readTimestamp, prepare, commit, read, certificate, describe
 
     init(_ request: Request) {
         switch request {
@@ -15,6 +15,8 @@ enum RequestKind: CaseIterable {
         case .prepare: self = .prepare
         case .commit: self = .commit
         case .read: self = .read
+        case .certificate: self = .certificate
+        case .describe: self = .describe
         }
     }
 
@@ -42,10 +44,18 @@ enum RequestKind: CaseIterable {
             ]
         case .commit:
             [
-                .commit(Commit(key: Sample.key, certificate: Sample.certificate, descriptor: Sample.value)),
-                .commit(Commit(key: Sample.key, certificate: Sample.deepCertificate, descriptor: Sample.threeStripes)),
-                .commit(Commit(key: Sample.key, certificate: Sample.certificate, descriptor: Sample.described)),
+                .commit(Commit(key: Sample.key, certificate: Sample.certificate)),
+                .commit(Commit(key: Sample.longKey, certificate: Sample.deepCertificate)),
             ]
+        case .certificate:
+            [
+                .certificate(Sample.key, Sample.timestamp(1, of: Sample.value)),
+                .certificate(Sample.longKey, Sample.timestamp(.max, of: Sample.tombstone)),
+            ]
+        case .describe:
+            [Sample.value, Sample.threeStripes, Sample.described, Sample.tombstone].map {
+                .describe(Describe(key: Sample.key, timestamp: Sample.timestamp(3, of: $0), descriptor: $0))
+            }
         case .read:
             Sample.portions.flatMap { portion -> [Request] in
                 [
@@ -58,7 +68,7 @@ enum RequestKind: CaseIterable {
 }
 
 enum ReplyKind: CaseIterable {
-    case timestamp, prepared, committed, version, refused
+    case timestamp, prepared, committed, version, certificate, refused
 
     init(_ reply: Reply) {
         switch reply {
@@ -66,6 +76,7 @@ enum ReplyKind: CaseIterable {
         case .prepared: self = .prepared
         case .committed: self = .committed
         case .version: self = .version
+        case .certificate: self = .certificate
         case .refused: self = .refused
         }
     }
@@ -91,7 +102,12 @@ enum ReplyKind: CaseIterable {
                 ]
             }
         case .committed:
-            return [.committed(timestamp)]
+            return [.committed(timestamp, needsDescriptor: false), .committed(timestamp, needsDescriptor: true)]
+        case .certificate:
+            return [
+                .certificate(known, Sample.certificate), .certificate(foreign, Sample.foreignCertificate),
+                .certificate(known, Sample.deepCertificate), .certificate(unknown, nil),
+            ]
         case .version:
             return [
                 .version(unknown, nil), .version(known, nil), .version(unknown, parts(Sample.value, nil)),
@@ -115,6 +131,7 @@ extension RefusalKind {
         case .foreignTimestamp: return [.foreignTimestamp(writer: Sample.writer, sender: Sample.otherWriter)]
         case .digestMismatch: return [.digestMismatch]
         case .foreignDescriptor: return [.foreignDescriptor]
+        case .notCommitted: return [.notCommitted]
         case .wrongFragmentCount:
             return [.wrongFragmentCount(got: 0, expected: 1), .wrongFragmentCount(got: most, expected: 0)]
         case .tooManyStripes: return [.tooManyStripes(got: 409, limit: 1), .tooManyStripes(got: most, limit: most)]

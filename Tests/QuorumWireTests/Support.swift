@@ -75,8 +75,8 @@ enum Message: Equatable, Sendable {
     var descriptors: [SealedDescriptor] {
         switch self {
         case .request(.prepare(let prepare), _): [prepare.descriptor]
-        case .request(.commit(let commit), _): [commit.descriptor]
-        case .request(.readTimestamp, _), .request(.read, _): []
+        case .request(.describe(let describe), _): [describe.descriptor]
+        case .request: []
         case .reply(.version(_, let parts)): parts.map { [$0.descriptor] } ?? []
         case .reply(.refused(.tooManyPending(let versions))): versions.map(\.descriptor)
         case .reply: []

@@ -78,20 +78,24 @@ public struct AccessList: Hashable, Sendable {
             guard rights(of: client, on: request.key).isDisjoint(with: sufficient) else { return nil }
             return .notEntitled(principal, lacksAll: sufficient)
         case .server(let node):
-            if case .read = request, configuration.group(of: request.key.slot).contains(node) { return nil }
-            return .notEntitled(principal)
+            switch request {
+            case .read, .certificate:
+                return configuration.group(of: request.key.slot).contains(node) ? nil : .notEntitled(principal)
+            case .readTimestamp, .prepare, .commit, .describe:
+                return .notEntitled(principal)
+            }
         }
     }
 }
 
 extension Request {
-    /// The rights of which a client needs one. Writers in doubt read. Readers write back, and a certificate speaks for
-    /// itself, so COMMIT takes any.
+    /// The rights of which a client needs one. Writers in doubt read. Readers write back, and a certificate or a digest
+    /// speaks for itself, so COMMIT and DESCRIPTOR take any.
     var sufficientRights: Rights {
         switch self {
         case .readTimestamp, .prepare: .write
-        case .read: [.read, .write]
-        case .commit: .all
+        case .read, .certificate: [.read, .write]
+        case .commit, .describe: .all
         }
     }
 }

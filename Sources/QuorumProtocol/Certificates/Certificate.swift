@@ -91,6 +91,13 @@ public struct Certificate: Hashable, Sendable {
         self.statements = statements.sorted { $0.node < $1.node }
     }
 
+    /// SHA-256 of the canonical bytes, by which claims name it.
+    package var digest: Digest256 {
+        var encoder = CanonicalEncoder(reservingBytes: Self.headSizeBytes + statements.count * 256)
+        encode(into: &encoder)
+        return Digest256.sha256(encoder.bytes)
+    }
+
     package func encode(into encoder: inout CanonicalEncoder) {
         encoder.append(CertificateKind.version.rawValue)
         encoder.append(epoch)

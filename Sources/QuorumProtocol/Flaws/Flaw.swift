@@ -64,7 +64,11 @@ package enum Flaw: String, Sendable, CaseIterable {
     /// PREPARE replaces the client's older pending versions, for which a certificate may exist.
     case pendingReplaced
 
-    // Server: COMMIT and retention
+    // Server: COMMIT, DESCRIPTOR and retention
+    /// A descriptor is kept of a version that is not committed.
+    case uncommittedDescribed
+    /// A descriptor need not be the one that the timestamp names.
+    case descriptionUnchecked
     /// A lower certified version replaces a higher one.
     case commitGoesBack
     /// A commit drops pending versions above it, for which a certificate may exist.
@@ -87,12 +91,16 @@ package enum Flaw: String, Sendable, CaseIterable {
     case poisonDroppedUnproven
     /// Versions that wait to be verified are not bounded.
     case unverifiedUnlimited
+    /// The certificate of a version goes when it turns out to be poisonous, though others may need it.
+    case condemnedForgotten
     /// A server that could not verify an object once does not try again by itself.
     case verificationNotRetried
     /// A server that crashed before it had signed that a version is poisonous does not sign any more.
     case poisonSignedOnce
     /// A server that finds a version poisonous does not look for the statements of others by itself.
     case poisonLeftUnproven
+    /// A server takes others' statements only when f + 1 servers show some before the hedge time is over.
+    case proofFromManyOnly
     /// A reader returns what m matching fragments decode to, unverified.
     case readEncodingUnchecked
     /// A reader believes one server that a version is sound.
@@ -105,8 +113,14 @@ package enum Flaw: String, Sendable, CaseIterable {
     case poisonReadAsNothing
 
     // Writer and reader
-    /// The highest claim counts whether or not it is proven.
+    /// The highest claim is valid whether or not it is proven.
     case anyClaimBelieved
+    /// Who names something above the highest valid version is never asked to prove it.
+    case doubtedNeverAsked
+    /// Of those that name a version one is asked for its certificate, always the same.
+    case oneProofAsked
+    /// A server that names something above the highest valid version counts towards the quorum that vouches for it.
+    case unprovenCounted
 
     // Writer
     /// The timestamp is read from too few servers.
@@ -120,6 +134,12 @@ package enum Flaw: String, Sendable, CaseIterable {
 
     /// A partial write sends no fragments to its spares, whatever the other servers do.
     case sparesNeverDrawnIn
+    /// What a client's full servers have not seen committed is not brought to them.
+    case fullServersUntold
+    /// A write waits for silent servers beside full ones, as if they were not the faulty ones.
+    case silenceAwaited
+    /// A writer that full servers keep back does not wait for what a single one may have seen committed.
+    case doubtHasty
     /// A write that begins anew asks each server for its timestamp once, whether or not it was reached.
     case beginsAnewUnreminded
     /// A write that began with a remembered certificate does not look at what the servers have committed since.
@@ -128,6 +148,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     // Reader
     /// A read is over as soon as f + 1 servers have answered and there are m good fragments.
     case readWithoutQuorum
+    /// A read that lacks parts of a version does not ask who names a higher one for its proof.
+    case higherClaimsIgnored
     /// What fewer than q servers have committed is not written back.
     case writeBackOmitted
     /// Fragments are decoded unverified.
@@ -145,7 +167,7 @@ extension Flaw {
         case .encodingUnchecked, .statementWithoutMode: .full
         case .readEncodingUnchecked: .readTime
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .verificationNotRetried,
-            .poisonSignedOnce, .poisonLeftUnproven, .oneVoucherVerified,
+            .poisonSignedOnce, .poisonLeftUnproven, .condemnedForgotten, .proofFromManyOnly, .oneVoucherVerified,
             .onePoisonStatement,
             .poisonStatementsUnverified, .poisonReadAsNothing:
             .lazy

@@ -35,6 +35,8 @@ public enum Refusal: Error, Equatable, Sendable {
     case invalidCertificate(CertificateError)
     /// An admission statement proves nothing, or there are too few.
     case invalidAdmission(have: Int, need: Int)
+    /// The version that is described is not committed here.
+    case notCommitted
     /// The client has as many uncommitted versions at this object as it may: these.
     case tooManyPending([PendingVersion])
     /// Too many requests wait for this object.
@@ -102,6 +104,7 @@ package enum RefusalKind: UInt16, CaseIterable, Sendable {
     case foreignGroup = 19
     case unknownEpoch = 20
     case foreignPosition = 21
+    case notCommitted = 22
 
     package var traits: RefusalTraits {
         switch self {
@@ -110,7 +113,7 @@ package enum RefusalKind: UInt16, CaseIterable, Sendable {
             .answersPrepareOnly
         case .tooManyUnverified:
             [.answersPrepareOnly, .transient]
-        case .busy, .unknownEpoch:
+        case .busy, .unknownEpoch, .notCommitted:
             .transient
         case .notEntitled, .digestMismatch, .foreignDescriptor, .foreignGroup, .invalidCertificate, .poisonous,
             .storageFull, .storageFailed, .unsupported:
@@ -137,6 +140,7 @@ extension Refusal {
         case .counterSkipped: .counterSkipped
         case .invalidCertificate: .invalidCertificate
         case .invalidAdmission: .invalidAdmission
+        case .notCommitted: .notCommitted
         case .tooManyPending: .tooManyPending
         case .busy: .busy
         case .poisonous: .poisonous
@@ -195,6 +199,7 @@ extension Refusal: CustomStringConvertible {
         case .counterSkipped(let got, let highest): "counter \(got) skips ahead; the highest allowed is \(highest)"
         case .invalidCertificate(let error): "invalid certificate: \(error)"
         case .invalidAdmission(let have, let need): "\(have) valid admission statements of \(need)"
+        case .notCommitted: "the version that is described is not committed here"
         case .tooManyPending(let versions): "\(versions.count) uncommitted versions of this client are pending"
         case .busy: "too many requests wait for this object"
         case .poisonous: "the version's fragments are known to be no value's encoding"

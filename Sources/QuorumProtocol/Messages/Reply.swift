@@ -9,44 +9,70 @@ package indirect enum Reply: Equatable, Sendable {
     case timestamp(CommittedClaim)
     /// To PREPARE: the signed statement, and the highest committed timestamp the server knows, verified or not.
     case prepared(SignedStatement, committed: Timestamp?)
-    /// To COMMIT of the version named: it, or a higher one, is durably committed here.
-    case committed(Timestamp)
+    /// To COMMIT and DESCRIPTOR of the version named: it, or a higher one, is durably committed here. If it is this one,
+    /// its descriptor may be missing here.
+    case committed(Timestamp, needsDescriptor: Bool)
     /// To READ: the committed version, and what the server holds of the version asked for.
     case version(CommittedClaim, HeldParts?)
+    /// To FETCH-CERTIFICATE: the claim of now, and the certificate of the version asked for or, if that is not named any
+    /// more, of the highest one that is; nil when none is.
+    case certificate(CommittedClaim, Certificate?)
     /// To any request: what was wrong with it; it changed nothing.
     case refused(Refusal)
 }
 
-/// A server's claim about what it has seen committed, and the proof it has. One reference, since every answer of every
-/// server carries a claim and clients look at all of them again with each one more.
+/// A version that a server says is committed, and by which certificate: whoever doubts it asks for that.
+package struct ClaimedVersion: Hashable, Sendable {
+    package let timestamp: Timestamp
+    /// SHA-256 of the certificate's canonical bytes.
+    package let certificateDigest: Digest256
+
+    package init(_ timestamp: Timestamp, certificateDigest: Digest256) {
+        self.timestamp = timestamp
+        self.certificateDigest = certificateDigest
+    }
+
+    package init(_ certificate: Certificate) {
+        self.init(certificate.timestamp, certificateDigest: certificate.digest)
+    }
+}
+
+/// A server's claim about what it has seen committed (docs/protocol.md, Claims). One reference, since every answer of
+/// every server carries a claim and clients look at all of them again with each one more.
 package final class CommittedClaim: Equatable, Sendable {
     /// The highest committed version that this server knows to be sound: in the modes that verify at PREPARE, the
     /// highest committed one. nil: there was never any.
-    package let certificate: Certificate?
+    package let sound: ClaimedVersion?
     /// In the modes that verify later, every committed version above it, in ascending order.
-    package let unverified: [Certificate]
+    package let unverified: [ClaimedVersion]
     /// Versions above it of which this server can prove that they are poisonous, in ascending order.
     package let poisonous: [PoisonousVersion]
 
-    package init(
-        certificate: Certificate?, unverified: [Certificate] = [], poisonous: [PoisonousVersion] = []
-    ) {
-        self.certificate = certificate
+    package init(sound: ClaimedVersion?, unverified: [ClaimedVersion] = [], poisonous: [PoisonousVersion] = []) {
+        self.sound = sound
         self.unverified = unverified
         self.poisonous = poisonous
     }
 
+    /// The claim of a server that has these certificates.
+    package convenience init(
+        certificate: Certificate?, unverified: [Certificate] = [], poisonous: [PoisonousVersion] = []
+    ) {
+        self.init(
+            sound: certificate.map { ClaimedVersion($0) }, unverified: unverified.map { ClaimedVersion($0) },
+            poisonous: poisonous)
+    }
+
     package static func == (left: CommittedClaim, right: CommittedClaim) -> Bool {
         left === right
-            || left.certificate == right.certificate && left.unverified == right.unverified
-                && left.poisonous == right.poisonous
+            || left.sound == right.sound && left.unverified == right.unverified && left.poisonous == right.poisonous
     }
 
     /// The version that the server vouches for as sound.
-    package var verified: Timestamp? { certificate?.timestamp }
+    package var verified: Timestamp? { sound?.timestamp }
 
     /// The highest committed version, verified or not.
-    package var timestamp: Timestamp? { unverified.last?.timestamp ?? certificate?.timestamp }
+    package var timestamp: Timestamp? { unverified.last?.timestamp ?? sound?.timestamp }
 
     /// The highest version named at all: a correct server's never goes down, as `timestamp` does when a version turns
     /// out to be poisonous.
@@ -59,16 +85,26 @@ package final class CommittedClaim: Equatable, Sendable {
     /// The highest committed version but for those.
     func highest(except excluded: Set<Timestamp>) -> Timestamp? {
         unverified.last { !excluded.contains($0.timestamp) }?.timestamp
-            ?? certificate.flatMap { excluded.contains($0.timestamp) ? nil : $0.timestamp }
+            ?? sound.flatMap { excluded.contains($0.timestamp) ? nil : $0.timestamp }
     }
 
     /// The committed versions named, verified or not, in ascending order.
-    package var certificates: [Certificate] { (certificate.map { [$0] } ?? []) + unverified }
+    package var versions: [ClaimedVersion] { (sound.map { [$0] } ?? []) + unverified }
 
     /// Whether the server names the version as committed; nil stands for "none ever was".
     package func names(_ timestamp: Timestamp?) -> Bool {
         guard let timestamp else { return self.timestamp == nil }
-        return certificate?.timestamp == timestamp || unverified.contains { $0.timestamp == timestamp }
+        return sound?.timestamp == timestamp || unverified.contains { $0.timestamp == timestamp }
+    }
+
+    /// Whether this is a certificate of what the server names: of a committed version the very one, of a poisonous
+    /// version any.
+    package func names(_ certificate: Certificate) -> Bool {
+        if poisonous.contains(where: { $0.timestamp == certificate.timestamp }) { return true }
+        let named =
+            sound?.timestamp == certificate.timestamp
+            ? sound : unverified.first { $0.timestamp == certificate.timestamp }
+        return named?.certificateDigest == certificate.digest
     }
 }
 

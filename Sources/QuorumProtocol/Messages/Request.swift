@@ -12,6 +12,9 @@ package enum Request: Equatable, Sendable {
     case prepare(Prepare)
     case commit(Commit)
     indirect case read(Read)
+    /// Prove what you named: show this version's certificate.
+    indirect case certificate(ObjectKey, Timestamp)
+    case describe(Describe)
 
     package var key: ObjectKey {
         switch self {
@@ -19,6 +22,8 @@ package enum Request: Equatable, Sendable {
         case .prepare(let prepare): prepare.key
         case .commit(let commit): commit.key
         case .read(let read): read.key
+        case .certificate(let key, _): key
+        case .describe(let describe): describe.key
         }
     }
 }
@@ -77,23 +82,39 @@ package final class Prepare: Equatable, Sendable {
 package final class Commit: Equatable, Sendable {
     package let key: ObjectKey
     package let certificate: Certificate
-    package let descriptor: SealedDescriptor
 
-    package init(key: ObjectKey, certificate: Certificate, descriptor: SealedDescriptor) {
+    package init(key: ObjectKey, certificate: Certificate) {
         self.key = key
         self.certificate = certificate
-        self.descriptor = descriptor
     }
 
     package static func == (left: Commit, right: Commit) -> Bool {
+        left === right || left.key == right.key && left.certificate == right.certificate
+    }
+}
+
+/// "Here is the descriptor of the version that you have committed." Anyone may send it: it is believed by its digest,
+/// which the timestamp names.
+package final class Describe: Equatable, Sendable {
+    package let key: ObjectKey
+    package let timestamp: Timestamp
+    package let descriptor: SealedDescriptor
+
+    package init(key: ObjectKey, timestamp: Timestamp, descriptor: SealedDescriptor) {
+        self.key = key
+        self.timestamp = timestamp
+        self.descriptor = descriptor
+    }
+
+    package static func == (left: Describe, right: Describe) -> Bool {
         left === right
-            || left.key == right.key && left.certificate == right.certificate && left.descriptor == right.descriptor
+            || left.key == right.key && left.timestamp == right.timestamp && left.descriptor == right.descriptor
     }
 }
 
 /// "What is the committed version, and what do you hold of it, or of the version I name?"
 package struct Read: Hashable, Sendable {
-    /// How much of the version is wanted beside the committed timestamp and its certificate.
+    /// How much of the version is wanted beside the claim.
     package enum Portion: UInt8, Sendable, Comparable {
         case timestamp = 0
         case descriptor = 1

@@ -2,12 +2,11 @@
 //
 // A claim is what one server says is the object's committed version; in the modes that verify later, every one from the
 // highest verified version up. A version is *valid* when its certificate was verified or when f + 1 servers name its
-// timestamp (one of them is correct, and has verified it). A server's reply counts towards q only when it claims
-// nothing above the highest valid version: an unproven higher claim is no reply at all. Claims are compared from the
-// top: the highest is proven, or thrown out, before the next one matters; a version that turned out to be poisonous is
-// passed over.
+// timestamp (one of them is correct, and has verified it). V is the highest valid version that is not known to be
+// poisonous. A server's reply counts towards q only when it claims nothing above V (docs/protocol.md, Claims).
 //
-// No certificate is checked before q servers have answered: in the common case f + 1 of them agree, which spares it.
+// Claims come without certificates. These are asked for when too few replies count, or when somebody else has to be
+// convinced. A server that shows no certificate of what it names, or one that proves nothing, is thrown out.
 
 import Fingerprint
 
@@ -16,9 +15,19 @@ struct ClaimTally: Sendable {
     private let quorums: QuorumConfiguration
     private var claims: [CommittedClaim?]
     private var proven: [Timestamp: VerifiedCertificate] = [:]
-    private var verifying: Position?
-    /// Servers whose certificate proved nothing: a correct one never sends such a thing, and one that sends higher ones
-    /// faster than they are disproven would keep the tally from ever standing still.
+    /// Versions that f + 1 servers have named. They stay valid when one of these names something higher, or is exposed.
+    private var vouchedFor: Set<Timestamp> = []
+    /// Versions of which a certificate is being verified, with those that others have shown meanwhile.
+    private var verifying: [Timestamp: [(server: Position, certificate: Certificate)]] = [:]
+    /// What each server was last asked to prove.
+    private var askedFor: [Timestamp?]
+    /// Servers that are not to be asked for another certificate yet: their answer is awaited, or it was neither what they
+    /// were asked for nor anything new, so that asking again at once might go on for ever.
+    private var asked: PositionSet = []
+    private var awaited: PositionSet = []
+    private var isAskingAgain = false
+    /// Servers that could not prove what they claim: a correct one always can, and one that makes higher claims faster
+    /// than they are disproven would keep the tally from ever standing still.
     private var exposed: PositionSet = []
     /// Versions that are committed and poisonous.
     private var excluded: Set<Timestamp> = []
@@ -26,6 +35,7 @@ struct ClaimTally: Sendable {
     init(quorums: QuorumConfiguration) {
         self.quorums = quorums
         claims = quorums.positions.map { _ in nil }
+        askedFor = quorums.positions.map { _ in nil }
     }
 
     /// Takes a server's claim; a correct server's never go down, so a lower one than it made before is ignored.
@@ -36,7 +46,6 @@ struct ClaimTally: Sendable {
         {
             return
         }
-        if server == verifying, claims[server.offset] != claim { verifying = nil }
         claims[server.offset] = claim
     }
 
@@ -57,19 +66,11 @@ struct ClaimTally: Sendable {
         claims.count { $0?.verified == timestamp }
     }
 
-    /// The highest claim of all, nil when nobody claims a version.
-    private var highestClaim: Timestamp? {
-        var highest: Timestamp?
-        for position in claims.indices {
-            if let timestamp = claims[position]?.highest(except: excluded), highest.precedes(timestamp) {
-                highest = timestamp
-            }
-        }
-        return highest
-    }
-
-    private func isValid(_ timestamp: Timestamp) -> Bool {
-        namerCount(of: timestamp) >= quorums.vouchers || proven[timestamp] != nil || isPlanted(.anyClaimBelieved)
+    private mutating func isValid(_ timestamp: Timestamp) -> Bool {
+        if proven[timestamp] != nil || vouchedFor.contains(timestamp) || isPlanted(.anyClaimBelieved) { return true }
+        guard namerCount(of: timestamp) >= quorums.vouchers else { return false }
+        vouchedFor.insert(timestamp)
+        return true
     }
 
     private func namerCount(of timestamp: Timestamp) -> Int {
@@ -103,23 +104,51 @@ struct ClaimTally: Sendable {
     }
 
     /// Where the tally stands.
-    enum Standing: Equatable {
-        /// The highest claim is neither proven nor vouched for: verify this certificate of this server.
-        case verify(Position, Certificate)
-        /// Such a verification is under way, or f + 1 of the servers that have not answered yet may spare it.
-        case waiting
-        /// The highest valid version (nil: none was ever committed), and how many replies count.
-        case valid(Timestamp?, countedReplies: Int)
+    struct Standing: Equatable {
+        /// V, the highest valid version; nil: none was ever committed.
+        let highest: Timestamp?
+        /// How many servers have answered, and how many of them name nothing above V.
+        let answerCount: Int
+        let countedReplies: Int
+        /// Those of them that do.
+        let doubted: PositionSet
     }
 
-    /// Asks for a verification at most once until its result is in, and not before q servers have answered.
     mutating func standing() -> Standing {
-        guard let highest = highestClaim, !isValid(highest) else {
-            return .valid(highestClaim, countedReplies: claims.count { $0 != nil })
+        var highest: Timestamp?
+        for timestamp in vouchedFor { raise(&highest, to: timestamp) }
+        for timestamp in proven.keys { raise(&highest, to: timestamp) }
+        for position in claims.indices {
+            guard let claim = claims[position] else { continue }
+            // From the top: what a server names below a valid version does not matter.
+            for version in claim.unverified.reversed() where highest.precedes(version.timestamp) {
+                raise(&highest, to: version.timestamp)
+            }
+            if let sound = claim.sound { raise(&highest, to: sound.timestamp) }
         }
-        guard claims.count(where: { $0 != nil }) >= quorums.quorum else { return .waiting }
-        return askProof(of: highest) ?? .waiting
+        var (answerCount, countedReplies) = (0, 0)
+        var doubted: PositionSet = []
+        for position in quorums.positions {
+            guard let claim = claims[position.offset] else { continue }
+            answerCount += 1
+            if let named = claim.highest(except: excluded), highest.precedes(named), !isPlanted(.unprovenCounted) {
+                doubted.insert(position)
+            } else {
+                countedReplies += 1
+            }
+        }
+        return Standing(
+            highest: highest, answerCount: answerCount, countedReplies: countedReplies, doubted: doubted)
     }
+
+    /// Whether every server has answered, or cannot answer any more.
+    var isComplete: Bool { quorums.positions.allSatisfy { hasClaim(of: $0) || exposed.contains($0) } }
+
+    private mutating func raise(_ highest: inout Timestamp?, to timestamp: Timestamp) {
+        if highest.precedes(timestamp), !excluded.contains(timestamp), isValid(timestamp) { highest = timestamp }
+    }
+
+    // MARK: Certificates
 
     /// Takes a certificate that was verified before.
     mutating func prove(_ certificate: VerifiedCertificate) { proven[certificate.timestamp] = certificate }
@@ -127,26 +156,119 @@ struct ClaimTally: Sendable {
     /// A verified certificate of a version, if there is one yet.
     func certificate(of timestamp: Timestamp) -> VerifiedCertificate? { proven[timestamp] }
 
-    /// The next certificate to check in order to prove `timestamp`; nil when one is being checked or nobody has any.
-    mutating func askProof(of timestamp: Timestamp) -> Standing? {
-        guard verifying == nil, proven[timestamp] == nil, let server = namers(of: timestamp).first,
-            let certificate = claims[server.offset]?.certificates.first(where: { $0.timestamp == timestamp })
-        else { return nil }
-        verifying = server
-        return .verify(server, certificate)
+    /// The verified certificate of the lowest version that is not below this one.
+    func certificate(atOrAbove timestamp: Timestamp) -> VerifiedCertificate? {
+        // The lowest: one above what is written would have its server call that superseded, and keep no fragment.
+        proven.filter { $0.key >= timestamp }.min { $0.key < $1.key }?.value
+    }
+
+    /// Which certificates to ask for so that servers count which name something above V: each that is not asked yet, for
+    /// that of the highest version that it names.
+    mutating func askProofs(of doubted: PositionSet) -> [(server: Position, timestamp: Timestamp)] {
+        var requests: [(server: Position, timestamp: Timestamp)] = []
+        if isPlanted(.doubtedNeverAsked) { return [] }
+        for server in quorums.positions where doubted.contains(server) && !asked.contains(server) {
+            guard let named = claims[server.offset]?.highest(except: excluded), verifying[named] == nil else {
+                continue
+            }
+            ask(server, for: named)
+            requests.append((server, named))
+        }
+        return requests
+    }
+
+    /// Which servers to ask for a certificate of a valid version: so many of those that name it that one is correct, and
+    /// when that has led to nothing, all of them.
+    mutating func askProof(of timestamp: Timestamp) -> [Position] {
+        guard proven[timestamp] == nil, verifying[timestamp] == nil else { return [] }
+        // Those that call it poisonous by now keep its certificate if they had it committed.
+        let namers = quorums.positions.filter { names(timestamp, by: $0) || callsPoisonous(timestamp, by: $0) }
+        let enough = isAskingAgain ? namers.count : quorums.vouchers
+        let missing = enough - namers.count { asked.contains($0) && awaited.contains($0) }
+        guard missing > 0 else { return [] }
+        let candidates = isPlanted(.oneProofAsked) ? Array(namers.prefix(1)) : namers
+        let chosen = Array(candidates.filter { !asked.contains($0) }.prefix(missing))
+        for server in chosen { ask(server, for: timestamp) }
+        return chosen
+    }
+
+    private mutating func ask(_ server: Position, for timestamp: Timestamp) {
+        asked.insert(server)
+        awaited.insert(server)
+        askedFor[server.offset] = timestamp
+    }
+
+    /// What was asked, or what came of it, may be lost: it may be asked again.
+    mutating func forgetAsked() {
+        asked = []
+        isAskingAgain = true
+    }
+
+    mutating func forgetAsked(of server: Position) { asked.remove(server) }
+
+    /// What a CERTIFICATE answer leads to.
+    enum Showing {
+        case verify(Certificate)
+        /// The server showed nothing of what it names.
+        case exposed
+        case nothing
+    }
+
+    /// Takes an answer to FETCH-CERTIFICATE.
+    mutating func record(_ claim: CommittedClaim, showing certificate: Certificate?, of server: Position) -> Showing {
+        guard awaited.contains(server), !exposed.contains(server) else { return .nothing }
+        awaited.remove(server)
+        guard let certificate else {
+            // A version may have turned out to be poisonous meanwhile, and there may be no other.
+            guard claim.timestamp != nil else {
+                record(claim, of: server)
+                return .nothing
+            }
+            expose(server)
+            return .exposed
+        }
+        guard claim.names(certificate) else {
+            expose(server)
+            return .exposed
+        }
+        record(claim, of: server)
+        let timestamp = certificate.timestamp
+        let isNew = proven[timestamp] == nil
+        if isNew || askedFor[server.offset] == timestamp { asked.remove(server) }
+        guard isNew else { return .nothing }
+        guard verifying[timestamp] == nil else {
+            verifying[timestamp]?.append((server, certificate))
+            return .nothing
+        }
+        verifying[timestamp] = []
+        return .verify(certificate)
     }
 
     /// Takes the result of a verification; a server whose certificate failed is thrown out, as if it did not answer.
+    /// Returns the next one of the version that is to be verified.
     mutating func verified(
-        of server: Position, _ result: Result<VerifiedCertificate, CertificateError>
-    ) {
-        if verifying == server { verifying = nil }
+        _ shown: Certificate, of server: Position, _ result: Result<VerifiedCertificate, CertificateError>
+    ) -> (server: Position, certificate: Certificate)? {
+        let timestamp = shown.timestamp
         switch result {
         case .success(let certificate):
-            proven[certificate.timestamp] = certificate
+            proven[timestamp] = certificate
         case .failure:
-            claims[server.offset] = nil
-            exposed.insert(server)
+            expose(server)
+            if var others = verifying[timestamp], !others.isEmpty {
+                let next = others.removeFirst()
+                verifying[timestamp] = others
+                return next
+            }
         }
+        verifying[timestamp] = nil
+        return nil
+    }
+
+    private mutating func expose(_ server: Position) {
+        claims[server.offset] = nil
+        exposed.insert(server)
+        asked.remove(server)
+        awaited.remove(server)
     }
 }

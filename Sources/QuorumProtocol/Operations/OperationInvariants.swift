@@ -26,7 +26,8 @@ extension Writer {
             if timestamp.counter > base.counter &+ 1 { return "the counter is more than one above the base's" }
             if timestamp.counter == 0 || !base.precedes(timestamp) { return "the base is not below our own version" }
             return statements.count < quorums.quorum ? nil : "a certified version is not committed"
-        case .commit(let commit, _):
+        case .commit(let commit, let descriptor, _):
+            if commit.certificate.timestamp.digest != descriptor.digest { return "a COMMIT's descriptor is another's" }
             if acknowledged.count >= quorums.quorum { return "a quorum has acknowledged the COMMIT, and it goes on" }
             return brokenCommitInvariant(commit, quorums: quorums)
         }
@@ -56,6 +57,5 @@ extension Reader {
 
 private func brokenCommitInvariant(_ commit: Commit, quorums: QuorumConfiguration) -> String? {
     if commit.certificate.statements.count != quorums.quorum { return "a COMMIT's certificate has not q statements" }
-    if commit.certificate.timestamp.digest != commit.descriptor.digest { return "a COMMIT's descriptor is another's" }
     return nil
 }

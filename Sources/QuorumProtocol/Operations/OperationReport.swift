@@ -6,6 +6,8 @@ import Fingerprint
 public enum Misbehaviour: Equatable, Sendable, CustomStringConvertible {
     /// It claimed a committed version whose certificate proves nothing.
     case invalidCertificate(CertificateError)
+    /// It claimed a committed version and showed no certificate of it.
+    case unprovenClaim
     /// It answered PREPARE with a statement that is not its own word on this version.
     case invalidStatement(CertificateError)
     /// It sent a fragment that is not the version's.
@@ -18,6 +20,7 @@ public enum Misbehaviour: Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .invalidCertificate(let error): "claimed a version with an invalid certificate (\(error))"
+        case .unprovenClaim: "claimed a version and showed no certificate of it"
         case .invalidStatement(let error): "signed an invalid statement (\(error))"
         case .invalidFragment(let error): "sent a bad fragment (\(error))"
         case .foreignParts: "sent parts that do not belong to the version they claim to"

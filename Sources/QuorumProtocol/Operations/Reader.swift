@@ -1,7 +1,7 @@
 // The reader's side of the protocol, without I/O (docs/protocol.md, Read).
 //
 // READ goes to all: m preferred servers send their fragment, the others only what they have committed. The version T to
-// return is the highest valid one once q replies count; its fragments are good when the version's own cross-checksum
+// return is the highest valid one once q replies count (ClaimTally.swift); its fragments are good when the version's own cross-checksum
 // verifies them, whoever sent them. If q servers name T as committed, that is the answer, after one round. Otherwise T
 // is written back (COMMIT to those who do not name it) until q have it, so that no later read can return an older one.
 //
@@ -77,6 +77,12 @@ package struct Reader: Sendable {
     private(set) var acknowledged: PositionSet = []
     var observations: ServerObservations
     private var isWritingBack = false
+    private var hasWaitedForProofs = false
+    /// For how many more retransmissions the reader waits for the certificates of claims above what q servers' answers
+    /// suffice for.
+    var thoroughReminders: Int
+    /// Until it knows of something above this.
+    private let thoroughUpTo: Timestamp?
     private let alwaysWritesBack: Bool
     var poisonous: [Timestamp] = []
     var poisonProofs: [Timestamp: [VerifiedStatement]] = [:]
@@ -91,11 +97,15 @@ package struct Reader: Sendable {
     ///   - forVerification: the first of these is a server that reads in order to record what is committed and sound.
     ///     It needs the version's certificate, even if f + 1 servers name it, and writes nothing back: whoever reads
     ///     what it records will.
+    ///   - thoroughReminders: for how many retransmissions it waits for all servers' claims and the certificates of all
+    ///     higher ones, although q answers would suffice: what few servers know may be what is sought.
+    ///   - thoroughUpTo: what is known already; with anything above it the reader is content.
     ///   - alwaysWritesBack: whether even a version that q servers name is written back to all, as in protocols without
     ///     one-round reads: to measure what these are worth.
     package init(
         parameters: ClusterParameters, key: ObjectKey, wantsValue: Bool, preference: [Position],
-        forVerification: Bool = false, alwaysWritesBack: Bool = false
+        forVerification: Bool = false, thoroughReminders: Int = 0, thoroughUpTo: Timestamp? = nil,
+        alwaysWritesBack: Bool = false
     ) {
         precondition(preference.sorted() == parameters.quorums.positions)
         self.parameters = parameters
@@ -105,6 +115,8 @@ package struct Reader: Sendable {
         observations = ServerObservations(placement)
         self.wantsValue = wantsValue
         isVerification = forVerification
+        self.thoroughReminders = thoroughReminders
+        self.thoroughUpTo = thoroughUpTo
         self.alwaysWritesBack = alwaysWritesBack
         preferred = Array(preference.prefix(parameters.quorums.dataFragmentCount))
         tally = ClaimTally(quorums: parameters.quorums)
@@ -128,10 +140,12 @@ package struct Reader: Sendable {
         case .reply(let server, let reply):
             guard quorums.contains(server) else { return }
             receive(reply, from: server, into: &effects)
-        case .certificateVerified(let server, _, let result):
-            tally.verified(of: server, result)
+        case .certificateVerified(let server, let certificate, let result):
             if case .failure(let error) = result, !error.isIgnorance {
                 observations.misbehaviours[server] = .invalidCertificate(error)
+            }
+            if let next = tally.verified(certificate, of: server, result) {
+                effects.append(.verifyCertificate(next.server, next.certificate))
             }
             advance(into: &effects)
         case .fragmentVerified(let server, let timestamp, let stripe, let result):
@@ -144,7 +158,9 @@ package struct Reader: Sendable {
             statementVerified(server, timestamp, result)
             advance(into: &effects)
         case .connected(let server):
+            tally.forgetAsked(of: server)
             resend(to: server, into: &effects)
+            advance(into: &effects)
         case .hedge:
             isHedging = true
             advance(into: &effects)
@@ -201,7 +217,7 @@ package struct ReadOutcome: Sendable {
     package let poisonous: [Timestamp]
     /// Higher versions that were passed over on f + 1 servers' statements.
     package let proofs: [Timestamp: [VerifiedStatement]]
-    /// 1 in the common case, 2 when the version had to be written back.
+    /// 1 in the common case; one more each when certificates had to be waited for, and when the version was written back.
     package let rounds: Int
     package let observations: ServerObservations
 }
@@ -216,15 +232,28 @@ extension Reader {
             tally.record(claim, of: server)
             take(parts, of: server, into: &effects)
             advance(into: &effects)
-        case .committed(let timestamp):
+        case .certificate(let claim, let certificate):
+            switch tally.record(claim, showing: certificate, of: server) {
+            case .verify(let certificate): effects.append(.verifyCertificate(server, certificate))
+            case .exposed: observations.misbehaviours[server] = .unprovenClaim
+            case .nothing: break
+            }
+            advance(into: &effects)
+        case .committed(let timestamp, let needsDescriptor):
             if case .writeBack(let commit) = phase, commit.certificate.timestamp == timestamp,
                 !acknowledged.contains(server)
             {
                 acknowledged.insert(server)
                 observations.withdrawRefusal(of: server)
+                if needsDescriptor, let descriptor = candidates.descriptor(of: timestamp) {
+                    let describe = Describe(key: key, timestamp: timestamp, descriptor: descriptor)
+                    effects.append(.send(server, .describe(describe)))
+                }
             }
             advance(into: &effects)
         case .refused(let refusal):
+            // It has what was asked of it; what it refuses is the descriptor, which nobody waits for.
+            if case .writeBack = phase, acknowledged.contains(server) { return }
             observations.refusals[server] = refusal
             markFailed(server)
             giveUpIfHopeless(into: &effects)
@@ -314,21 +343,39 @@ extension Reader {
             finishVerification(verified, into: &effects)
             return
         }
-        switch tally.standing() {
-        case .verify(let server, let certificate):
-            effects.append(.verifyCertificate(server, certificate))
-        case .waiting:
+        let standing = tally.standing()
+        guard !isDoubting(standing, into: &effects) else { return }
+        if let timestamp = standing.highest {
+            advance(to: timestamp, countedReplies: standing.countedReplies, into: &effects)
             return
-        case .valid(nil, let countedReplies):
-            guard countedReplies >= quorums.quorum else { return }
-            if isVerification {
-                finishVerification(nil, into: &effects)
-            } else {
-                finish(.nothing(nil), nil, into: &effects)
-            }
-        case .valid(let timestamp?, let countedReplies):
-            advance(to: timestamp, countedReplies: countedReplies, into: &effects)
         }
+        guard standing.countedReplies >= quorums.quorum else { return }
+        if isVerification {
+            finishVerification(nil, into: &effects)
+        } else {
+            finish(.nothing(nil), nil, into: &effects)
+        }
+    }
+
+    /// Whether claims, or the certificates of those above the highest valid version, have to be waited for. Asks for these
+    /// then, and also when that version's parts are not to be had: who names something higher may have dropped it, or
+    /// never stored it.
+    private mutating func isDoubting(_ standing: ClaimTally.Standing, into effects: inout [Effect]) -> Bool {
+        let isThorough = thoroughReminders > 0 && !thoroughUpTo.precedes(standing.highest)
+        guard !standing.doubted.isEmpty else { return isThorough && !tally.isComplete }
+        // What a server that verifies names itself is what it wants to find out about.
+        let namesHigherItself = isVerification && !isRetransmitting && standing.doubted.contains(preferred[0])
+        let isNeeded = standing.countedReplies < quorums.quorum || isThorough
+        let lacksParts =
+            isHedging && !isPlanted(.higherClaimsIgnored) && standing.highest.map { !isGathered($0) } ?? false
+        if standing.answerCount >= quorums.quorum {
+            let asked = isNeeded || lacksParts ? standing.doubted : namesHigherItself ? [preferred[0]] : []
+            for (server, timestamp) in tally.askProofs(of: asked) {
+                if isNeeded { hasWaitedForProofs = true }
+                effects.append(.send(server, .certificate(key, timestamp)))
+            }
+        }
+        return isNeeded || namesHigherItself
     }
 
     private mutating func advance(to timestamp: Timestamp, countedReplies: Int, into effects: inout [Effect]) {
@@ -364,8 +411,7 @@ extension Reader {
             askProof(of: timestamp, into: &effects)
             return
         }
-        guard let descriptor = candidates.descriptor(of: timestamp) else { return }
-        let commit = Commit(key: key, certificate: certificate.certificate, descriptor: descriptor)
+        let commit = Commit(key: key, certificate: certificate.certificate)
         phase = .writeBack(commit)
         isWritingBack = true
         for server in quorums.positions where !holders.contains(server) {
@@ -379,9 +425,11 @@ extension Reader {
         return quorums.positions.filter { namers.contains($0) || acknowledged.contains($0) }
     }
 
+    /// Asks for a certificate of what is valid by f + 1 servers' word.
     mutating func askProof(of timestamp: Timestamp, into effects: inout [Effect]) {
-        if case .verify(let server, let certificate)? = tally.askProof(of: timestamp) {
-            effects.append(.verifyCertificate(server, certificate))
+        for server in tally.askProof(of: timestamp) {
+            hasWaitedForProofs = true
+            effects.append(.send(server, .certificate(key, timestamp)))
         }
     }
 
@@ -438,7 +486,7 @@ extension Reader {
         let outcome = ReadOutcome(
             found: found, descriptor: timestamp.flatMap { candidates.descriptor(of: $0) },
             certificate: timestamp.flatMap { tally.certificate(of: $0) }, poisonous: poisonous, proofs: poisonProofs,
-            rounds: isWritingBack ? 2 : 1, observations: observations)
+            rounds: 1 + (hasWaitedForProofs ? 1 : 0) + (isWritingBack ? 1 : 0), observations: observations)
         finish(.success(outcome), into: &effects)
     }
 }

@@ -26,6 +26,8 @@ extension Reader {
     mutating func retransmit(into effects: inout [Effect]) {
         isHedging = true
         isRetransmitting = true
+        thoroughReminders = max(0, thoroughReminders - 1)
+        tally.forgetAsked()
         for place in candidates.at.indices {
             candidates.at[place].asked = candidates.at[place].asked.subtracting(candidates.at[place].failed)
             candidates.at[place].failed = []
@@ -45,9 +47,8 @@ extension Reader {
     }
 
     mutating func shortfall() -> OperationFailure {
-        if case .valid(let timestamp?, let countedReplies) = tally.standing(), countedReplies >= quorums.quorum,
-            !isGathered(timestamp)
-        {
+        let standing = tally.standing()
+        if let timestamp = standing.highest, standing.countedReplies >= quorums.quorum, !isGathered(timestamp) {
             let have = candidates.place(of: timestamp).map { candidates.at[$0].sourceCount } ?? 0
             return .tooFewFragments(
                 timestamp, have: have, need: quorums.dataFragmentCount, observations: observations)

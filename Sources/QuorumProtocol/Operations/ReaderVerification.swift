@@ -52,7 +52,7 @@ extension Reader {
     mutating func finishVerification(_ timestamp: Timestamp?, into effects: inout [Effect]) {
         var (isShownByTooFew, isUnproven) = (false, false)
         for above in tally.poisonousVersions(above: timestamp) where poisonProofs[above] == nil {
-            let isOwnVerdict = tally.callsPoisonous(above, by: preferred[0])
+            let isOwnVerdict = tally.callsPoisonous(above, by: preferred[0]) && !isPlanted(.proofFromManyOnly)
             let shown = tally.poisonStatements(on: above)
             // Of so many servers that show statements one is correct: liars alone cannot have signatures checked, but
             // on what this server has found itself, of which there is not much. Then one that shows all will do.

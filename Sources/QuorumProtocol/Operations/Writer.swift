@@ -73,7 +73,7 @@ package struct Writer: Sendable {
         /// Finding out whether a version above our own was committed before; our own waits.
         indirect case doubt(Reader, own: Timestamp)
         /// Committing our own version, or one that an earlier run of this client left behind; then our own waits.
-        case commit(Commit, waiting: Timestamp?)
+        case commit(Commit, of: SealedDescriptor, waiting: Timestamp?)
         case finished
     }
 
@@ -159,7 +159,7 @@ package struct Writer: Sendable {
             if case .doubt = phase {
                 examine(.certificateVerified(server, certificate, result), into: &effects)
             } else {
-                certificateVerified(server, result, into: &effects)
+                certificateVerified(certificate, of: server, result, into: &effects)
             }
         case .statementVerified(let server, let signed, let timestamp, let result):
             if signed.claim == .poisonous {
@@ -178,7 +178,9 @@ package struct Writer: Sendable {
         case .reencoded(let timestamp, let fragments):
             reencoded(timestamp, fragments, into: &effects)
         case .connected(let server):
+            tally.forgetAsked(of: server)
             resend(to: server, into: &effects)
+            askProofs(into: &effects)
         case .hedge:
             hedge(into: &effects)
         case .retransmit:
@@ -212,13 +214,25 @@ package struct Writer: Sendable {
             refusedPrepare(refusal, by: server, into: &effects)
         case (.complete, .refused(let refusal)):
             refusedCompletion(refusal, by: server, into: &effects)
-        case (.commit(let commit, _), .committed(let timestamp)):
+        case (.commit(let commit, let descriptor, _), .committed(let timestamp, let needsDescriptor)):
             guard timestamp == commit.certificate.timestamp || isPlanted(.anyAcknowledgementCounts) else { return }
+            if needsDescriptor, !acknowledged.contains(server) {
+                let describe = Describe(key: key, timestamp: commit.certificate.timestamp, descriptor: descriptor)
+                effects.append(.send(server, .describe(describe)))
+            }
             acknowledged.insert(server)
             observations.withdrawRefusal(of: server)
             advanceCommit(into: &effects)
+        case (_, .certificate(let claim, let certificate)):
+            switch tally.record(claim, showing: certificate, of: server) {
+            case .verify(let certificate): effects.append(.verifyCertificate(server, certificate))
+            case .exposed: observations.misbehaviours[server] = .unprovenClaim
+            case .nothing: break
+            }
+            askProofs(into: &effects)
         case (_, .refused(let refusal)):
-            guard !refusal.answersPrepareOnly else { return }
+            // A server that has acknowledged COMMIT refuses the descriptor, which nobody waits for.
+            guard !refusal.answersPrepareOnly, !acknowledged.contains(server) else { return }
             observations.refusals[server] = refusal
             giveUpIfHopeless(into: &effects)
         case (_, .timestamp), (_, .prepared), (_, .committed):
@@ -273,30 +287,36 @@ extension Writer {
 
     private mutating func advanceReadTimestamp(into effects: inout [Effect]) {
         guard case .readTimestamp = phase else { return }
-        switch tally.standing() {
-        case .verify(let server, let certificate):
-            effects.append(.verifyCertificate(server, certificate))
-        case .waiting:
-            return
-        case .valid(let highest, let countedReplies):
-            let enough = isPlanted(.timestampFromTooFew) ? quorums.vouchers : quorums.quorum
-            guard countedReplies >= enough, encoded != nil else { return }
-            beginPrepare(above: highest, into: &effects)
+        let standing = tally.standing()
+        let enough = isPlanted(.timestampFromTooFew) ? quorums.vouchers : quorums.quorum
+        if standing.countedReplies >= enough {
+            if encoded != nil { beginPrepare(above: standing.highest, into: &effects) }
+        } else if standing.answerCount >= quorums.quorum {
+            for (server, timestamp) in tally.askProofs(of: standing.doubted) {
+                effects.append(.send(server, .certificate(key, timestamp)))
+            }
         }
     }
 
     private mutating func certificateVerified(
-        _ server: Position, _ result: Result<VerifiedCertificate, CertificateError>, into effects: inout [Effect]
+        _ certificate: Certificate, of server: Position, _ result: Result<VerifiedCertificate, CertificateError>,
+        into effects: inout [Effect]
     ) {
-        tally.verified(of: server, result)
         if case .failure(let error) = result, !error.isIgnorance {
             observations.misbehaviours[server] = .invalidCertificate(error)
         }
+        if let next = tally.verified(certificate, of: server, result) {
+            effects.append(.verifyCertificate(next.server, next.certificate))
+        }
+        askProofs(into: &effects)
+    }
+
+    /// Goes on with what is known of claims and certificates by now, and asks for those that are missing.
+    mutating func askProofs(into effects: inout [Effect]) {
         switch phase {
         case .readTimestamp: advanceReadTimestamp(into: &effects)
         case .prepare, .complete: justify(into: &effects)
-        case .doubt: preconditionFailure("the certificates of a doubt are its reader's")
-        case .encode, .commit, .finished: break
+        case .encode, .doubt, .commit, .finished: break
         }
     }
 }
@@ -304,8 +324,12 @@ extension Writer {
 // MARK: - COMMIT
 
 extension Writer {
-    mutating func beginCommit(_ commit: Commit, waiting own: Timestamp?, into effects: inout [Effect]) {
-        phase = .commit(commit, waiting: own)
+    mutating func beginCommit(
+        _ certificate: Certificate, of descriptor: SealedDescriptor, waiting own: Timestamp?,
+        into effects: inout [Effect]
+    ) {
+        let commit = Commit(key: key, certificate: certificate)
+        phase = .commit(commit, of: descriptor, waiting: own)
         rounds += 1
         acknowledged = []
         observations.refusals = [:]
@@ -314,7 +338,7 @@ extension Writer {
 
     private mutating func advanceCommit(into effects: inout [Effect]) {
         let enough = isPlanted(.oneAcknowledgement) ? 1 : quorums.quorum
-        guard case .commit(let commit, let own) = phase, acknowledged.count >= enough else { return }
+        guard case .commit(let commit, _, let own) = phase, acknowledged.count >= enough else { return }
         if let own {
             goOn(own, above: VerifiedCertificate(key: key, certificate: commit.certificate), into: &effects)
             return
@@ -354,7 +378,9 @@ extension Writer {
 
 extension Writer {
     mutating func resendToAll(into effects: inout [Effect]) {
+        tally.forgetAsked()
         for server in quorums.positions { resend(to: server, into: &effects) }
+        askProofs(into: &effects)
     }
 
     mutating func resend(to server: Position, into effects: inout [Effect]) {
@@ -375,7 +401,7 @@ extension Writer {
             }
         case .doubt:
             examine(.connected(server), into: &effects)
-        case .commit(let commit, _):
+        case .commit(let commit, _, _):
             if !acknowledged.contains(server) { effects.append(.send(server, .commit(commit))) }
         case .finished:
             break
@@ -394,7 +420,7 @@ extension Writer {
         // When it begins anew PREPAREs of ours have left.
         case .readTimestamp: memory == .overtaken ? .prepare : .readTimestamp
         case .encode, .prepare, .complete, .doubt: .prepare
-        case .commit(_, let own): own == nil ? .commit : .prepare
+        case .commit(_, _, let own): own == nil ? .commit : .prepare
         case .finished: .commit
         }
     }

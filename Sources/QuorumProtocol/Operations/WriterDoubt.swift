@@ -34,11 +34,14 @@ extension Writer {
         memory == .trusted && own.precedes(committed) && !isPlanted(.rememberedUndoubted)
     }
 
-    mutating func beginDoubt(_ own: Timestamp, into effects: inout [Effect]) {
+    /// - Parameter thoroughReminders: for how many retransmissions the read waits for what only few servers know.
+    mutating func beginDoubt(_ own: Timestamp, thoroughReminders: Int = 0, into effects: inout [Effect]) {
         memory = .doubtful
         rounds += 1
         hasDetoured = true
-        let reader = Reader(parameters: parameters, key: key, wantsValue: false, preference: quorums.positions)
+        let reader = Reader(
+            parameters: parameters, key: key, wantsValue: false, preference: quorums.positions,
+            thoroughReminders: isPlanted(.doubtHasty) ? 0 : thoroughReminders, thoroughUpTo: base)
         phase = .doubt(reader, own: own)
         examine(.start, into: &effects)
     }
@@ -48,7 +51,7 @@ extension Writer {
         switch reply {
         case .prepared, .timestamp: return
         case .refused(let refusal) where refusal.answersPrepareOnly: return
-        case .version, .committed, .refused: examine(.reply(server, reply), into: &effects)
+        case .version, .certificate, .committed, .refused: examine(.reply(server, reply), into: &effects)
         }
     }
 

@@ -56,7 +56,7 @@ extension Writer {
 
     /// Proof of the version below, for a server that asked for it.
     func justification(for server: Position) -> Certificate? {
-        justified.contains(server) ? base.flatMap { tally.certificate(of: $0)?.certificate } : nil
+        justified.contains(server) ? base.flatMap { tally.certificate(atOrAbove: $0)?.certificate } : nil
     }
 
     /// f + 1 *stored* statements for our version, or none while there are fewer.
@@ -130,8 +130,7 @@ extension Writer {
         guard let encoded else { preconditionFailure("a statement before the value is encoded") }
         let certificate = placement.certificate(
             of: timestamp, Array(statements.inOrder.prefix(quorums.quorum)))
-        beginCommit(
-            Commit(key: key, certificate: certificate, descriptor: encoded.descriptor), waiting: nil, into: &effects)
+        beginCommit(certificate, of: encoded.descriptor, waiting: nil, into: &effects)
         return true
     }
 
@@ -181,10 +180,8 @@ extension Writer {
     /// Sends PREPARE again, with proof of the version below, to those who asked for it, as soon as there is proof.
     mutating func justify(into effects: inout [Effect]) {
         guard let base, !wantJustification.isEmpty else { return }
-        guard tally.certificate(of: base) != nil else {
-            if case .verify(let server, let certificate)? = tally.askProof(of: base) {
-                effects.append(.verifyCertificate(server, certificate))
-            }
+        guard tally.certificate(atOrAbove: base) != nil else {
+            for server in tally.askProof(of: base) { effects.append(.send(server, .certificate(key, base))) }
             return
         }
         let waiting = wantJustification

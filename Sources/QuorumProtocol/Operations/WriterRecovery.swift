@@ -29,7 +29,7 @@ struct LeftBehindVersions: Sendable {
     /// Versions that were attempted in this pass.
     fileprivate var attempted: Set<Timestamp> = []
     /// How many retransmissions an attempt may take.
-    fileprivate var patience = 1
+    fileprivate(set) var patience = 1
 
     /// Puts a server's list in the place of its former one.
     fileprivate mutating func take(_ list: [PendingVersion], of server: Position) {
@@ -74,7 +74,7 @@ extension Writer {
     }
 
     /// Whether it has to be taken for stuck when an interval is over: who has not answered may be the faulty ones.
-    private var isHeldUp: Bool { admission.isEmpty && !full.isEmpty }
+    private var isHeldUp: Bool { isPlanted(.silenceAwaited) ? isStuck : admission.isEmpty && !full.isEmpty }
 
     /// Each recovery commits a higher version of those that were left behind, of which there are no more than these.
     private var mayRecover: Bool {
@@ -99,8 +99,7 @@ extension Writer {
         }
         recoveries += 1
         hasDetoured = true
-        beginCommit(
-            Commit(key: key, certificate: certificate, descriptor: descriptor), waiting: own, into: &effects)
+        beginCommit(certificate, of: descriptor, waiting: own, into: &effects)
     }
 }
 
@@ -160,7 +159,11 @@ extension Writer {
     /// Finishes the next version; after the last one, sees to it that the servers know what is committed.
     private mutating func takeNextWay(own: Timestamp, into effects: inout [Effect]) {
         if completeNext(own: own, into: &effects) { return }
-        beginDoubt(own, into: &effects)
+        if isPlanted(.fullServersUntold) {
+            resume(own, into: &effects)
+        } else {
+            beginDoubt(own, thoroughReminders: leftBehind.patience, into: &effects)
+        }
     }
 
     /// Goes on with our own version.

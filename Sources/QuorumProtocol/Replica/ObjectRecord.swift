@@ -7,14 +7,47 @@ package struct HeldVersion: Equatable, Sendable {
     package let timestamp: Timestamp
     /// Whether this server's fragments were stored with it; a version without stripes counts as held.
     package var holdsFragments: Bool
+    /// Whether its descriptor names any stripes. What has none is sound.
+    package let hasStripes: Bool
     /// When a higher version was committed, in milliseconds of the server's clock; nil while none is.
     package var supersededMilliseconds: UInt64?
 
-    package init(timestamp: Timestamp, holdsFragments: Bool, supersededMilliseconds: UInt64? = nil) {
+    package init(
+        timestamp: Timestamp, holdsFragments: Bool, hasStripes: Bool = true, supersededMilliseconds: UInt64? = nil
+    ) {
         self.timestamp = timestamp
         self.holdsFragments = holdsFragments
+        self.hasStripes = hasStripes
         self.supersededMilliseconds = supersededMilliseconds
     }
+}
+
+/// A version that a server has committed, and the certificate by which it has.
+package struct CommittedVersion: Equatable, Sendable {
+    package let certificate: Certificate
+    /// In the form in which claims name it.
+    package let claimed: ClaimedVersion
+
+    package init(_ certificate: Certificate) {
+        self.certificate = certificate
+        claimed = ClaimedVersion(certificate)
+    }
+
+    /// Kept with its digest: every read tells that, and few ever ask for the certificate.
+    fileprivate func encode(into encoder: inout CanonicalEncoder) {
+        certificate.encode(into: &encoder)
+        encoder.append(claimed.certificateDigest)
+    }
+
+    fileprivate init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        certificate = try Certificate(from: &decoder)
+        claimed = ClaimedVersion(
+            certificate.timestamp, certificateDigest: try decoder.digest("certificate's digest"))
+    }
+
+    package var timestamp: Timestamp { certificate.timestamp }
+
+    package static func == (left: CommittedVersion, right: CommittedVersion) -> Bool { left.claimed == right.claimed }
 }
 
 /// The durable state of one object at one server.
@@ -28,24 +61,33 @@ package struct HeldVersion: Equatable, Sendable {
 package struct ObjectRecord: Equatable, Sendable {
     /// Changed by nobody but the only record that refers to it.
     fileprivate final class Contents: @unchecked Sendable {
-        /// In the form in which every answer carries it.
+        var committed: CommittedVersion?
+        var unverified: [CommittedVersion] = []
+        /// Certificates of poisonous versions that were committed here, in ascending order: they justify what was prepared
+        /// above these.
+        var condemned: [CommittedVersion] = []
+        /// In the form in which every answer carries it: of the versions above, and the poisonous ones.
         var claim: CommittedClaim
         var verificationDueMilliseconds: UInt64?
         var held: [HeldVersion]
 
         init() {
-            claim = CommittedClaim(certificate: nil)
+            claim = CommittedClaim(sound: nil)
             held = []
         }
 
         init(copying other: Contents) {
+            committed = other.committed
+            unverified = other.unverified
+            condemned = other.condemned
             claim = other.claim
             verificationDueMilliseconds = other.verificationDueMilliseconds
             held = other.held
         }
 
         func equals(_ other: Contents) -> Bool {
-            held == other.held && verificationDueMilliseconds == other.verificationDueMilliseconds
+            held == other.held && condemned == other.condemned
+                && verificationDueMilliseconds == other.verificationDueMilliseconds
                 && claim == other.claim
         }
     }
@@ -66,29 +108,51 @@ package struct ObjectRecord: Equatable, Sendable {
     /// What the server tells of it.
     package var claim: CommittedClaim { contents.claim }
 
-    private mutating func setClaim(_ claim: CommittedClaim) {
+    private mutating func set(
+        _ committed: CommittedVersion?, unverified: [CommittedVersion], poisonous: [PoisonousVersion]
+    ) {
         makeOwn()
-        contents.claim = claim
+        if !poisonous.isEmpty || !contents.condemned.isEmpty {
+            let known = contents.condemned + contents.unverified
+            contents.condemned = poisonous.compactMap { version in
+                known.first { $0.timestamp == version.timestamp && !isPlanted(.condemnedForgotten) }
+            }
+        }
+        contents.committed = committed
+        contents.unverified = unverified
+        contents.claim = CommittedClaim(
+            sound: committed?.claimed, unverified: unverified.map(\.claimed), poisonous: poisonous)
     }
 
     /// The highest version known to be committed and sound, as its certificate proves; in the modes that verify at
     /// PREPARE every committed version is sound.
-    package var committed: Certificate? {
-        get { claim.certificate }
-        set { setClaim(CommittedClaim(certificate: newValue, unverified: unverified, poisonous: poisonous)) }
+    package var committed: CommittedVersion? {
+        get { contents.committed }
+        set { set(newValue, unverified: unverified, poisonous: poisonous) }
     }
 
     /// In the modes that verify later: what is committed above it, in ascending order.
-    package var unverified: [Certificate] {
-        get { claim.unverified }
-        set { setClaim(CommittedClaim(certificate: committed, unverified: newValue, poisonous: poisonous)) }
+    package var unverified: [CommittedVersion] {
+        get { contents.unverified }
+        set { set(committed, unverified: newValue, poisonous: poisonous) }
     }
 
     /// What is above it and poisonous, in ascending order, with the statements collected so far: this server's own once
     /// it is signed, and others' as they come.
     package var poisonous: [PoisonousVersion] {
         get { claim.poisonous }
-        set { setClaim(CommittedClaim(certificate: committed, unverified: unverified, poisonous: newValue)) }
+        set { set(committed, unverified: unverified, poisonous: newValue) }
+    }
+
+    /// The certificate that answers FETCH-CERTIFICATE: of this version, which may have turned out to be poisonous, or, if
+    /// the claim does not name it any more, of the highest one that it names as committed.
+    func certificate(of timestamp: Timestamp) -> Certificate? {
+        if let condemned = contents.condemned.first(where: { $0.timestamp == timestamp }) {
+            return condemned.certificate
+        }
+        let named =
+            committed?.timestamp == timestamp ? committed : unverified.first { $0.timestamp == timestamp }
+        return (named ?? unverified.last ?? committed)?.certificate
     }
 
     /// When, in milliseconds of the server's clock, there is next something to find out about the versions above the
@@ -122,6 +186,11 @@ package struct ObjectRecord: Equatable, Sendable {
 
     package func isPoisonous(_ timestamp: Timestamp) -> Bool { poisonous.contains { $0.timestamp == timestamp } }
     func isUnverified(_ timestamp: Timestamp) -> Bool { unverified.contains { $0.timestamp == timestamp } }
+
+    /// Whether the version is committed here and its descriptor is missing.
+    func lacksDescriptor(of timestamp: Timestamp) -> Bool {
+        (timestamp == committedTimestamp || isUnverified(timestamp)) && version(timestamp) == nil
+    }
 
     package func version(_ timestamp: Timestamp) -> HeldVersion? {
         held.first { $0.timestamp == timestamp }
@@ -179,15 +248,14 @@ extension ObjectRecord {
 
     mutating func add(unverified certificate: Certificate) {
         let position = unverified.firstIndex { $0.timestamp > certificate.timestamp } ?? unverified.endIndex
-        unverified.insert(certificate, at: position)
+        unverified.insert(CommittedVersion(certificate), at: position)
     }
 
     /// The certified version is sound; what is below it no longer waits, poisonous or not.
     mutating func settle(_ certificate: Certificate) {
-        setClaim(
-            CommittedClaim(
-                certificate: certificate, unverified: unverified.filter { $0.timestamp > certificate.timestamp },
-                poisonous: poisonous.filter { $0.timestamp > certificate.timestamp }))
+        set(
+            CommittedVersion(certificate), unverified: unverified.filter { $0.timestamp > certificate.timestamp },
+            poisonous: poisonous.filter { $0.timestamp > certificate.timestamp })
     }
 
     /// The version is no longer among the committed ones; statements that say so are added to those there are.
@@ -195,15 +263,15 @@ extension ObjectRecord {
     mutating func markPoisonous(
         _ timestamp: Timestamp, statements: [SignedStatement] = [], countMax: Int = 0
     ) {
-        unverified.removeAll { $0.timestamp == timestamp }
         let known = poisonous.first { $0.timestamp == timestamp }?.statements ?? []
         let added = statements.filter { new in !known.contains { $0.node == new.node } }
-        poisonous.removeAll { $0.timestamp == timestamp }
-        let position = poisonous.firstIndex { $0.timestamp > timestamp } ?? poisonous.endIndex
-        poisonous.insert(
+        var versions = poisonous.filter { $0.timestamp != timestamp }
+        let position = versions.firstIndex { $0.timestamp > timestamp } ?? versions.endIndex
+        versions.insert(
             PoisonousVersion(
                 timestamp: timestamp, statements: Array((known + added).prefix(max(known.count, countMax)))),
             at: position)
+        set(committed, unverified: unverified.filter { $0.timestamp != timestamp }, poisonous: versions)
     }
 
     func hasStatement(of node: NodeID, on timestamp: Timestamp) -> Bool {
@@ -221,19 +289,22 @@ extension ObjectRecord {
     /// The canonical bytes in which the store keeps the record.
     package var bytes: [UInt8] {
         var encoder = CanonicalEncoder(reservingBytes: 1024)
-        encoder.append(tag: "solidus.object.3")
+        encoder.append(tag: "solidus.object.4")
         encoder.append(UInt8(committed == nil ? 0 : 1))
         committed?.encode(into: &encoder)
         encoder.append(UInt32(unverified.count))
-        for certificate in unverified { certificate.encode(into: &encoder) }
+        for version in unverified { version.encode(into: &encoder) }
         encoder.append(UInt32(poisonous.count))
         for version in poisonous { version.encode(into: &encoder) }
+        encoder.append(UInt32(contents.condemned.count))
+        for version in contents.condemned { version.encode(into: &encoder) }
         encoder.append(UInt8(verificationDueMilliseconds == nil ? 0 : 1))
         encoder.append(verificationDueMilliseconds ?? 0)
         encoder.append(UInt32(held.count))
         for version in held {
             encoder.append(version.timestamp)
             encoder.append(UInt8(version.holdsFragments ? 1 : 0))
+            encoder.append(UInt8(version.hasStripes ? 1 : 0))
             encoder.append(UInt8(version.supersededMilliseconds == nil ? 0 : 1))
             encoder.append(version.supersededMilliseconds ?? 0)
         }
@@ -244,10 +315,15 @@ extension ObjectRecord {
     package init(decoding bytes: [UInt8]) throws(MalformedEncoding) {
         contents = Contents()
         var decoder = CanonicalDecoder(bytes)
-        try decoder.expect(tag: "solidus.object.3", "record format")
-        committed = try decoder.flag("committed") ? try Certificate(from: &decoder) : nil
-        unverified = try decoder.certificates(above: committedTimestamp, countMax: Self.heldCountMax)
-        poisonous = try decoder.poisonousVersions(above: committedTimestamp, countMax: Self.heldCountMax)
+        try decoder.expect(tag: "solidus.object.4", "record format")
+        let committed = try decoder.flag("committed") ? try CommittedVersion(from: &decoder) : nil
+        let unverified = try decoder.committedVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
+        let poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
+        let condemned = try decoder.committedVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
+        guard condemned.allSatisfy({ version in poisonous.contains { $0.timestamp == version.timestamp } })
+        else { throw .notCanonical(field: "poisonous versions' certificates") }
+        contents.condemned = condemned
+        set(committed, unverified: unverified, poisonous: poisonous)
         let isDue = try decoder.flag("verification due")
         let due: UInt64 = try decoder.integer("verification due at")
         guard isDue || due == 0 else { throw .notCanonical(field: "verification due at") }
@@ -257,12 +333,14 @@ extension ObjectRecord {
             let timestamp = try decoder.timestamp("held version")
             if let last = held.last, last.timestamp >= timestamp { throw .notCanonical(field: "held versions' order") }
             let holdsFragments = try decoder.flag("holds fragments")
+            let hasStripes = try decoder.flag("has stripes")
+            guard hasStripes || holdsFragments else { throw .notCanonical(field: "has stripes") }
             let isSuperseded = try decoder.flag("superseded")
             let milliseconds: UInt64 = try decoder.integer("superseded at")
             guard isSuperseded || milliseconds == 0 else { throw .notCanonical(field: "superseded at") }
             held.append(
                 HeldVersion(
-                    timestamp: timestamp, holdsFragments: holdsFragments,
+                    timestamp: timestamp, holdsFragments: holdsFragments, hasStripes: hasStripes,
                     supersededMilliseconds: isSuperseded ? milliseconds : nil))
         }
         try decoder.finish()
@@ -284,20 +362,20 @@ extension PoisonousVersion {
 }
 
 extension CanonicalDecoder {
-    /// Certificates of ascending versions above the given one.
-    package mutating func certificates(
+    /// Ascending versions above the given one, with their certificates.
+    fileprivate mutating func committedVersions(
         above lowest: Timestamp?, countMax: Int
-    ) throws(MalformedEncoding) -> [Certificate] {
+    ) throws(MalformedEncoding) -> [CommittedVersion] {
         let count = try count("unverified versions", as: UInt32.self, limit: countMax)
-        var certificates: [Certificate] = []
+        var versions: [CommittedVersion] = []
         for _ in 0..<count {
-            let certificate = try Certificate(from: &self)
-            guard (certificates.last?.timestamp ?? lowest).precedes(certificate.timestamp) else {
+            let version = try CommittedVersion(from: &self)
+            guard (versions.last?.timestamp ?? lowest).precedes(version.timestamp) else {
                 throw .notCanonical(field: "unverified versions' order")
             }
-            certificates.append(certificate)
+            versions.append(version)
         }
-        return certificates
+        return versions
     }
 
     /// Ascending poisonous versions above the given one.
@@ -325,7 +403,7 @@ extension ObjectRecord {
 
 extension ObjectRecord.Contents {
     fileprivate var brokenInvariant: String? {
-        let committed = claim.certificate?.timestamp
+        let committed = claim.verified
         for position in claim.unverified.indices {
             let isHigher =
                 position == 0
@@ -346,7 +424,14 @@ extension ObjectRecord.Contents {
             if position > 0, held[position - 1].timestamp >= held[position].timestamp {
                 return "held versions are not in ascending order"
             }
-            let isSuperseded = held[position].timestamp.precedes(committed)
+            let timestamp = held[position].timestamp
+            if !held[position].holdsFragments, committed.precedes(timestamp),
+                !claim.unverified.contains(where: { $0.timestamp == timestamp }),
+                !claim.poisonous.contains(where: { $0.timestamp == timestamp })
+            {
+                return "version \(timestamp) is pending without its fragments"
+            }
+            let isSuperseded = timestamp.precedes(committed)
             if isSuperseded != (held[position].supersededMilliseconds != nil) {
                 return "version \(held[position].timestamp) is marked superseded exactly when it is not"
             }

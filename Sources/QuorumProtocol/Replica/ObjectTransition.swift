@@ -44,7 +44,7 @@ struct ObjectTransition {
     mutating func prepare(_ prepare: Prepare, evidence: VerificationEvidence) -> PrepareVerdict {
         if let justification = evidence.certificate, !isPlanted(.justificationNotCommitted) {
             // A poisonous version is no longer taken, but still shows that its counter was reached.
-            commit(justification, descriptor: nil)
+            commit(justification)
         }
         let timestamp = prepare.timestamp
         let committed = record.committedTimestamp
@@ -80,10 +80,12 @@ struct ObjectTransition {
             if isPlanted(.pendingReplaced) { drop(pending.map(\.timestamp)) }
         }
         // A version committed before its fragments came is completed here: what was missing is now held.
-        record.hold(HeldVersion(timestamp: timestamp, holdsFragments: true))
+        let hasStripes = !prepare.descriptor.descriptor.stripes.isEmpty
+        record.hold(HeldVersion(timestamp: timestamp, holdsFragments: true, hasStripes: hasStripes))
         puts.append(
             ObjectChange.VersionParts(
                 timestamp: timestamp, descriptor: prepare.descriptor, fragments: evidence.fragments))
+        if isCommitted { settleIfEmpty(timestamp) }
         return .sign(.stored)
     }
 
@@ -96,18 +98,18 @@ struct ObjectTransition {
         return record.unverified.count >= parameters.unverifiedVersionsMax ? parameters.unverifiedVersionsMax : nil
     }
 
-    /// COMMIT of a certified version, also by justification (then without a descriptor). Returns why it was refused;
-    /// then nothing has changed.
+    /// COMMIT of a certified version, also by justification. Returns why it was refused; then nothing has changed.
     @discardableResult
-    mutating func commit(_ certificate: VerifiedCertificate, descriptor: SealedDescriptor?) -> Refusal? {
+    mutating func commit(_ certificate: VerifiedCertificate) -> Refusal? {
         precondition(certificate.key == key)
         let timestamp = certificate.timestamp
         let committed = record.committedTimestamp
         guard !timestamp.precedes(committed) || isPlanted(.commitGoesBack) else { return nil }
         if record.isPoisonous(timestamp) { return .poisonous }
         if timestamp != committed {
-            // What has no stripes cannot be poisonous.
-            if !verifiesLater || descriptor?.descriptor.stripes.isEmpty == true || isPlanted(.unverifiedSettled) {
+            // What has no stripes cannot be poisonous; only the descriptor tells.
+            let isEmpty = record.version(timestamp)?.hasStripes == false
+            if !verifiesLater || isEmpty || isPlanted(.unverifiedSettled) {
                 settle(certificate.certificate)
             } else if !record.isUnverified(timestamp) {
                 let limit = 2 * parameters.unverifiedVersionsMax
@@ -116,9 +118,31 @@ struct ObjectTransition {
                 scheduleVerification()
             }
         }
-        if let descriptor { holdDescriptor(descriptor, of: timestamp) }
         boundRetained()
         return nil
+    }
+
+    /// DESCRIPTOR, whose digest is the timestamp's. It is kept of a committed version only: nobody can make the server
+    /// hold what no quorum has taken. Returns why it was refused; then nothing has changed.
+    mutating func describe(_ describe: Describe) -> Refusal? {
+        let timestamp = describe.timestamp
+        guard !timestamp.precedes(record.committedTimestamp) else { return nil }
+        guard
+            timestamp == record.committedTimestamp || record.isUnverified(timestamp)
+                || isPlanted(.uncommittedDescribed)
+        else { return .notCommitted }
+        holdDescriptor(describe.descriptor, of: timestamp)
+        settleIfEmpty(timestamp)
+        return nil
+    }
+
+    /// A version that waits to be verified is sound if it turns out to have no stripes.
+    private mutating func settleIfEmpty(_ timestamp: Timestamp) {
+        guard record.version(timestamp)?.hasStripes == false,
+            let waiting = record.unverified.first(where: { $0.timestamp == timestamp })
+        else { return }
+        settle(waiting.certificate)
+        boundRetained()
     }
 
     /// The version is committed and sound: nothing below it counts any more.
@@ -135,7 +159,8 @@ struct ObjectTransition {
     /// Keeps the descriptor of a version whose PREPARE did not come here.
     private mutating func holdDescriptor(_ descriptor: SealedDescriptor, of timestamp: Timestamp) {
         guard record.version(timestamp) == nil else { return }
-        record.hold(HeldVersion(timestamp: timestamp, holdsFragments: descriptor.descriptor.stripes.isEmpty))
+        let hasStripes = !descriptor.descriptor.stripes.isEmpty
+        record.hold(HeldVersion(timestamp: timestamp, holdsFragments: !hasStripes, hasStripes: hasStripes))
         puts.append(ObjectChange.VersionParts(timestamp: timestamp, descriptor: descriptor, fragments: []))
     }
 

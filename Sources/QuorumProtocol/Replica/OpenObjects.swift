@@ -73,7 +73,8 @@ struct WaitingQueue<Element: Sendable>: Sendable {
 /// A change that waits for its turn at an object.
 enum WaitingChange: Sendable {
     case prepare(RequestTag, Prepare, VerificationEvidence)
-    case commit(RequestTag, Commit, VerifiedCertificate)
+    case commit(RequestTag, VerifiedCertificate)
+    case describe(RequestTag, Describe)
     /// What is due at the object's time: versions to drop, or to verify.
     case due
     /// What this server has found out about the object's versions.
@@ -83,24 +84,29 @@ enum WaitingChange: Sendable {
 
     var tag: RequestTag? {
         switch self {
-        case .prepare(let tag, _, _), .commit(let tag, _, _): tag
+        case .prepare(let tag, _, _), .commit(let tag, _), .describe(let tag, _): tag
         case .due, .found, .signed: nil
         }
     }
 }
 
-/// A read that waits for the object's record to be loaded.
+/// A question that waits for the object's record to be loaded.
 struct WaitingRead: Sendable {
+    enum Question: Sendable {
+        case claim
+        case certificate(Timestamp)
+        case read(Read)
+    }
+
     let tag: RequestTag
-    let read: Read
-    let answersTimestamp: Bool
+    let question: Question
 }
 
 /// The change in flight, and what is to be said when it is durable.
 struct InFlight: Sendable {
     enum Answer: Sendable {
         case prepared(RequestTag)
-        case committed(RequestTag, Timestamp)
+        case reply(RequestTag, Reply)
         case tooManyPending(RequestTag, [Timestamp])
         /// The statements are on these versions, which are poisonous.
         case poisonous([Timestamp])
@@ -109,7 +115,7 @@ struct InFlight: Sendable {
         /// Whose request is answered.
         var tag: RequestTag? {
             switch self {
-            case .prepared(let tag), .committed(let tag, _), .tooManyPending(let tag, _): tag
+            case .prepared(let tag), .reply(let tag, _), .tooManyPending(let tag, _): tag
             case .poisonous, .nothing: nil
             }
         }

@@ -68,9 +68,11 @@ extension Replica {
         }
         switch request {
         case .readTimestamp(let key):
-            read(Read(key: key, portion: .timestamp), tag: tag, answersTimestamp: true, into: &effects)
-        case .read(let request):
-            read(request, tag: tag, answersTimestamp: false, into: &effects)
+            answer(WaitingRead(tag: tag, question: .claim), of: key, into: &effects)
+        case .read(let read):
+            answer(WaitingRead(tag: tag, question: .read(read)), of: read.key, into: &effects)
+        case .certificate(let key, let timestamp):
+            answer(WaitingRead(tag: tag, question: .certificate(timestamp)), of: key, into: &effects)
         case .prepare(let prepare):
             if let refusal = refusal(of: prepare, from: principal) {
                 effects.append(.reply(tag, .refused(refusal)))
@@ -78,10 +80,12 @@ extension Replica {
                 verify(.prepare(prepare), tag: tag, into: &effects)
             }
         case .commit(let commit):
-            if let refusal = refusal(of: commit) {
+            verify(.commit(commit), tag: tag, into: &effects)
+        case .describe(let describe):
+            if let refusal = refusal(of: describe) {
                 effects.append(.reply(tag, .refused(refusal)))
             } else {
-                verify(.commit(commit), tag: tag, into: &effects)
+                enqueue(.describe(tag, describe), key: describe.key, into: &effects)
             }
         }
     }
@@ -117,9 +121,11 @@ extension Replica {
         return nil
     }
 
-    private func refusal(of commit: Commit) -> Refusal? {
-        guard commit.certificate.timestamp.digest == commit.descriptor.digest else { return .digestMismatch }
-        guard commit.descriptor.descriptor.key == commit.key else { return .foreignDescriptor }
+    private func refusal(of describe: Describe) -> Refusal? {
+        guard describe.timestamp.digest == describe.descriptor.digest || isPlanted(.descriptionUnchecked) else {
+            return .digestMismatch
+        }
+        guard describe.descriptor.descriptor.key == describe.key else { return .foreignDescriptor }
         return nil
     }
 }
@@ -156,7 +162,7 @@ extension Replica {
             guard let certificate = evidence.certificate else {
                 preconditionFailure("a COMMIT was verified without its certificate")
             }
-            enqueue(.commit(tag, commit, certificate), key: commit.key, into: &effects)
+            enqueue(.commit(tag, certificate), key: commit.key, into: &effects)
         }
     }
 }
@@ -164,19 +170,18 @@ extension Replica {
 // MARK: - Third gate: the object
 
 extension Replica {
-    private mutating func read(
-        _ read: Read, tag: RequestTag, answersTimestamp: Bool, into effects: inout [ReplicaEffect]
+    private mutating func answer(
+        _ waiting: WaitingRead, of key: ObjectKey, into effects: inout [ReplicaEffect]
     ) {
-        let waiting = WaitingRead(tag: tag, read: read, answersTimestamp: answersTimestamp)
-        let open = objects.place(of: read.key)
+        let open = objects.place(of: key)
         if let place = open {
             let undurable = isPlanted(.readBeforeDurable) ? objects.at[place].inFlight?.record : nil
             if let record = undurable ?? objects.at[place].record {
-                answer(waiting, from: record, into: &effects)
+                answer(waiting, of: key, from: record, into: &effects)
                 return
             }
         }
-        guard let place = admit(read.key, at: open, tag: tag, into: &effects) else { return }
+        guard let place = admit(key, at: open, tag: waiting.tag, into: &effects) else { return }
         objects.at[place].reads.append(waiting)
     }
 
@@ -218,25 +223,31 @@ extension Replica {
         case .success(let loaded):
             let record = loaded ?? ObjectRecord()
             objects.at[place].record = record
-            while let read = objects.at[place].reads.popFirst() { answer(read, from: record, into: &effects) }
+            while let read = objects.at[place].reads.popFirst() {
+                answer(read, of: key, from: record, into: &effects)
+            }
             advance(place, into: &effects)
         }
     }
 
-    private func answer(_ waiting: WaitingRead, from record: ObjectRecord, into effects: inout [ReplicaEffect]) {
+    private func answer(
+        _ waiting: WaitingRead, of key: ObjectKey, from record: ObjectRecord, into effects: inout [ReplicaEffect]
+    ) {
         let claim = record.claim
-        if waiting.answersTimestamp {
+        switch waiting.question {
+        case .claim:
             effects.append(.reply(waiting.tag, .timestamp(claim)))
-            return
+        case .certificate(let timestamp):
+            effects.append(.reply(waiting.tag, .certificate(claim, record.certificate(of: timestamp))))
+        case .read(let read):
+            guard read.portion > .timestamp, let timestamp = read.version ?? claim.timestamp,
+                record.version(timestamp) != nil
+            else {
+                effects.append(.reply(waiting.tag, .version(claim, nil)))
+                return
+            }
+            effects.append(.replyWithVersion(waiting.tag, claim, key, timestamp, read.portion))
         }
-        let read = waiting.read
-        guard read.portion > .timestamp, let timestamp = read.version ?? claim.timestamp,
-            record.version(timestamp) != nil
-        else {
-            effects.append(.reply(waiting.tag, .version(claim, nil)))
-            return
-        }
-        effects.append(.replyWithVersion(waiting.tag, claim, read.key, timestamp, read.portion))
     }
 
     /// Starts the next change of the object when none is in flight; forgets the object when nothing is left to do.
@@ -275,20 +286,13 @@ extension Replica {
                 effects.append(.reply(tag, .refused(refusal)))
                 if case .tooManyUnverified = refusal { verifyAtOnce(key, record, into: &effects) }
             }
-        case .commit(let tag, let commit, let certificate):
-            if let refusal = transition.commit(certificate, descriptor: commit.descriptor) {
-                effects.append(.reply(tag, .refused(refusal)))
-                if case .tooManyUnverified = refusal { verifyAtOnce(key, record, into: &effects) }
-            } else if let change = transition.change {
-                if isPlanted(.replyBeforeDurable) {
-                    effects.append(.reply(tag, .committed(certificate.timestamp)))
-                }
-                store(
-                    change, leadingTo: transition.record, at: place, answer: .committed(tag, certificate.timestamp),
-                    into: &effects)
-            } else {
-                effects.append(.reply(tag, .committed(certificate.timestamp)))
-            }
+        case .commit(let tag, let certificate):
+            let refusal = transition.commit(certificate)
+            if case .tooManyUnverified? = refusal { verifyAtOnce(key, record, into: &effects) }
+            acknowledge(certificate.timestamp, transition, refusal, at: place, tag: tag, into: &effects)
+        case .describe(let tag, let describe):
+            let refusal = transition.describe(describe)
+            acknowledge(describe.timestamp, transition, refusal, at: place, tag: tag, into: &effects)
         case .due:
             transition.expire()
             if transition.takeDueVerification() { effects.append(.verifyVersions(key, isUrgent: false)) }
@@ -310,6 +314,24 @@ extension Replica {
                 store(change, leadingTo: transition.record, at: place, answer: .nothing, into: &effects)
             }
         }
+    }
+
+    /// Answers COMMIT or DESCRIPTOR, once what it changes is durable.
+    private mutating func acknowledge(
+        _ timestamp: Timestamp, _ transition: ObjectTransition, _ refusal: Refusal?, at place: OpenObjects.Place,
+        tag: RequestTag, into effects: inout [ReplicaEffect]
+    ) {
+        if let refusal {
+            effects.append(.reply(tag, .refused(refusal)))
+            return
+        }
+        let reply = Reply.committed(timestamp, needsDescriptor: transition.record.lacksDescriptor(of: timestamp))
+        guard let change = transition.change else {
+            effects.append(.reply(tag, reply))
+            return
+        }
+        if isPlanted(.replyBeforeDurable) { effects.append(.reply(tag, reply)) }
+        store(change, leadingTo: transition.record, at: place, answer: .reply(tag, reply), into: &effects)
     }
 
     private func verifyAtOnce(_ key: ObjectKey, _ record: ObjectRecord, into effects: inout [ReplicaEffect]) {
@@ -346,8 +368,8 @@ extension Replica {
             switch inFlight.answer {
             case .prepared(let tag):
                 effects.append(.reply(tag, .prepared(statements[0], committed: inFlight.record.highestCommitted)))
-            case .committed(let tag, let timestamp):
-                effects.append(.reply(tag, .committed(timestamp)))
+            case .reply(let tag, let reply):
+                effects.append(.reply(tag, reply))
             case .tooManyPending(let tag, let timestamps):
                 let pending = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
                 effects.append(.replyTooManyPending(tag, objects.at[place].key, pending))

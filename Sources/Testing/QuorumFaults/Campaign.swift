@@ -244,13 +244,14 @@ struct CampaigningClient: ClientFault {
         defer { self.campaign = campaign }
         switch reply {
         case .timestamp(let claim):
-            learn(claim, nil, &campaign, context)
-            campaign.hasAnswered[position.offset] = true
-            let answerCount = campaign.hasAnswered.count { $0 }
-            guard !campaign.isAttacking, answerCount >= context.parameters.quorums.quorum else { return [] }
-            return attack(&campaign, &context)
-        case .version(let claim, let parts):
-            learn(claim, parts, &campaign, context)
+            if let newest = claim.timestamp, !campaign.isAttacking {
+                return [context.to(position, .certificate(campaign.key, newest))]
+            }
+            return answered(position, &campaign, &context)
+        case .certificate(_, let certificate):
+            if let certificate { learn(certificate, &campaign, context) }
+            return answered(position, &campaign, &context)
+        case .version(_, let parts):
             if let parts, let fragments = parts.fragments {
                 context.conspiracy.note(
                     Conspiracy.SeenParts(
@@ -274,20 +275,22 @@ struct CampaigningClient: ClientFault {
         }
     }
 
-    /// Takes what of a claim is proven; a late one about another object, or a liar's, is not.
-    private func learn(
-        _ claim: CommittedClaim, _ parts: HeldParts?, _ campaign: inout Campaign, _ context: ClientFaultContext
-    ) {
-        for certificate in claim.certificates {
-            guard (try? context.verifier.verify(certificate, key: campaign.key)) != nil else { continue }
-            let descriptor = parts.flatMap {
-                $0.timestamp == certificate.timestamp && $0.descriptor.digest == certificate.timestamp.digest
-                    ? $0.descriptor : nil
-            }
-            context.conspiracy.note(certificate, of: campaign.key, descriptor, isGenuine: true)
-            if !campaign.isAttacking, (campaign.base?.timestamp).precedes(certificate.timestamp) {
-                campaign.base = certificate
-            }
+    /// A server has told what is committed, and proven it.
+    private mutating func answered(
+        _ position: Position, _ campaign: inout Campaign, _ context: inout ClientFaultContext
+    ) -> [Outgoing] {
+        campaign.hasAnswered[position.offset] = true
+        let answerCount = campaign.hasAnswered.count { $0 }
+        guard !campaign.isAttacking, answerCount >= context.parameters.quorums.quorum else { return [] }
+        return attack(&campaign, &context)
+    }
+
+    /// Takes a certificate that proves something; a late one about another object, or a liar's, does not.
+    private func learn(_ certificate: Certificate, _ campaign: inout Campaign, _ context: ClientFaultContext) {
+        guard (try? context.verifier.verify(certificate, key: campaign.key)) != nil else { return }
+        context.conspiracy.note(certificate, of: campaign.key, nil, isGenuine: true)
+        if !campaign.isAttacking, (campaign.base?.timestamp).precedes(certificate.timestamp) {
+            campaign.base = certificate
         }
     }
 }

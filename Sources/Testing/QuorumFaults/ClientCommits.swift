@@ -163,12 +163,52 @@ struct Resurrection: AttackScript {
         else { return [] }
         let deletion = campaign.tried[1].version.timestamp
         let older = context.conspiracy.certificates(of: campaign.key).compactMap { seen -> Request? in
-            guard seen.certificate.timestamp < deletion, let descriptor = seen.descriptor else { return nil }
-            return .commit(Commit(key: seen.key, certificate: seen.certificate, descriptor: descriptor))
+            guard seen.certificate.timestamp < deletion else { return nil }
+            return .commit(Commit(key: seen.key, certificate: seen.certificate))
         }
         let again = context.attempt(campaign.key, counter: written.version.timestamp.counter &+ 1)
         return older.prefix(6).flatMap { context.toAll($0) } + context.toAll(written.version.commit(certificate))
             + context.prepares(written.version, justification: campaign.base)
             + context.prepares(again, justification: certificate)
+    }
+}
+
+/// Tells servers of descriptors that are not theirs to keep: of versions that nobody has committed, and other versions'
+/// under the timestamp of one that it has. Against Write, step 4: a descriptor is believed by its digest, and kept of a
+/// committed version only.
+struct FalseDescriptions: AttackScript {
+    var lifetimeTicks: Int { 6 }
+
+    mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        let version = context.attempt(campaign.key, counter: campaign.nextCounter)
+        campaign.watch(version)
+        // Some servers will commit it without having its descriptor.
+        let quorum = context.parameters.quorums.quorum
+        let few = Array(context.generator.shuffled(context.positions).prefix(quorum)).sorted()
+        return context.prepares(version, at: few, justification: campaign.base)
+            + context.toAll(.describe(Self.descriptor(of: version)))
+    }
+
+    mutating func certified(
+        _ version: ForgedVersion, _ certificate: Certificate, _ campaign: inout Campaign,
+        _ context: inout ClientFaultContext
+    ) -> [Outgoing] {
+        let other = context.attempt(campaign.key, counter: version.timestamp.counter &+ 1)
+        let swapped = Describe(key: version.key, timestamp: version.timestamp, descriptor: other.descriptor)
+        return context.toAll(version.commit(certificate)) + context.toAll(.describe(swapped))
+            + context.toAll(.describe(Self.descriptor(of: other)))
+    }
+
+    mutating func aged(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
+        guard let tried = campaign.tried.first, let certificate = tried.certificate else { return [] }
+        let strange = context.attempt(campaign.key, counter: tried.version.timestamp.counter &+ 1)
+        let described = Describe(
+            key: tried.version.key, timestamp: tried.version.timestamp,
+            descriptor: campaign.ageTicks % 2 == 0 ? tried.version.descriptor : strange.descriptor)
+        return context.toAll(tried.version.commit(certificate)) + context.toAll(.describe(described))
+    }
+
+    private static func descriptor(of version: ForgedVersion) -> Describe {
+        Describe(key: version.key, timestamp: version.timestamp, descriptor: version.descriptor)
     }
 }

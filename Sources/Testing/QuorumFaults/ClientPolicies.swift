@@ -22,6 +22,7 @@ extension ClientFaultKind {
         case .hiddenChain: HiddenChain()
         case .forgedCertificates: ForgedCertificates()
         case .resurrection: Resurrection()
+        case .falseDescriptions: FalseDescriptions()
         case .malformedRequests: MalformedRequests()
         case .flood: Flood()
         case .earlierLife: EarlierLife()

@@ -25,13 +25,10 @@ struct Replays: AttackScript {
         let conspiracy = context.conspiracy
         switch context.generator.below(4) {
         case 0:
-            guard let seen = context.generator.pick(conspiracy.certificates), let descriptor = seen.descriptor else {
-                return []
-            }
+            guard let seen = context.generator.pick(conspiracy.certificates) else { return [] }
             // At its own object, or under another's name.
             let place = context.generator.chance(percent: 60) ? seen.key : key
-            return context.toAll(
-                .commit(Commit(key: place, certificate: seen.certificate, descriptor: descriptor)))
+            return context.toAll(.commit(Commit(key: place, certificate: seen.certificate)))
         case 1:
             guard let tried = campaign.tried.first else { return [] }
             let justification = context.generator.pick(conspiracy.certificates)?.certificate

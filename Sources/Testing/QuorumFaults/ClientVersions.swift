@@ -169,16 +169,20 @@ struct MalformedRequests: AttackScript {
             outgoing.append(Outgoing(server, doubled.prepare(for: position, justification: campaign.base)))
             if let base = campaign.base {
                 let commits = [
-                    Commit(key: key, certificate: base, descriptor: version.descriptor),
-                    Commit(key: elsewhere, certificate: base, descriptor: version.descriptor),
-                    Commit(
-                        key: key, certificate: placement.certificate(of: version.timestamp, []),
-                        descriptor: version.descriptor),
+                    Commit(key: elsewhere, certificate: base),
+                    Commit(key: key, certificate: placement.certificate(of: version.timestamp, [])),
+                    Commit(key: key, certificate: base.altered(timestamp: version.timestamp)),
                 ]
                 outgoing.append(
                     Outgoing(
                         server, .commit(commits[context.generator.below(commits.count)]), route: placement.route))
             }
+            outgoing.append(Outgoing(server, .certificate(key, version.timestamp)))
+            outgoing.append(
+                Outgoing(
+                    server,
+                    .describe(Describe(key: elsewhere, timestamp: version.timestamp, descriptor: version.descriptor)),
+                    route: placement.route))
             outgoing.append(
                 Outgoing(
                     server,

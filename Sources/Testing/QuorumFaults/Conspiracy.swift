@@ -17,6 +17,8 @@ package final class Conspiracy {
     package private(set) var parts: [SeenParts] = []
     /// Versions of which a server's fragment is garbage under the right hash, and that server knows.
     package private(set) var pacts: [PoisonPact] = []
+    /// What liars named in their claims, to be shown when somebody asks for it.
+    private var promises: [(key: ObjectKey, certificate: Certificate)] = []
     /// Versions that nobody wrote.
     package private(set) var fabrications: [ForgedVersion] = []
 
@@ -68,7 +70,7 @@ extension Conspiracy {
     /// Everything that a request shows.
     func note(_ request: Request, at node: NodeID) {
         switch request {
-        case .readTimestamp, .read:
+        case .readTimestamp, .read, .certificate, .describe:
             break
         case .prepare(let prepare):
             if let justification = prepare.justification {
@@ -80,7 +82,7 @@ extension Conspiracy {
                     key: prepare.key, timestamp: prepare.timestamp, descriptor: prepare.descriptor, node: node,
                     fragments: prepare.fragments))
         case .commit(let commit):
-            note(commit.certificate, of: commit.key, commit.descriptor, isGenuine: false)
+            note(commit.certificate, of: commit.key, nil, isGenuine: false)
         }
     }
 
@@ -91,7 +93,7 @@ extension Conspiracy {
         case (.prepared(let signed, _), .prepare(let prepare)):
             note(signed, of: prepare.key, prepare.timestamp)
         case (.committed, .commit(let commit)):
-            note(commit.certificate, of: commit.key, commit.descriptor, isGenuine: true)
+            note(commit.certificate, of: commit.key, nil, isGenuine: true)
         default:
             break
         }
@@ -100,13 +102,9 @@ extension Conspiracy {
     /// What `node`'s reply about an object shows by itself.
     func note(_ reply: Reply, of node: NodeID, key: ObjectKey, isGenuine: Bool) {
         switch reply {
-        case .timestamp(let claim):
-            for certificate in claim.certificates { note(certificate, of: key, nil, isGenuine: isGenuine) }
-        case .version(let claim, let held):
-            for certificate in claim.certificates {
-                let descriptor = held.flatMap { $0.timestamp == certificate.timestamp ? $0.descriptor : nil }
-                note(certificate, of: key, descriptor, isGenuine: isGenuine)
-            }
+        case .certificate(_, let certificate?):
+            note(certificate, of: key, nil, isGenuine: isGenuine)
+        case .version(_, let held):
             if let held, let fragments = held.fragments {
                 note(
                     SeenParts(
@@ -115,7 +113,7 @@ extension Conspiracy {
             }
         case .refused(.tooManyPending(let versions)):
             for version in versions { note(version.statement, of: key, version.timestamp) }
-        case .prepared, .committed, .refused:
+        case .timestamp, .certificate, .prepared, .committed, .refused:
             break
         }
     }
@@ -152,6 +150,16 @@ extension Conspiracy {
     /// A writer and the server `victim` agree on garbage.
     func agree(on version: ForgedVersion, garbageAt victim: NodeID) {
         Self.remember(PoisonPact(version: version, victim: victim), in: &pacts, max: memoryMax)
+    }
+
+    /// A liar claims a version by this certificate.
+    func promise(_ certificate: Certificate, of key: ObjectKey) {
+        Self.remember((key, certificate), in: &promises, max: memoryMax)
+    }
+
+    /// By which certificate liars last claimed the version.
+    func promised(_ timestamp: Timestamp, of key: ObjectKey) -> Certificate? {
+        promises.last { $0.certificate.timestamp == timestamp && $0.key == key }?.certificate
     }
 
     func agree(onFabrication version: ForgedVersion) {

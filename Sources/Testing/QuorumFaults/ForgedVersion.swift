@@ -31,7 +31,7 @@ package struct ForgedVersion: Sendable {
 
     /// The COMMIT with a certificate.
     package func commit(_ certificate: Certificate) -> Request {
-        .commit(Commit(key: key, certificate: certificate, descriptor: descriptor))
+        .commit(Commit(key: key, certificate: certificate))
     }
 
     /// The same descriptor and fragments under another counter and writer.

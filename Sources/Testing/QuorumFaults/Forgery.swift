@@ -207,11 +207,11 @@ package enum CertificateAlteration: CaseIterable, Sendable {
 }
 
 extension Request {
-    /// READ or READ-TIMESTAMP.
+    /// READ, READ-TIMESTAMP or FETCH-CERTIFICATE.
     var isQuestion: Bool {
         switch self {
-        case .read, .readTimestamp: true
-        case .prepare, .commit: false
+        case .read, .readTimestamp, .certificate: true
+        case .prepare, .commit, .describe: false
         }
     }
 
@@ -220,7 +220,8 @@ extension Request {
         switch self {
         case .readTimestamp: .timestamp(CommittedClaim(certificate: certificate))
         case .read: .version(CommittedClaim(certificate: certificate), parts)
-        case .prepare, .commit: nil
+        case .certificate: .certificate(CommittedClaim(certificate: certificate), certificate)
+        case .prepare, .commit, .describe: nil
         }
     }
 }

@@ -20,6 +20,9 @@ package enum ServerFaultKind: String, CaseIterable, Sendable {
     case equivocation
     case secretiveCommits = "secretive-commits"
     case leakedCertificates = "leaked-certificates"
+    case inventedDigests = "invented-digests"
+    case withheldCertificates = "withheld-certificates"
+    case swappedCertificates = "swapped-certificates"
     // Groups, epochs and positions.
     case foreignGroups = "foreign-groups"
     case foreignEpochs = "foreign-epochs"
@@ -43,6 +46,7 @@ package enum ServerFaultKind: String, CaseIterable, Sendable {
     case falsePoison = "false-poison"
     case falseVouching = "false-vouching"
     case falseAcknowledgements = "false-acknowledgements"
+    case endlessNeed = "endless-need"
     // Refusals and replies out of place.
     case falseRefusals = "false-refusals"
     case fabricatedPending = "fabricated-pending"
@@ -74,6 +78,7 @@ package enum ClientFaultKind: String, CaseIterable, Sendable {
     case hiddenChain = "hidden-chain"
     case forgedCertificates = "forged-certificates"
     case resurrection
+    case falseDescriptions = "false-descriptions"
     case malformedRequests = "malformed-requests"
     case flood
     case earlierLife = "earlier-life"

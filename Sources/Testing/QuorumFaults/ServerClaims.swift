@@ -25,13 +25,19 @@ extension ClaimLiar {
         switch reply {
         case .timestamp(let genuine):
             guard let lie = claim(inPlaceOf: genuine, of: request.key, to: client, &context) else { return [reply] }
-            return [.timestamp(told(lie, inPlaceOf: genuine, &context))]
+            return [.timestamp(told(lie, inPlaceOf: genuine, of: request.key, &context))]
         case .version(let genuine, let parts):
             guard case .read(let read) = request,
                 let lie = claim(inPlaceOf: genuine, of: request.key, to: client, &context)
             else { return [reply] }
             let shown = read.version == nil ? lie.parts.flatMap { $0.limited(to: read.portion) } : parts
-            return [.version(told(lie, inPlaceOf: genuine, &context), shown)]
+            return [.version(told(lie, inPlaceOf: genuine, of: request.key, &context), shown)]
+        case .certificate:
+            // Asked for its proof, it sticks to its story.
+            guard case .certificate(let key, let timestamp) = request,
+                let promised = context.conspiracy.promised(timestamp, of: key)
+            else { return [reply] }
+            return [.certificate(CommittedClaim(certificate: promised), promised)]
         case .prepared, .committed, .refused:
             return [reply]
         }
@@ -40,16 +46,18 @@ extension ClaimLiar {
     /// The lie as a claim. Where versions are verified later, it may also stand among the versions that wait for that: one
     /// that is there is then the last, and what is above it hidden; any other comes on top of what is true.
     private func told(
-        _ lie: FalseClaim, inPlaceOf genuine: CommittedClaim, _ context: inout FaultContext
+        _ lie: FalseClaim, inPlaceOf genuine: CommittedClaim, of key: ObjectKey, _ context: inout FaultContext
     ) -> CommittedClaim {
+        if let certificate = lie.certificate { context.conspiracy.promise(certificate, of: key) }
         guard context.parameters.mode.verifiesLater, let alleged = lie.certificate,
             context.generator.chance(percent: 50), genuine.verified.precedes(alleged.timestamp)
         else { return CommittedClaim(certificate: lie.certificate) }
         let isNamed = genuine.unverified.contains { $0.timestamp == alleged.timestamp }
         let others = genuine.unverified.filter { isNamed ? $0.timestamp < alleged.timestamp : true }
         return CommittedClaim(
-            certificate: genuine.certificate,
-            unverified: (others + [alleged]).sorted { $0.timestamp < $1.timestamp }, poisonous: genuine.poisonous)
+            sound: genuine.sound,
+            unverified: (others + [ClaimedVersion(alleged)]).sorted { $0.timestamp < $1.timestamp },
+            poisonous: genuine.poisonous)
     }
 }
 
@@ -65,6 +73,12 @@ extension HeldParts {
 }
 
 extension FaultContext {
+    /// The certificate by which the honest replica has its highest version, or an older one; nil when none was seen.
+    func newestCertificate(_ genuine: CommittedClaim, _ key: ObjectKey) -> Certificate? {
+        let known = conspiracy.certificates(of: key).map(\.certificate)
+        return known.last { genuine.names($0.timestamp) } ?? known.last
+    }
+
     /// A genuine claim below `timestamp` with what the liar had of that version; no version at all when none is known.
     mutating func olderClaim(_ key: ObjectKey, below timestamp: Timestamp?) -> FalseClaim {
         let older = conspiracy.certificates(of: key).filter { $0.certificate.timestamp.precedes(timestamp) }
@@ -115,7 +129,7 @@ struct InflatingServer: ClaimLiar {
         case 0:
             return FalseClaim(certificate: context.placement(of: key).certificate(of: inflated, []))
         case 1:
-            if let certificate = genuine.certificates.last {
+            if let certificate = context.newestCertificate(genuine, key) {
                 return FalseClaim(certificate: certificate.altered(timestamp: inflated))
             }
             return FalseClaim(certificate: context.forgedCertificate(key, inflated))
@@ -171,7 +185,7 @@ struct AlteringServer: ClaimLiar {
     mutating func claim(
         inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
     ) -> FalseClaim? {
-        guard let certificate = genuine.certificates.last else { return nil }
+        guard let certificate = context.newestCertificate(genuine, key) else { return nil }
         let alterations = CertificateAlteration.allCases
         let alteration = alterations[context.generator.below(alterations.count)]
         return FalseClaim(certificate: alteration.apply(to: certificate, &context.generator))
@@ -188,7 +202,7 @@ struct ReplayingServer: ClaimLiar {
         if let replayed = context.generator.pick(foreign) {
             return FalseClaim(certificate: replayed.certificate)
         }
-        guard let certificate = genuine.certificates.last else { return nil }
+        guard let certificate = context.newestCertificate(genuine, key) else { return nil }
         let older = context.conspiracy.certificates(of: key).first?.certificate ?? certificate
         return FalseClaim(
             certificate: older.altered(timestamp: context.inflatedTimestamp(above: certificate.timestamp)))

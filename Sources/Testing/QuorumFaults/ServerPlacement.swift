@@ -14,7 +14,7 @@ struct ForeignGroupServer: ClaimLiar {
         let others = context.parameters.configuration.groups.filter { $0.id != placement.group.id }
         let other = context.generator.pick(others)
         let otherID = other?.id ?? GroupID(placement.group.id.rawValue &+ 1)
-        if let certificate = genuine.certificates.last, context.generator.chance(percent: 40) {
+        if let certificate = context.newestCertificate(genuine, key), context.generator.chance(percent: 40) {
             return FalseClaim(certificate: certificate.altered(group: otherID))
         }
         let version = context.fabricate(key, above: genuine.timestamp)
@@ -44,7 +44,7 @@ struct ForeignEpochServer: ClaimLiar {
         let configuration = context.parameters.configuration
         let epochs = [configuration.epoch + 1, configuration.epoch - 1, .max]
         let epoch = epochs[context.generator.below(epochs.count)]
-        if let certificate = genuine.certificates.last, context.generator.chance(percent: 50) {
+        if let certificate = context.newestCertificate(genuine, key), context.generator.chance(percent: 50) {
             return FalseClaim(certificate: certificate.altered(epoch: epoch))
         }
         let version = context.fabricate(key, above: genuine.timestamp)
@@ -98,9 +98,9 @@ struct StrangersServer: ServerFault {
         }
         return [
             rewritten(reply) { claim in
-                guard let named = claim.certificates.last else { return claim }
+                guard let named = claim.versions.last else { return claim }
                 return CommittedClaim(
-                    certificate: claim.certificates.dropLast().last,
+                    sound: claim.versions.dropLast().last,
                     poisonous: [
                         PoisonousVersion(
                             timestamp: named.timestamp,

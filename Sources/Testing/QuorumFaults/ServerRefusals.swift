@@ -66,7 +66,7 @@ struct PendingHider: ServerFault {
                 return [reply]
             }
             return [.version(claim, nil)]
-        case .timestamp, .version, .prepared, .committed, .refused:
+        case .timestamp, .version, .certificate, .prepared, .committed, .refused:
             return [reply]
         }
     }
@@ -117,14 +117,21 @@ struct ContraryServer: ServerFault {
     mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
         let key = request.key
         let nobodys = context.inflatedTimestamp(above: nil)
-        let claim = CommittedClaim(certificate: nil)
+        let claim = CommittedClaim(sound: nil)
+        let acknowledgement = Reply.committed(nobodys, needsDescriptor: true)
         switch request {
         case .readTimestamp:
-            return .answer([.version(claim, nil), .committed(nobodys)])
+            return .answer([.version(claim, nil), acknowledgement, .certificate(claim, nil)])
         case .read:
             return .answer([.timestamp(claim), .prepared(context.sign(key, nobodys), committed: nobodys)])
+        case .certificate:
+            return .answer([.version(claim, nil), .timestamp(claim)])
+        case .describe:
+            return .answer([.certificate(claim, nil), .timestamp(claim)])
         case .prepare(let prepare):
-            return .answer([.version(claim, nil), .committed(prepare.timestamp), .timestamp(claim)])
+            return .answer([
+                .version(claim, nil), .committed(prepare.timestamp, needsDescriptor: true), .timestamp(claim),
+            ])
         case .commit(let commit):
             let timestamp = commit.certificate.timestamp
             return .answer([.prepared(context.sign(key, timestamp), committed: timestamp), .version(claim, nil)])

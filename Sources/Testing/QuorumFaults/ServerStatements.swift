@@ -13,8 +13,10 @@ struct UnstoringServer: ServerFault {
         case .prepare(let prepare):
             .answer([.prepared(context.sign(prepare.key, prepare.timestamp), committed: nil)])
         case .commit(let commit):
-            .answer([.committed(commit.certificate.timestamp)])
-        case .read, .readTimestamp:
+            .answer([.committed(commit.certificate.timestamp, needsDescriptor: false)])
+        case .describe(let describe):
+            .answer([.committed(describe.timestamp, needsDescriptor: false)])
+        case .read, .readTimestamp, .certificate:
             .pass(request)
         }
     }
@@ -153,17 +155,34 @@ struct FalselyAcknowledgingServer: ServerFault {
     mutating func receive(_ request: Request, from client: ClientID, _ context: inout FaultContext) -> Intake {
         guard case .commit(let commit) = request else { return .pass(request) }
         let timestamp = commit.certificate.timestamp
+        let acknowledged: [Timestamp]
         switch context.generator.below(3) {
-        case 0: return .answer([.committed(timestamp), .committed(timestamp)])
-        case 1: return .answer([.committed(context.inflatedTimestamp(above: timestamp))])
-        default: return .answer([.committed(timestamp.altered(digest: context.randomDigest())), .committed(timestamp)])
+        case 0: acknowledged = [timestamp, timestamp]
+        case 1: acknowledged = [context.inflatedTimestamp(above: timestamp)]
+        default: acknowledged = [timestamp.altered(digest: context.randomDigest()), timestamp]
         }
+        return .answer(acknowledged.map { .committed($0, needsDescriptor: false) })
     }
 
     mutating func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
     ) -> [Reply] {
         guard case .prepare(let prepare) = request else { return [reply] }
-        return [.committed(prepare.timestamp), reply, .committed(prepare.timestamp)]
+        let acknowledgement = Reply.committed(prepare.timestamp, needsDescriptor: false)
+        return [acknowledgement, reply, acknowledgement]
+    }
+}
+
+/// Says with every acknowledgement that it needs the descriptor, and with every answer to DESCRIPTOR that it still does, or
+/// that it refuses. Against Write, step 4: nobody waits for a descriptor's arrival, or sends it twice.
+struct NeedyServer: ServerFault {
+    mutating func send(
+        _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
+    ) -> [Reply] {
+        guard case .committed(let timestamp, _) = reply else { return [reply] }
+        if case .describe = request, context.generator.chance(percent: 50) {
+            return [.refused(context.generator.chance(percent: 50) ? .storageFull : .notCommitted)]
+        }
+        return [.committed(timestamp, needsDescriptor: true), .committed(timestamp, needsDescriptor: true)]
     }
 }

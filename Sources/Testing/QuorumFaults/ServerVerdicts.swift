@@ -8,6 +8,7 @@ func rewritten(_ reply: Reply, _ rewrite: (CommittedClaim) -> CommittedClaim) ->
     switch reply {
     case .timestamp(let claim): .timestamp(rewrite(claim))
     case .version(let claim, let parts): .version(rewrite(claim), parts)
+    case .certificate(let claim, let certificate): .certificate(rewrite(claim), certificate)
     case .prepared, .committed, .refused: reply
     }
 }
@@ -24,15 +25,15 @@ struct FalselyPoisoningServer: ServerFault {
         let forges = context.parameters.mode.verifiesLater && context.generator.chance(percent: 50)
         return [
             rewritten(reply) { claim in
-                let named = claim.certificates.dropFirst(spared)
+                let named = claim.versions.dropFirst(spared)
                 guard let lowest = named.first else { return claim }
-                let poisonous = named.map { certificate in
+                let poisonous = named.map { version in
                     PoisonousVersion(
-                        timestamp: certificate.timestamp,
-                        statements: statements(request.key, certificate.timestamp, forges: forges, context))
+                        timestamp: version.timestamp,
+                        statements: statements(request.key, version.timestamp, forges: forges, context))
                 }
-                let kept = claim.certificates.first { $0.timestamp < lowest.timestamp }
-                return CommittedClaim(certificate: kept, poisonous: poisonous)
+                let kept = claim.versions.first { $0.timestamp < lowest.timestamp }
+                return CommittedClaim(sound: kept, poisonous: poisonous)
             }
         ]
     }
@@ -58,6 +59,6 @@ struct FalselyVouchingServer: ServerFault {
     mutating func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
     ) -> [Reply] {
-        [rewritten(reply) { CommittedClaim(certificate: $0.certificates.last) }]
+        [rewritten(reply) { CommittedClaim(sound: $0.versions.last) }]
     }
 }

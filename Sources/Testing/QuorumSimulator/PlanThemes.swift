@@ -82,13 +82,17 @@ extension WorldPlan {
         }
     }
 
-    /// A client poisons objects, of which few servers are told, and some are always the last to answer.
+    /// A client poisons objects, of which few servers are told, and some are always the last to answer, also when the
+    /// faults have ended. Hardly anybody writes anything sound above it.
     private mutating func drawSlowFinders(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
         guard selection.clients.contains(.poisonedCrossChecksums) else { return }
         byzantineClients[0] = .poisonedCrossChecksums
         badServers = [:]
         network.lossPermille = generator.within(100...400)
-        patience.hedgeMicroseconds = UInt64(generator.within(1_000...5_000))
+        network.delayMinMicroseconds = 1_500
+        network.delayMaxMicroseconds = 2_500
+        patience.hedgeMicroseconds = UInt64(generator.within(6_000...9_000))
+        for position in operations.indices.dropFirst(generator.within(0...3)) { operations[position].kind = .read }
         slowServers = [:]
         for (number, server) in generator.shuffled(0..<serverCount).prefix(faultCount + 1).enumerated() {
             slowServers[number] = PlannedSlowServer(

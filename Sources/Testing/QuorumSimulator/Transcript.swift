@@ -24,6 +24,10 @@ struct Transcript {
         case .commit(let commit):
             return "COMMIT \(commit.key) \(commit.certificate.timestamp), signed by "
                 + signers(commit.certificate)
+        case .certificate(let key, let timestamp):
+            return "FETCH-CERTIFICATE \(key) \(timestamp)"
+        case .describe(let describe):
+            return "DESCRIPTOR \(describe.key) \(describe.timestamp)"
         case .read(let read):
             let version = read.version.map { " at \($0)" } ?? ""
             return "READ \(read.key)\(version), \(read.portion)"
@@ -37,8 +41,11 @@ struct Transcript {
         case .prepared(let statement, let committed):
             let known = committed.map { "\($0)" } ?? "nothing"
             return "signed \(statement.claim) as \(statement.node), committed is \(known)"
-        case .committed(let timestamp):
-            return "committed \(timestamp)"
+        case .committed(let timestamp, let needsDescriptor):
+            return "committed \(timestamp)" + (needsDescriptor ? ", needs its descriptor" : "")
+        case .certificate(let claim, let certificate):
+            let proof = certificate.map { "\($0.timestamp) (signed by \(signers($0)))" } ?? "nothing"
+            return "committed is \(describe(claim)), shows \(proof)"
         case .version(let claim, let parts):
             guard let parts else { return "committed is \(describe(claim)), no parts" }
             let fragments = parts.fragments.map { "\($0.count) fragments" } ?? "no fragments"
@@ -49,7 +56,7 @@ struct Transcript {
     }
 
     private static func describe(_ claim: CommittedClaim) -> String {
-        claim.certificate.map { "\($0.timestamp) (signed by \(signers($0)))" } ?? "nothing"
+        claim.versions.isEmpty ? "nothing" : claim.versions.map { "\($0.timestamp)" }.joined(separator: ", ")
     }
 
     private static func signers(_ certificate: Certificate) -> String {

@@ -49,6 +49,8 @@ package final class World {
     enum Phase {
         /// The clients work off their operations.
         case working
+        /// All faults but the liars have ended; of each object one client writes once more, and nobody else helps it.
+        case writingOnce
         /// All servers were restarted; a fresh client reads every object once.
         case readingBack
         /// In the mode that verifies in idle time: the servers verify what is left, with no new requests.
@@ -270,7 +272,7 @@ extension World {
         }
         heap.add(.heal, at: plan.healMicroseconds)
         heap.add(.tick, at: 0)
-        if busyClientCount == 0 { beginReadBack() }
+        if busyClientCount == 0 { advancePhase() }
     }
 }
 

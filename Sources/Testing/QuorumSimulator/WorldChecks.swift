@@ -186,7 +186,7 @@ extension World {
         if committedCounter > counterMax(of: key) {
             return Violation(.bound, "\(server.node) has a counter for \(key) that nobody counted up to")
         }
-        for certificate in record.claim.certificates
+        for certificate in ([record.committed].compactMap { $0 } + record.unverified).map(\.certificate)
         where !isOfGroup(certificate, key) || (try? clients[0].verifier.verify(certificate, key: key)) == nil {
             return Violation(.integrity, "\(server.node) keeps a certificate for \(key) that proves nothing")
         }

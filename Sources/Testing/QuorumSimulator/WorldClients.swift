@@ -117,7 +117,7 @@ extension World {
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
             if client.crashesBeforeCommit, case .send(_, .commit(let commit)) = effect,
-                authors[commit.descriptor.digest] == operation
+                authors[commit.certificate.timestamp.digest] == operation
             {
                 crash(client, during: operation)
                 continue

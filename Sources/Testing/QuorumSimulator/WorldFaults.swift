@@ -1,5 +1,6 @@
 // What befalls a world besides lies: crashes, disks, partitions, and the end of all that.
 
+import QuorumFaults
 import QuorumProtocol
 
 extension World {
@@ -60,7 +61,7 @@ extension World {
     private var tickMicroseconds: UInt64 {
         switch phase {
         case .comingToRest: 20_000_000
-        case .working, .readingBack, .over: isHealed ? 500_000 : 30_000
+        case .working, .writingOnce, .readingBack, .over: isHealed ? 500_000 : 30_000
         }
     }
 
@@ -136,9 +137,36 @@ extension World {
     /// All clients are done with what the phase asked of them.
     func advancePhase() {
         switch phase {
-        case .working: beginReadBack()
+        case .working: beginLastWrites()
+        case .writingOnce: beginReadBack()
         case .readingBack where parameters.mode == .lazy: beginRest()
         case .readingBack, .comingToRest, .over: phase = .over
+        }
+    }
+
+    /// A write finds its way by itself, whatever its client and others have left behind: while others write and read they
+    /// bring about what it needs, and hide it when it cannot. Where versions are verified later such a write also ends what
+    /// servers have to find out of those below it, so half of the worlds do without.
+    private func beginLastWrites() {
+        var choice = SeededGenerator(seed: plan.seed &* 0x9e37_79b9_7f4a_7c15 &+ 3)
+        guard !plan.mode.verifiesLater || choice.chance(percent: 50) else {
+            beginReadBack()
+            return
+        }
+        note("each object is written once more")
+        heal()
+        phase = .writingOnce
+        for object in keys.indices {
+            let number = choice.below(plan.clientCount)
+            let size = choice.within(1...64)
+            let write = PlannedOperation(
+                number: -1, client: number, object: object, kind: .write(sizeBytes: size), pauseMicroseconds: 0,
+                crash: nil)
+            if clients[number].remaining.isEmpty {
+                busyClientCount += 1
+                heap.add(.next(client: number), at: nowMicroseconds + 1)
+            }
+            clients[number].remaining.append(write)
         }
     }
 

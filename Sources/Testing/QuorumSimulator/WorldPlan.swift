@@ -37,7 +37,7 @@ package struct PlannedOperation: Sendable, Equatable {
     package let number: Int
     package let client: Int
     package let object: Int
-    package let kind: Kind
+    package var kind: Kind
     /// How long the client waits after the operation before.
     package var pauseMicroseconds: UInt64
     package var crash: Crash?
@@ -117,7 +117,7 @@ package struct PlannedBadServer: Sendable, Equatable {
     }
 
     package let server: NodeID
-    package let kind: Kind
+    package var kind: Kind
 }
 
 /// The clients' patience.

@@ -46,6 +46,9 @@ final class Impostor: ServerEndpointDelegate {
         /// The first answers to each kind of question about each object, for lies from the past.
         var firstReplies: [String: Reply] = [:]
         var someParts: [HeldParts] = []
+        /// What it has seen certified, and the certificates of what it claims without having any.
+        var seenCertificates: [Timestamp: Certificate] = [:]
+        var promisedCertificates: [Timestamp: Certificate] = [:]
         var lieCount = 0
     }
 
@@ -124,10 +127,13 @@ final class Impostor: ServerEndpointDelegate {
     func session(_ session: Session, received frame: ByteBuffer) {
         session.completed(frameSizeBytes: frame.readableBytes)
         guard let (number, _, request) = try? Request.decode(frame, parameters: parameters) else { return }
-        if case .commit(let commit) = request, chosenLie() == .acknowledgesWithoutStoring {
-            state.withLock { $0.lieCount += 1 }
-            send(.committed(commit.certificate.timestamp), number, to: session)
-            return
+        if case .commit(let commit) = request {
+            state.withLock { $0.seenCertificates[commit.certificate.timestamp] = commit.certificate }
+            if chosenLie() == .acknowledgesWithoutStoring {
+                state.withLock { $0.lieCount += 1 }
+                send(.committed(commit.certificate.timestamp, needsDescriptor: false), number, to: session)
+                return
+            }
         }
         state.withLock { $0.relays[ObjectIdentifier(session)] }?.forward(frame, number: number, request: request)
     }
@@ -188,7 +194,7 @@ final class Impostor: ServerEndpointDelegate {
     private func bend(_ reply: Reply, _ lie: Lie, _ request: Request, _ state: inout State) -> Reply {
         switch lie {
         case .wrongType:
-            return .committed(inflated(nil, &state))
+            return .committed(inflated(nil, &state), needsDescriptor: true)
         case .refusals:
             return .refused(
                 [.storageFull, .storageFailed, .busy, .digestMismatch, .justificationRequired(committedCounter: .max)]
@@ -204,14 +210,19 @@ final class Impostor: ServerEndpointDelegate {
         switch (lie, reply) {
         case (.forgetsEverything, .timestamp): return .timestamp(CommittedClaim(certificate: nil))
         case (.forgetsEverything, .version): return .version(CommittedClaim(certificate: nil), nil)
+        case (.forgetsEverything, .certificate): return .certificate(CommittedClaim(certificate: nil), nil)
         case (.inflatedClaims, .timestamp(let claim)):
             return .timestamp(inflated(claim, &state))
         case (.inflatedClaims, .version(let claim, let parts)):
             return .version(inflated(claim, &state), parts)
         case (.inflatedClaims, .prepared(let statement, let committed)):
             return .prepared(statement, committed: inflated(committed, &state))
-        case (.inflatedClaims, .committed(let timestamp)):
-            return .committed(inflated(timestamp, &state))
+        case (.inflatedClaims, .committed(let timestamp, let needsDescriptor)):
+            return .committed(inflated(timestamp, &state), needsDescriptor: needsDescriptor)
+        case (.inflatedClaims, .certificate):
+            guard case .certificate(_, let timestamp) = request, let promised = state.promisedCertificates[timestamp]
+            else { return reply }
+            return .certificate(CommittedClaim(certificate: promised), promised)
         case (.garbageFragments, .version(let claim, let parts?)):
             let fragments = parts.fragments?.map { state.generator.bytes($0.count) }
             return .version(
@@ -233,9 +244,12 @@ final class Impostor: ServerEndpointDelegate {
                 bent(statement, signature: Mutation.flipped(statement.signature, &state.generator)),
                 committed: committed)
         case (.invalidSignatures, .timestamp(let claim)):
-            return .timestamp(CommittedClaim(certificate: claim.certificate.map { forged($0, &state) }))
+            return .timestamp(misnamed(claim, &state))
         case (.invalidSignatures, .version(let claim, let parts)):
-            return .version(CommittedClaim(certificate: claim.certificate.map { forged($0, &state) }), parts)
+            return .version(misnamed(claim, &state), parts)
+        case (.invalidSignatures, .certificate(_, let certificate?)):
+            let forged = forged(certificate, &state)
+            return .certificate(CommittedClaim(certificate: forged), forged)
         case (.statementsOfOthers, .prepared(let statement, let committed)):
             let others = parameters.configuration.nodes.map(\.id).filter { $0 != home.node }
             return .prepared(
@@ -253,11 +267,20 @@ final class Impostor: ServerEndpointDelegate {
             digest: timestamp?.digest ?? Digest256.sha256(state.generator.bytes(8)))
     }
 
+    /// A version that there is not, by a certificate made of one that there is, which it shows when it is asked for it.
     private func inflated(_ claim: CommittedClaim, _ state: inout State) -> CommittedClaim {
-        CommittedClaim(
-            certificate: Certificate(
-                epoch: parameters.configuration.epoch, group: parameters.configuration.groups[0].id,
-                timestamp: inflated(claim.timestamp, &state), statements: claim.certificate?.statements ?? []))
+        let genuine = claim.timestamp.flatMap { state.seenCertificates[$0] }
+        let promised = Certificate(
+            epoch: parameters.configuration.epoch, group: parameters.configuration.groups[0].id,
+            timestamp: inflated(claim.timestamp, &state), statements: genuine?.statements ?? [])
+        state.promisedCertificates[promised.timestamp] = promised
+        return CommittedClaim(certificate: promised)
+    }
+
+    /// The true version, by the digest of no certificate.
+    private func misnamed(_ claim: CommittedClaim, _ state: inout State) -> CommittedClaim {
+        let digest = Digest256.sha256(state.generator.bytes(8))
+        return CommittedClaim(sound: claim.timestamp.map { ClaimedVersion($0, certificateDigest: digest) })
     }
 
     private func forged(_ certificate: Certificate, _ state: inout State) -> Certificate {
@@ -339,6 +362,8 @@ extension Request {
         case .prepare: "prepare"
         case .commit: "commit"
         case .read: "read"
+        case .certificate: "certificate"
+        case .describe: "describe"
         }
     }
 }

@@ -29,7 +29,10 @@ extension TestCluster {
             of: poison.timestamp, Array(statements.prefix(parameters.quorums.quorum)))
         for peer in peers {
             let reply = try await peer.ask(poison.commit(certificate))
-            #expect(reply == .committed(poison.timestamp), "\(peer.server): \(reply)")
+            guard case .committed(poison.timestamp, _) = reply else {
+                Issue.record("\(peer.server): \(reply)")
+                continue
+            }
         }
         for peer in peers { peer.close() }
         try await group.shutdownGracefully()

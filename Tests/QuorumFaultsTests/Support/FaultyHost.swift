@@ -131,11 +131,17 @@ extension FaultyHost {
     func position(_ key: ObjectKey) -> Position { group.position(server, key) }
 
     /// Some versions of two objects written by two clients, each read by three: a deletion, an overtaken write, a
-    /// skipped counter with its justification, and a client that fills the server with pending versions.
+    /// skipped counter with its justification, a client that fills the server with pending versions, and a commit that
+    /// comes before its descriptor. Whoever is told of a version asks for its certificate.
     func usualDay() -> [Exchange] {
         var exchanges: [Exchange] = []
         func ask(_ client: ClientID, _ request: Request) {
             exchanges.append(Exchange(client: client, request: request, replies: send(request, from: client)))
+            guard request.asksForClaim else { return }
+            let named = exchanges.last?.claim?.timestamp ?? record(request.key).claim.timestamp
+            let anything = named ?? group.version(request.key, "nothing", counter: 1).timestamp
+            let fetch = Request.certificate(request.key, anything)
+            exchanges.append(Exchange(client: client, request: fetch, replies: send(fetch, from: client)))
         }
         func readAll() {
             for client in [ClientID.alice, .bob, .carol] {
@@ -170,6 +176,59 @@ extension FaultyHost {
         ask(.carol, .read(Read(key: .other, version: pending.timestamp, portion: .fragments)))
         write(group.version(.other, nil, counter: 2, writer: .mallory))
         readAll()
+        let told = group.version(.photo, "prepared elsewhere", counter: 5)
+        let descriptor = Describe(key: told.key, timestamp: told.timestamp, descriptor: told.descriptor)
+        for _ in 0..<2 {
+            ask(.alice, told.commit(group.certificate(of: told)))
+            ask(.alice, .describe(descriptor))
+        }
         return exchanges
+    }
+
+    /// What the server claims of an object, and the certificate that it shows when it is asked for that.
+    func claim(of key: ObjectKey, from client: ClientID = .alice) -> (claim: CommittedClaim, proof: Certificate?)? {
+        let question = Exchange(
+            client: client, request: .readTimestamp(key), replies: send(.readTimestamp(key), from: client))
+        guard let claim = question.claim else { return nil }
+        guard let timestamp = claim.timestamp else { return (claim, nil) }
+        let fetch = Request.certificate(key, timestamp)
+        return (claim, Exchange(client: client, request: fetch, replies: send(fetch, from: client)).proof)
+    }
+}
+
+extension Request {
+    /// READ-TIMESTAMP or READ.
+    var asksForClaim: Bool {
+        switch self {
+        case .readTimestamp, .read: true
+        case .prepare, .commit, .certificate, .describe: false
+        }
+    }
+}
+
+extension Exchange {
+    /// What was claimed last.
+    var claim: CommittedClaim? {
+        replies.compactMap { reply in
+            switch reply {
+            case .timestamp(let claim), .version(let claim, _): claim
+            case .certificate, .prepared, .committed, .refused: nil
+            }
+        }.last
+    }
+
+    /// The certificate that was shown last.
+    var proof: Certificate? {
+        replies.compactMap { if case .certificate(_, let certificate?) = $0 { certificate } else { nil } }.last
+    }
+}
+
+extension [Exchange] {
+    /// What was claimed in answer to each question, and the certificate shown of the highest version claimed.
+    var claims: [(place: Int, claim: CommittedClaim, proof: Certificate?)] {
+        indices.dropLast().compactMap { place in
+            guard self[place].request.asksForClaim, let claim = self[place].claim else { return nil }
+            return (place, claim, claim.timestamp == nil ? nil : self[place + 1].proof)
+        }
     }
 }

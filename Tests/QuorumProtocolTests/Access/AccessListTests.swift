@@ -24,7 +24,7 @@ import Testing
 
     /// A request of each kind.
     enum Kind: CaseIterable {
-        case read, readTimestamp, prepare, commit
+        case read, readTimestamp, certificate, prepare, commit, describe
 
         var request: Request {
             let parameters = ClusterParameters(configuration)
@@ -33,6 +33,7 @@ import Testing
             switch self {
             case .read: return .read(Read(key: key, portion: .fragments))
             case .readTimestamp: return .readTimestamp(key)
+            case .certificate: return .certificate(key, timestamp)
             case .prepare:
                 return .prepare(
                     Prepare(
@@ -40,7 +41,9 @@ import Testing
                         fragments: []))
             case .commit:
                 let certificate = Certificate(epoch: 1, group: GroupID(0), timestamp: timestamp, statements: [])
-                return .commit(Commit(key: key, certificate: certificate, descriptor: value.descriptor))
+                return .commit(Commit(key: key, certificate: certificate))
+            case .describe:
+                return .describe(Describe(key: key, timestamp: timestamp, descriptor: value.descriptor))
             }
         }
     }
@@ -64,21 +67,23 @@ import Testing
         "What a client may ask follows from its rights on the object's bucket, or on every one",
         arguments: [
             Row(grants: [], allowed: []),
-            Row(grants: ["photos:read"], allowed: [.read, .commit]),
-            Row(grants: ["*:read"], allowed: [.read, .commit]),
-            Row(grants: ["photos:write"], allowed: [.read, .readTimestamp, .prepare, .commit]),
-            Row(grants: ["*:write"], allowed: [.read, .readTimestamp, .prepare, .commit]),
-            Row(grants: ["photos:list"], allowed: [.commit]),
-            Row(grants: ["*:admin"], allowed: [.commit]),
+            Row(grants: ["photos:read"], allowed: [.read, .certificate, .commit, .describe]),
+            Row(grants: ["*:read"], allowed: [.read, .certificate, .commit, .describe]),
+            Row(grants: ["photos:write"], allowed: Set(Kind.allCases)),
+            Row(grants: ["*:write"], allowed: Set(Kind.allCases)),
+            Row(grants: ["photos:list"], allowed: [.commit, .describe]),
+            Row(grants: ["*:admin"], allowed: [.commit, .describe]),
             Row(grants: ["photo:read,write"], allowed: []),
             Row(grants: ["photos.:read", "photoss:write"].filter { Grant($0) != nil }, allowed: []),
-            Row(grants: ["*:list", "photos:read"], allowed: [.read, .commit]),
-            Row(grants: ["*:read", "photos:admin", "other:write"], allowed: [.read, .commit]),
+            Row(grants: ["*:list", "photos:read"], allowed: [.read, .certificate, .commit, .describe]),
+            Row(
+                grants: ["*:read", "photos:admin", "other:write"], allowed: [.read, .certificate, .commit, .describe]),
         ])
     func clients(row: Row) throws {
         let list = try Self.list(row.grants)
         let needs: [Kind: Rights] = [
-            .read: [.read, .write], .readTimestamp: .write, .prepare: .write, .commit: .all,
+            .read: [.read, .write], .certificate: [.read, .write], .readTimestamp: .write, .prepare: .write,
+            .commit: .all, .describe: .all,
         ]
         for kind in Kind.allCases {
             let refusal = list.refusal(of: kind.request, from: .client(Self.client), in: Self.configuration)
@@ -99,16 +104,15 @@ import Testing
         }
     }
 
-    @Test("Servers of the object's group may read, and ask nothing else; other servers may ask nothing")
+    @Test("Servers of the object's group may read and ask for proof, and nothing else; other servers may ask nothing")
     func servers() throws {
         let list = try Self.list([])
         try #require(Self.key.slot != Slot(0))
         for node in (0..<5).map({ NodeID($0) }) {
             for kind in Kind.allCases {
                 let refusal = list.refusal(of: kind.request, from: .server(node), in: Self.configuration)
-                #expect(
-                    refusal == (kind == .read && node != NodeID(4) ? nil : .notEntitled(.server(node))),
-                    "\(node), \(kind)")
+                let isAllowed = [.read, .certificate].contains(kind) && node != NodeID(4)
+                #expect(refusal == (isAllowed ? nil : .notEntitled(.server(node))), "\(node), \(kind)")
             }
         }
     }

@@ -32,7 +32,7 @@ struct LaterVerificationTests {
             }
             #expect(signed.claim == .stored, sourceLocation: sourceLocation)
             #expect(
-                host.answer(version.commit(certificate)) == .committed(version.timestamp),
+                host.answer(version.commit(certificate)) == .committed(version.timestamp, needsDescriptor: false),
                 sourceLocation: sourceLocation)
         }
         return certificates
@@ -59,7 +59,7 @@ struct LaterVerificationTests {
         #expect(lower.timestamp < higher.timestamp)
         fill(host, [lower])
         let claim = claim(host)
-        #expect(claim.certificate == nil)
+        #expect(claim.sound == nil)
         #expect(claim.unverified.map(\.timestamp) == [lower.timestamp, higher.timestamp])
         // Sound, the lower one supersedes what is below it, and only that.
         host.runToEnd(.found(.photo, group.findings(group.shown([lower]), by: 0)))
@@ -88,7 +88,9 @@ struct LaterVerificationTests {
                 _ = host.answer(.prepare(version.prepare(for: 2, justification: below)))
             }
             for version in versions.shuffled(using: &generator) {
-                #expect(host.answer(version.commit(group.certificate(of: version))) == .committed(version.timestamp))
+                #expect(
+                    host.answer(version.commit(group.certificate(of: version)))
+                        == .committed(version.timestamp, needsDescriptor: false))
                 if generator.chance(percent: 30) { host.crash() }
                 if generator.chance(percent: 30) { host.runToEnd(.tick(milliseconds: 1_000_000)) }
             }
@@ -147,7 +149,7 @@ struct LaterVerificationTests {
         var proven = group.shown([old])
         proven = ShownServer(
             claim: CommittedClaim(
-                certificate: nil, unverified: proven.claim.unverified, poisonous: [group.poisonous(old)]))
+                sound: nil, unverified: proven.claim.unverified, poisonous: [group.poisonous(old)]))
         for shown in [group.shown([old]), proven, group.shown([sound]), ShownServer()] {
             host.runToEnd(.found(.photo, group.findings(shown, by: 0)))
             #expect(host.store == before)
@@ -265,7 +267,9 @@ struct LaterVerificationTests {
         let host = ReplicaHost(group, 0)
         let versions = versions(group, 13)
         for version in versions[..<12] {
-            #expect(host.answer(version.commit(group.certificate(of: version))) == .committed(version.timestamp))
+            #expect(
+                host.answer(version.commit(group.certificate(of: version)))
+                    == .committed(version.timestamp, needsDescriptor: true))
         }
         let last = versions[12].commit(group.certificate(of: versions[12]))
         #expect(host.answer(last) == .refused(.tooManyUnverified(limit: 12)))
@@ -274,7 +278,7 @@ struct LaterVerificationTests {
                 == [true])
         host.runToEnd(.found(.photo, group.findings(group.shown(versions), by: 0)))
         #expect(host.record(.photo).committed?.timestamp == versions[12].timestamp)
-        #expect(host.answer(last) == .committed(versions[12].timestamp))
+        #expect(host.answer(last) == .committed(versions[12].timestamp, needsDescriptor: false))
     }
 
     @Test(

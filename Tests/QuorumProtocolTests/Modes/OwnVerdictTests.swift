@@ -32,7 +32,7 @@ struct OwnVerdictTests {
         mutating func show(_ signers: [Position], at server: Position) {
             guard let shown = reading.servers[server] else { return }
             reading.servers[server]!.claim = CommittedClaim(
-                certificate: shown.claim.certificate, poisonous: [group.poisonous(poison, by: signers)])
+                sound: shown.claim.sound, poisonous: [group.poisonous(poison, by: signers)])
         }
 
         /// Who signed what server 0 finds as a proof.
@@ -82,7 +82,7 @@ struct OwnVerdictTests {
         let forged = TestGroup(
             faults: shape.faults, dataFragmentCount: shape.dataFragmentCount, mode: .lazy, keySeed: 7)
         setting.reading.servers[liar]!.claim = CommittedClaim(
-            certificate: setting.reading.servers[liar]!.claim.certificate,
+            sound: setting.reading.servers[liar]!.claim.sound,
             poisonous: [forged.poisonous(setting.poison)])
         setting.reading.later = Set(finders.suffix(1))
         #expect(setting.proof == finders)

@@ -136,7 +136,7 @@ struct PoisonReadTests {
         for liar in liars {
             reading.servers[liar] = ShownServer(
                 claim: CommittedClaim(
-                    certificate: nil, unverified: shown.claim.unverified,
+                    sound: nil, unverified: shown.claim.unverified,
                     poisonous: [PoisonousVersion(timestamp: version.timestamp, statements: statements)]),
                 held: shown.held)
         }

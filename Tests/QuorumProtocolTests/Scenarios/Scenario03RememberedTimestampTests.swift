@@ -74,7 +74,7 @@ struct Scenario03RememberedTimestampTests {
                     + "late with PREPARED: \(TranscriptNames.names(late))")
             let session = simulation.sessions.count
             let stale = CommittedClaim(certificate: remembered.certificate)
-            let (late, last) = (late, remembered.timestamp)
+            let (late, last, proof) = (late, remembered.timestamp, remembered.certificate)
             for server in group.servers {
                 let isLiar = liars.contains(server)
                 simulation.rewrites[server] = { [unowned self] _, asking, reply in
@@ -86,6 +86,7 @@ struct Scenario03RememberedTimestampTests {
                     case .timestamp: [.timestamp(stale)]
                     case .version: [.version(stale, nil)]
                     case .prepared(let signed, _): [.prepared(signed, committed: last)]
+                    case .certificate: [.certificate(stale, proof)]
                     case .committed, .refused: [reply]
                     }
                 }
@@ -93,7 +94,7 @@ struct Scenario03RememberedTimestampTests {
             simulation.holds = { event in
                 switch event {
                 case .reply(session, let server, .prepared): late.contains(server)
-                case .reply(session, _, .version): moment == .inDoubt
+                case .reply(session, _, .version): moment == .inDoubt || holdingToo(event)
                 default: holdingToo(event)
                 }
             }
@@ -201,11 +202,18 @@ struct Scenario03RememberedTimestampTests {
         let group = simulation.group
         let play = try Play(simulation)
         let faults = group.quorums.faults
-        // f correct servers know of it, and tell bob at once.
+        // f correct servers know of it, and tell bob at once. Too few others answer his reading to do without them.
         let overtaking = try play.overtake(at: Array(group.servers[2 * faults..<3 * faults]))
+        let late = play.late
         play.begin { event in
-            if case .request(_, _, .prepare(let prepare)) = event { prepare.timestamp.counter == 3 } else { false }
+            switch event {
+            case .request(_, _, .prepare(let prepare)): prepare.timestamp.counter == 3
+            case .reply(_, let server, .version): late.contains(server)
+            default: false
+            }
         }
+        simulation.remind(play.writer)
+        simulation.settle()
         #expect(simulation.sessions[play.writer].isRunning)
         let holders = group.servers.filter { server in
             let record = simulation.host(server).record(.photo)

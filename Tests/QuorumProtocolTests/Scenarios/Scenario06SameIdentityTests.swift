@@ -59,9 +59,14 @@ struct Scenario06SameIdentityTests {
     @Test("6: a late or repeated refusal of a PREPARE ends neither the recovery nor the write it belongs to")
     func lateRefusals() {
         for group in TestGroup.scenarioGroups {
-            // All servers but one have not seen the version below, and every reply comes three times.
+            // All servers but one have not seen the version below, f of these do not say so, and every reply comes
+            // three times.
             let simulation = Simulation(group)
             simulation.writePartially("below", committingAt: [0])
+            let unheard = group.servers.suffix(group.quorums.faults)
+            simulation.loses = Simulation.losing { server, request in
+                if case .readTimestamp = request { unheard.contains(server) } else { false }
+            }
             for server in group.servers { simulation.rewrites[server] = { _, _, reply in [reply, reply, reply] } }
             #expect(simulation.write("above").wrote?.timestamp.counter == 2)
 
@@ -117,7 +122,8 @@ struct Scenario06SameIdentityTests {
             Issue.record("nothing was recovered")
             return
         }
-        for server in group.servers { simulation.inject(.committed(recovered), of: server, to: session) }
+        let late = Reply.committed(recovered, needsDescriptor: false)
+        for server in group.servers { simulation.inject(late, of: server, to: session) }
         simulation.settle()
         #expect(simulation.sessions[session].isRunning, "no server has seen its COMMIT")
         simulation.release()

@@ -151,7 +151,7 @@ struct Scenario06UntoldTests {
                     return
                 }
                 #expect(pending.map(\.timestamp) == [versions[0].1.timestamp])
-                #expect(host.record(.photo).unverified == [certificate], "\(mode)")
+                #expect(host.record(.photo).unverified == [CommittedVersion(certificate)], "\(mode)")
                 host.crash()
             }
         }

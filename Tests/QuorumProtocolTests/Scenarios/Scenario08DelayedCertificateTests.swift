@@ -35,12 +35,14 @@ struct Scenario08DelayedCertificateTests {
         simulation.note(
             "a liar from now on, showing the old version, which is genuine: \(TranscriptNames.names(liars))")
         let version = group.version(.photo, "old", counter: 1)
+        let stale = CommittedClaim(certificate: old.certificate)
         for liar in liars {
             simulation.lies[liar] = { _, _, request in
                 switch request {
-                case .readTimestamp: [.timestamp(CommittedClaim(certificate: old.certificate))]
+                case .readTimestamp: [.timestamp(stale)]
                 case .read: [group.showing(version, old.certificate, at: liar)]
-                case .prepare, .commit: nil
+                case .certificate: [.certificate(stale, old.certificate)]
+                case .prepare, .commit, .describe: nil
                 }
             }
         }

@@ -49,7 +49,8 @@ struct Scenario09CrashBeforeDurableTests {
             switch request {
             case .readTimestamp: [.timestamp(CommittedClaim(certificate: nil))]
             case .read: [.version(CommittedClaim(certificate: nil), nil)]
-            case .prepare, .commit: []
+            case .certificate: [.certificate(CommittedClaim(certificate: nil), nil)]
+            case .prepare, .commit, .describe: []
             }
         }
         let silent = group.servers.dropFirst(2).prefix(1)
@@ -69,7 +70,7 @@ struct Scenario09CrashBeforeDurableTests {
         let second = simulation.startRead(.photo, preference: simulation.group.preferring([0, 3]))
         simulation.settle()
         #expect(answered.text == "new", "B and C have it, D by the first reader's write-back")
-        #expect(answered.read?.rounds == 2, "A's memory does not make it a quorum")
+        #expect(answered.read?.rounds == 3, "A's memory does not make it a quorum")
         let held = simulation.host(3).record(.photo).committed?.timestamp
         #expect(held == answered.read?.found.timestamp, "D has it from the write-back")
         simulation.loses = { _ in false }
@@ -126,7 +127,7 @@ struct Scenario09CrashBeforeDurableTests {
             }
             switch host.run(events.remove(at: Int.random(in: events.indices, using: &generator))) {
             case .input(let input): inputs.append(input)
-            case .reply(_, .committed(let timestamp)): told = max(told ?? timestamp, timestamp)
+            case .reply(_, .committed(let timestamp, _)): told = max(told ?? timestamp, timestamp)
             case .reply(_, .timestamp(let claim)):
                 if let timestamp = claim.timestamp { told = max(told ?? timestamp, timestamp) }
             case .reply(_, let reply): Issue.record("\(reply)")

@@ -106,10 +106,15 @@ struct Scenario11DroppedWhileReadTests {
             simulation.feed(reader, Reader.Input.reply(server, reply))
             simulation.settle()
         }
+        func prove(_ version: TestVersion, by server: Position) {
+            let certificate = group.certificate(of: version)
+            reply(.certificate(CommittedClaim(certificate: certificate), certificate), of: server)
+        }
         // The lower version is named by server 0, held by server 1, and unknown at server 2.
         reply(version(lower, at: 0), of: 0)
         reply(.version(CommittedClaim(certificate: nil), nil), of: 1)
         reply(.version(CommittedClaim(certificate: nil), nil), of: 2)
+        prove(lower, by: 0)
         reply(
             .version(
                 CommittedClaim(certificate: nil),
@@ -117,15 +122,16 @@ struct Scenario11DroppedWhileReadTests {
                     timestamp: lower.timestamp, position: 1, descriptor: lower.descriptor,
                     fragments: lower.fragments[1])),
             of: 1)
-        reply(.committed(lower.timestamp), of: 1)
+        reply(.committed(lower.timestamp, needsDescriptor: false), of: 1)
         #expect(simulation.sessions[reader].isRunning, "two of three have it")
         // Server 3 names the higher one; server 0 has it as well.
         reply(version(higher, at: 3), of: 3)
         reply(version(higher, at: 0), of: 0)
+        prove(higher, by: 0)
         #expect(simulation.sessions[reader].isRunning, "the acknowledgement of server 1 was for the lower version")
-        reply(.committed(lower.timestamp), of: 2)
+        reply(.committed(lower.timestamp, needsDescriptor: false), of: 2)
         #expect(simulation.sessions[reader].isRunning, "and so is this one")
-        reply(.committed(higher.timestamp), of: 2)
+        reply(.committed(higher.timestamp, needsDescriptor: false), of: 2)
         #expect(simulation.sessions[reader].outcome.text == "higher")
     }
 }

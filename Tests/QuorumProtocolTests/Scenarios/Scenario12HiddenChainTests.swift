@@ -45,7 +45,8 @@ struct Scenario12HiddenChainTests {
                 switch request {
                 case .readTimestamp: [.timestamp(CommittedClaim(certificate: nil))]
                 case .read: [.version(CommittedClaim(certificate: nil), nil)]
-                case .prepare, .commit: nil
+                case .certificate: [.certificate(CommittedClaim(certificate: nil), nil)]
+                case .prepare, .commit, .describe: nil
                 }
             }
         }

@@ -38,12 +38,14 @@ struct Scenario13AbsentDuringDeleteTests {
         }
         simulation.note(
             "a liar from now on, showing the value as if it were there: \(TranscriptNames.names(Array(liars)))")
+        let stale = CommittedClaim(certificate: old[1].certificate)
         for liar in liars {
             simulation.lies[liar] = { _, _, request in
                 switch request {
-                case .readTimestamp: [.timestamp(CommittedClaim(certificate: old[1].certificate))]
+                case .readTimestamp: [.timestamp(stale)]
                 case .read: [group.showing(old[1].version, old[1].certificate, at: liar)]
-                case .prepare, .commit: nil
+                case .certificate: [.certificate(stale, old[1].certificate)]
+                case .prepare, .commit, .describe: nil
                 }
             }
         }

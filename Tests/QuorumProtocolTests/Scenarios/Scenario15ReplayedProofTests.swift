@@ -168,10 +168,7 @@ struct Scenario15ReplayedProofTests {
                 "\(forgery.name): as COMMIT, as justification, and as \(TranscriptNames.name(liar))'s claim")
             let certificate = forgery.certificate
             let refusal = Reply.refused(.invalidCertificate(forgery.error))
-            let descriptor =
-                certificate.timestamp.digest == target.timestamp.digest
-                ? target.descriptor : group.value(.photo, Array("honest".utf8)).0
-            let commit = Request.commit(Commit(key: .photo, certificate: certificate, descriptor: descriptor))
+            let commit = Request.commit(Commit(key: .photo, certificate: certificate))
             for server in group.servers {
                 let before = simulation.host(server).store
                 #expect(simulation.ask(server, commit, as: .mallory) == refusal, "\(forgery.name)")
@@ -185,7 +182,8 @@ struct Scenario15ReplayedProofTests {
                 switch request {
                 case .readTimestamp: [.timestamp(CommittedClaim(certificate: certificate))]
                 case .read: [group.showing(target, certificate, at: liar)]
-                case .prepare, .commit: nil
+                case .certificate: [.certificate(CommittedClaim(certificate: certificate), certificate)]
+                case .prepare, .commit, .describe: nil
                 }
             }
             let read = simulation.quietly { simulation.read(preference: group.preferring([liar])) }

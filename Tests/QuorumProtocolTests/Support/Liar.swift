@@ -53,8 +53,17 @@ enum Liar {
                 path: [],
                 signature: own.signature)
             return [.prepared(statement, committed: nil)]
+        case .certificate(let key, let timestamp):
+            // A version that it does not claim, one that it does, or nothing of the kind.
+            let claimed = claim(key, of: server, simulation)
+            guard simulation.generator.chance(percent: 70) else { return [.certificate(claimed, nil)] }
+            return [group.proof(of: claimed, asked: timestamp)]
         case .commit(let commit):
-            return [.committed(commit.certificate.timestamp)]
+            let needsDescriptor = simulation.generator.chance(percent: 50)
+            return [.committed(commit.certificate.timestamp, needsDescriptor: needsDescriptor)]
+        case .describe(let describe):
+            let needsDescriptor = simulation.generator.chance(percent: 50)
+            return [.committed(describe.timestamp, needsDescriptor: needsDescriptor)]
         }
     }
 
@@ -77,18 +86,26 @@ enum Liar {
                     timestamp: parts.timestamp, position: parts.position, descriptor: parts.descriptor,
                     fragments: garbage))
         case .version(let claim, nil), .timestamp(let claim):
-            guard let certificate = claim.certificate else { return reply }
-            // A true certificate under an inflated timestamp.
-            let inflated = Timestamp(
-                counter: certificate.timestamp.counter + 1, writer: certificate.timestamp.writer,
-                digest: certificate.timestamp.digest)
+            guard let sound = claim.sound else { return reply }
+            // A certificate that it has, of a version that there is not.
             let forged = CommittedClaim(
-                certificate: simulation.group.certificate(inflated, certificate.statements))
+                sound: ClaimedVersion(inflated(sound.timestamp), certificateDigest: sound.certificateDigest))
             if case .timestamp = reply { return .timestamp(forged) }
             return .version(forged, nil)
+        case .certificate(let claim, let certificate?):
+            // The certificate that goes with that claim, or a true one under an inflated timestamp.
+            let altered = simulation.group.certificate(inflated(certificate.timestamp), certificate.statements)
+            guard simulation.generator.chance(percent: 50) else { return .certificate(claim, altered) }
+            return .certificate(CommittedClaim(certificate: altered), altered)
+        case .certificate(_, nil):
+            return reply
         case .prepared, .committed, .refused:
             return .refused(.storageFull)
         }
+    }
+
+    private static func inflated(_ timestamp: Timestamp) -> Timestamp {
+        Timestamp(counter: timestamp.counter + 1, writer: timestamp.writer, digest: timestamp.digest)
     }
 
     private static let refusals: [Refusal] = [

@@ -8,9 +8,22 @@ import QuorumProtocol
 struct ShownServer {
     var claim = CommittedClaim(certificate: nil)
     var held: [TestVersion] = []
+    var proof = Proof.own
 
-    /// The answer to a READ or COMMIT.
-    func answer(_ server: Position, _ request: Request) -> Reply? {
+    /// How a server answers FETCH-CERTIFICATE.
+    enum Proof {
+        /// With the certificate by which it names the version, if a script made it.
+        case own
+        /// Not at all.
+        case silence
+        case nothing
+        /// With another one, whatever it claims.
+        case other(Certificate)
+        /// With another claim than it made before, and this certificate.
+        case recanted(CommittedClaim, Certificate?)
+    }
+
+    func answer(_ server: Position, _ request: Request, in group: TestGroup) -> Reply? {
         switch request {
         case .read(let read):
             guard read.portion > .timestamp, let timestamp = read.version ?? claim.timestamp,
@@ -21,8 +34,28 @@ struct ShownServer {
                 HeldParts(
                     timestamp: timestamp, position: server, descriptor: version.descriptor,
                     fragments: read.portion == .fragments ? version.fragments[server.offset] : nil))
-        case .commit(let commit): return .committed(commit.certificate.timestamp)
-        case .readTimestamp, .prepare: return nil
+        case .certificate(_, let timestamp):
+            switch proof {
+            case .own: return group.proof(of: claim, asked: timestamp)
+            case .silence: return nil
+            case .nothing: return .certificate(claim, nil)
+            case .other(let certificate): return .certificate(claim, certificate)
+            case .recanted(let claim, let certificate): return .certificate(claim, certificate)
+            }
+        case .commit(let commit):
+            let timestamp = commit.certificate.timestamp
+            return .committed(timestamp, needsDescriptor: !held.contains { $0.timestamp == timestamp })
+        case .describe(let describe): return .committed(describe.timestamp, needsDescriptor: false)
+        case .readTimestamp: return .timestamp(claim)
+        case .prepare(let prepare):
+            let known = max(claim.timestamp?.counter ?? 0, prepare.justification?.timestamp.counter ?? 0)
+            guard prepare.timestamp.counter <= known + 1 else {
+                return .refused(.justificationRequired(committedCounter: known))
+            }
+            let isOvertaken = claim.timestamp.map { prepare.timestamp < $0 } ?? false
+            let signed = group.statement(
+                of: server, prepare.key, prepare.timestamp, isOvertaken ? .superseded : .stored)
+            return .prepared(signed, committed: claim.timestamp)
         }
     }
 }
@@ -37,16 +70,30 @@ struct ScriptedReading {
     var late: Set<Position> = []
     /// Servers whose answers to what they were asked first come after the hedge time.
     var later: Set<Position> = []
+    /// Servers that do not get the first FETCH-CERTIFICATE that is sent to them.
+    var unreached: Set<Position> = []
 
     init(_ group: TestGroup, everywhere shown: ShownServer = ShownServer()) {
         self.group = group
         for server in group.servers { servers[server] = shown }
     }
 
+    /// A FETCH-CERTIFICATE.
+    struct Fetch: Equatable {
+        let server: Position
+        let timestamp: Timestamp
+        /// How often time had passed.
+        let waits: Int
+    }
+
     /// What came of a read, and what it wrote back.
     struct End {
         let result: Result<ReadOutcome, OperationFailure>
         let written: [Position: Timestamp]
+        /// Who was asked for which version's certificate, in order.
+        let fetched: [Fetch]
+        /// How often time passed before it ended.
+        let waits: Int
         /// Versions that were encoded anew.
         let encoded: [Timestamp]
 
@@ -65,15 +112,19 @@ struct ScriptedReading {
 
     func read(
         _ key: ObjectKey = .photo, wantsValue: Bool = true, forVerification: Bool = false,
-        preference: [Position]? = nil, alwaysWritesBack: Bool = false
+        preference: [Position]? = nil, thoroughReminders: Int = 0, thoroughUpTo: Timestamp? = nil,
+        alwaysWritesBack: Bool = false
     ) -> End {
         var reader = Reader(
             parameters: group.parameters, key: key, wantsValue: wantsValue, preference: preference ?? group.servers,
-            forVerification: forVerification, alwaysWritesBack: alwaysWritesBack)
+            forVerification: forVerification, thoroughReminders: thoroughReminders, thoroughUpTo: thoroughUpTo,
+            alwaysWritesBack: alwaysWritesBack)
         var written: [Position: Timestamp] = [:]
+        var fetched: [Fetch] = []
         var encoded: [Timestamp] = []
         var laterAnswers: [Reader.Input] = []
-        for input in [Reader.Input.start, .hedge, .retransmit, .retransmit, .deadline] {
+        let inputs = [Reader.Input.start, .hedge, .retransmit, .retransmit, .deadline]
+        for (waits, input) in inputs.enumerated() {
             var effects: [Reader.Effect] = []
             var lateAnswers: [Reader.Input] = []
             reader.handle(input, into: &effects)
@@ -84,7 +135,13 @@ struct ScriptedReading {
                     continue
                 }
                 let effect = effects.removeFirst()
-                if case .finish(let result) = effect { return End(result: result, written: written, encoded: encoded) }
+                if case .finish(let result) = effect {
+                    return End(result: result, written: written, fetched: fetched, waits: waits, encoded: encoded)
+                }
+                if case .send(let server, .certificate(_, let timestamp)) = effect {
+                    fetched.append(Fetch(server: server, timestamp: timestamp, waits: waits))
+                    if unreached.contains(server), fetched.count(where: { $0.server == server }) == 1 { continue }
+                }
                 if case .send(let server, .commit(let commit)) = effect {
                     written[server] = commit.certificate.timestamp
                 }
@@ -107,7 +164,9 @@ struct ScriptedReading {
     private func answer(_ effect: Reader.Effect, _ key: ObjectKey) -> Reader.Input? {
         switch Reader.step(effect, key: key, verifier: group.verifier) {
         case .send(let server, let request):
-            guard !silent.contains(server), let reply = servers[server]?.answer(server, request) else { return nil }
+            guard !silent.contains(server), let reply = servers[server]?.answer(server, request, in: group) else {
+                return nil
+            }
             return .reply(server, reply)
         case .work(_, let work), .encode(let work): return work()
         case .startHedge, .finish: return nil

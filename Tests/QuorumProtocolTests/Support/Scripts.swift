@@ -48,7 +48,7 @@ extension Simulation {
             switch request {
             case .prepare: !servers.contains(server)
             case .commit: true
-            case .read, .readTimestamp: false
+            case .read, .readTimestamp, .certificate, .describe: false
             }
         }
         return startAndCrash(text, by: client)
@@ -73,12 +73,19 @@ extension Simulation {
         }
     }
 
-    /// COMMIT of a version at the servers, past all clients' machines; whether all took it.
+    /// COMMIT of a version at the servers, and its descriptor for those that need it, past all clients' machines;
+    /// whether all took it.
     @discardableResult
     func commit(
         _ version: TestVersion, _ certificate: Certificate, at servers: [Position], as client: ClientID = .alice
     ) -> Bool {
-        servers.count { ask($0, version.commit(certificate), as: client) == .committed(version.timestamp) }
-            == servers.count
+        servers.count { server in
+            switch ask(server, version.commit(certificate), as: client) {
+            case .committed(version.timestamp, needsDescriptor: true):
+                ask(server, version.describe, as: client) == .committed(version.timestamp, needsDescriptor: false)
+            case .committed(version.timestamp, needsDescriptor: false): true
+            default: false
+            }
+        } == servers.count
     }
 }

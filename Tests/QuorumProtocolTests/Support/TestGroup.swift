@@ -28,8 +28,10 @@ struct TestVersion: Sendable {
     }
 
     func commit(_ certificate: Certificate) -> Request {
-        .commit(Commit(key: key, certificate: certificate, descriptor: descriptor))
+        .commit(Commit(key: key, certificate: certificate))
     }
+
+    var describe: Request { .describe(Describe(key: key, timestamp: timestamp, descriptor: descriptor)) }
 }
 
 /// One group of nodes that has all slots, by the positions of the tests' objects: `.photo` and all whose keys have the
@@ -44,6 +46,8 @@ final class TestGroup: Sendable {
     private let keys: [P256.Signing.PrivateKey]
     /// Signing and encoding are pure for this purpose: short random runs repeat most of them.
     private let signed = Mutex<[Statement: SignedStatement]>([:])
+    /// All certificates that scripts made, good and bad, by their digests: whoever claims one has it to show.
+    private let made = Mutex<[Digest256: Certificate]>([:])
 
     init(
         faults: Int = 1, dataFragmentCount: Int? = nil, cluster: UInt64 = 1, epoch: UInt64 = 1, group: UInt32 = 3,
@@ -162,7 +166,22 @@ final class TestGroup: Sendable {
 
     /// The certificate that these statements would be, whatever they are worth.
     func certificate(_ timestamp: Timestamp, _ statements: [SignedStatement]) -> Certificate {
-        placement.certificate(of: timestamp, statements)
+        let certificate = placement.certificate(of: timestamp, statements)
+        remember(certificate)
+        return certificate
+    }
+
+    func remember(_ certificate: Certificate) { made.withLock { $0[certificate.digest] = certificate } }
+
+    /// The certificate by which a claim names a version, if a script made it.
+    func certificate(of claimed: ClaimedVersion) -> Certificate? {
+        made.withLock { $0[claimed.certificateDigest] }
+    }
+
+    /// How somebody who makes this claim answers FETCH-CERTIFICATE, when the certificates are a script's.
+    func proof(of claim: CommittedClaim, asked timestamp: Timestamp) -> Reply {
+        let named = claim.versions.first { $0.timestamp == timestamp } ?? claim.versions.last
+        return .certificate(claim, named.flatMap { certificate(of: $0) })
     }
 
     /// The certificate of a version, signed by the first q servers unless others are named.

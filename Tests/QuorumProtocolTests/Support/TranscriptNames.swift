@@ -56,6 +56,8 @@ enum TranscriptNames {
         case .commit(let commit):
             return "COMMIT \(name(commit.certificate.timestamp))" + object
                 + ", signed by \(signers(commit.certificate.statements))"
+        case .certificate(_, let timestamp): return "FETCH-CERTIFICATE \(name(timestamp))" + object
+        case .describe(let describe): return "DESCRIPTOR \(name(describe.timestamp))" + object
         case .read(let read):
             let what =
                 switch read.portion {
@@ -72,7 +74,12 @@ enum TranscriptNames {
         case .timestamp(let claim): return text(claim)
         case .prepared(let signed, let committed):
             return "PREPARED, signed \(claim(signed.claim)); committed here: \(name(committed))"
-        case .committed(let timestamp): return "COMMITTED \(name(timestamp))"
+        case .committed(let timestamp, let needsDescriptor):
+            return "COMMITTED \(name(timestamp))" + (needsDescriptor ? "; needs its descriptor" : "")
+        case .certificate(let claim, let certificate):
+            guard let certificate else { return text(claim) + "; shows no certificate" }
+            return text(claim)
+                + "; shows \(name(certificate.timestamp))'s certificate, signed by \(signers(certificate.statements))"
         case .version(let claim, let parts):
             var text = text(claim)
             if let parts {
@@ -132,9 +139,9 @@ enum TranscriptNames {
             let holds = change.record.version(committed)?.holdsFragments ?? false
             texts.append("commits \(name(committed))" + (holds ? "" : ", of which it holds no fragment"))
         }
-        for certificate in change.record.unverified
-        where !before.unverified.contains(where: { $0.timestamp == certificate.timestamp }) {
-            texts.append("records \(name(certificate.timestamp)) as committed, unverified")
+        for version in change.record.unverified
+        where !before.unverified.contains(where: { $0.timestamp == version.timestamp }) {
+            texts.append("records \(name(version.timestamp)) as committed, unverified")
         }
         for version in change.record.poisonous where !before.isPoisonous(version.timestamp) {
             texts.append("no longer takes \(name(version.timestamp)), which is poisonous")
@@ -143,10 +150,16 @@ enum TranscriptNames {
             guard before.version(version.timestamp)?.holdsFragments != true else { continue }
             switch committed {
             case version.timestamp? where before.committed?.timestamp == committed:
-                texts.append("stores its fragment of \(name(version.timestamp)), committed already")
+                texts.append(
+                    version.hasStripes
+                        ? "stores its fragment of \(name(version.timestamp)), committed already"
+                        : "keeps the descriptor of \(name(version.timestamp))")
             case version.timestamp?: break
             default: texts.append("stores \(name(version.timestamp)) as pending")
             }
+        }
+        for version in change.record.held where !version.holdsFragments && before.version(version.timestamp) == nil {
+            texts.append("keeps the descriptor of \(name(version.timestamp))")
         }
         let dropped = change.drops.filter { before.version($0) != nil }
         if !dropped.isEmpty { texts.append("drops \(dropped.map(name).joined(separator: ", "))") }
