@@ -215,14 +215,15 @@ struct CanonicalCodingTests {
         #expect(throws: MalformedEncoding.overLimit(field: "path", value: 17, limit: 16)) {
             try Self.decodeCertificate(statements.bytes)
         }
-        // Poisonous versions' certificates are of versions that were unverified once.
-        let lists = ["unverified versions", "poisonous versions", "unverified versions", "held versions"]
+        let lists = ["unverified versions", "poisonous versions", "held versions"]
         for (position, field) in lists.enumerated() {
             var record = CanonicalEncoder()
             record.append(tag: "solidus.object.4")
             record.append(UInt8(0))
-            for _ in 0..<min(position, 3) { record.append(UInt32(0)) }
-            if position == 3 {
+            for _ in 0..<min(position, 2) { record.append(UInt32(0)) }
+            if position == 2 {
+                // No condemned version, and nothing due.
+                record.append(UInt8(0))
                 record.append(UInt8(0))
                 record.append(UInt64(0))
             }

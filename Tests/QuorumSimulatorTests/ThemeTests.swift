@@ -97,6 +97,7 @@ struct ThemeTests {
                 })
             plan.operations = [write]
             plan.operations[0].crash = PlannedOperation.Crash(.beforeCommit, awayMicroseconds: 1_000)
+            plan.endsWithWrites = true
             let report = World(plan, isTranscribed: true).run()
             #expect(report.violation == nil && report.crashedCount == 1, "seed \(seed)")
             let working = report.transcript.prefix { !$0.contains("each object is written once more") }

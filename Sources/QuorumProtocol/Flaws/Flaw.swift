@@ -136,8 +136,6 @@ package enum Flaw: String, Sendable, CaseIterable {
     case sparesNeverDrawnIn
     /// What a client's full servers have not seen committed is not brought to them.
     case fullServersUntold
-    /// A write waits for silent servers beside full ones, as if they were not the faulty ones.
-    case silenceAwaited
     /// A writer that full servers keep back does not wait for what a single one may have seen committed.
     case doubtHasty
     /// A write that begins anew asks each server for its timestamp once, whether or not it was reached.

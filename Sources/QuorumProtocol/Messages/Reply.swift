@@ -94,16 +94,25 @@ package final class CommittedClaim: Equatable, Sendable {
     /// Whether the server names the version as committed; nil stands for "none ever was".
     package func names(_ timestamp: Timestamp?) -> Bool {
         guard let timestamp else { return self.timestamp == nil }
-        return sound?.timestamp == timestamp || unverified.contains { $0.timestamp == timestamp }
+        return sound?.timestamp == timestamp || unverifiedVersion(timestamp) != nil
+    }
+
+    /// The list may be a liar's, and is searched again and again.
+    private func unverifiedVersion(_ timestamp: Timestamp) -> ClaimedVersion? {
+        var (low, high) = (unverified.startIndex, unverified.endIndex)
+        while low < high {
+            let middle = (low + high) / 2
+            if unverified[middle].timestamp < timestamp { low = middle + 1 } else { high = middle }
+        }
+        guard low < unverified.endIndex, unverified[low].timestamp == timestamp else { return nil }
+        return unverified[low]
     }
 
     /// Whether this is a certificate of what the server names: of a committed version the very one, of a poisonous
     /// version any.
     package func names(_ certificate: Certificate) -> Bool {
         if poisonous.contains(where: { $0.timestamp == certificate.timestamp }) { return true }
-        let named =
-            sound?.timestamp == certificate.timestamp
-            ? sound : unverified.first { $0.timestamp == certificate.timestamp }
+        let named = sound?.timestamp == certificate.timestamp ? sound : unverifiedVersion(certificate.timestamp)
         return named?.certificateDigest == certificate.digest
     }
 }

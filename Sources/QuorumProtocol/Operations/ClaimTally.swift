@@ -26,8 +26,8 @@ struct ClaimTally: Sendable {
     private var asked: PositionSet = []
     private var awaited: PositionSet = []
     private var isAskingAgain = false
-    /// Servers that could not prove what they claim: a correct one always can, and one that makes higher claims faster
-    /// than they are disproven would keep the tally from ever standing still.
+    /// Servers that could not prove what they claim. One that makes higher claims faster than they are disproven would keep
+    /// the tally from ever standing still.
     private var exposed: PositionSet = []
     /// Versions that are committed and poisonous.
     private var excluded: Set<Timestamp> = []
@@ -201,6 +201,8 @@ struct ClaimTally: Sendable {
     /// What was asked, or what came of it, may be lost: it may be asked again.
     mutating func forgetAsked() {
         asked = []
+        // The result of a verification may have come while somebody else was listening.
+        verifying = [:]
         isAskingAgain = true
     }
 
@@ -227,14 +229,18 @@ struct ClaimTally: Sendable {
             expose(server)
             return .exposed
         }
-        guard claim.names(certificate) else {
+        let timestamp = certificate.timestamp
+        // Of many poisonous versions a claim does not name the lowest.
+        let isAskedFor = askedFor[server.offset] == timestamp && !claim.names(timestamp)
+        guard claim.names(certificate) || isAskedFor else {
             expose(server)
             return .exposed
         }
         record(claim, of: server)
-        let timestamp = certificate.timestamp
+        // What is lower proves nothing of what was asked for.
+        guard let lowest = askedFor[server.offset], lowest <= timestamp else { return .nothing }
         let isNew = proven[timestamp] == nil
-        if isNew || askedFor[server.offset] == timestamp { asked.remove(server) }
+        if lowest == timestamp || isNew && verifying[timestamp] == nil { asked.remove(server) }
         guard isNew else { return .nothing }
         guard verifying[timestamp] == nil else {
             verifying[timestamp]?.append((server, certificate))

@@ -78,9 +78,9 @@ package struct Reader: Sendable {
     var observations: ServerObservations
     private var isWritingBack = false
     private var hasWaitedForProofs = false
-    /// For how many more retransmissions the reader waits for the certificates of claims above what q servers' answers
-    /// suffice for.
-    var thoroughReminders: Int
+    /// For how many more retransmissions the reader waits for what q servers' answers would make up for, beyond the hedge
+    /// time; nil: it does not.
+    var thoroughReminders: Int?
     /// Until it knows of something above this.
     private let thoroughUpTo: Timestamp?
     private let alwaysWritesBack: Bool
@@ -97,14 +97,15 @@ package struct Reader: Sendable {
     ///   - forVerification: the first of these is a server that reads in order to record what is committed and sound.
     ///     It needs the version's certificate, even if f + 1 servers name it, and writes nothing back: whoever reads
     ///     what it records will.
-    ///   - thoroughReminders: for how many retransmissions it waits for all servers' claims and the certificates of all
-    ///     higher ones, although q answers would suffice: what few servers know may be what is sought.
+    ///   - thoroughReminders: when not nil, it waits for all servers' claims and the certificates of all higher ones,
+    ///     although q answers would suffice, for the hedge time and then so many retransmissions: what few servers know
+    ///     may be what is sought.
     ///   - thoroughUpTo: what is known already; with anything above it the reader is content.
     ///   - alwaysWritesBack: whether even a version that q servers name is written back to all, as in protocols without
     ///     one-round reads: to measure what these are worth.
     package init(
         parameters: ClusterParameters, key: ObjectKey, wantsValue: Bool, preference: [Position],
-        forVerification: Bool = false, thoroughReminders: Int = 0, thoroughUpTo: Timestamp? = nil,
+        forVerification: Bool = false, thoroughReminders: Int? = nil, thoroughUpTo: Timestamp? = nil,
         alwaysWritesBack: Bool = false
     ) {
         precondition(preference.sorted() == parameters.quorums.positions)
@@ -361,7 +362,8 @@ extension Reader {
     /// then, and also when that version's parts are not to be had: who names something higher may have dropped it, or
     /// never stored it.
     private mutating func isDoubting(_ standing: ClaimTally.Standing, into effects: inout [Effect]) -> Bool {
-        let isThorough = thoroughReminders > 0 && !thoroughUpTo.precedes(standing.highest)
+        let isPatient = thoroughReminders.map { $0 > 0 || !isHedging } ?? false
+        let isThorough = isPatient && !thoroughUpTo.precedes(standing.highest)
         guard !standing.doubted.isEmpty else { return isThorough && !tally.isComplete }
         // What a server that verifies names itself is what it wants to find out about.
         let namesHigherItself = isVerification && !isRetransmitting && standing.doubted.contains(preferred[0])

@@ -26,7 +26,7 @@ extension Reader {
     mutating func retransmit(into effects: inout [Effect]) {
         isHedging = true
         isRetransmitting = true
-        thoroughReminders = max(0, thoroughReminders - 1)
+        thoroughReminders = thoroughReminders.map { max(0, $0 - 1) }
         tally.forgetAsked()
         for place in candidates.at.indices {
             candidates.at[place].asked = candidates.at[place].asked.subtracting(candidates.at[place].failed)

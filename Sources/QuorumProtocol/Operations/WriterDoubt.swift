@@ -34,14 +34,15 @@ extension Writer {
         memory == .trusted && own.precedes(committed) && !isPlanted(.rememberedUndoubted)
     }
 
-    /// - Parameter thoroughReminders: for how many retransmissions the read waits for what only few servers know.
-    mutating func beginDoubt(_ own: Timestamp, thoroughReminders: Int = 0, into effects: inout [Effect]) {
+    /// - Parameter thoroughReminders: for how many retransmissions, beyond the hedge time, the read waits for what only few
+    ///   servers know; nil: not at all.
+    mutating func beginDoubt(_ own: Timestamp, thoroughReminders: Int? = nil, into effects: inout [Effect]) {
         memory = .doubtful
         rounds += 1
         hasDetoured = true
         let reader = Reader(
             parameters: parameters, key: key, wantsValue: false, preference: quorums.positions,
-            thoroughReminders: isPlanted(.doubtHasty) ? 0 : thoroughReminders, thoroughUpTo: base)
+            thoroughReminders: isPlanted(.doubtHasty) ? nil : thoroughReminders, thoroughUpTo: base)
         phase = .doubt(reader, own: own)
         examine(.start, into: &effects)
     }
@@ -74,8 +75,7 @@ extension Writer {
             case .verifyStatement(let server, let signed, let timestamp):
                 effects.append(.verifyStatement(server, signed, timestamp))
             case .startHedge:
-                // Its reminders do what the hedge would.
-                break
+                effects.append(.startHedge)
             case .finish(let result):
                 resolve(own, result, of: reader, into: &effects)
             }

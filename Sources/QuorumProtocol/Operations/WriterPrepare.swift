@@ -41,6 +41,7 @@ extension Writer {
             overdue = quorums.positions.filter { !statements.contains($0) && !spares.contains($0) }
         }
         drawInSpares(into: &effects)
+        examine(.hedge, into: &effects)
     }
 
     func sendPrepare(_ timestamp: Timestamp, to server: Position, into effects: inout [Effect]) {
@@ -139,6 +140,9 @@ extension Writer {
     ) {
         guard case .prepare(let timestamp) = phase, !statements.contains(server) else { return }
         switch refusal {
+        case .notCommitted:
+            // A late answer to a DESCRIPTOR.
+            return
         case .justificationRequired where base != nil:
             wantsJustification(server, into: &effects)
         case .tooManyPending(let versions):

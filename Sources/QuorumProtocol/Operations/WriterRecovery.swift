@@ -29,7 +29,7 @@ struct LeftBehindVersions: Sendable {
     /// Versions that were attempted in this pass.
     fileprivate var attempted: Set<Timestamp> = []
     /// How many retransmissions an attempt may take.
-    fileprivate(set) var patience = 1
+    fileprivate var patience = 1
 
     /// Puts a server's list in the place of its former one.
     fileprivate mutating func take(_ list: [PendingVersion], of server: Position) {
@@ -74,7 +74,7 @@ extension Writer {
     }
 
     /// Whether it has to be taken for stuck when an interval is over: who has not answered may be the faulty ones.
-    private var isHeldUp: Bool { isPlanted(.silenceAwaited) ? isStuck : admission.isEmpty && !full.isEmpty }
+    private var isHeldUp: Bool { admission.isEmpty && !full.isEmpty }
 
     /// Each recovery commits a higher version of those that were left behind, of which there are no more than these.
     private var mayRecover: Bool {
@@ -158,11 +158,13 @@ extension Writer {
 
     /// Finishes the next version; after the last one, sees to it that the servers know what is committed.
     private mutating func takeNextWay(own: Timestamp, into effects: inout [Effect]) {
+        // In the first pass not beyond the hedge time: mostly nothing is to be found, and a server may just have crashed.
+        let reminders = leftBehind.patience - 1
         if completeNext(own: own, into: &effects) { return }
         if isPlanted(.fullServersUntold) {
             resume(own, into: &effects)
         } else {
-            beginDoubt(own, thoroughReminders: leftBehind.patience, into: &effects)
+            beginDoubt(own, thoroughReminders: reminders, into: &effects)
         }
     }
 

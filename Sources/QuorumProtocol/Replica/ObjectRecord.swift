@@ -63,9 +63,9 @@ package struct ObjectRecord: Equatable, Sendable {
     fileprivate final class Contents: @unchecked Sendable {
         var committed: CommittedVersion?
         var unverified: [CommittedVersion] = []
-        /// Certificates of poisonous versions that were committed here, in ascending order: they justify what was prepared
-        /// above these.
-        var condemned: [CommittedVersion] = []
+        /// The highest poisonous version that was committed here: its certificate justifies what was prepared above it, or
+        /// above a lower one.
+        var condemned: CommittedVersion?
         /// In the form in which every answer carries it: of the versions above, and the poisonous ones.
         var claim: CommittedClaim
         var verificationDueMilliseconds: UInt64?
@@ -112,11 +112,11 @@ package struct ObjectRecord: Equatable, Sendable {
         _ committed: CommittedVersion?, unverified: [CommittedVersion], poisonous: [PoisonousVersion]
     ) {
         makeOwn()
-        if !poisonous.isEmpty || !contents.condemned.isEmpty {
-            let known = contents.condemned + contents.unverified
-            contents.condemned = poisonous.compactMap { version in
-                known.first { $0.timestamp == version.timestamp && !isPlanted(.condemnedForgotten) }
-            }
+        if !poisonous.isEmpty || contents.condemned != nil {
+            let known = contents.unverified + (contents.condemned.map { [$0] } ?? [])
+            contents.condemned = known.filter { version in
+                poisonous.contains { $0.timestamp == version.timestamp } && !isPlanted(.condemnedForgotten)
+            }.max { $0.timestamp < $1.timestamp }
         }
         contents.committed = committed
         contents.unverified = unverified
@@ -144,15 +144,14 @@ package struct ObjectRecord: Equatable, Sendable {
         set { set(committed, unverified: unverified, poisonous: newValue) }
     }
 
-    /// The certificate that answers FETCH-CERTIFICATE: of this version, which may have turned out to be poisonous, or, if
-    /// the claim does not name it any more, of the highest one that it names as committed.
+    /// The certificate that answers FETCH-CERTIFICATE: of this version or, if it is not named as committed any more, of the
+    /// highest one that is or has been and turned out to be poisonous.
     func certificate(of timestamp: Timestamp) -> Certificate? {
-        if let condemned = contents.condemned.first(where: { $0.timestamp == timestamp }) {
-            return condemned.certificate
-        }
         let named =
             committed?.timestamp == timestamp ? committed : unverified.first { $0.timestamp == timestamp }
-        return (named ?? unverified.last ?? committed)?.certificate
+        if let named { return named.certificate }
+        let all = [committed, unverified.last, contents.condemned].compactMap { $0 }
+        return all.max { $0.timestamp < $1.timestamp }?.certificate
     }
 
     /// When, in milliseconds of the server's clock, there is next something to find out about the versions above the
@@ -296,8 +295,8 @@ extension ObjectRecord {
         for version in unverified { version.encode(into: &encoder) }
         encoder.append(UInt32(poisonous.count))
         for version in poisonous { version.encode(into: &encoder) }
-        encoder.append(UInt32(contents.condemned.count))
-        for version in contents.condemned { version.encode(into: &encoder) }
+        encoder.append(UInt8(contents.condemned == nil ? 0 : 1))
+        contents.condemned?.encode(into: &encoder)
         encoder.append(UInt8(verificationDueMilliseconds == nil ? 0 : 1))
         encoder.append(verificationDueMilliseconds ?? 0)
         encoder.append(UInt32(held.count))
@@ -319,10 +318,13 @@ extension ObjectRecord {
         let committed = try decoder.flag("committed") ? try CommittedVersion(from: &decoder) : nil
         let unverified = try decoder.committedVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
         let poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
-        let condemned = try decoder.committedVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
-        guard condemned.allSatisfy({ version in poisonous.contains { $0.timestamp == version.timestamp } })
-        else { throw .notCanonical(field: "poisonous versions' certificates") }
-        contents.condemned = condemned
+        if try decoder.flag("condemned") {
+            let condemned = try CommittedVersion(from: &decoder)
+            guard poisonous.contains(where: { $0.timestamp == condemned.timestamp }) else {
+                throw .notCanonical(field: "condemned version")
+            }
+            contents.condemned = condemned
+        }
         set(committed, unverified: unverified, poisonous: poisonous)
         let isDue = try decoder.flag("verification due")
         let due: UInt64 = try decoder.integer("verification due at")

@@ -155,8 +155,8 @@ public struct ClusterParameters: Hashable, Sendable {
     /// those that another correct server counts among its K.
     package var pendingVersionsMax: Int { limits.pendingVersionsPerClientMax * quorums.quorum }
 
-    /// How many certificates of unverified versions a record may hold, which are told in one message: twice as many,
-    /// the most that COMMIT can bring about, take a quarter of a message's head or less.
+    /// How many certificates of unverified versions a record may hold: twice as many, the most that COMMIT can bring
+    /// about, take a quarter of what the store takes as a record, or less.
     package var unverifiedVersionsMax: Int {
         let statementSizeBytesMax = 85 + 16 * Digest256.sizeBytes
         let certificateSizeBytesMax = Certificate.headSizeBytes + quorums.quorum * statementSizeBytesMax

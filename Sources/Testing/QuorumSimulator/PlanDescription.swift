@@ -7,6 +7,8 @@ extension PlannedOperation.Crash.Moment: CustomStringConvertible {
         switch self {
         case .after(let microseconds): "after \(microseconds) us"
         case .beforeCommit: "before COMMIT"
+        case .afterPrepares(let count): "after \(count) PREPAREs"
+        case .afterCommits(let count): "after \(count) COMMITs"
         }
     }
 }
@@ -16,7 +18,8 @@ extension WorldPlan {
     package var summary: [String] {
         var lines = [
             "seed \(seed): mode \(mode), n = \(groupSize), f = \(faultCount), m = \(dataFragmentCount), \(objectCount) objects, "
-                + "\(clientCount) clients\(clientsRemember ? " that remember certificates" : "")\(writesArePartial ? ", partial writes" : ""), \(operations.count) operations",
+                + "\(clientCount) clients\(clientsRemember ? " that remember certificates" : "")\(writesArePartial ? ", partial writes" : "")"
+                + ", \(operations.count) operations\(endsWithWrites ? " and a last write of each object" : "")",
             "\(serverCount) servers, groups "
                 + groups.members.map { $0.map(String.init).joined(separator: " ") }.joined(separator: ", ")
                 + (earlierEpoch.map { epoch in

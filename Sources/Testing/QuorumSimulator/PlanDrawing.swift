@@ -87,6 +87,7 @@ extension WorldPlan {
         drawVerification(&generator)
         clientsRemember = generator.chance(percent: 50)
         writesArePartial = generator.chance(percent: 35)
+        endsWithWrites = generator.chance(percent: 50) || endsWithWrites
         drawEarlierEpoch(&placing)
         clear(options.faults)
         if !mode.isSigned { leaveOutLiars() }

@@ -14,7 +14,8 @@ extension WorldPlan {
         case 8..<16: drawEchoes(&stream)
         case 16..<24 where mode.verifiesLater && !selection.isInsistent: drawPoison(selection, &stream)
         case 24..<28 where selection.clients.contains(.earlierLife): byzantineClients[0] = .earlierLife
-        case 28..<36: drawFullServers(&stream)
+        case 28..<33: drawFullServers(&stream)
+        case 33..<36: drawLockedOut(&stream)
         case 36..<44 where mode.verifiesLater && !selection.isInsistent: drawSlowFinders(selection, &stream)
         default: break
         }
@@ -63,9 +64,10 @@ extension WorldPlan {
     }
 
     /// Clients crash all the time and many messages are lost, so that each server is full of another version, and
-    /// little that is committed gets around.
+    /// little that is committed gets around; and then each client has to find its own way.
     private mutating func drawFullServers(_ generator: inout SeededGenerator) {
         limits.pendingVersionsPerClientMax = 1
+        endsWithWrites = true
         network.lossPermille = generator.within(100...600)
         let roundTrip = Int(2 * network.delayMaxMicroseconds + diskDelayMaxMicroseconds)
         for position in operations.indices {
@@ -80,6 +82,37 @@ extension WorldPlan {
                     .after(microseconds: after), awayMicroseconds: away)
             }
         }
+    }
+
+    /// A client crashes in the middle of sending its PREPAREs until each server is full of a version that too few have. Then
+    /// another client's version is committed at one server, and nobody does anything any more: the first client has to
+    /// bring that to the others by itself.
+    private mutating func drawLockedOut(_ generator: inout SeededGenerator) {
+        limits.pendingVersionsPerClientMax = 1
+        endsWithWrites = true
+        let quiet = NetworkPlan(
+            delayMinMicroseconds: network.delayMinMicroseconds, delayMaxMicroseconds: network.delayMaxMicroseconds,
+            lossPermille: 0, duplicationPermille: 0, slowdownPermille: 0, slowdownMax: network.slowdownMax)
+        (network, partitions, serverCrashes, slowServers, powerFailures) = (quiet, [:], [:], [:], [:])
+        (badServers, byzantineClients) = ([:], [:])
+        let serverCount = dataFragmentCount + 2 * faultCount
+        var reached = 0
+        var number = 0
+        func operation(client: Int, pauseMicroseconds: UInt64, _ moment: PlannedOperation.Crash.Moment)
+            -> PlannedOperation
+        {
+            defer { number += 1 }
+            return PlannedOperation(
+                number: number, client: client, object: 0, kind: .write(sizeBytes: 32),
+                pauseMicroseconds: pauseMicroseconds, crash: PlannedOperation.Crash(moment, awayMicroseconds: 1_000))
+        }
+        operations = []
+        while reached < serverCount {
+            reached = min(serverCount, reached + generator.within(1...dataFragmentCount - 1))
+            operations.append(operation(client: 0, pauseMicroseconds: 50_000, .afterPrepares(reached)))
+        }
+        let pause = UInt64(operations.count + 2) * 300_000
+        operations.append(operation(client: clientCount - 1, pauseMicroseconds: pause, .afterCommits(1)))
     }
 
     /// A client poisons objects, of which few servers are told, and some are always the last to answer, also when the

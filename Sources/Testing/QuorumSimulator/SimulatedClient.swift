@@ -21,6 +21,9 @@ final class SimulatedClient {
     var deadlineMicroseconds: UInt64 = 0
     /// Whether it crashes instead of sending its first COMMIT of the operation under way.
     var crashesBeforeCommit = false
+    /// How many more PREPAREs, or COMMITs, of the operation under way leave before it crashes; nil: it does not.
+    var preparesLeft: Int?
+    var commitsLeft: Int?
     /// How long it is away after the crash that is planned for the operation under way.
     var awayMicroseconds: UInt64 = 0
     /// The certificates of its last writes.
@@ -36,6 +39,20 @@ final class SimulatedClient {
         self.verificationKeys = verificationKeys
         verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
         remaining = operations[...]
+    }
+
+    /// Notes that a request leaves; returns whether it is the last one before the crash that is planned.
+    func crashes(sending request: Request) -> Bool {
+        switch request {
+        case .prepare:
+            preparesLeft? -= 1
+            return preparesLeft == 0
+        case .commit:
+            commitsLeft? -= 1
+            return commitsLeft == 0
+        case .readTimestamp, .read, .certificate, .describe:
+            return false
+        }
     }
 
     func end() {

@@ -62,6 +62,7 @@ extension World {
                 client: client.number, operation: operation, intervalMicroseconds: patience.retransmitMicroseconds),
             at: nowMicroseconds + patience.retransmitMicroseconds)
         client.crashesBeforeCommit = false
+        (client.preparesLeft, client.commitsLeft) = (nil, nil)
         guard let crash else { return }
         client.awayMicroseconds = crash.awayMicroseconds
         switch crash.moment {
@@ -70,6 +71,10 @@ extension World {
                 .clientCrash(client: client.number, operation: operation), at: nowMicroseconds + microseconds)
         case .beforeCommit:
             client.crashesBeforeCommit = true
+        case .afterPrepares(let count):
+            client.preparesLeft = count
+        case .afterCommits(let count):
+            client.commitsLeft = count
         }
     }
 
@@ -125,6 +130,7 @@ extension World {
             switch Writer.step(effect, key: key, verifier: client.verifier) {
             case .send(let position, let request):
                 send(request, to: position, of: client, operation)
+                if client.operation == operation, client.crashes(sending: request) { crash(client, during: operation) }
             case .work(_, let work):
                 complete(client, operation, work())
             case .encode(let work):

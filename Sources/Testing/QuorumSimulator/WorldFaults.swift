@@ -137,7 +137,8 @@ extension World {
     /// All clients are done with what the phase asked of them.
     func advancePhase() {
         switch phase {
-        case .working: beginLastWrites()
+        case .working where plan.endsWithWrites: beginLastWrites()
+        case .working: beginReadBack()
         case .writingOnce: beginReadBack()
         case .readingBack where parameters.mode == .lazy: beginRest()
         case .readingBack, .comingToRest, .over: phase = .over
@@ -145,17 +146,13 @@ extension World {
     }
 
     /// A write finds its way by itself, whatever its client and others have left behind: while others write and read they
-    /// bring about what it needs, and hide it when it cannot. Where versions are verified later such a write also ends what
-    /// servers have to find out of those below it, so half of the worlds do without.
+    /// bring about what it needs, and hide it when it cannot. But such a write also hides what was lost below it, and ends
+    /// what servers that verify later have to find out: half of the worlds do without.
     private func beginLastWrites() {
-        var choice = SeededGenerator(seed: plan.seed &* 0x9e37_79b9_7f4a_7c15 &+ 3)
-        guard !plan.mode.verifiesLater || choice.chance(percent: 50) else {
-            beginReadBack()
-            return
-        }
         note("each object is written once more")
         heal()
         phase = .writingOnce
+        var choice = SeededGenerator(seed: plan.seed &* 0x9e37_79b9_7f4a_7c15 &+ 3)
         for object in keys.indices {
             let number = choice.below(plan.clientCount)
             let size = choice.within(1...64)

@@ -22,6 +22,9 @@ package struct PlannedOperation: Sendable, Equatable {
             case after(microseconds: UInt64)
             /// With the certificate in hand, before any COMMIT has left: a version that only its writer can finish.
             case beforeCommit
+            /// When so many of its PREPAREs have left, or so many of its COMMITs.
+            case afterPrepares(Int)
+            case afterCommits(Int)
         }
 
         package let moment: Moment
@@ -151,6 +154,8 @@ package struct WorldPlan: Sendable, Equatable {
     package var clientsRemember = false
     /// Whether writes leave f servers without fragments as long as the others take theirs.
     package var writesArePartial = false
+    /// Whether one client writes each object once more when everything else is over.
+    package var endsWithWrites = false
     /// How many pieces of work in a hundred are completed later instead of at once.
     package var deferredWorkPercent: Int
     /// When all faults but the liars end.

@@ -207,7 +207,7 @@ struct FetchedCertificateTests {
         host.runToEnd(.found(.photo, group.findings(group.shown([good, poison]), by: 0)))
         #expect(host.record(.photo).isPoisonous(poison.timestamp))
         for _ in 0..<2 {
-            for (asked, expected) in [(good, good), (poison, poison), (unknown, good)] {
+            for (asked, expected) in [(good, good), (poison, poison), (unknown, poison)] {
                 let answer = shown(asked)
                 #expect(answer?.certificate == group.certificate(of: expected), "\(asked.timestamp)")
                 #expect(answer?.claim.versions.map(\.timestamp) == [good.timestamp])
