@@ -1,7 +1,7 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
 .PHONY: run test simulate simulate-slice simulator torture bench build format lint setup check-core sanitize fuzz \
-    check-aarch64 check-avx512
+    check-aarch64 check-avx512 check-instructions
 
 SWIFT_SOURCES = Package.swift Sources Tests bench
 
@@ -17,7 +17,14 @@ test: setup lint
 	swift test --skip-build
 	$(MAKE) check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
+	$(MAKE) check-instructions
 	$(MAKE) simulate-slice
+
+# What a PUT and a GET cost the processor, within 3 % of what they are known to.
+check-instructions:
+	scripts/setup valgrind
+	swift build -c release --product solidus-work
+	bench/count-instructions --check "$$(swift build -c release --show-bin-path)/solidus-work" fingerprint none
 
 # The protocol among liars in virtual time, and the store on bad disks: every deliberate bug that these have to notice, then
 # fresh seeds until it is stopped: in each round SIMULATE_SEEDS in the mode `fingerprint` and SIMULATE_MODE_SEEDS in each

@@ -29,6 +29,7 @@ let package = Package(
             targets: ["ClusterFiles", "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol"]),
         .executable(name: "solidus", targets: ["solidus"]),
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
+        .executable(name: "solidus-work", targets: ["solidus-work"]),
         .executable(name: "solidus-sim", targets: ["solidus-sim"]),
         .executable(name: "solidus-faulty-server", targets: ["solidus-faulty-server"]),
         .executable(name: "solidus-torture", targets: ["solidus-torture"]),
@@ -146,15 +147,29 @@ let package = Package(
             name: "BenchmarkResults", dependencies: ["QuorumProtocol"], path: "bench/Results",
             swiftSettings: strictSwift),
         .target(name: "CDiskSpace", dependencies: [], path: "bench/CDiskSpace", cSettings: strictC),
+        .target(
+            name: "InProcessWork",
+            dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", "QuorumWire", crypto, nioCore],
+            path: "bench/InProcess", swiftSettings: strictSwift),
+        .executableTarget(
+            name: "solidus-work",
+            dependencies: [
+                "CommandArguments", "ErasureCode", "InProcessWork", "QuorumProtocol", arguments, crypto,
+            ],
+            path: "bench/Work", swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus-bench",
             dependencies: [
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
                 "ClusterFiles", "CommandArguments",
-                "ErasureCode", "Fingerprint", "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer",
-                "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
+                "ErasureCode", "Fingerprint", "InProcessWork", "ObjectStorage", "QuorumClient", "QuorumProtocol",
+                "QuorumServer", "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
             ],
-            path: "bench", exclude: ["CDiskSpace", "Results", "count-instructions", "plot", "plot.py"],
+            path: "bench",
+            exclude: [
+                "CDiskSpace", "InProcess", "Results", "Work", "count-instructions", "instructions.txt", "plot",
+                "plot.py",
+            ],
             swiftSettings: strictSwift),
 
         // The program, and what the program that tortures clusters has in common with it.

@@ -8,6 +8,7 @@
 import BenchmarkResults
 import ErasureCode
 import Fingerprint
+import InProcessWork
 import QuorumProtocol
 
 /// One mode's parts; the last is the rest.

@@ -1,18 +1,22 @@
-// solidus-bench groups: what an operation costs in a cluster of several groups, beside one of one group.
+// solidus-bench groups: what an operation costs in a cluster of several groups, beside as many clusters of one group.
+//
+// As many, and at the same time, so that as many processes share the machine: what differs is the groups alone. Each
+// client keeps to one group. Closed loops over all groups would gather at whichever is the slowest just then.
 
 import ArgumentParser
 import BenchmarkResults
 import Foundation
 import QuorumProtocol
 
-/// `solidus-bench groups`: one group of n servers and G groups of n servers each, with so many clients per group.
+/// `solidus-bench groups`: G clusters of n servers and one cluster of G groups of n servers, with so many clients per group.
 struct GroupsBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "groups",
-        abstract: "Compares what operations cost in a cluster of several groups with a cluster of one group.",
+        abstract: "Compares what operations cost in a cluster of several groups with clusters of one group.",
         discussion: """
-            Both clusters are up together and measured in turns. Processor time counts clients and all servers. Ratios \
-            are medians of the rounds' ratios, several groups to one.
+            One cluster of so many groups, and as many clusters of one group that work at the same time, in turns. \
+            Processor time counts clients and all servers. Ratios are medians of the rounds' ratios, the one cluster \
+            to the many.
             """)
 
     @Option(help: "How many groups the larger cluster has.")
@@ -50,37 +54,37 @@ struct GroupsBenchmark: ParsableCommand {
         defer { leftovers.removeAll() }
         let scratch = try ScratchDirectory(in: directory, leftovers: leftovers)
         let program = try SolidusProgram.path(self.program)
-        let runner = ModesRunner(
-            seconds: seconds, rounds: rounds, warmUpOperationCount: 0, identityCount: Self.identityCount,
-            program: program, network: nil, directory: scratch.path, leftovers: leftovers.removals,
-            progress: Progress.say)
         let groupSize = 3 * faults + 1
-        let counts = [1, groups]
         var clusters: [BenchmarkCluster] = []
         defer {
             let all = clusters
             try? waiting { for cluster in all { await cluster.remove() } }
         }
-        for count in counts {
+        for count in [groups] + Array(repeating: 1, count: groups) {
             Progress.say("starting \(count * groupSize) servers, groups: \(count)")
             let plan = ClusterPlan(
                 faults: faults, dataFragmentCount: faults + 1, serverCount: count * groupSize,
                 identityCount: Self.identityCount, program: program, network: nil)
             let cluster = try BenchmarkCluster(
-                plan, variant: Variant(mode: .fingerprint), directory: "\(scratch.path)/groups-\(count)")
+                plan, variant: Variant(mode: .fingerprint), directory: "\(scratch.path)/cluster-\(clusters.count)")
             clusters.append(cluster)
             leftovers.removals.add { for server in cluster.servers { server.kill() } }
         }
+        let contenders = [
+            GroupsLoad(Array(clusters.dropFirst()), groupsPerCluster: 1, clientsPerGroup: clients, size: size),
+            GroupsLoad([clusters[0]], groupsPerCluster: groups, clientsPerGroup: clients, size: size),
+        ]
+        for contender in contenders { try waiting { try await contender.prepare() } }
         var samples: [BenchmarkOperation: [[Sample]]] = [:]
         for round in 0..<rounds {
             for operation in BenchmarkOperation.basic {
-                var pair: [Sample] = Array(repeating: Sample(), count: counts.count)
+                var pair: [Sample] = Array(repeating: Sample(), count: contenders.count)
                 for index in round.isMultiple(of: 2) ? [0, 1] : [1, 0] {
-                    let (cluster, clientCount) = (clusters[index], clients * counts[index])
-                    let workload = Workload(
-                        faults: faults, dataFragmentCount: faults + 1, operation: operation, size: size,
-                        clientCount: clientCount)
-                    pair[index] = try waiting { try await runner.measure(workload, on: cluster) }
+                    let contender = contenders[index]
+                    pair[index] = try waiting {
+                        _ = try await contender.measure(operation, seconds: seconds / 2)
+                        return try await contender.measure(operation, seconds: seconds)
+                    }
                 }
                 samples[operation, default: []].append(pair)
                 Progress.say("round \(round + 1) of \(rounds): \(operation.rawValue)")
@@ -95,7 +99,7 @@ struct GroupsBenchmark: ParsableCommand {
             let one = median(samples.map { value($0[0]) })
             let several = median(samples.map { value($0[1]) })
             let ratio = one == 0 ? "" : "  ratio \(brief(median(samples.map { value($0[1]) / value($0[0]) })))"
-            print("    \(name): \(brief(one)) with 1 group, \(brief(several)) with \(groups)\(ratio)")
+            print("    \(name): \(brief(one)) in \(groups) clusters, \(brief(several)) in one\(ratio)")
         }
         row("processor time an operation in microseconds") {
             ($0.clientCPUSeconds + $0.serverCPUSeconds) / Double(max(1, $0.operationCount)) * 1e6

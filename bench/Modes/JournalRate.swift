@@ -3,6 +3,7 @@
 
 import BenchmarkResults
 import ErasureCode
+import InProcessWork
 import ObjectStorage
 import QuorumProtocol
 import QuorumServer

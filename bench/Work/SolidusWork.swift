@@ -1,15 +1,17 @@
-// solidus-bench work
+// solidus-work: the processor's work of operations, for whoever counts instructions. Nothing in it is drawn by chance but
+// the numbers in signatures, whose cost does not depend on them.
 
 import ArgumentParser
-import BenchmarkResults
 import CommandArguments
+import Crypto
 import ErasureCode
+import InProcessWork
 import QuorumProtocol
 
-/// `solidus-bench work`: a fixed number of operations without network and disk, for whoever counts instructions.
-struct WorkBenchmark: ParsableCommand {
+@main
+struct SolidusWork: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "work",
+        commandName: "solidus-work",
         abstract: "Does the processor's work of so many operations, clients and servers in one thread.",
         discussion: """
             Encoding, hashing and fingerprinting, messages, the verification at each server, signing and checking \
@@ -27,8 +29,8 @@ struct WorkBenchmark: ParsableCommand {
     var operation: Operation
     @Option(help: "How many operations.")
     var count = 100
-    @Option(help: "The value's size: B, KiB or MiB.")
-    var size = ByteSize(bytes: 64 << 10)
+    @Option(help: "The value's size in bytes.")
+    var size = 64 << 10
     @Option(help: "The mode.")
     var mode = ModeArgument(.fingerprint)
     @Option(help: "How many servers may fail (f), 1 to 6.")
@@ -37,15 +39,18 @@ struct WorkBenchmark: ParsableCommand {
     func validate() throws {
         guard count >= 0 else { throw ValidationError("--count is not negative") }
         guard (1...6).contains(faults) else { throw ValidationError("--faults are 1 to 6") }
-        guard size.bytes <= ProtocolLimits().stripeSizeBytesMax else {
-            throw ValidationError("--size is at most one stripe, 8MiB")
+        guard (0...ProtocolLimits().stripeSizeBytesMax).contains(size) else {
+            throw ValidationError("--size is 0 to one stripe, 8 MiB")
         }
     }
 
     func run() throws {
-        let group = try InProcessGroup(faults: faults, dataFragmentCount: nil, mode: mode.mode)
+        let secrets = try (0..<3 * faults + 1).map { number in
+            try P256.Signing.PrivateKey(rawRepresentation: Self.bytes(count: 32, stream: UInt64(number) + 2))
+        }
+        let group = try InProcessGroup(faults: faults, dataFragmentCount: nil, mode: mode.mode, secrets: secrets)
         let client = InProcessClient(group)
-        let value = RandomBytes.block(sizeBytes: size.bytes)
+        let value = SharedBytes(Self.bytes(count: size, stream: 1))
         switch operation {
         case .put:
             for number in 0..<count { try client.put(value, number: number) }
@@ -54,6 +59,15 @@ struct WorkBenchmark: ParsableCommand {
             for _ in 0..<count {
                 guard try client.get(number: 0) == value else { preconditionFailure("another value was read") }
             }
+        }
+    }
+
+    /// Bytes without a pattern, always the same ones of a stream.
+    private static func bytes(count: Int, stream: UInt64) -> [UInt8] {
+        var state = stream
+        return (0..<count).map { _ in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: state >> 56)
         }
     }
 }

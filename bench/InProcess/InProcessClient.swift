@@ -7,18 +7,18 @@ import QuorumProtocol
 import QuorumWire
 
 /// Runs operations to their end.
-final class InProcessClient {
+package final class InProcessClient {
     private let group: InProcessGroup
     private let verifier: StatementVerifier
     private var requestNumber: UInt64 = 0
 
-    init(_ group: InProcessGroup) {
+    package init(_ group: InProcessGroup) {
         self.group = group
         verifier = group.makeVerifier()
     }
 
     /// Writes an object's first version.
-    func put(_ value: SharedBytes, number: Int) throws {
+    package func put(_ value: SharedBytes, number: Int) throws {
         let key = group.key(number)
         let writer = Writer(
             parameters: group.parameters, key: key, writer: group.client,
@@ -29,7 +29,7 @@ final class InProcessClient {
     }
 
     /// Reads an object and decodes its value.
-    func get(number: Int) throws -> SharedBytes {
+    package func get(number: Int) throws -> SharedBytes {
         let key = group.key(number)
         let reader = Reader(
             parameters: group.parameters, key: key, wantsValue: true, preference: group.parameters.quorums.positions)
