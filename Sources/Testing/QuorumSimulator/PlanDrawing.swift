@@ -83,11 +83,11 @@ extension WorldPlan {
         badServers = Self.drawBadServers(options.faults, faults: faults, groups, horizon: horizon, &generator)
         byzantineClients = Self.drawByzantineClients(options.faults, &generator)
         planted = options.planted
-        drawTheme(options.faults, &generator)
         drawVerification(&generator)
         clientsRemember = generator.chance(percent: 50)
         writesArePartial = generator.chance(percent: 35)
-        endsWithWrites = generator.chance(percent: 50) || endsWithWrites
+        endsWithWrites = generator.chance(percent: 50)
+        drawTheme(options.faults, &generator)
         drawEarlierEpoch(&placing)
         clear(options.faults)
         if !mode.isSigned { leaveOutLiars() }

@@ -16,6 +16,8 @@ extension WorldPlan {
         case 24..<28 where selection.clients.contains(.earlierLife): byzantineClients[0] = .earlierLife
         case 28..<33: drawFullServers(&stream)
         case 33..<36: drawLockedOut(&stream)
+        case 44..<46: drawHalfSuperseded(selection, &stream)
+        case 46..<49: drawHastyAnswers(selection, &stream)
         case 36..<44 where mode.verifiesLater && !selection.isInsistent: drawSlowFinders(selection, &stream)
         default: break
         }
@@ -90,29 +92,67 @@ extension WorldPlan {
     private mutating func drawLockedOut(_ generator: inout SeededGenerator) {
         limits.pendingVersionsPerClientMax = 1
         endsWithWrites = true
-        let quiet = NetworkPlan(
-            delayMinMicroseconds: network.delayMinMicroseconds, delayMaxMicroseconds: network.delayMaxMicroseconds,
-            lossPermille: 0, duplicationPermille: 0, slowdownPermille: 0, slowdownMax: network.slowdownMax)
-        (network, partitions, serverCrashes, slowServers, powerFailures) = (quiet, [:], [:], [:], [:])
-        (badServers, byzantineClients) = ([:], [:])
+        leaveOutFaults()
         let serverCount = dataFragmentCount + 2 * faultCount
         var reached = 0
-        var number = 0
-        func operation(client: Int, pauseMicroseconds: UInt64, _ moment: PlannedOperation.Crash.Moment)
-            -> PlannedOperation
-        {
-            defer { number += 1 }
-            return PlannedOperation(
-                number: number, client: client, object: 0, kind: .write(sizeBytes: 32),
-                pauseMicroseconds: pauseMicroseconds, crash: PlannedOperation.Crash(moment, awayMicroseconds: 1_000))
-        }
         operations = []
         while reached < serverCount {
             reached = min(serverCount, reached + generator.within(1...dataFragmentCount - 1))
-            operations.append(operation(client: 0, pauseMicroseconds: 50_000, .afterPrepares(reached)))
+            addWrite(client: 0, pauseMicroseconds: 50_000, .afterPrepares(reached))
         }
         let pause = UInt64(operations.count + 2) * 300_000
-        operations.append(operation(client: clientCount - 1, pauseMicroseconds: pause, .afterCommits(1)))
+        addWrite(client: clientCount - 1, pauseMicroseconds: pause, .afterCommits(1))
+    }
+
+    /// A version is committed at one server, which therefore signs a lower one as *superseded*; that is written partially,
+    /// and of those that have its fragments one withholds them. Too few are left, and whoever reads has to find the
+    /// higher version.
+    private mutating func drawHalfSuperseded(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
+        guard selection.servers.contains(.withheldFragments), !selection.isInsistent else { return }
+        endsWithWrites = false
+        writesArePartial = true
+        leaveOutFaults()
+        let servers = groups.faulty(of: generator.shuffled(0..<self.serverCount), faults: faultCount)
+        for (number, server) in servers.enumerated() {
+            badServers[number] = PlannedBadServer(
+                server: NodeID(UInt16(server)), kind: .byzantine(.withheldFragments))
+        }
+        operations = []
+        addWrite(client: clientCount - 1, pauseMicroseconds: 0, .afterCommits(1))
+        addWrite(client: 0, pauseMicroseconds: 500_000, nil)
+    }
+
+    /// Who tells of the past answers first: the liars, and whoever has missed what was written. The others take their time.
+    private mutating func drawHastyAnswers(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
+        guard selection.servers.contains(.stale), !selection.isInsistent else { return }
+        leaveOutFaults()
+        network.lossPermille = generator.within(50...250)
+        let shuffled = generator.shuffled(0..<serverCount)
+        let liars = groups.faulty(of: shuffled, faults: faultCount)
+        for (number, server) in liars.enumerated() {
+            badServers[number] = PlannedBadServer(server: NodeID(UInt16(server)), kind: .byzantine(.stale))
+        }
+        for (number, server) in shuffled.filter({ !liars.contains($0) }).prefix(dataFragmentCount).enumerated() {
+            slowServers[number] = PlannedSlowServer(
+                server: NodeID(UInt16(server)), factor: generator.within(5...20))
+        }
+    }
+
+    /// Nothing goes wrong but what is planned.
+    private mutating func leaveOutFaults() {
+        (network.lossPermille, network.duplicationPermille) = (0, 0)
+        (network.slowdownPermille, network.echoPermille) = (0, 0)
+        (partitions, serverCrashes, slowServers, powerFailures) = ([:], [:], [:], [:])
+        (badServers, byzantineClients) = ([:], [:])
+    }
+
+    /// Adds a write of the first object.
+    private mutating func addWrite(client: Int, pauseMicroseconds: UInt64, _ crash: PlannedOperation.Crash.Moment?) {
+        operations.append(
+            PlannedOperation(
+                number: operations.count, client: client, object: 0, kind: .write(sizeBytes: 32),
+                pauseMicroseconds: pauseMicroseconds,
+                crash: crash.map { PlannedOperation.Crash($0, awayMicroseconds: 1_000) }))
     }
 
     /// A client poisons objects, of which few servers are told, and some are always the last to answer, also when the
