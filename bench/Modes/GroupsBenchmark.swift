@@ -36,6 +36,7 @@ struct GroupsBenchmark: ParsableCommand {
     @Option(help: "The solidus to run; the one beside this program when not given.")
     var program: String?
 
+    /// Client certificates, and so connections and threads of clients, for each group.
     private static let identityCount = 4
 
     func validate() throws {
@@ -64,7 +65,7 @@ struct GroupsBenchmark: ParsableCommand {
             Progress.say("starting \(count * groupSize) servers, groups: \(count)")
             let plan = ClusterPlan(
                 faults: faults, dataFragmentCount: faults + 1, serverCount: count * groupSize,
-                identityCount: Self.identityCount, program: program, network: nil)
+                identityCount: count * Self.identityCount, program: program, network: nil)
             let cluster = try BenchmarkCluster(
                 plan, variant: Variant(mode: .fingerprint), directory: "\(scratch.path)/cluster-\(clusters.count)")
             clusters.append(cluster)

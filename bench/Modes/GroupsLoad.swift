@@ -34,8 +34,9 @@ struct GroupsLoad: Sendable {
     init(_ clusters: [BenchmarkCluster], groupsPerCluster: Int, clientsPerGroup: Int, size: ByteSize) {
         self.clusters = clusters
         loops = clusters.flatMap { cluster in
+            // There are as many clients for each group, and each keeps to it.
             (0..<groupsPerCluster * clientsPerGroup).map { number in
-                let client = cluster.clients[number / groupsPerCluster % cluster.clients.count]
+                let client = cluster.clients[number % cluster.clients.count]
                 let groups = client.parameters.configuration.groups
                 return Loop(
                     cluster: cluster, client: client, name: "loop-\(number)", group: groups[number % groups.count].id)
