@@ -365,8 +365,9 @@ extension Reader {
         let isPatient = thoroughReminders.map { $0 > 0 || !isHedging } ?? false
         let isThorough = isPatient && !thoroughUpTo.precedes(standing.highest)
         guard !standing.doubted.isEmpty else { return isThorough && !tally.isComplete }
-        // What a server that verifies names itself is what it wants to find out about.
-        let namesHigherItself = isVerification && !isRetransmitting && standing.doubted.contains(preferred[0])
+        // What a server that verifies names itself is what it wants to find out about. It has heard from itself, so it will
+        // hear the rest.
+        let namesHigherItself = isVerification && standing.doubted.contains(preferred[0])
         let isNeeded = standing.countedReplies < quorums.quorum || isThorough
         let lacksParts =
             isHedging && !isPlanted(.higherClaimsIgnored) && standing.highest.map { !isGathered($0) } ?? false
