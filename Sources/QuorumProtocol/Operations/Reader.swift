@@ -1,9 +1,10 @@
 // The reader's side of the protocol, without I/O (docs/protocol.md, Read).
 //
 // READ goes to all: m preferred servers send their fragment, the others only what they have committed. The version T to
-// return is the highest valid one once q replies count (ClaimTally.swift); its fragments are good when the version's own cross-checksum
-// verifies them, whoever sent them. If q servers name T as committed, that is the answer, after one round. Otherwise T
-// is written back (COMMIT to those who do not name it) until q have it, so that no later read can return an older one.
+// return is the highest valid one once q replies count (ClaimTally.swift). Its fragments are good when the version's own
+// cross-checksum verifies them, whoever sent them. If q servers name T as committed, that is the answer, after one round.
+// Otherwise T is written back: its certificate is fetched and sent as COMMIT to those who do not name it, until q have
+// it, so that no later read can return an older one.
 //
 // A server may be a liar, slow, behind (it does not hold T), ahead (it has dropped T because a higher version was
 // committed: its claim then takes the reader there) or have lost its fragment. So as soon as one of those asked for a

@@ -233,7 +233,7 @@ struct CampaigningClient: ClientFault {
             let certificate = campaign.tried[position].certificate
         else { return [] }
         let version = campaign.tried[position].version
-        context.conspiracy.note(certificate, of: version.key, version.descriptor, isGenuine: true)
+        context.conspiracy.note(certificate, of: version.key, isGenuine: true)
         return script.certified(version, certificate, &campaign, &context)
     }
 
@@ -288,7 +288,7 @@ struct CampaigningClient: ClientFault {
     /// Takes a certificate that proves something; a late one about another object, or a liar's, does not.
     private func learn(_ certificate: Certificate, _ campaign: inout Campaign, _ context: ClientFaultContext) {
         guard (try? context.verifier.verify(certificate, key: campaign.key)) != nil else { return }
-        context.conspiracy.note(certificate, of: campaign.key, nil, isGenuine: true)
+        context.conspiracy.note(certificate, of: campaign.key, isGenuine: true)
         if !campaign.isAttacking, (campaign.base?.timestamp).precedes(certificate.timestamp) {
             campaign.base = certificate
         }

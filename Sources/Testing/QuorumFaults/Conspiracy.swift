@@ -36,7 +36,6 @@ package final class Conspiracy {
     package struct SeenCertificate: Hashable {
         package let key: ObjectKey
         package let certificate: Certificate
-        package let descriptor: SealedDescriptor?
         /// Whether a correct server or a verifier found it good; what is only alleged may be anybody's forgery.
         package let isGenuine: Bool
     }
@@ -74,7 +73,7 @@ extension Conspiracy {
             break
         case .prepare(let prepare):
             if let justification = prepare.justification {
-                note(justification, of: prepare.key, nil, isGenuine: false)
+                note(justification, of: prepare.key, isGenuine: false)
             }
             for signed in prepare.admission { note(signed, of: prepare.key, prepare.timestamp) }
             note(
@@ -82,7 +81,7 @@ extension Conspiracy {
                     key: prepare.key, timestamp: prepare.timestamp, descriptor: prepare.descriptor, node: node,
                     fragments: prepare.fragments))
         case .commit(let commit):
-            note(commit.certificate, of: commit.key, nil, isGenuine: false)
+            note(commit.certificate, of: commit.key, isGenuine: false)
         }
     }
 
@@ -93,7 +92,7 @@ extension Conspiracy {
         case (.prepared(let signed, _), .prepare(let prepare)):
             note(signed, of: prepare.key, prepare.timestamp)
         case (.committed, .commit(let commit)):
-            note(commit.certificate, of: commit.key, nil, isGenuine: true)
+            note(commit.certificate, of: commit.key, isGenuine: true)
         default:
             break
         }
@@ -103,7 +102,7 @@ extension Conspiracy {
     func note(_ reply: Reply, of node: NodeID, key: ObjectKey, isGenuine: Bool) {
         switch reply {
         case .certificate(_, let certificate?):
-            note(certificate, of: key, nil, isGenuine: isGenuine)
+            note(certificate, of: key, isGenuine: isGenuine)
         case .version(_, let held):
             if let held, let fragments = held.fragments {
                 note(
@@ -118,14 +117,14 @@ extension Conspiracy {
         }
     }
 
-    /// A certificate that replaces what was known of its version when it says more.
-    func note(_ certificate: Certificate, of key: ObjectKey, _ descriptor: SealedDescriptor?, isGenuine: Bool) {
+    /// A certificate that replaces what was known of its version, unless only that is genuine.
+    func note(_ certificate: Certificate, of key: ObjectKey, isGenuine: Bool) {
         guard
             let known = certificates.firstIndex(where: {
                 $0.certificate.timestamp == certificate.timestamp && $0.key == key
             })
         else {
-            let seen = SeenCertificate(key: key, certificate: certificate, descriptor: descriptor, isGenuine: isGenuine)
+            let seen = SeenCertificate(key: key, certificate: certificate, isGenuine: isGenuine)
             Self.remember(seen, in: &certificates, max: memoryMax)
             return
         }
@@ -133,7 +132,7 @@ extension Conspiracy {
         let isBetter = isGenuine || !before.isGenuine
         certificates[known] = SeenCertificate(
             key: key, certificate: isBetter ? certificate : before.certificate,
-            descriptor: descriptor ?? before.descriptor, isGenuine: isGenuine || before.isGenuine)
+            isGenuine: isGenuine || before.isGenuine)
     }
 
     func note(_ signed: SignedStatement, of key: ObjectKey, _ timestamp: Timestamp) {
