@@ -164,7 +164,7 @@ extension AccessList: ListFile {
     package static let remark =
         "Who may use a solidus cluster, and with which rights on which buckets (\"*\": every one)."
     package static let section = "clients"
-    package static let columns: Set = ["name", "id", "certificate_pin", "rights"]
+    package static let columns: Set = ["name", "id", "certificate_pin", "rights", "quota_bytes"]
 
     package init(tables: [StrictTable], path: String) throws(ConfigurationError) {
         var uniqueness = Uniqueness(path: path)
@@ -187,7 +187,12 @@ extension AccessList: ListFile {
                 }
                 grants.append(grant)
             }
-            clients.append(AccessEntry(name: name, id: id, pin: pin, grants: grants))
+            let quota = try table.integer(
+                "quota_bytes", expected: "how many bytes each server keeps for the client", default: -1)
+            guard quota >= -1 else { throw table.invalid("quota_bytes", quota, "a number of bytes, or no line at all") }
+            clients.append(
+                AccessEntry(
+                    name: name, id: id, pin: pin, grants: grants, quotaBytes: quota < 0 ? nil : UInt64(quota)))
         }
         self = try checked(path) { () throws(ListFault) in try AccessList(clients) }
     }
@@ -197,7 +202,7 @@ extension AccessList: ListFile {
             [
                 "name = \"\(client.name)\"", "id = \"\(client.id)\"", "certificate_pin = \"\(client.pin)\"",
                 "rights = [\(client.grants.map { "\"\($0)\"" }.joined(separator: ", "))]",
-            ]
+            ] + (client.quotaBytes.map { ["quota_bytes = \($0)"] } ?? [])
         }
     }
 }

@@ -71,6 +71,22 @@ package struct OperatorHome {
         return try write(access, with: access.contents.clients.filter { $0.name != name })
     }
 
+    /// Sets how many bytes each server keeps for a client; nil: what servers keep for one of whom nothing is said.
+    ///
+    /// - Returns: the access list that was written.
+    package func setQuota(_ name: String, bytes: UInt64?) throws(ConfigurationError) -> SignedList<AccessList> {
+        let access = try accessList()
+        guard let place = access.contents.clients.firstIndex(where: { $0.name == name }) else {
+            throw .unknownClient(
+                path: "\(directory)/\(AccessList.fileName)", name: name, listed: access.contents.clients.map(\.name))
+        }
+        var clients = access.contents.clients
+        let old = clients[place]
+        clients[place] = AccessEntry(
+            name: old.name, id: old.id, pin: old.pin, grants: old.grants, quotaBytes: bytes)
+        return try write(access, with: clients)
+    }
+
     private func accessList() throws(ConfigurationError) -> SignedList<AccessList> {
         try SignedList(contentsOf: "\(directory)/\(AccessList.fileName)", for: configuration)
     }

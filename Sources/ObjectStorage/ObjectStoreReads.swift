@@ -167,6 +167,14 @@ extension ObjectStore {
         }
     }
 
+    /// The size of the file system that the store is on, and what of it is free, in bytes; nil when unknown.
+    package var space: (capacityBytes: UInt64, freeBytes: UInt64)? {
+        let files = options.system.files
+        guard let capacity = files.capacityBytes(at: journalDirectory), let free = files.freeBytes(at: journalDirectory)
+        else { return nil }
+        return (capacity, free)
+    }
+
     /// The value of a row; nil when there is none.
     package func row(_ table: StoreTable, _ key: [UInt8]) throws(StorageError) -> [UInt8]? {
         try gate.pass { () throws(StorageError) in

@@ -95,6 +95,8 @@ package enum StoreTable: UInt8, CaseIterable, Sendable {
     case lists = 4
     /// What was sent ahead of the version that will name it.
     case staged = 5
+    /// Objects at which a client has versions and none is committed.
+    case bare = 6
 }
 
 /// A change of a table. Keys are 1 to 2048 opaque bytes, values opaque and as large as records at most.
@@ -103,6 +105,8 @@ package enum RowChange: Sendable, Equatable {
     case delete(StoreTable, key: [UInt8])
     /// Every row from the first key on and below the second.
     case deleteRange(StoreTable, from: [UInt8], to: [UInt8])
+    /// Adds to the numbers of a row (`CounterRow`), which is there while one of them is not 0: 1 to 16 of them.
+    case add(StoreTable, key: [UInt8], [Int64])
 }
 
 /// A change of any number of objects and rows that happens as a whole or not at all.
@@ -182,6 +186,11 @@ extension RowChange {
         case .put(_, let key, let value): checkKey(key) ?? check("value size", value.count, options.recordSizeBytesMax)
         case .delete(_, let key): checkKey(key)
         case .deleteRange(_, let first, let end): checkKey(first) ?? checkKey(end)
+        case .add(_, let key, let amounts):
+            checkKey(key)
+                ?? (amounts.isEmpty
+                    ? .overLimit(field: "counter count", value: 0, limit: 0)
+                    : check("counter count", amounts.count, CounterRow.countMax))
         }
     }
 }

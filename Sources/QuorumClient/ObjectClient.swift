@@ -32,6 +32,7 @@ public final class ObjectClient: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let turns = WriteTurns()
     private let remembered: RememberedCertificates
+    private let liars: KnownLiars
     private let isClosed = Mutex(false)
 
     /// A client that connects to a server when it first needs it.
@@ -58,6 +59,7 @@ public final class ObjectClient: Sendable {
         parameters = home.cluster.parameters
         self.group = group
         remembered = RememberedCertificates(countMax: options.rememberedObjectCount)
+        liars = KnownLiars()
         demotionTime = .milliseconds(Int64(options.demotionMilliseconds))
         readHedge = HedgeTime(leastMilliseconds: options.hedgeMilliseconds)
         writeHedge = HedgeTime(leastMilliseconds: options.hedgeMilliseconds)
@@ -169,7 +171,7 @@ extension ObjectClient {
         }
         let writer = Writer(
             parameters: parameters, key: key, writer: id, content: content, remembered: remembered.take(key),
-            spares: spares(for: key))
+            spares: spares(for: key), distrusted: liars.positions(parameters.placement(of: key)))
         let operation = Operation(writer, key: key, deadline: deadline, hedge: writeHedge, context: context)
         let result = await operation.run()
         defer { turns.give(key) }
@@ -245,6 +247,7 @@ extension ObjectClient {
 
     /// Servers that misbehaved, refused or kept an operation waiting are asked last for some time.
     private func demote(_ observations: ServerObservations) {
+        liars.add(observations.liars)
         for (server, _) in observations.misbehaving { context.connections.demote(server, for: demotionTime) }
         for (server, _) in observations.refusing { context.connections.demote(server, for: demotionTime) }
         for server in observations.slow { context.connections.demote(server, for: demotionTime) }

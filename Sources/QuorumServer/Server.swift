@@ -25,7 +25,7 @@ package final class Server: Sendable {
     private let statistics: ServerStatistics
     private let group: MultiThreadedEventLoopGroup
     private let workers: NIOThreadPool
-    private let versionVerifier: VersionVerifier?
+    private let versionVerifier: VersionVerifier
     private let ticker: RepeatedTask
     private let logger: Logger
 
@@ -72,12 +72,20 @@ package final class Server: Sendable {
         let verifier = StatementVerifier(
             history: configuration.parameters.history, keys: cluster.statementKeys,
             remembersChecks: !configuration.without.contains(.rememberedChecks))
+        let protocolStore = ProtocolStore(
+            store: store, node: configuration.node, parameters: configuration.parameters, statistics: statistics,
+            logger: logger)
+        let charges: [ClientCharge]
+        do {
+            charges = try protocolStore.charges()
+        } catch {
+            try? store.close()
+            throw .storage(error)
+        }
         let host = ReplicaHost(
             parameters: configuration.parameters, node: configuration.node, access: cluster.lists.access.contents,
-            store: ProtocolStore(
-                store: store, node: configuration.node, parameters: configuration.parameters, statistics: statistics,
-                logger: logger),
-            verifier: verifier, signer: signer, statistics: statistics, workers: workers, logger: logger,
+            store: protocolStore, charges: charges, verifier: verifier, signer: signer, statistics: statistics,
+            workers: workers, logger: logger,
             without: configuration.without, interposer: interposer, reply: reply)
         host.tick(milliseconds: currentMilliseconds())
         sessions.attach(host)
@@ -88,24 +96,21 @@ package final class Server: Sendable {
             scope: cluster.scope(incarnation: signer.incarnation), peers: cluster.peers,
             limits: ConnectionLimits(configuration.parameters))
         var versionVerifier: VersionVerifier?
-        let verificationThreads =
-            configuration.parameters.mode.verifiesLater ? VerificationThreads() : nil
+        let verificationThreads = VerificationThreads()
         do {
-            if let verificationThreads {
-                let made = try VersionVerifier(
-                    configuration, incarnation: signer.incarnation, verifier: verifier, threads: verificationThreads,
-                    statistics: statistics, logger: logger,
-                    offered: { [weak lists] list, sender in lists?.offer(list, from: sender) },
-                    found: { [weak host] key, findings in host?.found(key, findings) })
-                host.attach(made)
-                versionVerifier = made
-            }
+            let made = try VersionVerifier(
+                configuration, incarnation: signer.incarnation, verifier: verifier, threads: verificationThreads,
+                statistics: statistics, logger: logger,
+                offered: { [weak lists] list, sender in lists?.offer(list, from: sender) },
+                found: { [weak host] key, findings in host?.found(key, findings) })
+            host.attach(made)
+            versionVerifier = made
             let endpoint = try await ServerEndpoint.start(
                 endpointConfiguration, identity: configuration.identity, delegate: sessions, group: group,
                 logger: logger)
-            lists.attach { [versionVerifier] kind, cluster in
+            lists.attach { kind, cluster in
                 endpoint.announce(cluster.scope(incarnation: signer.incarnation))
-                versionVerifier?.follow(cluster)
+                made.follow(cluster)
                 switch kind {
                 case .configuration:
                     break
@@ -125,13 +130,13 @@ package final class Server: Sendable {
             return Server(
                 lists: lists, endpoint: endpoint, sessions: sessions, host: host, store: store,
                 statistics: statistics, group: group,
-                workers: workers, versionVerifier: versionVerifier, ticker: ticker, logger: logger)
+                workers: workers, versionVerifier: made, ticker: ticker, logger: logger)
         } catch {
             sessions.detach()
             if let versionVerifier {
                 await versionVerifier.shutdown()
             } else {
-                await verificationThreads?.shutdown()
+                await verificationThreads.shutdown()
             }
             try? await workers.shutdownGracefully()
             await host.shutdown()
@@ -145,7 +150,7 @@ package final class Server: Sendable {
         lists: ListService, endpoint: ServerEndpoint, sessions: RequestSessions,
         host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, workers: NIOThreadPool,
-        versionVerifier: VersionVerifier?, ticker: RepeatedTask, logger: Logger
+        versionVerifier: VersionVerifier, ticker: RepeatedTask, logger: Logger
     ) {
         self.lists = lists
         self.endpoint = endpoint
@@ -166,9 +171,7 @@ package final class Server: Sendable {
     /// Counts of what was done and refused since the start.
     package var counters: ServerCounters {
         var counters = statistics.snapshot
-        if let versionVerifier {
-            (counters.verificationSentBytes, counters.verificationReceivedBytes) = versionVerifier.trafficBytes
-        }
+        (counters.verificationSentBytes, counters.verificationReceivedBytes) = versionVerifier.trafficBytes
         return counters
     }
 
@@ -187,10 +190,10 @@ package final class Server: Sendable {
     package func shutdown() async {
         ticker.cancel()
         lists.detach()
-        versionVerifier?.stop()
+        versionVerifier.stop()
         await endpoint.shutdown(grace: Self.shutdownGrace)
         sessions.detach()
-        await versionVerifier?.shutdown()
+        await versionVerifier.shutdown()
         try? await workers.shutdownGracefully()
         await host.shutdown()
         do {

@@ -16,6 +16,8 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var ignoredMessages: UInt64 = 0
     /// Stored parts that no longer match their checksum, or that the disk did not give back.
     package var lostParts: UInt64 = 0
+    /// Stored parts that could not be read at the moment.
+    package var unreadableParts: UInt64 = 0
     /// Group commits, and the changes made durable by them.
     package var groupCommits: UInt64 = 0
     package var storedChanges: UInt64 = 0

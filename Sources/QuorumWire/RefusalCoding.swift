@@ -46,6 +46,10 @@ extension Refusal {
             encoder.append(fitting: versions, countMax: Self.pendingVersionsMax)
         case .tooManyUnverified(let limit):
             encoder.append(UInt32(clamping: limit))
+        case .quotaExceeded(let quota, let limit, let used):
+            encoder.append(quota.rawValue)
+            encoder.append(limit)
+            encoder.append(used)
         case .unsupported(let type):
             encoder.append(type)
         case .foreignGroup(let group, let expected):
@@ -127,6 +131,13 @@ extension Refusal {
         case .tooManyUnverified:
             let limit: UInt32 = try decoder.integer("limit")
             self = .tooManyUnverified(limit: Int(limit))
+        case .quotaExceeded:
+            let number: UInt8 = try decoder.integer("quota")
+            guard let quota = Quota(rawValue: number) else {
+                throw MalformedEncoding.unknownValue(field: "quota", value: UInt64(number))
+            }
+            let limit: UInt64 = try decoder.integer("limit")
+            self = .quotaExceeded(quota, limit: limit, used: try decoder.integer("use"))
         case .unsupported: self = .unsupported(type: try decoder.integer("message type"))
         case .foreignGroup:
             self = .foreignGroup(

@@ -85,6 +85,43 @@ import Testing
         #expect(try reopened.row(.lists, [5]) == [5])
     }
 
+    @Test("What is added to a row sums up, within a batch, over batches and over a crash; a sum of nothing is no row")
+    func sums() throws {
+        let fixture = try StoreFixture()
+        let store = try fixture.open()
+        func numbers(_ store: ObjectStore, _ key: UInt8) throws -> [Int64]? {
+            try store.row(.accounts, [key]).flatMap(CounterRow.numbers)
+        }
+        try store.applyAll([
+            StoreMutation(rows: [.add(.accounts, key: [1], [5, -7])]),
+            StoreMutation(rows: [.add(.accounts, key: [1], [1]), .add(.accounts, key: [2], [.max])]),
+        ])
+        #expect(try numbers(store, 1) == [6, -7])
+        try store.applyAll([
+            StoreMutation(rows: [
+                .add(.accounts, key: [1], [0, 0, 3]), .add(.accounts, key: [2], [1]),
+                .deleteRange(.accounts, from: [1], to: [2]), .add(.accounts, key: [1], [4]),
+            ])
+        ])
+        #expect(try numbers(store, 1) == [4])
+        #expect(try numbers(store, 2) == [.min])
+        store.abandon()
+        let reopened = try fixture.open()
+        #expect(try numbers(reopened, 1) == [4])
+        // Refused beside a good one, which goes on.
+        let results = reopened.apply([
+            StoreMutation(rows: [.add(.accounts, key: [1], [])]),
+            StoreMutation(rows: [.add(.accounts, key: [1], [Int64](repeating: 1, count: 17))]),
+            StoreMutation(rows: [.add(.accounts, key: [1], [-4])]),
+        ])
+        #expect(results.map { $0.error == nil } == [false, false, true])
+        #expect(try reopened.row(.accounts, [1]) == nil)
+        // A row that is no sum is not added to, and stays.
+        try reopened.applyAll([StoreMutation(rows: [.put(.accounts, key: [3], value: [1, 2, 3])])])
+        #expect(reopened.apply([StoreMutation(rows: [.add(.accounts, key: [3], [1])])])[0].error != nil)
+        #expect(try reopened.row(.accounts, [3]) == [1, 2, 3])
+    }
+
     @Test("Fragments of several positions and pages of one version are parts of their own")
     func parts() throws {
         let fixture = try StoreFixture()

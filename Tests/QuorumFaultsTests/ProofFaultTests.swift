@@ -110,7 +110,7 @@ extension ClientFaultTests {
                     }
                     for version in host.record(key).held {
                         #expect(
-                            host.descriptor(of: version.timestamp, key: key)?.digest == version.timestamp.digest)
+                            host.descriptor(of: version.timestamp, key: key).value?.digest == version.timestamp.digest)
                     }
                 }
             }

@@ -10,6 +10,7 @@ struct OpenObjectsTests {
     private var replica = Replica(
         parameters: Self.group.parameters, group: Self.group.members, node: Self.group.node(0),
         incarnation: Incarnation(1))
+    private var accounts = Accounts()
     private var requestCount: UInt64 = 0
 
     /// A record that tells its object from others by its committed counter.
@@ -40,7 +41,7 @@ struct OpenObjectsTests {
 
     private mutating func run(_ input: ReplicaInput) -> (loads: [ObjectKey], replies: [UInt64: UInt64]) {
         var effects: [ReplicaEffect] = []
-        replica.handle(input, into: &effects)
+        replica.handle(input, accounts: &accounts, into: &effects)
         replica.checkInvariants()
         var loads: [ObjectKey] = []
         var replies: [UInt64: UInt64] = [:]

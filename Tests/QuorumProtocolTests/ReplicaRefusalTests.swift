@@ -38,7 +38,7 @@ struct ReplicaRefusalTests {
             try group.verifier.verify(signed, key: version.key, timestamp: version.timestamp)
         }
         #expect(
-            host.fragments(of: version.timestamp, key: version.key, stripeCount: version.fragments[0].count)
+            host.fragments(of: version.timestamp, key: version.key, stripeCount: version.fragments[0].count).value
                 == version.fragments[host.server.offset], sourceLocation: sourceLocation)
     }
 

@@ -26,6 +26,7 @@ struct ChangeMaker {
     let parameters: ClusterParameters
     let key: ObjectKey
     private var replica: Replica
+    private var accounts = Accounts()
     private let verifier: StatementVerifier
     private let writer = ClientID(high: 1, low: 1)
 
@@ -60,7 +61,7 @@ struct ChangeMaker {
         var stored: VirtualDisk.Item?
         while !inputs.isEmpty {
             var effects: [ReplicaEffect] = []
-            replica.handle(inputs.removeFirst(), into: &effects)
+            replica.handle(inputs.removeFirst(), accounts: &accounts, into: &effects)
             for effect in effects {
                 switch effect {
                 case .verify(let token, let job):

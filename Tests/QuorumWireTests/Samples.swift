@@ -149,6 +149,8 @@ extension RefusalKind {
         case .busy: return [.busy]
         case .poisonous: return [.poisonous]
         case .tooManyUnverified: return [.tooManyUnverified(limit: 16), .tooManyUnverified(limit: most)]
+        case .quotaExceeded:
+            return Quota.allCases.map { .quotaExceeded($0, limit: 1 << 40, used: .max) }
         case .storageFull: return [.storageFull]
         case .storageFailed: return [.storageFailed]
         case .foreignGroup: return [.foreignGroup(GroupID(1), expected: GroupID(.max))]

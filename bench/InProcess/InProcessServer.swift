@@ -18,6 +18,7 @@ final class InProcessServer {
     private let signer: StatementSigner
     private let verifier: StatementVerifier
     private var replica: Replica
+    private var accounts = Accounts()
     private var records: [ObjectKey: [UInt8]] = [:]
     private var versions: [Timestamp: Version] = [:]
 
@@ -39,7 +40,7 @@ final class InProcessServer {
         var answer: Reply?
         while let input = inputs.popLast() {
             var effects: [ReplicaEffect] = []
-            replica.handle(input, into: &effects)
+            replica.handle(input, accounts: &accounts, into: &effects)
             for effect in effects { try perform(effect, &inputs, &answer) }
         }
         guard let answer else { preconditionFailure("a request without an answer") }
@@ -57,7 +58,7 @@ final class InProcessServer {
         case .store(let token, let change, let statements):
             if let change { store(change) }
             inputs.append(.stored(token, .success(try signer.sign(statements))))
-        case .verifyVersions, .due:
+        case .verifyVersions, .due, .catchUp:
             // For idle time, which is not part of an operation.
             break
         }
@@ -80,13 +81,17 @@ extension InProcessServer: ReplicaStore {
         return .success(record)
     }
 
-    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? {
-        versions[timestamp].flatMap { try? SealedDescriptor(decoding: $0.descriptor, parameters: parameters) }
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
+        guard let version = versions[timestamp] else { return .absent }
+        let descriptor = try? SealedDescriptor(decoding: version.descriptor, parameters: parameters)
+        return descriptor.map(StoredParts.held) ?? .lost
     }
 
-    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
-        versions[timestamp]?.fragments
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> StoredParts<[SharedBytes]> {
+        (versions[timestamp]?.fragments).map(StoredParts.held) ?? .absent
     }
+
+    func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] { [] }
 
     func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { [] }
 }

@@ -65,6 +65,12 @@ package struct PosixFiles: StorageFiles {
         guard statvfs(path, &information) == 0 else { return nil }
         return UInt64(information.f_bavail) &* UInt64(information.f_frsize)
     }
+
+    package func capacityBytes(at path: String) -> UInt64? {
+        var information = statvfs()
+        guard statvfs(path, &information) == 0 else { return nil }
+        return UInt64(information.f_blocks) &* UInt64(information.f_frsize)
+    }
 }
 
 /// An open file of the operating system's.

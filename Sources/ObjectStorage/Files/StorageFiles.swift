@@ -32,6 +32,9 @@ package protocol StorageFiles: Sendable {
 
     /// Bytes that may still be allocated beside the file at `path`; nil when unknown.
     func freeBytes(at path: String) -> UInt64?
+
+    /// The size of the file system that `path` is on; nil when unknown.
+    func capacityBytes(at path: String) -> UInt64?
 }
 
 /// An open file; closed with its last reference. Any number of threads may read it, one at a time may write.

@@ -19,6 +19,9 @@ struct IndexUpdate {
     private var changes = IndexChanges()
     private var versions: [HashedBytes: VersionState] = [:]
     private var expiries: [HashedBytes: UInt64?] = [:]
+    /// Rows that this batch has put or added to, or deleted (nil), and ranges of rows that it has deleted.
+    private var rows: [HashedBytes: [UInt8]?] = [:]
+    private var deletedRanges: [(first: [UInt8], end: [UInt8])] = []
     private var walk: (any IndexWalk)?
     private var garbage = NewGarbage()
 
@@ -38,7 +41,7 @@ struct IndexUpdate {
         var update = IndexUpdate(index: index, sequence: plan.header.sequence)
         for range in plan.deadAtBirth { update.discard(range) }
         for object in plan.objects { try update.apply(object) }
-        for row in plan.rows { update.apply(row) }
+        for row in plan.rows { try update.apply(row) }
         update.changes.put(IndexKey.position, JournalPosition(behind: plan).encoded)
         update.changes.put(IndexKey.segment(plan.header.segment), unreclaimed.encodedLittle)
         return (update.changes, update.garbage)
@@ -81,15 +84,43 @@ struct IndexUpdate {
         for put in object.puts { try store(put, IndexKey.version(put.version, of: mutation.key)) }
     }
 
-    private mutating func apply(_ row: RowChange) {
+    private mutating func apply(_ row: RowChange) throws(StorageError) {
         switch row {
-        case .put(let table, let key, let value): changes.put(IndexKey.table(table) + key, value)
-        case .delete(let table, let key): changes.delete(IndexKey.table(table) + key)
+        case .put(let table, let key, let value):
+            set(IndexKey.table(table) + key, value)
+        case .delete(let table, let key):
+            set(IndexKey.table(table) + key, nil)
         case .deleteRange(let table, let first, let end):
             let prefix = IndexKey.table(table)
             guard first.lexicographicallyPrecedes(end) else { return }
             changes.deleteRange(from: prefix + first, to: prefix + end)
+            deletedRanges.append((prefix + first, prefix + end))
+            rows = rows.filter { !Self.range(prefix + first, prefix + end, contains: $0.key.bytes) }
+        case .add(let table, let key, let amounts):
+            let indexKey = IndexKey.table(table) + key
+            guard let numbers = CounterRow.numbers(try self.row(indexKey) ?? []) else {
+                throw index.malformed(indexKey)
+            }
+            let sums = CounterRow.sum(numbers, amounts)
+            set(indexKey, sums.allSatisfy { $0 == 0 } ? nil : CounterRow.bytes(sums))
         }
+    }
+
+    /// Puts a row, or deletes it when there is no value.
+    private mutating func set(_ indexKey: [UInt8], _ value: [UInt8]?) {
+        if let value { changes.put(indexKey, value) } else { changes.delete(indexKey) }
+        rows.updateValue(value, forKey: HashedBytes(indexKey))
+    }
+
+    /// A row as it is after what this batch has done; nil when there is none.
+    private func row(_ indexKey: [UInt8]) throws(StorageError) -> [UInt8]? {
+        if let row = rows[HashedBytes(indexKey)] { return row }
+        if deletedRanges.contains(where: { Self.range($0.first, $0.end, contains: indexKey) }) { return nil }
+        return try index.withValue(of: indexKey) { Array($0) }
+    }
+
+    private static func range(_ first: [UInt8], _ end: [UInt8], contains key: [UInt8]) -> Bool {
+        !key.lexicographicallyPrecedes(first) && key.lexicographicallyPrecedes(end)
     }
 
     private mutating func setExpiry(_ time: UInt64?, of key: [UInt8]) throws(StorageError) {
@@ -170,7 +201,7 @@ struct IndexUpdate {
 
 /// Bytes as a dictionary's key, hashed as one run: an array of bytes hashes them one by one.
 private struct HashedBytes: Hashable {
-    private let bytes: [UInt8]
+    let bytes: [UInt8]
 
     init(_ bytes: [UInt8]) {
         self.bytes = bytes

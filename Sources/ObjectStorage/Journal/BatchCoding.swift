@@ -48,6 +48,7 @@ extension RowChange {
         case .put(_, let key, let value): 2 + 2 + key.count + 4 + value.count
         case .delete(_, let key): 2 + 2 + key.count
         case .deleteRange(_, let first, let end): 2 + 2 + first.count + 2 + end.count
+        case .add(_, let key, let amounts): 2 + 2 + key.count + 1 + 8 * amounts.count
         }
     }
 }
@@ -223,6 +224,7 @@ extension RowChange {
         static let put: UInt8 = 0
         static let delete: UInt8 = 1
         static let deleteRange: UInt8 = 2
+        static let add: UInt8 = 3
     }
 
     fileprivate func encode(into bytes: inout [UInt8]) {
@@ -243,6 +245,10 @@ extension RowChange {
             start(table, Kind.deleteRange, first)
             bytes.appendLittle(UInt16(end.count))
             bytes.append(contentsOf: end)
+        case .add(let table, let key, let amounts):
+            start(table, Kind.add, key)
+            bytes.append(UInt8(amounts.count))
+            for amount in amounts { bytes.appendLittle(UInt64(bitPattern: amount)) }
         }
     }
 
@@ -259,6 +265,14 @@ extension RowChange {
         case Kind.deleteRange:
             guard let end = cursor.takeKey() else { return nil }
             self = .deleteRange(table, from: key, to: end)
+        case Kind.add:
+            guard let count = cursor.little(UInt8.self), count > 0, count <= CounterRow.countMax else { return nil }
+            var amounts: [Int64] = []
+            for _ in 0..<count {
+                guard let amount = cursor.little(UInt64.self) else { return nil }
+                amounts.append(Int64(bitPattern: amount))
+            }
+            self = .add(table, key: key, amounts)
         default:
             return nil
         }

@@ -15,12 +15,15 @@ public struct AccessEntry: Hashable, Sendable {
     public let pin: Digest256
     /// In the order of the buckets' names, each bucket once.
     public let grants: [Grant]
+    /// How many bytes each server keeps for the client; nil for the server's own limit.
+    public let quotaBytes: UInt64?
 
     /// - Parameter grants: those of one bucket are taken together.
-    package init(name: String, id: ClientID, pin: Digest256, grants: [Grant]) {
+    package init(name: String, id: ClientID, pin: Digest256, grants: [Grant], quotaBytes: UInt64? = nil) {
         self.name = name
         self.id = id
         self.pin = pin
+        self.quotaBytes = quotaBytes
         let byBucket = Dictionary(grants.map { ($0.bucket, $0.rights) }) { $0.union($1) }
         self.grants = byBucket.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
             .compactMap { Grant(bucket: $0.key, rights: $0.value) }
@@ -55,6 +58,13 @@ public struct AccessList: Hashable, Sendable {
         }
         self.clients = clients
         self.places = places
+    }
+
+    /// How many bytes each server keeps for a client; of those of whom the list says so.
+    package var quotas: [ClientID: UInt64] {
+        var quotas: [ClientID: UInt64] = [:]
+        for client in clients { quotas[client.id] = client.quotaBytes }
+        return quotas
     }
 
     /// The client of this name; nil when there is none.
@@ -114,6 +124,8 @@ extension AccessList: ClusterList {
                 encoder.append(counted: Array(grant.bucket.utf8))
                 encoder.append(grant.rights.rawValue)
             }
+            encoder.append(UInt8(client.quotaBytes == nil ? 0 : 1))
+            encoder.append(client.quotaBytes ?? 0)
         }
     }
 
@@ -133,7 +145,11 @@ extension AccessList: ClusterList {
                     }
                     grants.append(grant)
                 }
-                let entry = AccessEntry(name: name, id: id, pin: pin, grants: grants)
+                let hasQuota = try decoder.flag("has a quota")
+                let quota: UInt64 = try decoder.integer("quota")
+                guard hasQuota || quota == 0 else { throw MalformedEncoding.notCanonical(field: "quota") }
+                let entry = AccessEntry(
+                    name: name, id: id, pin: pin, grants: grants, quotaBytes: hasQuota ? quota : nil)
                 guard entry.grants == grants else { throw MalformedEncoding.notCanonical(field: "grants") }
                 clients.append(entry)
             }

@@ -45,6 +45,8 @@ public enum Refusal: Error, Equatable, Sendable {
     case poisonous
     /// So many versions wait to be verified that no more are taken until they are.
     case tooManyUnverified(limit: Int)
+    /// The client has as much here as it may.
+    case quotaExceeded(Quota, limit: UInt64, used: UInt64)
     /// The server's disk is full.
     case storageFull
     /// The server cannot read or write its storage.
@@ -53,6 +55,18 @@ public enum Refusal: Error, Equatable, Sendable {
     case unsupported(type: UInt8)
     /// A reason of another release's, of which only the traits are known.
     case other(code: UInt16, traits: RefusalTraits, evidence: [UInt8])
+}
+
+/// What there is a limit of for each client (docs/protocol.md, Accounts).
+public enum Quota: UInt8, CaseIterable, Sendable {
+    /// Bytes of its versions, committed or not.
+    case storedBytes = 1
+    /// Bytes of its versions that are not committed, while the disk is more than half full.
+    case uncommittedBytes = 2
+    /// The same of all clients together.
+    case uncommittedBytesOfAll = 3
+    /// Versions at objects of which no version is committed.
+    case bareVersions = 4
 }
 
 /// A version that a client left uncommitted at a server, with the server's fresh statement on it.
@@ -105,13 +119,14 @@ package enum RefusalKind: UInt16, CaseIterable, Sendable {
     case unknownEpoch = 20
     case foreignPosition = 21
     case notCommitted = 22
+    case quotaExceeded = 23
 
     package var traits: RefusalTraits {
         switch self {
         case .foreignTimestamp, .foreignPosition, .wrongFragmentCount, .tooManyStripes, .invalidFragment,
             .justificationRequired, .counterSkipped, .invalidAdmission, .tooManyPending:
             .answersPrepareOnly
-        case .tooManyUnverified:
+        case .tooManyUnverified, .quotaExceeded:
             [.answersPrepareOnly, .transient]
         case .busy, .unknownEpoch, .notCommitted:
             .transient
@@ -144,6 +159,7 @@ extension Refusal {
         case .tooManyPending: .tooManyPending
         case .busy: .busy
         case .poisonous: .poisonous
+        case .quotaExceeded: .quotaExceeded
         case .tooManyUnverified: .tooManyUnverified
         case .storageFull: .storageFull
         case .storageFailed: .storageFailed
@@ -163,6 +179,8 @@ extension Refusal {
         case .other(_, let traits, _): traits
         // What is not known here yet may be known here later.
         case .invalidCertificate(let error) where error.isIgnorance: .transient
+        // Only deleting helps.
+        case .quotaExceeded(.storedBytes, _, _): .answersPrepareOnly
         default: kind?.traits ?? []
         }
     }
@@ -204,6 +222,16 @@ extension Refusal: CustomStringConvertible {
         case .busy: "too many requests wait for this object"
         case .poisonous: "the version's fragments are known to be no value's encoding"
         case .tooManyUnverified(let limit): "\(limit) versions of the object wait to be verified"
+        case .quotaExceeded(let quota, let limit, let used):
+            switch quota {
+            case .storedBytes: "this client has \(used) bytes stored at the server, of \(limit) that it may have"
+            case .uncommittedBytes:
+                "this client has \(used) bytes at the server that are not committed, of \(limit) while the disk is scarce"
+            case .uncommittedBytesOfAll:
+                "all clients together have \(used) bytes at the server that are not committed, of \(limit)"
+            case .bareVersions:
+                "this client has left \(used) versions uncommitted at new objects, of \(limit) that it may leave"
+            }
         case .storageFull: "the server's disk is full"
         case .storageFailed: "the server cannot use its storage"
         case .unsupported(let type): "the server knows no message of type \(type)"

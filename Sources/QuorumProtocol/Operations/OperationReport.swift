@@ -76,6 +76,9 @@ public struct ServerObservations: Equatable, Sendable {
         misbehaviours.map { (server: nodes[$0.key.offset], what: $0.value) }.sorted { $0.server < $1.server }
     }
 
+    /// Servers that claimed what they could not prove.
+    package var liars: [NodeID] { misbehaviours.filter { $0.value == .unprovenClaim }.map { nodes[$0.key.offset] } }
+
     /// Servers that refused, in their order, with their reason.
     public var refusing: [(server: NodeID, why: Refusal)] {
         refusals.map { (server: nodes[$0.key.offset], why: $0.value) }.sorted { $0.server < $1.server }

@@ -105,6 +105,10 @@ package struct Writer: Sendable {
     var hasDetoured = false
     /// What became of the remembered certificate that the write began with.
     var memory = Memory.none
+    /// Servers that could not prove what they claimed in earlier operations; what they name now puts nothing in doubt.
+    let distrusted: PositionSet
+    /// The version that put our own in doubt, and who named it.
+    var alleged: (server: Position, timestamp: Timestamp)?
     // COMMIT
     private(set) var acknowledged: PositionSet = []
 
@@ -113,9 +117,11 @@ package struct Writer: Sendable {
     ///   - remembered: the certificate of a version of the object, which saves reading the timestamp as long as nobody
     ///     else has written since.
     ///   - spares: at most f positions whose servers get no fragments of their own as long as the others take theirs.
+    ///   - distrusted: servers that were seen to claim what they could not prove (`Misbehaviour.unprovenClaim`); more than f
+    ///     of them are none.
     package init(
         parameters: ClusterParameters, key: ObjectKey, writer: ClientID, content: WriteContent,
-        remembered: VerifiedCertificate? = nil, spares: [Position] = []
+        remembered: VerifiedCertificate? = nil, spares: [Position] = [], distrusted: [Position] = []
     ) {
         precondition(remembered == nil || remembered?.key == key)
         precondition(spares.count <= parameters.quorums.faults && spares.allSatisfy(parameters.quorums.contains))
@@ -127,6 +133,7 @@ package struct Writer: Sendable {
         self.writer = writer
         self.content = content
         self.spares = spares
+        self.distrusted = distrusted.count > parameters.quorums.faults ? [] : PositionSet(distrusted)
         tally = ClaimTally(quorums: parameters.quorums)
         guard let remembered else { return }
         tally.prove(remembered)
@@ -201,13 +208,14 @@ package struct Writer: Sendable {
         case (.doubt, _):
             examine(reply, of: server, into: &effects)
         case (.prepare(let timestamp), .prepared(let signed, let committed)):
-            if isDoubtful(timestamp, beside: committed) {
+            if isDoubtful(timestamp, beside: committed, of: server) {
+                alleged = committed.map { (server, $0) }
                 beginDoubt(timestamp, into: &effects)
                 return
             }
             verify(signed, of: server, for: [timestamp], into: &effects)
         case (.complete(let completion, let own), .prepared(let signed, let committed)):
-            if isDoubtful(own, beside: committed) { memory = .doubtful }
+            if isDoubtful(own, beside: committed, of: server) { memory = .doubtful }
             // The reply does not name its version; it may be a late one on our own.
             verify(signed, of: server, for: [completion.timestamp, own], into: &effects)
         case (.prepare, .refused(let refusal)):
@@ -238,7 +246,8 @@ package struct Writer: Sendable {
         case (_, .timestamp), (_, .prepared), (_, .committed):
             // An answer to a phase that is over.
             return
-        case (_, .version(_, let parts)):
+        case (_, .version(let claim, let parts)):
+            compare(claim, of: server)
             take(parts, of: server, into: &effects)
         }
     }

@@ -30,8 +30,9 @@ extension Writer {
     }
 
     /// Whether a server's committed version puts our own timestamp in doubt.
-    func isDoubtful(_ own: Timestamp, beside committed: Timestamp?) -> Bool {
-        memory == .trusted && own.precedes(committed) && !isPlanted(.rememberedUndoubted)
+    func isDoubtful(_ own: Timestamp, beside committed: Timestamp?, of server: Position) -> Bool {
+        memory == .trusted && own.precedes(committed) && !distrusted.contains(server)
+            && !isPlanted(.rememberedUndoubted)
     }
 
     /// - Parameter thoroughReminders: for how many retransmissions, beyond the hedge time, the read waits for what only few
@@ -59,6 +60,7 @@ extension Writer {
     /// Runs an input through the reader of a doubt; without one it comes too late.
     mutating func examine(_ input: Reader.Input, into effects: inout [Effect]) {
         guard case .doubt(var reader, let own) = phase else { return }
+        if case .reply(let server, .version(let claim, _)) = input { compare(claim, of: server) }
         var asked: [Reader.Effect] = []
         reader.handle(input, into: &asked)
         phase = .doubt(reader, own: own)
@@ -82,6 +84,14 @@ extension Writer {
         }
     }
 
+    /// Who put our own timestamp in doubt was asked after it had named what it named: a correct server's claims never go
+    /// down.
+    mutating func compare(_ claim: CommittedClaim, of server: Position) {
+        guard let alleged, alleged.server == server else { return }
+        if claim.highest.precedes(alleged.timestamp) { observations.misbehaviours[server] = .unprovenClaim }
+        self.alleged = nil
+    }
+
     private mutating func resolve(
         _ own: Timestamp, _ result: Result<ReadOutcome, OperationFailure>, of reader: Reader,
         into effects: inout [Effect]
@@ -91,6 +101,7 @@ extension Writer {
             beginAnew(into: &effects)
         case .success(let outcome):
             memory = .confirmed
+            observations.misbehaviours.merge(outcome.observations.misbehaviours) { own, _ in own }
             if let found = outcome.found.timestamp, found < own, base.precedes(found) {
                 tally = reader.tally
                 raiseBase(to: found)

@@ -155,7 +155,8 @@ extension Writer {
                 // It has not seen our base committed, which frees it of these.
                 wantsJustification(server, into: &effects)
             }
-            collect(versions, of: server, into: &effects)
+            // Without a list when it gave one lately, which still stands.
+            if !versions.isEmpty { collect(versions, of: server, into: &effects) }
             admit(timestamp, into: &effects)
         default:
             if !refusal.isTransient { full.removeAll { $0 == server } }

@@ -9,15 +9,19 @@ package struct HeldVersion: Equatable, Sendable {
     package var holdsFragments: Bool
     /// Whether its descriptor names any stripes. What has none is sound.
     package let hasStripes: Bool
+    /// Of the descriptor and the fragments that were stored.
+    package let sizeBytes: UInt64
     /// When a higher version was committed, in milliseconds of the server's clock; nil while none is.
     package var supersededMilliseconds: UInt64?
 
     package init(
-        timestamp: Timestamp, holdsFragments: Bool, hasStripes: Bool = true, supersededMilliseconds: UInt64? = nil
+        timestamp: Timestamp, holdsFragments: Bool, hasStripes: Bool = true, sizeBytes: UInt64 = 0,
+        supersededMilliseconds: UInt64? = nil
     ) {
         self.timestamp = timestamp
         self.holdsFragments = holdsFragments
         self.hasStripes = hasStripes
+        self.sizeBytes = sizeBytes
         self.supersededMilliseconds = supersededMilliseconds
     }
 }
@@ -288,7 +292,7 @@ extension ObjectRecord {
     /// The canonical bytes in which the store keeps the record.
     package var bytes: [UInt8] {
         var encoder = CanonicalEncoder(reservingBytes: 1024)
-        encoder.append(tag: "solidus.object.4")
+        encoder.append(tag: "solidus.object.5")
         encoder.append(UInt8(committed == nil ? 0 : 1))
         committed?.encode(into: &encoder)
         encoder.append(UInt32(unverified.count))
@@ -304,6 +308,7 @@ extension ObjectRecord {
             encoder.append(version.timestamp)
             encoder.append(UInt8(version.holdsFragments ? 1 : 0))
             encoder.append(UInt8(version.hasStripes ? 1 : 0))
+            encoder.append(version.sizeBytes)
             encoder.append(UInt8(version.supersededMilliseconds == nil ? 0 : 1))
             encoder.append(version.supersededMilliseconds ?? 0)
         }
@@ -314,7 +319,7 @@ extension ObjectRecord {
     package init(decoding bytes: [UInt8]) throws(MalformedEncoding) {
         contents = Contents()
         var decoder = CanonicalDecoder(bytes)
-        try decoder.expect(tag: "solidus.object.4", "record format")
+        try decoder.expect(tag: "solidus.object.5", "record format")
         let committed = try decoder.flag("committed") ? try CommittedVersion(from: &decoder) : nil
         let unverified = try decoder.committedVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
         let poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
@@ -337,13 +342,14 @@ extension ObjectRecord {
             let holdsFragments = try decoder.flag("holds fragments")
             let hasStripes = try decoder.flag("has stripes")
             guard hasStripes || holdsFragments else { throw .notCanonical(field: "has stripes") }
+            let sizeBytes: UInt64 = try decoder.integer("size")
             let isSuperseded = try decoder.flag("superseded")
             let milliseconds: UInt64 = try decoder.integer("superseded at")
             guard isSuperseded || milliseconds == 0 else { throw .notCanonical(field: "superseded at") }
             held.append(
                 HeldVersion(
                     timestamp: timestamp, holdsFragments: holdsFragments, hasStripes: hasStripes,
-                    supersededMilliseconds: isSuperseded ? milliseconds : nil))
+                    sizeBytes: sizeBytes, supersededMilliseconds: isSuperseded ? milliseconds : nil))
         }
         try decoder.finish()
     }

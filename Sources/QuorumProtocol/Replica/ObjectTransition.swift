@@ -26,7 +26,8 @@ struct ObjectTransition {
         guard !puts.isEmpty || !drops.isEmpty || record != original else { return nil }
         return ObjectChange(
             key: key, record: record, puts: puts, drops: drops,
-            nextDueMilliseconds: record.nextDueMilliseconds(parameters))
+            nextDueMilliseconds: record.nextDueMilliseconds(parameters),
+            charges: original.charges(becoming: record), bareWriters: original.bareWriters(becoming: record))
     }
 
     private var verifiesLater: Bool { parameters.mode.verifiesLater }
@@ -41,7 +42,11 @@ struct ObjectTransition {
     }
 
     /// PREPARE, verified. On `.refuse` the transition must be thrown away: a refusal changes no state.
-    mutating func prepare(_ prepare: Prepare, evidence: VerificationEvidence) -> PrepareVerdict {
+    ///
+    /// - Parameter accounts: looked at, not charged.
+    mutating func prepare(
+        _ prepare: Prepare, evidence: VerificationEvidence, accounts: borrowing Accounts
+    ) -> PrepareVerdict {
         if let justification = evidence.certificate, !isPlanted(.justificationNotCommitted) {
             // A poisonous version is no longer taken, but still shows that its counter was reached.
             commit(justification)
@@ -58,6 +63,10 @@ struct ObjectTransition {
             return .sign(.superseded)
         }
         let isCommitted = timestamp == committed || record.isUnverified(timestamp)
+        let hasStripes = !prepare.descriptor.descriptor.stripes.isEmpty
+        let sizeBytes = evidence.fragments.reduce(UInt64(prepare.descriptor.bytes.count)) {
+            $0 + UInt64($1.bytes.count)
+        }
         if !isCommitted {
             let base = max(record.highestCommitted.counter, (evidence.certificate?.timestamp).counter)
             let (highestAllowed, overflow) = base.addingReportingOverflow(1)
@@ -77,11 +86,18 @@ struct ObjectTransition {
             if verifiesLater, let limit = exceededUnverifiedLimit(timestamp), !isPlanted(.unverifiedUnlimited) {
                 return .refuse(.tooManyUnverified(limit: limit))
             }
+            if evidence.admission.isEmpty, !pending.contains(where: { $0.timestamp == timestamp }),
+                let refusal = accounts.refusal(
+                    of: timestamp.writer, sizeBytes: sizeBytes, isBare: record.highestCommitted == nil,
+                    frees: !hasStripes && record.holdsBytes, parameters.limits)
+            {
+                return .refuse(refusal)
+            }
             if isPlanted(.pendingReplaced) { drop(pending.map(\.timestamp)) }
         }
         // A version committed before its fragments came is completed here: what was missing is now held.
-        let hasStripes = !prepare.descriptor.descriptor.stripes.isEmpty
-        record.hold(HeldVersion(timestamp: timestamp, holdsFragments: true, hasStripes: hasStripes))
+        record.hold(
+            HeldVersion(timestamp: timestamp, holdsFragments: true, hasStripes: hasStripes, sizeBytes: sizeBytes))
         puts.append(
             ObjectChange.VersionParts(
                 timestamp: timestamp, descriptor: prepare.descriptor, fragments: evidence.fragments))
@@ -160,7 +176,10 @@ struct ObjectTransition {
     private mutating func holdDescriptor(_ descriptor: SealedDescriptor, of timestamp: Timestamp) {
         guard record.version(timestamp) == nil else { return }
         let hasStripes = !descriptor.descriptor.stripes.isEmpty
-        record.hold(HeldVersion(timestamp: timestamp, holdsFragments: !hasStripes, hasStripes: hasStripes))
+        record.hold(
+            HeldVersion(
+                timestamp: timestamp, holdsFragments: !hasStripes, hasStripes: hasStripes,
+                sizeBytes: UInt64(descriptor.bytes.count)))
         puts.append(ObjectChange.VersionParts(timestamp: timestamp, descriptor: descriptor, fragments: []))
     }
 
@@ -197,6 +216,20 @@ struct ObjectTransition {
         let isProven = record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
         if isProven || isPlanted(.poisonDroppedUnproven), record.version(timestamp) != nil { drop([timestamp]) }
         scheduleVerification()
+    }
+
+    /// What is lost is held no more: nobody is told otherwise, and who brings it again is welcome. Without its descriptor a
+    /// version is of no use. Nor is one that is pending without its fragments: pending means stored.
+    mutating func lose(_ lost: [LostParts]) {
+        for parts in lost {
+            guard let place = record.held.firstIndex(where: { $0.timestamp == parts.timestamp }) else { continue }
+            let timestamp = parts.timestamp
+            if parts.kind == .descriptor || record.isPending(timestamp) {
+                drop([timestamp])
+            } else if record.held[place].hasStripes {
+                record.held[place].holdsFragments = false
+            }
+        }
     }
 
     /// Whether versions have waited their time to be verified; the next time for them is put off, so that an object

@@ -6,6 +6,7 @@ import Fingerprint
 /// A request whose proof is being checked.
 struct VerifyingRequest: Sendable {
     let tag: RequestTag
+    let principal: Principal
     let job: VerificationJob
 }
 
@@ -17,10 +18,12 @@ struct VerifyingRequests: Sendable {
     private var free: [Int] = []
 
     /// Remembers a request under a token with this number.
-    mutating func add(_ job: VerificationJob, tag: RequestTag, number: UInt32) -> WorkToken {
+    mutating func add(
+        _ job: VerificationJob, tag: RequestTag, from principal: Principal, number: UInt32
+    ) -> WorkToken {
         let place = free.popLast() ?? waiting.count
         let token = WorkToken(number: number, place: place)
-        let added = VerifyingRequest(tag: tag, job: job)
+        let added = VerifyingRequest(tag: tag, principal: principal, job: job)
         if place == waiting.count {
             waiting.append(added)
             tokens.append(token)
@@ -41,35 +44,6 @@ struct VerifyingRequests: Sendable {
     }
 }
 
-/// What waits at an object, in its order. Mostly there is one, which needs no memory of its own.
-struct WaitingQueue<Element: Sendable>: Sendable {
-    private var first: Element?
-    private var others: Deque<Element> = []
-    /// Kept beside them: looking whether an optional element is there copies it.
-    private(set) var count = 0
-
-    var isEmpty: Bool { count == 0 }
-
-    mutating func append(_ element: consuming Element) {
-        if count == 0 { first = element } else { others.append(element) }
-        count += 1
-    }
-
-    mutating func prepend(_ element: consuming Element) {
-        if let second = first.take() { others.prepend(second) }
-        first = element
-        count += 1
-    }
-
-    mutating func popFirst() -> Element? {
-        guard count > 0 else { return nil }
-        count -= 1
-        let popped = first.take()
-        if count > 0 { first = others.popFirst() }
-        return popped
-    }
-}
-
 /// A change that waits for its turn at an object.
 enum WaitingChange: Sendable {
     case prepare(RequestTag, Prepare, VerificationEvidence)
@@ -77,6 +51,8 @@ enum WaitingChange: Sendable {
     case describe(RequestTag, Describe)
     /// What is due at the object's time: versions to drop, or to verify.
     case due
+    /// What this server should hold and has lost.
+    case lost([LostParts])
     /// What this server has found out about the object's versions.
     case found(VersionFindings)
     /// This server's own statements that versions are poisonous.
@@ -85,27 +61,30 @@ enum WaitingChange: Sendable {
     var tag: RequestTag? {
         switch self {
         case .prepare(let tag, _, _), .commit(let tag, _), .describe(let tag, _): tag
-        case .due, .found, .signed: nil
+        case .due, .lost, .found, .signed: nil
         }
     }
 }
 
-/// A question that waits for the object's record to be loaded.
+/// A question that is answered from the object's record, for which it may have to wait.
 struct WaitingRead: Sendable {
     enum Question: Sendable {
         case claim
         case certificate(Timestamp)
         case read(Read)
+        /// A PREPARE for which this statement was made before.
+        indirect case again(Prepare, SignedStatement)
     }
 
     let tag: RequestTag
+    let principal: Principal
     let question: Question
 }
 
 /// The change in flight, and what is to be said when it is durable.
 struct InFlight: Sendable {
     enum Answer: Sendable {
-        case prepared(RequestTag)
+        case prepared(RequestTag, Timestamp, Claim)
         case reply(RequestTag, Reply)
         case tooManyPending(RequestTag, [Timestamp])
         /// The statements are on these versions, which are poisonous.
@@ -115,7 +94,7 @@ struct InFlight: Sendable {
         /// Whose request is answered.
         var tag: RequestTag? {
             switch self {
-            case .prepared(let tag), .reply(let tag, _), .tooManyPending(let tag, _): tag
+            case .prepared(let tag, _, _), .reply(let tag, _), .tooManyPending(let tag, _): tag
             case .poisonous, .nothing: nil
             }
         }
@@ -123,6 +102,8 @@ struct InFlight: Sendable {
 
     let token: WorkToken
     let record: ObjectRecord
+    /// What it has charged.
+    let charges: [ClientCharge]
     let answer: Answer
 }
 
@@ -134,8 +115,10 @@ struct OpenObject: Sendable {
     fileprivate var isListed = false
     /// The durable record; nil until it is loaded.
     var record: ObjectRecord?
-    var reads = WaitingQueue<WaitingRead>()
-    var changes = WaitingQueue<WaitingChange>()
+    /// Whether `.due` is among what waits: once is enough, however long the disk takes.
+    var isDueWaiting = false
+    var reads = FairQueue<WaitingRead>()
+    var changes = FairQueue<WaitingChange>()
     private(set) var inFlight: InFlight?
     /// Kept beside it: looking whether it is there copies it.
     private(set) var isStoring = false
@@ -159,6 +142,21 @@ struct OpenObject: Sendable {
     // Inlined, since an object is large and would be copied for the call.
     @inline(__always) var isIdle: Bool { reads.isEmpty && changes.isEmpty && !isStoring }
     @inline(__always) var waitingCount: Int { reads.count + changes.count }
+
+    func waitingCount(of principal: Principal) -> Int {
+        reads.count(of: principal) + changes.count(of: principal)
+    }
+
+    /// The principal of whom most requests wait here, and how many; nil when none waits.
+    var longest: (principal: Principal, count: Int)? {
+        [reads.longest?.principal, changes.longest?.principal].compactMap { $0 }
+            .map { ($0, waitingCount(of: $0)) }.max { $0.1 < $1.1 }
+    }
+
+    /// Takes out the newest request of a principal that has others here before it; nil when there is none.
+    mutating func popNewest(of principal: Principal) -> RequestTag? {
+        changes.popNewest(of: principal)?.tag ?? reads.popNewest(of: principal)?.tag
+    }
 }
 
 /// The objects with something going on. Each keeps its place, so that whoever has found it once
@@ -218,8 +216,9 @@ struct OpenObjects: Sendable {
         precondition(!at[place].isStoring)
         at[place].isOpen = false
         at[place].record = nil
-        at[place].reads = WaitingQueue()
-        at[place].changes = WaitingQueue()
+        at[place].isDueWaiting = false
+        at[place].reads = FairQueue()
+        at[place].changes = FairQueue()
         if !at[place].isListed {
             at[place].isListed = true
             free.append(place)

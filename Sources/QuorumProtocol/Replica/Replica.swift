@@ -23,6 +23,12 @@ package struct Replica: Sendable {
 
     private var objects = OpenObjects()
     private var verifying = VerifyingRequests()
+    private var remembered = RememberedStatements()
+    private var lists = ListShares()
+    /// When objects were last named to catch up with, by client.
+    private var catchUps: [ClientID: UInt64] = [:]
+    /// The node's, while an input is handled.
+    private var accounts = Accounts()
     private var lastTokenNumber: UInt32 = 0
     private var nowMilliseconds: UInt64 = 0
 
@@ -35,7 +41,14 @@ package struct Replica: Sendable {
     }
 
     /// Takes one input and appends what is to be done.
-    package mutating func handle(_ input: consuming ReplicaInput, into effects: inout [ReplicaEffect]) {
+    ///
+    /// - Parameter accounts: of the node, whose replicas share them.
+    package mutating func handle(
+        _ input: consuming ReplicaInput, accounts: inout Accounts, into effects: inout [ReplicaEffect]
+    ) {
+        // Taken over, so that nothing is copied when they change.
+        swap(&self.accounts, &accounts)
+        defer { swap(&self.accounts, &accounts) }
         switch consume input {
         case .request(let tag, let principal, let request):
             receive(request, tag: tag, from: principal, into: &effects)
@@ -49,9 +62,12 @@ package struct Replica: Sendable {
             nowMilliseconds = max(nowMilliseconds, milliseconds)
             effects.append(.findDue(beforeMilliseconds: nowMilliseconds))
         case .due(let keys):
-            for key in keys { enqueue(.due, key: key, into: &effects) }
+            for key in keys { enqueueDue(key, into: &effects) }
+        case .lost(let key, let lost, let tag, let reply):
+            effects.append(.reply(tag, reply))
+            enqueue(.lost(lost), of: nil, key: key, into: &effects)
         case .found(let key, let findings):
-            enqueue(.found(findings), key: key, into: &effects)
+            enqueue(.found(findings), of: nil, key: key, into: &effects)
         }
     }
 }
@@ -68,24 +84,29 @@ extension Replica {
         }
         switch request {
         case .readTimestamp(let key):
-            answer(WaitingRead(tag: tag, question: .claim), of: key, into: &effects)
+            answer(WaitingRead(tag: tag, principal: principal, question: .claim), of: key, into: &effects)
         case .read(let read):
-            answer(WaitingRead(tag: tag, question: .read(read)), of: read.key, into: &effects)
+            answer(WaitingRead(tag: tag, principal: principal, question: .read(read)), of: read.key, into: &effects)
         case .certificate(let key, let timestamp):
-            answer(WaitingRead(tag: tag, question: .certificate(timestamp)), of: key, into: &effects)
+            answer(
+                WaitingRead(tag: tag, principal: principal, question: .certificate(timestamp)), of: key, into: &effects)
         case .prepare(let prepare):
             if let refusal = refusal(of: prepare, from: principal) {
                 effects.append(.reply(tag, .refused(refusal)))
+            } else if let statement = remembered(prepare) {
+                let question = WaitingRead.Question.again(prepare, statement)
+                answer(
+                    WaitingRead(tag: tag, principal: principal, question: question), of: prepare.key, into: &effects)
             } else {
-                verify(.prepare(prepare), tag: tag, into: &effects)
+                verify(.prepare(prepare), tag: tag, from: principal, into: &effects)
             }
         case .commit(let commit):
-            verify(.commit(commit), tag: tag, into: &effects)
+            verify(.commit(commit), tag: tag, from: principal, into: &effects)
         case .describe(let describe):
             if let refusal = refusal(of: describe) {
                 effects.append(.reply(tag, .refused(refusal)))
             } else {
-                enqueue(.describe(tag, describe), key: describe.key, into: &effects)
+                enqueue(.describe(tag, describe), of: principal, key: describe.key, into: &effects)
             }
         }
     }
@@ -134,10 +155,10 @@ extension Replica {
 
 extension Replica {
     private mutating func verify(
-        _ job: VerificationJob, tag: RequestTag, into effects: inout [ReplicaEffect]
+        _ job: VerificationJob, tag: RequestTag, from principal: Principal, into effects: inout [ReplicaEffect]
     ) {
         lastTokenNumber &+= 1
-        effects.append(.verify(verifying.add(job, tag: tag, number: lastTokenNumber), job))
+        effects.append(.verify(verifying.add(job, tag: tag, from: principal, number: lastTokenNumber), job))
     }
 
     private mutating func verified(
@@ -157,12 +178,12 @@ extension Replica {
         }
         switch waiting.job {
         case .prepare(let prepare):
-            enqueue(.prepare(tag, prepare, evidence), key: prepare.key, into: &effects)
+            enqueue(.prepare(tag, prepare, evidence), of: waiting.principal, key: prepare.key, into: &effects)
         case .commit(let commit):
             guard let certificate = evidence.certificate else {
                 preconditionFailure("a COMMIT was verified without its certificate")
             }
-            enqueue(.commit(tag, certificate), key: commit.key, into: &effects)
+            enqueue(.commit(tag, certificate), of: waiting.principal, key: commit.key, into: &effects)
         }
     }
 }
@@ -181,29 +202,73 @@ extension Replica {
                 return
             }
         }
-        guard let place = admit(key, at: open, tag: waiting.tag, into: &effects) else { return }
-        objects.at[place].reads.append(waiting)
+        guard let place = admit(key, at: open, tag: waiting.tag, of: waiting.principal, into: &effects) else { return }
+        objects.at[place].reads.append(waiting, of: waiting.principal)
     }
 
-    private mutating func enqueue(_ change: WaitingChange, key: ObjectKey, into effects: inout [ReplicaEffect]) {
-        guard let place = admit(key, at: objects.place(of: key), tag: change.tag, into: &effects) else { return }
-        objects.at[place].changes.append(change)
+    private mutating func enqueue(
+        _ change: WaitingChange, of owner: Principal?, key: ObjectKey, into effects: inout [ReplicaEffect]
+    ) {
+        guard let place = admit(key, at: objects.place(of: key), tag: change.tag, of: owner, into: &effects)
+        else { return }
+        objects.at[place].changes.append(change, of: owner)
         advance(place, into: &effects)
+    }
+
+    private mutating func enqueueDue(_ key: ObjectKey, into effects: inout [ReplicaEffect]) {
+        if let place = objects.place(of: key) {
+            guard !objects.at[place].isDueWaiting else { return }
+            objects.at[place].isDueWaiting = true
+        }
+        enqueue(.due, of: nil, key: key, into: &effects)
     }
 
     /// Makes sure that the object, whose place is given if it is open, has one with room for one more to wait,
     /// loading its record if need be; nil when there is no room.
     private mutating func admit(
-        _ key: ObjectKey, at open: OpenObjects.Place?, tag: RequestTag?, into effects: inout [ReplicaEffect]
+        _ key: ObjectKey, at open: OpenObjects.Place?, tag: RequestTag?, of owner: Principal?,
+        into effects: inout [ReplicaEffect]
     ) -> OpenObjects.Place? {
         guard let place = open else {
             effects.append(.load(key))
             return objects.open(key)
         }
         // What the server asked for itself is never turned away: it may be what makes room for others.
-        guard let tag, objects.at[place].waitingCount >= parameters.limits.requestsPerObjectMax else { return place }
+        guard let tag, let owner else { return place }
+        guard makeRoom(at: place, for: owner, into: &effects) else {
+            effects.append(.reply(tag, .refused(.busy)))
+            return nil
+        }
+        return place
+    }
+
+    /// Whether the principal may have one more wait at the object; others' that are over their share go.
+    private mutating func makeRoom(
+        at place: OpenObjects.Place, for principal: Principal, into effects: inout [ReplicaEffect]
+    ) -> Bool {
+        let limits = parameters.limits
+        let own = objects.at[place].waitingCount(of: principal)
+        // The others that wait are served in turns with this one, but the memory is shared.
+        if objects.at[place].waitingCount > own {
+            guard own < limits.requestsPerPrincipalMax else { return false }
+            while let (longest, count) = objects.at[place].longest, longest != principal,
+                count > limits.requestsPerPrincipalMax, let tag = objects.at[place].popNewest(of: longest)
+            {
+                effects.append(.reply(tag, .refused(.busy)))
+            }
+        }
+        guard objects.at[place].waitingCount >= limits.requestsPerObjectMax else { return true }
+        guard let (longest, count) = objects.at[place].longest, longest != principal, count > own + 1,
+            let tag = objects.at[place].popNewest(of: longest)
+        else { return false }
         effects.append(.reply(tag, .refused(.busy)))
-        return nil
+        return true
+    }
+
+    /// The statement that answers a PREPARE which brings nothing new.
+    private func remembered(_ prepare: Prepare) -> SignedStatement? {
+        guard prepare.justification == nil, prepare.admission.isEmpty else { return nil }
+        return remembered.statement(on: prepare.timestamp, of: prepare.key)
     }
 
     private mutating func loaded(
@@ -230,7 +295,7 @@ extension Replica {
         }
     }
 
-    private func answer(
+    private mutating func answer(
         _ waiting: WaitingRead, of key: ObjectKey, from record: ObjectRecord, into effects: inout [ReplicaEffect]
     ) {
         let claim = record.claim
@@ -247,6 +312,13 @@ extension Replica {
                 return
             }
             effects.append(.replyWithVersion(waiting.tag, claim, key, timestamp, read.portion))
+        case .again(let prepare, let statement):
+            // What is held no more is not vouched for again.
+            guard record.version(prepare.timestamp)?.holdsFragments == true else {
+                verify(.prepare(prepare), tag: waiting.tag, from: waiting.principal, into: &effects)
+                return
+            }
+            effects.append(.reply(waiting.tag, .prepared(statement, committed: record.highestCommitted)))
         }
     }
 
@@ -269,22 +341,26 @@ extension Replica {
             key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds)
         switch change {
         case .prepare(let tag, let prepare, let evidence):
-            switch transition.prepare(prepare, evidence: evidence) {
+            switch transition.prepare(prepare, evidence: evidence, accounts: accounts) {
             case .sign(let claim):
+                let change = transition.change
+                if claim == .stored, change == nil,
+                    let known = remembered.statement(on: prepare.timestamp, of: key)
+                {
+                    // It waited behind one like it.
+                    effects.append(.reply(tag, .prepared(known, committed: record.highestCommitted)))
+                    return
+                }
                 let statement = statement(key: key, timestamp: prepare.timestamp, claim: claim)
                 store(
-                    transition.change, leadingTo: transition.record, at: place, answer: .prepared(tag),
-                    statements: [statement], into: &effects)
+                    change, leadingTo: transition.record, at: place,
+                    answer: .prepared(tag, prepare.timestamp, claim), statements: [statement], into: &effects)
             case .tooManyPending(let timestamps):
-                // A pending version whose fragments are not held cannot be: pending means stored by a PREPARE.
-                let statements = timestamps.map { statement(key: key, timestamp: $0, claim: .stored) }
-                // The justification is a COMMIT of its own.
-                store(
-                    transition.change, leadingTo: transition.record, at: place,
-                    answer: .tooManyPending(tag, timestamps), statements: statements, into: &effects)
+                list(timestamps, transition, at: place, for: prepare.timestamp.writer, tag: tag, into: &effects)
             case .refuse(let refusal):
                 effects.append(.reply(tag, .refused(refusal)))
                 if case .tooManyUnverified = refusal { verifyAtOnce(key, record, into: &effects) }
+                catchUp(with: prepare.timestamp.writer, into: &effects)
             }
         case .commit(let tag, let certificate):
             let refusal = transition.commit(certificate)
@@ -294,8 +370,14 @@ extension Replica {
             let refusal = transition.describe(describe)
             acknowledge(describe.timestamp, transition, refusal, at: place, tag: tag, into: &effects)
         case .due:
+            objects.at[place].isDueWaiting = false
             transition.expire()
             if transition.takeDueVerification() { effects.append(.verifyVersions(key, isUrgent: false)) }
+            if let change = transition.change {
+                store(change, leadingTo: transition.record, at: place, answer: .nothing, into: &effects)
+            }
+        case .lost(let lost):
+            transition.lose(lost)
             if let change = transition.change {
                 store(change, leadingTo: transition.record, at: place, answer: .nothing, into: &effects)
             }
@@ -316,6 +398,39 @@ extension Replica {
         }
     }
 
+    /// Answers a PREPARE for which there is no room, once what its justification changes is durable: with a list of the
+    /// versions that are in its way, if its writer has not had that lately.
+    private mutating func list(
+        _ timestamps: [Timestamp], _ transition: ObjectTransition, at place: OpenObjects.Place, for client: ClientID,
+        tag: RequestTag, into effects: inout [ReplicaEffect]
+    ) {
+        let key = transition.key
+        // The justification is a COMMIT of its own.
+        let change = transition.change
+        guard lists.grant(key, to: client, nowMilliseconds: nowMilliseconds, parameters.limits) else {
+            let reply = Reply.refused(.tooManyPending([]))
+            guard change != nil else {
+                effects.append(.reply(tag, reply))
+                return
+            }
+            store(change, leadingTo: transition.record, at: place, answer: .reply(tag, reply), into: &effects)
+            return
+        }
+        let known = timestamps.compactMap { timestamp in
+            remembered.statement(on: timestamp, of: key).map { (timestamp: timestamp, statement: $0) }
+        }
+        if change == nil, known.count == timestamps.count {
+            effects.append(.replyTooManyPending(tag, key, known))
+            verifyAtOnce(key, transition.record, into: &effects)
+            return
+        }
+        // A pending version whose fragments are not held cannot be: pending means stored by a PREPARE.
+        let statements = timestamps.map { statement(key: key, timestamp: $0, claim: .stored) }
+        store(
+            change, leadingTo: transition.record, at: place, answer: .tooManyPending(tag, timestamps),
+            statements: statements, into: &effects)
+    }
+
     /// Answers COMMIT or DESCRIPTOR, once what it changes is durable.
     private mutating func acknowledge(
         _ timestamp: Timestamp, _ transition: ObjectTransition, _ refusal: Refusal?, at place: OpenObjects.Place,
@@ -333,6 +448,17 @@ extension Replica {
         if isPlanted(.replyBeforeDurable) { effects.append(.reply(tag, reply)) }
         store(change, leadingTo: transition.record, at: place, answer: .reply(tag, reply), into: &effects)
     }
+
+    /// A client that nears its limit of versions at objects without a commit may be a correct one, whose commits did not
+    /// come here: the server finds out before it refuses.
+    private mutating func catchUp(with client: ClientID, into effects: inout [ReplicaEffect]) {
+        guard accounts.isNearBareLimit(client, parameters.limits) else { return }
+        if let last = catchUps[client], nowMilliseconds < last &+ Self.catchUpIntervalMilliseconds { return }
+        catchUps[client] = nowMilliseconds
+        effects.append(.catchUp(client))
+    }
+
+    private static let catchUpIntervalMilliseconds: UInt64 = 1000
 
     private func verifyAtOnce(_ key: ObjectKey, _ record: ObjectRecord, into effects: inout [ReplicaEffect]) {
         if !record.unverified.isEmpty { effects.append(.verifyVersions(key, isUrgent: true)) }
@@ -352,7 +478,8 @@ extension Replica {
     ) {
         lastTokenNumber &+= 1
         let token = WorkToken(number: lastTokenNumber, place: place)
-        objects.at[place].begin(InFlight(token: token, record: record, answer: answer))
+        accounts.apply(change?.charges ?? [])
+        objects.at[place].begin(InFlight(token: token, record: record, charges: change?.charges ?? [], answer: answer))
         effects.append(.store(token, change, statements))
     }
 
@@ -366,18 +493,25 @@ extension Replica {
         case .success(let statements):
             objects.at[place].record = inFlight.record
             switch inFlight.answer {
-            case .prepared(let tag):
+            case .prepared(let tag, let timestamp, let claim):
+                catchUp(with: timestamp.writer, into: &effects)
+                if claim == .stored {
+                    remembered.add(statements[0], on: timestamp, of: objects.at[place].key)
+                }
                 effects.append(.reply(tag, .prepared(statements[0], committed: inFlight.record.highestCommitted)))
             case .reply(let tag, let reply):
                 effects.append(.reply(tag, reply))
             case .tooManyPending(let tag, let timestamps):
                 let pending = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
+                for (timestamp, statement) in pending {
+                    remembered.add(statement, on: timestamp, of: objects.at[place].key)
+                }
                 effects.append(.replyTooManyPending(tag, objects.at[place].key, pending))
                 // What is committed above them frees them once it is known to be sound.
                 verifyAtOnce(objects.at[place].key, inFlight.record, into: &effects)
             case .poisonous(let timestamps):
                 let signed = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
-                if !signed.isEmpty { objects.at[place].changes.prepend(.signed(signed)) }
+                if !signed.isEmpty { objects.at[place].changes.prependOwn(.signed(signed)) }
             case .nothing:
                 break
             }
@@ -385,6 +519,8 @@ extension Replica {
                 verifyAtOnce(objects.at[place].key, inFlight.record, into: &effects)
             }
         case .failure(let failure):
+            // Nothing of it was written. After another failure it may be durable, and is charged.
+            if failure == .full { accounts.takeBack(inFlight.charges) }
             if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
             // What the store holds now is not known here: the change may be durable and only its signing have failed.
             objects.at[place].record = nil

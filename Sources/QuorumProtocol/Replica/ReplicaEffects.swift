@@ -51,8 +51,27 @@ package enum ReplicaInput: Sendable {
     case tick(milliseconds: UInt64)
     /// Answers `.findDue`.
     case due([ObjectKey])
+    /// Something that the store should hold is lost, as was found when it was to be read for this answer.
+    indirect case lost(ObjectKey, [LostParts], answering: RequestTag, Reply)
     /// Answers `.verifyVersions`; also what a server finds out by the way.
     indirect case found(ObjectKey, VersionFindings)
+}
+
+/// Parts of a version that the store has lost.
+package struct LostParts: Equatable, Sendable {
+    package enum Kind: Sendable {
+        /// Without it nothing of the version is of use.
+        case descriptor
+        case fragments
+    }
+
+    package let timestamp: Timestamp
+    package let kind: Kind
+
+    package init(timestamp: Timestamp, kind: Kind) {
+        self.timestamp = timestamp
+        self.kind = kind
+    }
 }
 
 /// What a replica wants done; indirect as an input is.
@@ -71,6 +90,8 @@ package enum ReplicaEffect: Sendable {
     case findDue(beforeMilliseconds: UInt64)
     /// Read the object as a client does and tell what was found: when there is time, or at once.
     case verifyVersions(ObjectKey, isUrgent: Bool)
+    /// Do so with objects at which the client has versions here and none is committed.
+    case catchUp(ClientID)
 }
 
 /// What a server has found out about an object's versions by reading it.
@@ -105,6 +126,15 @@ package struct ObjectChange: Sendable {
     package let drops: [Timestamp]
     /// When the object next has something to drop or to verify; nil for never.
     package let nextDueMilliseconds: UInt64?
+    /// What it changes of what clients are charged; none of them is nothing.
+    package let charges: [ClientCharge]
+    /// Who begins or ceases to have versions here although none is committed.
+    package let bareWriters: [BareWriter]
+
+    package struct BareWriter: Equatable, Sendable {
+        package let client: ClientID
+        package let isBare: Bool
+    }
 
     /// What is stored of one version.
     package struct VersionParts: Sendable {

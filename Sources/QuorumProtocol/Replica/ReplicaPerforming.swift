@@ -5,16 +5,38 @@
 import ErasureCode
 import Fingerprint
 
+/// What a store gives back.
+package enum StoredParts<Value: Sendable>: Sendable {
+    case held(Value)
+    /// There is none, or none any more.
+    case absent
+    /// It should be there and is not: it fails its checksum, or its place cannot be read, however often one tries.
+    case lost
+    /// It cannot be read just now.
+    case unreadable
+
+    /// The value, when it could be read.
+    package var value: Value? {
+        if case .held(let value) = self { value } else { nil }
+    }
+
+    fileprivate var isLost: Bool {
+        if case .lost = self { true } else { false }
+    }
+}
+
 /// What a replica's effects read of its server's store. All of it is durable.
 package protocol ReplicaStore {
     /// The object's record; nil when there is none.
     func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure>
-    /// The version's descriptor; nil when it is not held or cannot be read any more.
-    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor?
-    /// The server's fragments of the version, one for each stripe; nil when one is not held or cannot be read any more.
-    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]?
+    /// The version's descriptor.
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor>
+    /// The server's fragments of the version, one for each stripe.
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> StoredParts<[SharedBytes]>
     /// At most `limit` objects that have something to drop or to verify before the given time, in order.
     func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey]
+    /// At most `limit` objects above `after` at which the client has versions and none is committed, in order.
+    func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey]
 }
 
 /// What is left to the shell of an effect.
@@ -29,14 +51,20 @@ package enum ReplicaOutcome {
     case due([ObjectKey])
     /// Have the object read, as a client does, and tell by `.found` what was found: when there is time, or at once.
     case verifyVersions(ObjectKey, isUrgent: Bool)
+    /// Have these read, as a client does, and tell by `.found` of each.
+    case catchUp([ObjectKey])
 }
 
 /// What of an effect may take long: the shell runs it where it likes.
 package enum ReplicaWork {
     case verify(WorkToken, VerificationJob)
     case readFragments(RequestTag, CommittedClaim, ObjectKey, Timestamp, SealedDescriptor)
+    case listPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
     case findDue(beforeMilliseconds: UInt64)
+    case catchUp(ClientID)
 
+    /// How many objects a server catches up with at a time.
+    package static let catchUpObjectsMax = 64
     /// How many due objects are taken up at a time: more than are written between two looks, or they would pile up.
     package static let dueObjectsMax = 16_384
 
@@ -46,8 +74,8 @@ package enum ReplicaWork {
         case .verify(_, let job): job.costBytes
         case .readFragments(_, _, _, _, let descriptor):
             descriptor.descriptor.stripes.reduce(0) { $0 + $1.fragmentSizeBytes }
-        // So many records are read that no thread is to wait for it which has anything else to do.
-        case .findDue: .max
+        // So much is read that no thread is to wait for it which has anything else to do.
+        case .listPending, .findDue, .catchUp: .max
         }
     }
 
@@ -67,10 +95,29 @@ package enum ReplicaWork {
             let fragments = store.fragments(
                 of: timestamp, key: key, stripeCount: descriptor.descriptor.stripes.count)
             let parts = HeldParts(
-                timestamp: timestamp, position: position, descriptor: descriptor, fragments: fragments)
-            return .reply(tag, .version(claim, parts))
+                timestamp: timestamp, position: position, descriptor: descriptor, fragments: fragments.value)
+            let reply = Reply.version(claim, parts)
+            guard fragments.isLost else { return .reply(tag, reply) }
+            return .input(.lost(key, [LostParts(timestamp: timestamp, kind: .fragments)], answering: tag, reply))
+        case .listPending(let tag, let key, let versions):
+            var pending: [PendingVersion] = []
+            var lost: [LostParts] = []
+            for version in versions {
+                switch store.descriptor(of: version.timestamp, key: key) {
+                case .held(let descriptor):
+                    pending.append(
+                        PendingVersion(
+                            timestamp: version.timestamp, descriptor: descriptor, statement: version.statement))
+                case .lost: lost.append(LostParts(timestamp: version.timestamp, kind: .descriptor))
+                case .absent, .unreadable: break
+                }
+            }
+            let reply = Reply.refused(.tooManyPending(pending))
+            return lost.isEmpty ? .reply(tag, reply) : .input(.lost(key, lost, answering: tag, reply))
         case .findDue(let time):
             return .due(store.due(beforeMilliseconds: time, limit: Self.dueObjectsMax))
+        case .catchUp(let client):
+            return .catchUp(store.bareObjects(of: client, after: nil, limit: Self.catchUpObjectsMax))
         }
     }
 }
@@ -90,19 +137,20 @@ extension ReplicaEffect {
         case .reply(let tag, let reply):
             return .done(.reply(tag, reply))
         case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
-            guard let descriptor = store.descriptor(of: timestamp, key: key),
+            let found = store.descriptor(of: timestamp, key: key)
+            guard case .held(let descriptor) = found,
                 let position = parameters.placement(of: key).position(of: node)
-            else { return .done(.reply(tag, .version(claim, nil))) }
+            else {
+                let reply = Reply.version(claim, nil)
+                guard found.isLost else { return .done(.reply(tag, reply)) }
+                let lost = [LostParts(timestamp: timestamp, kind: .descriptor)]
+                return .done(.input(.lost(key, lost, answering: tag, reply)))
+            }
             if portion == .fragments { return .work(.readFragments(tag, claim, key, timestamp, descriptor)) }
             let parts = HeldParts(timestamp: timestamp, position: position, descriptor: descriptor, fragments: nil)
             return .done(.reply(tag, .version(claim, parts)))
         case .replyTooManyPending(let tag, let key, let versions):
-            let pending = versions.compactMap { version in
-                store.descriptor(of: version.timestamp, key: key).map {
-                    PendingVersion(timestamp: version.timestamp, descriptor: $0, statement: version.statement)
-                }
-            }
-            return .done(.reply(tag, .refused(.tooManyPending(pending))))
+            return .work(.listPending(tag, key, versions))
         case .load(let key):
             return .done(.input(.loaded(key, store.record(of: key))))
         case .verify(let token, let job):
@@ -113,6 +161,8 @@ extension ReplicaEffect {
             return .work(.findDue(beforeMilliseconds: time))
         case .verifyVersions(let key, let isUrgent):
             return .done(.verifyVersions(key, isUrgent: isUrgent))
+        case .catchUp(let client):
+            return .work(.catchUp(client))
         }
     }
 

@@ -120,6 +120,14 @@ public struct ProtocolLimits: Hashable, Sendable {
     public var stripeSizeBytesMax = 8 << 20
     /// How many requests may wait for one object at a server.
     public var requestsPerObjectMax = 1024
+    /// How many of these may be one principal's while another's wait, too.
+    public var requestsPerPrincipalMax = 16
+    /// How many versions of a client a server holds at objects of which no version is committed there.
+    public var bareVersionsPerClientMax = 10_000
+    /// How often a client is given the list of its uncommitted versions at one object.
+    public var listIntervalMilliseconds: UInt64 = 500
+    /// How many such lists, of different objects, a client is given in that time.
+    public var listsPerIntervalMax = 64
 
     public init() {}
 }

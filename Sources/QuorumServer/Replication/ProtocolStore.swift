@@ -13,6 +13,7 @@ struct ProtocolStore: ReplicaStore, Sendable {
     let parameters: ClusterParameters
     let statistics: ServerStatistics
     let logger: Logger
+    let breaker = LossBreaker()
 
     /// The durable record of an object; nil when there is none.
     func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> {
@@ -25,46 +26,79 @@ struct ProtocolStore: ReplicaStore, Sendable {
         }
     }
 
-    /// The descriptor of a version; nil when it is not held or cannot be read any more.
-    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? {
-        guard let bytes = part(.descriptor, of: timestamp, key: key) else { return nil }
+    /// The descriptor of a version.
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
+        let bytes: SharedBytes
+        switch part(.descriptor, of: timestamp, key: key) {
+        case .held(let held): bytes = held
+        case .absent: return .absent
+        case .lost: return .lost
+        case .unreadable: return .unreadable
+        }
         do {
             let descriptor = try SealedDescriptor(decoding: bytes.array, parameters: parameters)
             guard descriptor.digest == timestamp.digest else {
-                lost("the descriptor of \(key) at \(timestamp) is another one's")
-                return nil
+                return lost("the descriptor of \(key) at \(timestamp) is another one's")
             }
-            return descriptor
+            return .held(descriptor)
         } catch {
-            lost("the descriptor of \(key) at \(timestamp) is unreadable: \(error)")
-            return nil
+            return lost("the descriptor of \(key) at \(timestamp) is none: \(error)")
         }
     }
 
-    /// The server's fragments of a version, one for each stripe; nil when one is not held or cannot be read any more.
-    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
-        guard let position = parameters.placement(of: key).position(of: node)?.fragmentIndex else { return nil }
+    /// The server's fragments of a version, one for each stripe.
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> StoredParts<[SharedBytes]> {
+        guard let position = parameters.placement(of: key).position(of: node)?.fragmentIndex else { return .absent }
         var fragments: [SharedBytes] = []
         for stripe in 0..<stripeCount {
-            guard let bytes = part(.fragment(position, StripeIndex(UInt32(stripe))), of: timestamp, key: key)
-            else { return nil }
-            fragments.append(bytes)
+            switch part(.fragment(position, StripeIndex(UInt32(stripe))), of: timestamp, key: key) {
+            case .held(let bytes): fragments.append(bytes)
+            case .absent: return .absent
+            case .lost: return .lost
+            case .unreadable: return .unreadable
+            }
         }
-        return fragments
+        return .held(fragments)
     }
 
-    private func part(_ part: VersionPart, of timestamp: Timestamp, key: ObjectKey) -> SharedBytes? {
-        do {
-            return try store.part(of: key.bytes, version: timestamp.storedVersion, part: part)
+    private func part(_ part: VersionPart, of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SharedBytes> {
+        func read() throws(StorageError) -> SharedBytes? {
+            try store.part(of: key.bytes, version: timestamp.storedVersion, part: part)
+        }
+        do throws(StorageError) {
+            return try read().map(StoredParts.held) ?? .absent
         } catch {
-            lost("a part of \(key) at \(timestamp) is lost: \(error)")
-            return nil
+            guard error.isLoss else { return unreadable("a part of \(key) at \(timestamp) cannot be read: \(error)") }
+        }
+        // What is lost is lost for good: seen twice.
+        do throws(StorageError) {
+            return try read().map(StoredParts.held) ?? .absent
+        } catch {
+            let what = "a part of \(key) at \(timestamp) is lost: \(error)"
+            return error.isLoss ? lost(what) : unreadable(what)
         }
     }
 
-    private func lost(_ what: String) {
+    private func lost<Value>(_ what: String) -> StoredParts<Value> {
         statistics.count { $0.lostParts += 1 }
+        guard breaker.admits() else {
+            if breaker.isNews {
+                logger.critical(
+                    """
+                    more parts are lost than disks lose: the disk, its cabling or the memory is suspect. Nothing more is \
+                    marked as lost for now, and what can be read is served. Check the machine; the last one: \(what)
+                    """)
+            }
+            return .unreadable
+        }
         logger.warning("\(what)")
+        return .lost
+    }
+
+    private func unreadable<Value>(_ what: String) -> StoredParts<Value> {
+        statistics.count { $0.unreadableParts += 1 }
+        if breaker.mayComplain() { logger.warning("\(what)") }
+        return .unreadable
     }
 
     /// Objects that have something to drop or to verify before the given time.
@@ -74,6 +108,30 @@ struct ProtocolStore: ReplicaStore, Sendable {
         } catch {
             logger.error("due objects cannot be listed: \(error)")
             return []
+        }
+    }
+
+    /// At most `limit` objects above `after` at which the client has versions and none is committed, in order.
+    func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
+        let prefix = StoreMutation.bareRow(of: client, [])
+        let first = after.map { StoreMutation.bareRow(of: client, $0.bytes) + [0] } ?? prefix
+        // Names have sixteen bytes, so that 0xff behind one is above all keys that begin with it.
+        let end = prefix + [0xff]
+        do {
+            return try store.rows(.bare, from: first, below: end, limit: limit).compactMap {
+                try? ObjectKey(bytes: Array($0.key.dropFirst(prefix.count)))
+            }
+        } catch {
+            logger.error("objects without a commit cannot be listed: \(error)")
+            return []
+        }
+    }
+
+    /// What each client was charged when the store was last changed.
+    func charges() throws(StorageError) -> [ClientCharge] {
+        try store.rows(.accounts, from: nil, below: nil, limit: .max).compactMap { row in
+            guard let client = ClientID(bytes: row.key), let numbers = CounterRow.numbers(row.value) else { return nil }
+            return ClientCharge(client: client, charge: Charge(numbers: numbers))
         }
     }
 
@@ -91,6 +149,23 @@ extension Timestamp {
         encoder.append(self)
         return StoredVersion(encoder.bytes)
     }
+}
+
+extension StoreMutation {
+    /// The store's form of a change of the protocol's: of its object, of what clients are charged for it, and of the list
+    /// of objects without a commit.
+    init(_ change: ObjectChange) {
+        self.init(objects: [ObjectMutation(change)])
+        for charge in change.charges {
+            rows.append(.add(.accounts, key: charge.client.bytes, charge.charge.numbers))
+        }
+        for writer in change.bareWriters {
+            let key = Self.bareRow(of: writer.client, change.key.bytes)
+            rows.append(writer.isBare ? .put(.bare, key: key, value: [1]) : .delete(.bare, key: key))
+        }
+    }
+
+    fileprivate static func bareRow(of client: ClientID, _ key: [UInt8]) -> [UInt8] { client.bytes + key }
 }
 
 extension ObjectMutation {

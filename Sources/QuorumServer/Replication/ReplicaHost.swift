@@ -24,8 +24,14 @@ final class ReplicaHost: Sendable {
 
     private let parameters: ClusterParameters
     private let node: NodeID
-    /// In the order of their groups' numbers.
-    private let replicas: Mutex<[Replica]>
+    private struct Machines {
+        /// In the order of their groups' numbers.
+        var replicas: [Replica]
+        /// What they all charge.
+        var accounts: Accounts
+    }
+
+    private let machines: Mutex<Machines>
     private let groups: [GroupID]
     private let access: Mutex<AccessList>
     private let store: ProtocolStore
@@ -38,12 +44,13 @@ final class ReplicaHost: Sendable {
 
     /// - Parameters:
     ///   - access: who may ask what.
+    ///   - charges: what clients were charged when the store was last changed.
     ///   - without: optimisations that are left out.
     ///   - interposer: decides which changes are really stored; nil: all.
     ///   - reply: sends an answer to where its request came from; may be called from any thread.
     init(
         parameters: ClusterParameters, node: NodeID, access: AccessList, store: ProtocolStore,
-        verifier: StatementVerifier,
+        charges: [ClientCharge], verifier: StatementVerifier,
         signer: StatementSigner, statistics: ServerStatistics, workers: NIOThreadPool, logger: Logger,
         without: Set<Optimisation> = [], interposer: (any ServerInterposer)? = nil,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
@@ -53,10 +60,12 @@ final class ReplicaHost: Sendable {
         let groups = parameters.configuration.groups(of: node)
         self.groups = groups.map(\.id)
         self.access = Mutex(access)
-        replicas = Mutex(
-            groups.map { group in
-                Replica(parameters: parameters, group: group, node: node, incarnation: signer.incarnation)
-            })
+        let replicas = groups.map { group in
+            Replica(parameters: parameters, group: group, node: node, incarnation: signer.incarnation)
+        }
+        var accounts = Accounts(charges)
+        accounts.go(by: access.quotas)
+        machines = Mutex(Machines(replicas: replicas, accounts: accounts))
         self.store = store
         self.verifier = verifier
         self.workers = workers
@@ -71,7 +80,7 @@ final class ReplicaHost: Sendable {
         pipeline.withLock { $0 = made }
     }
 
-    /// Names who verifies committed versions; before that, and in modes that do not verify later, nobody does.
+    /// Names who reads what the replicas want read; before that nobody does.
     func attach(_ verifier: VersionVerifier) {
         versionVerifier.withLock { $0 = verifier }
     }
@@ -79,7 +88,11 @@ final class ReplicaHost: Sendable {
     /// From now on requests are judged by this list.
     func go(by access: AccessList) {
         self.access.withLock { $0 = access }
+        machines.withLock { $0.accounts.go(by: access.quotas) }
     }
+
+    /// What a client is charged here now.
+    func charge(of client: ClientID) -> Charge { machines.withLock { $0.accounts.charge(of: client) } }
 
     /// Gives a request to the replica of the group that it is for, if the sender may ask it: by the newest access list,
     /// whatever epoch the request names. Whether that group has the object's slot is the replica's to judge.
@@ -108,6 +121,10 @@ final class ReplicaHost: Sendable {
         for group in groups { submit(.tick(milliseconds: milliseconds), to: group) }
         // Their records are read, too, which the event loop that ticks is not to wait for.
         workers.submit { _ in
+            if let space = self.store.store.space {
+                let looked = Accounts.Space(capacityBytes: space.capacityBytes, freeBytes: space.freeBytes)
+                self.machines.withLock { $0.accounts.look(at: looked) }
+            }
             let keys = self.store.due(beforeMilliseconds: milliseconds, limit: ReplicaWork.dueObjectsMax)
             let byGroup = Dictionary(grouping: keys) { self.parameters.configuration.group(of: $0.slot).id }
             for group in self.groups {
@@ -126,8 +143,8 @@ final class ReplicaHost: Sendable {
             preconditionFailure("\(node) has no replica for \(group)")
         }
         var effects: [ReplicaEffect] = []
-        replicas.withLock { replicas in
-            replicas[index].handle(input, into: &effects)
+        machines.withLock { machines in
+            machines.replicas[index].handle(input, accounts: &machines.accounts, into: &effects)
             for case .store(let token, let change, let statements) in effects {
                 pipeline.withLock { $0 }?.enqueue(
                     StoragePipeline.Item(
@@ -180,6 +197,8 @@ final class ReplicaHost: Sendable {
             submit(.due(keys), to: group)
         case .verifyVersions(let key, let isUrgent):
             versionVerifier.withLock { $0 }?.verify(key, isUrgent: isUrgent)
+        case .catchUp(let keys):
+            for key in keys { versionVerifier.withLock { $0 }?.verify(key, isUrgent: true) }
         }
     }
 }

@@ -111,7 +111,7 @@ final class StoragePipeline: Sendable {
 
     private func run(_ batch: [Item]) -> [(group: GroupID, input: ReplicaInput)] {
         let changes = batch.compactMap(\.change)
-        let outcomes = store.store.apply(changes.map(ObjectMutation.init))
+        let outcomes = store.store.apply(changes.map(StoreMutation.init))
         precondition(outcomes.count == changes.count, "each change has its outcome")
         report(changes, outcomes)
         var rest = outcomes[...]

@@ -1,5 +1,5 @@
-// The shell around the verification of committed versions, in the modes that verify later: the server reads an object
-// from its cluster as a client does, and tells its replica what it found.
+// The shell around what a server reads from its cluster as a client does, to tell its replica what it found: in the modes
+// that verify later whether a committed version is sound, in all modes what was committed that it does not know of.
 
 import ClusterFiles
 import Logging
@@ -24,6 +24,8 @@ final class VersionVerifier: Sendable {
         var queue: VerificationQueue
         var seenRequests: UInt64 = 0
         var isIdle = false
+        /// Most servers of the modes that verify at once never have anything to read.
+        var isStarted = false
         var isStopped = false
         /// How many objects are being read, and who waits for there to be none.
         var runningCount = 0
@@ -40,7 +42,7 @@ final class VersionVerifier: Sendable {
     private let state: Mutex<State>
     private let found: @Sendable (ObjectKey, VersionFindings) -> Void
 
-    /// Starts connecting to the servers of its groups, this one among them.
+    /// Connects to the servers of its groups, this one among them, when there is first something to read.
     ///
     /// - Parameters:
     ///   - incarnation: of this server's store.
@@ -69,8 +71,11 @@ final class VersionVerifier: Sendable {
                 queue: VerificationQueue(
                     budget: configuration.verificationBudget,
                     patienceMilliseconds: configuration.verificationPatienceMilliseconds)))
-        let groups = configuration.parameters.configuration.groups(of: node)
-        connections.start(Set(groups.flatMap(\.members)))
+    }
+
+    private func start() {
+        let groups = context.parameters.configuration.groups(of: node)
+        context.connections.start(Set(groups.flatMap(\.members)))
         schedule()
     }
 
@@ -81,7 +86,12 @@ final class VersionVerifier: Sendable {
 
     /// Has an object verified: when there is time, or at once.
     func verify(_ key: ObjectKey, isUrgent: Bool) {
-        state.withLock { $0.queue.add(key, isUrgent: isUrgent, nowMilliseconds: Self.nowMilliseconds) }
+        let isFirst = state.withLock { state in
+            state.queue.add(key, isUrgent: isUrgent, nowMilliseconds: Self.nowMilliseconds)
+            defer { state.isStarted = true }
+            return !state.isStarted && !state.isStopped
+        }
+        if isFirst { start() }
         if isUrgent { pump() }
     }
 
@@ -144,7 +154,8 @@ final class VersionVerifier: Sendable {
         }
         let others = context.connections.preference(placement).filter { $0 != own }
         let reader = Reader(
-            parameters: context.parameters, key: key, wantsValue: true, preference: [own] + others,
+            parameters: context.parameters, key: key, wantsValue: context.parameters.mode.verifiesLater,
+            preference: [own] + others,
             forVerification: true)
         let result = await Operation(
             reader, key: key, deadline: context.deadline, hedge: hedge, context: context

@@ -101,6 +101,8 @@ extension WorldPlan {
         limits.retainedVersionsMax = [1, 2, 8, 8][generator.below(4)]
         limits.retentionMilliseconds = [0, 20, 200, 30_000][generator.below(4)]
         limits.requestsPerObjectMax = [4, 1024, 1024, 1024][generator.below(4)]
+        // Below all retransmission intervals, as it is outside.
+        limits.listIntervalMilliseconds = 10
         return limits
     }
 

@@ -28,6 +28,8 @@ final class SimulatedClient {
     var awayMicroseconds: UInt64 = 0
     /// The certificates of its last writes.
     var remembered: [ObjectKey: VerifiedCertificate] = [:]
+    /// Servers that claimed to it what they could not prove.
+    var liars: Set<NodeID> = []
 
     init(
         _ number: Int, id: ClientID, parameters: ClusterParameters, verificationKeys: StatementKeys,
@@ -65,6 +67,7 @@ final class SimulatedClient {
     func crash() {
         end()
         remembered = [:]
+        liars = []
         verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
     }
 }

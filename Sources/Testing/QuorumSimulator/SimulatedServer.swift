@@ -13,6 +13,8 @@ final class SimulatedServer {
     private(set) var verifier: StatementVerifier
     /// One for each group that it is in.
     var replicas: [Replica]
+    /// What they all charge.
+    var accounts = Accounts()
     /// For each group of the configuration its replica's position among them; nil when the server is not in it.
     let replicaPositions: [Int?]
     var disk = VirtualDisk()
@@ -78,6 +80,7 @@ final class SimulatedServer {
         verifications = [:]
         queue = Self.emptyQueue
         liar?.passed = [:]
+        accounts = Accounts(disk.charges)
         verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
         replicas = Self.replicas(parameters, node, signer.incarnation)
     }
@@ -86,10 +89,19 @@ final class SimulatedServer {
 extension SimulatedServer: ReplicaStore {
     func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> { disk.record(key) }
 
-    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? { disk.descriptor(key, timestamp) }
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
+        guard let parts = disk.parts(key, timestamp) else { return .absent }
+        return parts.descriptor.map(StoredParts.held) ?? .lost
+    }
 
-    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
-        disk.fragments(key, timestamp)
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> StoredParts<[SharedBytes]> {
+        guard let object = disk.object(key), let parts = disk.parts(key, timestamp) else { return .absent }
+        if let fragments = parts.fragments { return .held(fragments) }
+        return object.record.version(timestamp)?.holdsFragments == true ? .lost : .absent
+    }
+
+    func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
+        disk.bareObjects(of: client, after: after, limit: limit)
     }
 
     func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { disk.due(beforeMilliseconds: time) }

@@ -170,6 +170,19 @@ package struct VirtualDisk {
         return due.map { objects[$0].key }.sorted()
     }
 
+    /// Objects above the given one at which the client has versions and none is committed, in order.
+    func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
+        let bare = objects.filter { object in
+            object.record.highestCommitted == nil
+                && object.record.held.contains { $0.timestamp.writer == client }
+                && after.map { $0 < object.key } ?? true
+        }
+        return Array(bare.map(\.key).sorted().prefix(limit))
+    }
+
+    /// What clients are charged for all that is stored.
+    var charges: [ClientCharge] { objects.flatMap(\.record.charges) }
+
     /// Reads all records back from their bytes, as a server does that starts; what differs from what was stored.
     func misreadRecord() -> ObjectKey? {
         for object in objects {

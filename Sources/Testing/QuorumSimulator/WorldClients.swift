@@ -36,7 +36,8 @@ extension World {
             client.writer = Writer(
                 parameters: parameters, key: key, writer: client.id, content: content(bytes, operation: operation),
                 remembered: plan.clientsRemember ? client.remembered[key] : nil,
-                spares: plan.writesArePartial ? parameters.quorums.spares : [])
+                spares: plan.writesArePartial ? parameters.quorums.spares : [],
+                distrusted: client.liars.compactMap { parameters.placement(of: key).position(of: $0) }.sorted())
         case .read, .head:
             let isShuffled = generator.chance(percent: 50)
             let positions = parameters.quorums.positions
@@ -141,6 +142,7 @@ extension World {
                 startHedge(client, operation)
             case .finish(.success(let outcome)):
                 client.remembered[key] = outcome.proof
+                blame(outcome.observations.liars, of: key, by: client)
                 finish(client, operation, .wrote(outcome.timestamp))
             case .finish(.failure(let failure)):
                 finish(client, operation, .failed(failure))
@@ -171,6 +173,16 @@ extension World {
             }
         }
         spareReaderEffects.append(effects)
+    }
+
+    /// The client remembers who lied to it: nobody correct.
+    private func blame(_ liars: [NodeID], of key: ObjectKey, by client: SimulatedClient) {
+        for node in liars {
+            client.liars.insert(node)
+            guard correctMembers(key).contains(where: { $0.node == node }) else { continue }
+            violation =
+                violation ?? Violation(.invariant, "client \(client.number) calls \(node) a liar, which is correct")
+        }
     }
 
     /// Which invariant the input breaks, or nil; in one access to the machine, so that it is looked at where it lies.

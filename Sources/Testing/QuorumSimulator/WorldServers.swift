@@ -158,7 +158,9 @@ extension World {
     /// Runs an input through one of a server's machines and does what follows from it.
     func feed(_ server: SimulatedServer, _ replica: Int, _ input: consuming ReplicaInput) {
         var effects = spareReplicaEffects.popLast() ?? []
-        check(Self.advance(&server.replicas[replica], input, into: &effects), of: "\(server.node)")
+        check(
+            Self.advance(&server.replicas[replica], input, accounts: &server.accounts, into: &effects),
+            of: "\(server.node)")
         // Taken out one by one, the first one last in the array: moved, not copied.
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() { perform(effect, of: server, replica) }
@@ -167,9 +169,10 @@ extension World {
 
     /// Which invariant the input breaks, or nil; in one access to the replica, so that it is looked at where it lies.
     private static func advance(
-        _ replica: inout Replica, _ input: consuming ReplicaInput, into effects: inout [ReplicaEffect]
+        _ replica: inout Replica, _ input: consuming ReplicaInput, accounts: inout Accounts,
+        into effects: inout [ReplicaEffect]
     ) -> String? {
-        replica.handle(input, into: &effects)
+        replica.handle(input, accounts: &accounts, into: &effects)
         return replica.brokenInvariant
     }
 
@@ -202,6 +205,8 @@ extension World {
             if !keys.isEmpty { feed(server, replica, .due(keys)) }
         case .verifyVersions(let key, let isUrgent):
             verify(key, isUrgent: isUrgent, by: server)
+        case .catchUp(let keys):
+            for key in keys { verify(key, isUrgent: true, by: server) }
         }
     }
 

@@ -37,6 +37,8 @@ package struct AlteredFiles: StorageFiles {
         try base.lock(path, creating: creating)
     }
 
+    package func capacityBytes(at path: String) -> UInt64? { base.capacityBytes(at: path) }
+
     package func freeBytes(at path: String) -> UInt64? {
         if let free { return free(path) }
         return base.freeBytes(at: path)

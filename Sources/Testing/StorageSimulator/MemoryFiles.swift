@@ -179,6 +179,8 @@ package final class MemoryFiles: StorageFiles {
         }
     }
 
+    package func capacityBytes(at path: String) -> UInt64? { nil }
+
     package func freeBytes(at path: String) -> UInt64? {
         state.withLock { UInt64(max($0.capacityBytes - $0.occupiedBytes, 0)) }
     }

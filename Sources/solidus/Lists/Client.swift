@@ -12,7 +12,7 @@ struct Client: ParsableCommand {
             Adding and revoking write a new version of DIR/access.toml, which takes the operator's key \
             (DIR/operator/key.pem), and have the running servers of this machine take it over.
             """,
-        subcommands: [ClientAdd.self, ClientRevoke.self, ClientList.self])
+        subcommands: [ClientAdd.self, ClientRevoke.self, ClientQuota.self, ClientList.self])
 }
 
 /// What came of a change of the access list, in JSON.
@@ -95,6 +95,56 @@ struct ClientRevoke: ParsableCommand, ReportingCommand {
     }
 }
 
+struct ClientQuota: ParsableCommand, ReportingCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "quota",
+        abstract: "Set how many bytes each server keeps for a client.",
+        discussion: """
+            A value of S bytes takes about S/M bytes at each server, where M is the cluster's number of data fragments, and \
+            2 KiB in its index. What is stored already stays. Without a quota a client may have half of each server's disk.
+            """)
+
+    @OptionGroup var target: ClusterArgument
+    @Argument(help: "The client's name.")
+    var name: String
+    @Argument(help: "A number of bytes, with KiB, MiB, GiB or TiB if you like, or 'none'.", transform: Quota.init)
+    var quota: Quota
+    @OptionGroup var report: ReportOptions
+
+    /// A number of bytes, or none.
+    struct Quota {
+        let bytes: UInt64?
+
+        init(_ text: String) throws {
+            if text == "none" {
+                bytes = nil
+                return
+            }
+            let units: [(String, Int)] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40), ("", 0)]
+            for (unit, shift) in units where text.hasSuffix(unit) {
+                guard let number = UInt64(text.dropLast(unit.count)), number <= (UInt64(1) << 62) >> shift else {
+                    break
+                }
+                bytes = number << shift
+                return
+            }
+            throw ValidationError("'\(text)' is no number of bytes: write something like 500GiB, or 'none'.")
+        }
+    }
+
+    func run() throws {
+        let list = try OperatorHome(clusterDirectory: target.path).setQuota(name, bytes: quota.bytes)
+        let cluster = try ClusterDescription(contentsOf: target.clusterFile)
+        let distribution = ListDistribution(target, cluster)
+        distribution.warn()
+        let what = quota.bytes.map { "\($0) bytes at each server" } ?? "what each server's own limit is"
+        try Report.finish(
+            report,
+            ChangedClient(client: name, home: nil, lists: DistributedLists(cluster, distribution)),
+            text: "client \(name) may have \(what); access list \(list.version) is \(distribution.text)")
+    }
+}
+
 struct ClientList: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Show the clients of the access list and their rights.")
@@ -107,6 +157,7 @@ struct ClientList: ParsableCommand, ReportingCommand {
             let name: String
             let id: String
             let rights: [String]
+            let quotaBytes: UInt64?
         }
         let version: UInt64
         let clients: [Client]
@@ -119,6 +170,7 @@ struct ClientList: ParsableCommand, ReportingCommand {
         let lines = clients.map { client in
             client.name + String(repeating: " ", count: width - client.name.count + 2) + "\(client.id)  "
                 + client.grants.map(\.description).joined(separator: " ")
+                + (client.quotaBytes.map { "  quota \($0) bytes" } ?? "")
         }
         try Report.finish(
             report,
@@ -126,7 +178,8 @@ struct ClientList: ParsableCommand, ReportingCommand {
                 version: access.version,
                 clients: clients.map { client in
                     Outcome.Client(
-                        name: client.name, id: client.id.description, rights: client.grants.map(\.description))
+                        name: client.name, id: client.id.description, rights: client.grants.map(\.description),
+                        quotaBytes: client.quotaBytes)
                 }),
             text: (["access list, version \(access.version)"] + lines).joined(separator: "\n"))
     }

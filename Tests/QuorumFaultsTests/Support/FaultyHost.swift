@@ -9,6 +9,7 @@ final class FaultyHost {
     let group: FaultGroup
     let server: NodeID
     private var replicas: [Replica]
+    private var accounts = Accounts()
     private var records: [ObjectKey: ObjectRecord] = [:]
     private var parts: [Timestamp: HeldParts] = [:]
     private var requestCount: UInt64 = 0
@@ -65,7 +66,8 @@ final class FaultyHost {
         requestCount += 1
         let tag = RequestTag(session: 0, request: requestCount)
         var effects: [ReplicaEffect] = []
-        replicas[replica].handle(.request(tag, from: .client(client), request), into: &effects)
+        replicas[replica].handle(
+            .request(tag, from: .client(client), request), accounts: &accounts, into: &effects)
         var replies: [Reply] = []
         while !effects.isEmpty {
             var input: ReplicaInput?
@@ -84,10 +86,10 @@ final class FaultyHost {
                 input = .stored(token, .success(signed))
             case .due(let keys):
                 input = .due(keys)
-            case .verifyVersions:
+            case .verifyVersions, .catchUp:
                 break
             }
-            if let input { replicas[replica].handle(input, into: &effects) }
+            if let input { replicas[replica].handle(input, accounts: &accounts, into: &effects) }
             replicas[replica].checkInvariants()
         }
         return replies
@@ -111,11 +113,15 @@ final class FaultyHost {
 extension FaultyHost: ReplicaStore {
     func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> { .success(records[key]) }
 
-    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? { parts[timestamp]?.descriptor }
-
-    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
-        parts[timestamp]?.fragments
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
+        (parts[timestamp]?.descriptor).map(StoredParts.held) ?? .absent
     }
+
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> StoredParts<[SharedBytes]> {
+        (parts[timestamp]?.fragments).map(StoredParts.held) ?? .absent
+    }
+
+    func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] { [] }
 
     func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { [] }
 }

@@ -11,9 +11,11 @@ struct RememberedCertificateTests {
     static let modes: [VerificationMode] = [.fingerprint, .full, .lazy, .readTime]
 
     private func write(
-        _ simulation: Simulation, _ text: String, by client: ClientID = .alice, remembered: VerifiedCertificate?
+        _ simulation: Simulation, _ text: String, by client: ClientID = .alice, remembered: VerifiedCertificate?,
+        distrusted: [Position] = []
     ) -> WriteOutcome? {
-        let session = simulation.startWrite(.photo, Array(text.utf8), by: client, remembered: remembered)
+        let session = simulation.startWrite(
+            .photo, Array(text.utf8), by: client, remembered: remembered, distrusted: distrusted)
         return simulation.finish(session).wrote
     }
 
@@ -70,7 +72,33 @@ struct RememberedCertificateTests {
             let second = try #require(write(simulation, "two", remembered: first.proof))
             #expect(second.timestamp.counter == 2)
             #expect(simulation.read().text == "two")
+            // Once: from then on it is known as a liar.
+            #expect(second.observations.liars == (second.rounds > 2 ? [group.node(liar)] : []))
+            let third = try #require(write(simulation, "three", remembered: second.proof, distrusted: [liar]))
+            #expect(third.rounds == 2 && third.timestamp.counter == 3)
+            #expect(simulation.read().text == "three")
         }
+    }
+
+    @Test("calls nobody a liar who names a version above its own that there is", arguments: modes)
+    func noLiars(mode: VerificationMode) throws {
+        let simulation = Simulation(TestGroup(mode: mode))
+        simulation.verifies = { _ in false }
+        let first = try #require(write(simulation, "one", remembered: nil))
+        for text in ["two", "three"] { #expect(write(simulation, text, by: .bob, remembered: nil) != nil) }
+        let last = try #require(write(simulation, "four", remembered: first.proof))
+        #expect(last.rounds > 2 && last.observations.liars.isEmpty)
+    }
+
+    @Test("trusts everybody when more than f are said to be liars")
+    func tooManyLiars() throws {
+        let group = TestGroup()
+        let simulation = Simulation(group)
+        let first = try #require(write(simulation, "one", remembered: nil))
+        for text in ["two", "three"] { #expect(write(simulation, text, by: .bob, remembered: nil) != nil) }
+        let last = try #require(write(simulation, "four", remembered: first.proof, distrusted: [0, 1]))
+        #expect(last.timestamp.counter == 4)
+        #expect(simulation.read().text == "four")
     }
 
     @Test("shows its certificate to servers that have not seen the version below")

@@ -20,6 +20,8 @@ struct Scenario06UntoldTests {
     private static func group(_ shape: TestGroup.Shape, _ mode: VerificationMode = .fingerprint) -> TestGroup {
         var limits = ProtocolLimits()
         limits.pendingVersionsPerClientMax = 1
+        // No clock moves here.
+        limits.listIntervalMilliseconds = 0
         return shape.group(mode, limits: limits)
     }
 

@@ -133,21 +133,23 @@ struct OverlappingCluster {
     ) -> (reply: Reply?, stored: [ObjectChange]) {
         var replica = replica
         var effects: [ReplicaEffect] = []
+        var accounts = Accounts()
         var reply: Reply?
         var stored: [ObjectChange] = []
-        replica.handle(.request(RequestTag(session: 1, request: 1), from: principal, request), into: &effects)
+        replica.handle(
+            .request(RequestTag(session: 1, request: 1), from: principal, request), accounts: &accounts, into: &effects)
         while !effects.isEmpty {
             switch effects.removeFirst() {
             case .reply(_, let answer): reply = answer
             case .replyWithVersion(_, let claim, _, _, _): reply = .version(claim, nil)
-            case .load(let key): replica.handle(.loaded(key, .success(nil)), into: &effects)
+            case .load(let key): replica.handle(.loaded(key, .success(nil)), accounts: &accounts, into: &effects)
             case .verify(let token, let job):
                 let result = job.run(verifier: verifier(), parameters: parameters)
-                replica.handle(.verified(token, result), into: &effects)
+                replica.handle(.verified(token, result), accounts: &accounts, into: &effects)
             case .store(let token, let change, let statements):
                 if let change { stored.append(change) }
-                replica.handle(.stored(token, .success(sign(statements))), into: &effects)
-            case .replyTooManyPending, .findDue, .verifyVersions: break
+                replica.handle(.stored(token, .success(sign(statements))), accounts: &accounts, into: &effects)
+            case .replyTooManyPending, .findDue, .verifyVersions, .catchUp: break
             }
             replica.checkInvariants()
         }

@@ -45,6 +45,17 @@ struct MemoryStore: Equatable {
         record(key)?.version(timestamp) == nil ? nil : objects[key]?.parts[timestamp]
     }
 
+    func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
+        let bare = objects.keys.filter { key in
+            guard let record = record(key), record.highestCommitted == nil else { return false }
+            return record.held.contains { $0.timestamp.writer == client } && after.map { $0 < key } ?? true
+        }
+        return Array(bare.sorted().prefix(limit))
+    }
+
+    /// What clients are charged for all that is stored.
+    var charges: [ClientCharge] { objects.keys.flatMap { record($0)?.charges ?? [] } }
+
     func expired(before milliseconds: UInt64) -> [ObjectKey] {
         objects.filter { $0.value.nextDueMilliseconds.map { $0 <= milliseconds } ?? false }.map(\.key).sorted()
     }
@@ -56,7 +67,10 @@ final class ReplicaHost {
     /// Its node's place among the servers of the tests' objects.
     let server: Position
     private(set) var store = MemoryStore()
+    /// What the disk no longer gives back as it was.
+    var rotten: [LostParts] = []
     private var replica: Replica
+    var accounts = Accounts()
     private var requestCount: UInt64 = 0
     /// Told of every change when it becomes durable, with the record as it was.
     var onChange: ((ObjectRecord, ObjectChange) -> Void)?
@@ -77,6 +91,7 @@ final class ReplicaHost {
     /// The machine and everything not stored is gone.
     func crash() {
         replica = Self.replica(group, server)
+        accounts = Accounts(store.charges)
     }
 
     /// The disk fails in a way that the server cannot notice.
@@ -84,7 +99,7 @@ final class ReplicaHost {
 
     func handle(_ input: ReplicaInput) -> [ReplicaEffect] {
         var effects: [ReplicaEffect] = []
-        replica.handle(input, into: &effects)
+        replica.handle(input, accounts: &accounts, into: &effects)
         replica.checkInvariants()
         return effects
     }
@@ -94,6 +109,8 @@ final class ReplicaHost {
         case input(ReplicaInput)
         /// The server is to read the object.
         case verify(ObjectKey, isUrgent: Bool)
+        /// The server is to read these.
+        case catchUp([ObjectKey])
     }
 
     /// Does what the replica wants done.
@@ -115,6 +132,8 @@ final class ReplicaHost {
             return .input(.due(keys))
         case .verifyVersions(let key, let isUrgent):
             return .verify(key, isUrgent: isUrgent)
+        case .catchUp(let keys):
+            return .catchUp(keys)
         }
     }
 
@@ -128,7 +147,7 @@ final class ReplicaHost {
             case .reply(_, let reply): replies.append(reply)
             case .input(let input): effects += handle(input)
             // It takes other servers to verify.
-            case .verify: break
+            case .verify, .catchUp: break
             }
         }
         return replies
@@ -150,15 +169,21 @@ final class ReplicaHost {
 extension ReplicaHost: ReplicaStore {
     func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> { .success(store.record(key)) }
 
-    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? {
-        store.parts(key, timestamp).flatMap {
-            try? SealedDescriptor(decoding: $0.descriptor, parameters: group.parameters)
-        }
+    func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
+        if rotten.contains(LostParts(timestamp: timestamp, kind: .descriptor)) { return .lost }
+        return store.parts(key, timestamp).flatMap {
+            (try? SealedDescriptor(decoding: $0.descriptor, parameters: group.parameters)).map(StoredParts.held)
+        } ?? .absent
     }
 
-    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
-        guard record(key).version(timestamp)?.holdsFragments ?? false else { return nil }
-        return store.parts(key, timestamp)?.fragments
+    func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> StoredParts<[SharedBytes]> {
+        guard record(key).version(timestamp)?.holdsFragments ?? false else { return .absent }
+        if rotten.contains(LostParts(timestamp: timestamp, kind: .fragments)) { return .lost }
+        return (store.parts(key, timestamp)?.fragments).map(StoredParts.held) ?? .absent
+    }
+
+    func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
+        store.bareObjects(of: client, after: after, limit: limit)
     }
 
     func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { store.expired(before: time) }

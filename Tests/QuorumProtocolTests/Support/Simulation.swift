@@ -73,11 +73,11 @@ final class Simulation {
 
     func startWrite(
         _ key: ObjectKey, _ bytes: [UInt8]?, by client: ClientID, etag: String = "",
-        remembered: VerifiedCertificate? = nil, spares: [Position] = []
+        remembered: VerifiedCertificate? = nil, spares: [Position] = [], distrusted: [Position] = []
     ) -> Int {
         let writer = Writer(
             parameters: group.parameters, key: key, writer: client, content: .deletion(modifiedMilliseconds: 0),
-            remembered: remembered, spares: spares)
+            remembered: remembered, spares: spares, distrusted: distrusted)
         let (descriptor, fragments) =
             bytes.map { group.value(key, $0, etag: etag) } ?? group.tombstone(key, at: UInt64(sessions.count))
         let session = addSession(client, key, .writer(writer), bytes)
@@ -298,6 +298,8 @@ final class Simulation {
             case .reply(let tag, let reply): send(reply, of: server, tag: tag)
             case .input(let input): events.append(.completion(server, life: life, input))
             case .verify(let key, _): if verifies(server) { startVerification(key, by: server) }
+            case .catchUp(let keys):
+                for key in keys where verifies(server) { startVerification(key, by: server) }
             }
         case .completion(let server, let life, let input):
             guard lives[server.offset] == life else { return }
