@@ -22,7 +22,7 @@ struct Serve: AsyncParsableCommand {
 
     @Option(help: "The server's home, DIR/servers/NUMBER.", completion: .directory)
     var home: String
-    @Option(help: "The file to which the log, and whatever else would go to standard error, is appended.")
+    @Option(help: "The file to which the log, and whatever else the server says, is appended.")
     var log: String?
     @Flag(help: .hidden)
     var readyPipe = false

@@ -17,7 +17,7 @@ package struct LogFileError: Error, CustomStringConvertible {
 final class RotatingLogFile: TextOutputStream, Sendable {
     private struct State {
         var descriptor: Int32
-        var hasStandardError = false
+        var hasStandardStreams = false
     }
 
     private let path: String
@@ -42,11 +42,12 @@ final class RotatingLogFile: TextOutputStream, Sendable {
 
     deinit { state.withLock { _ = close($0.descriptor) } }
 
-    /// From now on standard error goes to whatever is the newest file: the last words of a process belong there.
-    func takeStandardError() {
+    /// From now on standard output and error go to whatever is the newest file: the last words of a process belong there,
+    /// and who started it may have opened the file for it, which must not keep an old one from being freed.
+    func takeStandardStreams() {
         state.withLock { state in
-            state.hasStandardError = true
-            dup2(state.descriptor, STDERR_FILENO)
+            state.hasStandardStreams = true
+            Self.giveStandardStreams(state.descriptor)
         }
     }
 
@@ -68,7 +69,7 @@ final class RotatingLogFile: TextOutputStream, Sendable {
 
     private func rotateIfFull(_ state: inout State) {
         var status = stat()
-        // Standard error grows the file, too, so the system is asked.
+        // The standard streams grow the file, too, so the system is asked.
         guard fstat(state.descriptor, &status) == 0, status.st_size >= sizeBytesMax else { return }
         for number in (1..<keptCount).reversed() { rename("\(path).\(number)", "\(path).\(number + 1)") }
         guard rename(path, "\(path).1") == 0 else {
@@ -82,9 +83,14 @@ final class RotatingLogFile: TextOutputStream, Sendable {
             _ = ftruncate(state.descriptor, 0)
             return
         }
-        if state.hasStandardError { dup2(next, STDERR_FILENO) }
+        if state.hasStandardStreams { Self.giveStandardStreams(next) }
         close(state.descriptor)
         state.descriptor = next
+    }
+
+    private static func giveStandardStreams(_ descriptor: Int32) {
+        dup2(descriptor, STDOUT_FILENO)
+        dup2(descriptor, STDERR_FILENO)
     }
 
     private static func open(_ path: String) -> Int32 {

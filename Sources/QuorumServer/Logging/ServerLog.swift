@@ -19,12 +19,12 @@ package final class ServerLog: Sendable {
         budget = LineBudget(linesMax: Self.linesPerMinute)
     }
 
-    /// A log in a file, to which what goes to standard error goes from now on, too.
+    /// A log in a file, to which what goes to standard output and error goes from now on, too.
     ///
     /// - Throws: when the file cannot be opened.
     package init(appendingTo path: String) throws(LogFileError) {
         let file = try RotatingLogFile(path: path)
-        file.takeStandardError()
+        file.takeStandardStreams()
         self.file = file
         budget = LineBudget(linesMax: Self.linesPerMinute)
     }

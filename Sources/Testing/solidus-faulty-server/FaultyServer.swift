@@ -29,7 +29,7 @@ struct FaultyServer: AsyncParsableCommand {
     var fault: ServerFaultKind
     @Option(help: "What its choices are drawn from.")
     var seed: UInt64 = 1
-    @Option(help: "The file to which the log, and whatever else would go to standard error, is appended.")
+    @Option(help: "The file to which the log, and whatever else the server says, is appended.")
     var log: String?
     @Flag(help: .hidden)
     var readyPipe = false
