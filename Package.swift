@@ -240,20 +240,22 @@ let package = Package(
         .testTarget(
             name: "QuorumTransportTests",
             dependencies: [
-                "QuorumTransport", nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
+                "LoopbackPorts", "QuorumTransport", nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
             ],
             swiftSettings: strictSwift),
         .testTarget(
             name: "ObjectStorageTests", dependencies: ["ErasureCode", "ObjectStorage", "StorageSimulator"],
             swiftSettings: strictSwift),
         .testTarget(
-            name: "QuorumServerTests", dependencies: ["QuorumProtocol", "QuorumServer"],
+            name: "QuorumServerTests",
+            dependencies: ["ObjectStorage", "QuorumProtocol", "QuorumServer", logging, nioCore],
             swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumClientTests",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumOperations",
-                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", logging, nioCore, nioPosix,
+                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "StorageSimulator", logging, nioCore,
+                nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(

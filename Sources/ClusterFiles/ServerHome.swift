@@ -6,7 +6,8 @@ import QuorumTransport
 
 /// The directory of one server, loaded and checked against the cluster's configuration and lists:
 /// `server.toml` (format, number; for a server that may run without defence against liars, faults; what verification in
-/// idle time may take, verification_mib_per_second and verification_processor_percent; for measurements, without),
+/// idle time may take, verification_mib_per_second and verification_processor_percent; what requests and answers may
+/// hold of memory, memory_mib; for measurements, without),
 /// `key.pem`, `certificate.pem`, `statement-key.pem`, `store/`, and `lists/` with the newest lists that the server has
 /// seen. `cluster.toml` and the lists beside it lie in it or two directories up.
 package struct ServerHome: Sendable {
@@ -20,6 +21,7 @@ package struct ServerHome: Sendable {
     private static let withoutAllowed = Optimisation.allCases.filter(\.isServers)
     private static let bytesKey = "verification_mib_per_second"
     private static let processorKey = "verification_processor_percent"
+    private static let memoryKey = "memory_mib"
     private static let faultsExpected = "\"byzantine\" or \"crash\""
 
     /// The home's path.
@@ -40,6 +42,8 @@ package struct ServerHome: Sendable {
     package let storeDirectory: String
     /// What this server's verification of committed versions may take in idle time.
     package let verificationBudget: VerificationBudget
+    /// Bytes that requests and answers of all connections together may hold in memory.
+    package let memoryBudgetBytes: Int
     /// Optimisations that this server is told to leave out.
     package let without: Set<Optimisation>
 
@@ -51,7 +55,7 @@ package struct ServerHome: Sendable {
         let advice = "a server's home is DIR/servers/NUMBER of a cluster that 'solidus cluster init DIR' made"
         let file = try StrictTable(
             parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
-            keys: ["format", "number", "faults", Self.bytesKey, Self.processorKey, "without"])
+            keys: ["format", "number", "faults", Self.bytesKey, Self.processorKey, Self.memoryKey, "without"])
         try file.checkFormat(Self.format)
         let number = try file.integer("number", expected: "the server's number, counted from 0")
         let clusterFile = files.clusterFile
@@ -84,6 +88,8 @@ package struct ServerHome: Sendable {
         }
         storeDirectory = files.store
         verificationBudget = try Self.verificationBudget(file)
+        memoryBudgetBytes = try Self.memoryBudgetBytes(
+            file, stripeSizeBytes: cluster.parameters.limits.stripeSizeBytesMax)
         without = try Self.without(file)
     }
 
@@ -106,6 +112,19 @@ package struct ServerHome: Sendable {
             processorPercent: try share(
                 processorKey, "what verification in idle time may take, in hundredths of one processor", in: 1...200,
                 default: budget.processorPercent))
+    }
+
+    /// At least sixteen stripes, since a share must have room for the largest message.
+    private static func memoryBudgetBytes(
+        _ file: StrictTable, stripeSizeBytes: Int
+    ) throws(ConfigurationError) -> Int {
+        let allowed = max(64, stripeSizeBytes >> 16)...(1 << 20)
+        let expected =
+            "what requests and answers may hold of memory in MiB, an integer from \(allowed.lowerBound) to "
+            + "\(allowed.upperBound) (at least sixteen stripes)"
+        let budget = try file.integer(memoryKey, expected: expected, default: max(512, stripeSizeBytes >> 14))
+        guard allowed.contains(budget) else { throw file.invalid(memoryKey, budget, "it is \(expected)") }
+        return budget << 20
     }
 
     private static func without(_ file: StrictTable) throws(ConfigurationError) -> Set<Optimisation> {

@@ -128,12 +128,16 @@ extension ObjectStore {
         return bytes
     }
 
-    /// Objects whose expiry is below `time` (milliseconds since the epoch), the earliest first, at most `limit`.
-    package func expired(before time: UInt64, limit: Int) throws(StorageError) -> [ExpiredObject] {
+    /// Objects whose expiry is below `time` (milliseconds since the epoch), the earliest first, those that come after
+    /// `last` (all when nil), at most `limit`.
+    package func expired(
+        before time: UInt64, after last: ExpiredObject? = nil, limit: Int
+    ) throws(StorageError) -> [ExpiredObject] {
         try gate.pass { () throws(StorageError) in
             var found: [ExpiredObject] = []
             let walk = index.walk()
-            walk.seek(IndexKey.expiriesByTime)
+            walk.seek(
+                last.map { Self.successor(IndexKey.expiryByTime($0.expiry, $0.key)) } ?? IndexKey.expiriesByTime)
             while found.count < limit, let key = try walk.key(startingWith: IndexKey.expiriesByTime) {
                 guard key.count > 9, let expiry = IndexKey.numbers(in: Array(key[..<9]), count: 1)?[0] else {
                     throw index.malformed(key)

@@ -14,7 +14,6 @@ import Synchronization
 
 /// A running server.
 package final class Server: Sendable {
-    private static let tickInterval = TimeAmount.seconds(1)
     private static let shutdownGrace = TimeAmount.seconds(2)
 
     private let lists: ListService
@@ -90,11 +89,12 @@ package final class Server: Sendable {
         host.tick(milliseconds: currentMilliseconds())
         sessions.attach(host)
 
-        // Together with the number of sessions that one identity may have, they bound the memory that it can tie up.
-        let endpointConfiguration = ServerEndpointConfiguration(
+        var endpointConfiguration = ServerEndpointConfiguration(
             host: configuration.host, port: configuration.port,
             scope: cluster.scope(incarnation: signer.incarnation), peers: cluster.peers,
             limits: ConnectionLimits(configuration.parameters))
+        endpointConfiguration.admission = configuration.admission
+        endpointConfiguration.memory = MemoryBudget(limitBytes: configuration.memoryBudgetBytes)
         var versionVerifier: VersionVerifier?
         let verificationThreads = VerificationThreads()
         do {
@@ -108,6 +108,11 @@ package final class Server: Sendable {
             let endpoint = try await ServerEndpoint.start(
                 endpointConfiguration, identity: configuration.identity, delegate: sessions, group: group,
                 logger: logger)
+            // Names may have to be asked for, which may take as long as it likes.
+            let keepPlaces: @Sendable (ClusterDescription) -> Void = { cluster in
+                workers.submit { _ in endpoint.keepPlaces(for: cluster.nodeSources) }
+            }
+            keepPlaces(cluster)
             lists.attach { kind, cluster in
                 endpoint.announce(cluster.scope(incarnation: signer.incarnation))
                 made.follow(cluster)
@@ -116,6 +121,7 @@ package final class Server: Sendable {
                     break
                 case .addresses:
                     endpoint.replacePeers(cluster.peers)
+                    keepPlaces(cluster)
                 case .keys:
                     verifier.learn(history: cluster.parameters.history, keys: cluster.statementKeys)
                 case .access:
@@ -124,7 +130,9 @@ package final class Server: Sendable {
                     endpoint.replacePeers(cluster.peers)
                 }
             }
-            let ticker = group.any().scheduleRepeatedTask(initialDelay: tickInterval, delay: tickInterval) { _ in
+            let ticker = group.any().scheduleRepeatedTask(
+                initialDelay: configuration.tickInterval, delay: configuration.tickInterval
+            ) { _ in
                 host.tick(milliseconds: currentMilliseconds())
             }
             return Server(
@@ -172,6 +180,11 @@ package final class Server: Sendable {
     package var counters: ServerCounters {
         var counters = statistics.snapshot
         (counters.verificationSentBytes, counters.verificationReceivedBytes) = versionVerifier.trafficBytes
+        counters.openRequests = UInt64(sessions.openCount)
+        let changes = host.changes
+        counters.waitingChanges = changes.queued - changes.done
+        counters.connections = endpoint.counters
+        counters.memory = endpoint.memory
         return counters
     }
 
@@ -207,7 +220,7 @@ package final class Server: Sendable {
             """
             answered \(done.requests) requests (refused: \(refused.isEmpty ? "none" : refused)), \
             \(done.malformedFrames) malformed frames, \(done.lostParts) lost parts, \
-            \(endpoint.counters.refusals) refused connections
+            \(done.connections.refusals) refused connections
             """)
         try? await group.shutdownGracefully()
     }
@@ -216,5 +229,12 @@ package final class Server: Sendable {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+    }
+}
+
+extension ClusterDescription {
+    /// Where the listed servers stand. Waits for the resolver where names are listed.
+    fileprivate var nodeSources: Set<SourceAddress> {
+        servers.reduce(into: []) { $0.formUnion(SourceAddress.resolving(host: $1.host)) }
     }
 }

@@ -24,10 +24,16 @@ package struct ServerConfiguration: Sendable {
     package var statementKey: P256.Signing.PrivateKey
     package var storeDirectory: String
     package var storage = StorageOptions()
+    /// How often the server looks at its clock, and for what is due.
+    package var tickInterval = TimeAmount.seconds(1)
     /// How many event loops carry the connections.
     package var eventLoopCount = 2
     /// How many threads verify and read large fragments.
     package var workerCount = 2
+    /// Bytes that requests and answers of all connections together may hold in memory.
+    package var memoryBudgetBytes: Int
+    /// How many connections there may be.
+    package var admission = AdmissionLimits()
     /// What the verification of committed versions may take in idle time, in the mode `lazy`.
     package var verificationBudget = VerificationBudget()
     /// How long a version waits for idle time before it is verified all the same.
@@ -47,6 +53,7 @@ package struct ServerConfiguration: Sendable {
         listDirectory = home.listDirectory
         statementKey = home.statementKey
         storeDirectory = home.storeDirectory
+        memoryBudgetBytes = home.memoryBudgetBytes
         verificationBudget = home.verificationBudget
         without = home.without
     }

@@ -1,6 +1,7 @@
 // What a server counts.
 
 import QuorumProtocol
+import QuorumTransport
 import Synchronization
 
 /// Counts since the server started.
@@ -31,6 +32,13 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     /// too.
     package var verificationSentBytes: UInt64 = 0
     package var verificationReceivedBytes: UInt64 = 0
+    /// Requests that are not answered now, and changes that wait for the disk now.
+    package var openRequests: UInt64 = 0
+    package var waitingChanges: UInt64 = 0
+    /// What became of connections.
+    package var connections = TransportCounters()
+    /// What requests and answers hold of memory.
+    package var memory = MemoryCounts()
 
     package init() {}
 }

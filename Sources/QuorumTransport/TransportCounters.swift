@@ -3,7 +3,7 @@
 import Synchronization
 
 /// A snapshot of an endpoint's counts since it started.
-package struct TransportCounters: Equatable, Sendable {
+package struct TransportCounters: Equatable, Sendable, Codable {
     /// Connections that TCP accepted.
     package var acceptedConnections: UInt64 = 0
     /// Connections that passed TLS and HELLO.
@@ -13,8 +13,8 @@ package struct TransportCounters: Equatable, Sendable {
     package var receivedBytes: UInt64 = 0
     /// Frames handed up.
     package var receivedFrames: UInt64 = 0
-    /// Connections closed at once because too many others were in their handshake.
-    package var refusedAtAccept: UInt64 = 0
+    /// Connections that lost their place to a newcomer before their handshake was finished.
+    package var evictedHandshakes: UInt64 = 0
     /// Refusals sent for an unlisted or unreadable certificate.
     package var refusedUnknownPeer: UInt64 = 0
     /// Refusals sent for a certificate outside its validity period.
@@ -41,10 +41,21 @@ package struct TransportCounters: Equatable, Sendable {
     package var emptyFrames: UInt64 = 0
     /// Connections that ended inside a frame.
     package var truncatedFrames: UInt64 = 0
-    /// Frames not sent because the queue was full.
+    /// Connections dropped because they held memory while it was short, and did not go on.
+    package var stalledConnections: UInt64 = 0
+    /// Frames not sent because the queue was full, or their receiver's share of memory was.
     package var outboundOverflows: UInt64 = 0
 
     package init() {}
+
+    /// What a server tells of: its sockets' bytes are not counted.
+    private enum CodingKeys: String, CodingKey {
+        case acceptedConnections, openedSessions, receivedFrames, evictedHandshakes, refusedUnknownPeer
+        case refusedCertificateValidity, refusedWrongCluster, refusedOtherConfiguration, refusedVersion
+        case refusedMalformedHello, refusedTooManyConnections, refusedShuttingDown, handshakeTimeouts
+        case oversizedFrames, emptyFrames, truncatedFrames, stalledConnections, outboundOverflows
+        case failedTLS = "failedTls"
+    }
 
     /// All refusals that were put into words for a peer.
     package var refusals: UInt64 {
@@ -86,6 +97,7 @@ final class TransportStatistics: Sendable {
             case .frameTooLarge: counters.oversizedFrames += 1
             case .emptyFrame: counters.emptyFrames += 1
             case .truncatedFrame: counters.truncatedFrames += 1
+            case .stalled: counters.stalledConnections += 1
             default: break
             }
         }

@@ -34,6 +34,8 @@ package enum TransportError: Error, Equatable, Sendable {
     case emptyFrame(peer: String)
     /// The connection ended in the middle of a frame.
     case truncatedFrame(peer: String, missingBytes: Int)
+    /// Memory was short, and for too long the peer neither went on with the frame it had begun nor took its answers.
+    case stalled(peer: String)
     /// The connection ended without our asking.
     case connectionLost(peer: String, reason: String)
     /// We closed the connection.
@@ -77,6 +79,8 @@ extension TransportError: CustomStringConvertible {
             "\(peer) announced a frame without a single byte"
         case .truncatedFrame(let peer, let missing):
             "\(peer) ended the connection inside a frame, \(missing) bytes short"
+        case .stalled(let peer):
+            "\(peer) held memory while it was short, without sending or taking its bytes"
         case .connectionLost(let peer, let reason):
             "the connection to \(peer) was lost: \(reason)"
         case .closed(let peer):
@@ -93,6 +97,8 @@ package enum SendOutcome: Equatable, Sendable {
     case notConnected
     /// The queue is full; the frame was dropped.
     case queueFull(queuedBytes: Int, limitBytes: Int)
+    /// The peer's share of memory has no room for the frame; it was dropped.
+    case memoryShort(sizeBytes: Int)
     /// The frame is empty or larger than the limit that the other side enforces; it was dropped.
     case invalidSize(sizeBytes: Int, limitBytes: Int)
 }

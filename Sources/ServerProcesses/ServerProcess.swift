@@ -58,7 +58,7 @@ package struct ServerProcess {
     package private(set) var isReady = false
     package private(set) var end: ProcessEnd?
 
-    /// Starts the server whose home is `home`, with its output appended to `home`/server.log.
+    /// Starts the server whose home is `home`, with its output appended to `home`/server.log, which it rotates.
     package init(index: Int, home: String, program: ServerProgram, diesWithCaller: Bool) throws(Failure) {
         self.index = index
         logPath = home + "/server.log"
@@ -70,7 +70,7 @@ package struct ServerProcess {
         guard process_control_pipe(&ends) == 0 else {
             throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))")
         }
-        let arguments = program.arguments + ["--home", home, "--ready-pipe"]
+        let arguments = program.arguments + ["--home", home, "--log", logPath, "--ready-pipe"]
         let vector = arguments.map { strdup($0) } + [nil]
         defer { vector.forEach { free($0) } }
         let child = process_control_spawn(program.path, vector, log, ends[1], diesWithCaller)
@@ -108,8 +108,10 @@ package struct ServerProcess {
         guard let file = FileHandle(forReadingAtPath: logPath) else { return [] }
         defer { try? file.close() }
         let readMax: UInt64 = 4096
-        guard let size = try? file.seekToEnd(), size > logStart,
-            (try? file.seek(toOffset: max(logStart, size > readMax ? size - readMax : 0))) != nil,
+        // A file that is shorter than it was has been rotated: all of it is of this start.
+        guard let size = try? file.seekToEnd(), size != logStart,
+            case let start = size < logStart ? 0 : logStart,
+            (try? file.seek(toOffset: max(start, size > readMax ? size - readMax : 0))) != nil,
             let data = try? file.read(upToCount: Int(readMax))
         else { return [] }
         return String(decoding: data, as: UTF8.self).split(separator: "\n").suffix(5)

@@ -14,17 +14,21 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run one server in the foreground until SIGTERM or SIGINT.",
         discussion: """
-            The log goes to standard error. On SIGUSR1 the server writes what it has counted since its start into \
+            The log goes to standard error, or to the file that --log names: that is rotated once it has 16 MiB, and \
+            four older ones are kept, FILE.1 to FILE.4. On SIGUSR1 the server writes what it has counted since its start into \
             HOME/counters.json, one line of JSON. On SIGHUP it takes over newer lists (addresses.toml, keys.toml, \
             access.toml beside cluster.toml), and writes into HOME/lists.json which versions it then goes by.
             """)
 
     @Option(help: "The server's home, DIR/servers/NUMBER.", completion: .directory)
     var home: String
+    @Option(help: "The file to which the log, and whatever else the server says, is appended.")
+    var log: String?
     @Flag(help: .hidden)
     var readyPipe = false
 
     func run() async throws {
+        let log = try Self.log(log)
         let home = try ServerHome(path: home)
         for warning in home.identity.warnings { Standard.complain("warning: \(warning)") }
         for complaint in home.complaints {
@@ -35,7 +39,11 @@ struct Serve: AsyncParsableCommand {
         guard signals >= 0, process_control_watch_also(SIGUSR1) == 0, process_control_watch_also(SIGHUP) == 0 else {
             throw Failure(.inputOutput, "signals cannot be watched: \(systemText(errno))")
         }
-        let logger = Logger(label: "solidus.server.\(home.node.rawValue)") { StreamLogHandler.standardError(label: $0) }
+        let logger = log.logger(label: "solidus.server.\(home.node.rawValue)")
+        let reports = Task {
+            while (try? await Task.sleep(for: .seconds(60))) != nil { log.report(to: logger) }
+        }
+        defer { reports.cancel() }
         let server = try await Server.start(ServerConfiguration(home: home), logger: logger)
         logger.info("\(home.node) is ready at \(home.entry.address)")
         if readyPipe {
@@ -57,6 +65,15 @@ struct Serve: AsyncParsableCommand {
         }
         logger.info("\(home.node) stops on signal \(number)")
         await server.shutdown()
+    }
+
+    private static func log(_ path: String?) throws(Failure) -> ServerLog {
+        guard let path else { return ServerLog() }
+        do {
+            return try ServerLog(appendingTo: path)
+        } catch {
+            throw Failure(.inputOutput, "\(error)")
+        }
     }
 
     /// The first signal to arrive that asks to stop. A thread of its own waits for it, since a read that blocks would

@@ -317,6 +317,30 @@ import Testing
         #expect(reason.contains("an integer from 1 to "))
     }
 
+    @Test(
+        "What requests and answers may hold of memory is said in server.toml, and follows from the stripe otherwise",
+        arguments: [("", 1, 512), ("", 64, 4096), ("memory_mib = 64\n", 1, 64), ("memory_mib = 1024\n", 64, 1024)])
+    func memoryBudget(lines: String, stripeMebibytes: Int, expectedMebibytes: Int) throws {
+        let cluster = try TemporaryCluster { $0.stripeSizeBytesMax = stripeMebibytes << 20 }
+        try cluster.edit(cluster.server(0) + "/server.toml") { $0 + lines }
+        #expect(try ServerHome(path: cluster.server(0)).memoryBudgetBytes == expectedMebibytes << 20)
+    }
+
+    @Test(
+        "Memory that has no room for sixteen stripes, or beyond reason, is refused",
+        arguments: [(1, 63), (64, 1023), (1, (1 << 20) + 1), (1, -1), (1, Int.max)])
+    func wrongMemory(stripeMebibytes: Int, value: Int) throws {
+        let cluster = try TemporaryCluster { $0.stripeSizeBytesMax = stripeMebibytes << 20 }
+        let path = cluster.server(0) + "/server.toml"
+        try cluster.edit(path) { $0 + "memory_mib = \(value)\n" }
+        let error = configurationError { _ = try ServerHome(path: cluster.server(0)) }
+        guard case .invalidValue(path, "memory_mib", _, let reason)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(reason.contains("an integer from \(max(64, 16 * stripeMebibytes)) to 1048576"))
+    }
+
     @Test("Unknown keys and another format in server.toml and client.toml are refused")
     func strictHomes() throws {
         let cluster = try TemporaryCluster { _ in }

@@ -11,6 +11,19 @@ package enum Loopback {
         return withAddress(port: port) { connect(descriptor, $0, $1) } == 0
     }
 
+    /// Connects to the port, says these bytes to whoever is there, and hangs up.
+    package static func say(_ bytes: [UInt8], port: Int) {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        guard withAddress(port: port, { connect(descriptor, $0, $1) }) == 0 else { return }
+        _ = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        // Until the other side has hung up, too, or what was said is lost with the connection.
+        shutdown(descriptor, Int32(SHUT_WR))
+        var answer = [UInt8](repeating: 0, count: 256)
+        while recv(descriptor, &answer, answer.count, 0) > 0 {}
+    }
+
     /// A socket that listens at the port, or at one of the system's choice for 0; nil when that is taken.
     package static func listen(port: Int) -> Int32? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -22,11 +35,13 @@ package enum Loopback {
         return descriptor
     }
 
-    private static func withAddress(port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+    static func withAddress(
+        _ host: String = "127.0.0.1", port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(port).bigEndian
-        address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+        inet_pton(AF_INET, host, &address.sin_addr)
         return withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 body($0, socklen_t(MemoryLayout<sockaddr_in>.size))

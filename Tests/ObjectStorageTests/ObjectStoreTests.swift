@@ -103,6 +103,26 @@ import Testing
         #expect(try store.expired(before: 100, limit: 9) == [ExpiredObject(key: key("a"), expiry: 8)])
     }
 
+    @Test("Looking for expired objects goes on where it ended, also when that object is gone")
+    func expiryCursor() throws {
+        let fixture = try StoreFixture()
+        let store = try fixture.open()
+        let names = (0..<7).map { "object \($0)" }
+        try store.applyAll(
+            names.enumerated().map {
+                ObjectMutation(key: key($1), record: .set([1]), expiry: .set(UInt64(10 + $0 / 2)))
+            })
+        var found: [ExpiredObject] = []
+        var last: ExpiredObject?
+        repeat {
+            let some = try store.expired(before: 13, after: last, limit: 2)
+            found += some
+            last = some.last
+            if found.count == 4, let last { try store.applyAll([ObjectMutation(key: last.key, expiry: .clear)]) }
+        } while last != nil
+        #expect(found.map(\.key) == names.prefix(6).map { key($0) })
+    }
+
     @Test("Expired objects come earliest first, each under its newest expiry only")
     func expiry() throws {
         let fixture = try StoreFixture()

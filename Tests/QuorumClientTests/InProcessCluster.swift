@@ -34,12 +34,14 @@ final class InProcessCluster {
         }
     }
 
-    func start(_ index: Int) async throws {
+    /// Starts a server; `change` may change its configuration.
+    func start(_ index: Int, change: (inout ServerConfiguration) -> Void = { _ in }) async throws {
         var configuration = ServerConfiguration(home: try ServerHome(path: "\(directory)/servers/\(index)"))
         configuration.eventLoopCount = 1
         configuration.workerCount = 1
         configuration.storage.segmentSizeBytes = 4 << 20
         configuration.storage.reservedFreeBytes = 0
+        change(&configuration)
         servers[index] = try await Server.start(configuration, logger: Logger(label: "server \(index)"))
     }
 

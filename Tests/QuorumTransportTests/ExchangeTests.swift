@@ -188,6 +188,8 @@ struct ExchangeTests {
         }
         let endpoint = try await fixture.start(delegate)
         let peer = try await RawPeer.greeted(port: try #require(endpoint.port), identity: fixture.client)
+        // The HELLO leaves before the delegate is told.
+        try await eventually("the session is open") { delegate.withRecord { !$0.opened.isEmpty } }
         let session = try #require(delegate.withRecord { $0.opened.first })
         try await peer.channel.setOption(.autoRead, value: false).get()
         // Requests of 16 KiB: a few of them fill a read, so that the bound is not missed by what one read holds.
@@ -222,6 +224,8 @@ struct ExchangeTests {
         let endpoint = try await fixture.start(delegate)
         let peer = try await RawPeer.greeted(port: try #require(endpoint.port), identity: fixture.client)
         try await peer.channel.setOption(.autoRead, value: false).get()
+        // The HELLO leaves before the delegate is told.
+        try await eventually("the session is open") { delegate.withRecord { !$0.opened.isEmpty } }
         let session = try #require(delegate.withRecord { $0.opened.first })
         let push = OutboundFrame(head: ByteBuffer(repeating: 5, count: 256 * 1024))
         try await eventually("the queue is full") {

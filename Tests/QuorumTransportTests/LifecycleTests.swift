@@ -145,25 +145,6 @@ struct LifecycleTests {
         await endpoint.shutdown(grace: .seconds(5))
     }
 
-    @Test("Connections beyond the limit of handshakes are closed at once, and the place becomes free again")
-    func handshakeLimit() async throws {
-        var fixture = try Fixture()
-        fixture.serverConfiguration.admission.maximumHandshakes = 2
-        // However slow the machine is, the first two do not run out of time before the third comes.
-        fixture.serverConfiguration.limits.handshakeTimeout = .minutes(5)
-        let endpoint = try await fixture.start(.echo())
-        let port = try #require(endpoint.port)
-        var idle: [RawPeer] = []
-        for _ in 0..<2 { idle.append(try await RawPeer.connect(port: port, identity: nil)) }
-        try await eventually("both are accepted") { endpoint.counters.acceptedConnections == 2 }
-        let third = try await RawPeer.connect(port: port, identity: nil)
-        try await eventually("the third is closed") { third.isClosed }
-        #expect(endpoint.counters.refusedAtAccept == 1)
-        for peer in idle { peer.close() }
-        try await fixture.expectService(by: endpoint)
-        await endpoint.shutdown(grace: .seconds(5))
-    }
-
     @Test("Replacing the directory closes the sessions of certificates that are gone")
     func revocation() async throws {
         let fixture = try Fixture()

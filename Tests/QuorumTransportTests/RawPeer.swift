@@ -38,10 +38,11 @@ final class RawPeer: Sendable {
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
     }
 
-    /// Connects to a local port; with TLS under `identity`, plain without one. TLS may be spoken without showing the
-    /// certificate or in an older version.
+    /// Connects to a local port, from another of this machine's own addresses if one is given; with TLS under `identity`,
+    /// plain without one. TLS may be spoken without showing the certificate or in an older version.
     static func connect(
-        port: Int, identity: TestIdentity?, showsCertificate: Bool = true, maximumVersion: TLSVersion = .tlsv13
+        port: Int, from source: String? = nil, identity: TestIdentity?, showsCertificate: Bool = true,
+        maximumVersion: TLSVersion = .tlsv13
     ) async throws -> RawPeer {
         let record = RecordBox()
         let tls = try identity.map { identity in
@@ -57,7 +58,10 @@ final class RawPeer: Sendable {
                 try NIOSSLPrivateKey(bytes: Array(identity.generated.privateKeyPEM.utf8), format: .pem))
             return try NIOSSLContext(configuration: configuration)
         }
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        if let source { bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: source, port: 0)) }
+        let channel =
+            try await bootstrap
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let tls {

@@ -17,9 +17,7 @@ import Synchronization
 final class ReplicaHost: Sendable {
     /// Fragments up to this size are verified and read on the calling thread.
     private static let inlineWorkSizeBytesMax = 64 << 10
-    /// How many due objects one tick takes up: more than are written between two, or they would pile up.
-    private static let dueObjectsPerTick = 16_384
-    /// How many of them a machine is given at once, while requests wait for it.
+    /// How many due objects a machine is given at once, while requests wait for it.
     private static let dueObjectsPerInput = 64
 
     private let parameters: ClusterParameters
@@ -40,6 +38,7 @@ final class ReplicaHost: Sendable {
     private let interposer: (any ServerInterposer)?
     private let pipeline: Mutex<StoragePipeline?>
     private let reply: @Sendable (RequestTag, Reply) -> Void
+    private let dueScan = Mutex(DueScan())
     private let versionVerifier = Mutex<VersionVerifier?>(nil)
 
     /// - Parameters:
@@ -116,16 +115,27 @@ final class ReplicaHost: Sendable {
         submit(.found(key, findings), to: parameters.configuration.group(of: key.slot).id)
     }
 
+    /// How many changes were queued for the disk since the start, and how many of them it is done with.
+    var changes: (queued: UInt64, done: UInt64) { pipeline.withLock { $0 }?.progress ?? (0, 0) }
+
     /// The server's clock; the store is asked once for what is due, whatever group it is of.
     func tick(milliseconds: UInt64) {
         for group in groups { submit(.tick(milliseconds: milliseconds), to: group) }
+        let doneCount = changes.done
+        guard dueScan.withLock({ $0.begins(doneCount: doneCount) }) else { return }
         // Their records are read, too, which the event loop that ticks is not to wait for.
         workers.submit { _ in
             if let space = self.store.store.space {
                 let looked = Accounts.Space(capacityBytes: space.capacityBytes, freeBytes: space.freeBytes)
                 self.machines.withLock { $0.accounts.look(at: looked) }
             }
-            let keys = self.store.due(beforeMilliseconds: milliseconds, limit: ReplicaWork.dueObjectsMax)
+            let last = self.dueScan.withLock { $0.last }
+            let (keys, next) = self.store.due(
+                beforeMilliseconds: milliseconds, after: last, limit: ReplicaWork.dueObjectsMax)
+            defer {
+                let queuedCount = self.changes.queued
+                self.dueScan.withLock { $0.end(last: next, queuedCount: queuedCount) }
+            }
             let byGroup = Dictionary(grouping: keys) { self.parameters.configuration.group(of: $0.slot).id }
             for group in self.groups {
                 let due = byGroup[group] ?? []

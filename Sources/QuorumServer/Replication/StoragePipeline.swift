@@ -26,6 +26,9 @@ final class StoragePipeline: Sendable {
     private struct State {
         var waiting: Deque<Item> = []
         var isDraining = false
+        /// Items since the start.
+        var queuedCount: UInt64 = 0
+        var doneCount: UInt64 = 0
     }
 
     private static let batchItemsMax = 4096
@@ -70,6 +73,7 @@ final class StoragePipeline: Sendable {
     func enqueue(_ item: Item) {
         let starts = state.withLock { state in
             state.waiting.append(item)
+            state.queuedCount += 1
             defer { state.isDraining = true }
             return !state.isDraining
         }
@@ -86,9 +90,13 @@ final class StoragePipeline: Sendable {
     private func drain() {
         while let batch = takeBatch() {
             completed(run(batch))
+            state.withLock { $0.doneCount += UInt64(batch.count) }
             reclaim()
         }
     }
+
+    /// How many items have been given since the start, and how many of them, in that order, are done with.
+    var progress: (queued: UInt64, done: UInt64) { state.withLock { ($0.queuedCount, $0.doneCount) } }
 
     private var hasWaiting: Bool { state.withLock { !$0.waiting.isEmpty } }
 

@@ -217,6 +217,9 @@ final class RequestSessions: ServerEndpointDelegate {
         }
     }
 
+    /// Number of requests that are not answered.
+    var openCount: Int { state.withLock { $0.open.count } }
+
     /// Lets go of a request that nobody is going to answer.
     func drop(_ tag: RequestTag) {
         guard let open = state.withLock({ $0.open.removeValue(forKey: tag) }) else {
@@ -239,7 +242,7 @@ final class RequestSessions: ServerEndpointDelegate {
         switch outcome {
         case .queued, .notConnected:
             break
-        case .queueFull:
+        case .queueFull, .memoryShort:
             logger.warning("\(open.session.peer) does not take its answers, and is disconnected")
             open.session.close()
         case .invalidSize(let sizeBytes, let limitBytes):

@@ -15,6 +15,10 @@ package struct ConnectionLimits: Sendable, Equatable {
     package var maximumUnansweredBytes: Int
     /// A server hands up no more of a peer's frames while this many are not completed yet.
     package var maximumUnansweredFrames = 1024
+    /// Bytes that a frame counts for beside its own until it is completed: what a request costs while it is under way.
+    package var frameOverheadBytes = 4 << 10
+    /// What is asked of a peer that holds memory while it is short.
+    package var progress = ProgressDemand()
     /// Time for TCP to connect.
     package var connectTimeout = TimeAmount.seconds(2)
     /// Time for TLS and HELLO together, once TCP is connected.
@@ -39,8 +43,12 @@ package struct ConnectionLimits: Sendable, Equatable {
 
 /// Limits on the number of connections that a server holds.
 package struct AdmissionLimits: Sendable, Equatable {
-    /// Connections in their TLS and HELLO phase, of whoever they may be; more are closed as soon as accepted.
+    /// Connections in their TLS and HELLO phase, of whoever they may be. With one more, another one goes.
     package var maximumHandshakes = 256
+    /// Those of them that may come from one source.
+    package var maximumHandshakesPerSource = 128
+    /// Further places, for those that come from where the configuration has a node.
+    package var maximumNodeHandshakes = 128
     /// Sessions of all clients together. Servers do not count: clients cannot keep them out.
     package var maximumClientSessions = 4096
     /// Sessions of one identity.

@@ -21,6 +21,10 @@ package struct ServerEndpointConfiguration: Sendable {
     package var limits: ConnectionLimits
     /// Bounds on the number of connections.
     package var admission = AdmissionLimits()
+    /// Where the nodes of the configuration stand, for whom places are kept.
+    package var nodeSources: Set<SourceAddress> = []
+    /// What all connections together may make the process hold.
+    package var memory = MemoryBudget()
 
     package init(host: String, port: Int, scope: ClusterScope, peers: PeerDirectory, limits: ConnectionLimits) {
         self.host = host
@@ -42,6 +46,7 @@ package final class ServerEndpoint: Sendable {
     private let tls: NIOSSLContext
     private let announced: Mutex<ClusterScope>
     private let listener = Mutex<(any Channel)?>(nil)
+    private let progressLooks = Mutex<RepeatedTask?>(nil)
 
     /// Listens and serves until `shutdown`.
     ///
@@ -70,7 +75,11 @@ package final class ServerEndpoint: Sendable {
         self.group = group
         announced = Mutex(configuration.scope)
         self.logger = logger
-        registry = SessionRegistry(directory: configuration.peers, limits: configuration.admission)
+        precondition(
+            configuration.memory.counts.budgetBytes
+                >= MemoryBudget.largestFramesMin * configuration.limits.maximumFrameSizeBytes)
+        registry = SessionRegistry(
+            directory: configuration.peers, nodeSources: configuration.nodeSources, limits: configuration.admission)
         do {
             tls = try identity.serverContext(closeTimeout: configuration.limits.closeTimeout)
         } catch {
@@ -87,6 +96,12 @@ package final class ServerEndpoint: Sendable {
     /// Number of sessions open now.
     package var sessionCount: Int { registry.sessionCount }
 
+    /// Number of connections now whose handshake is not finished.
+    package var handshakeCount: Int { registry.handshakeCount }
+
+    /// What all connections hold together.
+    package var memory: MemoryCounts { configuration.memory.counts }
+
     /// What this server's HELLO says now.
     var scope: ClusterScope { announced.withLock { $0 } }
 
@@ -100,6 +115,11 @@ package final class ServerEndpoint: Sendable {
         for session in registry.replaceDirectory(peers) { session.cutOff() }
     }
 
+    /// From now on places are kept for whoever comes from these sources.
+    package func keepPlaces(for nodeSources: Set<SourceAddress>) {
+        registry.keepPlaces(for: nodeSources)
+    }
+
     /// Accepts nobody any more, sends what is queued, closes every connection, and returns when all are closed.
     ///
     /// - Parameter grace: how long peers may take to receive what is queued for them before they are cut off.
@@ -108,6 +128,7 @@ package final class ServerEndpoint: Sendable {
             defer { box = nil }
             return box
         }
+        progressLooks.withLock { $0?.cancel() }
         try? await channel?.close().get()
         for session in registry.beginShutdown() { session.close(grace: grace) }
         let remaining = registry.openChannels
@@ -128,11 +149,14 @@ package final class ServerEndpoint: Sendable {
             .childChannelOption(.tcpOption(SocketTuning.keepAliveIdle), value: SocketTuning.keepAliveIdleSeconds)
             .childChannelOption(.tcpOption(SocketTuning.userTimeout), value: SocketTuning.userTimeoutMilliseconds)
             .childChannelOption(.recvAllocator, value: SocketTuning.receiveAllocator)
+            // What one connection has read and may not hand up yet is one read's worth.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.writeBufferWaterMark, value: SocketTuning.waterMark)
             .childChannelInitializer { self.initialize($0) }
         do {
             let channel = try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
             listener.withLock { $0 = channel }
+            lookForProgress()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
             throw .addressInUse(address: address)
         } catch let error as IOError where error.errnoCode == EACCES || error.errnoCode == EPERM {
@@ -142,11 +166,28 @@ package final class ServerEndpoint: Sendable {
         }
     }
 
+    /// While memory is short, looks again and again at who holds it.
+    private func lookForProgress() {
+        let interval = configuration.limits.progress.interval
+        let looks = group.any().scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in
+            guard let self else { return }
+            self.configuration.memory.wakeAll()
+            guard self.configuration.memory.isShort else { return }
+            for session in self.registry.sessions { session.lookForProgress() }
+        }
+        progressLooks.withLock { $0 = looks }
+    }
+
     private func initialize(_ channel: any Channel) -> EventLoopFuture<Void> {
         statistics.count { $0.acceptedConnections += 1 }
-        guard registry.admit(channel) else {
-            statistics.count { $0.refusedAtAccept += 1 }
+        switch registry.admit(channel, from: SourceAddress(channel.remoteAddress)) {
+        case .shuttingDown:
             return channel.close()
+        case .admitted(let evicted?):
+            statistics.count { $0.evictedHandshakes += 1 }
+            AbruptClose.close(evicted)
+        case .admitted(nil):
+            break
         }
         channel.closeFuture.whenComplete { _ in self.registry.remove(channel) }
         return channel.eventLoop.makeCompletedFuture {
@@ -160,7 +201,7 @@ package final class ServerEndpoint: Sendable {
                 promise.succeed(.certificateVerified)
             }
             try channel.pipeline.syncOperations.addHandlers([
-                tlsHandler, ServerSessionHandler(endpoint: self, verdict: verdict),
+                AbruptCloser(), tlsHandler, ServerSessionHandler(endpoint: self, verdict: verdict),
             ])
         }
     }

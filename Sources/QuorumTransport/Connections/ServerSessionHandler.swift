@@ -30,6 +30,11 @@ final class ServerSessionHandler: ChannelDuplexHandler {
     private var phase = Phase.tls
     private var decoder = FrameDecoder(limitBytes: FrameFormat.helloLimitBytes)
     private var heldChunks = CircularBuffer<ByteBuffer>()
+    /// Bytes of held chunks that the session's account knows of.
+    private var heldBytes = 0
+    /// The size of the frame that has begun and for which memory was taken; 0 between frames.
+    private var openFrameBytes = 0
+    private var frameProgress = ProgressClock()
     private var isPumping = false
     private var isReadHeld = false
     private var failure: TransportError?
@@ -73,7 +78,9 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         heldChunks.removeAll()
         countFrames()
         if let session {
+            settle(session)
             session.outbound.abandon()
+            session.account.close()
             endpoint.delegate.sessionClosed(session, error: isClosedByUs ? nil : failure)
         }
         context.fireChannelInactive()
@@ -87,7 +94,7 @@ final class ServerSessionHandler: ChannelDuplexHandler {
             endpoint.statistics.count { $0.handshakeTimeouts += 1 }
             endpoint.logger.debug("a peer did not finish its handshake", metadata: ["address": "\(address)"])
             phase = .ended(nil)
-            context.close(promise: nil)
+            context.triggerUserOutboundEvent(AbruptClose(), promise: nil)
         case .open, .ended:
             break
         }
@@ -122,8 +129,10 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         }
         let session = Session(
             identity: identity, pin: pin, peer: "\(identity) at \(address)", channel: context.channel,
-            limits: endpoint.configuration.limits, statistics: endpoint.statistics)
+            limits: endpoint.configuration.limits, memory: endpoint.configuration.memory,
+            statistics: endpoint.statistics)
         if let objection = endpoint.registry.open(session) {
+            session.account.close()
             return refuse(objection, context: context)
         }
         timer?.cancel()
@@ -140,7 +149,9 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         endpoint.statistics.count(refusal: reason)
         var metadata: Logger.Metadata = ["address": "\(address)", "reason": "\(reason.name)"]
         if let pin = verdict.certificate?.pin { metadata["certificate"] = "\(pin)" }
-        endpoint.logger.info("refused a connection", metadata: metadata)
+        // Strangers are counted only: whoever they are, a log is not theirs to write.
+        let level: Logger.Level = reason == .unknownPeer ? .debug : .info
+        endpoint.logger.log(level: level, "refused a connection", metadata: metadata)
         phase = .ended(nil)
         heldChunks.removeAll()
         timer?.cancel()
@@ -184,16 +195,22 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         endpoint.statistics.count { $0.receivedFrames += frames }
     }
 
-    /// Hands up frames while the session's budget allows.
+    /// Hands up frames while the session's budget and its share of memory allow.
     private func pump(context: ChannelHandlerContext) {
         guard !isPumping else { return }
         isPumping = true
-        defer { isPumping = false }
+        defer {
+            isPumping = false
+            accountForHeldChunks()
+        }
         while !heldChunks.isEmpty {
             if case .open(let session) = phase, !session.admitsFrame() { return }
             let frame: ByteBuffer?
             do throws(FramingError) {
+                guard try takesMemory(for: &heldChunks[heldChunks.startIndex]) else { return }
+                let before = heldChunks[heldChunks.startIndex].readableBytes
                 frame = try decoder.next(from: &heldChunks[heldChunks.startIndex])
+                frameProgress.moved(before - heldChunks[heldChunks.startIndex].readableBytes)
             } catch {
                 return endStream(error, context: context)
             }
@@ -205,6 +222,7 @@ final class ServerSessionHandler: ChannelDuplexHandler {
             case .hello(let identity, let pin):
                 receivedGreeting(frame, identity: identity, pin: pin, context: context)
             case .open(let session):
+                openFrameBytes = 0
                 session.admitted(frameSizeBytes: frame.readableBytes)
                 uncountedFrames += 1
                 endpoint.delegate.session(session, received: frame)
@@ -213,6 +231,47 @@ final class ServerSessionHandler: ChannelDuplexHandler {
                 return
             }
         }
+    }
+
+    /// Takes memory for the frame whose header is next, if one is; false when there is none for it.
+    private func takesMemory(for chunk: inout ByteBuffer) throws(FramingError) -> Bool {
+        guard case .open(let session) = phase, let sizeBytes = try decoder.header(from: &chunk) else { return true }
+        guard session.reserves(frameSizeBytes: sizeBytes) else { return false }
+        openFrameBytes = sizeBytes
+        frameProgress.restart()
+        return true
+    }
+
+    /// What waits here for memory is held already, whatever the share.
+    private func accountForHeldChunks() {
+        guard case .open(let session) = phase else { return }
+        let bytes = heldChunks.reduce(0) { $0 + $1.readableBytes }
+        if bytes > heldBytes { session.account.hold(bytes - heldBytes) }
+        if bytes < heldBytes { session.account.release(heldBytes - bytes) }
+        heldBytes = bytes
+    }
+
+    /// Gives back what the session holds here.
+    private func settle(_ session: Session) {
+        session.account.release(heldBytes)
+        heldBytes = 0
+        if openFrameBytes > 0 { session.gaveUp(frameSizeBytes: openFrameBytes) }
+        openFrameBytes = 0
+    }
+
+    private func lookForProgress(context: ChannelHandlerContext) {
+        guard case .open(let session) = phase else { return }
+        let now = NIODeadline.now()
+        // Nobody can send what is not read.
+        if isReadHeld || openFrameBytes == 0 { frameProgress.excuse() }
+        let isStuck =
+            openFrameBytes > 0 && frameProgress.isTooSlow(now: now, demand: endpoint.configuration.limits.progress)
+        guard isStuck || session.outbound.isStalled(now: now) else { return }
+        fail(.stalled(peer: session.peer))
+        phase = .ended(session)
+        heldChunks.removeAll()
+        session.outbound.abandon()
+        context.triggerUserOutboundEvent(AbruptClose(), promise: nil)
     }
 
     private func endStream(_ error: FramingError, context: ChannelHandlerContext) {
@@ -279,6 +338,8 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         switch event {
         case TLSUserEvent.handshakeCompleted:
             tlsCompleted(context: context)
+        case is Session.ProgressLook:
+            lookForProgress(context: context)
         case is Session.Resumed, is OutboundQueue.Drained:
             resume(context: context)
         case is Session.Closing:
@@ -290,6 +351,17 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         default:
             context.fireUserInboundEventTriggered(event)
         }
+    }
+
+    func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+        // Whoever loses his place is not one whose TLS failed.
+        if event is AbruptClose {
+            switch phase {
+            case .tls, .hello: phase = .ended(nil)
+            case .open, .ended: break
+            }
+        }
+        context.triggerUserOutboundEvent(event, promise: promise)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

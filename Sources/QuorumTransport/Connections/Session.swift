@@ -20,6 +20,8 @@ package final class Session: Sendable {
     struct Resumed: Sendable {}
     /// Tells the handler that this side closes.
     struct Closing: Sendable {}
+    /// Asks the handler whether the peer goes on with what it holds memory for.
+    struct ProgressLook: Sendable {}
 
     private struct Unanswered {
         var bytes = 0
@@ -35,19 +37,24 @@ package final class Session: Sendable {
     package let peer: String
     let channel: any Channel
     let outbound: OutboundQueue
+    /// What the connection holds: frames from their header until they are completed, and what waits for the socket.
+    let account: MemoryAccount
     private let limits: ConnectionLimits
     private let unanswered = Mutex(Unanswered())
 
     init(
         identity: PeerIdentity, pin: CertificatePin, peer: String, channel: any Channel, limits: ConnectionLimits,
-        statistics: TransportStatistics
+        memory: MemoryBudget, statistics: TransportStatistics
     ) {
         self.identity = identity
         self.pin = pin
         self.peer = peer
         self.channel = channel
         self.limits = limits
-        outbound = OutboundQueue(channel: channel, limits: limits, statistics: statistics)
+        account = memory.account(of: identity) {
+            channel.eventLoop.execute { channel.pipeline.fireUserInboundEventTriggered(Resumed()) }
+        }
+        outbound = OutboundQueue(channel: channel, limits: limits, statistics: statistics, account: account)
     }
 
     /// The event loop on which this session's events are delivered.
@@ -79,6 +86,7 @@ package final class Session: Sendable {
             state.isPaused = false
             return true
         }
+        account.release(frameSizeBytes + limits.frameOverheadBytes)
         guard resumes else { return }
         let channel = channel
         channel.eventLoop.execute { channel.pipeline.fireUserInboundEventTriggered(Resumed()) }
@@ -102,6 +110,12 @@ package final class Session: Sendable {
         channel.close(promise: nil)
     }
 
+    /// Has the handler look whether the peer goes on.
+    func lookForProgress() {
+        let channel = channel
+        channel.eventLoop.execute { channel.pipeline.fireUserInboundEventTriggered(ProgressLook()) }
+    }
+
     private func announceClosing() {
         let channel = channel
         channel.eventLoop.execute { channel.pipeline.fireUserInboundEventTriggered(Closing()) }
@@ -116,6 +130,16 @@ package final class Session: Sendable {
             state.isPaused = true
             return false
         }
+    }
+
+    /// Takes memory for a frame of which only the header is there; when not, `Resumed` follows.
+    func reserves(frameSizeBytes: Int) -> Bool {
+        account.reserve(frameSizeBytes + limits.frameOverheadBytes)
+    }
+
+    /// Gives back the memory of a frame that was never handed up.
+    func gaveUp(frameSizeBytes: Int) {
+        account.release(frameSizeBytes + limits.frameOverheadBytes)
     }
 
     func admitted(frameSizeBytes: Int) {

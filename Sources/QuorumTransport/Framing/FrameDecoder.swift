@@ -18,6 +18,8 @@ package enum FramingError: Error, Equatable, Sendable {
 package struct FrameDecoder {
     /// The largest payload accepted from the next header on, in bytes.
     package var limitBytes: Int
+    /// Bytes of the frame that `header(from:)` has found and `next(from:)` has not begun on yet; 0 otherwise.
+    private var announcedBytes = 0
     private var header: UInt32 = 0
     private var headerByteCount = 0
     private var payload = ByteBuffer()
@@ -31,20 +33,32 @@ package struct FrameDecoder {
 
     /// Bytes known to be missing from the frame that has begun; 0 between frames.
     package var missingBytes: Int {
-        if missingPayloadBytes > 0 { return missingPayloadBytes }
+        if missingPayloadBytes > 0 || announcedBytes > 0 { return missingPayloadBytes + announcedBytes }
         return headerByteCount == 0 ? 0 : FrameFormat.headerSizeBytes - headerByteCount
     }
 
-    /// Takes bytes from `chunk` up to the end of the next frame and returns that frame; nil when `chunk` is used up.
-    package mutating func next(from chunk: inout ByteBuffer) throws(FramingError) -> ByteBuffer? {
-        if missingPayloadBytes == 0 {
+    /// Takes the next frame's header from `chunk` and returns the frame's size in bytes, for whoever wants to know it
+    /// before there is memory for it; nil when memory was taken already, or the header is not complete.
+    package mutating func header(from chunk: inout ByteBuffer) throws(FramingError) -> Int? {
+        guard missingPayloadBytes == 0 else { return nil }
+        if announcedBytes == 0 {
             guard readHeader(from: &chunk) else { return nil }
             let sizeBytes = header
             header = 0
             headerByteCount = 0
             guard sizeBytes > 0 else { throw .empty }
             guard sizeBytes <= UInt32(limitBytes) else { throw .tooLarge(sizeBytes: sizeBytes, limitBytes: limitBytes) }
-            missingPayloadBytes = Int(sizeBytes)
+            announcedBytes = Int(sizeBytes)
+        }
+        return announcedBytes
+    }
+
+    /// Takes bytes from `chunk` up to the end of the next frame and returns that frame; nil when `chunk` is used up.
+    package mutating func next(from chunk: inout ByteBuffer) throws(FramingError) -> ByteBuffer? {
+        if missingPayloadBytes == 0 {
+            guard let sizeBytes = try header(from: &chunk) else { return nil }
+            announcedBytes = 0
+            missingPayloadBytes = sizeBytes
             payload = ByteBuffer()
             payload.reserveCapacity(missingPayloadBytes)
         }

@@ -4,6 +4,7 @@
 // what waits here, what TLS has encrypted and what the channel buffers. Frames leave this queue in batches, the next
 // one only while the channel is writable: what is encrypted ahead of the socket stays near one batch, and a peer that
 // stops reading leaves the rest here, unencrypted and uncopied.
+// On a server the same bytes are held in the connection's account (MemoryBudget), so that all queues are bounded together.
 //
 // Wake-ups. A send schedules a drain on the loop unless one is scheduled already, so the sends of one thread before the
 // loop gets to run share one wake-up and one flush. While the handler delivers a read burst, it announces the drain at
@@ -28,6 +29,7 @@ final class OutboundQueue: Sendable {
         var isDraining = false
         var wantsDrainEvent = false
         var closesWhenEmpty = false
+        var progress = ProgressClock()
     }
 
     /// Bytes handed to TLS between two looks at the channel's writability.
@@ -37,12 +39,17 @@ final class OutboundQueue: Sendable {
     private let channel: any Channel
     private let limits: ConnectionLimits
     private let statistics: TransportStatistics
+    private let account: MemoryAccount?
     private let state = Mutex(State())
 
-    init(channel: any Channel, limits: ConnectionLimits, statistics: TransportStatistics) {
+    /// - Parameter account: what the queued bytes are held in; nil when nobody else's bytes have to fit beside them.
+    init(
+        channel: any Channel, limits: ConnectionLimits, statistics: TransportStatistics, account: MemoryAccount? = nil
+    ) {
         self.channel = channel
         self.limits = limits
         self.statistics = statistics
+        self.account = account
     }
 
     /// Bytes of all frames that the socket has not taken yet, headers included.
@@ -60,12 +67,19 @@ final class OutboundQueue: Sendable {
             guard state.queuedBytes + framedBytes <= limits.maximumOutboundBytes else {
                 return (.queueFull(queuedBytes: state.queuedBytes, limitBytes: limits.maximumOutboundBytes), false)
             }
+            guard account?.reserveAnswer(framedBytes) ?? true else {
+                return (.memoryShort(sizeBytes: sizeBytes), false)
+            }
+            if state.queuedBytes == 0 { state.progress.restart() }
             state.frames.append(frame)
             state.queuedBytes += framedBytes
             defer { state.isDrainScheduled = true }
             return (.queued, !state.isDrainScheduled)
         }
-        if case .queueFull = outcome { statistics.count { $0.outboundOverflows += 1 } }
+        switch outcome {
+        case .queueFull, .memoryShort: statistics.count { $0.outboundOverflows += 1 }
+        case .queued, .notConnected, .invalidSize: break
+        }
         if schedules {
             channel.eventLoop.execute { self.drain() }
         }
@@ -116,10 +130,21 @@ final class OutboundQueue: Sendable {
 
     /// Drops everything: the channel is gone or about to go; from any thread.
     func abandon() {
+        let droppedBytes = state.withLock { state -> Int in
+            defer {
+                state.isOpen = false
+                state.queuedBytes = 0
+                state.frames = CircularBuffer()
+            }
+            return state.queuedBytes
+        }
+        account?.release(droppedBytes)
+    }
+
+    /// Whether the peer has taken too little of what waits for it. Looked at again and again while memory is short.
+    func isStalled(now: NIODeadline) -> Bool {
         state.withLock { state in
-            state.isOpen = false
-            state.queuedBytes = 0
-            state.frames = CircularBuffer()
+            state.queuedBytes > 0 && state.progress.isTooSlow(now: now, demand: limits.progress)
         }
     }
 
@@ -170,12 +195,16 @@ final class OutboundQueue: Sendable {
     }
 
     private func socketTook(_ framedBytes: Int) {
-        let (drained, continues) = state.withLock { state -> (Bool, Bool) in
-            state.queuedBytes = max(0, state.queuedBytes - framedBytes)
+        let (takenBytes, drained, continues) = state.withLock { state -> (Int, Bool, Bool) in
+            // Nothing is left to count of what was abandoned.
+            let takenBytes = min(state.queuedBytes, framedBytes)
+            state.queuedBytes -= takenBytes
+            state.progress.moved(takenBytes)
             let drained = state.wantsDrainEvent && state.queuedBytes <= limits.outboundHighWaterBytes / 2
             if drained { state.wantsDrainEvent = false }
-            return (drained, state.closesWhenEmpty && state.queuedBytes == 0)
+            return (takenBytes, drained, state.closesWhenEmpty && state.queuedBytes == 0)
         }
+        account?.release(takenBytes)
         if drained { channel.pipeline.fireUserInboundEventTriggered(Drained()) }
         if continues { drain() }
     }

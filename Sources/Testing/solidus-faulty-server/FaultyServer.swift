@@ -29,6 +29,8 @@ struct FaultyServer: AsyncParsableCommand {
     var fault: ServerFaultKind
     @Option(help: "What its choices are drawn from.")
     var seed: UInt64 = 1
+    @Option(help: "The file to which the log, and whatever else the server says, is appended.")
+    var log: String?
     @Flag(help: .hidden)
     var readyPipe = false
 
@@ -47,9 +49,8 @@ struct FaultyServer: AsyncParsableCommand {
         guard signals >= 0 else { try fail(7, "no pipe can be made: error \(errno)") }
         do {
             let home = try ServerHome(path: homePath ?? "")
-            let logger = Logger(label: "solidus.faulty-server.\(home.node.rawValue)") {
-                StreamLogHandler.standardError(label: $0)
-            }
+            let log = try log.map { try ServerLog(appendingTo: $0) } ?? ServerLog()
+            let logger = log.logger(label: "solidus.faulty-server.\(home.node.rawValue)")
             let interposer = FaultInterposer(
                 kind: fault, parameters: home.cluster.parameters, seed: seed)
             let server = try await Server.start(
@@ -60,6 +61,8 @@ struct FaultyServer: AsyncParsableCommand {
             await server.shutdown()
         } catch let error as ConfigurationError {
             try fail(6, error.description)
+        } catch let error as LogFileError {
+            try fail(7, error.description)
         } catch let error as ServerError {
             try fail(7, error.description)
         }
