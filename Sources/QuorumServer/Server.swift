@@ -10,6 +10,7 @@ import ObjectStorage
 import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
+import QuorumWire
 import Synchronization
 
 /// A running server.
@@ -18,6 +19,7 @@ package final class Server: Sendable {
     private static let shutdownGrace = TimeAmount.seconds(2)
 
     private let lists: ListService
+    private let status: StatusService
     private let endpoint: ServerEndpoint
     private let sessions: RequestSessions
     private let host: ReplicaHost
@@ -45,7 +47,10 @@ package final class Server: Sendable {
         let cluster = configuration.cluster
         let store: ObjectStore
         do {
-            store = try ObjectStore(directory: configuration.storeDirectory, options: configuration.storage)
+            store = try ObjectStore(
+                directory: configuration.storeDirectory,
+                owner: StoreOwner(configuration.node, of: cluster.parameters.configuration.cluster),
+                options: configuration.storage)
         } catch {
             throw .storage(error)
         }
@@ -54,8 +59,9 @@ package final class Server: Sendable {
         let workers = NIOThreadPool(numberOfThreads: configuration.workerCount)
         workers.start()
         let lists = ListService(keeper: keeper, workers: workers, logger: logger)
+        let status = StatusService(workers: workers)
         let sessions = RequestSessions(
-            parameters: configuration.parameters, lists: lists, statistics: statistics, logger: logger,
+            parameters: configuration.parameters, lists: lists, status: status, statistics: statistics, logger: logger,
             interposer: interposer)
         let signer = StatementSigner(
             node: configuration.node, incarnation: Incarnation(store.incarnation), mode: configuration.parameters.mode,
@@ -83,10 +89,14 @@ package final class Server: Sendable {
         sessions.attach(host)
 
         // Together with the number of sessions that one identity may have, they bound the memory that it can tie up.
-        let endpointConfiguration = ServerEndpointConfiguration(
+        var endpointConfiguration = ServerEndpointConfiguration(
             host: configuration.host, port: configuration.port,
             scope: cluster.scope(incarnation: signer.incarnation), peers: cluster.peers,
             limits: ConnectionLimits(configuration.parameters))
+        if let limit = configuration.descriptorLimit {
+            endpointConfiguration.admission = AdmissionLimits(
+                descriptorLimit: limit, nodeCount: configuration.parameters.configuration.nodes.count)
+        }
         var versionVerifier: VersionVerifier?
         let verificationThreads =
             configuration.parameters.mode.verifiesLater ? VerificationThreads() : nil
@@ -103,6 +113,14 @@ package final class Server: Sendable {
             let endpoint = try await ServerEndpoint.start(
                 endpointConfiguration, identity: configuration.identity, delegate: sessions, group: group,
                 logger: logger)
+            let readyAt = NIODeadline.now()
+            status.attach {
+                let counts = statistics.snapshot
+                let connections = endpoint.counters
+                return ServerStatus(
+                    store.condition, of: lists.current, incarnation: signer.incarnation, uptime: .now() - readyAt,
+                    sessionCount: endpoint.sessionCount, counts, connections)
+            }
             lists.attach { [versionVerifier] kind, cluster in
                 endpoint.announce(cluster.scope(incarnation: signer.incarnation))
                 versionVerifier?.follow(cluster)
@@ -123,7 +141,7 @@ package final class Server: Sendable {
                 host.tick(milliseconds: currentMilliseconds())
             }
             return Server(
-                lists: lists, endpoint: endpoint, sessions: sessions, host: host, store: store,
+                lists: lists, status: status, endpoint: endpoint, sessions: sessions, host: host, store: store,
                 statistics: statistics, group: group,
                 workers: workers, versionVerifier: versionVerifier, ticker: ticker, logger: logger)
         } catch {
@@ -142,12 +160,13 @@ package final class Server: Sendable {
     }
 
     private init(
-        lists: ListService, endpoint: ServerEndpoint, sessions: RequestSessions,
+        lists: ListService, status: StatusService, endpoint: ServerEndpoint, sessions: RequestSessions,
         host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, workers: NIOThreadPool,
         versionVerifier: VersionVerifier?, ticker: RepeatedTask, logger: Logger
     ) {
         self.lists = lists
+        self.status = status
         self.endpoint = endpoint
         self.sessions = sessions
         self.host = host
@@ -187,6 +206,7 @@ package final class Server: Sendable {
     package func shutdown() async {
         ticker.cancel()
         lists.detach()
+        status.detach()
         versionVerifier?.stop()
         await endpoint.shutdown(grace: Self.shutdownGrace)
         sessions.detach()
@@ -213,5 +233,12 @@ package final class Server: Sendable {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+    }
+}
+
+extension StoreOwner {
+    /// A server as the owner of its store.
+    package init(_ node: NodeID, of cluster: ClusterID) {
+        self.init(cluster: cluster.bytes, node: node.rawValue)
     }
 }

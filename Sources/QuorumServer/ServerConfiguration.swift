@@ -24,6 +24,8 @@ package struct ServerConfiguration: Sendable {
     package var statementKey: P256.Signing.PrivateKey
     package var storeDirectory: String
     package var storage = StorageOptions()
+    /// How many descriptors the process may have open; the table of connections is sized by it. Nil: enough.
+    package var descriptorLimit: Int?
     /// How many event loops carry the connections.
     package var eventLoopCount = 2
     /// How many threads verify and read large fragments.

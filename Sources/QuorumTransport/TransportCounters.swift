@@ -15,6 +15,8 @@ package struct TransportCounters: Equatable, Sendable {
     package var receivedFrames: UInt64 = 0
     /// Connections closed at once because too many others were in their handshake.
     package var refusedAtAccept: UInt64 = 0
+    /// Times that no connection could be accepted since the process or the system was out of file descriptors.
+    package var failedAccepts: UInt64 = 0
     /// Refusals sent for an unlisted or unreadable certificate.
     package var refusedUnknownPeer: UInt64 = 0
     /// Refusals sent for a certificate outside its validity period.
@@ -51,6 +53,21 @@ package struct TransportCounters: Equatable, Sendable {
         refusedUnknownPeer + refusedCertificateValidity + refusedWrongCluster + refusedOtherConfiguration
             + refusedVersion
             + refusedMalformedHello + refusedTooManyConnections + refusedShuttingDown
+    }
+}
+
+extension TransportCounters {
+    /// Connections that came to nothing, by why; only what did happen.
+    package var refusalsByReason: [String: UInt64] {
+        let counts: [(String, UInt64)] = [
+            ("too many handshakes", refusedAtAccept), ("unknown peer", refusedUnknownPeer),
+            ("certificate validity", refusedCertificateValidity), ("wrong cluster", refusedWrongCluster),
+            ("other configuration", refusedOtherConfiguration), ("unsupported version", refusedVersion),
+            ("malformed HELLO", refusedMalformedHello), ("too many connections", refusedTooManyConnections),
+            ("shutting down", refusedShuttingDown), ("failed TLS", failedTLS),
+            ("handshake timeout", handshakeTimeouts), ("no descriptors", failedAccepts),
+        ]
+        return Dictionary(uniqueKeysWithValues: counts.filter { $0.1 > 0 })
     }
 }
 

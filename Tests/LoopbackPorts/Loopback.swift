@@ -5,10 +5,20 @@ import Glibc
 package enum Loopback {
     /// Whether somebody accepts connections at the port.
     package static func accepts(port: Int) -> Bool {
+        guard let descriptor = connect(port: port) else { return false }
+        close(descriptor)
+        return true
+    }
+
+    /// A connection to the port; nil when nobody accepts it.
+    package static func connect(port: Int) -> Int32? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return withAddress(port: port) { connect(descriptor, $0, $1) } == 0
+        guard descriptor >= 0 else { return nil }
+        guard withAddress(port: port, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
+            close(descriptor)
+            return nil
+        }
+        return descriptor
     }
 
     /// A socket that listens at the port, or at one of the system's choice for 0; nil when that is taken.

@@ -27,12 +27,12 @@ final class SessionRegistry: Sendable {
         state.withLock { $0.directory.identity(of: pin) }
     }
 
-    /// Notes an accepted connection; false when too many are in their handshake or the endpoint stops.
+    /// Notes an accepted connection; false when there are too many, or too many in their handshake, or the endpoint stops.
     func admit(_ channel: any Channel) -> Bool {
         state.withLock { state in
-            guard !state.isShuttingDown, state.channels.count - state.sessions.count < limits.maximumHandshakes else {
-                return false
-            }
+            guard !state.isShuttingDown, state.channels.count < limits.maximumConnections,
+                state.channels.count - state.sessions.count < limits.maximumHandshakes
+            else { return false }
             state.channels[ObjectIdentifier(channel)] = channel
             return true
         }
