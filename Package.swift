@@ -117,8 +117,10 @@ let package = Package(
             name: "QuorumTransport",
             dependencies: [nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging],
             swiftSettings: strictSwift),
+        .target(name: "DurableFiles", dependencies: [], swiftSettings: strictSwift),
         .target(
-            name: "ClusterFiles", dependencies: ["Fingerprint", "QuorumProtocol", "QuorumTransport", crypto],
+            name: "ClusterFiles",
+            dependencies: ["DurableFiles", "Fingerprint", "QuorumProtocol", "QuorumTransport", crypto],
             swiftSettings: strictSwift),
         .target(
             name: "QuorumOperations",
@@ -138,7 +140,7 @@ let package = Package(
             name: "QuorumClient",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumOperations", "QuorumProtocol", "QuorumTransport",
-                nioCore, nioPosix, crypto, logging,
+                "QuorumWire", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
 
@@ -177,18 +179,20 @@ let package = Package(
         .target(
             name: "CommandOutcome",
             dependencies: [
-                "ClusterFiles", "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport", arguments,
+                "CProcessControl", "ClusterFiles", "CommandArguments", "QuorumClient", "QuorumProtocol", "QuorumServer",
+                "QuorumTransport", arguments,
             ],
             swiftSettings: strictSwift),
         .target(
-            name: "ServerProcesses", dependencies: ["CProcessControl", "CommandOutcome", "QuorumTransport"],
+            name: "ServerProcesses",
+            dependencies: ["CProcessControl", "CommandOutcome", "DurableFiles", "QuorumTransport"],
             swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus",
             dependencies: [
-                "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "ObjectStorage",
-                "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport", "ServerProcesses", arguments,
-                logging,
+                "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "DurableFiles", "ErasureCode",
+                "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
+                "ServerProcesses", arguments, logging,
             ],
             swiftSettings: strictSwift),
 
@@ -196,8 +200,8 @@ let package = Package(
         .executableTarget(
             name: "solidus-torture",
             dependencies: [
-                "CProcessControl", "ClusterFiles", "CommandOutcome", "ErasureCode", "Fingerprint", "HistoryChecker",
-                "QuorumClient", "QuorumProtocol", "QuorumTransport", "ServerProcesses", arguments,
+                "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "Fingerprint",
+                "HistoryChecker", "QuorumClient", "QuorumProtocol", "QuorumTransport", "ServerProcesses", arguments,
             ], path: "Sources/Testing/solidus-torture",
             swiftSettings: strictSwift),
 
@@ -267,10 +271,10 @@ let package = Package(
         .testTarget(
             name: "ClusterTests",
             dependencies: [
-                "ClusterFiles", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts", "ObjectStorage",
-                "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport",
-                "QuorumWire", "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture",
-                nioCore, nioPosix, crypto, logging,
+                "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts",
+                "ObjectStorage", "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer",
+                "QuorumTransport", "QuorumWire", "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim",
+                "solidus-torture", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
     ],

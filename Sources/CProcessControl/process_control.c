@@ -102,3 +102,17 @@ int process_control_watch_signals(bool non_blocking) {
     if (watch(SIGINT) != 0 || watch(SIGTERM) != 0 || watch(SIGCHLD) != 0) return -1;
     return ends[0];
 }
+
+static int argument_count;
+static char *const *argument_vector;
+
+// The C library hands what the kernel has put on the stack to every constructor.
+__attribute__((constructor)) static void keep_arguments(int count, char **vector) {
+    argument_count = count;
+    argument_vector = vector;
+}
+
+char *const *process_control_arguments(int *count) {
+    *count = argument_count;
+    return argument_vector;
+}

@@ -46,7 +46,8 @@ public struct ClusterDescription: Sendable {
     /// - Throws: what is wrong, and where; `untrusted` when something is not as the operator has signed it.
     public init(contentsOf path: String) throws(ConfigurationError) {
         configuration = try ClusterConfiguration(contentsOf: path)
-        directory = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        // Of bytes: a mark that combines with the slash before it does not hide it.
+        directory = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[..<$0]) } ?? "."
         lists = try Self.lists(in: directory, for: configuration)
     }
 

@@ -1,5 +1,6 @@
 // What the homes of servers and clients have in common: where their files lie, and how their keys are checked.
 
+import DurableFiles
 import Foundation
 import Glibc
 import QuorumTransport
@@ -35,7 +36,7 @@ struct HomeFiles {
 
     /// Makes a directory that only its owner may enter.
     static func makeDirectory(_ path: String) throws(ConfigurationError) {
-        guard mkdir(path, 0o700) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
+        try TextFile.writing { () throws(FileError) in try DurableFile.makeDirectory(path) }
     }
 
     /// Makes a key and a certificate and writes them.
@@ -87,6 +88,8 @@ extension ConfigurationError {
         case .notYetValid(let path, let notBefore):
             self = .certificateNotYetValid(
                 path: path, notBefore: notBefore, text: CertificateValidity.text(second: notBefore))
+        case .keyOpenToOthers:
+            self = .unusableIdentity(reason: "\(error)")
         case .notPEM, .unsupportedKey, .keyDoesNotMatchCertificate, .rejectedByTLS:
             self = .unusableIdentity(reason: "\(error); restore the file from where the cluster was made")
         case .cannotGenerate:

@@ -4,6 +4,7 @@
 // A list is written, synced and renamed, and its directory synced, before the server goes by it. So whatever it has gone
 // by is there after a crash.
 
+import DurableFiles
 import Glibc
 import QuorumProtocol
 import QuorumTransport
@@ -75,8 +76,9 @@ struct KeptLists {
 
     /// Makes a list durable in the place of an older one.
     func keep(_ list: AnySignedList) throws(ConfigurationError) {
-        if mkdir(directory, 0o700) != 0, errno != EEXIST {
-            throw .cannotWrite(path: directory, reason: systemText(errno))
+        if access(directory, F_OK) != 0 {
+            try HomeFiles.makeDirectory(directory)
+            try TextFile.writing { () throws(FileError) in try DurableFile.synchronizeDirectory(containing: directory) }
         }
         let (name, text) =
             switch list {

@@ -1,15 +1,22 @@
 // Making a cluster: keys, certificates, a home per server and client, the operator's key, the lists that it signs, and
-// cluster.toml, which comes last.
+// cluster.toml.
 
 import Crypto
 import Foundation
 import QuorumProtocol
 import QuorumTransport
 
+/// A store to be made, and whose it is to be.
+package struct NewStore: Sendable {
+    package let cluster: ClusterID
+    package let node: NodeID
+    package let directory: String
+}
+
 /// What a cluster shall be, and the writing of all its files.
 ///
-/// cluster.toml appears last and by a rename, so a directory without one is no cluster, whatever interrupted its
-/// making.
+/// All of it is written and synced under another name first (`NewDirectory`), so there is a cluster or none, whatever
+/// interrupts its making.
 /// Private keys get mode 0600 and directories 0700.
 package struct NewCluster: Sendable {
     /// How many servers; nil takes n of them, one group.
@@ -50,44 +57,45 @@ package struct NewCluster: Sendable {
 
     /// Writes the cluster into `directory`, which must be absent or empty, and returns its description.
     ///
-    /// - Parameter makeStore: makes a server's empty store in the directory given, which does not exist yet.
+    /// - Parameter makeStore: makes a server's empty store, durably, in a directory that does not exist yet.
     /// - Throws: `invalidParameters`, `directoryNotEmpty` or `cannotWrite`; then nothing that was written is left.
     @discardableResult
     package func write(
-        to directory: String, makeStore: (_ server: NodeID, _ directory: String) throws -> Void
+        to directory: String, makeStore: (NewStore) throws -> Void
     ) throws(ConfigurationError) -> ClusterDescription {
         let quorums = try checkedQuorums()
         let layout = try checkedLayout(quorums)
         let addresses = try checkedAddresses(count: layout.nodes.count)
         try checkClientNames()
 
-        let root = HomeFiles(directory).directory
-        let isNew = try Self.claim(root)
+        let place = try NewDirectory(HomeFiles(directory).directory, entries: Self.entries)
         do throws(ConfigurationError) {
-            return try write(root, quorums, layout, addresses, makeStore)
+            let made = try write(place, quorums, layout, addresses, makeStore)
+            try place.finish()
+            return made
         } catch {
-            for entry in isNew ? [root] : Self.entries.map({ "\(root)/\($0)" }) {
-                try? FileManager.default.removeItem(atPath: entry)
-            }
+            place.abandon()
             throw error
         }
     }
 
-    private static let temporaryClusterFile = ".\(ClusterConfiguration.fileName).new"
+    /// What is in a cluster's directory; cluster.toml, without which it is none, comes last.
     private static let entries = [
         "servers", "clients", "operator", AddressList.fileName, KeyList.fileName, AccessList.fileName,
-        temporaryClusterFile, ClusterConfiguration.fileName,
+        ClusterConfiguration.fileName,
     ]
 
     private func write(
-        _ root: String, _ quorums: QuorumConfiguration, _ layout: RingLayout, _ addresses: [NetworkAddress],
-        _ makeStore: (NodeID, String) throws -> Void
+        _ place: NewDirectory, _ quorums: QuorumConfiguration, _ layout: RingLayout, _ addresses: [NetworkAddress],
+        _ makeStore: (NewStore) throws -> Void
     ) throws(ConfigurationError) -> ClusterDescription {
+        let root = place.staging
         var limits = ProtocolLimits()
         limits.stripeSizeBytesMax = stripeSizeBytesMax
         var random = SystemRandomNumberGenerator()
         let id = ClusterID(high: random.next(), low: random.next())
         let operatorKey = try OperatorHome.create(in: root)
+        try HomeFiles.makeDirectory("\(root)/servers")
         var servers: [AddressEntry] = []
         var keys: [KeyEntry] = []
         for server in layout.nodes.map(\.id) {
@@ -105,9 +113,9 @@ package struct NewCluster: Sendable {
                 home.serverFile,
                 "format = \(ServerHome.format)\nnumber = \(server.rawValue)\n\(faults)\(switches)", mode: 0o644)
             do {
-                try makeStore(server, home.store)
+                try makeStore(NewStore(cluster: id, node: server, directory: home.store))
             } catch {
-                throw .cannotWrite(path: home.store, reason: "\(error)")
+                throw .cannotWrite(path: "\(place.path)/servers/\(server.rawValue)/store", reason: "\(error)")
             }
             servers.append(
                 AddressEntry(node: server, address: addresses[Int(server.rawValue)], pin: identity.pin.digest))
@@ -143,42 +151,8 @@ package struct NewCluster: Sendable {
         try TextFile.create("\(root)/\(AddressList.fileName)", lists.addresses.toml(), mode: 0o644)
         try TextFile.create("\(root)/\(KeyList.fileName)", lists.keys.toml(), mode: 0o644)
         try TextFile.create("\(root)/\(AccessList.fileName)", lists.access.toml(), mode: 0o644)
-        let temporary = "\(root)/\(Self.temporaryClusterFile)"
-        let final = "\(root)/\(ClusterConfiguration.fileName)"
-        try TextFile.create(temporary, configuration.toml(), mode: 0o644)
-        guard rename(temporary, final) == 0 else { throw .cannotWrite(path: final, reason: systemText(errno)) }
-        return ClusterDescription(configuration: configuration, lists: lists, directory: root)
-    }
-
-    /// Makes `root` and `servers` in it, alone among processes that try the same; whether `root` is new.
-    private static func claim(_ root: String) throws(ConfigurationError) -> Bool {
-        // Foundation's own function traps on a path of one character.
-        let parent = root.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(root[..<$0]) } ?? ""
-        if !parent.isEmpty {
-            do {
-                try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
-            } catch {
-                throw .cannotWrite(path: parent, reason: error.localizedDescription)
-            }
-        }
-        let isNew = mkdir(root, 0o700) == 0
-        if !isNew {
-            guard errno == EEXIST else { throw .cannotWrite(path: root, reason: systemText(errno)) }
-            do {
-                guard try FileManager.default.contentsOfDirectory(atPath: root).isEmpty else {
-                    throw ConfigurationError.directoryNotEmpty(path: root)
-                }
-            } catch let error as ConfigurationError {
-                throw error
-            } catch {
-                throw .cannotWrite(path: root, reason: error.localizedDescription)
-            }
-        }
-        guard mkdir("\(root)/servers", 0o700) == 0 else {
-            throw errno == EEXIST
-                ? .directoryNotEmpty(path: root) : .cannotWrite(path: root, reason: systemText(errno))
-        }
-        return isNew
+        try TextFile.create("\(root)/\(ClusterConfiguration.fileName)", configuration.toml(), mode: 0o644)
+        return ClusterDescription(configuration: configuration, lists: lists, directory: place.path)
     }
 
     private func checkedQuorums() throws(ConfigurationError) -> QuorumConfiguration {

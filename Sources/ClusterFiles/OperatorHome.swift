@@ -1,9 +1,11 @@
 // The operator's side of a cluster's directory: the key that signs, and changes of the lists under it.
 
 import Crypto
+import DurableFiles
 import Foundation
 import Glibc
 import QuorumProtocol
+import QuorumTransport
 
 /// The operator's key, DIR/operator/key.pem, with the directory whose lists it signs. The key decides who may use the
 /// cluster: it is to be kept offline, and put in its place for these commands only.
@@ -22,7 +24,8 @@ package struct OperatorHome {
         let clusterFile = "\(directory)/\(ClusterConfiguration.fileName)"
         configuration = try ClusterConfiguration(contentsOf: clusterFile)
         let path = "\(directory)/\(Self.fileName)"
-        let bytes = try TextFile.read(path, advice: "the operator's key signs lists; bring it from where it is kept")
+        let bytes = try TextFile.read(
+            path, advice: "the operator's key signs lists; bring it from where it is kept", isPrivate: true)
         guard let key = try? P256.Signing.PrivateKey(pemRepresentation: String(decoding: bytes, as: UTF8.self)) else {
             throw .unusableIdentity(reason: "\(path): not a P-256 private key in PEM; bring it from where it is kept")
         }
@@ -46,16 +49,50 @@ package struct OperatorHome {
     package func add(_ client: NewClient) throws(ConfigurationError) -> SignedList<AccessList> {
         guard ClientName.isValid(client.name) else { throw .invalidParameters(reason: ClientName.rule) }
         let access = try accessList()
-        guard access.contents.client(named: client.name) == nil else {
-            throw .invalidParameters(reason: "there is a client '\(client.name)' already")
-        }
         let home = "\(directory)/clients/\(client.name)"
-        let entry = try client.write(to: home)
+        // A client is listed once its home is durable, and the home gets its name once the client is listed: a name that
+        // is taken on the list without a home there is an addition that was interrupted.
+        let staging = "\(directory)/clients/.\(client.name).new"
+        if let listed = access.contents.client(named: client.name) {
+            guard Glibc.access(home, F_OK) != 0, Self.holds(staging, listed) else {
+                throw .invalidParameters(reason: "there is a client '\(client.name)' already")
+            }
+            try TextFile.writing { () throws(FileError) in try DurableFile.move(staging, to: home) }
+            return access
+        }
+        guard Glibc.access(home, F_OK) != 0 else {
+            throw .cannotWrite(
+                path: home,
+                reason: "an earlier client of this name has its home here; move it away, or choose a new name")
+        }
+        try? FileManager.default.removeItem(atPath: staging)
+        let entry: AccessEntry
         do throws(ConfigurationError) {
-            return try write(access, with: access.contents.clients + [entry])
+            entry = try client.write(to: staging)
+            try TextFile.writing { () throws(FileError) in
+                try DurableFile.synchronizeTree(staging)
+                try DurableFile.synchronizeDirectory(containing: staging)
+            }
         } catch {
-            try? FileManager.default.removeItem(atPath: home)
+            try? FileManager.default.removeItem(atPath: staging)
             throw error
+        }
+        // Should that fail, whether the list names the client may be unknown; the next attempt takes it from here.
+        let changed = try write(access, with: access.contents.clients + [entry])
+        try TextFile.writing { () throws(FileError) in try DurableFile.move(staging, to: home) }
+        return changed
+    }
+
+    /// Whether the directory is the home of a client that is listed.
+    private static func holds(_ directory: String, _ listed: AccessEntry) -> Bool {
+        guard Glibc.access(directory, F_OK) == 0 else { return false }
+        do {
+            let files = HomeFiles(directory)
+            return try TransportIdentity(privateKeyPath: files.privateKey, certificatePath: files.certificate).pin
+                .digest
+                == listed.pin
+        } catch {
+            return false
         }
     }
 

@@ -143,7 +143,7 @@ package struct ServerHome: Sendable {
     }
 
     private static func statementKey(_ path: String) throws(ConfigurationError) -> P256.Signing.PrivateKey {
-        let bytes = try TextFile.read(path, advice: "restore it from where the cluster was made")
+        let bytes = try TextFile.read(path, advice: "restore it from where the cluster was made", isPrivate: true)
         let pem = String(decoding: bytes, as: UTF8.self)
         guard let key = try? P256.Signing.PrivateKey(pemRepresentation: pem) else {
             throw .unusableIdentity(

@@ -1,5 +1,6 @@
 // Reading and writing whole small text files, with bounds and typed errors.
 
+import DurableFiles
 import Glibc
 import QuorumTransport
 
@@ -11,8 +12,10 @@ enum TextFile {
     static let listSizeBytesMax = 4 << 20
 
     /// The file's bytes. - Throws: `fileMissing` (with `advice`), `fileUnreadable` or `fileTooLarge`.
+    ///
+    /// - Parameter isPrivate: whether it is a private key, which nobody but its owner may read or change.
     static func read(
-        _ path: String, advice: String, sizeBytesMax: Int = Self.sizeBytesMax
+        _ path: String, advice: String, sizeBytesMax: Int = Self.sizeBytesMax, isPrivate: Bool = false
     ) throws(ConfigurationError) -> [UInt8] {
         // Without O_NONBLOCK a named pipe in the file's place would hang the program.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -30,6 +33,9 @@ enum TextFile {
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw .fileUnreadable(path: path, reason: "not a regular file")
         }
+        guard !isPrivate || status.st_mode & 0o077 == 0 else {
+            throw ConfigurationError(.keyOpenToOthers(path: path, mode: status.st_mode & 0o777))
+        }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16384)
         while true {
@@ -44,43 +50,20 @@ enum TextFile {
 
     /// Writes a file that must not exist yet, with exactly these permission bits.
     static func create(_ path: String, _ text: String, mode: mode_t) throws(ConfigurationError) {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-        guard descriptor >= 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
-        defer { close(descriptor) }
-        try write(text, to: descriptor, path: path, mode: mode)
+        try writing { () throws(FileError) in try DurableFile.create(path, Array(text.utf8), mode: mode) }
     }
 
     /// Puts a file durably in the place of another one, or where there was none: after a crash there is either.
     static func replace(_ path: String, _ text: String, mode: mode_t) throws(ConfigurationError) {
-        let temporary = path + ".new"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
-        guard descriptor >= 0 else { throw .cannotWrite(path: temporary, reason: systemText(errno)) }
-        do throws(ConfigurationError) {
-            defer { close(descriptor) }
-            try write(text, to: descriptor, path: temporary, mode: mode)
-            guard fsync(descriptor) == 0 else { throw .cannotWrite(path: temporary, reason: systemText(errno)) }
-        } catch {
-            unlink(temporary)
-            throw error
-        }
-        guard rename(temporary, path) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
-        let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-        let directory = open(parent.isEmpty ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard directory >= 0 else { throw .cannotWrite(path: parent, reason: systemText(errno)) }
-        defer { close(directory) }
-        guard fsync(directory) == 0 else { throw .cannotWrite(path: parent, reason: systemText(errno)) }
+        try writing { () throws(FileError) in try DurableFile.replace(path, Array(text.utf8), mode: mode) }
     }
 
-    private static func write(
-        _ text: String, to descriptor: Int32, path: String, mode: mode_t
-    ) throws(ConfigurationError) {
-        guard fchmod(descriptor, mode) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw .cannotWrite(path: path, reason: systemText(count < 0 ? errno : ENOSPC)) }
-            rest = rest.dropFirst(count)
+    /// Runs what writes, naming errors as this room does.
+    static func writing(_ body: () throws(FileError) -> Void) throws(ConfigurationError) {
+        do throws(FileError) {
+            try body()
+        } catch {
+            throw .cannotWrite(path: error.path, reason: systemText(error.code))
         }
     }
 }

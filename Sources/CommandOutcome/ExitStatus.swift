@@ -12,6 +12,7 @@ package enum ExitStatus: Int32, CaseIterable {
     case notLinearizable = 8
     case stalled = 9
     case undecided = 10
+    case partial = 11
     case usage = 64
 
     /// The code's name in JSON.
@@ -27,6 +28,7 @@ package enum ExitStatus: Int32, CaseIterable {
         case .notLinearizable: "not_linearizable"
         case .stalled: "stalled"
         case .undecided: "undecided"
+        case .partial: "partial"
         case .usage: "usage"
         }
     }
@@ -44,6 +46,7 @@ package enum ExitStatus: Int32, CaseIterable {
         case .notLinearizable: "the history is not linearizable"
         case .stalled: "operations stopped, or a server failed by itself, although no more failed than may"
         case .undecided: "the history was too hard to judge"
+        case .partial: "done for some of the servers that were asked for, not for all"
         case .usage: "wrong arguments"
         }
     }

@@ -42,7 +42,8 @@ package struct Failure: Error {
     package init(_ error: ServerError) {
         let status: ExitStatus =
             switch error {
-            case .storage(.notAStore), .storage(.unsupportedFormat), .storage(.foreign), .transport(.identity):
+            case .storage(.notAStore), .storage(.unsupportedFormat), .storage(.foreign), .storage(.otherOwner),
+                .transport(.identity):
                 .configuration
             case .lists(let error):
                 Failure(error).status

@@ -1,6 +1,8 @@
 // A program's life: parse the command line, run one command, and turn its outcome into an exit code.
 
 import ArgumentParser
+import CProcessControl
+import CommandArguments
 import Glibc
 
 /// A program's root command.
@@ -12,11 +14,21 @@ extension Program {
     /// On the main thread, as do the synchronous commands: servers that die with their supervisor die with the thread
     /// that started them.
     @MainActor package static func runToExit() async -> Never {
+        let arguments = givenArguments
         var command: any ParsableCommand
         do {
-            command = try parseAsRoot()
+            command = try parseAsRoot(arguments)
+            if let text = ArgumentBytes.firstThatIsNoText(in: command) {
+                throw ValidationError("The argument '\(ArgumentBytes.readable(text))' is not UTF-8 text.")
+            }
         } catch {
-            Glibc.exit(explain(error, json: CommandLine.arguments.prefix { $0 != "--" }.contains("--json")))
+            Glibc.exit(explain(error, json: arguments.prefix { $0 != "--" }.contains("--json")))
+        }
+        // A command that only groups others does nothing; its help is not what was asked for.
+        guard type(of: command).configuration.subcommands.isEmpty else {
+            Standard.complain(type(of: command).helpMessage())
+            Standard.complain("error: a command is missing; they are listed above")
+            Glibc.exit(ExitStatus.usage.rawValue)
         }
         do {
             if let asynchronous = command as? any AsyncParsableCommand {
@@ -32,6 +44,18 @@ extension Program {
         Glibc.exit(ExitStatus.success.rawValue)
     }
 
+    /// What stands behind the program's name, as the parser takes it. The runtime's own list would be empty without /proc,
+    /// and has other bytes than were given where they are no UTF-8.
+    private static var givenArguments: [String] {
+        var count: Int32 = 0
+        guard let vector = process_control_arguments(&count), count > 1 else { return [] }
+        return (1..<Int(count)).compactMap { index in
+            vector[index].map { text in
+                ArgumentBytes.text(for: Array(UnsafeRawBufferPointer(start: text, count: strlen(text))))
+            }
+        }
+    }
+
     /// Prints an error (or the help that was asked for) and returns the exit code.
     private static func explain(_ error: any Error, json: Bool) -> Int32 {
         if let verdict = error as? ReportedVerdict { return verdict.status.rawValue }
@@ -40,14 +64,20 @@ extension Program {
             return failure.status.rawValue
         }
         let code = exitCode(for: error)
-        let message = fullMessage(for: error)
+        let message = ArgumentBytes.readable(fullMessage(for: error))
         if code.isSuccess {
-            try? Standard.write(message + "\n")
-            return ExitStatus.success.rawValue
+            do {
+                try Standard.write(message + "\n")
+                return ExitStatus.success.rawValue
+            } catch {
+                Report.fail(error, json: json)
+                return error.status.rawValue
+            }
         }
         let status = code == .validationFailure ? ExitStatus.usage : .unexpected
         if json {
-            Report.fail(Failure(status, status == .usage ? self.message(for: error) : "\(error)"), json: true)
+            let short = ArgumentBytes.readable(self.message(for: error))
+            Report.fail(Failure(status, status == .usage ? short : "\(error)"), json: true)
         } else {
             Standard.complain(status == .usage ? message : "error: \(error)")
         }

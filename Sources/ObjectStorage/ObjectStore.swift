@@ -31,8 +31,10 @@ package final class ObjectStore: Sendable {
 
     /// Makes an empty store in `directory`, which must be empty or absent, and leaves it closed.
     /// After an error the directory holds no store.
+    ///
+    /// - Parameter owner: the server whose store it is for good; nil for a store that no server opens.
     package static func create(
-        directory: String, incarnation: UInt64, options: StorageOptions = StorageOptions()
+        directory: String, owner: StoreOwner? = nil, incarnation: UInt64, options: StorageOptions = StorageOptions()
     ) throws(StorageError) {
         let paths = Paths(directory: directory)
         let files = options.system.files
@@ -41,7 +43,7 @@ package final class ObjectStore: Sendable {
         let lock = try files.lock(paths.lock, creating: true)
         defer { withExtendedLifetime(lock) {} }
 
-        let identity = StoreIdentity(storeID: .random(), incarnation: incarnation)
+        let identity = StoreIdentity(storeID: .random(), incarnation: incarnation, owner: owner)
         try files.makeDirectory(paths.journal)
         let size = max(pageAlignedUp(UInt64(max(options.segmentSizeBytes, 0))), 4 * FormatLimit.pageSizeBytes)
         _ = try SegmentFile.create(
@@ -65,11 +67,18 @@ package final class ObjectStore: Sendable {
 
     /// Opens the store in `directory`, alone, and applies what the journal holds beyond the index.
     /// Refuses when anything acknowledged is known to be lost.
-    package init(directory: String, options: StorageOptions = StorageOptions()) throws(StorageError) {
+    ///
+    /// - Parameter owner: who opens it, and must be the one that it was created for; nil for whoever does not serve it.
+    package init(
+        directory: String, owner: StoreOwner? = nil, options: StorageOptions = StorageOptions()
+    ) throws(StorageError) {
         let paths = Paths(directory: directory)
         // The identity is read first, so that a directory that is no store is called that, not locked.
         let files = options.system.files
         let identity = try StoreIdentity.read(from: paths.identity, files: files)
+        if let owner, identity.owner != owner {
+            throw .otherOwner(path: directory, owner: identity.owner, opener: owner)
+        }
         let lock = try files.lock(paths.lock, creating: false)
         let index = try options.system.indexes.open(paths.index, options: options)
         do throws(StorageError) {

@@ -18,6 +18,8 @@ package enum StorageError: Error, Sendable, Equatable {
     case damagedIdentity(path: String)
     /// The file belongs to another store, or to another place in this one.
     case foreign(path: String)
+    /// The store is another server's, or nobody's.
+    case otherOwner(path: String, owner: StoreOwner?, opener: StoreOwner)
     /// A segment that the index or the replay needs is gone: acknowledged facts are lost.
     case missingSegment(path: String)
     /// The journal is damaged at a place that acknowledged batches follow: acknowledged facts are lost.
@@ -71,15 +73,20 @@ extension StorageError: CustomStringConvertible {
             "\(path) is damaged: the server must be rebuilt"
         case .foreign(let path):
             "\(path) belongs to another store or another place in this one"
+        case .otherOwner(let path, let owner, let opener):
+            "\(path) is the store of \(owner?.description ?? "nobody"), not of \(opener): nothing in it was changed; "
+                + "put this server's own store back, and if that is lost leave the server down"
         case .missingSegment(let path):
             "\(path) is missing and holds acknowledged facts: the server must be rebuilt"
         case .damagedJournal(let path, let offset, let reason):
             "\(path) is damaged at offset \(offset) (\(reason)), before later acknowledged batches: "
                 + "the server must be rebuilt"
         case .index(let path, let reason):
-            "the index at \(path) cannot be used (\(reason)): the server must be rebuilt if this persists"
+            "the index at \(path) cannot be used (\(reason)): look at that disk and the room on it first; if it is sound, "
+                + "and this persists, the server must be rebuilt"
         case .indexFull(let path, let reason):
-            "the index at \(path) needs room on the disk (\(reason))"
+            "the index at \(path) needs room on the disk (\(reason)): nothing is lost; make room there, and start the "
+                + "server again if it has ended"
         case .corruptPart(let path, let offset, let expected, let found):
             "\(path), offset \(offset): bytes have checksum \(found) where \(expected) was recorded"
         case .noSpace(let needed, let available):
@@ -88,6 +95,7 @@ extension StorageError: CustomStringConvertible {
             "\(field) is \(value), over the limit of \(limit)"
         case .io(let path, let operation, let code):
             "\(operation) \(path): \(String(cString: strerror(code)))"
+                + (isFullDisk(code) ? "; make room on that disk: nothing that was acknowledged is lost" : "")
         case .failed(let reason):
             "the store stopped accepting changes after a failed write: \(reason)"
         case .closed:

@@ -19,6 +19,26 @@ struct StoreID: Equatable, Sendable {
     }
 }
 
+/// Whose store it is: one server of one cluster. Another server that opened it would break the promises in it, and have
+/// forgotten its own.
+package struct StoreOwner: Equatable, Sendable, CustomStringConvertible {
+    static let clusterSizeBytes = 16
+
+    /// The cluster's id, 16 bytes.
+    let cluster: [UInt8]
+    let node: UInt16
+
+    package init(cluster: [UInt8], node: UInt16) {
+        precondition(cluster.count == Self.clusterSizeBytes)
+        self.cluster = cluster
+        self.node = node
+    }
+
+    package var description: String {
+        "server \(node) of cluster " + cluster.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}
+
 /// The contents of the identity file: counted sections with rising tags, so that a program that does not know one of them
 /// says so instead of opening a store that it could not keep whole.
 struct StoreIdentity: Equatable, Sendable {
@@ -30,18 +50,27 @@ struct StoreIdentity: Equatable, Sendable {
         static let incarnation: UInt16 = 2
         /// The numbers of the tables that the store may have rows in.
         static let tables: UInt16 = 3
+        /// The cluster's id and the node's number; not there when the store is nobody's.
+        static let owner: UInt16 = 4
     }
 
     var storeID: StoreID
     var incarnation: UInt64
+    /// Nil when it is nobody's, as in tests of the store alone.
+    var owner: StoreOwner?
 
     var encoded: [UInt8] {
         var incarnationBytes: [UInt8] = []
         incarnationBytes.appendLittle(incarnation)
-        let sections = [
+        var sections = [
             (Tag.storeID, storeID.bytes), (Tag.incarnation, incarnationBytes),
             (Tag.tables, StoreTable.allCases.map(\.rawValue).sorted()),
         ]
+        if let owner {
+            var ownerBytes = owner.cluster
+            ownerBytes.appendLittle(owner.node)
+            sections.append((Tag.owner, ownerBytes))
+        }
         var bytes: [UInt8] = []
         bytes.appendLittle(Self.magic)
         bytes.appendLittle(FormatLimit.version)
@@ -56,9 +85,10 @@ struct StoreIdentity: Equatable, Sendable {
         return bytes
     }
 
-    init(storeID: StoreID, incarnation: UInt64) {
+    init(storeID: StoreID, incarnation: UInt64, owner: StoreOwner?) {
         self.storeID = storeID
         self.incarnation = incarnation
+        self.owner = owner
     }
 
     init(_ bytes: UnsafeRawBufferPointer, path: String) throws(StorageError) {
@@ -73,6 +103,7 @@ struct StoreIdentity: Equatable, Sendable {
         else { throw .damagedIdentity(path: path) }
         var storeID: StoreID?
         var incarnation: UInt64?
+        var owner: StoreOwner?
         var lastTag: UInt16 = 0
         for _ in 0..<count {
             guard let tag = cursor.little(UInt16.self), tag > lastTag, let size = cursor.little(UInt32.self),
@@ -86,12 +117,16 @@ struct StoreIdentity: Equatable, Sendable {
                 for number in contents where StoreTable(rawValue: number) == nil {
                     throw .unknownSection(path: path, name: "table \(number)")
                 }
-            case Tag.storeID, Tag.incarnation: throw .damagedIdentity(path: path)
+            case Tag.owner where contents.count == StoreOwner.clusterSizeBytes + 2:
+                owner = StoreOwner(
+                    cluster: Array(contents.prefix(StoreOwner.clusterSizeBytes)),
+                    node: UInt16(contents[contents.count - 2]) | UInt16(contents[contents.count - 1]) << 8)
+            case Tag.storeID, Tag.incarnation, Tag.owner: throw .damagedIdentity(path: path)
             default: throw .unknownSection(path: path, name: "section \(tag)")
             }
         }
         guard cursor.remainingCount == 0, let storeID, let incarnation else { throw .damagedIdentity(path: path) }
-        self.init(storeID: storeID, incarnation: incarnation)
+        self.init(storeID: storeID, incarnation: incarnation, owner: owner)
     }
 
     /// Writes the file at `path` durably, under its final name only once its contents are.

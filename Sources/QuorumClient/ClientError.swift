@@ -11,9 +11,11 @@ public struct ServerTrouble: Sendable, Equatable {
 }
 
 extension ServerConnections {
-    /// What is wrong with the channels to an object's servers, for error texts: every server but those named.
+    /// What kept an object's servers from being of use, for error texts: every server but those that were.
+    ///
+    /// - Parameter answered: those whose answers counted.
     func troubles(
-        at placement: Placement, except answered: [NodeID], observations: ServerObservations
+        at placement: Placement, except answered: [NodeID], seen: SeenReplies, observations: ServerObservations
     ) -> [ServerTrouble] {
         placement.nodes.sorted().compactMap { server in
             if let (_, misbehaviour) = observations.misbehaving.first(where: { $0.server == server }) {
@@ -24,12 +26,24 @@ extension ServerConnections {
             }
             guard !answered.contains(server) else { return nil }
             let (state, peer) = channel(to: server)
+            if seen.answered.contains(server) {
+                return ServerTrouble(
+                    server: server, what: "\(peer) answered without a fragment: it has lost it, or never had it")
+            }
             switch state {
             case .disconnected(let error): return ServerTrouble(server: server, what: error.description)
             case .connected: return ServerTrouble(server: server, what: "\(peer) is connected but did not answer")
             case .idle, .connecting, .closed:
                 return ServerTrouble(server: server, what: "\(peer) is not connected yet")
             }
+        }
+    }
+
+    /// The servers of an object that no connection could be made to.
+    func unreachable(at placement: Placement) -> [ServerTrouble] {
+        placement.nodes.sorted().compactMap { server in
+            guard case .disconnected(let error) = channel(to: server).state else { return nil }
+            return ServerTrouble(server: server, what: error.description)
         }
     }
 }

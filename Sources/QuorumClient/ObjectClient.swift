@@ -100,6 +100,11 @@ public final class ObjectClient: Sendable {
     /// Bytes that crossed this client's sockets so far, TLS included.
     package var trafficBytes: (sent: UInt64, received: UInt64) { context.connections.trafficBytes }
 
+    /// The servers of an object that cannot be reached now, though nothing that was done needed them.
+    package func unreachableServers(of key: ObjectKey) -> [ServerTrouble] {
+        context.connections.unreachable(at: parameters.placement(of: key))
+    }
+
     /// Whether finished writes still have something to send to the servers beyond the quorum.
     package var hasQueuedRequests: Bool { context.connections.hasQueuedRequests }
 
@@ -182,7 +187,7 @@ extension ObjectClient {
             return PutResult(
                 key: key, timestamp: outcome.timestamp, rounds: outcome.rounds, observations: outcome.observations)
         case .failure(let failure):
-            throw error(key, failure)
+            throw error(key, failure, operation.seenReplies)
         }
     }
 }
@@ -209,13 +214,13 @@ extension ObjectClient {
             parameters: parameters, key: key, wantsValue: wantsValue,
             preference: context.connections.preference(parameters.placement(of: key)),
             alwaysWritesBack: !readsInOneRound)
-        let result = await Operation(
-            reader, key: key, deadline: context.deadline, hedge: readHedge, context: context
-        ).run()
+        let operation = Operation(
+            reader, key: key, deadline: context.deadline, hedge: readHedge, context: context)
+        let result = await operation.run()
         let outcome: ReadOutcome
         switch result {
         case .success(let success): outcome = success
-        case .failure(let failure): throw error(key, failure)
+        case .failure(let failure): throw error(key, failure, operation.seenReplies)
         }
         demote(outcome.observations)
         guard case .version(let timestamp, let sealed, let stripes) = outcome.found else { throw .notFound(key) }
@@ -253,7 +258,9 @@ extension ObjectClient {
         for server in observations.slow { context.connections.demote(server, for: demotionTime) }
     }
 
-    private func error(_ key: ObjectKey, _ failure: OperationFailure) -> ClientError {
+    private func error(
+        _ key: ObjectKey, _ failure: OperationFailure, _ seen: SeenReplies = SeenReplies()
+    ) -> ClientError {
         demote(failure.observations)
         if Task.isCancelled { return .cancelled(key, failure) }
         if isClosed.withLock({ $0 }) { return .closed }
@@ -262,13 +269,15 @@ extension ObjectClient {
             return .refused(key, failure)
         case .unavailable(_, let answered, _, let observations):
             let troubles = context.connections.troubles(
-                at: parameters.placement(of: key), except: answered, observations: observations)
+                at: parameters.placement(of: key), except: answered, seen: seen,
+                observations: observations)
             return .unavailable(key, failure, troubles: troubles)
         case .tooFewFragments(_, _, _, let observations):
             return .unavailable(
                 key, failure,
                 troubles: context.connections.troubles(
-                    at: parameters.placement(of: key), except: [], observations: observations))
+                    at: parameters.placement(of: key), except: Array(seen.withFragments), seen: seen,
+                    observations: observations))
         case .timestampExhausted:
             return .unavailable(key, failure, troubles: [])
         }

@@ -18,6 +18,7 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         var retransmission: Scheduled<Void>?
         var continuation: CheckedContinuation<Result<Machine.Outcome, OperationFailure>, Never>?
         var result: Result<Machine.Outcome, OperationFailure>?
+        var seen = SeenReplies()
     }
 
     private let key: ObjectKey
@@ -63,7 +64,11 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         }
     }
 
+    /// Who has answered so far.
+    package var seenReplies: SeenReplies { state.withLock { $0.seen } }
+
     package func receive(_ reply: Reply, from server: NodeID) {
+        state.withLock { $0.seen.note(reply, from: server) }
         if let position = placement.position(of: server) { submit(Machine.reply(reply, from: position)) }
     }
 
@@ -149,6 +154,21 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         retransmission?.cancel()
         context.connections.unregister(self, requests: requests)
         continuation?.resume(returning: result)
+    }
+}
+
+/// Which servers have answered an operation, for saying afterwards what each has to do with its failure.
+package struct SeenReplies: Sendable {
+    /// With anything at all.
+    package private(set) var answered: Set<NodeID> = []
+    /// With a fragment, good or not.
+    package private(set) var withFragments: Set<NodeID> = []
+
+    package init() {}
+
+    mutating func note(_ reply: Reply, from server: NodeID) {
+        answered.insert(server)
+        if case .version(_, let parts?) = reply, parts.fragments?.isEmpty == false { withFragments.insert(server) }
     }
 }
 

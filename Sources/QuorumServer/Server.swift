@@ -10,6 +10,7 @@ import ObjectStorage
 import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
+import QuorumWire
 import Synchronization
 
 /// A running server.
@@ -17,6 +18,7 @@ package final class Server: Sendable {
     private static let shutdownGrace = TimeAmount.seconds(2)
 
     private let lists: ListService
+    private let status: StatusService
     private let endpoint: ServerEndpoint
     private let sessions: RequestSessions
     private let host: ReplicaHost
@@ -44,7 +46,10 @@ package final class Server: Sendable {
         let cluster = configuration.cluster
         let store: ObjectStore
         do {
-            store = try ObjectStore(directory: configuration.storeDirectory, options: configuration.storage)
+            store = try ObjectStore(
+                directory: configuration.storeDirectory,
+                owner: StoreOwner(configuration.node, of: cluster.parameters.configuration.cluster),
+                options: configuration.storage)
         } catch {
             throw .storage(error)
         }
@@ -53,8 +58,9 @@ package final class Server: Sendable {
         let workers = NIOThreadPool(numberOfThreads: configuration.workerCount)
         workers.start()
         let lists = ListService(keeper: keeper, workers: workers, logger: logger)
+        let status = StatusService(workers: workers)
         let sessions = RequestSessions(
-            parameters: configuration.parameters, lists: lists, statistics: statistics, logger: logger,
+            parameters: configuration.parameters, lists: lists, status: status, statistics: statistics, logger: logger,
             interposer: interposer)
         let signer = StatementSigner(
             node: configuration.node, incarnation: Incarnation(store.incarnation), mode: configuration.parameters.mode,
@@ -95,6 +101,10 @@ package final class Server: Sendable {
             limits: ConnectionLimits(configuration.parameters))
         endpointConfiguration.admission = configuration.admission
         endpointConfiguration.memory = MemoryBudget(limitBytes: configuration.memoryBudgetBytes)
+        if let limit = configuration.descriptorLimit {
+            endpointConfiguration.admission = AdmissionLimits(
+                descriptorLimit: limit, nodeCount: configuration.parameters.configuration.nodes.count)
+        }
         var versionVerifier: VersionVerifier?
         let verificationThreads = VerificationThreads()
         do {
@@ -113,6 +123,14 @@ package final class Server: Sendable {
                 workers.submit { _ in endpoint.keepPlaces(for: cluster.nodeSources) }
             }
             keepPlaces(cluster)
+            let readyAt = NIODeadline.now()
+            status.attach {
+                let counts = statistics.snapshot
+                let connections = endpoint.counters
+                return ServerStatus(
+                    store.condition, of: lists.current, incarnation: signer.incarnation, uptime: .now() - readyAt,
+                    sessionCount: endpoint.sessionCount, counts, connections)
+            }
             lists.attach { kind, cluster in
                 endpoint.announce(cluster.scope(incarnation: signer.incarnation))
                 made.follow(cluster)
@@ -136,7 +154,7 @@ package final class Server: Sendable {
                 host.tick(milliseconds: currentMilliseconds())
             }
             return Server(
-                lists: lists, endpoint: endpoint, sessions: sessions, host: host, store: store,
+                lists: lists, status: status, endpoint: endpoint, sessions: sessions, host: host, store: store,
                 statistics: statistics, group: group,
                 workers: workers, versionVerifier: made, ticker: ticker, logger: logger)
         } catch {
@@ -155,12 +173,13 @@ package final class Server: Sendable {
     }
 
     private init(
-        lists: ListService, endpoint: ServerEndpoint, sessions: RequestSessions,
+        lists: ListService, status: StatusService, endpoint: ServerEndpoint, sessions: RequestSessions,
         host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, workers: NIOThreadPool,
         versionVerifier: VersionVerifier, ticker: RepeatedTask, logger: Logger
     ) {
         self.lists = lists
+        self.status = status
         self.endpoint = endpoint
         self.sessions = sessions
         self.host = host
@@ -203,6 +222,7 @@ package final class Server: Sendable {
     package func shutdown() async {
         ticker.cancel()
         lists.detach()
+        status.detach()
         versionVerifier.stop()
         await endpoint.shutdown(grace: Self.shutdownGrace)
         sessions.detach()
@@ -236,5 +256,12 @@ extension ClusterDescription {
     /// Where the listed servers stand. Waits for the resolver where names are listed.
     fileprivate var nodeSources: Set<SourceAddress> {
         servers.reduce(into: []) { $0.formUnion(SourceAddress.resolving(host: $1.host)) }
+    }
+}
+
+extension StoreOwner {
+    /// A server as the owner of its store.
+    package init(_ node: NodeID, of cluster: ClusterID) {
+        self.init(cluster: cluster.bytes, node: node.rawValue)
     }
 }

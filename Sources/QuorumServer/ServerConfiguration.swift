@@ -26,6 +26,8 @@ package struct ServerConfiguration: Sendable {
     package var storage = StorageOptions()
     /// How often the server looks at its clock, and for what is due.
     package var tickInterval = TimeAmount.seconds(1)
+    /// How many descriptors the process may have open; the table of connections is sized by it. Nil: enough.
+    package var descriptorLimit: Int?
     /// How many event loops carry the connections.
     package var eventLoopCount = 2
     /// How many threads verify and read large fragments.

@@ -15,6 +15,10 @@ package struct TransportCounters: Equatable, Sendable, Codable {
     package var receivedFrames: UInt64 = 0
     /// Connections that lost their place to a newcomer before their handshake was finished.
     package var evictedHandshakes: UInt64 = 0
+    /// Connections closed at once because there were as many as there may be.
+    package var refusedAtAccept: UInt64 = 0
+    /// Times that no connection could be accepted since the process or the system was out of file descriptors.
+    package var failedAccepts: UInt64 = 0
     /// Refusals sent for an unlisted or unreadable certificate.
     package var refusedUnknownPeer: UInt64 = 0
     /// Refusals sent for a certificate outside its validity period.
@@ -62,6 +66,21 @@ package struct TransportCounters: Equatable, Sendable, Codable {
         refusedUnknownPeer + refusedCertificateValidity + refusedWrongCluster + refusedOtherConfiguration
             + refusedVersion
             + refusedMalformedHello + refusedTooManyConnections + refusedShuttingDown
+    }
+}
+
+extension TransportCounters {
+    /// Connections that came to nothing, by why; only what did happen.
+    package var refusalsByReason: [String: UInt64] {
+        let counts: [(String, UInt64)] = [
+            ("too many connections", refusedAtAccept), ("unknown peer", refusedUnknownPeer),
+            ("certificate validity", refusedCertificateValidity), ("wrong cluster", refusedWrongCluster),
+            ("other configuration", refusedOtherConfiguration), ("unsupported version", refusedVersion),
+            ("malformed HELLO", refusedMalformedHello), ("too many connections", refusedTooManyConnections),
+            ("shutting down", refusedShuttingDown), ("failed TLS", failedTLS),
+            ("handshake timeout", handshakeTimeouts), ("no descriptors", failedAccepts),
+        ]
+        return Dictionary(uniqueKeysWithValues: counts.filter { $0.1 > 0 })
     }
 }
 

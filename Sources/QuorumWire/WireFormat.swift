@@ -24,6 +24,7 @@ package enum MessageType: UInt8, Sendable {
     case offerList = 6
     case fetchCertificate = 7
     case descriptor = 8
+    case fetchStatus = 16
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
@@ -31,13 +32,14 @@ package enum MessageType: UInt8, Sendable {
     case refusedReply = 133
     case list = 134
     case certificateReply = 135
+    case status = 144
 
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
         switch self {
         case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor: true
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
-            .fetchList, .offerList, .list:
+            .fetchList, .offerList, .list, .fetchStatus, .status:
             false
         }
     }

@@ -1,8 +1,10 @@
 // A process named so that no later process with the same number is taken for it.
 
 import CommandOutcome
+import DurableFiles
 import Foundation
 import Glibc
+import QuorumTransport
 
 /// A process id with the process's start time and the machine's boot, as in a pid file: "PID START BOOT".
 package struct ProcessStamp: Equatable, Sendable {
@@ -31,6 +33,13 @@ package struct ProcessStamp: Equatable, Sendable {
         bootID = boot.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
+    /// Fails when the system's list of processes is not there: no process could be told from one that has ended.
+    package static func checkProcesses() throws(Failure) {
+        guard ProcessStamp(of: getpid()) != nil else {
+            throw Failure(.inputOutput, "/proc is not there, without which no process can be found; mount it")
+        }
+    }
+
     /// The stamp written in a pid file; nil when there is no such file or it holds something else.
     package init?(readingFrom path: String) {
         guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
@@ -48,10 +57,10 @@ package struct ProcessStamp: Equatable, Sendable {
 
     /// Writes the pid file at `path`.
     package func write(to path: String) throws(Failure) {
-        do {
-            try "\(processID) \(startTicks) \(bootID)\n".write(toFile: path, atomically: true, encoding: .utf8)
+        do throws(FileError) {
+            try DurableFile.replace(path, Array("\(processID) \(startTicks) \(bootID)\n".utf8), mode: 0o600)
         } catch {
-            throw Failure(.inputOutput, "\(path): cannot be written: \(error.localizedDescription)")
+            throw Failure(.inputOutput, "\(path): cannot be written: \(systemText(error.code))")
         }
     }
 

@@ -21,45 +21,60 @@ package struct Supervisor {
         guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))") }
     }
 
-    /// Starts servers and returns when all are ready; otherwise stops all and says which one failed and why.
+    /// Starts servers, each whatever becomes of the others, and returns when each is ready or has failed. Those that are
+    /// not ready in time are stopped; those that are go on.
+    ///
+    /// - Returns: the servers that are ready, and why the others are not.
+    /// - Throws: when a signal asks to stop; then every server is stopped.
     package mutating func start(
         _ homes: [(index: Int, path: String)], diesWithCaller: Bool, waitMilliseconds: Int
-    ) throws(Failure) {
-        do throws(Failure) {
-            for home in homes {
+    ) throws(Failure) -> (ready: [Int], failures: [(server: Int, failure: Failure)]) {
+        var failures: [(server: Int, failure: Failure)] = []
+        for home in homes {
+            do throws(Failure) {
                 let server = try ServerProcess(
                     index: home.index, home: home.path, program: .correct(ProgramFile.own),
                     diesWithCaller: diesWithCaller)
                 servers.append(server)
                 try server.stamp?.write(to: run.serverFile(home.index))
-            }
-            try waitUntilReady(milliseconds: waitMilliseconds)
-        } catch {
-            stop()
-            throw error
-        }
-    }
-
-    private mutating func waitUntilReady(milliseconds: Int) throws(Failure) {
-        let deadline = ContinuousClock.now + .milliseconds(milliseconds)
-        while servers.contains(where: { !$0.isReady }) {
-            if wait(milliseconds: 100) { throw Failure(.unexpected, "interrupted; every server was stopped") }
-            if let failed = servers.first(where: { $0.end != nil }), let end = failed.end {
-                throw Self.failure(of: failed, end)
-            }
-            if ContinuousClock.now >= deadline {
-                let late = servers.filter { !$0.isReady }.map { "\($0.index)" }.joined(separator: ", ")
-                throw Failure(.unavailable, "not ready within the time limit, so all were stopped: server \(late)")
+            } catch {
+                failures.append((home.index, Failure(error.status, "server \(home.index): \(error.message)")))
             }
         }
+        let deadline = ContinuousClock.now + .milliseconds(waitMilliseconds)
+        while servers.contains(where: { !$0.isReady && $0.end == nil }), ContinuousClock.now < deadline {
+            if wait(milliseconds: 100) {
+                stop()
+                throw Failure(.unexpected, "interrupted; every server was stopped")
+            }
+        }
+        // One whose pid file could not be written has failed, too: nobody could stop it.
+        let known = Set(failures.map(\.server))
+        for server in servers where !server.isReady && !known.contains(server.index) {
+            if let end = server.end {
+                failures.append((server.index, Self.failure(of: server, end)))
+            } else {
+                failures.append(
+                    (
+                        server.index,
+                        Failure(
+                            .unavailable,
+                            "server \(server.index) was not ready within the time limit and was stopped; "
+                                + "see \(server.logPath)")
+                    ))
+            }
+        }
+        let failed = Set(failures.map(\.server))
+        stop(only: failed)
+        servers.removeAll { failed.contains($0.index) }
+        return (servers.map(\.index), failures.sorted { $0.server < $1.server })
     }
 
     private static func failure(of server: ServerProcess, _ end: ProcessEnd) -> Failure {
         let status: ExitStatus =
             if case .exited(let code) = end { ExitStatus(rawValue: code) ?? .unexpected } else { .unexpected }
         let lines = server.lastLogLines.map { "  \($0)" }
-        let heading =
-            "server \(server.index) did not start (\(end)), so all were stopped; the end of \(server.logPath):"
+        let heading = "server \(server.index) did not start (\(end)); the end of \(server.logPath):"
         return Failure(status == .success ? .unexpected : status, ([heading] + lines).joined(separator: "\n"))
     }
 
@@ -84,18 +99,21 @@ package struct Supervisor {
     }
 
     /// Stops every server, by force when it takes too long or a second signal comes, and removes the pid files.
-    package mutating func stop() {
+    package mutating func stop() { stop(only: Set(servers.map(\.index))) }
+
+    private mutating func stop(only chosen: Set<Int>) {
+        func isLeft(_ server: ServerProcess) -> Bool { server.end == nil && chosen.contains(server.index) }
         // A child is not collected before it is waited for, so its number cannot have gone to another process.
-        for server in servers where server.end == nil {
+        for server in servers where isLeft(server) {
             kill(server.processID, SIGTERM)
             kill(server.processID, SIGCONT)
         }
         let deadline = ContinuousClock.now + .milliseconds(Self.stopMilliseconds)
-        while servers.contains(where: { $0.end == nil }) {
+        while servers.contains(where: isLeft) {
             guard wait(milliseconds: 100) || ContinuousClock.now >= deadline else { continue }
-            for server in servers where server.end == nil { kill(server.processID, SIGKILL) }
+            for server in servers where isLeft(server) { kill(server.processID, SIGKILL) }
         }
-        for server in servers {
+        for server in servers where chosen.contains(server.index) {
             if let stamp = server.stamp { run.remove(run.serverFile(server.index), of: stamp) }
         }
     }

@@ -1,9 +1,11 @@
 // What a server has to tell whoever asks with a signal: one line of JSON in its home.
 
 import ClusterFiles
+import DurableFiles
 import Foundation
 import Glibc
 import Logging
+import QuorumTransport
 
 /// A file in a server's home that each report replaces.
 struct ReportFile {
@@ -25,7 +27,9 @@ struct ReportFile {
         do {
             var line = try encoder.encode(report)
             line.append(UInt8(ascii: "\n"))
-            try line.write(to: URL(fileURLWithPath: path), options: .atomic)
+            try DurableFile.replace(path, Array(line), mode: 0o644)
+        } catch let error as FileError {
+            logger.warning("\(path) cannot be written: \(systemText(error.code))")
         } catch {
             logger.warning("\(path) cannot be written: \(error)")
         }

@@ -10,7 +10,7 @@ import Logging
 import QuorumServer
 import QuorumTransport
 
-struct Serve: AsyncParsableCommand {
+struct Serve: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run one server in the foreground until SIGTERM or SIGINT.",
         discussion: """
@@ -26,29 +26,48 @@ struct Serve: AsyncParsableCommand {
     var log: String?
     @Flag(help: .hidden)
     var readyPipe = false
+    @OptionGroup var report: ReportOptions
+
+    /// What a server that was stopped has to say.
+    private struct Outcome: Encodable {
+        let server: Int
+        let stoppedBySignal: Int
+        let counters: ServerCounters
+    }
 
     func run() async throws {
-        let log = try Self.log(log)
-        let home = try ServerHome(path: home)
-        for warning in home.identity.warnings { Standard.complain("warning: \(warning)") }
-        for complaint in home.complaints {
-            Standard.complain("warning: \(complaint); the server goes by the list that it has in \(home.listDirectory)")
-        }
+        // First of all: from here on no SIGHUP ends the server, and what a signal asks for is done once it runs.
         let signals = process_control_watch_signals(false)
         // Lists are taken over also by a server that is to outlive its terminal.
         guard signals >= 0, process_control_watch_also(SIGUSR1) == 0, process_control_watch_also(SIGHUP) == 0 else {
             throw Failure(.inputOutput, "signals cannot be watched: \(systemText(errno))")
+        }
+        // Nobody may be listening to the log any more, or to whether it is ready; that is no reason to stop.
+        signal(SIGPIPE, SIG_IGN)
+        let log = try Self.log(log)
+        let home = try ServerHome(path: home)
+        for complaint in home.complaints {
+            Standard.complain("warning: \(complaint); the server goes by the list that it has in \(home.listDirectory)")
         }
         let logger = log.logger(label: "solidus.server.\(home.node.rawValue)")
         let reports = Task {
             while (try? await Task.sleep(for: .seconds(60))) != nil { log.report(to: logger) }
         }
         defer { reports.cancel() }
-        let server = try await Server.start(ServerConfiguration(home: home), logger: logger)
+        var configuration = ServerConfiguration(home: home)
+        configuration.descriptorLimit = DescriptorLimit.raise()
+        if let limit = configuration.descriptorLimit, limit < DescriptorLimit.recommended {
+            // The segments of the journal that are kept open are fewer, too.
+            configuration.storage.openSegmentsMax = max(1, min(configuration.storage.openSegmentsMax, limit / 8))
+            logger.warning(
+                """
+                this process may have \(limit) files open, which bounds its connections; raise the hard limit \
+                (ulimit -Hn) to \(DescriptorLimit.recommended) or more
+                """)
+        }
+        let server = try await Server.start(configuration, logger: logger)
         logger.info("\(home.node) is ready at \(home.entry.address)")
         if readyPipe {
-            // Nobody may be listening any more; that is no reason to stop.
-            signal(SIGPIPE, SIG_IGN)
             _ = Array("ready\n".utf8).withUnsafeBytes {
                 writeAll(Int32(process_control_ready_descriptor), $0)
             }
@@ -65,6 +84,13 @@ struct Serve: AsyncParsableCommand {
         }
         logger.info("\(home.node) stops on signal \(number)")
         await server.shutdown()
+        if report.json {
+            try Report.finish(
+                report,
+                Outcome(
+                    server: Int(home.node.rawValue), stoppedBySignal: Int(number), counters: server.counters),
+                text: "")
+        }
     }
 
     private static func log(_ path: String?) throws(Failure) -> ServerLog {

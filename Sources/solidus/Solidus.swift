@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CommandOutcome
+import QuorumProtocol
 
 @main
 struct Solidus: Program {
@@ -9,8 +10,10 @@ struct Solidus: Program {
         commandName: "solidus",
         abstract: "An object store that stays right while some of its servers fail, lie or lose their disks.",
         discussion: ExitStatus.table,
+        version: "solidus \(Release.version)",
         subcommands: [
             Cluster.self, Client.self, Serve.self, Put.self, Get.self, Stat.self, Remove.self, Torture.self, Check.self,
+            ClusterStatus.self,
         ])
 
     @MainActor static func main() async { await runToExit() }

@@ -2,6 +2,7 @@
 // of one. It takes this process's place, with the same arguments.
 
 import ArgumentParser
+import CommandArguments
 import CommandOutcome
 import Glibc
 import QuorumTransport
@@ -14,7 +15,7 @@ struct Torture: TestingCommand {
         abstract: "Have clients work while servers are killed, stopped and damaged, and judge what they saw.",
         discussion: "Needs the program \(testingProgram) beside this one.")
 
-    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+    @Argument(parsing: .captureForPassthrough) var arguments: [FileArgument] = []
 }
 
 struct Check: TestingCommand {
@@ -24,7 +25,7 @@ struct Check: TestingCommand {
         abstract: "Judge a history: is every object in it linearizable?",
         discussion: "Needs the program \(testingProgram) beside this one.")
 
-    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+    @Argument(parsing: .captureForPassthrough) var arguments: [FileArgument] = []
 }
 
 private let testingProgram = "solidus-torture"
@@ -33,21 +34,24 @@ private let testingProgram = "solidus-torture"
 protocol TestingCommand: ReportingCommand {
     static var name: String { get }
     /// All that followed the name.
-    var arguments: [String] { get }
+    var arguments: [FileArgument] { get }
 }
 
 extension TestingCommand {
     /// Only for saying that the other program is not there: whatever else there is to report it reports itself.
     var report: ReportOptions {
         var options = ReportOptions()
-        options.json = arguments.prefix { $0 != "--" }.contains("--json")
+        options.json = arguments.map(\.readable).prefix { $0 != "--" }.contains("--json")
         return options
     }
 
     /// Becomes the other program.
     func run() throws {
         let path = try ProgramFile.beside(testingProgram)
-        let vector = ([testingProgram, Self.name] + arguments).map { strdup($0) } + [nil]
+        let names: [String] = [testingProgram, Self.name]
+        var vector = names.map { strdup($0) }
+        vector += arguments.map { strdup($0.path) }
+        vector.append(nil)
         execv(path, vector)
         throw Failure(.inputOutput, "\(path) cannot be run: \(systemText(errno))")
     }

@@ -15,7 +15,6 @@ import Testing
             #expect(home.identity.pin == home.cluster.servers[index].pin)
             #expect(home.cluster.lists.keys.contents.contains(home.statementKey.publicKey, of: home.node))
             #expect(home.storeDirectory == cluster.server(index) + "/store")
-            #expect(home.identity.warnings.isEmpty)
         }
         let client = try ClientHome(clusterDirectory: cluster.directory)
         #expect(client.name == "first")

@@ -50,9 +50,9 @@ import Testing
             try FileManager.default.createDirectory(atPath: cluster.directory, withIntermediateDirectories: true)
         }
         let error = configurationError {
-            try NewCluster().write(to: cluster.directory) { server, path in
-                guard server.rawValue < 2 else { throw NoStore() }
-                try makeEmptyDirectory(server, path)
+            try NewCluster().write(to: cluster.directory) { store in
+                guard store.node.rawValue < 2 else { throw NoStore() }
+                try makeEmptyDirectory(store)
             }
         }
         #expect(error == .cannotWrite(path: cluster.server(2) + "/store", reason: "no store today"))
@@ -62,14 +62,67 @@ import Testing
         }
     }
 
-    @Test("Until the last store is made there is no cluster.toml")
-    func clusterFileComesLast() throws {
+    @Test("Until the last store is made there is nothing of it in its place")
+    func appearsAtOnce() throws {
         let cluster = try TemporaryCluster()
-        try NewCluster().write(to: cluster.directory) { server, path in
-            #expect(!FileManager.default.fileExists(atPath: cluster.clusterFile))
-            try makeEmptyDirectory(server, path)
+        try NewCluster().write(to: cluster.directory) { store in
+            #expect(!FileManager.default.fileExists(atPath: cluster.directory))
+            try makeEmptyDirectory(store)
         }
         #expect(FileManager.default.fileExists(atPath: cluster.clusterFile))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: cluster.parent) == ["cluster"])
+    }
+
+    @Test("What an interrupted attempt has left is cleared away by the next", arguments: [false, true])
+    func recovers(existedBefore: Bool) throws {
+        let cluster = try TemporaryCluster()
+        let staging =
+            existedBefore ? cluster.directory + "/.solidus-init" : cluster.parent + "/.cluster.solidus-init"
+        try FileManager.default.createDirectory(atPath: staging + "/servers/0", withIntermediateDirectories: true)
+        try "half".write(toFile: staging + "/servers/0/key.pem", atomically: false, encoding: .utf8)
+        if existedBefore {
+            // It was moving entries up when it ended.
+            try FileManager.default.createDirectory(
+                atPath: cluster.directory + "/operator", withIntermediateDirectories: true)
+        }
+        try NewCluster().write(to: cluster.directory, makeStore: makeEmptyDirectory)
+        #expect(try ServerHome(path: cluster.server(0)).node.rawValue == 0)
+        #expect(!FileManager.default.fileExists(atPath: staging))
+    }
+
+    @Test("While one attempt is under way another is refused")
+    func oneAtATime() throws {
+        let cluster = try TemporaryCluster()
+        try NewCluster().write(to: cluster.directory) { store in
+            let error = configurationError {
+                try NewCluster().write(to: cluster.directory, makeStore: makeEmptyDirectory)
+            }
+            guard case .cannotWrite(cluster.directory, _)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            try makeEmptyDirectory(store)
+        }
+        #expect(try ServerHome(path: cluster.server(3)).node.rawValue == 3)
+    }
+
+    @Test("A client whose addition was interrupted after it was listed is completed by the next attempt")
+    func completesClient() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let client = NewClient(name: "second")
+        let list = try OperatorHome(clusterDirectory: cluster.directory).add(client)
+        try FileManager.default.moveItem(
+            atPath: cluster.client("second"), toPath: cluster.directory + "/clients/.second.new")
+        let again = try OperatorHome(clusterDirectory: cluster.directory).add(client)
+        #expect(again.version == list.version)
+        #expect(try ClientHome(clusterDirectory: cluster.directory, client: "second").name == "second")
+        let error = configurationError {
+            _ = try OperatorHome(clusterDirectory: cluster.directory).add(client)
+        }
+        guard case .invalidParameters? = error else {
+            Issue.record("a client was added twice")
+            return
+        }
     }
 
     @Test(

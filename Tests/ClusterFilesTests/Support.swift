@@ -45,8 +45,8 @@ final class TemporaryCluster {
     }
 }
 
-func makeEmptyDirectory(_ server: some Any, _ path: String) throws {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+func makeEmptyDirectory(_ store: NewStore) throws {
+    try FileManager.default.createDirectory(atPath: store.directory, withIntermediateDirectories: false)
 }
 
 /// The permission bits of what lies at `path`.

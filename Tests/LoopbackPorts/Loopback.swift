@@ -5,18 +5,26 @@ import Glibc
 package enum Loopback {
     /// Whether somebody accepts connections at the port.
     package static func accepts(port: Int) -> Bool {
+        guard let descriptor = connect(port: port) else { return false }
+        close(descriptor)
+        return true
+    }
+
+    /// A connection to the port; nil when nobody accepts it.
+    package static func connect(port: Int) -> Int32? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        return withAddress(port: port) { connect(descriptor, $0, $1) } == 0
+        guard descriptor >= 0 else { return nil }
+        guard withAddress(port: port, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
+            close(descriptor)
+            return nil
+        }
+        return descriptor
     }
 
     /// Connects to the port, says these bytes to whoever is there, and hangs up.
     package static func say(_ bytes: [UInt8], port: Int) {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return }
+        guard let descriptor = connect(port: port) else { return }
         defer { close(descriptor) }
-        guard withAddress(port: port, { connect(descriptor, $0, $1) }) == 0 else { return }
         _ = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
         // Until the other side has hung up, too, or what was said is lost with the connection.
         shutdown(descriptor, Int32(SHUT_WR))

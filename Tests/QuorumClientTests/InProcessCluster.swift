@@ -27,7 +27,10 @@ final class InProcessCluster {
         new.without = without
         let count = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount).serverCount
         new.ports = try FreePorts.take(count)
-        try new.write(to: directory) { _, store in try ObjectStore.create(directory: store, incarnation: 1) }
+        try new.write(to: directory) { store in
+            try ObjectStore.create(
+                directory: store.directory, owner: StoreOwner(store.node, of: store.cluster), incarnation: 1)
+        }
         for index in 0..<count {
             servers.append(nil)
             try await start(index)

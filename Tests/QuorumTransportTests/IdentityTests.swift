@@ -30,19 +30,20 @@ final class IdentityTests {
         let certificate = try write(made.certificatePEM, "a.crt")
         let loaded = try TransportIdentity(privateKeyPath: key, certificatePath: certificate)
         #expect(loaded.pin == made.pin)
-        #expect(loaded.warnings.isEmpty)
         #expect(CertificatePin(hex: loaded.pin.description) == loaded.pin)
         #expect(CertificatePin(hex: loaded.pin.description.uppercased()) == loaded.pin)
         #expect(CertificatePin(bytes: loaded.pin.bytes) == loaded.pin)
     }
 
-    @Test("A private key that others may read is a warning, not an error")
-    func openPermissions() throws {
+    @Test("A private key that others may read or change is refused, with what to do", arguments: [0o644, 0o640, 0o602])
+    func openPermissions(_ mode: Int) throws {
         let made = try TestIdentity("node").generated
-        let key = try write(made.privateKeyPEM, "a.key", mode: 0o644)
+        let key = try write(made.privateKeyPEM, "a.key", mode: mode)
         let certificate = try write(made.certificatePEM, "a.crt")
-        let loaded = try TransportIdentity(privateKeyPath: key, certificatePath: certificate)
-        #expect(loaded.warnings == [.privateKeyReadableByOthers(path: key, mode: 0o644)])
+        let error = #expect(throws: IdentityError.keyOpenToOthers(path: key, mode: UInt32(mode))) {
+            try TransportIdentity(privateKeyPath: key, certificatePath: certificate)
+        }
+        #expect(error?.description.contains("chmod 600 \(key)") == true)
     }
 
     @Test("A missing file is named")

@@ -56,8 +56,9 @@ final class BenchmarkCluster: Sendable {
         } else {
             new.ports = try FreePorts.take(plan.serverCount)
         }
-        let configuration = try new.write(to: directory) { _, path in
-            try ObjectStore.create(directory: path, incarnation: 1)
+        let configuration = try new.write(to: directory) { store in
+            try ObjectStore.create(
+                directory: store.directory, owner: StoreOwner(store.node, of: store.cluster), incarnation: 1)
         }
         var servers: [ServerChild] = []
         var clients: [ObjectClient] = []

@@ -37,6 +37,10 @@ int process_control_watch_signals(bool non_blocking);
 /// -1 with errno.
 int process_control_watch_also(int number);
 
+/// The arguments that this process was started with, the program's name first; `count` gets their number. They come from
+/// the program's start, not from /proc, so they are there without it.
+char *const *process_control_arguments(int *count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -65,7 +65,11 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
         left.bytes.lexicographicallyPrecedes(right.bytes)
     }
 
-    public var description: String { String(decoding: bytes, as: UTF8.self) }
+    /// The key as text, as it is.
+    public var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    /// The key for people: control characters, which a key may have, are masked.
+    public var description: String { text.printable }
 }
 
 /// Why a text is no object key.
@@ -81,7 +85,7 @@ public enum ObjectKeyError: Error, Equatable, Sendable, CustomStringConvertible 
         case .noBucket:
             "an object's key is written BUCKET/KEY; there is no slash in this one"
         case .invalidBucket(let bucket):
-            "'\(bucket)' is no bucket: 1 to 63 of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit"
+            "'\(bucket.printable)' is no bucket: 1 to 63 of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit"
         case .emptyName:
             "the key after the bucket is empty"
         case .tooLong(let sizeBytes):

@@ -68,6 +68,7 @@ final class RequestSessions: ServerEndpointDelegate {
 
     private let parameters: ClusterParameters
     private let lists: ListService
+    private let status: StatusService
     private let statistics: ServerStatistics
     private let logger: Logger
     private let interposer: (any ServerInterposer)?
@@ -75,11 +76,13 @@ final class RequestSessions: ServerEndpointDelegate {
     private let host = Mutex<ReplicaHost?>(nil)
 
     init(
-        parameters: ClusterParameters, lists: ListService, statistics: ServerStatistics, logger: Logger,
+        parameters: ClusterParameters, lists: ListService, status: StatusService, statistics: ServerStatistics,
+        logger: Logger,
         interposer: (any ServerInterposer)? = nil
     ) {
         self.parameters = parameters
         self.lists = lists
+        self.status = status
         self.statistics = statistics
         self.logger = logger
         self.interposer = interposer
@@ -117,6 +120,7 @@ final class RequestSessions: ServerEndpointDelegate {
             return
         }
         guard !ListMessage.isOne(frame) else { return received(listMessage: frame, from: session) }
+        guard !StatusMessage.isOne(frame) else { return received(statusMessage: frame, from: session) }
         let message: (number: UInt64, content: Content)
         do {
             message = try Content.decode(frame, parameters: parameters)
@@ -183,6 +187,22 @@ final class RequestSessions: ServerEndpointDelegate {
                 }
             case (_, .list):
                 throw WireError.misdirected(.list)
+            }
+        } catch {
+            refuse(session, frameSizeBytes: size, "\(error)")
+        }
+    }
+
+    /// Tells who asks how this server is.
+    private func received(statusMessage frame: ByteBuffer, from session: Session) {
+        let size = frame.readableBytes
+        do {
+            guard case (let number, .fetch) = try StatusMessage.decode(frame) else {
+                throw WireError.misdirected(.status)
+            }
+            status.ask { answer in
+                if let answer { session.send(OutboundFrame(StatusMessage.status(answer).encoded(request: number))) }
+                session.completed(frameSizeBytes: size)
             }
         } catch {
             refuse(session, frameSizeBytes: size, "\(error)")

@@ -43,6 +43,8 @@ package struct ConnectionLimits: Sendable, Equatable {
 
 /// Limits on the number of connections that a server holds.
 package struct AdmissionLimits: Sendable, Equatable {
+    /// Connections of whoever they may be; more are closed as soon as accepted.
+    package var maximumConnections = 8192
     /// Connections in their TLS and HELLO phase, of whoever they may be. With one more, another one goes.
     package var maximumHandshakes = 256
     /// Those of them that may come from one source.
@@ -55,4 +57,21 @@ package struct AdmissionLimits: Sendable, Equatable {
     package var maximumSessionsPerPeer = 32
 
     package init() {}
+
+    /// Limits for a process that may have so many descriptors open. Half of few, and of many all but what the store and
+    /// the program itself need, are for connections; of those some are kept for handshakes and for nodes.
+    ///
+    /// - Parameter nodeCount: how many servers may connect.
+    package init(descriptorLimit: Int, nodeCount: Int) {
+        let others = min(Self.otherDescriptors, descriptorLimit / 2)
+        maximumConnections = min(maximumConnections, max(1, descriptorLimit - others))
+        maximumHandshakes = min(maximumHandshakes, max(1, maximumConnections / 4))
+        maximumHandshakesPerSource = min(maximumHandshakesPerSource, max(1, maximumHandshakes / 2))
+        let forNodes = min(2 * nodeCount, maximumConnections / 4)
+        maximumNodeHandshakes = min(maximumNodeHandshakes, max(1, forNodes))
+        maximumClientSessions = min(maximumClientSessions, max(1, maximumConnections - maximumHandshakes - forNodes))
+    }
+
+    /// What a server keeps open beside connections: segments of the journal, files of the index, event loops.
+    private static let otherDescriptors = 1024
 }

@@ -56,7 +56,7 @@ final class PeerConnectionHandler: ChannelInboundHandler {
             failure =
                 decoder.missingBytes > 0
                 ? .truncatedFrame(peer: peer, missingBytes: decoder.missingBytes)
-                : .connectionLost(peer: peer, reason: "the server closed it")
+                : .connectionLost(peer: peer, reason: closeText)
         }
         phase = .ended
         report()
@@ -113,7 +113,8 @@ final class PeerConnectionHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch phase {
         case .tls:
-            end(certificateError() ?? .tlsFailed(peer: peer, reason: reasonText(error)), context: context)
+            connection.logger.debug("TLS failed", metadata: ["peer": "\(peer)", "reason": "\(error)"])
+            end(certificateError() ?? .tlsFailed(peer: peer, reason: handshakeText(error)), context: context)
         case .hello, .open:
             if decoder.missingBytes > 0 {
                 end(.truncatedFrame(peer: peer, missingBytes: decoder.missingBytes), context: context)
@@ -151,6 +152,13 @@ final class PeerConnectionHandler: ChannelInboundHandler {
             end(.refused(peer: peer, reason: reason), context: context)
         case nil:
             end(.helloRejected(peer: peer, reason: .malformedHello), context: context)
+        }
+    }
+
+    private var closeText: String {
+        switch phase {
+        case .tls: "it was closed before the server had said who it is; another service may use this port"
+        case .hello, .open, .ended: "the server closed it"
         }
     }
 

@@ -144,6 +144,12 @@ package final class ServerEndpoint: Sendable {
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 512)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptPause(statistics: self.statistics, logger: self.logger))
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.socketOption(.so_keepalive), value: 1)
             .childChannelOption(.tcpOption(SocketTuning.keepAliveIdle), value: SocketTuning.keepAliveIdleSeconds)
@@ -182,6 +188,9 @@ package final class ServerEndpoint: Sendable {
         statistics.count { $0.acceptedConnections += 1 }
         switch registry.admit(channel, from: SourceAddress(channel.remoteAddress)) {
         case .shuttingDown:
+            return channel.close()
+        case .full:
+            statistics.count { $0.refusedAtAccept += 1 }
             return channel.close()
         case .admitted(let evicted?):
             statistics.count { $0.evictedHandshakes += 1 }

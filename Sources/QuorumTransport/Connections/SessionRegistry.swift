@@ -41,6 +41,8 @@ final class SessionRegistry: Sendable {
     enum Admission {
         /// It may go on; the other one, if any, has lost its place to it.
         case admitted(evicted: (any Channel)?)
+        /// There are as many connections as there may be.
+        case full
         /// The endpoint stops.
         case shuttingDown
     }
@@ -49,6 +51,7 @@ final class SessionRegistry: Sendable {
     func admit(_ channel: any Channel, from source: SourceAddress) -> Admission {
         state.withLock { state in
             guard !state.isShuttingDown else { return .shuttingDown }
+            guard state.channels.count < limits.maximumConnections else { return .full }
             let key = ObjectIdentifier(channel)
             state.channels[key] = channel
             var generator = SystemRandomNumberGenerator()

@@ -38,6 +38,12 @@ func reasonText(_ error: any Error) -> String {
     }
 }
 
+/// Why TLS did not come about, for people: the library's own words are of no use to them.
+func handshakeText(_ error: any Error) -> String {
+    if let error = error as? IOError { return systemText(error.errnoCode) }
+    return "what answers there does not speak as a server of this cluster does; another service seems to use this port"
+}
+
 /// Whether a failed connection attempt ran into its time limit.
 func isConnectTimeout(_ error: any Error) -> Bool {
     switch error {

@@ -12,6 +12,8 @@ package enum IdentityError: Error, Equatable, Sendable, CustomStringConvertible 
     case fileMissing(path: String)
     /// The file exists but could not be read; `reason` is the system's text.
     case fileUnreadable(path: String, reason: String)
+    /// Users other than the owner may read or change the private key; `mode` holds the permission bits.
+    case keyOpenToOthers(path: String, mode: UInt32)
     /// The file is larger than any key or certificate.
     case fileTooLarge(path: String, limitBytes: Int)
     /// The file is not PEM text with the expected content.
@@ -35,6 +37,9 @@ package enum IdentityError: Error, Equatable, Sendable, CustomStringConvertible 
             "\(path): no such file"
         case .fileUnreadable(let path, let reason):
             "\(path): cannot be read: \(reason)"
+        case .keyOpenToOthers(let path, let mode):
+            "\(path): the private key is open to other users (mode \(String(mode, radix: 8))); run 'chmod 600 \(path)', "
+                + "and take a new key if somebody may have read it"
         case .fileTooLarge(let path, let limit):
             "\(path): larger than \(limit) bytes, so it is no key or certificate file"
         case .notPEM(let path, let expected):
@@ -52,19 +57,6 @@ package enum IdentityError: Error, Equatable, Sendable, CustomStringConvertible 
             "cannot make a certificate: \(reason)"
         case .rejectedByTLS(let reason):
             "the TLS library refuses the key or certificate: \(reason)"
-        }
-    }
-}
-
-/// Something about an identity's files that works but should be mended.
-package enum IdentityWarning: Equatable, Sendable, CustomStringConvertible {
-    /// Users other than the owner may read the private key; `mode` holds the permission bits.
-    case privateKeyReadableByOthers(path: String, mode: UInt32)
-
-    package var description: String {
-        switch self {
-        case .privateKeyReadableByOthers(let path, let mode):
-            "\(path): the private key may be read by other users (mode \(String(mode, radix: 8))); run chmod 600"
         }
     }
 }

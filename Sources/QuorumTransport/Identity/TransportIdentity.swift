@@ -11,8 +11,6 @@ package struct TransportIdentity: Sendable {
     package let pin: CertificatePin
     /// The certificate's validity period.
     package let validity: CertificateValidity
-    /// What should be mended although the identity can be used.
-    package let warnings: [IdentityWarning]
     let certificate: NIOSSLCertificate
     let privateKey: NIOSSLPrivateKey
 
@@ -28,13 +26,12 @@ package struct TransportIdentity: Sendable {
     ) throws(IdentityError) {
         let certificateFile = try Self.read(certificatePath)
         let keyFile = try Self.read(privateKeyPath)
-        var warnings: [IdentityWarning] = []
-        if keyFile.mode & 0o077 != 0 {
-            warnings.append(.privateKeyReadableByOthers(path: privateKeyPath, mode: keyFile.mode))
+        guard keyFile.mode & 0o077 == 0 else {
+            throw .keyOpenToOthers(path: privateKeyPath, mode: keyFile.mode)
         }
         try self.init(
             privateKeyPEM: keyFile.text, certificatePEM: certificateFile.text, privateKeyPath: privateKeyPath,
-            certificatePath: certificatePath, warnings: warnings, now: now)
+            certificatePath: certificatePath, now: now)
     }
 
     /// Takes a PEM private key and a PEM certificate from memory; errors speak of "private key" and "certificate" in
@@ -44,12 +41,12 @@ package struct TransportIdentity: Sendable {
     ) throws(IdentityError) {
         try self.init(
             privateKeyPEM: privateKeyPEM, certificatePEM: certificatePEM, privateKeyPath: "private key",
-            certificatePath: "certificate", warnings: [], now: now)
+            certificatePath: "certificate", now: now)
     }
 
     private init(
         privateKeyPEM: String, certificatePEM: String, privateKeyPath: String, certificatePath: String,
-        warnings: [IdentityWarning], now: Int64
+        now: Int64
     ) throws(IdentityError) {
         guard let parsed = try? Certificate(pemEncoded: certificatePEM) else {
             throw .notPEM(path: certificatePath, expected: .certificate)
@@ -79,7 +76,6 @@ package struct TransportIdentity: Sendable {
             throw .rejectedByTLS(reason: "\(error)")
         }
         self.validity = validity
-        self.warnings = warnings
     }
 
     private static func read(_ path: String) throws(IdentityError) -> (text: String, mode: UInt32) {

@@ -1,17 +1,21 @@
 // solidus check
 
 import ArgumentParser
+import CommandArguments
 import CommandOutcome
 import Foundation
+import Glibc
 import HistoryChecker
+import QuorumProtocol
+import QuorumTransport
 
 struct Check: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         abstract: "Judge a history: is every object in it linearizable?",
         discussion: "The file's format is described in docs/testing.md; 'solidus torture' writes such files.")
 
-    @Argument(help: "The history, one JSON object a line.", completion: .file())
-    var file: String
+    @Argument(help: "The history, one JSON object a line.")
+    var file: FileArgument
     @OptionGroup var report: ReportOptions
 
     func run() throws {
@@ -54,10 +58,13 @@ struct Judgement: Encodable {
     /// Reads and judges a history's file.
     ///
     /// - Throws: `.inputOutput` when it cannot be read, is no history, or has no operations.
-    init(ofHistory path: String) throws(Failure) {
+    init(ofHistory file: FileArgument) throws(Failure) {
+        let path = file.readable.printable
+        let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Failure(.inputOutput, "\(path): \(systemText(errno))") }
         let bytes: Data
         do {
-            bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            bytes = try FileHandle(fileDescriptor: descriptor, closeOnDealloc: true).readToEnd() ?? Data()
         } catch {
             throw Failure(.inputOutput, "\(path): \(error.localizedDescription)")
         }

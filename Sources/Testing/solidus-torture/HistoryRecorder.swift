@@ -1,8 +1,10 @@
 // The history as it happens: one line for each event, in the order of their times.
 
+import CommandArguments
 import CommandOutcome
 import Glibc
 import HistoryChecker
+import QuorumProtocol
 import QuorumTransport
 import Synchronization
 
@@ -23,9 +25,9 @@ final class HistoryRecorder: Sendable {
     private let state = Mutex(State())
 
     /// Makes the file anew.
-    init(path: String) throws(Failure) {
-        self.path = path
-        descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    init(_ file: FileArgument) throws(Failure) {
+        path = file.readable.printable
+        descriptor = open(file.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw Failure(.inputOutput, "\(path): \(systemText(errno))") }
     }
 

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandArguments
 import CommandOutcome
 import Foundation
 import HistoryChecker
@@ -23,10 +24,10 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     var clients = 8
     @Option(help: "How many objects they work on.")
     var objects = 5
-    @Option(help: "How long they work.")
+    @Option(help: "How many seconds they work; what comes after takes a few seconds more.")
     var seconds: Double = 60
-    @Option(help: "Where the history is written, one JSON object a line.", completion: .file())
-    var history: String
+    @Option(help: "Where the history is written, one JSON object a line.")
+    var history: FileArgument
     @Option(help: "What the choices of clients and nemesis are drawn from; a random one when not given.")
     var seed: UInt64?
     @Option(help: "How many seconds lie between two actions of the nemesis; 0 for none.")
@@ -59,11 +60,16 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         }
     }
 
+    /// How long operations under way may take when the time is over.
+    private static let finishing = Duration.seconds(1)
+    /// How long the last reads may take, and as long the deletion of what was made.
+    private static let closing = Duration.seconds(5)
+
     func run() async throws {
         let configuration = try ClusterDescription(contentsOf: cluster + "/" + ClusterConfiguration.fileName)
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let plan = try plan(configuration, seed: seed)
-        let recorder = try HistoryRecorder(path: history)
+        let recorder = try HistoryRecorder(history)
         let stores = try openClients(configuration)
         let progress = TortureProgress()
         let workload = TortureWorkload(
@@ -100,6 +106,12 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         workload.progress.begin()
         let reporter = Task { await reportProgress(workload.progress, keeper, recorder) }
         defer { reporter.cancel() }
+        // What waits for servers that do not answer would go on for its whole time.
+        let finisher = Task {
+            try await Task.sleep(until: end + Self.finishing, clock: .continuous)
+            workload.giveUpAll()
+        }
+        defer { finisher.cancel() }
         await workload.run {
             let state = keeper.current
             return ContinuousClock.now >= end || state.isInterrupted || state.failure != nil
@@ -108,9 +120,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let counts = workload.progress.counts
         try await keeper.heal()
         let before = workload.progress.counts
-        await workload.readBack()
+        await workload.readBack(until: .now + Self.closing)
         let after = workload.progress.counts
-        await workload.clearUp()
+        await workload.clearUp(until: .now + Self.closing)
         let state = keeper.current
         return TortureSummary(
             seed: plan.seed, clients: clients, objects: objects, counts: counts,

@@ -56,20 +56,38 @@ final class TortureWorkload: Sendable {
         }
     }
 
-    /// Has every client read every object once more.
-    func readBack() async {
+    /// Has every client read every object once more, each beginning with another one, as far as they come until then.
+    func readBack(until deadline: ContinuousClock.Instant) async {
         await withTaskGroup(of: Void.self) { group in
             for client in 0..<clientCount {
-                group.addTask { for key in self.keys { await self.get(key, as: client) } }
+                group.addTask {
+                    let start = client * self.keys.count / self.clientCount
+                    for offset in self.keys.indices where ContinuousClock.now < deadline {
+                        await self.get(self.keys[(start + offset) % self.keys.count], as: client)
+                    }
+                }
             }
         }
     }
 
-    /// Deletes the objects, as far as that succeeds; no part of the history.
-    func clearUp() async {
+    /// Deletes the objects, as far as that succeeds until then; no part of the history.
+    func clearUp(until deadline: ContinuousClock.Instant) async {
+        let width = min(clientCount, keys.count)
         await withTaskGroup(of: Void.self) { group in
-            for key in keys { group.addTask { _ = try? await self.clients[0].delete(key) } }
+            for first in 0..<width {
+                group.addTask {
+                    for index in stride(from: first, to: self.keys.count, by: width)
+                    where ContinuousClock.now < deadline {
+                        _ = try? await self.clients[0].delete(self.keys[index])
+                    }
+                }
+            }
         }
+    }
+
+    /// Has every client give up what it is doing.
+    func giveUpAll() {
+        for client in 0..<clientCount { giveUp(client) }
     }
 
     /// Has a client give up what it is doing, as a crash would: it goes on with something else.

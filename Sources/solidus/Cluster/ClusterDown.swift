@@ -6,7 +6,7 @@ import CommandOutcome
 import Glibc
 import ServerProcesses
 
-struct ClusterDown: ParsableCommand {
+struct ClusterDown: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "down",
         abstract: "Stop the servers that 'cluster up' started; those that do not run are no error.",
@@ -14,13 +14,21 @@ struct ClusterDown: ParsableCommand {
 
     @OptionGroup var target: ClusterArgument
     @OptionGroup var selection: ServerSelection
+    @OptionGroup var report: ReportOptions
+
+    private struct Outcome: Encodable {
+        let stopped: [Int]
+        let killed: [Int]
+    }
 
     func run() throws {
+        let target = try target.place
         let cluster = try ClusterDescription(contentsOf: target.clusterFile)
         let chosen = try selection.chosen(of: cluster)
         let run = target.run
+        try ProcessStamp.checkProcesses()
         guard access(run.path, F_OK) == 0 else {
-            try Standard.write("stopped 0 servers\n")
+            try finish(stopped: [], killed: [])
             return
         }
         try run.locked {
@@ -34,8 +42,15 @@ struct ClusterDown: ParsableCommand {
             for server in servers where forced.contains(server.stamp.processID) {
                 Standard.complain("warning: server \(server.index) did not end in time and was killed")
             }
-            try Standard.write("stopped \(serverCount(servers.count))\n")
+            try finish(
+                stopped: servers.map(\.index),
+                killed: servers.filter { forced.contains($0.stamp.processID) }.map(\.index))
         }
+    }
+
+    private func finish(stopped: [Int], killed: [Int]) throws {
+        try Report.finish(
+            report, Outcome(stopped: stopped, killed: killed), text: "stopped \(serverCount(stopped.count))")
     }
 
     /// Ends the processes, by force after the time limit; returns those that needed it.

@@ -75,6 +75,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
     }
 
     func run() throws {
+        let target = try target.place
         var cluster = NewCluster()
         cluster.serverCount = servers
         cluster.zones = zones
@@ -86,8 +87,9 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         cluster.host = host
         if let stripeBytes { cluster.stripeSizeBytesMax = stripeBytes }
         if !clients.isEmpty { cluster.clientNames = clients }
-        let configuration = try cluster.write(to: target.path) { _, directory in
-            try ObjectStore.create(directory: directory, incarnation: 1)
+        let configuration = try cluster.write(to: target.path) { new in
+            try ObjectStore.create(
+                directory: new.directory, owner: StoreOwner(new.node, of: new.cluster), incarnation: 1)
         }
         let made = configuration.parameters.configuration
         let layout = try cluster.checkedLayout()

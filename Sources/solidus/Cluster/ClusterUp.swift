@@ -7,13 +7,14 @@ import Glibc
 import QuorumProtocol
 import ServerProcesses
 
-struct ClusterUp: ParsableCommand {
+struct ClusterUp: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "up",
         abstract: "Start a cluster's servers, each as a process of its own.",
         discussion: """
-            Prints "ready" when every server is. In the foreground, Ctrl-C or SIGTERM stops them all, and none \
-            outlives this command. What a server says goes to DIR/servers/INDEX/server.log.
+            Prints "ready" when every server is. One that cannot start, or that is up already, does not stop the others: \
+            it is named, and the exit code is 11. In the foreground, Ctrl-C or SIGTERM stops those that were started, and \
+            none of them outlives this command. What a server says goes to DIR/servers/INDEX/server.log.
             """)
 
     @OptionGroup var target: ClusterArgument
@@ -22,6 +23,7 @@ struct ClusterUp: ParsableCommand {
     var detach = false
     @Option(help: "How many seconds the servers may take to be ready.")
     var wait: Double = 30
+    @OptionGroup var report: ReportOptions
 
     mutating func validate() throws {
         guard wait > 0, wait <= 86_400 else {
@@ -29,34 +31,76 @@ struct ClusterUp: ParsableCommand {
         }
     }
 
+    /// What became of each server, in JSON.
+    private struct Outcome: Encodable {
+        struct Server: Encodable {
+            let number: Int
+            let address: String
+            let state: State
+            let process: Int?
+            let failure: String?
+        }
+        enum State: String, Encodable {
+            case started
+            case alreadyUp = "already_up"
+            case failed
+        }
+        let servers: [Server]
+    }
+
     func run() throws {
+        let target = try target.place
         let cluster = try ClusterDescription(contentsOf: target.clusterFile)
         let chosen = try selection.chosen(of: cluster)
         let run = target.run
+        try ProcessStamp.checkProcesses()
         try run.create()
         let own = ProcessStamp(of: getpid())
         var supervisor = try Supervisor(run: run)
-        try run.locked {
-            if let index = chosen.first(where: { run.server($0) != nil }), let stamp = run.server(index) {
+        var earlier: [Int: ProcessStamp] = [:]
+        let (ready, failures) = try run.locked {
+            for index in chosen { earlier[index] = run.server(index) }
+            let started = try supervisor.start(
+                chosen.filter { earlier[$0] == nil }.map { (index: $0, path: target.home($0)) },
+                diesWithCaller: !detach, waitMilliseconds: Int(wait * 1000))
+            // A later supervisor of other servers leaves the first one its file.
+            if !detach, !started.ready.isEmpty, run.supervisor == nil { try own?.write(to: run.supervisorFile) }
+            return started
+        }
+        defer { if let own { run.remove(run.supervisorFile, of: own) } }
+        let servers = chosen.map { index in
+            let failure = failures.first { $0.server == index }?.failure.message
+            return Outcome.Server(
+                number: index, address: cluster.server(NodeID(UInt16(index)))?.address ?? "",
+                state: earlier[index] != nil ? .alreadyUp : failure == nil ? .started : .failed,
+                process: (earlier[index] ?? run.server(index)).map { Int($0.processID) }, failure: failure)
+        }
+        for (index, stamp) in earlier.sorted(by: { $0.key < $1.key }) {
+            Standard.complain("warning: server \(index) was up already (process \(stamp.processID))")
+        }
+        if ready.isEmpty {
+            // Nothing was started: what kept the first one from it says more than that not all were.
+            guard let failure = failures.first?.failure else {
                 throw Failure(
                     .inputOutput,
-                    "server \(index) is already up (process \(stamp.processID)); "
-                        + "'solidus cluster down \(target.path)' stops it")
+                    "every server was up already; 'solidus cluster down \(target.path)' stops them")
             }
-            try supervisor.start(
-                chosen.map { (index: $0, path: target.home($0)) }, diesWithCaller: !detach,
-                waitMilliseconds: Int(wait * 1000))
-            // A later supervisor of other servers leaves the first one its file.
-            if !detach, run.supervisor == nil { try own?.write(to: run.supervisorFile) }
+            throw Failure(failure.status, failures.map(\.failure.message).joined(separator: "\n"))
         }
-        let addresses = chosen.compactMap { cluster.server(NodeID(UInt16($0)))?.address }.joined(separator: " ")
-        try Standard.write("ready: \(serverCount(chosen.count)) at \(addresses)\n")
-        if detach { return }
-
-        defer { if let own { run.remove(run.supervisorFile, of: own) } }
-        let wasRunning = supervisor.watch()
-        supervisor.stop()
-        guard wasRunning else { throw Failure(.unexpected, "every server has ended") }
-        try Standard.write("stopped \(serverCount(chosen.count))\n")
+        for (_, failure) in failures { Standard.complain("warning: \(failure.message)") }
+        let addresses = servers.filter { $0.state == .started }.map(\.address).joined(separator: " ")
+        let isWhole = ready.count == chosen.count
+        try Report.finish(
+            report, Outcome(servers: servers),
+            text: isWhole
+                ? "ready: \(serverCount(ready.count)) at \(addresses)"
+                : "ready: \(ready.count) of \(serverCount(chosen.count)), at \(addresses)")
+        if !detach {
+            let wasRunning = supervisor.watch()
+            supervisor.stop()
+            guard wasRunning else { throw Failure(.unexpected, "every server has ended") }
+            Standard.complain("stopped \(serverCount(ready.count))")
+        }
+        if !isWhole { throw ReportedVerdict(status: .partial) }
     }
 }

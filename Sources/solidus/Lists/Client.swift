@@ -32,9 +32,7 @@ struct ClientAdd: ParsableCommand, ReportingCommand {
             they are given the list.
             """)
 
-    @OptionGroup var target: ClusterArgument
-    @Argument(help: "The client's name.")
-    var name: String
+    @OptionGroup var target: ClusterAndClient
     @Option(
         name: .customLong("grant"),
         help: ArgumentHelp(
@@ -51,10 +49,11 @@ struct ClientAdd: ParsableCommand, ReportingCommand {
     @OptionGroup var report: ReportOptions
 
     func run() throws {
+        let (target, name) = (try target.place, target.name)
         let client = grants.isEmpty ? NewClient(name: name) : NewClient(name: name, grants: grants)
         let list = try OperatorHome(clusterDirectory: target.path).add(client)
         let cluster = try ClusterDescription(contentsOf: target.clusterFile)
-        let distribution = ListDistribution(target, cluster)
+        let distribution = try ListDistribution(target, cluster)
         distribution.warn()
         let home = "\(target.path)/clients/\(name)"
         let rights = client.grants.map(\.description).joined(separator: " ")
@@ -77,15 +76,14 @@ struct ClientRevoke: ParsableCommand, ReportingCommand {
             nothing any more.
             """)
 
-    @OptionGroup var target: ClusterArgument
-    @Argument(help: "The client's name.")
-    var name: String
+    @OptionGroup var target: ClusterAndClient
     @OptionGroup var report: ReportOptions
 
     func run() throws {
+        let (target, name) = (try target.place, target.name)
         let list = try OperatorHome(clusterDirectory: target.path).revoke(name)
         let cluster = try ClusterDescription(contentsOf: target.clusterFile)
-        let distribution = ListDistribution(target, cluster)
+        let distribution = try ListDistribution(target, cluster)
         distribution.warn()
         guard distribution.isInForce else { throw distribution.failure }
         try Report.finish(
@@ -104,11 +102,9 @@ struct ClientQuota: ParsableCommand, ReportingCommand {
             2 KiB in its index. What is stored already stays. Without a quota a client may have half of each server's disk.
             """)
 
-    @OptionGroup var target: ClusterArgument
-    @Argument(help: "The client's name.")
-    var name: String
-    @Argument(help: "A number of bytes, with KiB, MiB, GiB or TiB if you like, or 'none'.", transform: Quota.init)
-    var quota: Quota
+    @OptionGroup var target: ClusterAndClient
+    @Option(help: "A number of bytes, with KiB, MiB, GiB or TiB if you like, or 'none'.", transform: Quota.init)
+    var bytes: Quota
     @OptionGroup var report: ReportOptions
 
     /// A number of bytes, or none.
@@ -133,11 +129,12 @@ struct ClientQuota: ParsableCommand, ReportingCommand {
     }
 
     func run() throws {
-        let list = try OperatorHome(clusterDirectory: target.path).setQuota(name, bytes: quota.bytes)
+        let (target, name) = (try target.place, target.name)
+        let list = try OperatorHome(clusterDirectory: target.path).setQuota(name, bytes: bytes.bytes)
         let cluster = try ClusterDescription(contentsOf: target.clusterFile)
-        let distribution = ListDistribution(target, cluster)
+        let distribution = try ListDistribution(target, cluster)
         distribution.warn()
-        let what = quota.bytes.map { "\($0) bytes at each server" } ?? "what each server's own limit is"
+        let what = bytes.bytes.map { "\($0) bytes at each server" } ?? "what each server's own limit is"
         try Report.finish(
             report,
             ChangedClient(client: name, home: nil, lists: DistributedLists(cluster, distribution)),
@@ -164,6 +161,7 @@ struct ClientList: ParsableCommand, ReportingCommand {
     }
 
     func run() throws {
+        let target = try target.place
         let access = try ClusterDescription(contentsOf: target.clusterFile).lists.access
         let clients = access.contents.clients
         let width = clients.map(\.name.count).max() ?? 0

@@ -19,8 +19,9 @@ struct ClusterReload: ParsableCommand, ReportingCommand {
     @OptionGroup var report: ReportOptions
 
     func run() throws {
+        let target = try target.place
         let cluster = try ClusterDescription(contentsOf: target.clusterFile)
-        let distribution = ListDistribution(target, cluster)
+        let distribution = try ListDistribution(target, cluster)
         distribution.warn()
         guard distribution.isInForce else { throw distribution.failure }
         try Report.finish(report, DistributedLists(cluster, distribution), text: distribution.text)
@@ -45,6 +46,7 @@ struct ClusterSign: ParsableCommand, ReportingCommand {
     }
 
     func run() throws {
+        let target = try target.place
         let signed = try OperatorHome(clusterDirectory: target.path).signEdited()
         // What is signed now has to fit together.
         _ = try ClusterDescription(contentsOf: target.clusterFile)

@@ -24,7 +24,10 @@ struct ListDistribution {
     private let serverCount: Int
 
     /// Signals the running servers and waits for their reports.
-    init(_ target: ClusterArgument, _ cluster: ClusterDescription) {
+    ///
+    /// - Throws: when no process can be found on this machine.
+    init(_ target: ClusterDirectory, _ cluster: ClusterDescription) throws(Failure) {
+        try ProcessStamp.checkProcesses()
         let servers = cluster.servers.map { Int($0.node.rawValue) }
         serverCount = servers.count
         var waiting: [Int] = []
@@ -63,11 +66,11 @@ struct ListDistribution {
             .map { Int($0.id.rawValue) }
     }
 
-    private static func reportPath(_ target: ClusterArgument, _ server: Int) -> String {
+    private static func reportPath(_ target: ClusterDirectory, _ server: Int) -> String {
         "\(target.home(server))/\(ReportFile.listsName)"
     }
 
-    private static func report(_ target: ClusterArgument, _ server: Int) -> ListReport? {
+    private static func report(_ target: ClusterDirectory, _ server: Int) -> ListReport? {
         guard let data = FileManager.default.contents(atPath: reportPath(target, server)) else { return nil }
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandArguments
 import CommandOutcome
 import QuorumClient
 import QuorumProtocol
@@ -13,7 +14,7 @@ struct Get: AsyncParsableCommand, ReportingCommand {
 
     @OptionGroup var target: ObjectArgument
     @Argument(help: "The file to write, or - for standard output.")
-    var file: String
+    var file: FileArgument
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
 
@@ -27,30 +28,27 @@ struct Get: AsyncParsableCommand, ReportingCommand {
     }
 
     mutating func validate() throws {
-        if report.json && file == OutputFile.standardOutput {
+        if report.json && file.isStandard {
             throw ValidationError("--json and the object's bytes cannot both go to standard output.")
         }
     }
 
     func run() async throws {
         let home = try access.home()
-        let object = try await access.withClient(home) { client throws(ClientError) in
+        let object = try await access.withClient(home, for: target.object) { client throws(ClientError) in
             try await client.get(target.object)
         }
         Report.warn(object.status.observations)
         try OutputFile.write(object.value, to: file)
-        let quorums = home.cluster.parameters.quorums
-        let text =
-            "read \(object.status.key): \(object.value.count) bytes of version \(object.status.timestamp), "
-            + "agreed on by \(quorums.quorum) of \(quorums.serverCount) servers"
-        if file == OutputFile.standardOutput {
+        let text = "read \(object.status.key): \(object.value.count) bytes of version \(object.status.timestamp)"
+        if file.isStandard {
             Standard.complain(text)
             return
         }
         try Report.finish(
             report,
             Outcome(
-                object: "\(object.status.key)", file: file, lengthBytes: object.value.count,
+                object: object.status.key.text, file: file.readable, lengthBytes: object.value.count,
                 version: object.status.timestamp.fullName, rounds: object.status.rounds,
                 servers: ObservedServers(object.status.observations)),
             text: text)

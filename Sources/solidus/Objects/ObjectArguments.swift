@@ -2,14 +2,13 @@
 
 import ArgumentParser
 import ClusterFiles
-import Foundation
+import CommandArguments
+import CommandOutcome
 import QuorumClient
 import QuorumProtocol
 
 /// The options that say which cluster is used and how.
 struct ClientArguments: ParsableArguments {
-    static let environmentName = "SOLIDUS_CLUSTER"
-
     @Option(help: "The cluster's directory; the environment's SOLIDUS_CLUSTER when not given.")
     var cluster: String?
     @Option(help: "The client to be, by its name in access.toml; the first one listed when not given.")
@@ -25,16 +24,14 @@ struct ClientArguments: ParsableArguments {
 
     /// The client's home.
     func home() throws -> ClientHome {
-        let named = cluster ?? ProcessInfo.processInfo.environment[Self.environmentName] ?? ""
-        guard !named.isEmpty else {
-            throw ValidationError("No cluster: give --cluster DIR or set \(Self.environmentName).")
-        }
-        return try ClientHome(clusterDirectory: named, client: client)
+        try ClientHome(clusterDirectory: ClusterDirectory(cluster).path, client: client)
     }
 
-    /// Runs `body` with a client that is closed afterwards.
+    /// Runs `body` with a client that is closed afterwards, and warns of servers of the object that cannot be reached:
+    /// one fault less is left to be borne.
     func withClient<T>(
-        _ home: ClientHome, writesPartially: Bool = false, _ body: (ObjectClient) async throws(ClientError) -> T
+        _ home: ClientHome, for key: ObjectKey, writesPartially: Bool = false,
+        _ body: (ObjectClient) async throws(ClientError) -> T
     ) async throws(ClientError) -> T {
         var options = ClientOptions()
         options.timeoutMilliseconds = max(1, Int(timeout * 1000))
@@ -42,6 +39,9 @@ struct ClientArguments: ParsableArguments {
         let client = try ObjectClient(home: home, options: options)
         do throws(ClientError) {
             let result = try await body(client)
+            for trouble in client.unreachableServers(of: key) {
+                Standard.complain("warning: \(trouble.server) did not take part: \(trouble.what)")
+            }
             await client.close()
             return result
         } catch {
@@ -57,7 +57,7 @@ struct ObjectArgument: ParsableArguments {
         help: "The object, BUCKET/KEY.",
         transform: { text in
             do throws(ObjectKeyError) {
-                return try ObjectKey(text)
+                return try ObjectKey(bytes: ArgumentBytes.bytes(of: text))
             } catch {
                 throw ValidationError(error.description)
             }

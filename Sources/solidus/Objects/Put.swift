@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandArguments
 import CommandOutcome
 import QuorumClient
 import QuorumProtocol
@@ -11,7 +12,7 @@ struct Put: AsyncParsableCommand, ReportingCommand {
 
     @OptionGroup var target: ObjectArgument
     @Argument(help: "The file to store, or - for standard input.")
-    var file: String
+    var file: FileArgument
     @Option(help: "The object's MIME type.")
     var contentType = ""
     @Option(name: .customLong("meta"), help: "User metadata, NAME=VALUE; may be repeated.")
@@ -43,14 +44,15 @@ struct Put: AsyncParsableCommand, ReportingCommand {
         // One byte more than may be stored shows that a file is too large without reading all of it.
         let value = try InputFile.read(file, sizeBytesMax: home.cluster.parameters.limits.stripeSizeBytesMax + 1)
         let metadata = ObjectMetadata(contentType: contentType, user: try userMetadata())
-        let result = try await access.withClient(home, writesPartially: partial) { client throws(ClientError) in
+        let result = try await access.withClient(home, for: target.object, writesPartially: partial) {
+            client throws(ClientError) in
             try await client.put(target.object, value, metadata: metadata)
         }
         Report.warn(result.observations)
         try Report.finish(
             report,
             Outcome(
-                object: "\(result.key)", lengthBytes: value.count, version: result.timestamp.fullName,
+                object: result.key.text, lengthBytes: value.count, version: result.timestamp.fullName,
                 rounds: result.rounds, servers: ObservedServers(result.observations)),
             text: "stored \(result.key): \(value.count) bytes as version \(result.timestamp), durable at "
                 + "\(quorums.quorum) or more of \(quorums.serverCount) servers")
@@ -59,11 +61,12 @@ struct Put: AsyncParsableCommand, ReportingCommand {
     private func userMetadata() throws -> [String: String] {
         var entries: [String: String] = [:]
         for entry in metadata {
-            guard let mark = entry.firstIndex(of: "="), mark != entry.startIndex else {
+            // Of bytes: a mark that follows '=' and combines with it does not hide it.
+            guard let mark = entry.utf8.firstIndex(of: UInt8(ascii: "=")), mark != entry.startIndex else {
                 throw ValidationError("--meta '\(entry)' is not of the form NAME=VALUE.")
             }
             let name = String(entry[..<mark])
-            guard entries.updateValue(String(entry[entry.index(after: mark)...]), forKey: name) == nil else {
+            guard entries.updateValue(String(entry[entry.utf8.index(after: mark)...]), forKey: name) == nil else {
                 throw ValidationError("--meta names '\(name)' twice.")
             }
         }

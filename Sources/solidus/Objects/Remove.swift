@@ -23,7 +23,7 @@ struct Remove: AsyncParsableCommand, ReportingCommand {
     func run() async throws {
         let home = try access.home()
         let quorums = home.cluster.parameters.quorums
-        let result = try await access.withClient(home) { client throws(ClientError) in
+        let result = try await access.withClient(home, for: target.object) { client throws(ClientError) in
             _ = try await client.head(target.object)
             return try await client.delete(target.object)
         }
@@ -31,7 +31,7 @@ struct Remove: AsyncParsableCommand, ReportingCommand {
         try Report.finish(
             report,
             Outcome(
-                object: "\(result.key)", version: result.timestamp.fullName, rounds: result.rounds,
+                object: result.key.text, version: result.timestamp.fullName, rounds: result.rounds,
                 servers: ObservedServers(result.observations)),
             text: "deleted \(result.key) by version \(result.timestamp), durable at \(quorums.quorum) or more of "
                 + "\(quorums.serverCount) servers")

@@ -27,7 +27,7 @@ struct Stat: AsyncParsableCommand, ReportingCommand {
 
     func run() async throws {
         let home = try access.home()
-        let status = try await access.withClient(home) { client throws(ClientError) in
+        let status = try await access.withClient(home, for: target.object) { client throws(ClientError) in
             try await client.head(target.object)
         }
         Report.warn(status.observations)
@@ -35,7 +35,7 @@ struct Stat: AsyncParsableCommand, ReportingCommand {
         try Report.finish(
             report,
             Outcome(
-                object: "\(status.key)", lengthBytes: status.lengthBytes, version: status.timestamp.fullName,
+                object: status.key.text, lengthBytes: status.lengthBytes, version: status.timestamp.fullName,
                 etag: status.etag, contentType: status.metadata.contentType, modified: modified,
                 metadata: status.metadata.user, rounds: status.rounds,
                 servers: ObservedServers(status.observations)),
@@ -49,11 +49,11 @@ struct Stat: AsyncParsableCommand, ReportingCommand {
         ]
         if !status.metadata.contentType.isEmpty { rows.append(("type", status.metadata.contentType)) }
         for (name, value) in status.metadata.user.sorted(by: { $0.key < $1.key }) {
-            rows.append(("meta \(name)", value))
+            rows.append(("meta \(name.printable)", value))
         }
         let width = rows.map(\.0.count).max() ?? 0
         return rows.map { name, value in
-            name + String(repeating: " ", count: width - name.count + 2) + Self.printable(value)
+            name + String(repeating: " ", count: width - name.count + 2) + value.printable
         }.joined(separator: "\n")
     }
 
@@ -61,12 +61,5 @@ struct Stat: AsyncParsableCommand, ReportingCommand {
     private static func text(milliseconds: UInt64) -> String {
         guard milliseconds <= 253_402_300_799_000 else { return "\(milliseconds) ms" }
         return Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(.iso8601)
-    }
-
-    /// Metadata is another's text: control characters could rewrite the terminal.
-    private static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
     }
 }

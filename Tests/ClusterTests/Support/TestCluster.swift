@@ -38,8 +38,10 @@ final class TestCluster: Sendable {
         plan.ports = try FreePorts.take((dataFragmentCount ?? faults + 1) + 2 * faults)
         change(&plan)
         self.directory = directory
-        configuration = try plan.write(to: directory) { _, path in
-            try ObjectStore.create(directory: path, incarnation: 1, options: storage)
+        configuration = try plan.write(to: directory) { store in
+            try ObjectStore.create(
+                directory: store.directory, owner: StoreOwner(store.node, of: store.cluster), incarnation: 1,
+                options: storage)
         }
     }
 
@@ -74,6 +76,15 @@ final class TestCluster: Sendable {
         let earlier = processes.withLock { $0.updateValue(process, forKey: server) }
         earlier?.destroy()
         return process
+    }
+
+    /// The same under a limit of descriptors, as the shell's `ulimit` takes it.
+    func launch(_ server: NodeID, limit: String) throws {
+        let process = try ChildProcess(
+            "/bin/sh",
+            ["-c", "ulimit \(limit) && exec \"$0\" serve --home \"$1\"", Executable.path(), home(server)],
+            outputPath: "\(home(server))/log", group: Watchdog.group.get())
+        processes.withLock { $0.updateValue(process, forKey: server) }?.destroy()
     }
 
     func waitUntilListening(_ server: NodeID) async throws {

@@ -1,0 +1,30 @@
+// What a status says, put together from what a server counts and knows.
+
+import ClusterFiles
+import NIOCore
+import ObjectStorage
+import QuorumProtocol
+import QuorumTransport
+import QuorumWire
+
+extension ServerStatus {
+    init(
+        _ store: StoreCondition, of cluster: ClusterDescription, incarnation: Incarnation, uptime: TimeAmount,
+        sessionCount: Int, _ counters: ServerCounters, _ connections: TransportCounters
+    ) {
+        let storage: StorageState =
+            switch store.state {
+            case .writable: .writable
+            case .full: .full
+            case .failed: .failed
+            }
+        self.init(
+            version: Release.version, epoch: cluster.parameters.configuration.epoch,
+            incarnation: incarnation.rawValue, addressesVersion: cluster.lists.addresses.version,
+            keysVersion: cluster.lists.keys.version, accessVersion: cluster.lists.access.version,
+            uptimeMilliseconds: UInt64(max(0, uptime.nanoseconds / 1_000_000)), storage: storage,
+            usedBytes: store.usedBytes, freeBytes: store.freeBytes, reservedBytes: store.reservedBytes,
+            sessions: UInt64(sessionCount), requests: counters.requests, lostParts: counters.lostParts,
+            refusals: counters.refusals, refusedConnections: connections.refusalsByReason)
+    }
+}

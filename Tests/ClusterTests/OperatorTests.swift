@@ -1,0 +1,326 @@
+// A day of an operator: wrong bytes, missing systems, one bad server among good ones, exchanged stores.
+
+import CommandArguments
+import Foundation
+import Glibc
+import LoopbackPorts
+import QuorumProtocol
+import Testing
+
+/// Runs a shell's command line, in which "$solidus" is the program.
+private func shell(_ script: String, _ arguments: [String] = [], in directory: String) async throws -> CommandResult {
+    let outputPath = "\(directory)/shell-\(UUID().uuidString)"
+    let process = try ChildProcess(
+        "/bin/sh", ["-c", "solidus=\"$1\"; shift; \(script)", "sh", Executable.path()] + arguments,
+        outputPath: outputPath, group: Watchdog.group.get())
+    defer { process.destroy() }
+    let end = try await process.wait(seconds: 60)
+    return CommandResult(end: end, output: process.output)
+}
+
+/// Whether this machine lets the tests take /proc away.
+private let canHideProcesses: Bool = {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/proc"]
+    process.standardError = FileHandle.nullDevice
+    guard (try? process.run()) != nil else { return false }
+    process.waitUntilExit()
+    return process.terminationStatus == 0
+}()
+
+extension Clusters {
+    @Suite("What the command line is given", .serialized) struct GivenBytes {
+        @Test("every argument comes through the parser's text as the bytes that it was")
+        func roundTrip() {
+            var generator = SeededGenerator("arguments")
+            let samples: [[UInt8]] =
+                [
+                    [], Array("plain".utf8), [0xE9], [0xC3], Array("é".utf8), [0xF4, 0x8F, 0xBF, 0xBF],
+                    Array("a".utf8) + [0xF4, 0x8F, 0xBE, 0x80, 0xFF], [0xED, 0xA0, 0x80], [0xF4, 0x8F],
+                ] + (0..<500).map { _ in (0..<6).map { _ in UInt8.random(in: 0x70...0xFF, using: &generator) } }
+            for bytes in samples {
+                let text = ArgumentBytes.text(for: bytes)
+                #expect(ArgumentBytes.bytes(of: text) == bytes)
+                #expect(ArgumentBytes.isText(text) || FileArgument(argument: text)?.bytes == bytes)
+                #expect(ArgumentBytes.isText(ArgumentBytes.readable(text)))
+            }
+            #expect(ArgumentBytes.readable(ArgumentBytes.text(for: Array("caf".utf8) + [0xE9])) == "caf\\xE9")
+        }
+
+        @Test("a key that is no UTF-8 is refused, files of any name are read and written", .timeLimit(.minutes(1)))
+        func bytes() async throws {
+            try await withCluster { cluster in
+                for byte in ["351", "350"] {
+                    let put = try await shell(
+                        "\"$solidus\" put \"$(printf 'b/caf\\\(byte)')\" - --cluster \"$1\"", [cluster.directory],
+                        in: cluster.directory)
+                    #expect(put.end == .exit(64) && put.output.contains("not UTF-8"), "\(put)")
+                }
+                let option = try await shell(
+                    "\"$solidus\" put b/k - --cluster \"$1\" --content-type \"$(printf 'caf\\351')\"",
+                    [cluster.directory], in: cluster.directory)
+                #expect(option.end == .exit(64) && option.output.contains("caf\\xE9"), "\(option)")
+                let files = try await shell(
+                    """
+                    cd "$1" && file="$(printf 'in\\377')" && echo content > "$file" \
+                    && "$solidus" put b/k "$file" --cluster . && "$solidus" get b/k "$(printf 'out\\376')" --cluster . \
+                    && cmp "$file" "$(printf 'out\\376')"
+                    """, [cluster.directory], in: cluster.directory)
+                #expect(files.end == .exit(0), "\(files)")
+            }
+        }
+
+        @Test("control characters of keys are masked", .timeLimit(.minutes(1)))
+        func masked() async throws {
+            try await withCluster { cluster in
+                let key = "b/a\u{1B}[31m\nread b/x"
+                try File.write(cluster.directory + "/value", [1])
+                for arguments in [["put", key, cluster.directory + "/value"], ["get", key, "-"], ["stat", key]] {
+                    let result = try await cluster.run(arguments + ["--cluster", cluster.directory])
+                    #expect(result.end == .exit(0), "\(result)")
+                    #expect(!result.output.contains("\u{1B}") && !result.output.contains("\nread b/x"), "\(result)")
+                }
+                let missing = try await cluster.run(["stat", key + "2", "--cluster", cluster.directory])
+                #expect(missing.end == .exit(3) && !missing.output.contains("\u{1B}"), "\(missing)")
+            }
+        }
+
+        @Test(
+            "a command that is missing is no success", .timeLimit(.minutes(1)),
+            arguments: [[], ["cluster"], ["client"]])
+        func noCommand(_ arguments: [String]) async throws {
+            try await withTemporaryDirectory { directory in
+                let result = try await Executable.run(arguments, in: directory)
+                #expect(result.end == .exit(64) && result.output.contains("a command is missing"), "\(result)")
+                #expect(try await Executable.run(arguments + ["--help"], in: directory).end == .exit(0))
+            }
+        }
+
+        @Test(
+            "without /proc commands do what they are asked for, or fail", .timeLimit(.minutes(1)),
+            .enabled(if: canHideProcesses))
+        func withoutProcesses() async throws {
+            try await withCluster { cluster in
+                func run(_ words: String) async throws -> CommandResult {
+                    try await shell(
+                        "exec unshare -m sh -c 'mount -t tmpfs none /proc && exec \"$0\" \(words)' \"$solidus\" \"$1\"",
+                        [cluster.directory], in: cluster.directory)
+                }
+                try File.write(cluster.directory + "/value", [1])
+                let put = try await run("put b/k \"$1/value\" --cluster \"$1\"")
+                #expect(put.end == .exit(0) && put.output.contains("stored b/k"), "\(put)")
+                #expect(try await run("stat b/none --cluster \"$1\"").end == .exit(3))
+                let down = try await run("cluster down \"$1\"")
+                #expect(down.end == .exit(7) && down.output.contains("/proc"), "\(down)")
+            }
+        }
+
+        @Test("the release is told, and the cluster may stand in the environment", .timeLimit(.minutes(1)))
+        func manners() async throws {
+            try await withCluster(starts: false) { cluster in
+                let version = try await cluster.run(["--version"])
+                #expect(version.end == .exit(0) && version.output.contains(Release.version), "\(version)")
+                let script = "export SOLIDUS_CLUSTER=\"$1\"; \"$solidus\""
+                let list = try await shell("\(script) client list", [cluster.directory], in: cluster.directory)
+                #expect(list.end == .exit(0) && list.output.contains("first"), "\(list)")
+                let add = try await shell("\(script) client add second", [cluster.directory], in: cluster.directory)
+                #expect(add.end == .exit(0) && add.output.contains("second"), "\(add)")
+                let none = try await shell("unset SOLIDUS_CLUSTER; \"$solidus\" cluster down", in: cluster.directory)
+                #expect(none.end == .exit(64) && none.output.contains("SOLIDUS_CLUSTER"), "\(none)")
+            }
+        }
+    }
+
+    @Suite("One bad server among good ones", .serialized) struct OneBadServer {
+        @Test("'cluster up' starts the others, names what is wrong, and says that not all run", .timeLimit(.minutes(3)))
+        func up() async throws {
+            try await withCluster(starts: false) { cluster in
+                let keyFile = cluster.home(NodeID(1)) + "/key.pem"
+                let key = try File.read(keyFile)
+                try File.write(keyFile, key.prefix(20))
+                let socket = try #require(Loopback.listen(port: cluster.port(NodeID(2))))
+                let up = try await cluster.run(["cluster", "up", cluster.directory, "--detach"])
+                close(socket)
+                #expect(up.end == .exit(11), "\(up)")
+                #expect(up.output.contains("server 1 did not start") && up.output.contains("key.pem"), "\(up)")
+                #expect(up.output.contains("server 2 did not start") && up.output.contains("uses this port"), "\(up)")
+                #expect(up.output.contains("ready: 2 of 4 servers"), "\(up)")
+                #expect([0, 3].allSatisfy { Loopback.accepts(port: cluster.port(NodeID($0))) })
+
+                try File.write(keyFile, key)
+                let rest = try await cluster.run(["cluster", "up", cluster.directory, "--detach", "--json"])
+                #expect(rest.end == .exit(11), "\(rest)")
+                #expect(rest.output.contains("server 0 was up already"), "\(rest)")
+                #expect([0, 1, 2, 3].allSatisfy { Loopback.accepts(port: cluster.port(NodeID($0))) })
+                let again = try await cluster.run(["cluster", "up", cluster.directory, "--detach"])
+                #expect(again.end == .exit(7) && again.output.contains("every server was up already"), "\(again)")
+
+                // What runs is asked over the network, whatever became of the pid files.
+                try FileManager.default.moveItem(
+                    atPath: cluster.directory + "/run/server-3.pid", toPath: cluster.directory + "/run/kept")
+                let status = try await cluster.run(["cluster", "status", cluster.directory, "--json"])
+                #expect(status.end == .exit(0) && status.output.contains("\"reachable\":4"), "\(status)")
+                try FileManager.default.moveItem(
+                    atPath: cluster.directory + "/run/kept", toPath: cluster.directory + "/run/server-3.pid")
+                let down = try await cluster.run(["cluster", "down", cluster.directory])
+                #expect(down.end == .exit(0) && down.output.contains("stopped 4 servers"), "\(down)")
+                let out = try await cluster.run(["cluster", "status", cluster.directory])
+                #expect(out.end == .exit(4) && out.output.contains("out of reach"), "\(out)")
+            }
+        }
+
+        @Test("a store of another server, or of another cluster, is refused and left alone", .timeLimit(.minutes(1)))
+        func otherStores() async throws {
+            try await withCluster(starts: false) { cluster in
+                try await withCluster(starts: false) { other in
+                    let (first, second) = (cluster.home(NodeID(0)) + "/store", cluster.home(NodeID(1)) + "/store")
+                    let files = FileManager.default
+                    try files.moveItem(atPath: first, toPath: first + ".kept")
+                    try files.moveItem(atPath: second, toPath: first)
+                    let exchanged = try await cluster.run(["serve", "--home", cluster.home(NodeID(0))])
+                    #expect(exchanged.end == .exit(6), "\(exchanged)")
+                    #expect(exchanged.output.contains("is the store of server 1 of cluster"), "\(exchanged)")
+                    try files.moveItem(atPath: first, toPath: second)
+                    try files.copyItem(atPath: other.home(NodeID(0)) + "/store", toPath: first)
+                    let foreign = try await cluster.run(["serve", "--home", cluster.home(NodeID(0))])
+                    #expect(foreign.end == .exit(6), "\(foreign)")
+                    let id = other.configuration.parameters.configuration.cluster
+                    #expect(foreign.output.contains("server 0 of cluster \(id)"), "\(foreign)")
+                    File.remove(first)
+                    try files.moveItem(atPath: first + ".kept", toPath: first)
+                    try await cluster.startAll()
+                }
+            }
+        }
+
+        @Test("a private key that others may read is refused, with what to do", .timeLimit(.minutes(1)))
+        func openKeys() async throws {
+            try await withCluster(starts: false) { cluster in
+                let home = cluster.home(NodeID(0))
+                for name in ["key.pem", "statement-key.pem"] {
+                    chmod("\(home)/\(name)", 0o644)
+                    let result = try await cluster.run(["serve", "--home", home])
+                    #expect(result.end == .exit(6), "\(result)")
+                    #expect(result.output.contains("chmod 600 \(home)/\(name)"), "\(result)")
+                    chmod("\(home)/\(name)", 0o600)
+                }
+                let operatorKey = cluster.directory + "/operator/key.pem"
+                chmod(operatorKey, 0o640)
+                let add = try await cluster.run(["client", "add", cluster.directory, "second"])
+                #expect(add.end == .exit(6) && add.output.contains("chmod 600 \(operatorKey)"), "\(add)")
+            }
+        }
+
+        @Test("SIGHUP does not stop a server, and a server that is down is warned of", .timeLimit(.minutes(1)))
+        func hangUpAndWarning() async throws {
+            try await withCluster { cluster in
+                for server in cluster.servers { cluster.process(server)?.signal(SIGHUP) }
+                cluster.kill(NodeID(3))
+                try File.write(cluster.directory + "/value", [1])
+                for arguments in [["put", "b/k", cluster.directory + "/value"], ["get", "b/k", "-"]] {
+                    let result = try await cluster.run(arguments + ["--cluster", cluster.directory])
+                    #expect(result.end == .exit(0), "\(result)")
+                    #expect(result.output.contains("warning: server 3 did not take part"), "\(result)")
+                    #expect(!result.output.contains("agreed on"), "\(result)")
+                }
+                #expect((0..<3).allSatisfy { cluster.isAlive(NodeID($0)) })
+            }
+        }
+
+        @Test("another service on a server's port is called that", .timeLimit(.minutes(1)))
+        func otherService() async throws {
+            try await withCluster(starts: false) { cluster in
+                let socket = try #require(Loopback.listen(port: cluster.port(NodeID(0))))
+                let service = Thread {
+                    let answer = Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8)
+                    while true {
+                        let peer = accept(socket, nil, nil)
+                        guard peer >= 0 else { return }
+                        _ = answer.withUnsafeBytes { write(peer, $0.baseAddress, $0.count) }
+                        close(peer)
+                    }
+                }
+                service.start()
+                defer {
+                    shutdown(socket, Int32(SHUT_RDWR))
+                    close(socket)
+                }
+                let status = try await cluster.run(["cluster", "status", cluster.directory])
+                #expect(status.end == .exit(4), "\(status)")
+                #expect(status.output.contains("another service"), "\(status)")
+                #expect(!status.output.contains("SSL"), "\(status)")
+            }
+        }
+
+        @Test("an object with too few good fragments says which servers lost theirs", .timeLimit(.minutes(2)))
+        func rottenFragments() async throws {
+            try await withCluster { cluster in
+                var generator = SeededGenerator("rotten")
+                try File.write(cluster.directory + "/value", generator.bytes(1 << 20).array)
+                let put = try await cluster.run(
+                    ["put", "b/k", cluster.directory + "/value", "--cluster", cluster.directory])
+                #expect(put.end == .exit(0), "\(put)")
+                for server in cluster.servers.dropFirst() {
+                    _ = try await cluster.terminate(server)
+                    let damage = try StoreDamage(.payload, store: cluster.home(server) + "/store", &generator)
+                    #expect(!damage.isEmpty)
+                    try damage.flip()
+                    try await cluster.start(server)
+                }
+                let get = try await cluster.run(
+                    ["get", "b/k", "-", "--cluster", cluster.directory, "--timeout", "4"])
+                #expect(get.end == .exit(4), "\(get)")
+                for server in 1..<4 {
+                    #expect(get.output.contains("  server \(server): server \(server) at"), "\(get)")
+                }
+                #expect(get.output.components(separatedBy: "answered without a fragment").count == 4, "\(get)")
+                #expect(!get.output.contains("did not answer"), "\(get)")
+            }
+        }
+
+        /// What a server says that it has refused; nil when it was not reached.
+        private static func refusedConnections(of server: Int, in status: String) throws -> [String: Int]? {
+            let parsed = try JSONSerialization.jsonObject(with: Data(status.utf8)) as? [String: Any]
+            let servers = try #require(parsed?["servers"] as? [[String: Any]])
+            return (servers[server]["status"] as? [String: Any])?["refused_connections"] as? [String: Int]
+        }
+
+        @Test(
+            "a server without descriptors for its connections pauses, says so, and works on when they are gone",
+            .timeLimit(.minutes(2)))
+        func fewDescriptors() async throws {
+            try await withCluster(starts: false) { cluster in
+                for server in cluster.servers.dropFirst(2) { try await cluster.start(server) }
+                // The soft limit is raised to the hard one.
+                for (server, limit) in [(NodeID(0), "-Sn 64"), (NodeID(1), "-n 256")] {
+                    try cluster.launch(server, limit: limit)
+                    try await cluster.waitUntilListening(server)
+                }
+                let limits = try File.text("/proc/\(cluster.process(NodeID(0))?.id ?? 0)/limits")
+                let row = try #require(limits.split(separator: "\n").first { $0.hasPrefix("Max open files") })
+                let numbers = row.split(separator: " ").compactMap { Int($0) }
+                #expect(numbers.count == 2 && numbers[0] == numbers[1] && numbers[0] > 64, "\(row)")
+
+                // Less than its table of connections was made for.
+                let process = try #require(cluster.process(NodeID(1))?.id)
+                let few = try File.names("/proc/\(process)/fd").count + 2
+                let limited = try await shell(
+                    "prlimit --pid \(process) --nofile=\(few):\(few)", in: cluster.directory)
+                #expect(limited.end == .exit(0), "\(limited)")
+                let sockets = (0..<80).compactMap { _ in Loopback.connect(port: cluster.port(NodeID(1))) }
+                try await cluster.withClient { try await cluster.checkOperations($0, "few", sizesBytes: [5]) }
+                sockets.forEach { close($0) }
+                // A server that tried again and again would have failed thousands of times by now.
+                var refused: [String: Int]?
+                for _ in 0..<100 where refused == nil {
+                    let status = try await cluster.run(["cluster", "status", cluster.directory, "--json"])
+                    refused = try Self.refusedConnections(of: 1, in: status.output)
+                }
+                let counts = try #require(refused, "the server cannot be reached any more")
+                #expect((1..<100).contains(counts["no descriptors"] ?? 0), "\(counts)")
+                #expect(cluster.log(NodeID(1)).contains("no connection can be accepted"))
+            }
+        }
+    }
+}
