@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ObjectStorage
+import ProtocolStorage
 import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
@@ -74,9 +75,9 @@ package final class Server: Sendable {
             remembersChecks: !configuration.without.contains(.rememberedChecks))
         let host = ReplicaHost(
             parameters: configuration.parameters, node: configuration.node, access: cluster.lists.access.contents,
-            store: ProtocolStore(
-                store: store, node: configuration.node, parameters: configuration.parameters, statistics: statistics,
-                logger: logger),
+            store: ProtocolStore(store: store, node: configuration.node, parameters: configuration.parameters) { loss in
+                Self.report(loss, statistics, logger)
+            },
             verifier: verifier, signer: signer, statistics: statistics, workers: workers, logger: logger,
             without: configuration.without, interposer: interposer, reply: reply)
         host.tick(milliseconds: currentMilliseconds())
@@ -207,6 +208,17 @@ package final class Server: Sendable {
             \(endpoint.counters.refusals) refused connections
             """)
         try? await group.shutdownGracefully()
+    }
+
+    /// A lost part is what others make good, and counted. Without a record or a list the server can do nothing.
+    private static func report(_ loss: StoreLoss, _ statistics: ServerStatistics, _ logger: Logger) {
+        switch loss {
+        case .record, .due:
+            logger.error("\(loss)")
+        case .part, .descriptor, .foreignDescriptor:
+            statistics.count { $0.lostParts += 1 }
+            logger.warning("\(loss)")
+        }
     }
 
     private static func currentMilliseconds() -> UInt64 {
