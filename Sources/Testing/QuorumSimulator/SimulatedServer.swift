@@ -15,7 +15,7 @@ final class SimulatedServer {
     var replicas: [Replica]
     /// For each group of the configuration its replica's position among them; nil when the server is not in it.
     let replicaPositions: [Int?]
-    var disk = VirtualDisk()
+    var disk: VirtualDisk
     var isUp = true
     /// Its disk is gone, and it never comes back.
     var isLost = false
@@ -45,9 +45,12 @@ final class SimulatedServer {
         }
     }
 
+    /// - Parameter store: the real store on its disk; nil when that is only simulated, too.
     init(
-        _ node: NodeID, parameters: ClusterParameters, signer: StatementSigner, verificationKeys: StatementKeys
+        _ node: NodeID, parameters: ClusterParameters, signer: StatementSigner, verificationKeys: StatementKeys,
+        store: ServerStore?
     ) {
+        disk = VirtualDisk(store: store)
         self.node = node
         self.parameters = parameters
         self.signer = signer
@@ -89,8 +92,10 @@ extension SimulatedServer: ReplicaStore {
     func descriptor(of timestamp: Timestamp, key: ObjectKey) -> SealedDescriptor? { disk.descriptor(key, timestamp) }
 
     func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> [SharedBytes]? {
-        disk.fragments(key, timestamp)
+        disk.fragments(key, timestamp, stripeCount: stripeCount)
     }
 
-    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { disk.due(beforeMilliseconds: time) }
+    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] {
+        disk.due(beforeMilliseconds: time, limit: limit)
+    }
 }
