@@ -88,7 +88,10 @@ let package = Package(
         // The simulator: the protocol's machines in a deterministic world of liars.
         .target(
             name: "QuorumSimulator",
-            dependencies: ["ErasureCode", "Fingerprint", "HistoryChecker", "QuorumFaults", "QuorumProtocol", deques],
+            dependencies: [
+                "ErasureCode", "Fingerprint", "HistoryChecker", "ObjectStorage", "ProtocolStorage", "QuorumFaults",
+                "QuorumProtocol", "StorageSimulator", deques,
+            ],
             path: "Sources/Testing/QuorumSimulator",
             swiftSettings: strictSwift),
         .target(
@@ -97,8 +100,8 @@ let package = Package(
         .executableTarget(
             name: "solidus-sim",
             dependencies: [
-                "CProcessControl", "CommandArguments", "ObjectStorage", "QuorumProtocol", "QuorumSimulator",
-                "StorageSimulator", arguments,
+                "CProcessControl", "CommandArguments", "ObjectStorage", "ProtocolStorage", "QuorumProtocol",
+                "QuorumSimulator", "StorageSimulator", arguments,
             ],
             path: "Sources/Testing/solidus-sim",
             swiftSettings: strictSwift),
@@ -110,6 +113,10 @@ let package = Package(
             linkerSettings: [.linkedLibrary("rocksdb")]),
         .target(
             name: "ObjectStorage", dependencies: ["CISAL", "CIndexDatabase", "CPosixStorage", "ErasureCode"],
+            swiftSettings: strictSwift),
+
+        .target(
+            name: "ProtocolStorage", dependencies: ["ErasureCode", "Fingerprint", "ObjectStorage", "QuorumProtocol"],
             swiftSettings: strictSwift),
 
         // The shells: sockets and disks.
@@ -132,8 +139,8 @@ let package = Package(
         .target(
             name: "QuorumServer",
             dependencies: [
-                "ClusterFiles", "ErasureCode", "Fingerprint", "ObjectStorage", "QuorumOperations", "QuorumProtocol",
-                "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, deques, logging,
+                "ClusterFiles", "ErasureCode", "Fingerprint", "ObjectStorage", "ProtocolStorage", "QuorumOperations",
+                "QuorumProtocol", "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, deques, logging,
             ],
             swiftSettings: strictSwift),
         .target(

@@ -100,6 +100,27 @@ extension ObjectStore {
         }
     }
 
+    /// The versions of an object of which there is any part, in ascending order.
+    package func versions(of key: [UInt8]) throws(StorageError) -> [StoredVersion] {
+        guard key.count <= FormatLimit.keySizeBytesMax else { return [] }
+        let prefix = IndexKey.versions(of: key)
+        return try gate.pass { () throws(StorageError) in
+            var found: [StoredVersion] = []
+            let walk = index.walk()
+            walk.seek(prefix)
+            while let indexKey = try walk.key(startingWith: prefix) {
+                guard let size = indexKey.dropFirst(prefix.count).first.map(Int.init),
+                    indexKey.count >= prefix.count + 1 + size
+                else { throw index.malformed(indexKey) }
+                let version = StoredVersion(Array(indexKey[(prefix.count + 1)...].prefix(size)))
+                found.append(version)
+                // Behind all of its parts.
+                walk.seek(IndexKey.version(version, of: key) + [.max])
+            }
+            return found.sorted()
+        }
+    }
+
     private func partEntry(_ key: [UInt8]) throws(StorageError) -> PartEntry? {
         let found = try index.withValue(of: key) { PartEntry($0, withBytes: true) }
         guard let found else { return nil }

@@ -13,6 +13,8 @@ package enum StorageFlaw: String, Sendable, CaseIterable {
     case tornTailAccepted
     /// The remains of a torn batch stay where they are.
     case tornTailLeft
+    /// The last whole batch of the journal is not applied, and written over.
+    case replayEndsEarly
     /// A damaged batch that others follow counts as the journal's end.
     case rotTakenForTorn
     /// The index's position is not in the same write as what the batch changes.

@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ObjectStorage
+import ProtocolStorage
 import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
@@ -77,9 +78,10 @@ package final class Server: Sendable {
         let verifier = StatementVerifier(
             history: configuration.parameters.history, keys: cluster.statementKeys,
             remembersChecks: !configuration.without.contains(.rememberedChecks))
+        let losses = LossReport(statistics: statistics, logger: logger)
         let protocolStore = ProtocolStore(
-            store: store, node: configuration.node, parameters: configuration.parameters, statistics: statistics,
-            logger: logger)
+            store: store, node: configuration.node, parameters: configuration.parameters
+        ) { loss in losses.take(loss) }
         let charges: [ClientCharge]
         do {
             charges = try protocolStore.charges()

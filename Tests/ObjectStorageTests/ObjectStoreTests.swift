@@ -66,6 +66,31 @@ import Testing
         }
     }
 
+    @Test("An object's versions are those that have any part left")
+    func versions() throws {
+        let fixture = try StoreFixture()
+        let store = try fixture.open()
+        let content = bytes(100, seed: 3)
+        let last: VersionPart = .page(.max)
+        for name in ["a", "ab"] {
+            try store.applyAll([
+                ObjectMutation(
+                    key: key(name), record: .set([1]),
+                    puts: [3, 1, 2].flatMap { [put($0, .descriptor, content), put($0, last, content)] })
+            ])
+        }
+        let long = StoredVersion([UInt8](repeating: 0, count: 128))
+        try store.applyAll([
+            ObjectMutation(
+                key: key("a"), puts: [PartPut(version: long, part: .descriptor, bytes: content)], drops: [version(2)])
+        ])
+        #expect(try store.versions(of: key("a")) == [version(1), version(3), long].sorted())
+        #expect(try store.versions(of: key("ab")) == [version(1), version(2), version(3)])
+        #expect(try store.versions(of: key("abc")) == [])
+        try store.applyAll([ObjectMutation(key: key("a"), drops: [version(1), version(3), long])])
+        #expect(try store.versions(of: key("a")) == [])
+    }
+
     @Test("A part stored again replaces the one before, and within one mutation drops come before puts")
     func replacement() throws {
         let fixture = try StoreFixture()

@@ -41,13 +41,19 @@ enum IndexKey {
         return bytes
     }
 
-    /// The prefix of all parts of one version.
-    static func version(_ version: StoredVersion, of key: [UInt8]) -> [UInt8] {
+    /// The prefix of all parts of all versions of an object.
+    static func versions(of key: [UInt8], reservingBytes extra: Int = 0) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(9 + key.count + version.bytes.count)
+        bytes.reserveCapacity(3 + key.count + extra)
         bytes.append(UInt8(ascii: "p"))
         bytes.appendBig(UInt16(truncatingIfNeeded: key.count))
         bytes.append(contentsOf: key)
+        return bytes
+    }
+
+    /// The prefix of all parts of one version.
+    static func version(_ version: StoredVersion, of key: [UInt8]) -> [UInt8] {
+        var bytes = versions(of: key, reservingBytes: 7 + version.bytes.count)
         bytes.append(UInt8(truncatingIfNeeded: version.bytes.count))
         bytes.append(contentsOf: version.bytes)
         return bytes

@@ -34,6 +34,13 @@ package struct JournalWalk {
         try files.names(in: directory).compactMap { SegmentFile.number(ofName: $0) }.sorted()
     }
 
+    /// All batches whose header is undamaged, in the order of their places.
+    package func batches() throws(StorageError) -> [JournalBatch] {
+        var found: [JournalBatch] = []
+        for number in try segments() { found += try batches(inSegment: number) }
+        return found
+    }
+
     /// The batches in a segment that begin at or behind an offset and whose header is undamaged; none when the segment is
     /// gone.
     ///

@@ -10,6 +10,7 @@ import ErasureCode
 import Fingerprint
 import Logging
 import NIOPosix
+import ProtocolStorage
 import QuorumProtocol
 import Synchronization
 

@@ -5,6 +5,7 @@ import DequeModule
 import Logging
 import NIOPosix
 import ObjectStorage
+import ProtocolStorage
 import QuorumProtocol
 import Synchronization
 
@@ -124,7 +125,7 @@ final class StoragePipeline: Sendable {
         report(changes, outcomes)
         var rest = outcomes[...]
         let results = batch.map { item -> Result<Void, StoreFailure> in
-            item.change == nil ? .success(()) : rest.removeFirst().mapError { store.failure(for: $0) }
+            item.change == nil ? .success(()) : rest.removeFirst().mapError { StoreFailure($0) }
         }
         let durable = zip(batch, results).filter { (try? $1.get()) != nil }.flatMap { $0.0.statements }
         var signed = sign(durable)[...]
@@ -157,7 +158,7 @@ final class StoragePipeline: Sendable {
         for (change, outcome) in zip(changes, outcomes) {
             switch outcome {
             case .failure(let error):
-                let current = store.failure(for: error)
+                let current = StoreFailure(error)
                 failure = current
                 if reported.withLock({ $0.exchange(with: current) }) != current {
                     logger.error("changes cannot be stored, the first one of \(change.key): \(error)")

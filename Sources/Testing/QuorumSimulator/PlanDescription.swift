@@ -35,6 +35,13 @@ extension WorldPlan {
             "disk: \(diskDelayMinMicroseconds)...\(diskDelayMaxMicroseconds) us; deferred work "
                 + "\(deferredWorkPercent) in 100; faults end at \(healMicroseconds) us",
         ]
+        if let stores {
+            lines.append(
+                "real stores: segments of \(stores.segmentSizeBytes) bytes, parts up to "
+                    + "\(stores.inlinePartSizeBytesMax) in the index, \(stores.reservedFreeBytes) in reserve, "
+                    + "the index flushed every \(stores.flushIntervalBytes), or every "
+                    + "\(stores.reclaimFlushBytes) dropped")
+        }
         for (number, bad) in badServers.sorted(by: { $0.key < $1.key }) {
             lines.append("bad-server:\(number) \(bad.server), \(bad.kind)")
         }

@@ -89,9 +89,23 @@ extension WorldPlan {
         endsWithWrites = generator.chance(percent: 50)
         drawTheme(options.faults, &generator)
         drawEarlierEpoch(&placing)
+        stores = Self.drawStores(seed, options)
         clear(options.faults)
         if !mode.isSigned { leaveOutLiars() }
         self = without(options.removed)
+    }
+
+    /// From a stream of its own, so that worlds without are what they would be if there were none with.
+    private static func drawStores(_ seed: UInt64, _ options: WorldOptions) -> PlannedStores? {
+        var generator = SeededGenerator(seed: seed &* 0x9e37_79b9_7f4a_7c15 &+ 4)
+        let isDrawn = generator.below(20) == 0
+        let stores = PlannedStores(
+            segmentSizeBytes: [16, 32, 64, 128][generator.below(4)] << 10,
+            inlinePartSizeBytesMax: [0, 64, 1024][generator.below(3)],
+            reservedFreeBytes: [0, 64 << 10][generator.below(2)],
+            flushIntervalBytes: [20 << 10, 200 << 10, 1 << 30][generator.below(3)],
+            reclaimFlushBytes: [10 << 10, 100 << 10][generator.below(2)])
+        return options.hasRealStores ?? isDrawn ? stores : nil
     }
 
     private static func drawLimits(_ generator: inout SeededGenerator) -> ProtocolLimits {

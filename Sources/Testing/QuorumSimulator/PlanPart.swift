@@ -9,6 +9,8 @@ package enum PlanPart: Hashable, Sendable {
     case echoes
     /// Machines' work that is completed later instead of at once.
     case deferredWork
+    /// The servers' real stores; without them disks are simulated as a whole.
+    case stores
     case partition(Int)
     case serverCrash(Int)
     case powerFailure(Int)
@@ -25,7 +27,7 @@ package enum PlanPart: Hashable, Sendable {
 extension PlanPart: CustomStringConvertible {
     private static let plain: [(name: String, part: PlanPart)] = [
         ("loss", .loss), ("duplication", .duplication), ("delays", .delays), ("echoes", .echoes),
-        ("deferred-work", .deferredWork), ("pauses", .pauses),
+        ("deferred-work", .deferredWork), ("stores", .stores), ("pauses", .pauses),
     ]
 
     private static let numbered: [(name: String, make: @Sendable (Int) -> PlanPart)] = [
@@ -43,6 +45,7 @@ extension PlanPart: CustomStringConvertible {
         case .delays: ("delays", nil)
         case .echoes: ("echoes", nil)
         case .deferredWork: ("deferred-work", nil)
+        case .stores: ("stores", nil)
         case .pauses: ("pauses", nil)
         case .partition(let number): ("partition", number)
         case .serverCrash(let number): ("server-crash", number)

@@ -17,7 +17,7 @@ final class SimulatedServer {
     var accounts = Accounts()
     /// For each group of the configuration its replica's position among them; nil when the server is not in it.
     let replicaPositions: [Int?]
-    var disk = VirtualDisk()
+    var disk: VirtualDisk
     var isUp = true
     /// Its disk is gone, and it never comes back.
     var isLost = false
@@ -47,9 +47,12 @@ final class SimulatedServer {
         }
     }
 
+    /// - Parameter store: the real store on its disk; nil when that is only simulated, too.
     init(
-        _ node: NodeID, parameters: ClusterParameters, signer: StatementSigner, verificationKeys: StatementKeys
+        _ node: NodeID, parameters: ClusterParameters, signer: StatementSigner, verificationKeys: StatementKeys,
+        store: ServerStore?
     ) {
+        disk = VirtualDisk(store: store)
         self.node = node
         self.parameters = parameters
         self.signer = signer
@@ -80,29 +83,27 @@ final class SimulatedServer {
         verifications = [:]
         queue = Self.emptyQueue
         liar?.passed = [:]
-        accounts = Accounts(disk.charges)
         verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
         replicas = Self.replicas(parameters, node, signer.incarnation)
     }
 }
 
 extension SimulatedServer: ReplicaStore {
-    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> { disk.record(key) }
+    func record(of key: ObjectKey) -> StoredParts<ObjectRecord> { disk.record(key) }
 
     func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
-        guard let parts = disk.parts(key, timestamp) else { return .absent }
-        return parts.descriptor.map(StoredParts.held) ?? .lost
+        disk.descriptor(key, timestamp)
     }
 
     func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> StoredParts<[SharedBytes]> {
-        guard let object = disk.object(key), let parts = disk.parts(key, timestamp) else { return .absent }
-        if let fragments = parts.fragments { return .held(fragments) }
-        return object.record.version(timestamp)?.holdsFragments == true ? .lost : .absent
+        disk.fragments(key, timestamp, stripeCount: stripeCount)
     }
 
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
         disk.bareObjects(of: client, after: after, limit: limit)
     }
 
-    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { disk.due(beforeMilliseconds: time) }
+    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] {
+        disk.due(beforeMilliseconds: time, limit: limit)
+    }
 }

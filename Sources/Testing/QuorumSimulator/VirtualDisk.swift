@@ -1,9 +1,12 @@
 // A server's disk, as the shell around the replica sees the real one: whole changes become durable in order, a batch at
 // a time; what was not synced is gone after a crash, except for a prefix that had already reached the platter; and what
 // has rotted is found by its checksum, so that it is missing rather than wrong.
+//
+// In some worlds a real store keeps what is kept (ServerStore). Its batches are there whole or not at all.
 
 import ErasureCode
 import Fingerprint
+import ObjectStorage
 import QuorumFaults
 import QuorumProtocol
 
@@ -17,7 +20,7 @@ package struct VirtualDisk {
         package fileprivate(set) var fragments: [SharedBytes]?
     }
 
-    struct Object {
+    fileprivate struct Object {
         let key: ObjectKey
         var record: ObjectRecord
         var isRecordReadable = true
@@ -48,14 +51,20 @@ package struct VirtualDisk {
         case failing(percent: Int)
     }
 
-    /// In the order in which they came to be; they are few.
-    private(set) var objects: [Object] = []
-    var trouble = Trouble.none
+    /// In the order in which they came to be; they are few. None when a store keeps them.
+    private var objects: [Object] = []
+    private let store: ServerStore?
+    var trouble = Trouble.none { didSet { store?.suffer(trouble) } }
     private var waiting: [Item] = []
     private var inFlight: [Item] = []
     private(set) var isBusy = false
 
-    package init() {}
+    /// - Parameter store: what keeps everything; nil when that is only simulated, too.
+    init(store: ServerStore?) {
+        self.store = store
+    }
+
+    package init() { self.init(store: nil) }
 
     // MARK: Writing
 
@@ -74,6 +83,12 @@ package struct VirtualDisk {
     package mutating func sync(
         _ generator: inout SeededGenerator, tell: (consuming Item, StoreFailure?) -> Void
     ) {
+        if let store {
+            var outcomes = store.apply(inFlight.compactMap(\.change))[...]
+            for item in inFlight { tell(item, item.change == nil ? nil : outcomes.removeFirst()) }
+            inFlight = []
+            return
+        }
         // Taken out one by one, the first one last in the array: moved, not copied.
         if inFlight.count > 1 { inFlight.reverse() }
         while let item = inFlight.popLast() {
@@ -105,19 +120,38 @@ package struct VirtualDisk {
     ///
     /// - Parameter isSudden: whether nothing of the batch had reached the platter.
     package mutating func crash(_ generator: inout SeededGenerator, isSudden: Bool = false) {
-        let reachedCount = generator.below(inFlight.count + 1)
-        for item in inFlight.prefix(isSudden ? 0 : reachedCount) {
-            if let change = item.change { apply(change) }
+        let drawnCount = generator.below(inFlight.count + 1)
+        let reachedCount = isSudden ? 0 : drawnCount
+        if let store {
+            let hasBegun = !isSudden && (reachedCount > 0 || inFlight.isEmpty)
+            store.crash(inFlight.compactMap(\.change), hasBegun: hasBegun, isSudden: isSudden)
+        } else {
+            for item in inFlight.prefix(reachedCount) {
+                if let change = item.change { apply(change) }
+            }
         }
         inFlight = []
         waiting.removeAll()
         isBusy = false
     }
 
+    /// The process starts, after a crash, from what is there.
+    ///
+    /// - Returns: why it cannot.
+    mutating func start() -> StorageError? { store?.start() }
+
+    /// What a real store could not do or show so far, be it by its own fault or the disk's; nil while all went well.
+    var complaint: String? { store?.complaint }
+    /// Whether a real store takes no more changes until its process starts anew.
+    var hasFailed: Bool { store?.hasFailed ?? false }
+    /// Whether a real store may refuse to open.
+    var hasRotted: Bool { store?.hasRotted ?? false }
+
     mutating func wipe() { objects = [] }
 
     /// Nothing is left of any fragment, whatever the records say.
     mutating func loseFragments() {
+        store?.loseFragments()
         for place in objects.indices {
             for position in objects[place].parts.indices { objects[place].parts[position].fragments = nil }
         }
@@ -125,6 +159,7 @@ package struct VirtualDisk {
 
     /// Nothing is left of any version above the highest committed one, as if it had never been there.
     mutating func losePending() {
+        store?.losePending()
         for place in objects.indices {
             let committed = objects[place].record.highestCommitted
             objects[place].parts.removeAll { committed.precedes($0.timestamp) }
@@ -142,18 +177,45 @@ package struct VirtualDisk {
 
     private func place(of key: ObjectKey) -> Int? { objects.indices.first { objects[$0].key == key } }
 
-    func object(_ key: ObjectKey) -> Object? { place(of: key).map { objects[$0] } }
-
-    package func record(_ key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> {
-        guard let place = place(of: key) else { return .success(nil) }
-        return objects[place].isRecordReadable ? .success(objects[place].record) : .failure(.failed)
+    /// The record that was stored last, to be judged.
+    func lastRecord(_ key: ObjectKey) -> ObjectRecord? {
+        if let store { return store.record(key).value }
+        return place(of: key).map { objects[$0].record }
     }
 
-    package func descriptor(_ key: ObjectKey, _ timestamp: Timestamp) -> SealedDescriptor? {
-        parts(key, timestamp)?.descriptor
+    /// Whether there is nothing of an object.
+    func isWithout(_ key: ObjectKey) -> Bool { lastRecord(key) == nil && timestamps(key).isEmpty }
+
+    /// Whether the list of the object's slot says of it what its record says; a disk that is only simulated has none.
+    func isListed(_ key: ObjectKey, _ record: ObjectRecord) -> Bool { store?.isListed(key, record) ?? true }
+
+    /// The versions of which there is anything, to be judged.
+    func timestamps(_ key: ObjectKey) -> [Timestamp] {
+        if let store { return store.timestamps(key) }
+        return place(of: key).map { objects[$0].parts.map(\.timestamp).sorted() } ?? []
+    }
+
+    package func record(_ key: ObjectKey) -> StoredParts<ObjectRecord> {
+        if let store { return store.record(key) }
+        guard let place = place(of: key) else { return .absent }
+        return objects[place].isRecordReadable ? .held(objects[place].record) : .lost
+    }
+
+    package func descriptor(_ key: ObjectKey, _ timestamp: Timestamp) -> StoredParts<SealedDescriptor> {
+        if let store { return store.descriptor(key, timestamp) }
+        guard let parts = parts(key, timestamp) else { return .absent }
+        return parts.descriptor.map(StoredParts.held) ?? .lost
     }
 
     package func parts(_ key: ObjectKey, _ timestamp: Timestamp) -> Parts? {
+        if let store {
+            guard store.timestamps(key).contains(timestamp) else { return nil }
+            let descriptor = store.descriptor(key, timestamp).value
+            let stripeCount = descriptor?.descriptor.stripes.count
+            return Parts(
+                timestamp: timestamp, descriptor: descriptor,
+                fragments: stripeCount.flatMap { store.fragments(key, timestamp, stripeCount: $0).value })
+        }
         guard let place = place(of: key) else { return nil }
         guard
             let position = objects[place].parts.indices.first(where: { objects[place].parts[$0].timestamp == timestamp }
@@ -162,16 +224,23 @@ package struct VirtualDisk {
         return objects[place].parts[position]
     }
 
-    func fragments(_ key: ObjectKey, _ timestamp: Timestamp) -> [SharedBytes]? { parts(key, timestamp)?.fragments }
+    func fragments(_ key: ObjectKey, _ timestamp: Timestamp, stripeCount: Int) -> StoredParts<[SharedBytes]> {
+        if let store { return store.fragments(key, timestamp, stripeCount: stripeCount) }
+        guard let record = lastRecord(key), let parts = parts(key, timestamp) else { return .absent }
+        if let fragments = parts.fragments { return .held(fragments) }
+        return record.version(timestamp)?.holdsFragments == true ? .lost : .absent
+    }
 
-    /// Objects that have something to drop or to verify before the given time, in order.
-    func due(beforeMilliseconds time: UInt64) -> [ObjectKey] {
+    /// Objects that have something to drop or to verify before the given time, in order of their keys.
+    func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] {
+        if let store { return store.due(beforeMilliseconds: time, limit: limit).sorted() }
         let due = objects.indices.filter { objects[$0].nextDueMilliseconds.map { $0 < time } ?? false }
         return due.map { objects[$0].key }.sorted()
     }
 
     /// Objects above the given one at which the client has versions and none is committed, in order.
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
+        if let store { return store.bareObjects(of: client, after: after, limit: limit) }
         let bare = objects.filter { object in
             object.record.highestCommitted == nil
                 && object.record.held.contains { $0.timestamp.writer == client }
@@ -181,10 +250,11 @@ package struct VirtualDisk {
     }
 
     /// What clients are charged for all that is stored.
-    var charges: [ClientCharge] { objects.flatMap(\.record.charges) }
+    var charges: [ClientCharge] { store?.charges ?? objects.flatMap(\.record.charges) }
 
     /// Reads all records back from their bytes, as a server does that starts; what differs from what was stored.
     func misreadRecord() -> ObjectKey? {
+        if let store { return store.misreadRecord() }
         for object in objects {
             guard let read = try? ObjectRecord(decoding: object.record.bytes), read == object.record else {
                 return object.key
@@ -197,6 +267,7 @@ package struct VirtualDisk {
 
     /// Makes one stored thing unreadable: a fragment, a whole version, or rarely a record; what, for the transcript.
     package mutating func rot(_ generator: inout SeededGenerator) -> String? {
+        if let store { return store.rot() }
         let places = objects.indices.sorted { objects[$0].key < objects[$1].key }
         let stored = places.flatMap { place in objects[place].parts.indices.map { (place, $0) } }
         guard let (place, position) = generator.pick(stored) else { return nil }

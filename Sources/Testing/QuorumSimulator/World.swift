@@ -155,6 +155,7 @@ package final class World {
         if violation == nil, phase != .over { violation = Violation(.liveness, "nothing is left to happen") }
         if plan.planted == .lostFragments { for server in servers { server.disk.loseFragments() } }
         if plan.planted == .lostPending { for server in servers { server.disk.losePending() } }
+        if violation == nil { losePowerAtTheEnd() }
         if violation == nil { violation = judge() }
         if let violation { note("violation of \(violation)") }
         return report()
@@ -200,10 +201,15 @@ extension World {
         let nodes = parameters.configuration.nodes.map(\.id)
         let signing = nodes.map { SimulatedKey(seed: plan.seed, node: $0) }
         let verification = StatementKeys(ofFirstLives: signing.map(\.verification))
+        var storing = SeededGenerator(seed: plan.seed &* 0x9e37_79b9_7f4a_7c15 &+ 5)
         servers = nodes.map { node in
+            let store = plan.stores.map {
+                ServerStore($0, node: node, parameters: parameters, seed: storing.next())
+            }
             let signer = StatementSigner(
                 node: node, incarnation: Incarnation(1), mode: plan.mode, key: signing[Int(node.rawValue)].signing)
-            return SimulatedServer(node, parameters: parameters, signer: signer, verificationKeys: verification)
+            return SimulatedServer(
+                node, parameters: parameters, signer: signer, verificationKeys: verification, store: store)
         }
         let honest = (0...plan.clientCount).map { _ in ClientID(high: source.next(), low: source.next()) }
         let byzantine = (0..<8).map { _ in ClientID(high: source.next(), low: source.next()) }

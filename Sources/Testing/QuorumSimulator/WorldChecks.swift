@@ -118,18 +118,27 @@ extension World {
 
     /// What is wrong with what the correct servers durably hold.
     func judgeStores() -> Violation? {
+        for server in servers {
+            if let violation = judgeDisk(of: server) { return violation }
+        }
         for key in keys {
             let correct = correctMembers(key)
             if let violation = judgeDurability(of: key, correct) { return violation }
             for server in correct {
                 if let violation = judgeStore(of: server, key) { return violation }
             }
-            for server in servers where !badServers.contains(server.node) && server.disk.object(key) != nil {
+            for server in servers where !badServers.contains(server.node) && !server.disk.isWithout(key) {
                 guard !correct.contains(where: { $0 === server }) else { continue }
                 return Violation(.storage, "\(server.node) holds \(key), which belongs to another group")
             }
         }
         return nil
+    }
+
+    /// What a correct server's store could not do or show.
+    func judgeDisk(of server: SimulatedServer) -> Violation? {
+        guard !badServers.contains(server.node), let complaint = server.disk.complaint else { return nil }
+        return Violation(.storage, "\(server.node)'s store: \(complaint)")
     }
 
     /// The correct members of the object's group.
@@ -140,11 +149,16 @@ extension World {
 
     /// What one correct server holds of an object.
     private func judgeStore(of server: SimulatedServer, _ key: ObjectKey) -> Violation? {
-        guard let object = server.disk.object(key) else { return nil }
-        let record = object.record
+        guard let record = server.disk.lastRecord(key) else {
+            return server.disk.isWithout(key)
+                ? nil : Violation(.storage, "\(server.node) holds versions of \(key) and no record")
+        }
         if let broken = record.brokenInvariant { return Violation(.storage, "\(server.node), \(key): \(broken)") }
-        guard object.parts.map(\.timestamp).sorted() == record.held.map(\.timestamp) else {
+        guard server.disk.timestamps(key) == record.held.map(\.timestamp) else {
             return Violation(.storage, "\(server.node) holds other versions of \(key) than its record says")
+        }
+        guard server.disk.isListed(key, record) else {
+            return Violation(.storage, "\(server.node) lists another version of \(key) than its record says")
         }
         for version in record.held {
             guard let parts = server.disk.parts(key, version.timestamp), let descriptor = parts.descriptor,
@@ -205,7 +219,7 @@ extension World {
     /// of it, so that they cannot have it admitted elsewhere, and none of those that fill the others is held by m of
     /// them.
     func isShutOut(_ client: ClientID, _ key: ObjectKey) -> Bool {
-        let records = correctMembers(key).map { $0.disk.object(key)?.record }
+        let records = correctMembers(key).map { $0.disk.lastRecord(key) }
         // What is not above a committed version is dropped as soon as the server is told of that.
         let highest = records.compactMap { $0?.committed?.timestamp }.max()
         var holderCounts: [Timestamp: Int] = [:]
@@ -233,7 +247,7 @@ extension World {
     /// still turn out to be poisonous, and then it is the one below that has to come back. So does every version above
     /// these for which liars have a certificate.
     private func judgeDurability(of key: ObjectKey, _ correct: [SimulatedServer]) -> Violation? {
-        let records = correct.compactMap { $0.disk.object(key)?.record }
+        let records = correct.compactMap { $0.disk.lastRecord(key) }
         let sound = records.compactMap { $0.committed?.timestamp }.max()
         if let sound, let violation = judgement(of: key, at: sound, isSettled: true, correct).violation {
             return violation

@@ -1,9 +1,13 @@
 // What befalls a world besides lies: crashes, disks, partitions, and the end of all that.
 
+import ObjectStorage
 import QuorumFaults
 import QuorumProtocol
 
 extension World {
+    /// How long it takes until a server is started again whose store failed or did not open.
+    private static let restartMicroseconds: UInt64 = 20_000
+
     func befall(_ event: Event) {
         switch event {
         case .tick:
@@ -96,6 +100,7 @@ extension World {
     /// The server starts from what is on its disk.
     private func restart(_ server: SimulatedServer) {
         guard !server.isUp, !server.isLost else { return }
+        if let reason = server.disk.start() { return cannotStart(server, reason) }
         note("\(server.node) starts")
         if let key = server.disk.misreadRecord() {
             violation = violation ?? Violation(.storage, "\(server.node) reads back another record of \(key)")
@@ -103,6 +108,26 @@ extension World {
         server.isUp = true
         tick(server)
         reconnect([server])
+    }
+
+    /// Whoever has lost what it acknowledged is lost. Whose disk fails tries again until the faults end; from then on
+    /// its store has to open.
+    private func cannotStart(_ server: SimulatedServer, _ reason: StorageError) {
+        note("\(server.node) cannot start: \(reason)")
+        if server.disk.hasRotted {
+            server.isLost = true
+        } else if badServers.contains(server.node), !isHealed {
+            heap.add(.serverRestart(server.node), at: nowMicroseconds + Self.restartMicroseconds)
+        } else {
+            violation = violation ?? Violation(.storage, "\(server.node)'s store does not open: \(reason)")
+        }
+    }
+
+    /// A server whose store takes no more changes is restarted by whoever runs it.
+    func restartIfFailed(_ server: SimulatedServer) {
+        guard server.disk.hasFailed, !isHealed else { return }
+        note("\(server.node)'s store has failed")
+        heap.add(.serverCrash(server.node, downMicroseconds: Self.restartMicroseconds), at: nowMicroseconds)
     }
 
     /// Connections come back: clients in the middle of an operation are told.
@@ -115,6 +140,14 @@ extension World {
         }
     }
 
+    /// What is judged is what every disk holds without what only memory knows.
+    func losePowerAtTheEnd() {
+        for server in servers where server.isUp && plan.stores != nil {
+            crash(server, isSudden: true)
+            if let reason = server.disk.start() { cannotStart(server, reason) }
+        }
+    }
+
     /// All faults end but the liars' and what the disks have lost; from now on every operation must succeed.
     private func heal() {
         guard !isHealed else { return }
@@ -124,6 +157,7 @@ extension World {
         if plan.planted == .silence { network.fallSilent() }
         for server in servers {
             server.disk.trouble = .none
+            if server.isUp, server.disk.hasFailed { crash(server) }
             restart(server)
         }
         reconnect(servers)

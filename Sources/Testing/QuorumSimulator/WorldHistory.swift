@@ -82,7 +82,7 @@ package struct Violation: Sendable, Equatable, CustomStringConvertible {
         case bound
         /// An operation that does not finish although nothing stands in its way.
         case liveness
-        /// A record that its bytes do not give back.
+        /// A disk that holds something else than its records say, or a store that does not keep its own promises.
         case storage
     }
 

@@ -105,6 +105,8 @@ package struct WorldOptions: Sendable, Equatable {
     package var mode = VerificationMode.fingerprint
     /// Whether there are several groups of servers; nil draws.
     package var hasSeveralGroups: Bool?
+    /// Whether the servers have real stores; nil draws, one world in twenty.
+    package var hasRealStores: Bool?
     package var clientCount = 3
     /// How many operations the clients do together.
     package var operationCount = 30

@@ -148,6 +148,8 @@ package struct WorldPlan: Sendable, Equatable {
     package var operations: [PlannedOperation]
     package var network: NetworkPlan
     package var patience: PlannedPatience
+    /// What real stores the servers have; nil when their disks are simulated as a whole.
+    package internal(set) var stores: PlannedStores?
     package var diskDelayMinMicroseconds: UInt64
     package var diskDelayMaxMicroseconds: UInt64
     /// Whether clients begin a write with the certificate of their last one of the object.
@@ -187,6 +189,7 @@ package struct WorldPlan: Sendable, Equatable {
         if network.slowdownPermille > 0 { parts.append(.delays) }
         if network.echoPermille > 0 { parts.append(.echoes) }
         if deferredWorkPercent > 0 { parts.append(.deferredWork) }
+        if stores != nil { parts.append(.stores) }
         if operations.contains(where: { $0.pauseMicroseconds > 0 }) { parts.append(.pauses) }
         parts += operations.filter { $0.crash != nil }.map { .clientCrash($0.number) }
         parts += operations.map { .operation($0.number) }
@@ -214,6 +217,7 @@ package struct WorldPlan: Sendable, Equatable {
         if removed.contains(.delays) { plan.network.slowdownPermille = 0 }
         if removed.contains(.echoes) { plan.network.echoPermille = 0 }
         if removed.contains(.deferredWork) { plan.deferredWorkPercent = 0 }
+        if removed.contains(.stores) { plan.stores = nil }
         return plan
     }
 }

@@ -235,6 +235,8 @@ extension World {
             guard failure == nil else { return }
             if statements.isEmpty { statements = item.statements } else { statements += item.statements }
         }
+        violation = violation ?? judgeDisk(of: server)
+        restartIfFailed(server)
         guard let signed = try? server.signer.sign(statements) else { preconditionFailure("the scheme always signs") }
         var told = 0
         let inputs = outcomes.map { outcome -> AddressedInput in

@@ -60,11 +60,11 @@ extension World {
     private func unrest(
         of server: SimulatedServer, _ key: ObjectKey, among correct: [SimulatedServer]
     ) -> Timestamp? {
-        guard let record = server.disk.object(key)?.record else { return nil }
+        guard let record = server.disk.lastRecord(key) else { return nil }
         let vouchers = parameters.quorums.vouchers
         let unproven = record.poisonous.first { version in
             guard version.statements.count < vouchers else { return false }
-            let finders = correct.count { $0.disk.object(key)?.record.isPoisonous(version.timestamp) ?? false }
+            let finders = correct.count { $0.disk.lastRecord(key)?.isPoisonous(version.timestamp) ?? false }
             return finders >= vouchers || !version.statements.contains { $0.node == server.node }
         }
         return record.unverified.first?.timestamp ?? unproven?.timestamp

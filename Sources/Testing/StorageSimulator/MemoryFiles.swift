@@ -70,6 +70,15 @@ package final class MemoryFiles: StorageFiles {
     /// Power goes and comes back: of what was not synced, any part may be there.
     package func crash() { state.withLock { $0.crash() } }
 
+    /// The process was killed in the middle of something, and the machine goes on: all that was written is seen.
+    package func kill() {
+        state.withLock { state in
+            state.locks = []
+            state.stepsLeft = nil
+            state.isOff = false
+        }
+    }
+
     /// A step of something that shares the power with the disk; throws when it is off.
     package func step(_ path: String) throws(StorageError) {
         try state.withLock { (state) throws(StorageError) in
@@ -106,11 +115,12 @@ package final class MemoryFiles: StorageFiles {
     /// Changes what the disk holds of a file, and what programs see, behind everybody's back.
     package func damage(_ path: String, _ body: (inout [UInt8]) -> Void) {
         state.withLock { state in
-            guard let number = state.names[path], var node = state.nodes[number] else { return }
-            body(&node.seen)
-            node.disk = node.seen
-            node.dirty = []
-            state.nodes[number] = node
+            guard let number = state.names[path] else { return }
+            state.alter(number) { node in
+                body(&node.seen)
+                node.disk = node.seen
+                node.dirty = []
+            }
         }
     }
 
@@ -284,11 +294,11 @@ private final class MemoryFile: StorageFile {
 
     func dropCache() {
         files.state.withLock { state in
-            guard var node = state.nodes[number] else { return }
-            for page in 0..<(node.seen.count / MemoryFiles.pageSizeBytes + 1) where !node.dirty.contains(page) {
-                MemoryFiles.State.copyPage(page, from: node.disk, to: &node.seen)
+            state.alter(number) { node in
+                for page in 0..<(node.seen.count / MemoryFiles.pageSizeBytes + 1) where !node.dirty.contains(page) {
+                    MemoryFiles.State.copyPage(page, from: node.disk, to: &node.seen)
+                }
             }
-            state.nodes[number] = node
         }
     }
 
@@ -342,6 +352,12 @@ extension MemoryFiles.State {
         nameChanges.removeFirst(count)
     }
 
+    /// Changes a node where it lies, so that its bytes are not copied for that.
+    mutating func alter(_ number: Int, _ body: (inout MemoryFiles.Node) -> Void) {
+        guard let index = nodes.index(forKey: number) else { return }
+        body(&nodes.values[index])
+    }
+
     private func pages(_ range: Range<Int>) -> Range<Int> {
         range.isEmpty
             ? 0..<0
@@ -354,60 +370,55 @@ extension MemoryFiles.State {
 
     /// False when there is no room for all of it.
     mutating func write(_ number: Int, _ bytes: ArraySlice<UInt8>, at offset: Int) -> Bool {
-        guard !bytes.isEmpty, nodes[number] != nil else { return true }
+        guard !bytes.isEmpty, let occupied = nodes[number]?.occupied else { return true }
         let touched = pages(offset..<offset + bytes.count)
-        let new = touched.filter { !nodes[number]!.occupied.contains($0) }
-        guard new.isEmpty || hasRoom(for: new.count) else { return false }
-        if nodes[number]!.seen.count < offset + bytes.count {
-            nodes[number]!.seen += [UInt8](repeating: 0, count: offset + bytes.count - nodes[number]!.seen.count)
-            nodes[number]!.isResized = true
+        let newCount = touched.count { !occupied.contains($0) }
+        guard newCount == 0 || hasRoom(for: newCount) else { return false }
+        alter(number) { node in
+            if node.seen.count < offset + bytes.count {
+                Self.fit(&node.seen, to: offset + bytes.count)
+                node.isResized = true
+            }
+            Self.replace(offset..<offset + bytes.count, of: &node.seen, with: bytes)
+            node.dirty.formUnion(touched)
+            if newCount > 0 { node.occupied.formUnion(touched) }
         }
-        nodes[number]!.seen.replaceSubrange(offset..<offset + bytes.count, with: bytes)
-        nodes[number]!.dirty.formUnion(touched)
-        nodes[number]!.occupied.formUnion(touched)
         return true
     }
 
     mutating func resize(_ number: Int, to size: Int, occupying: Bool) -> Bool {
-        guard var node = nodes[number] else { return true }
+        guard let occupied = nodes[number]?.occupied else { return true }
         let all = Set(pages(0..<size))
-        if occupying {
-            guard hasRoom(for: all.subtracting(node.occupied).count) else { return false }
-            node.occupied.formUnion(all)
-        } else {
-            node.occupied.formIntersection(all)
+        if occupying, !hasRoom(for: all.subtracting(occupied).count) { return false }
+        alter(number) { node in
+            if occupying { node.occupied.formUnion(all) } else { node.occupied.formIntersection(all) }
+            Self.fit(&node.seen, to: size)
+            node.dirty.formIntersection(all)
+            node.isResized = true
         }
-        if size < node.seen.count {
-            node.seen.removeLast(node.seen.count - size)
-        } else {
-            node.seen += [UInt8](repeating: 0, count: size - node.seen.count)
-        }
-        node.dirty.formIntersection(all)
-        node.isResized = true
-        nodes[number] = node
         return true
     }
 
     mutating func punch(_ number: Int, _ range: Range<Int>) {
-        guard var node = nodes[number] else { return }
-        let end = min(range.upperBound, node.seen.count)
-        guard range.lowerBound < end else { return }
-        for offset in range.lowerBound..<end { node.seen[offset] = 0 }
         let touched = pages(range)
-        node.occupied.subtract(touched)
-        node.dirty.formUnion(touched)
-        nodes[number] = node
+        alter(number) { node in
+            let end = min(range.upperBound, node.seen.count)
+            guard range.lowerBound < end else { return }
+            for offset in range.lowerBound..<end { node.seen[offset] = 0 }
+            node.occupied.subtract(touched)
+            node.dirty.formUnion(touched)
+        }
     }
 
     mutating func synchronize(_ number: Int, withSize: Bool) {
-        guard var node = nodes[number] else { return }
-        if withSize || !node.isResized {
-            if node.isResized { Self.fit(&node.disk, to: node.seen.count) }
-            node.isResized = false
+        alter(number) { node in
+            if withSize || !node.isResized {
+                if node.isResized { Self.fit(&node.disk, to: node.seen.count) }
+                node.isResized = false
+            }
+            for page in node.dirty { Self.copyPage(page, from: node.seen, to: &node.disk) }
+            node.dirty = []
         }
-        for page in node.dirty { Self.copyPage(page, from: node.seen, to: &node.disk) }
-        node.dirty = []
-        nodes[number] = node
     }
 
     static func fit(_ bytes: inout [UInt8], to count: Int) {
@@ -422,32 +433,40 @@ extension MemoryFiles.State {
         let start = page * MemoryFiles.pageSizeBytes
         let end = min(start + MemoryFiles.pageSizeBytes, source.count, target.count)
         guard start < end else { return }
-        target.replaceSubrange(start..<end, with: source[start..<end])
+        replace(start..<end, of: &target, with: source[start..<end])
+    }
+
+    private static func replace(_ range: Range<Int>, of target: inout [UInt8], with source: ArraySlice<UInt8>) {
+        target.withUnsafeMutableBytes { target in
+            source.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: target[range]).copyMemory(from: $0) }
+        }
     }
 
     /// Some of what was not synced reaches the disk: all of a page, none of it, or some of its sectors.
     mutating func reachPartly(_ number: Int) {
-        guard var node = nodes[number] else { return }
-        if node.isResized, dice.chance(50) {
-            Self.fit(&node.disk, to: node.seen.count)
-            node.isResized = false
-        }
-        // Most often a part of the pages; at times all or none of them.
-        let percent = dice.pick([0, 30, 70, 95, 100])
-        for page in node.dirty.sorted() {
-            guard dice.chance(percent) else { continue }
-            guard dice.chance(10) else {
-                Self.copyPage(page, from: node.seen, to: &node.disk)
-                continue
+        var dice = dice
+        alter(number) { node in
+            if node.isResized, dice.chance(50) {
+                Self.fit(&node.disk, to: node.seen.count)
+                node.isResized = false
             }
-            for sector in 0..<MemoryFiles.pageSizeBytes / 512 where dice.chance(50) {
-                let start = page * MemoryFiles.pageSizeBytes + sector * 512
-                let end = min(start + 512, node.seen.count, node.disk.count)
-                guard start < end else { break }
-                node.disk.replaceSubrange(start..<end, with: node.seen[start..<end])
+            // Most often a part of the pages; at times all or none of them.
+            let percent = dice.pick([0, 30, 70, 95, 100])
+            for page in node.dirty.sorted() {
+                guard dice.chance(percent) else { continue }
+                guard dice.chance(10) else {
+                    Self.copyPage(page, from: node.seen, to: &node.disk)
+                    continue
+                }
+                for sector in 0..<MemoryFiles.pageSizeBytes / 512 where dice.chance(50) {
+                    let start = page * MemoryFiles.pageSizeBytes + sector * 512
+                    let end = min(start + 512, node.seen.count, node.disk.count)
+                    guard start < end else { break }
+                    Self.replace(start..<end, of: &node.disk, with: node.seen[start..<end])
+                }
             }
         }
-        nodes[number] = node
+        self.dice = dice
     }
 
     mutating func crash() {

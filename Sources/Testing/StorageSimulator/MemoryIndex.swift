@@ -11,13 +11,26 @@ struct OrderedRows: Equatable {
     private(set) var values: [[UInt8]] = []
 
     /// The place of the first key at or above one.
-    func place(_ key: [UInt8]) -> Int {
+    func place(_ key: [UInt8]) -> Int { key.withUnsafeBytes { place($0) } }
+
+    private func place(_ key: ArraySlice<UInt8>) -> Int { key.withUnsafeBytes { place($0) } }
+
+    private func place(_ key: UnsafeRawBufferPointer) -> Int {
         var (low, high) = (0, keys.count)
         while low < high {
             let middle = (low + high) / 2
-            if keys[middle].lexicographicallyPrecedes(key) { low = middle + 1 } else { high = middle }
+            if keys[middle].withUnsafeBytes({ Self.precedes($0, key) }) { low = middle + 1 } else { high = middle }
         }
         return low
+    }
+
+    private static func precedes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+        let count = min(left.count, right.count)
+        guard count > 0, let first = left.baseAddress, let second = right.baseAddress else {
+            return left.count < right.count
+        }
+        let order = memcmp(first, second, count)
+        return order == 0 ? left.count < right.count : order < 0
     }
 
     func value(_ key: [UInt8]) -> [UInt8]? {
@@ -29,21 +42,21 @@ struct OrderedRows: Equatable {
         changes.forEach { change in
             switch change {
             case .put(let key, let value):
-                let place = place(Array(key))
-                if place < keys.count, keys[place].elementsEqual(key) {
+                let place = place(key)
+                if place < keys.count, keys[place][...] == key {
                     values[place] = Array(value)
                 } else {
                     keys.insert(Array(key), at: place)
                     values.insert(Array(value), at: place)
                 }
             case .delete(let key):
-                let place = place(Array(key))
-                if place < keys.count, keys[place].elementsEqual(key) {
+                let place = place(key)
+                if place < keys.count, keys[place][...] == key {
                     keys.remove(at: place)
                     values.remove(at: place)
                 }
             case .deleteRange(let first, let end):
-                let range = place(Array(first))..<place(Array(end))
+                let range = place(first)..<place(end)
                 keys.removeSubrange(range)
                 values.removeSubrange(range)
             }
@@ -57,6 +70,8 @@ package final class MemoryIndexes: StorageIndexes {
         var disk = OrderedRows()
         /// Batches that the disk does not have yet.
         var waiting: [IndexChanges] = []
+        /// Rows that cannot be read until they are written anew.
+        var damaged: Set<[UInt8]> = []
     }
 
     fileprivate struct State {
@@ -112,6 +127,17 @@ package final class MemoryIndexes: StorageIndexes {
     /// How many of a hundred looks into an index fail.
     package func setFailedReads(_ percent: Int) { state.withLock { $0.failedReads = percent } }
 
+    /// One of the rows on the disk whose keys start so cannot be read any more; its key, or nil when there is none.
+    package func damage(_ path: String, rowsStartingWith prefix: [UInt8]) -> [UInt8]? {
+        state.withLock { state in
+            let keys = state.indexes[path]?.disk.keys.filter { $0.starts(with: prefix) } ?? []
+            guard !keys.isEmpty else { return nil }
+            let key = state.dice.pick(keys)
+            state.indexes[path]!.damaged.insert(key)
+            return key
+        }
+    }
+
     package struct Image {
         fileprivate let indexes: [String: Contents]
     }
@@ -136,6 +162,21 @@ extension MemoryIndexes.State {
     }
 }
 
+extension MemoryIndexes.Contents {
+    /// What is written or deleted no longer needs the damaged block.
+    fileprivate mutating func mend(_ changes: IndexChanges) {
+        changes.forEach { change in
+            switch change {
+            case .put(let key, _), .delete(let key): damaged.remove(Array(key))
+            case .deleteRange(let first, let end):
+                damaged = damaged.filter {
+                    $0.lexicographicallyPrecedes(first) || !$0.lexicographicallyPrecedes(end)
+                }
+            }
+        }
+    }
+}
+
 private final class MemoryIndex: StorageIndex {
     let path: String
     private let rows: Mutex<OrderedRows>
@@ -149,7 +190,10 @@ private final class MemoryIndex: StorageIndex {
 
     func read(_ key: [UInt8], onDisk: Bool, _ body: (UnsafeRawBufferPointer) -> Void) throws(StorageError) -> Bool {
         let (disk, fails) = indexes.state.withLock { state in
-            (onDisk ? state.indexes[path]?.disk.value(key) : nil, state.dice.chance(state.failedReads))
+            let isDamaged = state.indexes[path]!.damaged.contains(key)
+            return (
+                onDisk ? state.indexes[path]?.disk.value(key) : nil, state.dice.chance(state.failedReads) || isDamaged
+            )
         }
         if fails { throw .index(path: path, reason: "a block is damaged") }
         guard let value = onDisk ? disk : rows.withLock({ $0.value(key) }) else { return false }
@@ -162,6 +206,7 @@ private final class MemoryIndex: StorageIndex {
         rows.withLock { $0.apply(changes) }
         indexes.state.withLock { state in
             state.indexes[path]!.waiting.append(changes)
+            if !state.indexes[path]!.damaged.isEmpty { state.indexes[path]!.mend(changes) }
             // Memory may be written to disk at any time.
             if state.dice.chance(5) { state.progress() }
         }
@@ -176,7 +221,10 @@ private final class MemoryIndex: StorageIndex {
         if waiting, isFull { throw .indexFull(path: path, reason: "the disk is full") }
     }
 
-    func walk() -> any IndexWalk { MemoryIndexWalk(rows.withLock { $0 }) }
+    func walk() -> any IndexWalk {
+        MemoryIndexWalk(
+            path: path, rows.withLock { $0 }, damaged: indexes.state.withLock { $0.indexes[path]!.damaged })
+    }
 
     var isShortOfSpace: Bool {
         indexes.state.withLock { $0.isFull && !($0.indexes[path]?.waiting.isEmpty ?? true) }
@@ -193,10 +241,16 @@ private final class MemoryIndex: StorageIndex {
 
 /// A walk over what was there when it began.
 private final class MemoryIndexWalk: IndexWalk {
+    private let path: String
     private let rows: OrderedRows
+    private let damaged: Set<[UInt8]>
     private var place = 0
 
-    init(_ rows: OrderedRows) { self.rows = rows }
+    init(path: String, _ rows: OrderedRows, damaged: Set<[UInt8]>) {
+        self.path = path
+        self.rows = rows
+        self.damaged = damaged
+    }
 
     func seek(_ key: [UInt8], backward: Bool) {
         place = rows.place(key)
@@ -207,7 +261,11 @@ private final class MemoryIndexWalk: IndexWalk {
     func previous() { place -= 1 }
 
     func key(startingWith prefix: [UInt8]) throws(StorageError) -> [UInt8]? {
-        guard rows.keys.indices.contains(place), rows.keys[place].starts(with: prefix) else { return nil }
+        guard rows.keys.indices.contains(place) else { return nil }
+        if !damaged.isEmpty, damaged.contains(rows.keys[place]) {
+            throw .index(path: path, reason: "a block is damaged")
+        }
+        guard rows.keys[place].starts(with: prefix) else { return nil }
         return rows.keys[place]
     }
 

@@ -294,7 +294,7 @@ package struct StorageWorld {
     private mutating func rot() throws {
         shut(.kill)
         let image = (files.image(), indexes.image())
-        let batches = try allBatches()
+        let batches = try JournalWalk(store: directory, files: files).batches()
         if let last = batches.max(by: { $0.sequence < $1.sequence }) {
             setTroubles(false)
             try judgeRot(batches, last)
@@ -302,11 +302,6 @@ package struct StorageWorld {
         files.restore(image.0)
         indexes.restore(image.1)
         try reopen("after an excursion", dice.chance(50) ? .kill : .power)
-    }
-
-    private func allBatches() throws -> [JournalBatch] {
-        let walk = try JournalWalk(store: directory, files: files)
-        return try walk.segments().flatMap { try walk.batches(inSegment: $0) }
     }
 
     private mutating func judgeRot(_ batches: [JournalBatch], _ last: JournalBatch) throws {

@@ -5,8 +5,8 @@ import ArgumentParser
 import CommandArguments
 import Foundation
 import ObjectStorage
-import QuorumProtocol
 import QuorumSimulator
+import StorageSimulator
 
 struct Mutants: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -31,13 +31,19 @@ struct Mutants: ParsableCommand {
 
     func run() throws {
         #if PlantedFlaws
-            let ofStore = flaws.isEmpty ? StorageFlaw.allCases : flaws.compactMap(StorageFlaw.init)
-            let chosen =
-                try flaws.isEmpty ? Flaw.allCases : flaws.filter { StorageFlaw(rawValue: $0) == nil }.map(Self.flaw)
-            var missed = ofStore.filter { !$0.isFound(within: seeds) }.map(\.rawValue)
-            for flaw in chosen where !(try find(flaw)) { missed.append(flaw.rawValue) }
-            let count = chosen.count + ofStore.count
-            print("\(count - missed.count) of \(count) flaws found within \(seeds) seeds each")
+            let chosen = try flaws.isEmpty ? PlantableFlaw.all : flaws.map(Self.flaw)
+            var searchCount = 0
+            var missed: [String] = []
+            for flaw in chosen {
+                if case .store(let ofStore) = flaw {
+                    searchCount += 1
+                    if !findInStore(ofStore) { missed.append(flaw.rawValue) }
+                    guard PlantableFlaw.ofStoreInWorlds.contains(ofStore) else { continue }
+                }
+                searchCount += 1
+                if !(try find(flaw)) { missed.append("\(flaw.rawValue) in a world") }
+            }
+            print("\(searchCount - missed.count) of \(searchCount) flaws found within \(seeds) seeds each")
             guard missed.isEmpty else {
                 print("not found: " + missed.joined(separator: ", "))
                 throw ExitCode(1)
@@ -48,27 +54,29 @@ struct Mutants: ParsableCommand {
     }
 
     #if PlantedFlaws
-        private static func flaw(_ name: String) throws -> Flaw {
-            guard let flaw = Flaw(rawValue: name) else {
-                throw ValidationError(
-                    "no flaw is called \(name); there are "
-                        + (Flaw.allCases.map(\.rawValue) + StorageFlaw.allCases.map(\.rawValue)).joined(separator: ", ")
-                )
+        private static func flaw(_ name: String) throws -> PlantableFlaw {
+            guard let flaw = PlantableFlaw(rawValue: name) else {
+                throw ValidationError("no flaw is called \(name); there are \(PlantableFlaw.names)")
             }
             return flaw
         }
 
-        /// Whether some seed shows the flaw.
-        private func find(_ flaw: Flaw) throws -> Bool {
-            Flaw.planted = flaw
-            defer { Flaw.planted = nil }
+        private static func column(_ name: String) -> String {
+            name.padding(toLength: 34, withPad: " ", startingAt: 0)
+        }
+
+        /// Whether some seed's world shows the flaw.
+        private func find(_ flaw: PlantableFlaw) throws -> Bool {
+            flaw.plant()
+            defer { PlantableFlaw.uproot() }
             var world = try WorldArguments.parse([])
             world.mode = ModeArgument(flaw.mode)
+            if flaw.needsStores { world.stores = .real }
             world.flaw = flaw.rawValue
             let start = ContinuousClock().now
             let tally = try WorkerPool(count: workers, world: world).run(1...seeds)
             let seconds = (ContinuousClock().now - start) / .seconds(1)
-            let name = flaw.rawValue.padding(toLength: 34, withPad: " ", startingAt: 0)
+            let name = Self.column(flaw.rawValue)
             guard let seed = tally.violatingSeed else {
                 print("\(name)NOT FOUND in \(tally.seedCount) seeds, \(Int(seconds)) s")
                 return false
@@ -77,8 +85,24 @@ struct Mutants: ParsableCommand {
             print(
                 "\(name)seed \(seed), \(failure.eventCount) events, \(String(format: "%.1f", seconds)) s: "
                     + (failure.violation?.description ?? "not in this process"))
-            print("    solidus-sim replay \(seed) --mode \(flaw.mode) --flaw \(flaw.rawValue)")
+            print("    \(try world.replayCommand(seed: seed))")
             return true
+        }
+
+        /// Whether a seed of the store's own campaign shows the flaw.
+        private func findInStore(_ flaw: StorageFlaw) -> Bool {
+            PlantableFlaw.store(flaw).plant()
+            defer { PlantableFlaw.uproot() }
+            let name = Self.column(flaw.rawValue)
+            for seed in 1...seeds {
+                var world = StorageWorld(seed: seed)
+                guard let violation = world.run().violation else { continue }
+                print("\(name)seed \(seed): \(violation)")
+                print("    solidus-sim storage --seeds \(seed) --tell --flaw \(flaw.rawValue)")
+                return true
+            }
+            print("\(name)NOT FOUND in \(seeds) seeds")
+            return false
         }
     #endif
 }

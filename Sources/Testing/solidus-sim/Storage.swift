@@ -29,9 +29,9 @@ struct Storage: ParsableCommand {
     func run() throws {
         if let flaw {
             #if PlantedFlaws
-                guard let known = StorageFlaw(rawValue: flaw) else {
+                guard case .store(let known)? = PlantableFlaw(rawValue: flaw) else {
                     throw ValidationError(
-                        "no flaw is called \(flaw); there are "
+                        "no flaw of the store is called \(flaw); there are "
                             + StorageFlaw.allCases.map(\.rawValue).joined(separator: ", "))
                 }
                 StorageFlaw.planted = known
@@ -70,23 +70,3 @@ struct Storage: ParsableCommand {
                 + "\(openingCount) openings, \(removedCount) segments removed: nothing was lost or invented")
     }
 }
-
-#if PlantedFlaws
-    extension StorageFlaw {
-        /// Whether one of the seeds shows the flaw; says which.
-        func isFound(within seedCount: UInt64) -> Bool {
-            StorageFlaw.planted = self
-            defer { StorageFlaw.planted = nil }
-            let name = rawValue.padding(toLength: 34, withPad: " ", startingAt: 0)
-            for seed in 1...seedCount {
-                var world = StorageWorld(seed: seed)
-                guard let violation = world.run().violation else { continue }
-                print("\(name)seed \(seed): \(violation)")
-                print("    solidus-sim storage --seeds \(seed) --tell --flaw \(rawValue)")
-                return true
-            }
-            print("\(name)NOT FOUND in \(seedCount) seeds")
-            return false
-        }
-    }
-#endif

@@ -15,6 +15,12 @@ struct WorldArguments: ParsableArguments {
     @Option(help: "How many groups of servers there are: one or several (default: drawn).")
     var groups: GroupCount?
 
+    @Option(
+        help:
+            "What keeps what the servers store: a real store, or a simulated disk (default: drawn, 1 world in 20 real)."
+    )
+    var stores: StoreKind?
+
     @Option(help: "How fragments are verified.")
     var mode = ModeArgument(.fingerprint)
 
@@ -30,7 +36,7 @@ struct WorldArguments: ParsableArguments {
     @Option(help: "Parts of the plan to leave out, separated by commas, such as loss,operation:3-9.")
     var without = ""
 
-    @Option(help: "A deliberate bug to plant in the protocol; only in builds with the trait PlantedFlaws.")
+    @Option(help: "A deliberate bug to plant in the protocol or the store; only in builds with the trait PlantedFlaws.")
     var flaw: String?
 
     func options() throws -> WorldOptions {
@@ -39,6 +45,7 @@ struct WorldArguments: ParsableArguments {
         options.dataFragmentCount = dataFragmentCount
         options.mode = mode.mode
         options.hasSeveralGroups = groups.map { $0 == .several }
+        options.hasRealStores = stores.map { $0 == .real }
         options.clientCount = clients
         options.operationCount = operations
         do {
@@ -69,6 +76,7 @@ struct WorldArguments: ParsableArguments {
         if let faultCount { words += ["--f", "\(faultCount)"] }
         if let dataFragmentCount { words += ["--m", "\(dataFragmentCount)"] }
         if let groups { words += ["--groups", groups.rawValue] }
+        if let stores { words += ["--stores", stores.rawValue] }
         if mode.mode != .fingerprint { words += ["--mode", mode.mode.description] }
         if clients != 3 { words += ["--clients", "\(clients)"] }
         if operations != 30 { words += ["--operations", "\(operations)"] }
@@ -82,11 +90,10 @@ struct WorldArguments: ParsableArguments {
     func plantFlaw() throws {
         guard let flaw else { return }
         #if PlantedFlaws
-            guard let known = Flaw(rawValue: flaw) else {
-                throw ValidationError(
-                    "no flaw is called \(flaw); there are " + Flaw.allCases.map(\.rawValue).joined(separator: ", "))
+            guard let known = PlantableFlaw(rawValue: flaw) else {
+                throw ValidationError("no flaw is called \(flaw); there are \(PlantableFlaw.names)")
             }
-            Flaw.planted = known
+            known.plant()
         #else
             throw ValidationError(
                 "the flaw \(flaw) cannot be planted in this build: build with --traits PlantedFlaws")
@@ -107,6 +114,12 @@ struct WorldArguments: ParsableArguments {
 enum GroupCount: String, ExpressibleByArgument, CaseIterable {
     case one
     case several
+}
+
+/// What keeps what the servers of a world store.
+enum StoreKind: String, ExpressibleByArgument, CaseIterable {
+    case real
+    case simulated
 }
 
 /// A range of seeds, written `A..B`, ends included, or one seed.

@@ -1,0 +1,208 @@
+// The protocol's view of the store: records, versions and fragments instead of opaque bytes.
+
+import ErasureCode
+import Fingerprint
+import ObjectStorage
+import QuorumProtocol
+
+/// What the store should be able to show and cannot.
+package enum StoreLoss: Sendable {
+    /// The record of an object, or what the index says of it, is damaged.
+    case record(ObjectKey, any Error)
+    /// A part of a version is damaged or gone.
+    case part(ObjectKey, Timestamp, any Error)
+    case descriptor(ObjectKey, Timestamp, any Error)
+    /// The descriptor is whole and another version's.
+    case foreignDescriptor(ObjectKey, Timestamp)
+    /// Something cannot be read at the moment.
+    case unreadable(ObjectKey, any Error)
+    /// Which objects are due, or are without a commit.
+    case listing(any Error)
+}
+
+extension StoreLoss: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .record(let key, let error): "the record of \(key) is lost: \(error)"
+        case .part(let key, let timestamp, let error): "a part of \(key) at \(timestamp) is lost: \(error)"
+        case .descriptor(let key, let timestamp, let error):
+            "the descriptor of \(key) at \(timestamp) is unreadable: \(error)"
+        case .foreignDescriptor(let key, let timestamp): "the descriptor of \(key) at \(timestamp) is another one's"
+        case .unreadable(let key, let error): "\(key) cannot be read just now: \(error)"
+        case .listing(let error): "objects cannot be listed: \(error)"
+        }
+    }
+}
+
+/// An object in the list of its slot.
+package struct ListedVersion: Hashable, Sendable {
+    package let key: ObjectKey
+    /// Its highest committed version, known to be sound or not; nil when none is.
+    package let committed: Timestamp?
+}
+
+/// Reads and translates between what the replica speaks of and what the store keeps.
+package struct ProtocolStore: ReplicaStore, Sendable {
+    package let store: ObjectStore
+    private let node: NodeID
+    private let parameters: ClusterParameters
+    private let lost: @Sendable (StoreLoss) -> Bool
+    /// Whether to say `.notInMemory` rather than wait for the disk.
+    private var waitsForNothing = false
+
+    /// - Parameters:
+    ///   - node: whose store it is.
+    ///   - lost: told of whatever cannot be read; whether the replica may mark it as lost, if it is.
+    package init(
+        store: ObjectStore, node: NodeID, parameters: ClusterParameters,
+        lost: @escaping @Sendable (StoreLoss) -> Bool
+    ) {
+        self.store = store
+        self.node = node
+        self.parameters = parameters
+        self.lost = lost
+    }
+
+    /// The same store for threads that must not wait for a disk.
+    package var inMemory: ProtocolStore {
+        var copy = self
+        copy.waitsForNothing = true
+        return copy
+    }
+
+    /// The durable record of an object.
+    package func record(of key: ObjectKey) -> StoredParts<ObjectRecord> {
+        do {
+            guard let bytes = try store.record(of: key.bytes, inMemory: waitsForNothing) else { return .absent }
+            return .held(try ObjectRecord(decoding: bytes))
+        } catch StorageError.notInMemory {
+            return .notInMemory
+        } catch let error as StorageError {
+            if case .recordLost = error {
+                _ = lost(.record(key, error))
+                return .lost
+            }
+            _ = lost(.unreadable(key, error))
+            return .unreadable
+        } catch {
+            _ = lost(.record(key, error))
+            return .lost
+        }
+    }
+
+    /// The descriptor of a version.
+    package func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
+        let bytes: SharedBytes
+        switch part(.descriptor, of: timestamp, key: key) {
+        case .held(let held): bytes = held
+        case .absent: return .absent
+        case .lost: return .lost
+        case .unreadable: return .unreadable
+        case .notInMemory: return .notInMemory
+        }
+        do {
+            let descriptor = try SealedDescriptor(decoding: bytes.array, parameters: parameters)
+            if descriptor.digest == timestamp.digest { return .held(descriptor) }
+            return lost(.foreignDescriptor(key, timestamp)) ? .lost : .unreadable
+        } catch {
+            return lost(.descriptor(key, timestamp, error)) ? .lost : .unreadable
+        }
+    }
+
+    /// The server's fragments of a version, one for each stripe.
+    package func fragments(
+        of timestamp: Timestamp, key: ObjectKey, stripeCount: Int
+    ) -> StoredParts<[SharedBytes]> {
+        guard let position = parameters.placement(of: key).position(of: node)?.fragmentIndex else { return .absent }
+        var fragments: [SharedBytes] = []
+        for stripe in 0..<stripeCount {
+            switch part(.fragment(position, StripeIndex(UInt32(stripe))), of: timestamp, key: key) {
+            case .held(let bytes): fragments.append(bytes)
+            case .absent: return .absent
+            case .lost: return .lost
+            case .unreadable: return .unreadable
+            case .notInMemory: return .notInMemory
+            }
+        }
+        return .held(fragments)
+    }
+
+    private func part(_ part: VersionPart, of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SharedBytes> {
+        var hasFailed = false
+        while true {
+            do throws(StorageError) {
+                let bytes = try store.part(
+                    of: key.bytes, version: timestamp.storedVersion, part: part, inMemory: waitsForNothing)
+                return bytes.map(StoredParts.held) ?? .absent
+            } catch {
+                if error == .notInMemory { return .notInMemory }
+                guard error.isLoss else {
+                    _ = lost(.unreadable(key, error))
+                    return .unreadable
+                }
+                // Lost is what is seen to be lost twice, the second time by whoever may wait for the disk.
+                if waitsForNothing { return .notInMemory }
+                if hasFailed { return lost(.part(key, timestamp, error)) ? .lost : .unreadable }
+                hasFailed = true
+            }
+        }
+    }
+
+    /// The versions of which anything is stored, in ascending order, whatever the record says.
+    ///
+    /// - Throws: `StorageError` when the index cannot be read, `MalformedEncoding` when a version's name is no
+    ///   timestamp.
+    package func timestamps(of key: ObjectKey) throws -> [Timestamp] {
+        try store.versions(of: key.bytes).map { try Timestamp($0) }
+    }
+
+    /// The objects of a slot that have a record, each with its highest committed version, in the order of their keys.
+    /// Reads no record.
+    ///
+    /// - Parameters:
+    ///   - after: where to go on; nil for the beginning.
+    ///   - limit: how many at most.
+    /// - Throws: `StorageError` when the index cannot be read, `ObjectKeyError` or `MalformedEncoding` when it holds what was
+    ///   never stored.
+    package func listing(of slot: Slot, after: ObjectKey?, limit: Int) throws -> [ListedVersion] {
+        try store.objects(inSlot: slot.rawValue, after: after?.bytes, limit: limit).map { object in
+            ListedVersion(
+                key: try ObjectKey(bytes: object.key),
+                committed: object.summary.isEmpty ? nil : try Timestamp(StoredVersion(object.summary)))
+        }
+    }
+
+    /// Objects that have something to drop or to verify before the given time.
+    package func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] {
+        do {
+            return try store.expired(before: time, limit: limit).compactMap { try? ObjectKey(bytes: $0.key) }
+        } catch {
+            _ = lost(.listing(error))
+            return []
+        }
+    }
+
+    /// At most `limit` objects above `after` at which the client has versions and none is committed, in order.
+    package func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
+        let prefix = StoreMutation.bareRow(of: client, [])
+        let first = after.map { StoreMutation.bareRow(of: client, $0.bytes) + [0] } ?? prefix
+        // Keys begin with a bucket's name, which has no such byte.
+        let end = prefix + [0xff]
+        do {
+            return try store.rows(.bare, from: first, below: end, limit: limit).compactMap {
+                try? ObjectKey(bytes: Array($0.key.dropFirst(prefix.count)))
+            }
+        } catch {
+            _ = lost(.listing(error))
+            return []
+        }
+    }
+
+    /// What each client was charged when the store was last changed.
+    package func charges() throws(StorageError) -> [ClientCharge] {
+        try store.rows(.accounts, from: nil, below: nil, limit: .max).compactMap { row in
+            guard let client = ClientID(bytes: row.key), let numbers = CounterRow.numbers(row.value) else { return nil }
+            return ClientCharge(client: client, charge: Charge(numbers: numbers))
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// Changes in the form in which the store takes them, and names of versions there.
+
+import ErasureCode
+import Fingerprint
+import ObjectStorage
+import QuorumProtocol
+
+extension Timestamp {
+    /// The version's name in the store: the timestamp's canonical bytes, so that both are ordered alike.
+    package var storedVersion: StoredVersion {
+        var encoder = CanonicalEncoder(reservingBytes: Timestamp.sizeBytes)
+        encoder.append(isPlanted(.versionNamedByWriter) ? withoutDigest : self)
+        return StoredVersion(encoder.bytes)
+    }
+
+    private var withoutDigest: Timestamp {
+        Timestamp(counter: counter, writer: writer, digest: Digest256.sha256([UInt8]()))
+    }
+
+    /// The timestamp that a version in the store is named by.
+    ///
+    /// - Throws: when the name is not of that form.
+    package init(_ version: StoredVersion) throws(MalformedEncoding) {
+        var decoder = CanonicalDecoder(version.bytes)
+        self = try decoder.timestamp("version")
+        try decoder.finish()
+    }
+}
+
+extension StoreMutation {
+    /// The store's form of a change of the protocol's: of its object, of what clients are charged for it, and of the list
+    /// of objects without a commit.
+    package init(_ change: ObjectChange) {
+        self.init(objects: [ObjectMutation(change)])
+        for charge in change.charges {
+            rows.append(.add(.accounts, key: charge.client.bytes, charge.charge.numbers))
+        }
+        for writer in change.bareWriters {
+            let key = Self.bareRow(of: writer.client, change.key.bytes)
+            rows.append(writer.isBare ? .put(.bare, key: key, value: [1]) : .delete(.bare, key: key))
+        }
+    }
+
+    static func bareRow(of client: ClientID, _ key: [UInt8]) -> [UInt8] { client.bytes + key }
+}
+
+extension ObjectMutation {
+    /// The store's form of a change of the protocol's. Its slot's list names the highest committed version, if there is
+    /// one.
+    package init(_ change: ObjectChange) {
+        self.init(key: change.key.bytes, slot: change.key.slot.rawValue, record: .set(change.record.bytes))
+        if !isPlanted(.committedUnlisted) { summary = change.record.highestCommitted?.storedVersion.bytes ?? [] }
+        expiry = change.nextDueMilliseconds.map { .set($0) } ?? .clear
+        if !isPlanted(.dropsForgotten) { drops = change.drops.map(\.storedVersion) }
+        for parts in change.puts {
+            let version = parts.timestamp.storedVersion
+            puts.append(PartPut(version: version, part: .descriptor, bytes: SharedBytes(parts.descriptor.bytes)))
+            for (stripe, fragment) in parts.fragments.enumerated() {
+                puts.append(
+                    PartPut(
+                        version: version, part: .fragment(fragment.index, StripeIndex(UInt32(stripe))),
+                        bytes: fragment.bytes))
+            }
+        }
+    }
+}
+
+extension StoreFailure {
+    /// Why the store did not take a change, as the protocol says it.
+    package init(_ error: StorageError) {
+        switch error {
+        case .noSpace: self = .full
+        case .recordLost: self = .recordLost
+        default: self = .failed
+        }
+    }
+}

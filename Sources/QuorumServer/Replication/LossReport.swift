@@ -1,0 +1,63 @@
+// What becomes of the news that the store cannot show what it should. When so much is lost that it is not parts which are
+// bad but the machine, marking them as lost would make it worse (docs/protocol.md, Loss).
+
+import Logging
+import ProtocolStorage
+import Synchronization
+
+/// Counts and logs what a store cannot show, and decides what may be marked as lost.
+final class LossReport: Sendable {
+    /// How many parts a server marks as lost in a minute.
+    static let lossesPerMinuteMax = 16
+    private static let minute = Duration.seconds(60)
+
+    private struct State {
+        var began: ContinuousClock.Instant?
+        var losses = 0
+    }
+
+    private let statistics: ServerStatistics
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    init(statistics: ServerStatistics, logger: Logger) {
+        self.statistics = statistics
+        self.logger = logger
+    }
+
+    /// Whether what cannot be shown may be marked as lost, if it is.
+    func take(_ loss: StoreLoss) -> Bool {
+        switch loss {
+        case .record, .listing:
+            logger.error("\(loss)")
+            return true
+        case .unreadable:
+            statistics.count { $0.unreadableParts += 1 }
+            logger.warning("\(loss)")
+            return false
+        case .part, .descriptor, .foreignDescriptor:
+            statistics.count { $0.lostParts += 1 }
+            let number = count()
+            if number <= Self.lossesPerMinuteMax {
+                logger.warning("\(loss)")
+            } else if number == Self.lossesPerMinuteMax + 1 {
+                logger.critical(
+                    """
+                    more parts are lost than disks lose: the disk, its cabling or the memory is suspect. Nothing more is \
+                    marked as lost for now, and what can be read is served. Check the machine; the last one: \(loss)
+                    """)
+            }
+            return number <= Self.lossesPerMinuteMax
+        }
+    }
+
+    /// Counts a loss; its number in this minute.
+    private func count() -> Int {
+        state.withLock { state in
+            let now = ContinuousClock.now
+            if state.began.map({ now - $0 >= Self.minute }) ?? true { state = State(began: now) }
+            state.losses += 1
+            return state.losses
+        }
+    }
+}
