@@ -51,7 +51,10 @@ enum TextFile {
     }
 
     /// Puts a file durably in the place of another one, or where there was none: after a crash there is either.
+    ///
+    /// One that says the same is only made durable: that takes no room, so it works on a full disk, too.
     static func replace(_ path: String, _ text: String, mode: mode_t) throws(ConfigurationError) {
+        if try synchronize(path, ifItSays: text) { return try synchronizeParent(of: path) }
         let temporary = path + ".new"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
         guard descriptor >= 0 else { throw .cannotWrite(path: temporary, reason: systemText(errno)) }
@@ -64,6 +67,21 @@ enum TextFile {
             throw error
         }
         guard rename(temporary, path) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
+        try synchronizeParent(of: path)
+    }
+
+    /// Whether the file has exactly this text; if so, it is durable now.
+    private static func synchronize(_ path: String, ifItSays text: String) throws(ConfigurationError) -> Bool {
+        guard let bytes = try? read(path, advice: "", sizeBytesMax: text.utf8.count), bytes.elementsEqual(text.utf8)
+        else { return false }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
+        return true
+    }
+
+    private static func synchronizeParent(of path: String) throws(ConfigurationError) {
         let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
         let directory = open(parent.isEmpty ? "/" : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { throw .cannotWrite(path: parent, reason: systemText(errno)) }
