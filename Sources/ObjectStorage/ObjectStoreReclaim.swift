@@ -57,6 +57,17 @@ extension ObjectStore {
         }
     }
 
+    /// What is to be done now and then, about once a second: gives back at most `limit` ranges, on a disk that is nearly
+    /// full also those few for which it would not be worth flushing the index otherwise.
+    package func maintain(limit: Int) throws(StorageError) -> ReclaimProgress {
+        try gate.pass { () throws(StorageError) in
+            try writer.withLock { (writer) throws(StorageError) in
+                if writer.flushWaitsForRoom { try writer.requestFlush() }
+                return try reclaim(limit: limit, &writer)
+            }
+        }
+    }
+
     package var usage: JournalUsage {
         writer.withLock { writer in
             JournalUsage(

@@ -23,6 +23,12 @@ package enum StorageFlaw: String, Sendable, CaseIterable {
     case removalBeforeIndexed
     /// A part is handed out without a look at its checksum.
     case partUnchecked
+    /// A part is moved without a look at its checksum, and gets a new one.
+    case movedUnchecked
+    /// What is moved was looked up a step earlier.
+    case movedLate
+    /// What frees space may use no more room than what stores.
+    case freeingLikeStoring
 }
 
 /// Whether the flaw is planted in this run.

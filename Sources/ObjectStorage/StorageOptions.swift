@@ -7,12 +7,15 @@ package struct StorageOptions: Sendable {
     /// Parts up to this size are kept in the index too, so that reading one is a single lookup.
     package var inlinePartSizeBytesMax = 1024
     /// Free space that puts leave on the file system, so that the index can still be written.
-    /// Mutations without puts (commits, drops) may use up half of it.
+    /// What frees space (commits, drops, deletions) may use half of it, compaction a quarter.
     package var reservedFreeBytes = 512 << 20
     /// The index is flushed once this much journal was written since the last flush; bounds the replay.
     package var flushIntervalBytes = 256 << 20
     /// Dropped bytes that wait for an index flush before `reclaim` asks for one.
     package var reclaimFlushBytes = 32 << 20
+    /// Living parts are moved out of mostly dead segments once that gives back so much; a sixteenth of it where the disk is
+    /// nearly full.
+    package var compactionWasteBytesMin = 32 << 20
     /// Block cache of the index.
     package var indexCacheBytes = 64 << 20
     /// Write buffer of the index.

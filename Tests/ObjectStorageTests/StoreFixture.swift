@@ -157,3 +157,5 @@ extension Result where Failure == StorageError {
         return nil
     }
 }
+
+func contents(of path: String) throws -> [UInt8] { try [UInt8](Data(contentsOf: URL(fileURLWithPath: path))) }

@@ -8,6 +8,7 @@ enum IndexKey {
     static let position: [UInt8] = Array("mposition".utf8)
 
     static let records: [UInt8] = Array("o".utf8)
+    static let parts: [UInt8] = Array("p".utf8)
     static let expiriesByTime: [UInt8] = Array("x".utf8)
     static let segments: [UInt8] = Array("s".utf8)
     static let waitingGarbage: [UInt8] = Array("q".utf8)
@@ -71,6 +72,20 @@ enum IndexKey {
                 let number = cursor.big(UInt32.self)
             else { return nil }
             return VersionPart(kind: kind, position: position, number: number)
+        }
+    }
+
+    /// The part of which this is the key, or nil when it has another shape.
+    static func partName(in key: [UInt8]) -> (key: [UInt8], version: StoredVersion, part: VersionPart)? {
+        key.withUnsafeBytes { bytes in
+            var cursor = ByteCursor(UnsafeRawBufferPointer(rebasing: bytes[1...]))
+            guard let keySize = cursor.big(UInt16.self), let name = cursor.take(Int(keySize)),
+                let versionSize = cursor.little(UInt8.self), let version = cursor.take(Int(versionSize)),
+                let kind = cursor.little(UInt8.self), let position = cursor.little(UInt8.self),
+                let number = cursor.big(UInt32.self), cursor.remainingCount == 0,
+                let part = VersionPart(kind: kind, position: position, number: number)
+            else { return nil }
+            return (Array(name), StoredVersion(Array(version)), part)
         }
     }
 

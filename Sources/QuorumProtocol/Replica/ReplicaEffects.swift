@@ -106,6 +106,15 @@ package struct ObjectChange: Sendable {
     /// When the object next has something to drop or to verify; nil for never.
     package let nextDueMilliseconds: UInt64?
 
+    /// Whether the change leads to space being given back: everything but what stores a value, and of deletions only one
+    /// of something. So each that is taken on a full disk needs a value that was stored before, but for the pending
+    /// versions that a client may have anyway.
+    package var freesSpace: Bool {
+        puts.allSatisfy { parts in
+            parts.descriptor.descriptor.stripes.isEmpty && record.mayHoldValue(below: parts.timestamp)
+        }
+    }
+
     /// What is stored of one version.
     package struct VersionParts: Sendable {
         package let timestamp: Timestamp

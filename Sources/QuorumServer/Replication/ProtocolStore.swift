@@ -99,6 +99,7 @@ extension ObjectMutation {
         self.init(key: change.key.bytes, slot: change.key.slot.rawValue, record: .set(change.record.bytes))
         expiry = change.nextDueMilliseconds.map { .set($0) } ?? .clear
         drops = change.drops.map(\.storedVersion)
+        purpose = change.freesSpace ? .frees : .stores
         for parts in change.puts {
             let version = parts.timestamp.storedVersion
             puts.append(PartPut(version: version, part: .descriptor, bytes: SharedBytes(parts.descriptor.bytes)))

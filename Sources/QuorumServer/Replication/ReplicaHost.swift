@@ -106,6 +106,7 @@ final class ReplicaHost: Sendable {
     /// The server's clock; the store is asked once for what is due, whatever group it is of.
     func tick(milliseconds: UInt64) {
         for group in groups { submit(.tick(milliseconds: milliseconds), to: group) }
+        pipeline.withLock { $0 }?.maintain()
         // Their records are read, too, which the event loop that ticks is not to wait for.
         workers.submit { _ in
             let keys = self.store.due(beforeMilliseconds: milliseconds, limit: ReplicaWork.dueObjectsMax)

@@ -26,11 +26,21 @@ final class StoragePipeline: Sendable {
     private struct State {
         var waiting: Deque<Item> = []
         var isDraining = false
+        var maintenanceIsDue = false
+    }
+
+    private enum Work {
+        case batch([Item])
+        case maintenance
     }
 
     private static let batchItemsMax = 4096
     /// So few that a batch which comes meanwhile waits for milliseconds at most.
     private static let reclaimRangesPerStep = 64
+
+    /// What compaction may write in a second, and in one step, which a batch that comes meanwhile waits for.
+    private static let compactionBytesPerSecond = 32 << 20
+    private static let compactionBytesPerStep = 512 << 10
 
     private let store: ProtocolStore
     private let signer: StatementSigner
@@ -83,17 +93,37 @@ final class StoragePipeline: Sendable {
         try? await thread.shutdownGracefully()
     }
 
+    /// Has the store do what is to be done now and then; nobody waits for it.
+    func maintain() {
+        let starts = state.withLock { state in
+            state.maintenanceIsDue = true
+            defer { state.isDraining = true }
+            return !state.isDraining
+        }
+        if starts { thread.submit { state in if case .active = state { self.drain() } } }
+    }
+
     private func drain() {
-        while let batch = takeBatch() {
-            completed(run(batch))
-            reclaim()
+        while let work = takeWork() {
+            switch work {
+            case .batch(let batch):
+                completed(run(batch))
+                reclaim { () throws(StorageError) in try store.store.reclaimShare() }
+            case .maintenance:
+                reclaim { () throws(StorageError) in try store.store.maintain(limit: Self.reclaimRangesPerStep) }
+                compact()
+            }
         }
     }
 
     private var hasWaiting: Bool { state.withLock { !$0.waiting.isEmpty } }
 
-    private func takeBatch() -> [Item]? {
+    private func takeWork() -> Work? {
         state.withLock { state in
+            guard !state.maintenanceIsDue else {
+                state.maintenanceIsDue = false
+                return .maintenance
+            }
             guard !state.waiting.isEmpty else {
                 state.isDraining = false
                 return nil
@@ -105,7 +135,7 @@ final class StoragePipeline: Sendable {
             {
                 batch.append(state.waiting.removeFirst())
             }
-            return batch
+            return .batch(batch)
         }
     }
 
@@ -154,7 +184,7 @@ final class StoragePipeline: Sendable {
                 if reported.withLock({ $0.exchange(with: current) }) != current {
                     logger.error("changes cannot be stored, the first one of \(change.key): \(error)")
                 }
-            case .success where !change.puts.isEmpty && failure == nil:
+            case .success where !change.freesSpace && failure == nil:
                 if reported.withLock({ $0.exchange(with: nil) }) != nil { logger.notice("changes are stored again") }
             case .success:
                 break
@@ -178,18 +208,39 @@ final class StoragePipeline: Sendable {
 
     /// Gives space back that dropped versions left: all that can be had while nothing waits, else so much that it keeps
     /// up with what is dropped.
-    private func reclaim() {
+    ///
+    /// - Parameter start: the first step.
+    private func reclaim(_ start: () throws(StorageError) -> ReclaimProgress) {
         do {
-            var progress = try store.store.reclaimShare()
+            var progress = try start()
             while progress.hasMore, !hasWaiting {
                 progress = try store.store.reclaim(limit: Self.reclaimRangesPerStep)
             }
             _ = reclaimReported.withLock { $0.exchange(with: nil) }
         } catch {
-            // Once for each reason, not after every batch.
-            let reason = "\(error)"
-            guard reclaimReported.withLock({ $0.exchange(with: reason) }) != reason else { return }
-            logger.warning("space of dropped versions could not be given back yet: \(reason)")
+            reclaimFailed(error)
+        }
+    }
+
+    /// Once for each reason, not after every batch.
+    private func reclaimFailed(_ error: StorageError) {
+        let reason = "\(error)"
+        guard reclaimReported.withLock({ $0.exchange(with: reason) }) != reason else { return }
+        logger.warning("space of dropped versions could not be given back yet: \(reason)")
+    }
+
+    /// Moves living parts out of mostly dead segments: one step a second however much waits, and while nothing does as
+    /// many as the budget of a second allows.
+    private func compact() {
+        do throws(StorageError) {
+            var left = Self.compactionBytesPerSecond
+            while true {
+                let progress = try store.store.compact(sizeBytesMax: Self.compactionBytesPerStep)
+                left -= max(Int(clamping: progress.movedSizeBytes), Self.compactionBytesPerStep / 16)
+                guard progress.hasMore, left > 0, !hasWaiting else { return }
+            }
+        } catch {
+            reclaimFailed(error)
         }
     }
 }
