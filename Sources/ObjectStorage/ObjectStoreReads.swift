@@ -61,16 +61,26 @@ package struct StoreRow: Hashable, Sendable {
 }
 
 extension ObjectStore {
+    /// A look into the store; damage to the index that it meets is remembered.
+    private func read<R>(_ body: () throws(StorageError) -> R) throws(StorageError) -> R {
+        do throws(StorageError) {
+            return try gate.pass(body)
+        } catch {
+            suspect(error)
+            throw error
+        }
+    }
+
     /// The record of an object, or nil when it has none.
     package func record(of key: [UInt8]) throws(StorageError) -> [UInt8]? {
-        try gate.pass { () throws(StorageError) in
+        try read { () throws(StorageError) in
             try index.withValue(of: IndexKey.record(key)) { Array($0) }
         }
     }
 
     /// The next expiry of an object in milliseconds since the epoch, or nil when it has none.
     package func expiry(of key: [UInt8]) throws(StorageError) -> UInt64? {
-        try gate.pass { () throws(StorageError) in try index.number(of: IndexKey.expiry(key)) }
+        try read { () throws(StorageError) in try index.number(of: IndexKey.expiry(key)) }
     }
 
     /// The bytes of a part, or nil when there is none. Throws `.corruptPart`, `.missingSegment` or `.io` when the
@@ -82,7 +92,7 @@ extension ObjectStore {
             return nil
         }
         let indexKey = IndexKey.part(part, versionPrefix: IndexKey.version(version, of: key))
-        return try gate.pass { () throws(StorageError) in
+        return try read { () throws(StorageError) in
             var tried: PartPlacement?
             var failure: StorageError?
             // The part may be dropped or replaced, and its old place given back, between the look into the index and
@@ -131,7 +141,7 @@ extension ObjectStore {
 
     /// Objects whose expiry is below `time` (milliseconds since the epoch), the earliest first, at most `limit`.
     package func expired(before time: UInt64, limit: Int) throws(StorageError) -> [ExpiredObject] {
-        try gate.pass { () throws(StorageError) in
+        try read { () throws(StorageError) in
             var found: [ExpiredObject] = []
             let walk = index.walk()
             walk.seek(IndexKey.expiriesByTime)
@@ -170,7 +180,7 @@ extension ObjectStore {
 
     /// The value of a row; nil when there is none.
     package func row(_ table: StoreTable, _ key: [UInt8]) throws(StorageError) -> [UInt8]? {
-        try gate.pass { () throws(StorageError) in
+        try read { () throws(StorageError) in
             try index.withValue(of: IndexKey.table(table) + key) { Array($0) }
         }
     }
@@ -188,7 +198,7 @@ extension ObjectStore {
     private func scan<Item>(
         _ prefix: [UInt8], from first: [UInt8]?, below end: [UInt8]?, limit: Int, _ item: ([UInt8], [UInt8]) -> Item
     ) throws(StorageError) -> [Item] {
-        try gate.pass { () throws(StorageError) in
+        try read { () throws(StorageError) in
             var found: [Item] = []
             let walk = index.walk()
             walk.seek(prefix + (first ?? []))

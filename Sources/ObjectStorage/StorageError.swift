@@ -22,7 +22,9 @@ package enum StorageError: Error, Sendable, Equatable {
     case missingSegment(path: String)
     /// The journal is damaged at a place that acknowledged batches follow: acknowledged facts are lost.
     case damagedJournal(path: String, offset: UInt64, reason: String)
-    /// The index is missing, damaged, or refused an operation.
+    /// The index is missing or what it says of this key is damaged. The next opening makes it anew from the journal.
+    case recordLost(path: String, reason: String)
+    /// The index refused an operation.
     case index(path: String, reason: String)
     /// The index cannot be written to the disk before there is room.
     case indexFull(path: String, reason: String)
@@ -67,6 +69,8 @@ extension StorageError: CustomStringConvertible {
         case .damagedJournal(let path, let offset, let reason):
             "\(path) is damaged at offset \(offset) (\(reason)), before later acknowledged batches: "
                 + "the server must be rebuilt"
+        case .recordLost(let path, let reason):
+            "the index at \(path) is damaged (\(reason)): the next start of the server makes it anew from the journal"
         case .index(let path, let reason):
             "the index at \(path) cannot be used (\(reason)): the server must be rebuilt if this persists"
         case .indexFull(let path, let reason):

@@ -16,6 +16,8 @@ package struct StorageOptions: Sendable {
     /// Living parts are moved out of mostly dead segments once that gives back so much; a sixteenth of it where the disk is
     /// nearly full.
     package var compactionWasteBytesMin = 32 << 20
+    /// All that is true is said again in the journal once the facts in it take so much, and twice what saying it takes.
+    package var restatingIntervalBytes = 64 << 20
     /// Block cache of the index.
     package var indexCacheBytes = 64 << 20
     /// Write buffer of the index.
@@ -53,6 +55,6 @@ enum FormatLimit {
     static let headSizeBytesMax = 4096
     static let summarySizeBytesMax = 256
     /// Of everything on the disk that is not the index's own.
-    static let version: UInt32 = 2
+    static let version: UInt32 = 3
     static let pageSizeBytes: UInt64 = 4096
 }

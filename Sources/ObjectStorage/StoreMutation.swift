@@ -30,6 +30,8 @@ package struct PartPut: Sendable {
     package var version: StoredVersion
     package var part: VersionPart
     package var bytes: SharedBytes
+    /// Where the bytes lie already; then there are none here. Only the store itself restates parts so.
+    var reference: PartPlacement?
 
     package init(version: StoredVersion, part: VersionPart, bytes: SharedBytes) {
         self.version = version
@@ -78,6 +80,8 @@ package struct ObjectMutation: Sendable {
     package var expiry: FieldChange<UInt64>
     /// What the puts are for. The caller bounds how many changes free space by putting something.
     package var purpose: MutationPurpose
+    /// Whether it only says again what is true, for whoever makes an index from the journal. The store's own.
+    var isRestatement = false
 
     package init(
         key: [UInt8], slot: UInt16 = 0, record: FieldChange<[UInt8]> = .keep, summary: [UInt8] = [],
@@ -122,6 +126,8 @@ package enum RowChange: Sendable, Equatable {
 package struct StoreMutation: Sendable {
     package var objects: [ObjectMutation]
     package var rows: [RowChange]
+    /// Whether it is the store's own.
+    var isOwn = false
 
     package init(objects: [ObjectMutation] = [], rows: [RowChange] = []) {
         self.objects = objects
@@ -146,6 +152,7 @@ extension StoreMutation {
 
     /// What all of it is for.
     var purpose: MutationPurpose {
+        if isOwn { return .moves }
         if objects.allSatisfy({ $0.puts.isEmpty || $0.purpose == .frees && !isPlanted(.freeingLikeStoring) }) {
             return .frees
         }

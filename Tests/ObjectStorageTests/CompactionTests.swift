@@ -200,6 +200,7 @@ extension ObjectStore {
     /// Gives back all that can be.
     fileprivate func settle() throws {
         for _ in 0..<3 {
+            try restateAll()
             try flushIndex()
             _ = try reclaimAll()
         }

@@ -81,6 +81,7 @@ extension StorageOptions {
         options.segmentSizeBytes = 128 << 10
         options.reservedFreeBytes = 0
         options.indexSetAsideBytes = 0
+        options.restatingIntervalBytes = 1
         return options
     }
 }
@@ -136,6 +137,13 @@ extension ObjectStore {
 
     func applyAll(_ mutations: [StoreMutation]) throws {
         for result in apply(mutations) { try result.get() }
+    }
+
+    /// Says all that is true again, so that nothing that was said before is needed any more.
+    func restateAll() throws {
+        while try restate(sizeBytesMax: 4096).hasMore {}
+        // Has a batch tell it.
+        _ = try restate(sizeBytesMax: 4096)
     }
 
     /// Reclaims until nothing is left that can be given back now.

@@ -151,6 +151,7 @@ extension RefusalKind {
         case .tooManyUnverified: return [.tooManyUnverified(limit: 16), .tooManyUnverified(limit: most)]
         case .storageFull: return [.storageFull]
         case .storageFailed: return [.storageFailed]
+        case .recordLost: return [.recordLost]
         case .foreignGroup: return [.foreignGroup(GroupID(1), expected: GroupID(.max))]
         case .unknownEpoch: return [.unknownEpoch(4, newest: 3), .unknownEpoch(0, newest: .max)]
         case .foreignPosition: return [.foreignPosition(1, expected: 2), .foreignPosition(255, expected: 0)]

@@ -6,16 +6,19 @@ import ErasureCode
 enum IndexKey {
     static let identity: [UInt8] = Array("midentity".utf8)
     static let position: [UInt8] = Array("mposition".utf8)
+    static let horizon: [UInt8] = Array("mhorizon".utf8)
 
     static let records: [UInt8] = Array("o".utf8)
     static let parts: [UInt8] = Array("p".utf8)
     static let expiriesByTime: [UInt8] = Array("x".utf8)
     static let segments: [UInt8] = Array("s".utf8)
     static let waitingGarbage: [UInt8] = Array("q".utf8)
+    static let facts: [UInt8] = Array("f".utf8)
     static let deadRanges: [UInt8] = Array("d".utf8)
 
     static let heads: [UInt8] = Array("l".utf8)
     static let slots: [UInt8] = Array("h".utf8)
+    static let expiries: [UInt8] = Array("e".utf8)
     static let rows: [UInt8] = Array("t".utf8)
 
     static func record(_ key: [UInt8]) -> [UInt8] { records + key }
@@ -32,7 +35,7 @@ enum IndexKey {
     /// The prefix of all rows of one table.
     static func table(_ table: StoreTable) -> [UInt8] { rows + [table.rawValue] }
 
-    static func expiry(_ key: [UInt8]) -> [UInt8] { Array("e".utf8) + key }
+    static func expiry(_ key: [UInt8]) -> [UInt8] { expiries + key }
 
     static func expiryByTime(_ time: UInt64, _ key: [UInt8]) -> [UInt8] {
         var bytes = expiriesByTime
@@ -96,7 +99,15 @@ enum IndexKey {
     }
 
     static func waitingGarbage(sequence: UInt64, _ range: JournalRange) -> [UInt8] {
-        var bytes = waitingGarbage
+        place(range, sequence: sequence, in: waitingGarbage)
+    }
+
+    static func facts(sequence: UInt64, _ range: JournalRange) -> [UInt8] {
+        place(range, sequence: sequence, in: facts)
+    }
+
+    private static func place(_ range: JournalRange, sequence: UInt64, in table: [UInt8]) -> [UInt8] {
+        var bytes = table
         bytes.appendBig(sequence)
         bytes.appendBig(range.segment)
         bytes.appendBig(range.offset)
@@ -122,6 +133,8 @@ enum IndexKey {
 
 /// How far the index has followed the journal.
 struct JournalPosition: Equatable {
+    static let sizeBytes = 24
+
     var segment: UInt64
     var offset: UInt64
     /// The sequence number of the next batch.
@@ -147,7 +160,7 @@ struct JournalPosition: Equatable {
 
     init?(_ bytes: UnsafeRawBufferPointer) {
         var cursor = ByteCursor(bytes)
-        guard bytes.count == 24, let segment = cursor.little(UInt64.self), let offset = cursor.little(UInt64.self),
+        guard bytes.count == Self.sizeBytes, let segment = cursor.little(UInt64.self), let offset = cursor.little(UInt64.self),
             let sequence = cursor.little(UInt64.self), offset % FormatLimit.pageSizeBytes == 0, offset < 1 << 48
         else { return nil }
         self.init(segment: segment, offset: offset, sequence: sequence)
@@ -207,9 +220,18 @@ extension StorageIndex {
     }
 
     func position(onDisk: Bool) throws(StorageError) -> JournalPosition {
-        let found = try withValue(of: IndexKey.position, onDisk: onDisk) { JournalPosition($0) }
-        guard let position = found ?? nil else { throw malformed(IndexKey.position) }
-        return position
+        try place(IndexKey.position, onDisk: onDisk)
+    }
+
+    /// The batch from which on the journal says all that is true, as the index knows it.
+    func horizon(onDisk: Bool) throws(StorageError) -> JournalPosition {
+        try place(IndexKey.horizon, onDisk: onDisk)
+    }
+
+    private func place(_ key: [UInt8], onDisk: Bool) throws(StorageError) -> JournalPosition {
+        let found = try withValue(of: key, onDisk: onDisk) { JournalPosition($0) }
+        guard let place = found ?? nil else { throw malformed(key) }
+        return place
     }
 
     /// The error for an entry that is there with another shape than this format's.
@@ -224,6 +246,12 @@ extension UInt64 {
     init?(littleValue bytes: UnsafeRawBufferPointer) {
         guard bytes.count == 8 else { return nil }
         self = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+    }
+
+    var encodedBig: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.appendBig(self)
+        return bytes
     }
 
     var encodedLittle: [UInt8] {

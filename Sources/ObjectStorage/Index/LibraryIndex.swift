@@ -11,7 +11,31 @@ package struct LibraryIndexes: StorageIndexes {
     }
 
     package func open(_ path: String, options: StorageOptions) throws(StorageError) -> any StorageIndex {
-        try LibraryIndex(path: path, creating: false, options: options)
+        guard access(path, F_OK) == 0 || errno != ENOENT else {
+            throw .recordLost(path: path, reason: "it is missing")
+        }
+        return try LibraryIndex(path: path, creating: false, options: options)
+    }
+
+    package func remove(_ path: String) throws(StorageError) {
+        guard let stream = opendir(path) else {
+            if errno == ENOENT { return }
+            throw .system("list", path)
+        }
+        defer { closedir(stream) }
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard name != ".", name != ".." else { continue }
+            guard unlink(path + "/" + name) == 0 else { throw .system("remove", path + "/" + name) }
+        }
+        guard rmdir(path) == 0 else { throw .system("remove", path) }
+    }
+
+    package func replace(_ path: String, with other: String) throws(StorageError) {
+        try remove(path)
+        guard rename(other, path) == 0 else { throw .system("rename", other) }
     }
 }
 
@@ -49,6 +73,7 @@ final class LibraryIndex: StorageIndex, @unchecked Sendable {
         defer { index_free(message) }
         let reason = message.map { String(cString: $0) } ?? "no reason given"
         if outcome == INDEX_NO_SPACE { throw .indexFull(path: path, reason: reason) }
+        if outcome == INDEX_DAMAGED { throw .recordLost(path: path, reason: reason) }
         throw .index(path: path, reason: reason)
     }
 

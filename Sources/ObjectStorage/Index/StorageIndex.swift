@@ -6,7 +6,14 @@ package protocol StorageIndexes: Sendable {
     /// Makes an empty index in a directory that is not there yet.
     func create(_ path: String, options: StorageOptions) throws(StorageError) -> any StorageIndex
 
+    /// Opens an index; `.recordLost` when it is missing or damaged.
     func open(_ path: String, options: StorageOptions) throws(StorageError) -> any StorageIndex
+
+    /// Removes an index that nobody has open; nothing happens when there is none.
+    func remove(_ path: String) throws(StorageError)
+
+    /// Puts an index in the place of another one. After a crash there is one of them, or none at `path`.
+    func replace(_ path: String, with other: String) throws(StorageError)
 }
 
 /// An open index. Any number of threads may use it.

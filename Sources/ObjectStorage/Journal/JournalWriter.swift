@@ -13,6 +13,11 @@ struct JournalWriter {
     /// Whether the tail segment was made from the reserve, which what stores may not use.
     private var tailIsReserve = false
     private(set) var nextSequence: UInt64
+    /// The batch from which on the journal says all that is true; every batch tells it.
+    var horizon: JournalPosition
+    /// How far saying it again has come.
+    var restating: RestatingState
+    private let isRebuilding: Bool
     /// Per segment the bytes of its batches that were not given back yet.
     private(set) var unreclaimed: [UInt64: UInt64]
     /// Segments of which all was given back when they were last looked at; a batch may have come since.
@@ -29,6 +34,8 @@ struct JournalWriter {
     var hasPassedOver = false
     /// Where the walk over waiting garbage continues: what lies before was given back, or passed over.
     var reclaimCursor = IndexKey.waitingGarbage
+    /// The same for facts that are said again later.
+    var factsCursor = IndexKey.facts
     /// Why every further change is refused.
     private(set) var failure: StorageError?
     /// How far moving living parts out of mostly dead segments has come.
@@ -37,9 +44,30 @@ struct JournalWriter {
     /// The segment being written.
     var tailNumber: UInt64 { tail.segment.number }
 
+    /// Where the next batch goes.
+    var end: JournalPosition {
+        JournalPosition(segment: tail.segment.number, offset: tail.offset, sequence: nextSequence)
+    }
+
+    /// Appends a batch that changes nothing but tells the horizon; false when there is no room for it.
+    mutating func appendMark() throws(StorageError) -> Bool {
+        let candidate = Candidate(position: 0, metadataSizeBytes: 0, payloadSizeBytes: 0, purpose: .moves)
+        guard case .success(let admitted) = admit([candidate]), !admitted.isEmpty else { return false }
+        let batch = encoded([], of: [])
+        let update = try plannedUpdate(batch.plan)
+        do throws(StorageError) {
+            try append(batch, update)
+        } catch {
+            failure = .failed(reason: error.description)
+            throw error
+        }
+        return true
+    }
+
     init(
         directory: String, storeID: StoreID, options: StorageOptions, index: any StorageIndex, tail: JournalTail,
-        nextSequence: UInt64, unreclaimed: [UInt64: UInt64]
+        nextSequence: UInt64, unreclaimed: [UInt64: UInt64], horizon: JournalPosition, factsSizeBytes: UInt64,
+        isRebuilding: Bool = false
     ) {
         self.directory = directory
         self.storeID = storeID
@@ -48,6 +76,9 @@ struct JournalWriter {
         self.tail = tail
         self.nextSequence = nextSequence
         self.unreclaimed = unreclaimed
+        self.horizon = horizon
+        restating = RestatingState(factsSizeBytes: factsSizeBytes)
+        self.isRebuilding = isRebuilding
         emptied = Set(unreclaimed.filter { $0.value == 0 }.keys)
     }
 
@@ -138,7 +169,7 @@ struct JournalWriter {
         let chosen = candidates.count == mutations.count ? mutations : candidates.map { mutations[$0.position] }
         return EncodedBatch(
             chosen, sequence: nextSequence, segment: tail.segment.number, offset: tail.offset, storeID: storeID,
-            inlinePartSizeBytesMax: options.inlinePartSizeBytesMax)
+            horizon: horizon, inlinePartSizeBytesMax: options.inlinePartSizeBytesMax)
     }
 
     private mutating func append(
@@ -160,7 +191,8 @@ struct JournalWriter {
         _ plan: PlannedBatch
     ) throws(StorageError) -> (changes: IndexChanges, garbage: NewGarbage) {
         let before = unreclaimed[plan.header.segment] ?? 0
-        return try IndexUpdate.make(plan, unreclaimed: before + plan.header.batchSizeBytes, index: index)
+        return try IndexUpdate.make(plan, unreclaimed: before + plan.header.batchSizeBytes, index: index,
+            isRebuilding: isRebuilding)
     }
 
     private mutating func commit(
@@ -172,6 +204,8 @@ struct JournalWriter {
         nextSequence = plan.header.sequence + 1
         unflushedSizeBytes += plan.header.batchSizeBytes
         unflushedGarbageSizeBytes += update.garbage.sizeBytes
+        restating.factsSizeBytes += plan.facts.sizeBytes
+        horizon = plan.header.horizon
         if unflushedSizeBytes >= UInt64(max(options.flushIntervalBytes, 1)) { try requestFlush() }
     }
 
@@ -341,6 +375,7 @@ struct JournalWriter {
         guard hasPassedOver else { return }
         hasPassedOver = false
         reclaimCursor = IndexKey.waitingGarbage
+        factsCursor = IndexKey.facts
     }
 
     /// Refuses every further change.

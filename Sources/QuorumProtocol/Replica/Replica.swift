@@ -397,6 +397,7 @@ extension Replica {
         switch failure {
         case .full: .storageFull
         case .failed: .storageFailed
+        case .recordLost: .recordLost
         }
     }
 }

@@ -36,6 +36,8 @@ package enum StoreFailure: Error, Hashable, Sendable {
     case full
     /// The store cannot be read or written.
     case failed
+    /// What the store knew of this object is damaged; of others it is not.
+    case recordLost
 }
 
 /// What a replica is told. Indirect where a case is far larger than the others, which pass through many hands.

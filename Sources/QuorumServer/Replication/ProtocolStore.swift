@@ -21,7 +21,7 @@ struct ProtocolStore: ReplicaStore, Sendable {
             return .success(try ObjectRecord(decoding: bytes))
         } catch {
             logger.error("the record of \(key) cannot be read: \(error)")
-            return .failure(.failed)
+            return .failure((error as? StorageError).map { failure(for: $0) } ?? .failed)
         }
     }
 
@@ -79,8 +79,11 @@ struct ProtocolStore: ReplicaStore, Sendable {
 
     /// Why the store did not take a change, as the protocol says it.
     func failure(for error: StorageError) -> StoreFailure {
-        if case .noSpace = error { return .full }
-        return .failed
+        switch error {
+        case .noSpace: .full
+        case .recordLost: .recordLost
+        default: .failed
+        }
     }
 }
 

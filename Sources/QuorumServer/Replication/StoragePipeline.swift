@@ -229,15 +229,16 @@ final class StoragePipeline: Sendable {
         logger.warning("space of dropped versions could not be given back yet: \(reason)")
     }
 
-    /// Moves living parts out of mostly dead segments: one step a second however much waits, and while nothing does as
+    /// Moves living parts out of mostly dead segments, and says in the journal again what is true: one step a second however much waits, and while nothing does as
     /// many as the budget of a second allows.
     private func compact() {
         do throws(StorageError) {
             var left = Self.compactionBytesPerSecond
             while true {
-                let progress = try store.store.compact(sizeBytesMax: Self.compactionBytesPerStep)
-                left -= max(Int(clamping: progress.movedSizeBytes), Self.compactionBytesPerStep / 16)
-                guard progress.hasMore, left > 0, !hasWaiting else { return }
+                let moving = try store.store.compact(sizeBytesMax: Self.compactionBytesPerStep)
+                let restating = try store.store.restate(sizeBytesMax: Self.compactionBytesPerStep)
+                left -= Int(clamping: moving.movedSizeBytes) + Self.compactionBytesPerStep
+                guard moving.hasMore || restating.hasMore, left > 0, !hasWaiting else { return }
             }
         } catch {
             reclaimFailed(error)

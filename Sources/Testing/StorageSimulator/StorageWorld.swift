@@ -17,6 +17,8 @@ package struct StorageWorldReport: Sendable {
     package var batchCount = 0
     package var removedSegmentCount = 0
     package var movedPartCount = 0
+    package var restatedEntryCount = 0
+    package var rebuiltIndexCount = 0
     /// What was broken, or nil.
     package var violation: String?
     /// What happened, if that was asked for.
@@ -65,6 +67,7 @@ package struct StorageWorld {
         options.flushIntervalBytes = dice.pick([20 << 10, 200 << 10, 1 << 30])
         options.reclaimFlushBytes = dice.pick([10 << 10, 100 << 10])
         options.compactionWasteBytesMin = dice.pick([4 << 10, 64 << 10])
+        options.restatingIntervalBytes = dice.pick([4 << 10, 40 << 10, 1 << 30])
         options.indexWriteBufferBytes = 16 << 10
         hasTroubles = dice.chance(30)
         hasSmallDisk = dice.chance(30)
@@ -133,12 +136,14 @@ package struct StorageWorld {
         switch dice.below(100) {
         case 0..<55: try applyBatch()
         case 55..<64: try reclaim()
-        case 64..<70: try compact()
-        case 70..<78: indexes.progress()
+        case 64..<68: try compact()
+        case 68..<72: try restate()
+        case 72..<78: indexes.progress()
         case 78..<82: try flush()
         case 82..<86: try reopen("after a close", .close)
         case 86..<91: try reopen("after a kill", .kill)
-        case 91..<96: try reopen("after a power failure", .power)
+        case 91..<95: try reopen("after a power failure", .power)
+        case 95..<97: try ruinIndex()
         default: if hasRot { try rot() }
         }
     }
@@ -236,6 +241,33 @@ package struct StorageWorld {
         files.losePower(in: nil)
     }
 
+    private mutating func restate() throws {
+        guard let store else { return }
+        if dice.chance(15) { files.losePower(in: 1 + dice.below(8)) }
+        do {
+            for _ in 0...dice.below(12) {
+                let progress = try store.restate(sizeBytesMax: dice.pick([1, 1 << 10, 64 << 10]))
+                report.restatedEntryCount += progress.entryCount
+                tell("said \(progress.entryCount) entries again")
+                if !progress.hasMore, dice.chance(50) { break }
+            }
+        } catch {
+            tell("saying again fails: \(error)")
+            guard files.isOff || hasTroubles || hasSmallDisk else { throw violated("saying again fails: \(error)") }
+            if case .failed = error, !files.isOff { return try reopen("after saying again failed", .kill) }
+        }
+        if files.isOff { return try reopen("after power went while facts were said again", .power) }
+        files.losePower(in: nil)
+    }
+
+    /// The index is gone and must be made again from the journal.
+    private mutating func ruinIndex() throws {
+        shut(dice.chance(50) ? .kill : .power)
+        indexes.ruin()
+        report.rebuiltIndexCount += 1
+        try reopen("without its index", .kill)
+    }
+
     /// What a full disk must never be: a one-way door. Fills it by puts until it takes no more, has what frees space take
     /// its way, and puts again.
     private mutating func fillAndEmpty() throws {
@@ -263,6 +295,7 @@ package struct StorageWorld {
             try store.flushIndex()
             while try store.maintain(limit: 40).hasMore {}
             while try store.compact(sizeBytesMax: 64 << 10).hasMore {}
+            while try store.restate(sizeBytesMax: 64 << 10).hasMore {}
         }
         let batch = [workload.storing()]
         if case .failure(let error) = store.apply(batch)[0] {

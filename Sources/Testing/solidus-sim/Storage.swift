@@ -49,6 +49,7 @@ struct Storage: ParsableCommand {
         var batchCount = 0
         var removedCount = 0
         var movedCount = 0
+        var rebuiltCount = 0
         for seed in range {
             var world = StorageWorld(seed: seed, tells: tell)
             let report = world.run()
@@ -57,6 +58,7 @@ struct Storage: ParsableCommand {
             batchCount += report.batchCount
             removedCount += report.removedSegmentCount
             movedCount += report.movedPartCount
+            rebuiltCount += report.rebuiltIndexCount
             guard let violation = report.violation else { continue }
             if !tell {
                 var again = StorageWorld(seed: seed, tells: true)
@@ -69,7 +71,8 @@ struct Storage: ParsableCommand {
         let seconds = (clock.now - begin) / .seconds(1)
         print(
             "\(range.count) seeds, \(Int(Double(range.count) / max(seconds, 0.001))) a second; \(batchCount) batches, "
-                + "\(openingCount) openings, \(removedCount) segments removed, \(movedCount) parts moved: "
+                + "\(openingCount) openings, \(removedCount) segments removed, \(movedCount) parts moved, "
+                + "\(rebuiltCount) indexes made anew: "
                 + "nothing was lost or invented")
     }
 }
