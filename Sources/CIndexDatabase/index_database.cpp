@@ -37,6 +37,7 @@ struct index_database {
     rocksdb::WriteOptions write_options;
     rocksdb::ReadOptions read_options;
     rocksdb::ReadOptions on_disk_read_options;
+    rocksdb::ReadOptions in_memory_read_options;
 };
 
 namespace {
@@ -177,6 +178,7 @@ index_outcome index_open(
     opened->patience->setImpatient(false);
     opened->write_options.disableWAL = true;
     opened->on_disk_read_options.read_tier = rocksdb::kPersistedTier;
+    opened->in_memory_read_options.read_tier = rocksdb::kBlockCacheTier;
     *database = opened.release();
     return INDEX_OK;
 }
@@ -190,13 +192,17 @@ void index_close(index_database *database) {
 }
 
 index_outcome index_get(
-    index_database *database, const void *key, size_t key_size, int only_on_disk, index_value **value, char **message) {
+    index_database *database, const void *key, size_t key_size, index_place place, index_value **value,
+    char **message) {
     auto found = std::make_unique<index_value>();
     const Status status = database->database->Get(
-        only_on_disk ? database->on_disk_read_options : database->read_options,
+        place == INDEX_ON_DISK     ? database->on_disk_read_options
+        : place == INDEX_IN_MEMORY ? database->in_memory_read_options
+                                   : database->read_options,
         database->database->DefaultColumnFamily(), Slice(static_cast<const char *>(key), key_size), &found->bytes);
     // A dead file system lets a flush seem to succeed. That it is alive now shows that it was when this was written.
-    if (only_on_disk && database->patience->isDead()) return deathOf(*database->patience, message);
+    if (place == INDEX_ON_DISK && database->patience->isDead()) return deathOf(*database->patience, message);
+    if (place == INDEX_IN_MEMORY && status.IsIncomplete()) return INDEX_NOT_IN_MEMORY;
     if (!status.ok()) return outcome(status, message);
     *value = found.release();
     return INDEX_OK;

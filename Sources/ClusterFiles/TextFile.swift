@@ -54,8 +54,23 @@ enum TextFile {
     }
 
     /// Puts a file durably in the place of another one, or where there was none: after a crash there is either.
+    ///
+    /// One that says the same is only made durable: that takes no room, so it works on a full disk, too.
     static func replace(_ path: String, _ text: String, mode: mode_t) throws(ConfigurationError) {
+        if try synchronize(path, ifItSays: text) { return }
         try writing { () throws(FileError) in try DurableFile.replace(path, Array(text.utf8), mode: mode) }
+    }
+
+    /// Whether the file has exactly this text; if so, it is durable now.
+    private static func synchronize(_ path: String, ifItSays text: String) throws(ConfigurationError) -> Bool {
+        guard let bytes = try? read(path, advice: "", sizeBytesMax: text.utf8.count), bytes.elementsEqual(text.utf8)
+        else { return false }
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
+        try writing { () throws(FileError) in try DurableFile.synchronizeDirectory(containing: path) }
+        return true
     }
 
     /// Runs what writes, naming errors as this room does.

@@ -19,7 +19,10 @@ package final class ObjectStore: Sendable {
     let segments: SegmentCache
     let gate = ClosingGate()
     let writer: Mutex<JournalWriter>
+    /// What the opening made of the index.
+    package let indexCondition: IndexCondition
     private let lock: Mutex<(any Sendable & AnyObject)?>
+    private let isSuspect = Mutex(false)
 
     private struct Paths {
         let directory: String
@@ -27,6 +30,7 @@ package final class ObjectStore: Sendable {
         var lock: String { directory + "/lock" }
         var journal: String { directory + "/journal" }
         var index: String { directory + "/index" }
+        var suspicion: String { directory + "/index-damaged" }
     }
 
     /// Makes an empty store in `directory`, which must be empty or absent, and leaves it closed.
@@ -55,6 +59,7 @@ package final class ObjectStore: Sendable {
         changes.put(IndexKey.identity, identity.storeID.bytes)
         let position = JournalPosition(segment: 1, offset: FormatLimit.pageSizeBytes, sequence: 1)
         changes.put(IndexKey.position, position.encoded)
+        changes.put(IndexKey.horizon, position.encoded)
         try index.write(changes)
         try index.flush(waiting: true)
 
@@ -80,15 +85,10 @@ package final class ObjectStore: Sendable {
             throw .otherOwner(path: directory, owner: identity.owner, opener: owner)
         }
         let lock = try files.lock(paths.lock, creating: false)
-        let index = try options.system.indexes.open(paths.index, options: options)
-        do throws(StorageError) {
-            let opened = try Self.recover(
-                identity: identity, journalDirectory: paths.journal, index: index, options: options)
-            self.writer = Mutex(opened)
-        } catch {
-            index.close()
-            throw error
-        }
+        let opening = try Self.open(paths, identity, options)
+        let index = opening.index
+        writer = Mutex(opening.writer)
+        indexCondition = opening.condition
         self.directory = directory
         self.incarnation = identity.incarnation
         self.journalDirectory = paths.journal
@@ -101,6 +101,53 @@ package final class ObjectStore: Sendable {
 
     deinit { abandon() }
 
+    /// Opens the index and recovers. An index that is missing or damaged, now or when it was last used, is made anew from
+    /// the journal; if that fails and it can be opened, the store goes on with what there is.
+    private static func open(
+        _ paths: Paths, _ identity: StoreIdentity, _ options: StorageOptions
+    ) throws(StorageError) -> (index: any StorageIndex, writer: JournalWriter, condition: IndexCondition) {
+        var condition = IndexCondition.good
+        let files = options.system.files
+        func rebuild() throws(StorageError) {
+            try IndexRebuild.run(
+                index: paths.index, journalDirectory: paths.journal, identity: identity, options: options)
+            try files.synchronizeDirectory(paths.directory)
+            try files.remove(paths.suspicion)
+            condition = .madeAnew
+        }
+        if try files.open(paths.suspicion, forWriting: false) != nil {
+            do throws(StorageError) {
+                try rebuild()
+            } catch {
+                condition = .damaged(reason: error.description)
+            }
+        }
+        do throws(StorageError) {
+            let opened = try open(index: paths.index, journal: paths.journal, identity, options)
+            return (opened.index, opened.writer, condition)
+        } catch {
+            guard case .recordLost = error, condition == .good else { throw error }
+            try rebuild()
+            let opened = try open(index: paths.index, journal: paths.journal, identity, options)
+            return (opened.index, opened.writer, condition)
+        }
+    }
+
+    private static func open(
+        index path: String, journal: String, _ identity: StoreIdentity, _ options: StorageOptions
+    ) throws(StorageError) -> (index: any StorageIndex, writer: JournalWriter) {
+        let index = try options.system.indexes.open(path, options: options)
+        do throws(StorageError) {
+            return (
+                index,
+                try recover(identity: identity, journalDirectory: journal, index: index, options: options)
+            )
+        } catch {
+            index.close()
+            throw error
+        }
+    }
+
     private static func recover(
         identity: StoreIdentity, journalDirectory: String, index: any StorageIndex, options: StorageOptions
     ) throws(StorageError) -> JournalWriter {
@@ -108,6 +155,7 @@ package final class ObjectStore: Sendable {
         let isOwn = try index.withValue(of: IndexKey.identity) { $0.elementsEqual(identity.storeID.bytes) }
         guard isOwn == true else { throw .foreign(path: index.path) }
         let position = try index.position(onDisk: false)
+        let horizon = try index.horizon(onDisk: false)
         var unreclaimed = try readSegmentTable(index)
         let numbers = try files.names(in: journalDirectory).compactMap { SegmentFile.number(ofName: $0) }.sorted()
         try settleOldSegments(
@@ -121,10 +169,26 @@ package final class ObjectStore: Sendable {
         var writer = JournalWriter(
             directory: journalDirectory, storeID: identity.storeID, options: options, index: index,
             tail: JournalTail(segment: start, offset: position.offset, capacityBytes: 0),
-            nextSequence: position.sequence, unreclaimed: unreclaimed)
+            nextSequence: position.sequence, unreclaimed: unreclaimed, horizon: horizon,
+            factsSizeBytes: try factsSizeBytes(index, from: horizon.sequence))
         let tail = try replay.run(from: position) { plan throws(StorageError) in try writer.replay(plan) }
         writer.moveTail(to: tail)
         return writer
+    }
+
+    /// What the facts of batches from one on take in the journal.
+    private static func factsSizeBytes(
+        _ index: any StorageIndex, from sequence: UInt64
+    ) throws(StorageError) -> UInt64 {
+        var size: UInt64 = 0
+        let walk = index.walk()
+        walk.seek(IndexKey.facts + sequence.encodedBig)
+        while let key = try walk.key(startingWith: IndexKey.facts) {
+            guard let number = walk.number else { throw index.malformed(key) }
+            size += number
+            walk.next()
+        }
+        return size
     }
 
     private static func readSegmentTable(_ index: any StorageIndex) throws(StorageError) -> [UInt64: UInt64] {
@@ -168,6 +232,17 @@ package final class ObjectStore: Sendable {
         }
     }
 
+    /// Remembers, durably if that can be done, that the index is damaged: the next opening makes it anew.
+    func suspect(_ error: StorageError) {
+        guard case .recordLost = error else { return }
+        isSuspect.withLock { isSuspect in
+            guard !isSuspect else { return }
+            isSuspect = true
+            guard (try? options.system.files.create(directory + "/index-damaged")) != nil else { return }
+            try? options.system.files.synchronizeDirectory(directory)
+        }
+    }
+
     // MARK: Changing
 
     /// Makes the mutations durable in one append and one sync and then visible, and returns an outcome for each.
@@ -177,7 +252,9 @@ package final class ObjectStore: Sendable {
     /// is known only when the store is opened anew.
     package func apply(_ batch: [StoreMutation]) -> [Result<Void, StorageError>] {
         do throws(StorageError) {
-            return try gate.pass { () throws(StorageError) in writer.withLock { $0.apply(batch) } }
+            let results = try gate.pass { () throws(StorageError) in writer.withLock { $0.apply(batch) } }
+            for case .failure(let error) in results { suspect(error) }
+            return results
         } catch {
             return batch.map { _ in .failure(error) }
         }

@@ -61,39 +61,54 @@ package struct StoreRow: Hashable, Sendable {
 }
 
 extension ObjectStore {
+    /// A look into the store; damage to the index that it meets is remembered.
+    private func read<R>(_ body: () throws(StorageError) -> R) throws(StorageError) -> R {
+        do throws(StorageError) {
+            return try gate.pass(body)
+        } catch {
+            suspect(error)
+            throw error
+        }
+    }
+
     /// The record of an object, or nil when it has none.
-    package func record(of key: [UInt8]) throws(StorageError) -> [UInt8]? {
-        try gate.pass { () throws(StorageError) in
-            try index.withValue(of: IndexKey.record(key)) { Array($0) }
+    ///
+    /// - Parameter inMemory: whether to throw `.notInMemory` rather than wait for the disk.
+    package func record(of key: [UInt8], inMemory: Bool = false) throws(StorageError) -> [UInt8]? {
+        try read { () throws(StorageError) in
+            try index.withValue(of: IndexKey.record(key), from: inMemory ? .inMemory : .anywhere) { Array($0) }
         }
     }
 
     /// The next expiry of an object in milliseconds since the epoch, or nil when it has none.
     package func expiry(of key: [UInt8]) throws(StorageError) -> UInt64? {
-        try gate.pass { () throws(StorageError) in try index.number(of: IndexKey.expiry(key)) }
+        try read { () throws(StorageError) in try index.number(of: IndexKey.expiry(key)) }
     }
 
     /// The bytes of a part, or nil when there is none. Throws `.corruptPart`, `.missingSegment` or `.io` when the
     /// store should have them and has lost them.
+    ///
+    /// - Parameter inMemory: whether to throw `.notInMemory` rather than wait for the disk.
     package func part(
-        of key: [UInt8], version: StoredVersion, part: VersionPart
+        of key: [UInt8], version: StoredVersion, part: VersionPart, inMemory: Bool = false
     ) throws(StorageError) -> SharedBytes? {
         guard key.count <= FormatLimit.keySizeBytesMax, version.bytes.count <= FormatLimit.versionSizeBytesMax else {
             return nil
         }
         let indexKey = IndexKey.part(part, versionPrefix: IndexKey.version(version, of: key))
-        return try gate.pass { () throws(StorageError) in
+        return try read { () throws(StorageError) in
             var tried: PartPlacement?
             var failure: StorageError?
             // The part may be dropped or replaced, and its old place given back, between the look into the index and
             // the read. Only a place that the index still names afterwards has been lost.
             while true {
-                guard let entry = try partEntry(indexKey) else { return nil }
+                guard let entry = try partEntry(indexKey, inMemory: inMemory) else { return nil }
                 if let failure, tried == entry.placement { throw failure }
                 tried = entry.placement
                 do throws(StorageError) {
-                    return try bytes(of: entry)
+                    return try bytes(of: entry, inMemory: inMemory)
                 } catch {
+                    if error == .notInMemory { throw error }
                     failure = error
                 }
             }
@@ -121,14 +136,21 @@ extension ObjectStore {
         }
     }
 
-    private func partEntry(_ key: [UInt8]) throws(StorageError) -> PartEntry? {
-        let found = try index.withValue(of: key) { PartEntry($0, withBytes: true) }
+    private func partEntry(_ key: [UInt8], inMemory: Bool) throws(StorageError) -> PartEntry? {
+        let found = try index.withValue(of: key, from: inMemory ? .inMemory : .anywhere) {
+            PartEntry($0, withBytes: true)
+        }
         guard let found else { return nil }
         guard let entry = found else { throw index.malformed(key) }
         return entry
     }
 
-    private func bytes(of entry: PartEntry) throws(StorageError) -> SharedBytes {
+    /// The bytes that an entry names; `.corruptPart` when they are others.
+    ///
+    /// - Parameter inMemory: whether to throw `.notInMemory` rather than wait for the disk.
+    func bytes(
+        of entry: PartEntry, isChecked: Bool = true, inMemory: Bool = false
+    ) throws(StorageError) -> SharedBytes {
         let placement = entry.placement
         let path: String
         let bytes: SharedBytes
@@ -136,11 +158,12 @@ extension ObjectStore {
             path = index.path
             bytes = inline
         } else {
-            let segment = try segments.file(placement.segment)
+            let segment = try segments.file(placement.segment, inMemory: inMemory)
             path = segment.path
-            bytes = try segment.readBytes(count: Int(placement.sizeBytes), at: placement.offset)
+            bytes = try segment.readBytes(
+                count: Int(placement.sizeBytes), at: placement.offset, inMemory: inMemory)
         }
-        if isPlanted(.partUnchecked) { return bytes }
+        if isPlanted(.partUnchecked) || !isChecked { return bytes }
         let checksum = Checksum.crc32c(bytes)
         guard bytes.count == Int(placement.sizeBytes), checksum == placement.checksum else {
             throw .corruptPart(
@@ -154,7 +177,7 @@ extension ObjectStore {
     package func expired(
         before time: UInt64, after last: ExpiredObject? = nil, limit: Int
     ) throws(StorageError) -> [ExpiredObject] {
-        try gate.pass { () throws(StorageError) in
+        try read { () throws(StorageError) in
             var found: [ExpiredObject] = []
             let walk = index.walk()
             walk.seek(
@@ -202,7 +225,7 @@ extension ObjectStore {
 
     /// The value of a row; nil when there is none.
     package func row(_ table: StoreTable, _ key: [UInt8]) throws(StorageError) -> [UInt8]? {
-        try gate.pass { () throws(StorageError) in
+        try read { () throws(StorageError) in
             try index.withValue(of: IndexKey.table(table) + key) { Array($0) }
         }
     }
@@ -220,7 +243,7 @@ extension ObjectStore {
     private func scan<Item>(
         _ prefix: [UInt8], from first: [UInt8]?, below end: [UInt8]?, limit: Int, _ item: ([UInt8], [UInt8]) -> Item
     ) throws(StorageError) -> [Item] {
-        try gate.pass { () throws(StorageError) in
+        try read { () throws(StorageError) in
             var found: [Item] = []
             let walk = index.walk()
             walk.seek(prefix + (first ?? []))

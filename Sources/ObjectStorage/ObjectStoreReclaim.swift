@@ -57,6 +57,17 @@ extension ObjectStore {
         }
     }
 
+    /// What is to be done now and then, about once a second: gives back at most `limit` ranges, on a disk that is nearly
+    /// full also those few for which it would not be worth flushing the index otherwise.
+    package func maintain(limit: Int) throws(StorageError) -> ReclaimProgress {
+        try gate.pass { () throws(StorageError) in
+            try writer.withLock { (writer) throws(StorageError) in
+                if writer.flushWaitsForRoom { try writer.requestFlush() }
+                return try reclaim(limit: limit, &writer)
+            }
+        }
+    }
+
     package var usage: JournalUsage {
         writer.withLock { writer in
             JournalUsage(
@@ -72,11 +83,18 @@ extension ObjectStore {
         var failure: StorageError?
         let flushed = try index.position(onDisk: !isPlanted(.reclaimBeforeIndexed))
         let walk = index.walk()
-        let waiting = try waitingRanges(walk, from: writer.reclaimCursor, before: flushed.sequence, limit: limit)
-        progress.punchedSizeBytes = try giveBack(Self.coalesce(waiting), walk, &writer, &failure)
-        progress.rangeCount = waiting.count
-        if let last = waiting.last { writer.reclaimCursor = last.key }
-        progress.hasMore = waiting.count == limit && limit > 0
+        let last = try lastBatch(walk, sequence: writer.nextSequence - 1)
+        let garbage = try waitingRanges(
+            IndexKey.waitingGarbage, walk, from: writer.reclaimCursor, before: flushed.sequence, limit: limit, sparing: last)
+        let horizon = try index.horizon(onDisk: !isPlanted(.reclaimBeforeIndexed))
+        let facts = try waitingRanges(
+            IndexKey.facts, walk, from: writer.factsCursor, before: horizon.sequence, limit: limit - garbage.count,
+            sparing: last)
+        progress.punchedSizeBytes = try giveBack(Self.coalesce(garbage + facts), walk, &writer, &failure)
+        progress.rangeCount = garbage.count + facts.count
+        if let last = garbage.last { writer.reclaimCursor = last.key }
+        if let last = facts.last { writer.factsCursor = last.key }
+        progress.hasMore = progress.rangeCount == limit && limit > 0
 
         var needsFlush = writer.flushWaits
         for number in writer.emptySegments where number < flushed.segment {
@@ -114,17 +132,31 @@ extension ObjectStore {
         var keys: [[UInt8]]
     }
 
-    /// Ranges whose dropping batch has a number below `sequence`, oldest first.
+    /// Where the journal's last batch begins. Whoever makes the index anew tells by its parts that it is not torn, so even
+    /// those that it replaced itself stay until another one follows.
+    private func lastBatch(_ walk: any IndexWalk, sequence: UInt64) throws(StorageError) -> JournalRange? {
+        walk.seek(IndexKey.facts + sequence.encodedBig)
+        guard !isPlanted(.lastBatchGivenBack), let key = try walk.key(startingWith: IndexKey.facts + sequence.encodedBig)
+        else { return nil }
+        guard let numbers = IndexKey.numbers(in: key, count: 3), let size = walk.number else {
+            throw index.malformed(key)
+        }
+        return JournalRange(segment: numbers[1], offset: numbers[2], sizeBytes: size)
+    }
+
+    /// Ranges of a table whose batch has a number below `sequence`, oldest first.
     private func waitingRanges(
-        _ walk: any IndexWalk, from cursor: [UInt8], before sequence: UInt64, limit: Int
+        _ table: [UInt8], _ walk: any IndexWalk, from cursor: [UInt8], before sequence: UInt64, limit: Int,
+        sparing last: JournalRange?
     ) throws(StorageError) -> [WaitingRange] {
         var found: [WaitingRange] = []
         walk.seek(cursor)
-        while found.count < limit, let key = try walk.key(startingWith: IndexKey.waitingGarbage) {
+        while found.count < limit, let key = try walk.key(startingWith: table) {
             guard let numbers = IndexKey.numbers(in: key, count: 3), let size = walk.number, size > 0,
                 size < 1 << 48, numbers[2] < 1 << 48
             else { throw index.malformed(key) }
             guard numbers[0] < sequence else { break }
+            if let last, numbers[1] == last.segment, numbers[2] >= last.offset { break }
             found.append(
                 WaitingRange(
                     key: key, range: JournalRange(segment: numbers[1], offset: numbers[2], sizeBytes: size)))

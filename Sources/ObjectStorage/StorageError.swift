@@ -24,7 +24,9 @@ package enum StorageError: Error, Sendable, Equatable {
     case missingSegment(path: String)
     /// The journal is damaged at a place that acknowledged batches follow: acknowledged facts are lost.
     case damagedJournal(path: String, offset: UInt64, reason: String)
-    /// The index is missing, damaged, or refused an operation.
+    /// The index is missing or what it says of this key is damaged. The next opening makes it anew from the journal.
+    case recordLost(path: String, reason: String)
+    /// The index refused an operation.
     case index(path: String, reason: String)
     /// The index cannot be written to the disk before there is room.
     case indexFull(path: String, reason: String)
@@ -38,6 +40,8 @@ package enum StorageError: Error, Sendable, Equatable {
     case io(path: String, operation: String, errno: Int32)
     /// A write failed earlier, so what is durable is known again only after the store is opened anew.
     case failed(reason: String)
+    /// It takes a read from the disk to tell, which the caller did not want.
+    case notInMemory
     /// The store was closed.
     case closed
 
@@ -81,6 +85,8 @@ extension StorageError: CustomStringConvertible {
         case .damagedJournal(let path, let offset, let reason):
             "\(path) is damaged at offset \(offset) (\(reason)), before later acknowledged batches: "
                 + "the server must be rebuilt"
+        case .recordLost(let path, let reason):
+            "the index at \(path) is damaged (\(reason)): the next start of the server makes it anew from the journal"
         case .index(let path, let reason):
             "the index at \(path) cannot be used (\(reason)): look at that disk and the room on it first; if it is sound, "
                 + "and this persists, the server must be rebuilt"
@@ -98,6 +104,8 @@ extension StorageError: CustomStringConvertible {
                 + (isFullDisk(code) ? "; make room on that disk: nothing that was acknowledged is lost" : "")
         case .failed(let reason):
             "the store stopped accepting changes after a failed write: \(reason)"
+        case .notInMemory:
+            "what was asked for is not in memory"
         case .closed:
             "the store is closed"
         }

@@ -25,6 +25,20 @@ package enum StorageFlaw: String, Sendable, CaseIterable {
     case removalBeforeIndexed
     /// A part is handed out without a look at its checksum.
     case partUnchecked
+    /// A part is moved without a look at its checksum, and gets a new one.
+    case movedUnchecked
+    /// What is moved was looked up a step earlier.
+    case movedLate
+    /// Parts of the last batch are given back, which then looks torn.
+    case lastBatchGivenBack
+    /// What the index could be made from is given back at once.
+    case factsForgotten
+    /// What was said again counts from the end of the round on, not from its beginning.
+    case horizonTooLate
+    /// Parts are left out of what is said again.
+    case partsNotRestated
+    /// What frees space may use no more room than what stores.
+    case freeingLikeStoring
 }
 
 /// Whether the flaw is planted in this run.

@@ -7,12 +7,17 @@ package struct StorageOptions: Sendable {
     /// Parts up to this size are kept in the index too, so that reading one is a single lookup.
     package var inlinePartSizeBytesMax = 1024
     /// Free space that puts leave on the file system, so that the index can still be written.
-    /// Mutations without puts (commits, drops) may use up half of it.
+    /// What frees space (commits, drops, deletions) may use half of it, compaction a quarter.
     package var reservedFreeBytes = 512 << 20
     /// The index is flushed once this much journal was written since the last flush; bounds the replay.
     package var flushIntervalBytes = 256 << 20
     /// Dropped bytes that wait for an index flush before `reclaim` asks for one.
     package var reclaimFlushBytes = 32 << 20
+    /// Living parts are moved out of mostly dead segments once that gives back so much; a sixteenth of it where the disk is
+    /// nearly full.
+    package var compactionWasteBytesMin = 32 << 20
+    /// All that is true is said again in the journal once the facts in it take so much, and twice what saying it takes.
+    package var restatingIntervalBytes = 64 << 20
     /// Block cache of the index.
     package var indexCacheBytes = 64 << 20
     /// Write buffer of the index.
@@ -50,6 +55,6 @@ enum FormatLimit {
     static let headSizeBytesMax = 4096
     static let summarySizeBytesMax = 256
     /// Of everything on the disk that is not the index's own.
-    static let version: UInt32 = 2
+    static let version: UInt32 = 3
     static let pageSizeBytes: UInt64 = 4096
 }

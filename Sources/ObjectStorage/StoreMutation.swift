@@ -30,6 +30,8 @@ package struct PartPut: Sendable {
     package var version: StoredVersion
     package var part: VersionPart
     package var bytes: SharedBytes
+    /// Where the bytes lie already; then there are none here. Only the store itself restates parts so.
+    var reference: PartPlacement?
 
     package init(version: StoredVersion, part: VersionPart, bytes: SharedBytes) {
         self.version = version
@@ -46,6 +48,16 @@ package enum FieldChange<Value: Sendable>: Sendable {
 }
 
 extension FieldChange: Equatable where Value: Equatable {}
+
+/// What a change does for the room on the disk, which decides how much of the reserve it may use.
+package enum MutationPurpose: Sendable, Equatable {
+    /// Stores something: leaves the whole reserve alone.
+    case stores
+    /// Leads to space being given back: may use half of the reserve. So does every change without puts.
+    case frees
+    /// Moves what lives out of segments that are mostly dead: may use a quarter of the reserve. The store's own.
+    case moves
+}
 
 /// A change of one object. Drops take effect before puts.
 package struct ObjectMutation: Sendable {
@@ -66,11 +78,15 @@ package struct ObjectMutation: Sendable {
     package var drops: [StoredVersion]
     /// When the object next needs attention, in milliseconds since the epoch.
     package var expiry: FieldChange<UInt64>
+    /// What the puts are for. The caller bounds how many changes free space by putting something.
+    package var purpose: MutationPurpose
+    /// Whether it only says again what is true, for whoever makes an index from the journal. The store's own.
+    var isRestatement = false
 
     package init(
         key: [UInt8], slot: UInt16 = 0, record: FieldChange<[UInt8]> = .keep, summary: [UInt8] = [],
         head: FieldChange<[UInt8]> = .keep, puts: [PartPut] = [], drops: [StoredVersion] = [],
-        expiry: FieldChange<UInt64> = .keep
+        expiry: FieldChange<UInt64> = .keep, purpose: MutationPurpose = .stores
     ) {
         self.key = key
         self.slot = slot
@@ -80,6 +96,7 @@ package struct ObjectMutation: Sendable {
         self.puts = puts
         self.drops = drops
         self.expiry = expiry
+        self.purpose = purpose
     }
 }
 
@@ -113,6 +130,8 @@ package enum RowChange: Sendable, Equatable {
 package struct StoreMutation: Sendable {
     package var objects: [ObjectMutation]
     package var rows: [RowChange]
+    /// Whether it is the store's own.
+    var isOwn = false
 
     package init(objects: [ObjectMutation] = [], rows: [RowChange] = []) {
         self.objects = objects
@@ -135,7 +154,14 @@ extension StoreMutation {
         return nil
     }
 
-    var hasPuts: Bool { objects.contains { !$0.puts.isEmpty } }
+    /// What all of it is for.
+    var purpose: MutationPurpose {
+        if isOwn { return .moves }
+        if objects.allSatisfy({ $0.puts.isEmpty || $0.purpose == .frees && !isPlanted(.freeingLikeStoring) }) {
+            return .frees
+        }
+        return objects.allSatisfy { $0.purpose == .moves } ? .moves : .stores
+    }
 }
 
 private func check(_ field: String, _ value: Int, _ limit: Int) -> StorageError? {

@@ -174,11 +174,20 @@ package struct ProtocolStore: ReplicaStore, Sendable {
 
     /// Objects that have something to drop or to verify before the given time.
     package func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] {
+        due(beforeMilliseconds: time, after: nil, limit: limit).keys
+    }
+
+    /// Objects that have something to drop or to verify before the given time and come after `last`, and where to go on
+    /// from; that is nil when there are no more.
+    package func due(
+        beforeMilliseconds time: UInt64, after last: ExpiredObject?, limit: Int
+    ) -> (keys: [ObjectKey], last: ExpiredObject?) {
         do {
-            return try store.expired(before: time, limit: limit).compactMap { try? ObjectKey(bytes: $0.key) }
+            let found = try store.expired(before: time, after: last, limit: limit)
+            return (found.compactMap { try? ObjectKey(bytes: $0.key) }, found.count < limit ? nil : found.last)
         } catch {
             _ = lost(.listing(error))
-            return []
+            return ([], nil)
         }
     }
 

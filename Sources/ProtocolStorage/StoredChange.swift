@@ -50,6 +50,7 @@ extension ObjectMutation {
     package init(_ change: ObjectChange) {
         self.init(key: change.key.bytes, slot: change.key.slot.rawValue, record: .set(change.record.bytes))
         if !isPlanted(.committedUnlisted) { summary = change.record.highestCommitted?.storedVersion.bytes ?? [] }
+        purpose = change.freesSpace ? .frees : .stores
         expiry = change.nextDueMilliseconds.map { .set($0) } ?? .clear
         if !isPlanted(.dropsForgotten) { drops = change.drops.map(\.storedVersion) }
         for parts in change.puts {

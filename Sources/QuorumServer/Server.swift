@@ -54,6 +54,12 @@ package final class Server: Sendable {
         } catch {
             throw .storage(error)
         }
+        switch store.indexCondition {
+        case .good: break
+        case .madeAnew: logger.warning("the index was missing or damaged, and was made again from the journal")
+        case .damaged(let reason):
+            logger.error("the index is damaged and could not be made again, so some objects cannot be read: \(reason)")
+        }
         let statistics = ServerStatistics()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
         let workers = NIOThreadPool(numberOfThreads: configuration.workerCount)

@@ -63,7 +63,8 @@ extension Refusal {
             encoder.append(expected.rawValue)
         case .other(_, _, let evidence):
             encoder.append(raw: evidence)
-        case .digestMismatch, .foreignDescriptor, .notCommitted, .busy, .storageFull, .storageFailed, .poisonous:
+        case .digestMismatch, .foreignDescriptor, .notCommitted, .busy, .storageFull, .storageFailed, .recordLost,
+            .poisonous:
             break
         }
     }
@@ -95,6 +96,7 @@ extension Refusal {
         case .digestMismatch: self = .digestMismatch
         case .foreignDescriptor: self = .foreignDescriptor
         case .notCommitted: self = .notCommitted
+        case .recordLost: self = .recordLost
         case .wrongFragmentCount:
             let (got, expected) = try decoder.pair("fragments")
             self = .wrongFragmentCount(got: got, expected: expected)

@@ -53,7 +53,7 @@ extension Clusters {
             arguments: [
                 ("server.toml", 6), ("key.pem", 6), ("certificate.pem", 6), ("statement-key.pem", 6),
                 ("store/store", 6),
-                ("store/index", 7), ("store/journal", 7),
+                ("store/journal", 7),
             ] as [(String, Int32)])
         func missingFile(_ name: String, _ code: Int32) async throws {
             try await withCluster(starts: false) { cluster in

@@ -132,10 +132,10 @@ import Testing
         return (fixture, path, try fixture.batchOffsets(in: path))
     }
 
-    /// 80 bytes of header, then of metadata: key, slot, flags, record, summary, expiry, counts, two puts of 56-byte
+    /// 104 bytes of header, then of metadata: key, slot, flags, record, summary, expiry, counts, two puts of 56-byte
     /// versions.
-    private static let metadataEnd = 80 + (2 + 1) + 2 + 1 + (4 + 1) + 2 + 8 + 4 + 4 + 2 * (1 + 56 + 1 + 1 + 4 + 4 + 4)
-    private static let headPositions = Array(0..<80) + stride(from: 80, to: metadataEnd - 1, by: 5) + [metadataEnd - 1]
+    private static let metadataEnd = 104 + (2 + 1) + 2 + 1 + (4 + 1) + 2 + 8 + 4 + 4 + 2 * (1 + 56 + 1 + 1 + 4 + 4 + 4)
+    private static let headPositions = Array(0..<104) + stride(from: 104, to: metadataEnd - 1, by: 5) + [metadataEnd - 1]
     private static let payloadPositions = [0, 99, 100, 3000, 4095 - metadataEnd, 4096 - metadataEnd, 6099].map {
         metadataEnd + $0
     }
@@ -204,7 +204,7 @@ import Testing
     func truncatedLastBatch() throws {
         let (base, path, offsets) = try twoBatches()
         let size = try #require(FileManager.default.attributesOfItem(atPath: path)[.size] as? UInt64)
-        let cuts = [0, 1, 79, 80, 81, Self.metadataEnd - 1, Self.metadataEnd] + Self.payloadPositions
+        let cuts = [0, 1, 103, 104, 105, Self.metadataEnd - 1, Self.metadataEnd] + Self.payloadPositions
         for cut in cuts {
             let fixture = try base.copy()
             let damaged = fixture.journal + "/" + (path as NSString).lastPathComponent
@@ -231,7 +231,7 @@ import Testing
         // A copy of a batch inside a part lies at another place than its header says.
         let store = try fixture.open()
         let metadataSize = (2 + 1) + 2 + 1 + 4 + 4 + (1 + 56 + 1 + 1 + 4 + 4 + 4)
-        let padding = [UInt8](repeating: 0, count: 4096 - 80 - metadataSize)
+        let padding = [UInt8](repeating: 0, count: 4096 - 104 - metadataSize)
         try store.applyAll([ObjectMutation(key: key("b"), puts: [put(1, SharedBytes(padding + remains))])])
         #expect(try fixture.batchOffsets(in: path) == [offsets[0], offsets[1], offsets[1] + 4096])
         store.abandon()

@@ -1,50 +1,14 @@
 // A real file system of a few megabytes, filled to the brim while the store writes and deletes.
 
 import ErasureCode
-import Foundation
 import Glibc
 import ObjectStorage
+import StorageSimulator
 import Testing
 
 /// A part's bytes, by the number of its object.
 private func content(_ number: UInt64) -> SharedBytes {
     SharedBytes([UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 16_000))
-}
-
-/// A file system in memory of limited size, mounted for a test.
-private final class SmallDisk {
-    let path: String
-
-    static var isAvailable: Bool { geteuid() == 0 && mountAndRelease() }
-
-    private static func mountAndRelease() -> Bool { (try? SmallDisk(sizeBytes: 1 << 20)) != nil }
-
-    init(sizeBytes: Int) throws {
-        path = NSTemporaryDirectory() + "/small-disk-" + UUID().uuidString
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        guard mount("tmpfs", path, "tmpfs", 0, "size=\(sizeBytes)") == 0 else {
-            let code = errno
-            try? FileManager.default.removeItem(atPath: path)
-            throw POSIXError(POSIXErrorCode(rawValue: code) ?? .EIO)
-        }
-    }
-
-    deinit {
-        umount2(path, Int32(MNT_DETACH))
-        try? FileManager.default.removeItem(atPath: path)
-    }
-
-    var freeBytes: Int { Int(PosixFiles().freeBytes(at: path) ?? 0) }
-
-    /// Takes all that is free but so much.
-    func fill(leavingBytes left: Int) throws {
-        let file = Glibc.open(path + "/filler", O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        defer { close(file) }
-        let chunk = [UInt8](repeating: 1, count: 1 << 20)
-        while freeBytes > left, write(file, chunk, min(chunk.count, max(freeBytes - left, 1))) > 0 {}
-    }
-
-    func release() { unlink(path + "/filler") }
 }
 
 @Suite("A full disk", .enabled(if: SmallDisk.isAvailable, "needs to mount a file system of its own: run as root"))
@@ -156,7 +120,7 @@ struct FullDiskTests {
             let start = next
             next = try putUntilFull(store, from: next, &acknowledged) { number in
                 // Every byte that comes free goes to the others at once.
-                if number > start + 100 * round { try disk.fill(leavingBytes: 0) }
+                if number > start + 100 * round { disk.fill(leavingBytes: 0) }
             }
             #expect(disk.freeBytes == 0)
             try acknowledged.check(store)

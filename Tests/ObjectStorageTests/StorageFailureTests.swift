@@ -73,32 +73,26 @@ import Testing
         #expect(try reopened.objects(after: nil, limit: 9).count == 5)
     }
 
-    @Test("A missing index, or one that RocksDB finds damaged, makes the store refuse to open")
+    @Test("A missing index, or one that RocksDB finds damaged, is made anew from the journal")
     func lostIndex() throws {
         let base = try StoreFixture()
         let store = try base.open()
         try store.applyAll([ObjectMutation(key: key("a"), record: .set([1]))])
         try store.close()
+        #expect(try base.open().indexCondition == .good)
         let names = try FileManager.default.contentsOfDirectory(atPath: base.directory + "/index")
         let manifest = try #require(names.first { $0.hasPrefix("MANIFEST") })
         for damage in ["/index", "/index/CURRENT", "/index/" + manifest] {
             let fixture = try base.copy()
             try FileManager.default.removeItem(atPath: fixture.directory + damage)
-            #expect("\(damage) removed") {
-                try fixture.open()
-            } throws: { error in
-                guard case .index = error as? StorageError else { return false }
-                return true
-            }
+            let opened = try fixture.open()
+            #expect(opened.indexCondition == .madeAnew, "\(damage) removed")
+            #expect(try opened.record(of: key("a")) == [1])
         }
         let fixture = try base.copy()
         try flip(fixture.directory + "/index/" + manifest, at: 20)
-        #expect {
-            try fixture.open()
-        } throws: { error in
-            guard case .index = error as? StorageError else { return false }
-            return true
-        }
+        #expect(try fixture.open().record(of: key("a")) == [1])
+        #expect(try fixture.open().indexCondition == .good)
     }
 
     @Test("A damaged block of the index is refused when it is read, never served")
@@ -121,9 +115,13 @@ import Testing
         #expect {
             _ = try fixture.open().record(of: key("a"))
         } throws: { error in
-            guard case .index = error as? StorageError else { return false }
+            guard case .recordLost = error as? StorageError else { return false }
             return true
         }
+        // Who met the damage has left word of it.
+        let reopened = try fixture.open()
+        #expect(reopened.indexCondition == .madeAnew)
+        #expect(try reopened.record(of: key("a")) == record)
     }
 
     @Test(
@@ -156,7 +154,7 @@ import Testing
                 let found = try damaged.record(of: name(number))
                 #expect(found == [UInt8](repeating: 1, count: 300))
             } catch {
-                guard case .index = error else { throw error }
+                guard case .recordLost = error else { throw error }
                 lostCount += 1
             }
         }

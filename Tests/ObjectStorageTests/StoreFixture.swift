@@ -81,6 +81,7 @@ extension StorageOptions {
         options.segmentSizeBytes = 128 << 10
         options.reservedFreeBytes = 0
         options.indexSetAsideBytes = 0
+        options.restatingIntervalBytes = 1
         return options
     }
 }
@@ -138,6 +139,13 @@ extension ObjectStore {
         for result in apply(mutations) { try result.get() }
     }
 
+    /// Says all that is true again, so that nothing that was said before is needed any more.
+    func restateAll() throws {
+        while try restate(sizeBytesMax: 4096).hasMore {}
+        // Has a batch tell it.
+        _ = try restate(sizeBytesMax: 4096)
+    }
+
     /// Reclaims until nothing is left that can be given back now.
     func reclaimAll() throws -> ReclaimProgress {
         var total = ReclaimProgress()
@@ -157,3 +165,5 @@ extension Result where Failure == StorageError {
         return nil
     }
 }
+
+func contents(of path: String) throws -> [UInt8] { try [UInt8](Data(contentsOf: URL(fileURLWithPath: path))) }

@@ -153,6 +153,7 @@ extension RefusalKind {
             return Quota.allCases.map { .quotaExceeded($0, limit: 1 << 40, used: .max) }
         case .storageFull: return [.storageFull]
         case .storageFailed: return [.storageFailed]
+        case .recordLost: return [.recordLost]
         case .foreignGroup: return [.foreignGroup(GroupID(1), expected: GroupID(.max))]
         case .unknownEpoch: return [.unknownEpoch(4, newest: 3), .unknownEpoch(0, newest: .max)]
         case .foreignPosition: return [.foreignPosition(1, expected: 2), .foreignPosition(255, expected: 0)]

@@ -75,10 +75,9 @@ final class InProcessServer {
 }
 
 extension InProcessServer: ReplicaStore {
-    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> {
-        guard let bytes = records[key] else { return .success(nil) }
-        guard let record = try? ObjectRecord(decoding: bytes) else { return .failure(.failed) }
-        return .success(record)
+    func record(of key: ObjectKey) -> StoredParts<ObjectRecord> {
+        guard let bytes = records[key] else { return .absent }
+        return (try? ObjectRecord(decoding: bytes)).map(StoredParts.held) ?? .lost
     }
 
     func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {

@@ -29,7 +29,19 @@ typedef enum index_outcome {
     /// There is no room for what would have to be written.
     INDEX_NO_SPACE = 3,
     INDEX_FAILED = 4,
+    /// It takes a read from the disk to tell.
+    INDEX_NOT_IN_MEMORY = 5,
 } index_outcome;
+
+/// Where to look a key up.
+typedef enum {
+    /// What was written last, wherever it is.
+    INDEX_ANYWHERE = 0,
+    /// What a crash now would keep.
+    INDEX_ON_DISK = 1,
+    /// What was written last, if that is in memory.
+    INDEX_IN_MEMORY = 2,
+} index_place;
 
 typedef struct index_settings {
     /// Makes a new database; without it, opens one that is there.
@@ -48,10 +60,10 @@ index_outcome index_open(const char *path, const index_settings *settings, index
 /// Closes and writes nothing more, as a crash would. No other call may be running or follow.
 void index_close(index_database *database);
 
-/// Looks a key up; `value` is the caller's, who gives it to `index_value_release`. With `only_on_disk`, sees what a crash
-/// now would keep.
+/// Looks a key up; `value` is the caller's, who gives it to `index_value_release`.
 index_outcome index_get(
-    index_database *database, const void *key, size_t key_size, int only_on_disk, index_value **value, char **message);
+    index_database *database, const void *key, size_t key_size, index_place place, index_value **value,
+    char **message);
 const void *index_value_bytes(const index_value *value, size_t *size);
 void index_value_release(index_value *value);
 

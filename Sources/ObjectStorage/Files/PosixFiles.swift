@@ -105,6 +105,18 @@ final class PosixFile: StorageFile {
         return done
     }
 
+    func readFromMemory(into target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) -> Int {
+        var done = 0
+        while done < target.count {
+            let count = solidus_read_cached(
+                descriptor, target.baseAddress! + done, UInt64(target.count - done), Int64(offset) + Int64(done))
+            if count == 0 { break }
+            guard count > 0 else { throw .notInMemory }
+            done += Int(count)
+        }
+        return done
+    }
+
     func write(_ pieces: [SharedBytes], at offset: UInt64) throws(StorageError) {
         var vectors: [iovec] = []
         vectors.reserveCapacity(pieces.count)

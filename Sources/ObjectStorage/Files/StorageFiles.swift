@@ -46,6 +46,9 @@ package protocol StorageFile: AnyObject, Sendable {
     /// Fills `target` from `offset` and returns how many bytes there were before the file's end.
     func read(into target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) -> Int
 
+    /// The same for what is in memory; throws `.notInMemory` when some of it is not, and whenever that is not known.
+    func readFromMemory(into target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) -> Int
+
     /// Writes all of `pieces` one behind the other from `offset`.
     func write(_ pieces: [SharedBytes], at offset: UInt64) throws(StorageError)
 
@@ -69,10 +72,13 @@ package protocol StorageFile: AnyObject, Sendable {
 
 extension StorageFile {
     /// Up to `count` bytes at `offset`, fewer at the file's end.
-    func readBytes(count: Int, at offset: UInt64) throws(StorageError) -> SharedBytes {
+    ///
+    /// - Parameter inMemory: whether to throw `.notInMemory` rather than wait for the disk.
+    func readBytes(count: Int, at offset: UInt64, inMemory: Bool = false) throws(StorageError) -> SharedBytes {
         guard count > 0 else { return SharedBytes() }
         let buffer = ReadBuffer(count: count)
-        let read = try read(into: buffer.bytes, at: offset)
+        let read =
+            inMemory ? try readFromMemory(into: buffer.bytes, at: offset) : try read(into: buffer.bytes, at: offset)
         return SharedBytes(owner: buffer, bytes: UnsafeRawBufferPointer(rebasing: buffer.bytes[..<read]))
     }
 }

@@ -6,15 +6,19 @@ import ErasureCode
 enum IndexKey {
     static let identity: [UInt8] = Array("midentity".utf8)
     static let position: [UInt8] = Array("mposition".utf8)
+    static let horizon: [UInt8] = Array("mhorizon".utf8)
 
     static let records: [UInt8] = Array("o".utf8)
+    static let parts: [UInt8] = Array("p".utf8)
     static let expiriesByTime: [UInt8] = Array("x".utf8)
     static let segments: [UInt8] = Array("s".utf8)
     static let waitingGarbage: [UInt8] = Array("q".utf8)
+    static let facts: [UInt8] = Array("f".utf8)
     static let deadRanges: [UInt8] = Array("d".utf8)
 
     static let heads: [UInt8] = Array("l".utf8)
     static let slots: [UInt8] = Array("h".utf8)
+    static let expiries: [UInt8] = Array("e".utf8)
     static let rows: [UInt8] = Array("t".utf8)
 
     static func record(_ key: [UInt8]) -> [UInt8] { records + key }
@@ -31,7 +35,7 @@ enum IndexKey {
     /// The prefix of all rows of one table.
     static func table(_ table: StoreTable) -> [UInt8] { rows + [table.rawValue] }
 
-    static func expiry(_ key: [UInt8]) -> [UInt8] { Array("e".utf8) + key }
+    static func expiry(_ key: [UInt8]) -> [UInt8] { expiries + key }
 
     static func expiryByTime(_ time: UInt64, _ key: [UInt8]) -> [UInt8] {
         var bytes = expiriesByTime
@@ -80,6 +84,20 @@ enum IndexKey {
         }
     }
 
+    /// The part of which this is the key, or nil when it has another shape.
+    static func partName(in key: [UInt8]) -> (key: [UInt8], version: StoredVersion, part: VersionPart)? {
+        key.withUnsafeBytes { bytes in
+            var cursor = ByteCursor(UnsafeRawBufferPointer(rebasing: bytes[1...]))
+            guard let keySize = cursor.big(UInt16.self), let name = cursor.take(Int(keySize)),
+                let versionSize = cursor.little(UInt8.self), let version = cursor.take(Int(versionSize)),
+                let kind = cursor.little(UInt8.self), let position = cursor.little(UInt8.self),
+                let number = cursor.big(UInt32.self), cursor.remainingCount == 0,
+                let part = VersionPart(kind: kind, position: position, number: number)
+            else { return nil }
+            return (Array(name), StoredVersion(Array(version)), part)
+        }
+    }
+
     static func segment(_ number: UInt64) -> [UInt8] {
         var bytes = segments
         bytes.appendBig(number)
@@ -87,7 +105,15 @@ enum IndexKey {
     }
 
     static func waitingGarbage(sequence: UInt64, _ range: JournalRange) -> [UInt8] {
-        var bytes = waitingGarbage
+        place(range, sequence: sequence, in: waitingGarbage)
+    }
+
+    static func facts(sequence: UInt64, _ range: JournalRange) -> [UInt8] {
+        place(range, sequence: sequence, in: facts)
+    }
+
+    private static func place(_ range: JournalRange, sequence: UInt64, in table: [UInt8]) -> [UInt8] {
+        var bytes = table
         bytes.appendBig(sequence)
         bytes.appendBig(range.segment)
         bytes.appendBig(range.offset)
@@ -113,6 +139,8 @@ enum IndexKey {
 
 /// How far the index has followed the journal.
 struct JournalPosition: Equatable {
+    static let sizeBytes = 24
+
     var segment: UInt64
     var offset: UInt64
     /// The sequence number of the next batch.
@@ -138,7 +166,7 @@ struct JournalPosition: Equatable {
 
     init?(_ bytes: UnsafeRawBufferPointer) {
         var cursor = ByteCursor(bytes)
-        guard bytes.count == 24, let segment = cursor.little(UInt64.self), let offset = cursor.little(UInt64.self),
+        guard bytes.count == Self.sizeBytes, let segment = cursor.little(UInt64.self), let offset = cursor.little(UInt64.self),
             let sequence = cursor.little(UInt64.self), offset % FormatLimit.pageSizeBytes == 0, offset < 1 << 48
         else { return nil }
         self.init(segment: segment, offset: offset, sequence: sequence)
@@ -191,16 +219,25 @@ extension IndexWalk {
 extension StorageIndex {
     /// A single number, as the tables of segments, expiries and ranges hold it; nil when there is none.
     func number(of key: [UInt8], onDisk: Bool = false) throws(StorageError) -> UInt64? {
-        let found = try withValue(of: key, onDisk: onDisk) { UInt64(littleValue: $0) }
+        let found = try withValue(of: key, from: onDisk ? .onDisk : .anywhere) { UInt64(littleValue: $0) }
         guard let found else { return nil }
         guard let number = found else { throw malformed(key) }
         return number
     }
 
     func position(onDisk: Bool) throws(StorageError) -> JournalPosition {
-        let found = try withValue(of: IndexKey.position, onDisk: onDisk) { JournalPosition($0) }
-        guard let position = found ?? nil else { throw malformed(IndexKey.position) }
-        return position
+        try place(IndexKey.position, onDisk: onDisk)
+    }
+
+    /// The batch from which on the journal says all that is true, as the index knows it.
+    func horizon(onDisk: Bool) throws(StorageError) -> JournalPosition {
+        try place(IndexKey.horizon, onDisk: onDisk)
+    }
+
+    private func place(_ key: [UInt8], onDisk: Bool) throws(StorageError) -> JournalPosition {
+        let found = try withValue(of: key, from: onDisk ? .onDisk : .anywhere) { JournalPosition($0) }
+        guard let place = found ?? nil else { throw malformed(key) }
+        return place
     }
 
     /// The error for an entry that is there with another shape than this format's.
@@ -215,6 +252,12 @@ extension UInt64 {
     init?(littleValue bytes: UnsafeRawBufferPointer) {
         guard bytes.count == 8 else { return nil }
         self = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+    }
+
+    var encodedBig: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.appendBig(self)
+        return bytes
     }
 
     var encodedLittle: [UInt8] {

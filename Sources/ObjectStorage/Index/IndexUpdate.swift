@@ -16,6 +16,7 @@ struct NewGarbage {
 struct IndexUpdate {
     private let index: any StorageIndex
     private let sequence: UInt64
+    private let isRebuilding: Bool
     private var changes = IndexChanges()
     private var versions: [HashedBytes: VersionState] = [:]
     private var expiries: [HashedBytes: UInt64?] = [:]
@@ -35,14 +36,25 @@ struct IndexUpdate {
 
     /// The write that applies `plan` and moves the position behind it. `unreclaimed` is the segment's entry in the
     /// segment table after the batch.
+    ///
+    /// - Parameter isRebuilding: whether the index is being made from nothing. What is restated is new to it then, and
+    ///   what is garbage shows in the end; any other index has all that is restated as it is.
     static func make(
-        _ plan: PlannedBatch, unreclaimed: UInt64, index: any StorageIndex
+        _ plan: PlannedBatch, unreclaimed: UInt64, index: any StorageIndex, isRebuilding: Bool
     ) throws(StorageError) -> (changes: IndexChanges, garbage: NewGarbage) {
-        var update = IndexUpdate(index: index, sequence: plan.header.sequence)
-        for range in plan.deadAtBirth { update.discard(range) }
-        for object in plan.objects { try update.apply(object) }
+        var update = IndexUpdate(index: index, sequence: plan.header.sequence, isRebuilding: isRebuilding)
+        let facts = plan.facts
+        if isPlanted(.factsForgotten) {
+            update.discard(facts)
+        } else {
+            update.changes.put(
+                IndexKey.facts(sequence: plan.header.sequence, facts), facts.sizeBytes.encodedLittle)
+        }
+        if let padding = plan.padding { update.discard(padding) }
+        for object in plan.objects where isRebuilding || !object.mutation.isRestatement { try update.apply(object) }
         for row in plan.rows { try update.apply(row) }
         update.changes.put(IndexKey.position, JournalPosition(behind: plan).encoded)
+        update.changes.put(IndexKey.horizon, plan.header.horizon.encoded)
         update.changes.put(IndexKey.segment(plan.header.segment), unreclaimed.encodedLittle)
         return (update.changes, update.garbage)
     }
@@ -54,8 +66,9 @@ struct IndexUpdate {
         return changes
     }
 
-    private init(index: any StorageIndex, sequence: UInt64) {
+    private init(index: any StorageIndex, sequence: UInt64, isRebuilding: Bool) {
         self.index = index
+        self.isRebuilding = isRebuilding
         self.sequence = sequence
     }
 
@@ -193,6 +206,7 @@ struct IndexUpdate {
     }
 
     private mutating func discard(_ range: JournalRange) {
+        guard !isRebuilding else { return }
         changes.put(IndexKey.waitingGarbage(sequence: sequence, range), range.sizeBytes.encodedLittle)
         garbage.rangeCount += 1
         garbage.sizeBytes += range.sizeBytes

@@ -11,7 +11,31 @@ package struct LibraryIndexes: StorageIndexes {
     }
 
     package func open(_ path: String, options: StorageOptions) throws(StorageError) -> any StorageIndex {
-        try LibraryIndex(path: path, creating: false, options: options)
+        guard access(path, F_OK) == 0 || errno != ENOENT else {
+            throw .recordLost(path: path, reason: "it is missing")
+        }
+        return try LibraryIndex(path: path, creating: false, options: options)
+    }
+
+    package func remove(_ path: String) throws(StorageError) {
+        guard let stream = opendir(path) else {
+            if errno == ENOENT { return }
+            throw .system("list", path)
+        }
+        defer { closedir(stream) }
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard name != ".", name != ".." else { continue }
+            guard unlink(path + "/" + name) == 0 else { throw .system("remove", path + "/" + name) }
+        }
+        guard rmdir(path) == 0 else { throw .system("remove", path) }
+    }
+
+    package func replace(_ path: String, with other: String) throws(StorageError) {
+        try remove(path)
+        guard rename(other, path) == 0 else { throw .system("rename", other) }
     }
 }
 
@@ -46,16 +70,26 @@ final class LibraryIndex: StorageIndex, @unchecked Sendable {
         let outcome = body(&message)
         if outcome == INDEX_OK { return true }
         if outcome == INDEX_NOT_FOUND { return false }
+        if outcome == INDEX_NOT_IN_MEMORY { throw .notInMemory }
         defer { index_free(message) }
         let reason = message.map { String(cString: $0) } ?? "no reason given"
         if outcome == INDEX_NO_SPACE { throw .indexFull(path: path, reason: reason) }
+        if outcome == INDEX_DAMAGED { throw .recordLost(path: path, reason: reason) }
         throw .index(path: path, reason: reason)
     }
 
-    func read(_ key: [UInt8], onDisk: Bool, _ body: (UnsafeRawBufferPointer) -> Void) throws(StorageError) -> Bool {
+    func read(
+        _ key: [UInt8], from place: IndexPlace, _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(StorageError) -> Bool {
+        let source =
+            switch place {
+            case .anywhere: INDEX_ANYWHERE
+            case .onDisk: INDEX_ON_DISK
+            case .inMemory: INDEX_IN_MEMORY
+            }
         var value: OpaquePointer?
         let isThere = try Self.call(path) { message in
-            key.withUnsafeBytes { index_get(database, $0.baseAddress, $0.count, onDisk ? 1 : 0, &value, message) }
+            key.withUnsafeBytes { index_get(database, $0.baseAddress, $0.count, source, &value, message) }
         }
         guard isThere, let value else { return false }
         defer { index_value_release(value) }

@@ -6,7 +6,24 @@ package protocol StorageIndexes: Sendable {
     /// Makes an empty index in a directory that is not there yet.
     func create(_ path: String, options: StorageOptions) throws(StorageError) -> any StorageIndex
 
+    /// Opens an index; `.recordLost` when it is missing or damaged.
     func open(_ path: String, options: StorageOptions) throws(StorageError) -> any StorageIndex
+
+    /// Removes an index that nobody has open; nothing happens when there is none.
+    func remove(_ path: String) throws(StorageError)
+
+    /// Puts an index in the place of another one. After a crash there is one of them, or none at `path`.
+    func replace(_ path: String, with other: String) throws(StorageError)
+}
+
+/// Where to look a key up.
+package enum IndexPlace: Sendable {
+    /// What was written last, wherever it is.
+    case anywhere
+    /// No less than what a crash now would keep, and no more.
+    case onDisk
+    /// What was written last, if that is in memory: waits for no disk.
+    case inMemory
 }
 
 /// An open index. Any number of threads may use it.
@@ -16,9 +33,10 @@ package protocol StorageIndexes: Sendable {
 package protocol StorageIndex: AnyObject, Sendable {
     var path: String { get }
 
-    /// Calls `body` with the value of `key`; false when there is none.
-    /// With `onDisk`, sees no less than what a crash would keep, and no more.
-    func read(_ key: [UInt8], onDisk: Bool, _ body: (UnsafeRawBufferPointer) -> Void) throws(StorageError) -> Bool
+    /// Calls `body` with the value of `key`; false when there is none. Throws `.notInMemory` when it takes the disk to tell.
+    func read(
+        _ key: [UInt8], from place: IndexPlace, _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(StorageError) -> Bool
 
     /// Makes all changes visible together. Waits for no disk.
     func write(_ changes: IndexChanges) throws(StorageError)
@@ -66,10 +84,10 @@ package protocol IndexWalk: AnyObject {
 extension StorageIndex {
     /// What `body` makes of the value of `key`, or nil when there is none.
     func withValue<R>(
-        of key: [UInt8], onDisk: Bool = false, _ body: (UnsafeRawBufferPointer) -> R
+        of key: [UInt8], from place: IndexPlace = .anywhere, _ body: (UnsafeRawBufferPointer) -> R
     ) throws(StorageError) -> R? {
         var result: R?
-        _ = try read(key, onDisk: onDisk) { result = body($0) }
+        _ = try read(key, from: place) { result = body($0) }
         return result
     }
 }

@@ -24,7 +24,7 @@ extension StoreMutation {
     var payloadSizeBytes: Int {
         var size = 0
         for object in objects {
-            for put in object.puts { size += put.bytes.count }
+            for put in object.puts where put.reference == nil { size += put.bytes.count }
         }
         return size
     }
@@ -37,7 +37,9 @@ extension ObjectMutation {
         if case .set = expiry { size += 8 }
         if case .set(let bytes) = head { size += 2 + bytes.count }
         for version in drops { size += 1 + version.bytes.count }
-        for put in puts { size += 1 + put.version.bytes.count + 1 + 1 + 4 + 4 + 4 }
+        for put in puts {
+            size += 1 + put.version.bytes.count + 1 + 1 + 4 + 4 + 4 + (put.reference == nil ? 0 : 16)
+        }
         return size
     }
 }
@@ -64,17 +66,20 @@ extension EncodedBatch {
     /// Lays out mutations that were checked against the limits.
     init(
         _ mutations: [StoreMutation], sequence: UInt64, segment: UInt64, offset: UInt64, storeID: StoreID,
-        inlinePartSizeBytesMax: Int
+        horizon: JournalPosition, inlinePartSizeBytesMax: Int
     ) {
+        func isInline(_ put: PartPut, of object: ObjectMutation) -> Bool {
+            put.reference == nil && (object.isRestatement || put.bytes.count <= inlinePartSizeBytesMax)
+        }
         let metadataSize = mutations.reduce(0) { $0 + $1.metadataSizeBytes }
         let payloadOffset = offset + UInt64(BatchHeader.sizeBytes + metadataSize)
         var inlineSize = 0
         var payloadSize = 0
         for mutation in mutations {
             for object in mutation.objects {
-                for put in object.puts {
+                for put in object.puts where put.reference == nil {
                     payloadSize += put.bytes.count
-                    if put.bytes.count <= inlinePartSizeBytesMax { inlineSize += put.bytes.count }
+                    if isInline(put, of: object) { inlineSize += put.bytes.count }
                 }
             }
         }
@@ -94,7 +99,15 @@ extension EncodedBatch {
                 var parts: [PlannedPart] = []
                 parts.reserveCapacity(object.puts.count)
                 for put in object.puts {
-                    let isInline = put.bytes.count <= inlinePartSizeBytesMax
+                    if let reference = put.reference {
+                        let part = PlannedPart(
+                            version: put.version, part: put.part, placement: reference, isInline: false,
+                            isReference: true, inlineBytes: SharedBytes())
+                        part.encode(into: &metadata)
+                        parts.append(part)
+                        continue
+                    }
+                    let isInline = isInline(put, of: object)
                     let placement = PartPlacement(
                         segment: segment, offset: isInline ? inlineOffset : otherOffset,
                         sizeBytes: UInt32(put.bytes.count), checksum: Checksum.crc32c(put.bytes))
@@ -107,7 +120,7 @@ extension EncodedBatch {
                     }
                     let part = PlannedPart(
                         version: put.version, part: put.part, placement: placement, isInline: isInline,
-                        inlineBytes: isInline ? put.bytes : SharedBytes())
+                        isReference: false, inlineBytes: isInline ? put.bytes : SharedBytes())
                     part.encode(into: &metadata)
                     parts.append(part)
                 }
@@ -121,7 +134,7 @@ extension EncodedBatch {
         let header = BatchHeader(
             sequence: sequence, segment: segment, offset: offset, metadataSizeBytes: metadataSize,
             metadataChecksum: Checksum.crc32c(metadata[...]), payloadSizeBytes: payloadSize,
-            objectCount: objects.count, rowCount: rows.count)
+            objectCount: objects.count, rowCount: rows.count, horizon: horizon)
         var headerBytes: [UInt8] = []
         headerBytes.reserveCapacity(BatchHeader.sizeBytes)
         header.encode(into: &headerBytes, storeID: storeID)
@@ -140,7 +153,7 @@ extension ObjectMutation {
         bytes.appendLittle(UInt16(key.count))
         bytes.append(contentsOf: key)
         bytes.appendLittle(slot)
-        bytes.append(record.tag | expiry.tag << 2 | head.tag << 4)
+        bytes.append(record.tag | expiry.tag << 2 | head.tag << 4 | (isRestatement ? 0x40 : 0))
         if case .set(let value) = record {
             bytes.appendLittle(UInt32(value.count))
             bytes.append(contentsOf: value)
@@ -193,16 +206,20 @@ extension VersionPart {
 
 extension PlannedPart {
     private static let inlineFlag: UInt8 = 0x80
+    private static let referenceFlag: UInt8 = 0x40
 
     fileprivate func encode(into bytes: inout [UInt8]) {
         let code = part.code
         bytes.append(UInt8(version.bytes.count))
         bytes.append(contentsOf: version.bytes)
-        bytes.append(code.kind | (isInline ? Self.inlineFlag : 0))
+        bytes.append(code.kind | (isInline ? Self.inlineFlag : 0) | (isReference ? Self.referenceFlag : 0))
         bytes.append(code.position)
         bytes.appendLittle(code.number)
         bytes.appendLittle(placement.sizeBytes)
         bytes.appendLittle(placement.checksum)
+        guard isReference else { return }
+        bytes.appendLittle(placement.segment)
+        bytes.appendLittle(placement.offset)
     }
 
     /// Reads what `encode` wrote; the offset is not known yet.
@@ -210,12 +227,21 @@ extension PlannedPart {
         guard let version = StoredVersion(&cursor), let kind = cursor.little(UInt8.self),
             let position = cursor.little(UInt8.self), let number = cursor.little(UInt32.self),
             let size = cursor.little(UInt32.self), let checksum = cursor.little(UInt32.self),
-            let part = VersionPart(kind: kind & ~Self.inlineFlag, position: position, number: number)
+            let part = VersionPart(
+                kind: kind & ~(Self.inlineFlag | Self.referenceFlag), position: position, number: number),
+            kind & (Self.inlineFlag | Self.referenceFlag) != Self.inlineFlag | Self.referenceFlag
         else { return nil }
+        var placement = PartPlacement(segment: segment, offset: 0, sizeBytes: size, checksum: checksum)
+        let isReference = kind & Self.referenceFlag != 0
+        if isReference {
+            guard let segment = cursor.little(UInt64.self), let offset = cursor.little(UInt64.self), offset < 1 << 48
+            else { return nil }
+            placement.segment = segment
+            placement.offset = offset
+        }
         self.init(
-            version: version, part: part,
-            placement: PartPlacement(segment: segment, offset: 0, sizeBytes: size, checksum: checksum),
-            isInline: kind & Self.inlineFlag != 0, inlineBytes: SharedBytes())
+            version: version, part: part, placement: placement, isInline: kind & Self.inlineFlag != 0,
+            isReference: isReference, inlineBytes: SharedBytes())
     }
 }
 
@@ -311,9 +337,10 @@ extension StoredVersion {
 extension PlannedObject {
     fileprivate init?(_ cursor: inout ByteCursor, segment: UInt64) {
         guard let key = cursor.takeKey(), let slot = cursor.little(UInt16.self), let flags = cursor.little(UInt8.self),
-            flags < 64
+            flags < 128
         else { return nil }
         mutation = ObjectMutation(key: key, slot: slot)
+        mutation.isRestatement = flags & 0x40 != 0
         puts = []
         switch flags & 3 {
         case 0: break
@@ -334,7 +361,7 @@ extension PlannedObject {
         case 2: mutation.expiry = .clear
         default: return nil
         }
-        switch flags >> 4 {
+        switch flags >> 4 & 3 {
         case 0: break
         case 1:
             guard let head = cursor.takeShort(FormatLimit.headSizeBytesMax) else { return nil }
@@ -371,14 +398,14 @@ extension PlannedBatch {
         }
         guard cursor.remainingCount == 0 else { return nil }
 
-        let parts = objects.lazy.flatMap(\.puts)
+        let parts = objects.lazy.flatMap(\.puts).filter { !$0.isReference }
         let inlineSize = parts.filter(\.isInline).reduce(0) { $0 + Int($1.placement.sizeBytes) }
         let totalSize = parts.reduce(0) { $0 + Int($1.placement.sizeBytes) }
         guard totalSize == header.payloadSizeBytes else { return nil }
         var inlineOffset = header.payloadOffset
         var otherOffset = header.payloadOffset + UInt64(inlineSize)
         for index in objects.indices {
-            for part in objects[index].puts.indices {
+            for part in objects[index].puts.indices where !objects[index].puts[part].isReference {
                 let size = UInt64(objects[index].puts[part].placement.sizeBytes)
                 if objects[index].puts[part].isInline {
                     objects[index].puts[part].placement.offset = inlineOffset

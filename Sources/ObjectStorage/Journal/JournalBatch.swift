@@ -31,6 +31,8 @@ struct PlannedPart {
     var placement: PartPlacement
     /// Whether the index keeps the bytes too.
     var isInline: Bool
+    /// Whether the batch only says where the bytes lie, in an earlier batch.
+    var isReference: Bool
     /// The bytes of an inline part; empty for any other.
     var inlineBytes: SharedBytes
 }
@@ -51,27 +53,26 @@ struct PlannedBatch {
     /// Bytes of the inline parts.
     var inlineSizeBytes: Int
 
-    /// The ranges of the batch that no read ever needs: all but the parts that are not inline.
-    var deadAtBirth: [JournalRange] {
-        let start = header.offset
+    /// What an index is made from: header, metadata and inline parts. Needed until a later round of restating is over.
+    var facts: JournalRange {
         let firstPart = header.payloadOffset + UInt64(inlineSizeBytes)
         let lastPartEnd = header.payloadOffset + UInt64(header.payloadSizeBytes)
-        if firstPart == lastPartEnd {
-            return [JournalRange(segment: header.segment, offset: start, sizeBytes: header.batchSizeBytes)]
-        }
-        var ranges = [JournalRange(segment: header.segment, offset: start, sizeBytes: firstPart - start)]
-        if lastPartEnd < header.end {
-            ranges.append(
-                JournalRange(segment: header.segment, offset: lastPartEnd, sizeBytes: header.end - lastPartEnd))
-        }
-        return ranges
+        let end = firstPart == lastPartEnd ? header.end : firstPart
+        return JournalRange(segment: header.segment, offset: header.offset, sizeBytes: end - header.offset)
+    }
+
+    /// What fills the last page behind parts, which nobody ever needs; nil when there is none.
+    var padding: JournalRange? {
+        let lastPartEnd = header.payloadOffset + UInt64(header.payloadSizeBytes)
+        guard facts.end < header.end, lastPartEnd < header.end else { return nil }
+        return JournalRange(segment: header.segment, offset: lastPartEnd, sizeBytes: header.end - lastPartEnd)
     }
 }
 
 /// The fixed start of a batch.
 struct BatchHeader: Equatable {
     static let magic: UInt64 = 0x4843_5441_424C_4F53  // "SOLBATCH"
-    static let sizeBytes = 80
+    static let sizeBytes = 104
     /// No offset or size in a journal comes near this; sums of a few stay far from overflow.
     private static let offsetMax: UInt64 = 1 << 48
 
@@ -83,6 +84,8 @@ struct BatchHeader: Equatable {
     var payloadSizeBytes: Int
     var objectCount: Int
     var rowCount: Int
+    /// The batch from which on the journal says all that is true, so that the index can be made from there.
+    var horizon: JournalPosition
 
     var payloadOffset: UInt64 { offset + UInt64(Self.sizeBytes + metadataSizeBytes) }
     /// Size up to the next batch: whole pages.
@@ -103,12 +106,13 @@ struct BatchHeader: Equatable {
         bytes.appendLittle(UInt64(payloadSizeBytes))
         bytes.appendLittle(UInt32(objectCount))
         bytes.appendLittle(UInt32(rowCount))
+        bytes.append(contentsOf: horizon.encoded)
         bytes.replaceLittle(Checksum.crc32c(bytes[16..<Self.sizeBytes]), at: 12)
     }
 
     init(
         sequence: UInt64, segment: UInt64, offset: UInt64, metadataSizeBytes: Int, metadataChecksum: UInt32,
-        payloadSizeBytes: Int, objectCount: Int, rowCount: Int
+        payloadSizeBytes: Int, objectCount: Int, rowCount: Int, horizon: JournalPosition
     ) {
         self.sequence = sequence
         self.segment = segment
@@ -118,6 +122,7 @@ struct BatchHeader: Equatable {
         self.payloadSizeBytes = payloadSizeBytes
         self.objectCount = objectCount
         self.rowCount = rowCount
+        self.horizon = horizon
     }
 
     /// Nil unless the bytes start with an undamaged header of this store for exactly this place.
@@ -132,11 +137,12 @@ struct BatchHeader: Equatable {
             cursor.little(UInt64.self) == offset, let metadataSize = cursor.little(UInt32.self),
             let metadataChecksum = cursor.little(UInt32.self), let payloadSize = cursor.little(UInt64.self),
             let objectCount = cursor.little(UInt32.self), let rowCount = cursor.little(UInt32.self),
+            let horizonBytes = cursor.take(JournalPosition.sizeBytes), let horizon = JournalPosition(horizonBytes),
             offset < Self.offsetMax, payloadSize < Self.offsetMax
         else { return nil }
         self.init(
             sequence: sequence, segment: segment, offset: offset, metadataSizeBytes: Int(metadataSize),
             metadataChecksum: metadataChecksum, payloadSizeBytes: Int(payloadSize), objectCount: Int(objectCount),
-            rowCount: Int(rowCount))
+            rowCount: Int(rowCount), horizon: horizon)
     }
 }

@@ -30,7 +30,8 @@ struct JournalReplay {
 
     /// Opens and settles the segments from `position` on.
     init(
-        directory: String, storeID: StoreID, position: JournalPosition, numbers: [UInt64], files: any StorageFiles
+        directory: String, storeID: StoreID, position: JournalPosition, numbers: [UInt64], files: any StorageFiles,
+        gapsAllowed: Bool = false
     ) throws(StorageError) {
         self.directory = directory
         self.storeID = storeID
@@ -39,10 +40,10 @@ struct JournalReplay {
         var segments: [SegmentFile] = []
         var expected = position.segment
         for number in numbers where number >= position.segment {
-            guard number == expected else {
+            guard number == expected || gapsAllowed && !segments.isEmpty else {
                 throw .missingSegment(path: SegmentFile.path(in: directory, number: expected))
             }
-            expected += 1
+            expected = number + 1
             let segment = try SegmentFile.open(in: directory, number: number, forWriting: true, files: files)
             if !isPlanted(.settleOmitted) { try segment.settle() }
             if let header = try segment.header() {
@@ -177,7 +178,7 @@ struct JournalReplay {
     private func partsVerify(_ batch: FoundBatch) throws(StorageError) -> Bool {
         if isPlanted(.tornTailAccepted) { return true }
         for object in batch.plan.objects {
-            for put in object.puts {
+            for put in object.puts where !put.isReference {
                 let count = Int(put.placement.sizeBytes)
                 let bytes = try segments[batch.place.index].readBytes(count: count, at: put.placement.offset)
                 guard bytes.count == count, Checksum.crc32c(bytes) == put.placement.checksum else { return false }

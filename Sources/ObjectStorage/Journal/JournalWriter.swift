@@ -6,13 +6,18 @@ import ErasureCode
 struct JournalWriter {
     private let directory: String
     private let storeID: StoreID
-    private let options: StorageOptions
+    let options: StorageOptions
     private let index: any StorageIndex
 
     private var tail: JournalTail
-    /// Whether the tail segment was made from the reserve, which puts may not use.
+    /// Whether the tail segment was made from the reserve, which what stores may not use.
     private var tailIsReserve = false
     private(set) var nextSequence: UInt64
+    /// The batch from which on the journal says all that is true; every batch tells it.
+    var horizon: JournalPosition
+    /// How far saying it again has come.
+    var restating: RestatingState
+    private let isRebuilding: Bool
     /// Per segment the bytes of its batches that were not given back yet.
     private(set) var unreclaimed: [UInt64: UInt64]
     /// Segments of which all was given back when they were last looked at; a batch may have come since.
@@ -29,12 +34,40 @@ struct JournalWriter {
     var hasPassedOver = false
     /// Where the walk over waiting garbage continues: what lies before was given back, or passed over.
     var reclaimCursor = IndexKey.waitingGarbage
+    /// The same for facts that are said again later.
+    var factsCursor = IndexKey.facts
     /// Why every further change is refused.
     private(set) var failure: StorageError?
+    /// How far moving living parts out of mostly dead segments has come.
+    var compaction = CompactionState()
+
+    /// The segment being written.
+    var tailNumber: UInt64 { tail.segment.number }
+
+    /// Where the next batch goes.
+    var end: JournalPosition {
+        JournalPosition(segment: tail.segment.number, offset: tail.offset, sequence: nextSequence)
+    }
+
+    /// Appends a batch that changes nothing but tells the horizon; false when there is no room for it.
+    mutating func appendMark() throws(StorageError) -> Bool {
+        let candidate = Candidate(position: 0, metadataSizeBytes: 0, payloadSizeBytes: 0, purpose: .moves)
+        guard case .success(let admitted) = admit([candidate]), !admitted.isEmpty else { return false }
+        let batch = encoded([], of: [])
+        let update = try plannedUpdate(batch.plan)
+        do throws(StorageError) {
+            try append(batch, update)
+        } catch {
+            failure = .failed(reason: error.description)
+            throw error
+        }
+        return true
+    }
 
     init(
         directory: String, storeID: StoreID, options: StorageOptions, index: any StorageIndex, tail: JournalTail,
-        nextSequence: UInt64, unreclaimed: [UInt64: UInt64]
+        nextSequence: UInt64, unreclaimed: [UInt64: UInt64], horizon: JournalPosition, factsSizeBytes: UInt64,
+        isRebuilding: Bool = false
     ) {
         self.directory = directory
         self.storeID = storeID
@@ -43,6 +76,9 @@ struct JournalWriter {
         self.tail = tail
         self.nextSequence = nextSequence
         self.unreclaimed = unreclaimed
+        self.horizon = horizon
+        restating = RestatingState(factsSizeBytes: factsSizeBytes)
+        self.isRebuilding = isRebuilding
         emptied = Set(unreclaimed.filter { $0.value == 0 }.keys)
     }
 
@@ -64,7 +100,7 @@ struct JournalWriter {
             }
             let candidate = Candidate(
                 position: position, metadataSizeBytes: mutation.metadataSizeBytes,
-                payloadSizeBytes: mutation.payloadSizeBytes, hasPuts: mutation.hasPuts)
+                payloadSizeBytes: mutation.payloadSizeBytes, purpose: mutation.purpose)
             let size = metadataSize + candidate.metadataSizeBytes + payloadSize + candidate.payloadSizeBytes
             guard size <= options.batchSizeBytesMax else {
                 results[position] = .failure(
@@ -133,7 +169,7 @@ struct JournalWriter {
         let chosen = candidates.count == mutations.count ? mutations : candidates.map { mutations[$0.position] }
         return EncodedBatch(
             chosen, sequence: nextSequence, segment: tail.segment.number, offset: tail.offset, storeID: storeID,
-            inlinePartSizeBytesMax: options.inlinePartSizeBytesMax)
+            horizon: horizon, inlinePartSizeBytesMax: options.inlinePartSizeBytesMax)
     }
 
     private mutating func append(
@@ -155,7 +191,8 @@ struct JournalWriter {
         _ plan: PlannedBatch
     ) throws(StorageError) -> (changes: IndexChanges, garbage: NewGarbage) {
         let before = unreclaimed[plan.header.segment] ?? 0
-        return try IndexUpdate.make(plan, unreclaimed: before + plan.header.batchSizeBytes, index: index)
+        return try IndexUpdate.make(plan, unreclaimed: before + plan.header.batchSizeBytes, index: index,
+            isRebuilding: isRebuilding)
     }
 
     private mutating func commit(
@@ -167,6 +204,8 @@ struct JournalWriter {
         nextSequence = plan.header.sequence + 1
         unflushedSizeBytes += plan.header.batchSizeBytes
         unflushedGarbageSizeBytes += update.garbage.sizeBytes
+        restating.factsSizeBytes += plan.facts.sizeBytes
+        horizon = plan.header.horizon
         if unflushedSizeBytes >= UInt64(max(options.flushIntervalBytes, 1)) { try requestFlush() }
     }
 
@@ -181,7 +220,9 @@ struct JournalWriter {
         var position: Int
         var metadataSizeBytes: Int
         var payloadSizeBytes: Int
-        var hasPuts: Bool
+        var purpose: MutationPurpose
+
+        var freesSpace: Bool { purpose == .frees }
     }
 
     private static func sizeBytes(_ candidates: [Candidate]) -> UInt64 {
@@ -194,22 +235,34 @@ struct JournalWriter {
         tail.capacityBytes > tail.offset ? tail.capacityBytes - tail.offset : 0
     }
 
+    /// Of a segment that is made from the reserve, if nothing larger has to fit.
+    private var smallSegmentSizeBytes: UInt64 {
+        pageAlignedUp(min(1 << 20, UInt64(max(options.reservedFreeBytes, 0)) / 8))
+    }
+
+    /// Bytes that may be used to move parts: beside the reserve, or a quarter of it.
+    var roomForMovesBytes: UInt64 {
+        let reserve = UInt64(max(options.reservedFreeBytes, 0))
+        let free = options.system.files.freeBytes(at: directory) ?? .max
+        return tailRoomBytes + (free > reserve - reserve / 4 ? free - (reserve - reserve / 4) : 0)
+    }
+
     /// Chooses which candidates the next batch takes and makes room for them behind `tail`.
     ///
-    /// All of them if a segment for them can be had. On a full disk those without puts come first, since they are what
-    /// frees space, and may have a small segment made from the reserve; puts get what is left of the present segment.
+    /// All of them if a segment for them can be had. On a full disk those that free space come first, and may have a small
+    /// segment made from the reserve; the others get what is left of the present segment.
     private mutating func admit(_ candidates: [Candidate]) -> Result<[Candidate], StorageError> {
         let total = Self.sizeBytes(candidates)
         let reserve = UInt64(max(options.reservedFreeBytes, 0))
-        let hasPuts = candidates.contains(where: \.hasPuts)
+        let stores = candidates.contains { $0.purpose == .stores }
         if tailIsReserve, (options.system.files.freeBytes(at: directory) ?? .max) >= reserve { tailIsReserve = false }
         if index.isShortOfSpace {
             // What is taken now gathers in memory. Only what frees space is worth that, and not without end.
             let room = index.unflushedSizeBytes < 4 * UInt64(max(options.indexWriteBufferBytes, 0))
-            let withoutPuts = room ? candidates.filter { !$0.hasPuts } : []
-            return .success(Self.sizeBytes(withoutPuts) <= tailRoomBytes ? withoutPuts : [])
+            let freeing = room ? candidates.filter(\.freesSpace) : []
+            return .success(Self.sizeBytes(freeing) <= tailRoomBytes ? freeing : [])
         }
-        if total <= tailRoomBytes, !(tailIsReserve && hasPuts) { return .success(candidates) }
+        if total <= tailRoomBytes, !(tailIsReserve && stores) { return .success(candidates) }
 
         do throws(StorageError) {
             // A segment's header page and its last page are not for batches.
@@ -218,9 +271,15 @@ struct JournalWriter {
             if try makeSegment(ofBytes: usual, leaving: reserve) { return .success(candidates) }
             if usual > needed, try makeSegment(ofBytes: needed, leaving: reserve) { return .success(candidates) }
 
-            let withoutPuts = candidates.filter { !$0.hasPuts }
-            if !withoutPuts.isEmpty, Self.sizeBytes(withoutPuts) > tailRoomBytes {
-                let small = max(Self.sizeBytes(withoutPuts) + 2 * FormatLimit.pageSizeBytes, 1 << 20)
+            if candidates.allSatisfy({ $0.purpose == .moves }) {
+                let small = max(needed, smallSegmentSizeBytes)
+                guard try makeSegment(ofBytes: small, leaving: reserve - reserve / 4) else { return .success([]) }
+                tailIsReserve = true
+                return .success(candidates)
+            }
+            let freeing = candidates.filter(\.freesSpace)
+            if !freeing.isEmpty, Self.sizeBytes(freeing) > tailRoomBytes {
+                let small = max(Self.sizeBytes(freeing) + 2 * FormatLimit.pageSizeBytes, smallSegmentSizeBytes)
                 var isMade = try makeSegment(ofBytes: small, leaving: reserve / 2)
                 if !isMade, index.releaseSetAside(small) >= small {
                     isMade = try makeSegment(ofBytes: small, leaving: 0)
@@ -228,9 +287,9 @@ struct JournalWriter {
                 guard isMade else { return .success([]) }
                 tailIsReserve = true
             }
-            guard !tailIsReserve else { return .success(withoutPuts) }
-            var admitted = withoutPuts
-            for candidate in candidates where candidate.hasPuts {
+            guard !tailIsReserve else { return .success(freeing) }
+            var admitted = freeing
+            for candidate in candidates where !candidate.freesSpace {
                 if Self.sizeBytes(admitted + [candidate]) <= tailRoomBytes { admitted.append(candidate) }
             }
             return .success(admitted.sorted { $0.position < $1.position })
@@ -267,6 +326,7 @@ struct JournalWriter {
     var emptySegments: [UInt64] { emptied.filter { unreclaimed[$0] == 0 }.sorted() }
 
     mutating func setUnreclaimed(_ sizeBytes: UInt64, ofSegment number: UInt64) {
+        compaction.diedSizeBytes += (unreclaimed[number] ?? 0) - min(sizeBytes, unreclaimed[number] ?? 0)
         unreclaimed[number] = sizeBytes
         if sizeBytes == 0 { emptied.insert(number) }
     }
@@ -282,7 +342,17 @@ struct JournalWriter {
 
     // MARK: Flushing
 
+    /// Whether enough became garbage for a flush, after which it can be given back.
     var flushWaits: Bool { unflushedGarbageSizeBytes >= UInt64(max(options.reclaimFlushBytes, 1)) }
+
+    /// Whether what little became garbage is worth a flush, too: where what stores is refused, every page counts.
+    var flushWaitsForRoom: Bool { unflushedGarbageSizeBytes > 0 && isShortOfRoom }
+
+    /// Whether another segment of the usual size cannot be had beside the reserve.
+    var isShortOfRoom: Bool {
+        let needed = UInt64(max(options.reservedFreeBytes, 0)) + UInt64(max(options.segmentSizeBytes, 0))
+        return (options.system.files.freeBytes(at: directory) ?? .max) < needed
+    }
 
     /// Asks the index to write to disk what only memory holds, without waiting for it.
     mutating func requestFlush() throws(StorageError) {
@@ -305,6 +375,7 @@ struct JournalWriter {
         guard hasPassedOver else { return }
         hasPassedOver = false
         reclaimCursor = IndexKey.waitingGarbage
+        factsCursor = IndexKey.facts
     }
 
     /// Refuses every further change.

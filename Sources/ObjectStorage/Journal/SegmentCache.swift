@@ -22,13 +22,16 @@ final class SegmentCache: Sendable {
     }
 
     /// The file of a segment, opened if it is not; `.missingSegment` when it does not exist.
-    func file(_ number: UInt64) throws(StorageError) -> SegmentFile {
+    ///
+    /// - Parameter inMemory: whether to throw `.notInMemory` rather than open it.
+    func file(_ number: UInt64, inMemory: Bool = false) throws(StorageError) -> SegmentFile {
         let known = state.withLock { state -> SegmentFile? in
             state.clock += 1
             state.files[number]?.lastUse = state.clock
             return state.files[number]?.file
         }
         if let known { return known }
+        if inMemory { throw .notInMemory }
         let file = try SegmentFile.open(in: directory, number: number, forWriting: false, files: files)
         state.withLock { state in
             if state.files.count >= countMax,

@@ -105,8 +105,8 @@ final class SegmentFile: Sendable {
     }
 
     /// Up to `count` bytes at `offset`, fewer at the file's end.
-    func readBytes(count: Int, at offset: UInt64) throws(StorageError) -> SharedBytes {
-        try file.readBytes(count: count, at: offset)
+    func readBytes(count: Int, at offset: UInt64, inMemory: Bool = false) throws(StorageError) -> SharedBytes {
+        try file.readBytes(count: count, at: offset, inMemory: inMemory)
     }
 
     func write(_ pieces: [SharedBytes], at offset: UInt64) throws(StorageError) {

@@ -51,6 +51,8 @@ public enum Refusal: Error, Equatable, Sendable {
     case storageFull
     /// The server cannot read or write its storage.
     case storageFailed
+    /// The server has lost what it knew of this object; of others it has not.
+    case recordLost
     /// The server knows no message of this type.
     case unsupported(type: UInt8)
     /// A reason of another release's, of which only the traits are known.
@@ -119,7 +121,8 @@ package enum RefusalKind: UInt16, CaseIterable, Sendable {
     case unknownEpoch = 20
     case foreignPosition = 21
     case notCommitted = 22
-    case quotaExceeded = 23
+    case recordLost = 23
+    case quotaExceeded = 24
 
     package var traits: RefusalTraits {
         switch self {
@@ -131,7 +134,7 @@ package enum RefusalKind: UInt16, CaseIterable, Sendable {
         case .busy, .unknownEpoch, .notCommitted:
             .transient
         case .notEntitled, .digestMismatch, .foreignDescriptor, .foreignGroup, .invalidCertificate, .poisonous,
-            .storageFull, .storageFailed, .unsupported:
+            .storageFull, .storageFailed, .recordLost, .unsupported:
             []
         }
     }
@@ -163,6 +166,7 @@ extension Refusal {
         case .tooManyUnverified: .tooManyUnverified
         case .storageFull: .storageFull
         case .storageFailed: .storageFailed
+        case .recordLost: .recordLost
         case .unsupported: .unsupported
         case .other: nil
         }
@@ -234,6 +238,7 @@ extension Refusal: CustomStringConvertible {
             }
         case .storageFull: "the server's disk is full"
         case .storageFailed: "the server cannot use its storage"
+        case .recordLost: "the server has lost what it knew of this object, and makes it again at its next start"
         case .unsupported(let type): "the server knows no message of type \(type)"
         case .other(let code, _, _): "a reason with the number \(code), which this release does not know"
         }

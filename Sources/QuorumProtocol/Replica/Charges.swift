@@ -113,9 +113,6 @@ extension ObjectRecord {
         }
     }
 
-    /// Whether there are fragments here that a tombstone would let go of.
-    var holdsBytes: Bool { held.contains { $0.hasStripes && $0.holdsFragments } }
-
     /// Whose versions are here although none is committed.
     private var bareWriters: [ClientID] {
         guard highestCommitted == nil else { return [] }

@@ -148,6 +148,16 @@ package struct ObjectRecord: Equatable, Sendable {
         set { set(committed, unverified: unverified, poisonous: newValue) }
     }
 
+    /// Whether something below a version takes space that nothing has superseded yet: a value held here, or one committed
+    /// of which only others have more than the certificate.
+    func mayHoldValue(below timestamp: Timestamp) -> Bool {
+        if held.contains(where: { $0.timestamp < timestamp && $0.hasStripes && $0.supersededMilliseconds == nil }) {
+            return true
+        }
+        guard let committed = highestCommitted, committed < timestamp else { return false }
+        return version(committed) == nil
+    }
+
     /// The certificate that answers FETCH-CERTIFICATE: of this version or, if it is not named as committed any more, of the
     /// highest one that is or has been and turned out to be poisonous.
     func certificate(of timestamp: Timestamp) -> Certificate? {

@@ -89,7 +89,7 @@ struct ObjectTransition {
             if evidence.admission.isEmpty, !pending.contains(where: { $0.timestamp == timestamp }),
                 let refusal = accounts.refusal(
                     of: timestamp.writer, sizeBytes: sizeBytes, isBare: record.highestCommitted == nil,
-                    frees: !hasStripes && record.holdsBytes, parameters.limits)
+                    frees: !hasStripes && record.mayHoldValue(below: timestamp), parameters.limits)
             {
                 return .refuse(refusal)
             }

@@ -533,6 +533,7 @@ extension Replica {
         switch failure {
         case .full: .storageFull
         case .failed: .storageFailed
+        case .recordLost: .recordLost
         }
     }
 }

@@ -36,6 +36,8 @@ package enum StoreFailure: Error, Hashable, Sendable {
     case full
     /// The store cannot be read or written.
     case failed
+    /// What the store knew of this object is damaged; of others it is not.
+    case recordLost
 }
 
 /// What a replica is told. Indirect where a case is far larger than the others, which pass through many hands.
@@ -134,6 +136,15 @@ package struct ObjectChange: Sendable {
     package struct BareWriter: Equatable, Sendable {
         package let client: ClientID
         package let isBare: Bool
+    }
+
+    /// Whether the change leads to space being given back: everything but what stores a value, and of deletions only one
+    /// of something. So each that is taken on a full disk needs a value that was stored before, but for the pending
+    /// versions that a client may have anyway.
+    package var freesSpace: Bool {
+        puts.allSatisfy { parts in
+            parts.descriptor.descriptor.stripes.isEmpty && record.mayHoldValue(below: parts.timestamp)
+        }
     }
 
     /// What is stored of one version.

@@ -14,6 +14,8 @@ package enum StoredParts<Value: Sendable>: Sendable {
     case lost
     /// It cannot be read just now.
     case unreadable
+    /// It takes the disk to tell; only a store that was asked not to wait for it says so.
+    case notInMemory
 
     /// The value, when it could be read.
     package var value: Value? {
@@ -27,8 +29,8 @@ package enum StoredParts<Value: Sendable>: Sendable {
 
 /// What a replica's effects read of its server's store. All of it is durable.
 package protocol ReplicaStore {
-    /// The object's record; nil when there is none.
-    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure>
+    /// The object's record.
+    func record(of key: ObjectKey) -> StoredParts<ObjectRecord>
     /// The version's descriptor.
     func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor>
     /// The server's fragments of the version, one for each stripe.
@@ -62,6 +64,8 @@ package enum ReplicaWork {
     case listPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
     case findDue(beforeMilliseconds: UInt64)
     case catchUp(ClientID)
+    /// What could not be done at once, since it takes the disk.
+    indirect case wait(ReplicaEffect)
 
     /// How many objects a server catches up with at a time.
     package static let catchUpObjectsMax = 64
@@ -75,17 +79,29 @@ package enum ReplicaWork {
         case .readFragments(_, _, _, _, let descriptor):
             descriptor.descriptor.stripes.reduce(0) { $0 + $1.fragmentSizeBytes }
         // So much is read that no thread is to wait for it which has anything else to do.
-        case .listPending, .findDue, .catchUp: .max
+        case .listPending, .findDue, .catchUp, .wait: .max
         }
     }
 
     /// Does the work.
     ///
-    /// - Parameter node: whose store it is.
+    /// - Parameters:
+    ///   - store: one that waits for its disk.
+    ///   - node: whose store it is.
     package consuming func run(
         in store: some ReplicaStore, verifier: StatementVerifier, parameters: ClusterParameters, node: NodeID
     ) -> ReplicaOutcome {
-        switch consume self {
+        guard
+            let outcome = attempt(in: store, verifier: verifier, parameters: parameters, node: node)
+        else { preconditionFailure("a store that waits for its disk does not say what is in memory") }
+        return outcome
+    }
+
+    /// Does the work as far as the store can do it without waiting for its disk; nil when it cannot.
+    package func attempt(
+        in store: some ReplicaStore, verifier: StatementVerifier, parameters: ClusterParameters, node: NodeID
+    ) -> ReplicaOutcome? {
+        switch self {
         case .verify(let token, let job):
             return .input(.verified(token, job.run(verifier: verifier, parameters: parameters)))
         case .readFragments(let tag, let claim, let key, let timestamp, let descriptor):
@@ -94,6 +110,7 @@ package enum ReplicaWork {
             }
             let fragments = store.fragments(
                 of: timestamp, key: key, stripeCount: descriptor.descriptor.stripes.count)
+            if case .notInMemory = fragments { return nil }
             let parts = HeldParts(
                 timestamp: timestamp, position: position, descriptor: descriptor, fragments: fragments.value)
             let reply = Reply.version(claim, parts)
@@ -110,6 +127,7 @@ package enum ReplicaWork {
                             timestamp: version.timestamp, descriptor: descriptor, statement: version.statement))
                 case .lost: lost.append(LostParts(timestamp: version.timestamp, kind: .descriptor))
                 case .absent, .unreadable: break
+                case .notInMemory: return nil
                 }
             }
             let reply = Reply.refused(.tooManyPending(pending))
@@ -118,6 +136,13 @@ package enum ReplicaWork {
             return .due(store.due(beforeMilliseconds: time, limit: Self.dueObjectsMax))
         case .catchUp(let client):
             return .catchUp(store.bareObjects(of: client, after: nil, limit: Self.catchUpObjectsMax))
+        case .wait(let effect):
+            switch effect.step(in: store, parameters: parameters, node: node) {
+            case .done(let outcome): return outcome
+            case .work(.wait): return nil
+            case .work(let work):
+                return work.attempt(in: store, verifier: verifier, parameters: parameters, node: node)
+            }
         }
     }
 }
@@ -138,6 +163,9 @@ extension ReplicaEffect {
             return .done(.reply(tag, reply))
         case .replyWithVersion(let tag, let claim, let key, let timestamp, let portion):
             let found = store.descriptor(of: timestamp, key: key)
+            if case .notInMemory = found {
+                return .work(.wait(.replyWithVersion(tag, claim, key, timestamp, portion)))
+            }
             guard case .held(let descriptor) = found,
                 let position = parameters.placement(of: key).position(of: node)
             else {
@@ -152,7 +180,13 @@ extension ReplicaEffect {
         case .replyTooManyPending(let tag, let key, let versions):
             return .work(.listPending(tag, key, versions))
         case .load(let key):
-            return .done(.input(.loaded(key, store.record(of: key))))
+            switch store.record(of: key) {
+            case .held(let record): return .done(.input(.loaded(key, .success(record))))
+            case .absent: return .done(.input(.loaded(key, .success(nil))))
+            case .lost: return .done(.input(.loaded(key, .failure(.recordLost))))
+            case .unreadable: return .done(.input(.loaded(key, .failure(.failed))))
+            case .notInMemory: return .work(.wait(.load(key)))
+            }
         case .verify(let token, let job):
             return .work(.verify(token, job))
         case .store(let token, let change, let statements):

@@ -3,8 +3,8 @@
 //
 // The machines live behind a mutex; whatever thread brings an event runs it through. Changes to store are queued while
 // the mutex is held, so that they reach the disk in the machine's order. Everything else is done after it is released:
-// small proofs and reads at once on the calling thread, since waking another costs more than they do, large ones on
-// worker threads.
+// small proofs, and small reads of what is in memory, at once on the calling thread, since waking another costs more than
+// they do; all else on worker threads. So no event loop waits for a disk.
 
 import ErasureCode
 import Fingerprint
@@ -34,6 +34,8 @@ final class ReplicaHost: Sendable {
     private let groups: [GroupID]
     private let access: Mutex<AccessList>
     private let store: ProtocolStore
+    /// The same without waiting for its disk.
+    private let memory: ProtocolStore
     private let verifier: StatementVerifier
     private let workers: NIOThreadPool
     private let interposer: (any ServerInterposer)?
@@ -67,6 +69,7 @@ final class ReplicaHost: Sendable {
         accounts.go(by: access.quotas)
         machines = Mutex(Machines(replicas: replicas, accounts: accounts))
         self.store = store
+        memory = store.inMemory
         self.verifier = verifier
         self.workers = workers
         self.interposer = interposer
@@ -122,6 +125,7 @@ final class ReplicaHost: Sendable {
     /// The server's clock; the store is asked once for what is due, whatever group it is of.
     func tick(milliseconds: UInt64) {
         for group in groups { submit(.tick(milliseconds: milliseconds), to: group) }
+        pipeline.withLock { $0 }?.maintain()
         let doneCount = changes.done
         guard dueScan.withLock({ $0.begins(doneCount: doneCount) }) else { return }
         // Their records are read, too, which the event loop that ticks is not to wait for.
@@ -179,15 +183,18 @@ final class ReplicaHost: Sendable {
     private func perform(_ effect: ReplicaEffect, of group: GroupID) {
         // The host looks once for all groups, when it ticks.
         if case .findDue = effect { return }
-        switch effect.step(in: store, parameters: parameters, node: node) {
+        // What comes on an event loop must not wait for a disk there: others' requests would.
+        switch effect.step(in: memory, parameters: parameters, node: node) {
         case .done(let outcome):
             finish(outcome, of: group)
         case .work(let work):
-            guard work.costBytes > Self.inlineWorkSizeBytesMax else {
-                finish(run(work), of: group)
-                return
+            if work.costBytes <= Self.inlineWorkSizeBytesMax,
+                let outcome = work.attempt(in: memory, verifier: verifier, parameters: parameters, node: node)
+            {
+                finish(outcome, of: group)
+            } else {
+                workers.submit { _ in self.finish(self.run(work), of: group) }
             }
-            workers.submit { _ in self.finish(self.run(work), of: group) }
         }
     }
 

@@ -30,11 +30,21 @@ final class StoragePipeline: Sendable {
         /// Items since the start.
         var queuedCount: UInt64 = 0
         var doneCount: UInt64 = 0
+        var maintenanceIsDue = false
+    }
+
+    private enum Work {
+        case batch([Item])
+        case maintenance
     }
 
     private static let batchItemsMax = 4096
     /// So few that a batch which comes meanwhile waits for milliseconds at most.
     private static let reclaimRangesPerStep = 64
+
+    /// What compaction may write in a second, and in one step, which a batch that comes meanwhile waits for.
+    private static let compactionBytesPerSecond = 32 << 20
+    private static let compactionBytesPerStep = 512 << 10
 
     private let store: ProtocolStore
     private let signer: StatementSigner
@@ -88,11 +98,27 @@ final class StoragePipeline: Sendable {
         try? await thread.shutdownGracefully()
     }
 
+    /// Has the store do what is to be done now and then; nobody waits for it.
+    func maintain() {
+        let starts = state.withLock { state in
+            state.maintenanceIsDue = true
+            defer { state.isDraining = true }
+            return !state.isDraining
+        }
+        if starts { thread.submit { state in if case .active = state { self.drain() } } }
+    }
+
     private func drain() {
-        while let batch = takeBatch() {
-            completed(run(batch))
-            state.withLock { $0.doneCount += UInt64(batch.count) }
-            reclaim()
+        while let work = takeWork() {
+            switch work {
+            case .batch(let batch):
+                completed(run(batch))
+                state.withLock { $0.doneCount += UInt64(batch.count) }
+                reclaim { () throws(StorageError) in try store.store.reclaimShare() }
+            case .maintenance:
+                reclaim { () throws(StorageError) in try store.store.maintain(limit: Self.reclaimRangesPerStep) }
+                compact()
+            }
         }
     }
 
@@ -101,8 +127,12 @@ final class StoragePipeline: Sendable {
 
     private var hasWaiting: Bool { state.withLock { !$0.waiting.isEmpty } }
 
-    private func takeBatch() -> [Item]? {
+    private func takeWork() -> Work? {
         state.withLock { state in
+            guard !state.maintenanceIsDue else {
+                state.maintenanceIsDue = false
+                return .maintenance
+            }
             guard !state.waiting.isEmpty else {
                 state.isDraining = false
                 return nil
@@ -114,7 +144,7 @@ final class StoragePipeline: Sendable {
             {
                 batch.append(state.waiting.removeFirst())
             }
-            return batch
+            return .batch(batch)
         }
     }
 
@@ -163,7 +193,7 @@ final class StoragePipeline: Sendable {
                 if reported.withLock({ $0.exchange(with: current) }) != current {
                     logger.error("changes cannot be stored, the first one of \(change.key): \(error)")
                 }
-            case .success where !change.puts.isEmpty && failure == nil:
+            case .success where !change.freesSpace && failure == nil:
                 if reported.withLock({ $0.exchange(with: nil) }) != nil { logger.notice("changes are stored again") }
             case .success:
                 break
@@ -187,18 +217,40 @@ final class StoragePipeline: Sendable {
 
     /// Gives space back that dropped versions left: all that can be had while nothing waits, else so much that it keeps
     /// up with what is dropped.
-    private func reclaim() {
+    ///
+    /// - Parameter start: the first step.
+    private func reclaim(_ start: () throws(StorageError) -> ReclaimProgress) {
         do {
-            var progress = try store.store.reclaimShare()
+            var progress = try start()
             while progress.hasMore, !hasWaiting {
                 progress = try store.store.reclaim(limit: Self.reclaimRangesPerStep)
             }
             _ = reclaimReported.withLock { $0.exchange(with: nil) }
         } catch {
-            // Once for each reason, not after every batch.
-            let reason = "\(error)"
-            guard reclaimReported.withLock({ $0.exchange(with: reason) }) != reason else { return }
-            logger.warning("space of dropped versions could not be given back yet: \(reason)")
+            reclaimFailed(error)
+        }
+    }
+
+    /// Once for each reason, not after every batch.
+    private func reclaimFailed(_ error: StorageError) {
+        let reason = "\(error)"
+        guard reclaimReported.withLock({ $0.exchange(with: reason) }) != reason else { return }
+        logger.warning("space of dropped versions could not be given back yet: \(reason)")
+    }
+
+    /// Moves living parts out of mostly dead segments, and says in the journal again what is true: one step a second however much waits, and while nothing does as
+    /// many as the budget of a second allows.
+    private func compact() {
+        do throws(StorageError) {
+            var left = Self.compactionBytesPerSecond
+            while true {
+                let moving = try store.store.compact(sizeBytesMax: Self.compactionBytesPerStep)
+                let restating = try store.store.restate(sizeBytesMax: Self.compactionBytesPerStep)
+                left -= Int(clamping: moving.movedSizeBytes) + Self.compactionBytesPerStep
+                guard moving.hasMore || restating.hasMore, left > 0, !hasWaiting else { return }
+            }
+        } catch {
+            reclaimFailed(error)
         }
     }
 }

@@ -219,6 +219,9 @@ final class ServerStore {
         opened?.due(beforeMilliseconds: time, limit: limit) ?? []
     }
 
+    /// What clients are charged by the records.
+    var recordedCharges: [ClientCharge] { keys().flatMap { record($0).value?.charges ?? [] } }
+
     func timestamps(_ key: ObjectKey) -> [Timestamp] {
         do {
             return try opened?.timestamps(of: key) ?? []

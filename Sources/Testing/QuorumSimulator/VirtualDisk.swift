@@ -252,6 +252,12 @@ package struct VirtualDisk {
     /// What clients are charged for all that is stored.
     var charges: [ClientCharge] { store?.charges ?? objects.flatMap(\.record.charges) }
 
+    /// Whether a real store's accounts are not the sum over its records; unless something of it has rotted.
+    var hasWrongAccounts: Bool {
+        guard let store, !store.hasRotted else { return false }
+        return Accounts(store.charges).all != Accounts(store.recordedCharges).all
+    }
+
     /// Reads all records back from their bytes, as a server does that starts; what differs from what was stored.
     func misreadRecord() -> ObjectKey? {
         if let store { return store.misreadRecord() }

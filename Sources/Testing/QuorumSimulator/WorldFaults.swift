@@ -105,6 +105,10 @@ extension World {
         if let key = server.disk.misreadRecord() {
             violation = violation ?? Violation(.storage, "\(server.node) reads back another record of \(key)")
         }
+        if server.disk.hasWrongAccounts {
+            violation = violation ?? Violation(.storage, "\(server.node) charges clients for what it does not hold")
+        }
+        server.accounts = Accounts(server.disk.charges)
         server.isUp = true
         tick(server)
         reconnect([server])

@@ -56,6 +56,10 @@ private final class AlteredFile: StorageFile {
 
     var path: String { base.path }
     func sizeBytes() throws(StorageError) -> UInt64 { try base.sizeBytes() }
+    func readFromMemory(into target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) -> Int {
+        try base.readFromMemory(into: target, at: offset)
+    }
+
     func read(into target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) -> Int {
         try base.read(into: target, at: offset)
     }

@@ -238,6 +238,10 @@ private final class MemoryFile: StorageFile {
         }
     }
 
+    func readFromMemory(into target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) -> Int {
+        try read(into: target, at: offset)
+    }
+
     func read(into target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) -> Int {
         try files.state.withLock { (state) throws(StorageError) in
             try state.checkPower(path)

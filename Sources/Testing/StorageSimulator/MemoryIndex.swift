@@ -79,6 +79,7 @@ package final class MemoryIndexes: StorageIndexes {
         var indexes: [String: Contents] = [:]
         var isFull = false
         var failedReads = 0
+        var ruined: Set<String> = []
     }
 
     fileprivate let state: Mutex<State>
@@ -91,7 +92,10 @@ package final class MemoryIndexes: StorageIndexes {
 
     package func create(_ path: String, options: StorageOptions) throws(StorageError) -> any StorageIndex {
         try files.step(path)
-        state.withLock { $0.indexes[path] = Contents() }
+        state.withLock { state in
+            state.indexes[path] = Contents()
+            state.ruined.remove(path)
+        }
         return try open(path, options: options)
     }
 
@@ -100,13 +104,30 @@ package final class MemoryIndexes: StorageIndexes {
         let rows = state.withLock { state -> OrderedRows? in
             // What an earlier life had only in memory went with it.
             state.indexes[path]?.waiting = []
-            return state.indexes[path]?.disk
+            return state.ruined.contains(path) ? nil : state.indexes[path]?.disk
         }
-        guard let rows else { throw .index(path: path, reason: "there is none") }
+        guard let rows else { throw .recordLost(path: path, reason: "there is none") }
         return MemoryIndex(path: path, rows: rows, indexes: self)
     }
 
+    package func remove(_ path: String) throws(StorageError) {
+        try files.step(path)
+        state.withLock { $0.indexes[path] = nil }
+    }
+
+    package func replace(_ path: String, with other: String) throws(StorageError) {
+        try remove(path)
+        try files.step(path)
+        state.withLock { state in
+            state.indexes[path] = state.indexes.removeValue(forKey: other)
+            state.ruined.remove(path)
+        }
+    }
+
     // MARK: What the world does
+
+    /// No index that there is can be opened any more.
+    package func ruin() { state.withLock { $0.ruined.formUnion($0.indexes.keys) } }
 
     /// Some of what waits reaches the disk; at times nothing, at times all.
     package func progress() { state.withLock { $0.progress() } }
@@ -188,7 +209,10 @@ private final class MemoryIndex: StorageIndex {
         self.indexes = indexes
     }
 
-    func read(_ key: [UInt8], onDisk: Bool, _ body: (UnsafeRawBufferPointer) -> Void) throws(StorageError) -> Bool {
+    func read(
+        _ key: [UInt8], from place: IndexPlace, _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(StorageError) -> Bool {
+        let onDisk = place == .onDisk
         let (disk, fails) = indexes.state.withLock { state in
             let isDamaged = state.indexes[path]!.damaged.contains(key)
             return (

@@ -16,6 +16,9 @@ package struct StorageWorldReport: Sendable {
     package var openingCount = 0
     package var batchCount = 0
     package var removedSegmentCount = 0
+    package var movedPartCount = 0
+    package var restatedEntryCount = 0
+    package var rebuiltIndexCount = 0
     /// What was broken, or nil.
     package var violation: String?
     /// What happened, if that was asked for.
@@ -48,6 +51,8 @@ package struct StorageWorld {
     private let hasTroubles: Bool
     private let hasSmallDisk: Bool
     private let hasRot: Bool
+    /// Whether the disk is filled in the end, and must be emptied again by what frees space.
+    private let endsFull: Bool
 
     package init(seed: UInt64, tells: Bool = false) {
         var dice = Dice(seed: seed)
@@ -61,10 +66,14 @@ package struct StorageWorld {
         options.reservedFreeBytes = dice.pick([0, 64 << 10])
         options.flushIntervalBytes = dice.pick([20 << 10, 200 << 10, 1 << 30])
         options.reclaimFlushBytes = dice.pick([10 << 10, 100 << 10])
+        options.compactionWasteBytesMin = dice.pick([4 << 10, 64 << 10])
+        options.restatingIntervalBytes = dice.pick([4 << 10, 40 << 10, 1 << 30])
         options.indexWriteBufferBytes = 16 << 10
         hasTroubles = dice.chance(30)
         hasSmallDisk = dice.chance(30)
         hasRot = dice.chance(40)
+        endsFull = dice.chance(30)
+        if endsFull { options.reservedFreeBytes = 512 << 10 }
         self.tells = tells
         self.dice = dice
         report = StorageWorldReport(seed: seed)
@@ -76,6 +85,7 @@ package struct StorageWorld {
             for _ in 0..<Self.stepCount { try step() }
             setTroubles(false)
             try reopen("at the end", .close)
+            if endsFull { try fillAndEmpty() }
         } catch let violation as StorageViolation {
             report.violation = violation.text
         } catch {
@@ -125,12 +135,15 @@ package struct StorageWorld {
         }
         switch dice.below(100) {
         case 0..<55: try applyBatch()
-        case 55..<70: try reclaim()
-        case 70..<78: indexes.progress()
+        case 55..<64: try reclaim()
+        case 64..<68: try compact()
+        case 68..<72: try restate()
+        case 72..<78: indexes.progress()
         case 78..<82: try flush()
         case 82..<86: try reopen("after a close", .close)
         case 86..<91: try reopen("after a kill", .kill)
-        case 91..<96: try reopen("after a power failure", .power)
+        case 91..<95: try reopen("after a power failure", .power)
+        case 95..<97: try ruinIndex()
         default: if hasRot { try rot() }
         }
     }
@@ -206,6 +219,92 @@ package struct StorageWorld {
         }
         if files.isOff { return try reopen("after power went while space was given back", .power) }
         files.losePower(in: nil)
+    }
+
+    private mutating func compact() throws {
+        guard let store else { return }
+        if dice.chance(15) { files.losePower(in: 1 + dice.below(8)) }
+        do {
+            for _ in 0...dice.below(8) {
+                let progress = try store.compact(sizeBytesMax: dice.pick([1, 8 << 10, 64 << 10]))
+                report.movedPartCount += progress.movedCount
+                tell("moved \(progress.movedCount) parts")
+                guard progress.hasMore else { break }
+                if dice.chance(50) { break }
+            }
+        } catch {
+            tell("moving fails: \(error)")
+            guard files.isOff || hasTroubles || hasSmallDisk else { throw violated("moving fails: \(error)") }
+            if case .failed = error, !files.isOff { return try reopen("after moving failed", .kill) }
+        }
+        if files.isOff { return try reopen("after power went while parts were moved", .power) }
+        files.losePower(in: nil)
+    }
+
+    private mutating func restate() throws {
+        guard let store else { return }
+        if dice.chance(15) { files.losePower(in: 1 + dice.below(8)) }
+        do {
+            for _ in 0...dice.below(12) {
+                let progress = try store.restate(sizeBytesMax: dice.pick([1, 1 << 10, 64 << 10]))
+                report.restatedEntryCount += progress.entryCount
+                tell("said \(progress.entryCount) entries again")
+                if !progress.hasMore, dice.chance(50) { break }
+            }
+        } catch {
+            tell("saying again fails: \(error)")
+            guard files.isOff || hasTroubles || hasSmallDisk else { throw violated("saying again fails: \(error)") }
+            if case .failed = error, !files.isOff { return try reopen("after saying again failed", .kill) }
+        }
+        if files.isOff { return try reopen("after power went while facts were said again", .power) }
+        files.losePower(in: nil)
+    }
+
+    /// The index is gone and must be made again from the journal.
+    private mutating func ruinIndex() throws {
+        shut(dice.chance(50) ? .kill : .power)
+        indexes.ruin()
+        report.rebuiltIndexCount += 1
+        try reopen("without its index", .kill)
+    }
+
+    /// What a full disk must never be: a one-way door. Fills it by puts until it takes no more, has what frees space take
+    /// its way, and puts again.
+    private mutating func fillAndEmpty() throws {
+        guard let store else { return }
+        files.setCapacity(files.occupiedBytes + options.reservedFreeBytes + (256 << 10))
+        var refusedCount = 0
+        for _ in 0..<400 where refusedCount < 6 {
+            let batch = [workload.storing()]
+            switch store.apply(batch)[0] {
+            case .success: model.apply(batch)
+            case .failure(.noSpace): refusedCount += 1
+            case .failure(let error): throw violated("on a full disk a put is refused: \(error)")
+            }
+            // What it replaces must not come back meanwhile.
+            _ = try store.reclaimShare()
+        }
+        guard refusedCount >= 6 else { return tell("the disk does not fill") }
+        for deletion in StorageWorkload.deletions {
+            if case .failure(let error) = store.apply([deletion])[0] {
+                throw violated("on a full disk a deletion is refused: \(error)")
+            }
+            model.apply([deletion])
+        }
+        for _ in 0..<20 {
+            try store.flushIndex()
+            while try store.maintain(limit: 40).hasMore {}
+            while try store.compact(sizeBytesMax: 64 << 10).hasMore {}
+            while try store.restate(sizeBytesMax: 64 << 10).hasMore {}
+        }
+        let batch = [workload.storing()]
+        if case .failure(let error) = store.apply(batch)[0] {
+            throw violated("all was deleted, and a put is refused: \(error)")
+        }
+        model.apply(batch)
+        tell("the disk was full, everything deleted, and there is room again")
+        files.setCapacity(.max)
+        try reopen("after the disk was full", .kill)
     }
 
     private mutating func flush() throws {
@@ -322,7 +421,9 @@ package struct StorageWorld {
         do {
             let store = try ObjectStore(directory: directory, options: options)
             defer { store.abandon() }
-            guard let difference = try model.difference(from: store, partsMayBeLost: true) else { return }
+            guard let difference = try model.difference(from: store, partsMayBeLost: true) else {
+                return try judgeMoves(store)
+            }
             if damages.contains(where: { touches($0, last) }),
                 try before.difference(from: store, partsMayBeLost: true) == nil
             {
@@ -337,6 +438,20 @@ package struct StorageWorld {
             if damages.allSatisfy({ isOnlyOfParts($0) && !touches($0, last) }) {
                 throw violated("the store does not open, although only parts have rotted: \(error)")
             }
+        }
+    }
+
+    /// Moving what lives on a rotten disk neither hides the rot nor spreads it.
+    private func judgeMoves(_ store: ObjectStore) throws {
+        for _ in 0..<30 {
+            do throws(StorageError) {
+                guard try store.compact(sizeBytesMax: 64 << 10).hasMore else { break }
+            } catch {
+                throw violated("on a rotten disk, moving fails: \(error)")
+            }
+        }
+        if let difference = try model.difference(from: store, partsMayBeLost: true) {
+            throw violated("on a rotten disk, \(difference) is not what was acknowledged once parts were moved")
         }
     }
 

@@ -140,6 +140,25 @@ package struct StorageWorkload: Sendable {
 
     package mutating func batch() -> [StoreMutation] { (0...dice.below(4)).map { _ in mutation() } }
 
+    /// A change that stores something large in the place of something.
+    package mutating func storing() -> StoreMutation {
+        let key = dice.pick(Self.keys)
+        let put = PartPut(
+            version: dice.pick(Self.versions), part: dice.pick(Self.parts), bytes: SharedBytes(dice.bytes(20_000)))
+        return StoreMutation(objects: [ObjectMutation(key: key, slot: Self.slot(key), puts: [put])])
+    }
+
+    /// A deletion of every object: something small is stored in the place of all that there was.
+    package static var deletions: [StoreMutation] {
+        keys.map { key in
+            let tombstone = PartPut(
+                version: versions[0], part: .descriptor, bytes: SharedBytes([UInt8](repeating: 1, count: 100)))
+            return StoreMutation(objects: [
+                ObjectMutation(key: key, slot: slot(key), puts: [tombstone], drops: versions, purpose: .frees)
+            ])
+        }
+    }
+
     private mutating func mutation() -> StoreMutation {
         var mutation = StoreMutation()
         for _ in 0..<dice.pick([0, 1, 1, 1, 1, 1, 2]) { mutation.objects.append(object()) }

@@ -48,6 +48,8 @@ struct Storage: ParsableCommand {
         var openingCount = 0
         var batchCount = 0
         var removedCount = 0
+        var movedCount = 0
+        var rebuiltCount = 0
         for seed in range {
             var world = StorageWorld(seed: seed, tells: tell)
             let report = world.run()
@@ -55,6 +57,8 @@ struct Storage: ParsableCommand {
             openingCount += report.openingCount
             batchCount += report.batchCount
             removedCount += report.removedSegmentCount
+            movedCount += report.movedPartCount
+            rebuiltCount += report.rebuiltIndexCount
             guard let violation = report.violation else { continue }
             if !tell {
                 var again = StorageWorld(seed: seed, tells: true)
@@ -67,6 +71,8 @@ struct Storage: ParsableCommand {
         let seconds = (clock.now - begin) / .seconds(1)
         print(
             "\(range.count) seeds, \(Int(Double(range.count) / max(seconds, 0.001))) a second; \(batchCount) batches, "
-                + "\(openingCount) openings, \(removedCount) segments removed: nothing was lost or invented")
+                + "\(openingCount) openings, \(removedCount) segments removed, \(movedCount) parts moved, "
+                + "\(rebuiltCount) indexes made anew: "
+                + "nothing was lost or invented")
     }
 }

@@ -111,7 +111,7 @@ final class FaultyHost {
 }
 
 extension FaultyHost: ReplicaStore {
-    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> { .success(records[key]) }
+    func record(of key: ObjectKey) -> StoredParts<ObjectRecord> { records[key].map(StoredParts.held) ?? .absent }
 
     func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
         (parts[timestamp]?.descriptor).map(StoredParts.held) ?? .absent

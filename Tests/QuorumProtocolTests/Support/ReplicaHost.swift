@@ -167,7 +167,7 @@ final class ReplicaHost {
 }
 
 extension ReplicaHost: ReplicaStore {
-    func record(of key: ObjectKey) -> Result<ObjectRecord?, StoreFailure> { .success(store.record(key)) }
+    func record(of key: ObjectKey) -> StoredParts<ObjectRecord> { store.record(key).map(StoredParts.held) ?? .absent }
 
     func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
         if rotten.contains(LostParts(timestamp: timestamp, kind: .descriptor)) { return .lost }

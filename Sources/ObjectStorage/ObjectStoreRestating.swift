@@ -1,0 +1,186 @@
+// Says again in the journal all that is true, so that what was said before may be forgotten and the index can still be made
+// from what is left.
+//
+// A round walks over the index and puts what it finds into batches of its own, a piece at a time, while the writer is
+// held. Every batch is applied in its order, so what changes meanwhile is said after it or before it, as it was. Once the
+// round is over, all that is true was said in or after the batch before which it began: that is the new horizon. Every
+// batch tells the newest one, and facts before the one that the index on the disk knows are given back.
+
+import ErasureCode
+
+/// What one step of restating did.
+package struct RestatingProgress: Equatable, Sendable {
+    /// Entries said again.
+    package var entryCount = 0
+    /// Whether another step would find more to do at once.
+    package var hasMore = false
+
+    package init() {}
+}
+
+/// How far a round of restating has come.
+struct RestatingState {
+    enum Phase {
+        case resting
+        /// `start` is where the round began, `facts` what the facts took then; the walk goes on at `cursor`.
+        case walking(start: JournalPosition, factsBefore: UInt64, cursor: [UInt8])
+    }
+
+    var phase = Phase.resting
+    /// What the facts from the horizon on take in the journal.
+    var factsSizeBytes: UInt64
+    /// What they took right after the last round: what saying everything takes.
+    var lastSizeBytes: UInt64 = 0
+    /// Whether no batch has told the newest horizon yet.
+    var isUntold = false
+
+    init(factsSizeBytes: UInt64) {
+        self.factsSizeBytes = factsSizeBytes
+    }
+}
+
+extension ObjectStore {
+    private static let entriesPerStep = 1024
+    /// The tables of the index that say what is true, in the order of a round.
+    private static let restatedTables = [
+        IndexKey.expiries, IndexKey.slots, IndexKey.heads, IndexKey.parts, IndexKey.rows,
+    ]
+
+    /// Makes one step of a round: says about `sizeBytesMax` bytes again, one entry at least. Begins a round when enough was
+    /// said since the last one.
+    ///
+    /// - Throws: what keeps it from going on. The round begins anew then.
+    package func restate(sizeBytesMax: Int) throws(StorageError) -> RestatingProgress {
+        do throws(StorageError) {
+            return try gate.pass { () throws(StorageError) in
+                try writer.withLock { (writer) throws(StorageError) in
+                    try restate(sizeBytesMax: sizeBytesMax, &writer)
+                }
+            }
+        } catch {
+            suspect(error)
+            throw error
+        }
+    }
+
+    private func restate(
+        sizeBytesMax: Int, _ writer: inout JournalWriter
+    ) throws(StorageError) -> RestatingProgress {
+        if let failure = writer.failure { throw failure }
+        if writer.restating.isUntold {
+            if try writer.appendMark() {
+                writer.restating.isUntold = false
+                try writer.requestFlush()
+            }
+            return RestatingProgress()
+        }
+        guard case .walking(let start, let factsBefore, var cursor) = writer.restating.phase else {
+            guard writer.isRestatingWorthwhile else { return RestatingProgress() }
+            writer.restating.phase = .walking(
+                start: writer.end, factsBefore: writer.restating.factsSizeBytes, cursor: Self.restatedTables[0])
+            return try restate(sizeBytesMax: sizeBytesMax, &writer)
+        }
+        var progress = RestatingProgress()
+        progress.hasMore = true
+        // Until all is well; then the round goes on.
+        writer.restating.phase = .resting
+        let mutations = try nextEntries(&cursor, sizeBytesMax: sizeBytesMax)
+        for result in writer.apply(mutations) {
+            do throws(StorageError) {
+                try result.get()
+            } catch {
+                if case .noSpace = error { return RestatingProgress() }
+                throw error
+            }
+        }
+        progress.entryCount = mutations.count
+        guard cursor.isEmpty else {
+            writer.restating.phase = .walking(start: start, factsBefore: factsBefore, cursor: cursor)
+            return progress
+        }
+        writer.horizon = isPlanted(.horizonTooLate) ? writer.end : start
+        writer.restating.factsSizeBytes -= min(factsBefore, writer.restating.factsSizeBytes)
+        writer.restating.lastSizeBytes = writer.restating.factsSizeBytes
+        writer.restating.isUntold = true
+        return progress
+    }
+
+    /// What is to be said next, from `cursor` on, which goes behind it; empty at the end of all tables.
+    private func nextEntries(
+        _ cursor: inout [UInt8], sizeBytesMax: Int
+    ) throws(StorageError) -> [StoreMutation] {
+        guard let table = Self.restatedTables.firstIndex(where: { cursor.starts(with: $0) }) else { return [] }
+        let prefix = Self.restatedTables[table]
+        var mutations: [StoreMutation] = []
+        var size = 0
+        let walk = index.walk()
+        walk.seek(cursor)
+        while let key = try walk.key(startingWith: prefix) {
+            guard mutations.count < Self.entriesPerStep, size < sizeBytesMax || mutations.isEmpty else { return mutations }
+            if let mutation = try restatement(of: key, walk) {
+                size += mutation.metadataSizeBytes + mutation.payloadSizeBytes
+                mutations.append(mutation)
+            }
+            cursor = key + [0]
+            walk.next()
+        }
+        cursor = table + 1 < Self.restatedTables.count ? Self.restatedTables[table + 1] : []
+        return mutations
+    }
+
+    private func restatement(of key: [UInt8], _ walk: any IndexWalk) throws(StorageError) -> StoreMutation? {
+        let prefix = [key[0]]
+        let name = Array(key[1...])
+        var mutation: ObjectMutation
+        switch prefix {
+        case IndexKey.expiries:
+            guard let time = walk.number else { throw index.malformed(key) }
+            mutation = ObjectMutation(key: name, expiry: .set(time))
+        case IndexKey.slots:
+            guard name.count > 2 else { throw index.malformed(key) }
+            let slot = UInt16(name[0]) << 8 | UInt16(name[1])
+            let object = Array(name[2...])
+            guard let record = try index.withValue(of: IndexKey.record(object), { Array($0) }) else {
+                throw index.malformed(IndexKey.record(object))
+            }
+            mutation = ObjectMutation(
+                key: object, slot: slot, record: .set(record), summary: walk.withValue { Array($0) })
+        case IndexKey.heads:
+            mutation = ObjectMutation(key: name, head: .set(walk.withValue { Array($0) }))
+        case IndexKey.parts:
+            if isPlanted(.partsNotRestated) { return nil }
+            guard let part = IndexKey.partName(in: key), let entry = walk.withValue({ PartEntry($0, withBytes: true) })
+            else { throw index.malformed(key) }
+            mutation = ObjectMutation(key: part.key)
+            var put = PartPut(version: part.version, part: part.part, bytes: SharedBytes())
+            if let bytes = entry.inlineBytes {
+                // Said again, other bytes would have a checksum that fits them.
+                guard Checksum.crc32c(bytes) == entry.placement.checksum else {
+                    throw .recordLost(path: index.path, reason: "a part does not match its checksum")
+                }
+                put.bytes = bytes
+            } else {
+                put.reference = entry.placement
+            }
+            mutation.puts = [put]
+        default:
+            guard name.count > 1, let table = StoreTable(rawValue: name[0]) else { throw index.malformed(key) }
+            var row = StoreMutation(rows: [.put(table, key: Array(name[1...]), value: walk.withValue { Array($0) })])
+            row.isOwn = true
+            return row
+        }
+        mutation.isRestatement = true
+        var own = StoreMutation(objects: [mutation])
+        own.isOwn = true
+        return own
+    }
+}
+
+extension JournalWriter {
+    /// Whether the facts take so much more than saying all that is true would that it is to be said again.
+    fileprivate var isRestatingWorthwhile: Bool {
+        let interval = UInt64(max(options.restatingIntervalBytes, 1))
+        let least = isShortOfRoom ? interval / 16 : interval
+        return restating.factsSizeBytes >= max(least, 2 * restating.lastSizeBytes)
+    }
+}
