@@ -34,7 +34,7 @@ struct VirtualDiskTests {
         #expect(syncedCount == 1)
         for _ in 0..<2 {
             #expect(disk.parts(maker.key, timestamp)?.fragments?.count == 1)
-            #expect(try disk.record(maker.key).get()?.held.map(\.timestamp) == [timestamp])
+            #expect(disk.record(maker.key).value?.held.map(\.timestamp) == [timestamp])
             disk.crash(&generator)
         }
     }
@@ -53,8 +53,8 @@ struct VirtualDiskTests {
         #expect(disk.parts(maker.key, late) == nil)
         let survived = batch.map { disk.parts(maker.key, $0) != nil }
         #expect(survived == survived.sorted { $0 && !$1 }, "a later change survived an earlier one")
-        let record = try disk.record(maker.key).get()
-        #expect(Set(record?.held.map(\.timestamp) ?? []) == Set(zip(batch, survived).filter(\.1).map(\.0)))
+        let held = disk.record(maker.key).value?.held ?? []
+        #expect(Set(held.map(\.timestamp)) == Set(zip(batch, survived).filter(\.1).map(\.0)))
         let leftCount = sync(&disk, &generator)
         #expect(leftCount == 0)
     }
@@ -99,7 +99,7 @@ struct VirtualDiskTests {
         let before = timestamps.map { disk.parts(maker.key, $0)?.fragments }
         let rotten = disk.rot(&generator)
         #expect(rotten != nil)
-        let isRecordLost = (try? disk.record(maker.key).get()) == nil
+        let isRecordLost = disk.record(maker.key).value == nil
         let after = timestamps.map { disk.parts(maker.key, $0)?.fragments }
         #expect(isRecordLost != zip(before, after).contains { $0 != nil && $1 == nil })
         for (was, now) in zip(before, after) { #expect(now == nil || now == was) }
