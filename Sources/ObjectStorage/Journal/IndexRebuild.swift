@@ -60,7 +60,8 @@ struct IndexRebuild {
         start.put(IndexKey.horizon, horizon.encoded)
         try index.write(start)
         let replay = try JournalReplay(
-            directory: directory, storeID: storeID, position: horizon, numbers: numbers, files: files, gapsAllowed: true)
+            directory: directory, storeID: storeID, position: horizon, numbers: numbers, files: files, gapsAllowed: true
+        )
         let first = try SegmentFile.open(in: directory, number: horizon.segment, forWriting: true, files: files)
         var writer = JournalWriter(
             directory: directory, storeID: storeID, options: options, index: index,

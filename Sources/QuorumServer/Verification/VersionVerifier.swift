@@ -42,7 +42,8 @@ final class VersionVerifier: Sendable {
     private let state: Mutex<State>
     private let found: @Sendable (ObjectKey, VersionFindings) -> Void
 
-    /// Connects to the servers of its groups, this one among them, when there is first something to read.
+    /// Connects to the servers of its groups, this one among them: at once in the modes that verify later, in others when
+    /// there is first something to read.
     ///
     /// - Parameters:
     ///   - incarnation: of this server's store.
@@ -71,9 +72,16 @@ final class VersionVerifier: Sendable {
                 queue: VerificationQueue(
                     budget: configuration.verificationBudget,
                     patienceMilliseconds: configuration.verificationPatienceMilliseconds)))
+        if configuration.parameters.mode.verifiesLater { start() }
     }
 
+    /// Does nothing when it was done before.
     private func start() {
+        let isFirst = state.withLock { state in
+            defer { state.isStarted = true }
+            return !state.isStarted && !state.isStopped
+        }
+        guard isFirst else { return }
         let groups = context.parameters.configuration.groups(of: node)
         context.connections.start(Set(groups.flatMap(\.members)))
         schedule()
@@ -86,12 +94,8 @@ final class VersionVerifier: Sendable {
 
     /// Has an object verified: when there is time, or at once.
     func verify(_ key: ObjectKey, isUrgent: Bool) {
-        let isFirst = state.withLock { state in
-            state.queue.add(key, isUrgent: isUrgent, nowMilliseconds: Self.nowMilliseconds)
-            defer { state.isStarted = true }
-            return !state.isStarted && !state.isStopped
-        }
-        if isFirst { start() }
+        state.withLock { $0.queue.add(key, isUrgent: isUrgent, nowMilliseconds: Self.nowMilliseconds) }
+        start()
         if isUrgent { pump() }
     }
 
