@@ -85,7 +85,8 @@ extension ObjectStore {
         let walk = index.walk()
         let last = try lastBatch(walk, sequence: writer.nextSequence - 1)
         let garbage = try waitingRanges(
-            IndexKey.waitingGarbage, walk, from: writer.reclaimCursor, before: flushed.sequence, limit: limit, sparing: last)
+            IndexKey.waitingGarbage, walk, from: writer.reclaimCursor, before: flushed.sequence, limit: limit,
+            sparing: last)
         let horizon = try index.horizon(onDisk: !isPlanted(.reclaimBeforeIndexed))
         let facts = try waitingRanges(
             IndexKey.facts, walk, from: writer.factsCursor, before: horizon.sequence, limit: limit - garbage.count,
@@ -136,7 +137,8 @@ extension ObjectStore {
     /// those that it replaced itself stay until another one follows.
     private func lastBatch(_ walk: any IndexWalk, sequence: UInt64) throws(StorageError) -> JournalRange? {
         walk.seek(IndexKey.facts + sequence.encodedBig)
-        guard !isPlanted(.lastBatchGivenBack), let key = try walk.key(startingWith: IndexKey.facts + sequence.encodedBig)
+        guard !isPlanted(.lastBatchGivenBack),
+            let key = try walk.key(startingWith: IndexKey.facts + sequence.encodedBig)
         else { return nil }
         guard let numbers = IndexKey.numbers(in: key, count: 3), let size = walk.number else {
             throw index.malformed(key)

@@ -120,7 +120,9 @@ extension ObjectStore {
         let walk = index.walk()
         walk.seek(cursor)
         while let key = try walk.key(startingWith: prefix) {
-            guard mutations.count < Self.entriesPerStep, size < sizeBytesMax || mutations.isEmpty else { return mutations }
+            guard mutations.count < Self.entriesPerStep, size < sizeBytesMax || mutations.isEmpty else {
+                return mutations
+            }
             if let mutation = try restatement(of: key, walk) {
                 size += mutation.metadataSizeBytes + mutation.payloadSizeBytes
                 mutations.append(mutation)

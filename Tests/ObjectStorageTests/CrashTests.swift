@@ -135,7 +135,8 @@ import Testing
     /// 104 bytes of header, then of metadata: key, slot, flags, record, summary, expiry, counts, two puts of 56-byte
     /// versions.
     private static let metadataEnd = 104 + (2 + 1) + 2 + 1 + (4 + 1) + 2 + 8 + 4 + 4 + 2 * (1 + 56 + 1 + 1 + 4 + 4 + 4)
-    private static let headPositions = Array(0..<104) + stride(from: 104, to: metadataEnd - 1, by: 5) + [metadataEnd - 1]
+    private static let headPositions =
+        Array(0..<104) + stride(from: 104, to: metadataEnd - 1, by: 5) + [metadataEnd - 1]
     private static let payloadPositions = [0, 99, 100, 3000, 4095 - metadataEnd, 4096 - metadataEnd, 6099].map {
         metadataEnd + $0
     }

@@ -160,7 +160,8 @@ struct JournalPosition: Equatable {
 
     init?(_ bytes: UnsafeRawBufferPointer) {
         var cursor = ByteCursor(bytes)
-        guard bytes.count == Self.sizeBytes, let segment = cursor.little(UInt64.self), let offset = cursor.little(UInt64.self),
+        guard bytes.count == Self.sizeBytes, let segment = cursor.little(UInt64.self),
+            let offset = cursor.little(UInt64.self),
             let sequence = cursor.little(UInt64.self), offset % FormatLimit.pageSizeBytes == 0, offset < 1 << 48
         else { return nil }
         self.init(segment: segment, offset: offset, sequence: sequence)

@@ -191,7 +191,8 @@ struct JournalWriter {
         _ plan: PlannedBatch
     ) throws(StorageError) -> (changes: IndexChanges, garbage: NewGarbage) {
         let before = unreclaimed[plan.header.segment] ?? 0
-        return try IndexUpdate.make(plan, unreclaimed: before + plan.header.batchSizeBytes, index: index,
+        return try IndexUpdate.make(
+            plan, unreclaimed: before + plan.header.batchSizeBytes, index: index,
             isRebuilding: isRebuilding)
     }
 
