@@ -9,6 +9,8 @@
 #include <string>
 #include <thread>
 
+#include <unistd.h>
+
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
@@ -159,6 +161,11 @@ void index_free(char *message) { free(message); }
 
 index_outcome index_open(
     const char *path, const index_settings *settings, index_database **database, char **message) {
+    // RocksDB calls a database without this file a wrong argument.
+    if (!settings->creating && access((std::string(path) + "/CURRENT").c_str(), F_OK) != 0 && errno == ENOENT) {
+        *message = copyOf("its file CURRENT is missing");
+        return INDEX_DAMAGED;
+    }
     auto opened = std::make_unique<index_database>();
     if (settings->creating) (void)rocksdb::Env::Default()->CreateDirIfMissing(path);
     opened->patience = std::make_shared<Patience>(std::string(path) + "/set-aside", settings->set_aside_bytes);

@@ -115,6 +115,8 @@ package final class ObjectStore: Sendable {
             try files.remove(paths.suspicion)
             condition = .madeAnew
         }
+        // What a crash left of making one.
+        try? options.system.indexes.remove(IndexRebuild.unfinished(paths.index))
         if try files.open(paths.suspicion, forWriting: false) != nil {
             do throws(StorageError) {
                 try rebuild()

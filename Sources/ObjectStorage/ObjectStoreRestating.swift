@@ -14,6 +14,9 @@ package struct RestatingProgress: Equatable, Sendable {
     package var entryCount = 0
     /// Whether another step would find more to do at once.
     package var hasMore = false
+    /// How many times as much as begins a round the facts take by now: who is that far behind makes so many steps in the
+    /// time of one.
+    package var pressure = 0
 
     package init() {}
 }
@@ -82,6 +85,7 @@ extension ObjectStore {
         }
         var progress = RestatingProgress()
         progress.hasMore = true
+        progress.pressure = Int(clamping: writer.restating.factsSizeBytes / writer.restatingThresholdBytes)
         // Until all is well; then the round goes on.
         writer.restating.phase = .resting
         let mutations = try nextEntries(&cursor, sizeBytesMax: sizeBytesMax)
@@ -180,9 +184,10 @@ extension ObjectStore {
 
 extension JournalWriter {
     /// Whether the facts take so much more than saying all that is true would that it is to be said again.
-    fileprivate var isRestatingWorthwhile: Bool {
+    fileprivate var isRestatingWorthwhile: Bool { restating.factsSizeBytes >= restatingThresholdBytes }
+
+    fileprivate var restatingThresholdBytes: UInt64 {
         let interval = UInt64(max(options.restatingIntervalBytes, 1))
-        let least = isShortOfRoom ? interval / 16 : interval
-        return restating.factsSizeBytes >= max(least, 2 * restating.lastSizeBytes)
+        return max(isShortOfRoom ? interval / 16 : interval, 2 * restating.lastSizeBytes, 1)
     }
 }

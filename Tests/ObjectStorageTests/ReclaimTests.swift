@@ -41,11 +41,11 @@ import Testing
     @Test("Dropping every other version gives about half the space back, and the rest survives a crash")
     func punchesHoles() throws {
         let (fixture, store) = try filled(60)
-        let before = try fixture.journalDiskBytes()
         let alive = (0..<60).filter { $0 % 2 == 1 }
         try store.applyAll([
             ObjectMutation(key: key("a"), drops: (0..<60).filter { $0 % 2 == 0 }.map { version($0) })
         ])
+        let before = try fixture.journalDiskBytes()
         try store.flushIndex()
         let progress = try store.reclaimAll()
         #expect(progress.punchedSizeBytes >= 30 * 16384)
@@ -211,6 +211,7 @@ import Testing
             _ = try store.restate(sizeBytesMax: 4096)
         }
         // The index is flushed in the background; what it has not flushed yet cannot be given back yet.
+        try store.restateAll()
         try store.flushIndex()
         _ = try store.reclaimAll()
         try store.flushIndex()

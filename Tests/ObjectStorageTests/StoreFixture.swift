@@ -141,9 +141,9 @@ extension ObjectStore {
 
     /// Says all that is true again, so that nothing that was said before is needed any more.
     func restateAll() throws {
-        while try restate(sizeBytesMax: 4096).hasMore {}
+        while try restate(sizeBytesMax: 1 << 20).hasMore {}
         // Has a batch tell it.
-        _ = try restate(sizeBytesMax: 4096)
+        _ = try restate(sizeBytesMax: 1 << 20)
     }
 
     /// Reclaims until nothing is left that can be given back now.

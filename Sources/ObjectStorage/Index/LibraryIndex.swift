@@ -11,10 +11,7 @@ package struct LibraryIndexes: StorageIndexes {
     }
 
     package func open(_ path: String, options: StorageOptions) throws(StorageError) -> any StorageIndex {
-        guard access(path, F_OK) == 0 || errno != ENOENT else {
-            throw .recordLost(path: path, reason: "it is missing")
-        }
-        return try LibraryIndex(path: path, creating: false, options: options)
+        try LibraryIndex(path: path, creating: false, options: options)
     }
 
     package func remove(_ path: String) throws(StorageError) {

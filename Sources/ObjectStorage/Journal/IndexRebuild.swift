@@ -21,6 +21,9 @@ struct IndexRebuild {
     private let options: StorageOptions
     private var files: any StorageFiles { options.system.files }
 
+    /// Where the index is made that is to take the place of one.
+    static func unfinished(_ path: String) -> String { path + ".new" }
+
     /// Puts an index made from the journal in the place of the one at `index`, which nobody has open. When it throws,
     /// that one is as it was.
     static func run(
@@ -30,7 +33,7 @@ struct IndexRebuild {
         let indexes = options.system.indexes
         // What the index sets aside is taken from the one that it replaces.
         options.indexSetAsideBytes = 0
-        let new = path + ".new"
+        let new = unfinished(path)
         try indexes.remove(new)
         let index = try indexes.create(new, options: options)
         do throws(StorageError) {

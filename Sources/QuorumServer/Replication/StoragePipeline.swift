@@ -239,15 +239,18 @@ final class StoragePipeline: Sendable {
     }
 
     /// Moves living parts out of mostly dead segments, and says in the journal again what is true: one step a second however much waits, and while nothing does as
-    /// many as the budget of a second allows.
+    /// many as the budget of a second allows. A server that is never idle makes more steps the further it is behind.
     private func compact() {
         do throws(StorageError) {
             var left = Self.compactionBytesPerSecond
+            var stepCount = 0
             while true {
                 let moving = try store.store.compact(sizeBytesMax: Self.compactionBytesPerStep)
                 let restating = try store.store.restate(sizeBytesMax: Self.compactionBytesPerStep)
                 left -= Int(clamping: moving.movedSizeBytes) + Self.compactionBytesPerStep
-                guard moving.hasMore || restating.hasMore, left > 0, !hasWaiting else { return }
+                stepCount += 1
+                guard moving.hasMore || restating.hasMore, left > 0, !hasWaiting || stepCount < restating.pressure
+                else { return }
             }
         } catch {
             reclaimFailed(error)

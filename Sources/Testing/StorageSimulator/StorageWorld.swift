@@ -66,7 +66,7 @@ package struct StorageWorld {
         options.reservedFreeBytes = dice.pick([0, 64 << 10])
         options.flushIntervalBytes = dice.pick([20 << 10, 200 << 10, 1 << 30])
         options.reclaimFlushBytes = dice.pick([10 << 10, 100 << 10])
-        options.compactionWasteBytesMin = dice.pick([4 << 10, 64 << 10])
+        options.compactionWasteBytesMin = dice.pick([1, 4 << 10, 64 << 10])
         options.restatingIntervalBytes = dice.pick([4 << 10, 40 << 10, 1 << 30])
         options.indexWriteBufferBytes = 16 << 10
         hasTroubles = dice.chance(30)
@@ -135,8 +135,8 @@ package struct StorageWorld {
         }
         switch dice.below(100) {
         case 0..<55: try applyBatch()
-        case 55..<64: try reclaim()
-        case 64..<68: try compact()
+        case 55..<61: try reclaim()
+        case 61..<68: try compact()
         case 68..<72: try restate()
         case 72..<78: indexes.progress()
         case 78..<82: try flush()
@@ -225,12 +225,11 @@ package struct StorageWorld {
         guard let store else { return }
         if dice.chance(15) { files.losePower(in: 1 + dice.below(8)) }
         do {
-            for _ in 0...dice.below(8) {
+            for _ in 0...dice.below(20) {
                 let progress = try store.compact(sizeBytesMax: dice.pick([1, 8 << 10, 64 << 10]))
                 report.movedPartCount += progress.movedCount
                 tell("moved \(progress.movedCount) parts")
-                guard progress.hasMore else { break }
-                if dice.chance(50) { break }
+                if !progress.hasMore, dice.chance(50) { break }
             }
         } catch {
             tell("moving fails: \(error)")
