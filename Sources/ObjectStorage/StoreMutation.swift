@@ -122,7 +122,7 @@ package enum RowChange: Sendable, Equatable {
     case delete(StoreTable, key: [UInt8])
     /// Every row from the first key on and below the second.
     case deleteRange(StoreTable, from: [UInt8], to: [UInt8])
-    /// Adds to the numbers of a row (`CounterRow`), which is there while one of them is not 0: 1 to 16 of them.
+    /// Adds to the numbers of a row (`CounterRow`), 1 to 16 of them; a row that is not there has none.
     case add(StoreTable, key: [UInt8], [Int64])
 }
 

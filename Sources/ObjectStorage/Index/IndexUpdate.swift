@@ -114,8 +114,8 @@ struct IndexUpdate {
             guard let numbers = CounterRow.numbers(try self.row(indexKey) ?? []) else {
                 throw index.malformed(indexKey)
             }
-            let sums = CounterRow.sum(numbers, amounts)
-            set(indexKey, sums.allSatisfy { $0 == 0 } ? nil : CounterRow.bytes(sums))
+            // Also when all are 0: whoever makes an index anew must be told that, having missed what came before.
+            set(indexKey, CounterRow.bytes(CounterRow.sum(numbers, amounts)))
         }
     }
 

@@ -252,10 +252,11 @@ package struct VirtualDisk {
     /// What clients are charged for all that is stored.
     var charges: [ClientCharge] { store?.charges ?? objects.flatMap(\.record.charges) }
 
-    /// Whether a real store's accounts are not the sum over its records; unless something of it has rotted.
-    var hasWrongAccounts: Bool {
-        guard let store, !store.hasRotted else { return false }
-        return Accounts(store.charges).all != Accounts(store.recordedCharges).all
+    /// How a real store's accounts differ from the sum over its records; nil when they do not, or something has rotted.
+    var wrongAccounts: String? {
+        guard let store, !store.hasRotted else { return nil }
+        let (kept, summed) = (Accounts(store.charges).all, Accounts(store.recordedCharges).all)
+        return kept == summed ? nil : "\(kept) instead of \(summed)"
     }
 
     /// Reads all records back from their bytes, as a server does that starts; what differs from what was stored.

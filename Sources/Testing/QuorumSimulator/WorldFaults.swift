@@ -105,8 +105,8 @@ extension World {
         if let key = server.disk.misreadRecord() {
             violation = violation ?? Violation(.storage, "\(server.node) reads back another record of \(key)")
         }
-        if server.disk.hasWrongAccounts {
-            violation = violation ?? Violation(.storage, "\(server.node) charges clients for what it does not hold")
+        if !badServers.contains(server.node), let wrong = server.disk.wrongAccounts {
+            violation = violation ?? Violation(.storage, "\(server.node) charges clients \(wrong)")
         }
         server.accounts = Accounts(server.disk.charges)
         server.isUp = true

@@ -67,7 +67,7 @@ package struct StoreModel: Equatable, Sendable {
                     + (amounts.indices.contains(place) ? amounts[place] : 0)
             }
             let bytes = sums.flatMap { number in withUnsafeBytes(of: number.littleEndian) { Array($0) } }
-            rows[table, default: [:]][key] = sums.allSatisfy { $0 == 0 } ? nil : bytes
+            rows[table, default: [:]][key] = bytes
         }
     }
 

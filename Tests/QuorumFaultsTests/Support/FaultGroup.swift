@@ -42,14 +42,17 @@ final class FaultGroup: Sendable {
             else { preconditionFailure("a valid configuration") }
             return configuration
         }
+        // No clock moves here.
+        var limits = ProtocolLimits()
+        limits.listIntervalMilliseconds = 0
         if let earlier {
             let before = quorums(earlier)
             var history = ConfigurationHistory(
                 configuration(1, before, [nodes.prefix(before.serverCount).map(\.id.rawValue)]))
             guard history.add(configuration(2, newest, members)) else { preconditionFailure("one follows the other") }
-            parameters = ClusterParameters(history: history)
+            parameters = ClusterParameters(history: history, limits: limits)
         } else {
-            parameters = ClusterParameters(configuration(1, newest, members))
+            parameters = ClusterParameters(configuration(1, newest, members), limits: limits)
         }
         keys = nodes.map { node in
             guard
