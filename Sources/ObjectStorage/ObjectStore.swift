@@ -172,7 +172,8 @@ package final class ObjectStore: Sendable {
             directory: journalDirectory, storeID: identity.storeID, options: options, index: index,
             tail: JournalTail(segment: start, offset: position.offset, capacityBytes: 0),
             nextSequence: position.sequence, unreclaimed: unreclaimed, horizon: horizon,
-            factsSizeBytes: try factsSizeBytes(index, from: horizon.sequence))
+            restating: try RestatingState(
+                factsSizeBytes: try factsSizeBytes(index, from: horizon.sequence), resuming: index))
         let tail = try replay.run(from: position) { plan throws(StorageError) in try writer.replay(plan) }
         writer.moveTail(to: tail)
         return writer

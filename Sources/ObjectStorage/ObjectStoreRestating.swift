@@ -40,6 +40,32 @@ struct RestatingState {
     init(factsSizeBytes: UInt64) {
         self.factsSizeBytes = factsSizeBytes
     }
+
+    /// The round that the index knows of goes on: it is written there behind each of its batches, so it says no more than
+    /// the journal does.
+    init(factsSizeBytes: UInt64, resuming index: any StorageIndex) throws(StorageError) {
+        self.init(factsSizeBytes: factsSizeBytes)
+        let found = try index.withValue(of: IndexKey.round) { bytes -> Phase? in
+            var reader = ByteCursor(bytes)
+            guard let place = reader.take(JournalPosition.sizeBytes), let start = JournalPosition(place),
+                let before = reader.little(UInt64.self), let cursor = reader.take(reader.remainingCount),
+                !cursor.isEmpty
+            else { return nil }
+            return .walking(start: start, factsBefore: before, cursor: Array(cursor))
+        }
+        if let phase = found ?? nil { self.phase = phase }
+    }
+
+    /// How far the round is; at its end there is none.
+    fileprivate static func changes(start: JournalPosition, factsBefore: UInt64, cursor: [UInt8]) -> IndexChanges {
+        var changes = IndexChanges()
+        if cursor.isEmpty {
+            changes.delete(IndexKey.round)
+        } else {
+            changes.put(IndexKey.round, start.encoded + factsBefore.encodedLittle + cursor)
+        }
+        return changes
+    }
 }
 
 extension ObjectStore {
@@ -52,7 +78,7 @@ extension ObjectStore {
     /// Makes one step of a round: says about `sizeBytesMax` bytes again, one entry at least. Begins a round when enough was
     /// said since the last one.
     ///
-    /// - Throws: what keeps it from going on. The round begins anew then.
+    /// - Throws: what keeps it from going on. The round begins anew then; for want of room it only waits.
     package func restate(sizeBytesMax: Int) throws(StorageError) -> RestatingProgress {
         do throws(StorageError) {
             return try gate.pass { () throws(StorageError) in
@@ -88,16 +114,20 @@ extension ObjectStore {
         progress.pressure = Int(clamping: writer.restating.factsSizeBytes / writer.restatingThresholdBytes)
         // Until all is well; then the round goes on.
         writer.restating.phase = .resting
+        let before = cursor
         let mutations = try nextEntries(&cursor, sizeBytesMax: sizeBytesMax)
         for result in writer.apply(mutations) {
             do throws(StorageError) {
                 try result.get()
             } catch {
-                if case .noSpace = error { return RestatingProgress() }
-                throw error
+                guard case .noSpace = error else { throw error }
+                // What was said already took room that only the round's end gives back.
+                writer.restating.phase = .walking(start: start, factsBefore: factsBefore, cursor: before)
+                return RestatingProgress()
             }
         }
         progress.entryCount = mutations.count
+        try index.write(RestatingState.changes(start: start, factsBefore: factsBefore, cursor: cursor))
         guard cursor.isEmpty else {
             writer.restating.phase = .walking(start: start, factsBefore: factsBefore, cursor: cursor)
             return progress
@@ -188,6 +218,9 @@ extension JournalWriter {
 
     fileprivate var restatingThresholdBytes: UInt64 {
         let interval = UInt64(max(options.restatingIntervalBytes, 1))
-        return max(isShortOfRoom ? interval / 16 : interval, 2 * restating.lastSizeBytes, 1)
+        guard isShortOfRoom else { return max(interval, 2 * restating.lastSizeBytes) }
+        // What deletions say must not use up the room that a round takes before it begins.
+        let reserve = UInt64(max(options.reservedFreeBytes, 0))
+        return restating.lastSizeBytes + max(interval / 16, min(restating.lastSizeBytes, reserve / 8), 1)
     }
 }

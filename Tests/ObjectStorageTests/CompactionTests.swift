@@ -182,9 +182,17 @@ import Testing
         }
         #expect(numbers.count == listed)
         // Every tenth lives: no segment and hardly a page is without life.
-        try delete(store, numbers.filter { $0 % 10 != 0 })
+        let dead = numbers.filter { $0 % 10 != 0 }
+        var moved = 0
+        for start in stride(from: 0, to: dead.count, by: 160) {
+            try delete(store, Array(dead[start..<min(start + 160, dead.count)]))
+            // As a server does it about once a second.
+            _ = try store.maintain(limit: 1000)
+            moved += try store.compact(sizeBytesMax: 256 << 10).movedCount
+            while try store.restate(sizeBytesMax: 256 << 10).hasMore {}
+        }
         try store.settle()
-        let moved = try store.compactAll()
+        moved += try store.compactAll()
         #expect(moved > 0)
         let alive = numbers.filter { $0 % 10 == 0 }
         try expect(alive, in: store)

@@ -8,6 +8,8 @@ enum IndexKey {
     static let position: [UInt8] = Array("mposition".utf8)
     static let horizon: [UInt8] = Array("mhorizon".utf8)
 
+    static let round: [UInt8] = Array("mround".utf8)
+
     static let records: [UInt8] = Array("o".utf8)
     static let parts: [UInt8] = Array("p".utf8)
     static let expiriesByTime: [UInt8] = Array("x".utf8)

@@ -69,7 +69,8 @@ struct IndexRebuild {
         var writer = JournalWriter(
             directory: directory, storeID: storeID, options: options, index: index,
             tail: JournalTail(segment: first, offset: horizon.offset, capacityBytes: 0),
-            nextSequence: horizon.sequence, unreclaimed: [:], horizon: horizon, factsSizeBytes: 0, isRebuilding: true)
+            nextSequence: horizon.sequence, unreclaimed: [:], horizon: horizon,
+            restating: RestatingState(factsSizeBytes: 0), isRebuilding: true)
         let tail = try replay.run(from: horizon) { plan throws(StorageError) in try writer.replay(plan) }
         writer.moveTail(to: tail)
         try accountForSpace(numbers, tail: tail, index)

@@ -66,7 +66,7 @@ struct JournalWriter {
 
     init(
         directory: String, storeID: StoreID, options: StorageOptions, index: any StorageIndex, tail: JournalTail,
-        nextSequence: UInt64, unreclaimed: [UInt64: UInt64], horizon: JournalPosition, factsSizeBytes: UInt64,
+        nextSequence: UInt64, unreclaimed: [UInt64: UInt64], horizon: JournalPosition, restating: RestatingState,
         isRebuilding: Bool = false
     ) {
         self.directory = directory
@@ -77,7 +77,7 @@ struct JournalWriter {
         self.nextSequence = nextSequence
         self.unreclaimed = unreclaimed
         self.horizon = horizon
-        restating = RestatingState(factsSizeBytes: factsSizeBytes)
+        self.restating = restating
         self.isRebuilding = isRebuilding
         emptied = Set(unreclaimed.filter { $0.value == 0 }.keys)
     }
@@ -241,6 +241,12 @@ struct JournalWriter {
         pageAlignedUp(min(1 << 20, UInt64(max(options.reservedFreeBytes, 0)) / 8))
     }
 
+    /// What storing leaves free: the reserve, and room to say all that is true again. That takes less than the facts do:
+    /// among them is all that is true.
+    private var leftByStoringBytes: UInt64 {
+        UInt64(max(options.reservedFreeBytes, 0)) + (options.reservedFreeBytes > 0 ? restating.factsSizeBytes : 0)
+    }
+
     /// Bytes that may be used to move parts: beside the reserve, or a quarter of it.
     var roomForMovesBytes: UInt64 {
         let reserve = UInt64(max(options.reservedFreeBytes, 0))
@@ -255,8 +261,9 @@ struct JournalWriter {
     private mutating func admit(_ candidates: [Candidate]) -> Result<[Candidate], StorageError> {
         let total = Self.sizeBytes(candidates)
         let reserve = UInt64(max(options.reservedFreeBytes, 0))
+        let left = leftByStoringBytes
         let stores = candidates.contains { $0.purpose == .stores }
-        if tailIsReserve, (options.system.files.freeBytes(at: directory) ?? .max) >= reserve { tailIsReserve = false }
+        if tailIsReserve, (options.system.files.freeBytes(at: directory) ?? .max) >= left { tailIsReserve = false }
         if index.isShortOfSpace {
             // What is taken now gathers in memory. Only what frees space is worth that, and not without end.
             let room = index.unflushedSizeBytes < 4 * UInt64(max(options.indexWriteBufferBytes, 0))
@@ -269,8 +276,8 @@ struct JournalWriter {
             // A segment's header page and its last page are not for batches.
             let needed = total + 2 * FormatLimit.pageSizeBytes
             let usual = max(needed, pageAlignedUp(UInt64(max(options.segmentSizeBytes, 0))))
-            if try makeSegment(ofBytes: usual, leaving: reserve) { return .success(candidates) }
-            if usual > needed, try makeSegment(ofBytes: needed, leaving: reserve) { return .success(candidates) }
+            if try makeSegment(ofBytes: usual, leaving: left) { return .success(candidates) }
+            if usual > needed, try makeSegment(ofBytes: needed, leaving: left) { return .success(candidates) }
 
             if candidates.allSatisfy({ $0.purpose == .moves }) {
                 let small = max(needed, smallSegmentSizeBytes)
@@ -351,7 +358,7 @@ struct JournalWriter {
 
     /// Whether another segment of the usual size cannot be had beside the reserve.
     var isShortOfRoom: Bool {
-        let needed = UInt64(max(options.reservedFreeBytes, 0)) + UInt64(max(options.segmentSizeBytes, 0))
+        let needed = leftByStoringBytes + UInt64(max(options.segmentSizeBytes, 0))
         return (options.system.files.freeBytes(at: directory) ?? .max) < needed
     }
 
