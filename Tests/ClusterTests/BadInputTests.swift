@@ -125,7 +125,7 @@ extension Clusters {
         @Test(
             "on a store whose files are directories, empty or foreign it ends with an error",
             .timeLimit(.minutes(1)),
-            arguments: ["store/store", "store/index/CURRENT", "store/journal/0000000000000001.segment"])
+            arguments: ["store/store", "store/journal/0000000000000001.segment"])
         func unreadableStore(_ name: String) async throws {
             try await withCluster(starts: false) { cluster in
                 let home = cluster.home(NodeID(0))
@@ -144,6 +144,29 @@ extension Clusters {
                         continue
                     }
                     #expect(result.output.contains("\(home)/store"), "\(replacement): \(result.output)")
+                }
+            }
+        }
+    }
+
+    @Suite("A damaged index", .serialized) struct DamagedIndex {
+        @Test("is made anew from the journal, and the server serves and says so", .timeLimit(.minutes(2)))
+        func madeAnew() async throws {
+            try await withCluster { cluster in
+                let server = NodeID(0)
+                let stored = try await cluster.withClient {
+                    try await cluster.checkOperations($0, "before", sizesBytes: [5, 64 << 10])
+                }
+                for replacement in ["", "this is no index"] {
+                    #expect(try await cluster.terminate(server) == .exit(0))
+                    let path = "\(cluster.home(server))/store/index/CURRENT"
+                    File.remove(path)
+                    try File.write(path, Array(replacement.utf8))
+                    try await cluster.start(server)
+                    #expect(cluster.log(server).contains("made again from the journal"), "\(cluster.log(server))")
+                    cluster.kill(NodeID(3))
+                    try await cluster.withClient { try await cluster.check(stored, $0) }
+                    try await cluster.start(NodeID(3))
                 }
             }
         }

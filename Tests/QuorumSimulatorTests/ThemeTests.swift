@@ -28,7 +28,7 @@ struct ThemeTests {
             #expect(
                 plan.parts.allSatisfy { part in
                     switch part {
-                    case .operation, .pauses, .deferredWork: true
+                    case .operation, .pauses, .deferredWork, .stores: true
                     default: false
                     }
                 }, "seed \(seed)")
