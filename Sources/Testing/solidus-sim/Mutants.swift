@@ -22,6 +22,9 @@ struct Mutants: ParsableCommand {
     @Option(help: "How many seeds run at a time (default: as many as there are cores).")
     var workers: Int?
 
+    @Option(help: "A flaw that is left out, for want of time; may be given again.")
+    var except: [String] = []
+
     @Argument(help: "The flaws (default: all).")
     var flaws: [String] = []
 
@@ -31,7 +34,9 @@ struct Mutants: ParsableCommand {
 
     func run() throws {
         #if PlantedFlaws
-            let chosen = try flaws.isEmpty ? PlantableFlaw.all : flaws.map(Self.flaw)
+            let left = try except.map { try Self.flaw($0).rawValue }
+            let chosen = try (flaws.isEmpty ? PlantableFlaw.all : flaws.map(Self.flaw))
+                .filter { !left.contains($0.rawValue) }
             var searchCount = 0
             var missed: [String] = []
             for flaw in chosen {
