@@ -93,6 +93,52 @@ import Testing
         try expect(alive, in: store)
     }
 
+    @Test("A full disk of nothing but small objects, all of them facts, is deleted from until puts are taken again")
+    func nothingButFacts() throws {
+        var options = options
+        options.segmentSizeBytes = 256 << 10
+        options.reservedFreeBytes = 512 << 10
+        options.restatingIntervalBytes = 128 << 10
+        let files = MemoryFiles(dice: Dice(seed: 1))
+        options.system = StorageSystem(files: files, indexes: MemoryIndexes(files: files, dice: Dice(seed: 2)))
+        try ObjectStore.create(directory: "/store", incarnation: 1, options: options)
+        let store = try ObjectStore(directory: "/store", options: options)
+        files.setCapacity(6 << 20)
+        func work() throws {
+            _ = try store.maintain(limit: 1000)
+            _ = try store.compact(sizeBytesMax: 64 << 10)
+            while try store.restate(sizeBytesMax: 64 << 10).hasMore {}
+            try store.flushIndex()
+        }
+        func small(_ number: Int) -> ObjectMutation {
+            ObjectMutation(key: name(number), record: .set([1]), puts: [put(1, bytes(600, seed: UInt64(number)))])
+        }
+        var count = 0
+        while store.apply((count..<count + 4).map(small)).allSatisfy({ $0.error == nil }) {
+            count += 4
+            try #require(count < 20_000)
+        }
+        try work()
+        while store.apply((count..<count + 4).map(small)).allSatisfy({ $0.error == nil }) {
+            count += 4
+            try work()
+            try #require(count < 20_000)
+        }
+        #expect(count > 500)
+        for number in 0..<count {
+            try store.applyAll([ObjectMutation(key: name(number), record: .clear, drops: [version(1)])])
+            if number % 8 == 0 { try work() }
+        }
+        for _ in 0..<3 {
+            try work()
+            _ = try store.reclaimAll()
+        }
+        for start in stride(from: count + 8, to: count + 8 + count / 2, by: 4) {
+            try store.applyAll((start..<start + 4).map(small))
+            if start % 64 == 0 { try work() }
+        }
+    }
+
     @Test("A part that has rotted stays where it is and is refused as before; all others are moved")
     func rotten() throws {
         let fixture = try StoreFixture(options: options)

@@ -51,7 +51,7 @@ struct JournalWriter {
 
     /// Appends a batch that changes nothing but tells the horizon; false when there is no room for it.
     mutating func appendMark() throws(StorageError) -> Bool {
-        let candidate = Candidate(position: 0, metadataSizeBytes: 0, payloadSizeBytes: 0, purpose: .moves)
+        let candidate = Candidate(position: 0, metadataSizeBytes: 0, payloadSizeBytes: 0, purpose: .frees)
         guard case .success(let admitted) = admit([candidate]), !admitted.isEmpty else { return false }
         let batch = encoded([], of: [])
         let update = try plannedUpdate(batch.plan)
@@ -241,10 +241,11 @@ struct JournalWriter {
         pageAlignedUp(min(1 << 20, UInt64(max(options.reservedFreeBytes, 0)) / 8))
     }
 
-    /// What storing leaves free: the reserve, and room to say all that is true again. That takes less than the facts do:
-    /// among them is all that is true.
+    /// What storing leaves free: the reserve, and room to say all that is true again. Among the facts is all that is true,
+    /// but said again it may take half as much more: an object's key comes with each of its parts.
     private var leftByStoringBytes: UInt64 {
-        UInt64(max(options.reservedFreeBytes, 0)) + (options.reservedFreeBytes > 0 ? restating.factsSizeBytes : 0)
+        guard options.reservedFreeBytes > 0 else { return 0 }
+        return UInt64(options.reservedFreeBytes) + restating.factsSizeBytes + restating.factsSizeBytes / 2
     }
 
     /// Bytes that may be used to move parts: beside the reserve, or a quarter of it.
