@@ -1,5 +1,6 @@
 // Real servers on real file systems that are really full: nothing ends but what is refused, and everything opens again.
 
+import ClusterFiles
 import ErasureCode
 import Foundation
 import ObjectStorage
@@ -24,6 +25,8 @@ extension Clusters {
                 for server in cluster.servers {
                     disks.append(try SmallDisk(over: cluster.home(server) + name, sizeBytes: sizeBytes))
                 }
+                // The disks are to be what is full.
+                _ = try OperatorHome(clusterDirectory: cluster.directory).setQuota("first", bytes: 1 << 50)
                 try await cluster.startAll()
                 try await body(cluster, disks)
                 for server in cluster.servers {

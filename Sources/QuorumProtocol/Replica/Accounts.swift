@@ -49,9 +49,10 @@ package struct Accounts: Sendable {
         apply(changes.map { ClientCharge(client: $0.client, charge: -$0.charge) })
     }
 
-    /// What a client may have stored when nothing else was set: half of the disk.
+    /// What a client may have stored when nothing else was set: nine tenths of the disk, so that one who is alone can use
+    /// it and one who is not leaves something.
     private func quota(of client: ClientID) -> UInt64 {
-        quotas[client] ?? space.map { $0.capacityBytes / 2 } ?? .max
+        quotas[client] ?? space.map { $0.capacityBytes / 10 * 9 } ?? .max
     }
 
     /// Why there is no room for one more version of a client's, or nil.

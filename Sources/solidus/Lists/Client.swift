@@ -99,7 +99,7 @@ struct ClientQuota: ParsableCommand, ReportingCommand {
         abstract: "Set how many bytes each server keeps for a client.",
         discussion: """
             A value of S bytes takes about S/M bytes at each server, where M is the cluster's number of data fragments, and \
-            2 KiB in its index. What is stored already stays. Without a quota a client may have half of each server's disk.
+            2 KiB in its index. What is stored already stays. Without a quota a client may have nine tenths of each server's disk.
             """)
 
     @OptionGroup var target: ClusterAndClient
