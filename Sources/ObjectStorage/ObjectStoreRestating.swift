@@ -219,8 +219,9 @@ extension JournalWriter {
     fileprivate var restatingThresholdBytes: UInt64 {
         let interval = UInt64(max(options.restatingIntervalBytes, 1))
         guard isShortOfRoom else { return max(interval, 2 * restating.lastSizeBytes) }
-        // What deletions say must not use up the room that a round takes before it begins.
+        // What deletions say must not use up the room that a round takes before it begins, nor keep it from what stores.
         let reserve = UInt64(max(options.reservedFreeBytes, 0))
-        return restating.lastSizeBytes + max(interval / 16, min(restating.lastSizeBytes, reserve / 8), 1)
+        let most = reserve > 0 ? reserve / 8 : interval / 16
+        return restating.lastSizeBytes + max(min(max(interval / 16, restating.lastSizeBytes), most), 1)
     }
 }
