@@ -26,9 +26,9 @@ check-instructions:
 	swift build -c release --product solidus-work
 	bench/count-instructions --check "$$(swift build -c release --show-bin-path)/solidus-work" fingerprint none
 
-# The protocol among liars in virtual time, and the store on bad disks: every deliberate bug that these have to notice, then
-# fresh seeds until it is stopped: in each round SIMULATE_SEEDS in the mode `fingerprint` and SIMULATE_MODE_SEEDS in each
-# of the others, and before the first one SIMULATE_STORAGE_SEEDS of the store.
+# The protocol among liars in virtual time, and the store on bad disks: every deliberate bug that these have to notice,
+# then fresh seeds until it is stopped: in each round SIMULATE_SEEDS in the mode `fingerprint` and SIMULATE_MODE_SEEDS
+# in each of the others, and before the first one SIMULATE_STORAGE_SEEDS of the store.
 SIMULATE_SEEDS ?= 100000
 SIMULATE_MODE_SEEDS ?= 20000
 SIMULATE_STORAGE_SEEDS ?= 100000
@@ -39,9 +39,9 @@ simulate: setup simulator
 	$(SIMULATOR) storage --count $(SIMULATE_STORAGE_SEEDS)
 	scripts/simulate $(SIMULATOR) $(SIMULATE_SEEDS) $(SIMULATE_MODE_SEEDS)
 
-# A slice of that, which ends: one small round, by default always the same one, so that a change is not blamed for what it
-# did not bring. Fresh seeds are for `make simulate`, or for another SLICE_START. Two deliberate bugs are left out, which
-# take as long to find as all the others.
+# A slice of that, which ends: one small round, by default always the same one, so that a change is not blamed for what
+# it did not bring. Fresh seeds are for `make simulate`, or for another SLICE_START. Two deliberate bugs are left out,
+# which take as long to find as all the others.
 SLICE_START ?= 1
 
 simulate-slice: setup simulator
@@ -49,17 +49,18 @@ simulate-slice: setup simulator
 	$(SIMULATOR) storage --seeds $(SLICE_START)..$$(($(SLICE_START) + 499))
 	$(SIMULATOR) mutants --except poisonSignedOnce --except readWithoutQuorum
 
-# One build for both: as long as no flaw is planted, this simulator runs the protocol as it is. It looks the flaws up, but
-# spares what makes a fifth of the time of millions of runs: Swift's checks of exclusive access, with which the tests run
-# the same code, and calls into a shared standard library. And since each of its processes has one thread, references
-# need not be counted atomically, which would take a sixth of the time.
+# One build for both: as long as no flaw is planted, this simulator runs the protocol as it is. It looks the flaws up,
+# but spares what makes a fifth of the time of millions of runs: Swift's checks of exclusive access, with which the
+# tests run the same code, and calls into a shared standard library. And since each of its processes has one thread,
+# references need not be counted atomically, which would take a sixth of the time.
 simulator: setup
 	swift build -c release --traits PlantedFlaws --scratch-path .build-flaws --product solidus-sim \
 	    -Xswiftc -enforce-exclusivity=unchecked --static-swift-stdlib \
 	    -Xswiftc -Xfrontend -Xswiftc -assume-single-threaded
 
-# Clients work on eight real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by liars.
-# Fails unless every history is linearizable and reads and writes went on throughout. TORTURE_SECONDS are those of each.
+# Clients work on eight real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by
+# liars. Fails unless every history is linearizable and reads and writes went on throughout. TORTURE_SECONDS are those
+# of each.
 TORTURE_SECONDS ?= 120
 TORTURE_NEMESIS_SECONDS ?= 2
 
@@ -69,8 +70,8 @@ torture: setup
 	swift build -c release --product solidus-faulty-server
 	scripts/run-torture "$$(swift build -c release --show-bin-path)/solidus" $(TORTURE_SECONDS) $(TORTURE_NEMESIS_SECONDS)
 
-# What the verification modes cost on real clusters, in about a quarter of an hour: where a write's time goes, latency by
-# the time of verification, and the promises (docs/benchmarks.md). Needs a quiet machine to mean something.
+# What the verification modes cost on real clusters, in about a quarter of an hour: where a write's time goes, latency
+# by the time of verification, and the promises (docs/benchmarks.md). Needs a quiet machine to mean something.
 BENCH_OPTIONS ?= --seconds 1 --rounds 3 --faults 1,2,3
 
 bench: setup

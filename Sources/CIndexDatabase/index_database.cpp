@@ -44,8 +44,8 @@ struct index_database {
 
 namespace {
 
-/// With so many full, writes would wait for a flush, and a flush may wait for room for ever. Nothing gets there: flushes
-/// are begun while few wait, and the store takes little more once one waits for room.
+/// With so many full, writes would wait for a flush, and a flush may wait for room for ever. Nothing gets there:
+/// flushes are begun while few wait, and the store takes little more once one waits for room.
 constexpr int writeBuffersMax = 12;
 constexpr uint64_t waitingBuffersMax = 3;
 

@@ -5,10 +5,10 @@
 //
 // - A write that finds no room uses up the room set aside, and then waits until there is some. Only background threads
 //   write files, so no caller waits for them; `isWaiting` tells, and whoever writes is refused meanwhile.
-// - A write that fails for another reason, or finds no room while the database is opened or closed, makes the file system
-//   dead: from that moment every change of a file is dropped and called a success. What is on the disk is then just what
-//   it would be had the machine stopped at that moment, and the database must be opened anew to be used again. Whatever
-//   RocksDB believes meanwhile, nothing it writes can destroy what it knew before.
+// - A write that fails for another reason, or finds no room while the database is opened or closed, makes the file
+//   system dead: from that moment every change of a file is dropped and called a success. What is on the disk is then
+//   just what it would be had the machine stopped at that moment, and the database must be opened anew to be used
+//   again. Whatever RocksDB believes meanwhile, nothing it writes can destroy what it knew before.
 //
 // Compactions are not what frees space soon, so they never touch what is set aside.
 

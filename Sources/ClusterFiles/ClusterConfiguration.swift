@@ -1,7 +1,7 @@
 // cluster.toml: a cluster's configuration in one epoch, the same file at every server and client.
 //
-// The operator's public key stands in it. It is what a party trusts: the lists are believed by it, and so is the rest of
-// this file, whose signature tells whether somebody has changed it.
+// The operator's public key stands in it. It is what a party trusts: the lists are believed by it, and so is the rest
+// of this file, whose signature tells whether somebody has changed it.
 
 import Crypto
 import Fingerprint
@@ -211,8 +211,8 @@ package enum ZoneLabel {
 
 /// Lists of numbers as people write them.
 enum NumberList {
-    /// The numbers in the text's order, each at most once and 0...max: single ones and ranges "3-7", between spaces; nil
-    /// for anything else, and for none at all.
+    /// The numbers in the text's order, each at most once and 0...max: single ones and ranges "3-7", between spaces;
+    /// nil for anything else, and for none at all.
     static func numbers(_ text: String, max: Int) -> [Int]? {
         var numbers: [Int] = []
         var seen: Set<Int> = []

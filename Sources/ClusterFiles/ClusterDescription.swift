@@ -77,8 +77,8 @@ public struct ClusterDescription: Sendable {
     package var keysFile: String { "\(directory)/\(KeyList.fileName)" }
     package var accessFile: String { "\(directory)/\(AccessList.fileName)" }
 
-    /// The lists that lie beside cluster.toml now, each checked by its signature and nothing else, and what is wrong with
-    /// the others. The configuration is not read again: an epoch's never changes.
+    /// The lists that lie beside cluster.toml now, each checked by its signature and nothing else, and what is wrong
+    /// with the others. The configuration is not read again: an epoch's never changes.
     package func listsOnDisk() -> (lists: [AnySignedList], complaints: [ConfigurationError]) {
         var lists: [AnySignedList] = []
         var complaints: [ConfigurationError] = []

@@ -1,8 +1,8 @@
-// The newest lists that a server has seen, in its home: so that nobody can take a revocation back by showing it an older
-// list after a restart.
+// The newest lists that a server has seen, in its home: so that nobody can take a revocation back by showing it an
+// older list after a restart.
 //
-// A list is written, synced and renamed, and its directory synced, before the server goes by it. So whatever it has gone
-// by is there after a crash.
+// A list is written, synced and renamed, and its directory synced, before the server goes by it. So whatever it has
+// gone by is there after a crash.
 
 import DurableFiles
 import Glibc

@@ -50,8 +50,8 @@ package struct OperatorHome {
         guard ClientName.isValid(client.name) else { throw .invalidParameters(reason: ClientName.rule) }
         let access = try accessList()
         let home = "\(directory)/clients/\(client.name)"
-        // A client is listed once its home is durable, and the home gets its name once the client is listed: a name that
-        // is taken on the list without a home there is an addition that was interrupted.
+        // A client is listed once its home is durable, and the home gets its name once the client is listed: a name
+        // that is taken on the list without a home there is an addition that was interrupted.
         let staging = "\(directory)/clients/.\(client.name).new"
         if let listed = access.contents.client(named: client.name) {
             guard Glibc.access(home, F_OK) != 0, Self.holds(staging, listed) else {

@@ -5,8 +5,8 @@ import ArgumentParser
 
 /// Bytes as text that names each of them, and back.
 ///
-/// Text stands for itself, except for the last 128 code points of all: each of them stands for one byte that is no UTF-8.
-/// One that is really there is written byte by byte, too, so no two arguments become the same text.
+/// Text stands for itself, except for the last 128 code points of all: each of them stands for one byte that is no
+/// UTF-8. One that is really there is written byte by byte, too, so no two arguments become the same text.
 package enum ArgumentBytes {
     private static let escapes: ClosedRange<UInt32> = 0x10FF80...0x10FFFF
 
@@ -63,7 +63,8 @@ package enum ArgumentBytes {
         escapes.contains(scalar.value) ? UInt8(0x80 | (scalar.value & 0x7F)) : nil
     }
 
-    /// The first text within a parsed command whose argument is none: what asks for bytes (`FileArgument`) holds no text.
+    /// The first text within a parsed command whose argument is none: what asks for bytes (`FileArgument`) holds no
+    /// text.
     package static func firstThatIsNoText(in value: Any) -> String? {
         if let text = value as? String { return isText(text) ? nil : text }
         for child in Mirror(reflecting: value).children {

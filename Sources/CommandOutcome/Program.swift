@@ -44,8 +44,8 @@ extension Program {
         Glibc.exit(ExitStatus.success.rawValue)
     }
 
-    /// What stands behind the program's name, as the parser takes it. The runtime's own list would be empty without /proc,
-    /// and has other bytes than were given where they are no UTF-8.
+    /// What stands behind the program's name, as the parser takes it. The runtime's own list would be empty without
+    /// /proc, and has other bytes than were given where they are no UTF-8.
     private static var givenArguments: [String] {
         var count: Int32 = 0
         guard let vector = process_control_arguments(&count), count > 1 else { return [] }

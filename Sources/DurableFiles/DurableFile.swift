@@ -16,8 +16,8 @@ package struct FileError: Error, Equatable, Sendable {
     }
 }
 
-/// Files that are there in full and durably, or not at all. Paths are zero-terminated bytes, since that is what they are;
-/// the overloads with text are for those of our own making.
+/// Files that are there in full and durably, or not at all. Paths are zero-terminated bytes, since that is what they
+/// are; the overloads with text are for those of our own making.
 package enum DurableFile {
     /// Writes a file that must not exist yet, with exactly these permission bits. Its name is durable only once its
     /// directory is synced: for many files of a new directory that is done once, by `synchronizeTree`.
@@ -74,7 +74,8 @@ package enum DurableFile {
         try synchronizeDirectory(parent(of: Array(path.utf8CString)))
     }
 
-    /// Makes durable all that is in a directory, at any depth, and the directory itself. Symbolic links are not followed.
+    /// Makes durable all that is in a directory, at any depth, and the directory itself. Symbolic links are not
+    /// followed.
     package static func synchronizeTree(_ path: String) throws(FileError) {
         let zeroTerminated = Array(path.utf8CString)
         guard let entries = opendir(path) else { throw failure(zeroTerminated) }

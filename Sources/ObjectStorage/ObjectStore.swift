@@ -101,8 +101,8 @@ package final class ObjectStore: Sendable {
 
     deinit { abandon() }
 
-    /// Opens the index and recovers. An index that is missing or damaged, now or when it was last used, is made anew from
-    /// the journal; if that fails and it can be opened, the store goes on with what there is.
+    /// Opens the index and recovers. An index that is missing or damaged, now or when it was last used, is made anew
+    /// from the journal; if that fails and it can be opened, the store goes on with what there is.
     private static func open(
         _ paths: Paths, _ identity: StoreIdentity, _ options: StorageOptions
     ) throws(StorageError) -> (index: any StorageIndex, writer: JournalWriter, condition: IndexCondition) {

@@ -1,11 +1,11 @@
 // Gives back the pages that a few living bytes keep: moves living parts out of segments that are mostly dead.
 //
 // A part is moved by putting it again, in a batch like any other, while the writer is held: so it is there as before
-// until the batch is durable, its new place counts from then on, and its old one waits to be given back like that of any
-// part that was replaced. Nothing of this needs a rule of its own for a crash.
+// until the batch is durable, its new place counts from then on, and its old one waits to be given back like that of
+// any part that was replaced. Nothing of this needs a rule of its own for a crash.
 //
-// Which segments to empty, a survey finds, a few of them in a step; a round then walks over all parts once and moves those
-// that lie there. So no part has to say where it belongs, and putting costs nothing more.
+// Which segments to empty, a survey finds, a few of them in a step; a round then walks over all parts once and moves
+// those that lie there. So no part has to say where it belongs, and putting costs nothing more.
 
 import ErasureCode
 
@@ -209,8 +209,8 @@ extension JournalWriter {
         return compaction.diedSizeBytes >= least || compaction.diedSizeBytes >= least / 16 && isShortOfRoom
     }
 
-    /// The segments of which at least half is waste, the emptiest first, as many as there is room to move; none when that
-    /// would not be worth it.
+    /// The segments of which at least half is waste, the emptiest first, as many as there is room to move; none when
+    /// that would not be worth it.
     fileprivate func victims(of found: [UInt64: CompactionState.Use]) -> Set<UInt64> {
         let wasteful = found.filter { 2 * $0.value.livingSizeBytes <= $0.value.occupiedSizeBytes }
         let waste = wasteful.values.reduce(0) { $0 + $1.wasteSizeBytes }

@@ -57,8 +57,8 @@ extension ObjectStore {
         }
     }
 
-    /// What is to be done now and then, about once a second: gives back at most `limit` ranges, on a disk that is nearly
-    /// full also those few for which it would not be worth flushing the index otherwise.
+    /// What is to be done now and then, about once a second: gives back at most `limit` ranges, on a disk that is
+    /// nearly full also those few for which it would not be worth flushing the index otherwise.
     package func maintain(limit: Int) throws(StorageError) -> ReclaimProgress {
         try gate.pass { () throws(StorageError) in
             try writer.withLock { (writer) throws(StorageError) in
@@ -133,8 +133,8 @@ extension ObjectStore {
         var keys: [[UInt8]]
     }
 
-    /// Where the journal's last batch begins. Whoever makes the index anew tells by its parts that it is not torn, so even
-    /// those that it replaced itself stay until another one follows.
+    /// Where the journal's last batch begins. Whoever makes the index anew tells by its parts that it is not torn, so
+    /// even those that it replaced itself stay until another one follows.
     private func lastBatch(_ walk: any IndexWalk, sequence: UInt64) throws(StorageError) -> JournalRange? {
         walk.seek(IndexKey.facts + sequence.encodedBig)
         guard !isPlanted(.lastBatchGivenBack),

@@ -1,10 +1,10 @@
-// Says again in the journal all that is true, so that what was said before may be forgotten and the index can still be made
-// from what is left.
+// Says again in the journal all that is true, so that what was said before may be forgotten and the index can still be
+// made from what is left.
 //
 // A round walks over the index and puts what it finds into batches of its own, a piece at a time, while the writer is
-// held. Every batch is applied in its order, so what changes meanwhile is said after it or before it, as it was. Once the
-// round is over, all that is true was said in or after the batch before which it began: that is the new horizon. Every
-// batch tells the newest one, and facts before the one that the index on the disk knows are given back.
+// held. Every batch is applied in its order, so what changes meanwhile is said after it or before it, as it was. Once
+// the round is over, all that is true was said in or after the batch before which it began: that is the new horizon.
+// Every batch tells the newest one, and facts before the one that the index on the disk knows are given back.
 
 import ErasureCode
 
@@ -14,8 +14,8 @@ package struct RestatingProgress: Equatable, Sendable {
     package var entryCount = 0
     /// Whether another step would find more to do at once.
     package var hasMore = false
-    /// How many times as much as begins a round the facts take by now: who is that far behind makes so many steps in the
-    /// time of one.
+    /// How many times as much as begins a round the facts take by now: who is that far behind makes so many steps in
+    /// the time of one.
     package var pressure = 0
 
     package init() {}
@@ -41,8 +41,8 @@ struct RestatingState {
         self.factsSizeBytes = factsSizeBytes
     }
 
-    /// The round that the index knows of goes on: it is written there behind each of its batches, so it says no more than
-    /// the journal does.
+    /// The round that the index knows of goes on: it is written there behind each of its batches, so it says no more
+    /// than the journal does.
     init(factsSizeBytes: UInt64, resuming index: any StorageIndex) throws(StorageError) {
         self.init(factsSizeBytes: factsSizeBytes)
         let found = try index.withValue(of: IndexKey.round) { bytes -> Phase? in
@@ -75,8 +75,8 @@ extension ObjectStore {
         IndexKey.expiries, IndexKey.slots, IndexKey.heads, IndexKey.parts, IndexKey.rows,
     ]
 
-    /// Makes one step of a round: says about `sizeBytesMax` bytes again, one entry at least. Begins a round when enough was
-    /// said since the last one.
+    /// Makes one step of a round: says about `sizeBytesMax` bytes again, one entry at least. Begins a round when enough
+    /// was said since the last one.
     ///
     /// - Throws: what keeps it from going on. The round begins anew then; for want of room it only waits.
     package func restate(sizeBytesMax: Int) throws(StorageError) -> RestatingProgress {
@@ -219,7 +219,8 @@ extension JournalWriter {
     fileprivate var restatingThresholdBytes: UInt64 {
         let interval = UInt64(max(options.restatingIntervalBytes, 1))
         guard isShortOfRoom else { return max(interval, 2 * restating.lastSizeBytes) }
-        // What deletions say must not use up the room that a round takes before it begins, nor keep it from what stores.
+        // What deletions say must not use up the room that a round takes before it begins, nor keep it from what
+        // stores.
         let reserve = UInt64(max(options.reservedFreeBytes, 0))
         let most = reserve > 0 ? reserve / 8 : interval / 16
         return restating.lastSizeBytes + max(min(max(interval / 16, restating.lastSizeBytes), most), 1)

@@ -49,8 +49,8 @@ package enum StorageError: Error, Sendable, Equatable {
     package static func system(_ operation: String, _ path: String, _ code: Int32 = Glibc.errno) -> StorageError {
         .io(path: path, operation: operation, errno: code)
     }
-    /// Whether a part that was to be read is gone for good if it happens again; otherwise it is trouble of the moment: too
-    /// many open files, no memory, a file system that is not mounted.
+    /// Whether a part that was to be read is gone for good if it happens again; otherwise it is trouble of the moment:
+    /// too many open files, no memory, a file system that is not mounted.
     package var isLoss: Bool {
         switch self {
         case .corruptPart: true

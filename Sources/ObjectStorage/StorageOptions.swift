@@ -13,8 +13,8 @@ package struct StorageOptions: Sendable {
     package var flushIntervalBytes = 256 << 20
     /// Dropped bytes that wait for an index flush before `reclaim` asks for one.
     package var reclaimFlushBytes = 32 << 20
-    /// Living parts are moved out of mostly dead segments once that gives back so much; a sixteenth of it where the disk is
-    /// nearly full.
+    /// Living parts are moved out of mostly dead segments once that gives back so much; a sixteenth of it where the
+    /// disk is nearly full.
     package var compactionWasteBytesMin = 32 << 20
     /// All that is true is said again in the journal once the facts in it take so much, and twice what saying it takes.
     package var restatingIntervalBytes = 64 << 20

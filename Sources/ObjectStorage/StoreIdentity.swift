@@ -39,8 +39,8 @@ package struct StoreOwner: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The contents of the identity file: counted sections with rising tags, so that a program that does not know one of them
-/// says so instead of opening a store that it could not keep whole.
+/// The contents of the identity file: counted sections with rising tags, so that a program that does not know one of
+/// them says so instead of opening a store that it could not keep whole.
 struct StoreIdentity: Equatable, Sendable {
     private static let magic: UInt64 = 0x4552_4F54_534C_4F53  // "SOLSTORE"
     private static let sizeBytesMax = 4096

@@ -1,9 +1,10 @@
-// The vocabulary of the store: objects with their versions and parts, rows of further tables, and atomic changes of them.
+// The vocabulary of the store: objects with their versions and parts, rows of further tables, and atomic changes of
+// them.
 
 import ErasureCode
 
-/// The identity of one version of an object, or of anything else whose parts come and go together: opaque bytes, ordered
-/// lexicographically; 1 to 128 of them.
+/// The identity of one version of an object, or of anything else whose parts come and go together: opaque bytes,
+/// ordered lexicographically; 1 to 128 of them.
 package struct StoredVersion: Hashable, Comparable, Sendable {
     package let bytes: [UInt8]
 

@@ -162,8 +162,8 @@ package struct ProtocolStore: ReplicaStore, Sendable {
     /// - Parameters:
     ///   - after: where to go on; nil for the beginning.
     ///   - limit: how many at most.
-    /// - Throws: `StorageError` when the index cannot be read, `ObjectKeyError` or `MalformedEncoding` when it holds what was
-    ///   never stored.
+    /// - Throws: `StorageError` when the index cannot be read, `ObjectKeyError` or `MalformedEncoding` when it holds
+    ///   what was never stored.
     package func listing(of slot: Slot, after: ObjectKey?, limit: Int) throws -> [ListedVersion] {
         try store.objects(inSlot: slot.rawValue, after: after?.bytes, limit: limit).map { object in
             ListedVersion(

@@ -28,8 +28,8 @@ extension Timestamp {
 }
 
 extension StoreMutation {
-    /// The store's form of a change of the protocol's: of its object, of what clients are charged for it, and of the list
-    /// of objects without a commit.
+    /// The store's form of a change of the protocol's: of its object, of what clients are charged for it, and of the
+    /// list of objects without a commit.
     package init(_ change: ObjectChange) {
         self.init(objects: [ObjectMutation(change)])
         for charge in change.charges {

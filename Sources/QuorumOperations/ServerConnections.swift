@@ -64,8 +64,8 @@ package final class ServerConnections: Sendable {
     /// - Parameters:
     ///   - incarnation: of a server that connects to others; nil of a client.
     ///   - identity: the key and certificate of whoever connects.
-    ///   - offered: given newer lists that servers have; whoever goes by one says so by `follow`. Nil: they are gone by at
-    ///     once.
+    ///   - offered: given newer lists that servers have; whoever goes by one says so by `follow`. Nil: they are gone by
+    ///     at once.
     ///   - learned: told of lists that are gone by at once.
     /// - Throws: `.identity` when TLS refuses the key or certificate.
     package init(
@@ -101,8 +101,8 @@ package final class ServerConnections: Sendable {
         ) { [weak self] event in self?.handle(event, from: entry.node) }
     }
 
-    /// Goes by newer lists: connects to servers where and as what the list of addresses has them, and hands the lists to
-    /// those that are behind. What is under way at a server that has moved is sent again.
+    /// Goes by newer lists: connects to servers where and as what the list of addresses has them, and hands the lists
+    /// to those that are behind. What is under way at a server that has moved is sent again.
     package func follow(_ cluster: ClusterDescription) {
         let scope = cluster.scope(incarnation: incarnation)
         state.withLock { $0.cluster = cluster }
@@ -135,8 +135,8 @@ package final class ServerConnections: Sendable {
 
     // MARK: Lists
 
-    /// Asks a server for lists that are newer there, and sends it those that are older there. Whoever connects does both,
-    /// so the other side need not.
+    /// Asks a server for lists that are newer there, and sends it those that are older there. Whoever connects does
+    /// both, so the other side need not.
     private func exchangeLists(with server: NodeID, _ theirs: ListVersions) {
         var messages: [EncodedMessage] = []
         let connection = state.withLock { state -> PeerConnection? in
@@ -154,7 +154,8 @@ package final class ServerConnections: Sendable {
                     state.nextNumber += 1
                 }
             }
-            // What is sent is known there from now on; what is fetched, and found to be nothing, is not asked for again.
+            // What is sent is known there from now on; what is fetched, and found to be nothing, is not asked for
+            // again.
             let ours = ListVersions(
                 addresses: max(theirs.addresses, lists.addresses.version), keys: max(theirs.keys, lists.keys.version),
                 access: max(theirs.access, lists.access.version))
@@ -246,8 +247,8 @@ package final class ServerConnections: Sendable {
         }
     }
 
-    /// Sends a request for an operation and returns its number; without a connection, which it has made, it is lost, and
-    /// `connected(to:)` tells when it can be sent again.
+    /// Sends a request for an operation and returns its number; without a connection, which it has made, it is lost,
+    /// and `connected(to:)` tells when it can be sent again.
     func send(
         _ request: Request, along route: Route, to server: NodeID, for receiver: any ReplyReceiver
     ) -> UInt64 {

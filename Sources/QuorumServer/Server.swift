@@ -217,8 +217,8 @@ package final class Server: Sendable {
 
     /// Takes over the lists beside cluster.toml that are newer than those known.
     ///
-    /// When this returns, nothing that was asked under earlier rights is under way any more: sessions of clients that are
-    /// not listed have ended, and what had been admitted before is answered.
+    /// When this returns, nothing that was asked under earlier rights is under way any more: sessions of clients that
+    /// are not listed have ended, and what had been admitted before is answered.
     package func reload() async -> ListReport {
         let complaints = lists.takeFromDisk()
         await sessions.answered()

@@ -4,8 +4,8 @@ import NIOCore
 import QuorumProtocol
 
 /// FETCH-LIST asks for a list that is newer than the one known, and LIST answers it: with nothing when there is none.
-/// OFFER-LIST brings a list to somebody who has said in his HELLO that his is older; he answers with an empty LIST when he
-/// has looked at it.
+/// OFFER-LIST brings a list to somebody who has said in his HELLO that his is older; he answers with an empty LIST when
+/// he has looked at it.
 package enum ListMessage: Equatable, Sendable {
     /// "Send me this list if yours has a higher version than this."
     case fetch(ListKind, known: UInt64)

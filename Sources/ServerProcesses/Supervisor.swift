@@ -21,8 +21,8 @@ package struct Supervisor {
         guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))") }
     }
 
-    /// Starts servers, each whatever becomes of the others, and returns when each is ready or has failed. Those that are
-    /// not ready in time are stopped; those that are go on.
+    /// Starts servers, each whatever becomes of the others, and returns when each is ready or has failed. Those that
+    /// are not ready in time are stopped; those that are go on.
     ///
     /// - Returns: the servers that are ready, and why the others are not.
     /// - Throws: when a signal asks to stop; then every server is stopped.

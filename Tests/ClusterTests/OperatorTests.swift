@@ -108,8 +108,8 @@ extension Clusters {
                         [cluster.directory], in: cluster.directory)
                 }
                 try File.write(cluster.directory + "/value", [1])
-                // The library under Swift's tasks ends a process that is busy for a second when it finds no /proc. That is
-                // a failure; what must not be is a success of nothing.
+                // The library under Swift's tasks ends a process that is busy for a second when it finds no /proc. That
+                // is a failure; what must not be is a success of nothing.
                 let put = try await run("put b/k \"$1/value\" --cluster \"$1\"")
                 #expect(put.end != .exit(0) || put.output.contains("stored b/k"), "\(put)")
                 #expect(put.end != .exit(64) && !put.output.contains("USAGE"), "\(put)")

@@ -111,7 +111,8 @@ extension Clusters {
                 try await cluster.check(stored)
                 let deleted = stored[5]
                 try await cluster.withClient { _ = try await $0.delete(deleted.key) }
-                // Beyond the retention time, so that the bytes are given back where there is no room to write that down.
+                // Beyond the retention time, so that the bytes are given back where there is no room to write that
+                // down.
                 let deadline = ContinuousClock.now + .seconds(35)
                 while ContinuousClock.now < deadline {
                     fill()

@@ -3,9 +3,9 @@
 import Glibc
 import Synchronization
 
-/// Hands out ports that nobody listens on now, one after the other, so that tests that run side by side do not meet. They
-/// lie below the range from which the system takes the near ends of outgoing connections: a server that starts later, or
-/// once more, finds its port still free.
+/// Hands out ports that nobody listens on now, one after the other, so that tests that run side by side do not meet.
+/// They lie below the range from which the system takes the near ends of outgoing connections: a server that starts
+/// later, or once more, finds its port still free.
 package enum FreePorts {
     package struct NoneFree: Error {}
 

@@ -31,8 +31,8 @@ import Testing
             expiry: .set(UInt64(number)))
     }
 
-    /// A store of several thousand objects, a third of them deleted, with rows, whose journal has forgotten most of what
-    /// was said in it.
+    /// A store of several thousand objects, a third of them deleted, with rows, whose journal has forgotten most of
+    /// what was said in it.
     private func filled(_ fixture: StoreFixture) throws -> ObjectStore {
         let store = try fixture.open()
         for start in stride(from: 0, to: Self.count, by: 50) {

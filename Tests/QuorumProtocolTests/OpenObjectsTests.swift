@@ -1,4 +1,5 @@
-// What a replica has in memory of an object: nobody's record, answer or turn becomes another's when objects come and go.
+// What a replica has in memory of an object: nobody's record, answer or turn becomes another's when objects come and
+// go.
 
 import QuorumProtocol
 import Testing

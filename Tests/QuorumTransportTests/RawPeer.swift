@@ -38,8 +38,8 @@ final class RawPeer: Sendable {
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
     }
 
-    /// Connects to a local port, from another of this machine's own addresses if one is given; with TLS under `identity`,
-    /// plain without one. TLS may be spoken without showing the certificate or in an older version.
+    /// Connects to a local port, from another of this machine's own addresses if one is given; with TLS under
+    /// `identity`, plain without one. TLS may be spoken without showing the certificate or in an older version.
     static func connect(
         port: Int, from source: String? = nil, identity: TestIdentity?, showsCertificate: Bool = true,
         maximumVersion: TLSVersion = .tlsv13

@@ -8,7 +8,8 @@ import BenchmarkResults
 import Foundation
 import QuorumProtocol
 
-/// `solidus-bench groups`: G clusters of n servers and one cluster of G groups of n servers, with so many clients per group.
+/// `solidus-bench groups`: G clusters of n servers and one cluster of G groups of n servers, with so many clients per
+/// group.
 struct GroupsBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "groups",

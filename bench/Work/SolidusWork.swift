@@ -1,5 +1,5 @@
-// solidus-work: the processor's work of operations, for whoever counts instructions. Nothing in it is drawn by chance but
-// the numbers in signatures, whose cost does not depend on them.
+// solidus-work: the processor's work of operations, for whoever counts instructions. Nothing in it is drawn by chance
+// but the numbers in signatures, whose cost does not depend on them.
 
 import ArgumentParser
 import CommandArguments

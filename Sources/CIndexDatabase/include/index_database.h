@@ -1,10 +1,12 @@
-// An ordered, durable map of bytes for an index that can be made again from a journal: RocksDB, behind a few C functions.
+// An ordered, durable map of bytes for an index that can be made again from a journal: RocksDB, behind a few C
+// functions.
 //
 // It is written without a log of its own. A crash takes it back to its last flush, and a flush keeps a prefix of the
 // batches in their order, never a piece of one.
 //
-// RocksDB itself never learns that the disk is full or that a write failed (patient_files.h says why): what flushes waits
-// for room, and after any other failed write the database goes dead, as if the machine had stopped at that moment.
+// RocksDB itself never learns that the disk is full or that a write failed (patient_files.h says why): what flushes
+// waits for room, and after any other failed write the database goes dead, as if the machine had stopped at that
+// moment.
 
 #ifndef SOLIDUS_INDEX_DATABASE_H
 #define SOLIDUS_INDEX_DATABASE_H

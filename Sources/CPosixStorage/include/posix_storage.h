@@ -8,8 +8,8 @@
 /// file keeps its size. Returns 0, or the errno of the failure.
 int solidus_punch_hole(int descriptor, int64_t offset_bytes, int64_t length_bytes);
 
-/// Reads what the page cache has of the `count` bytes at `offset_bytes`, and waits for no disk. Returns how many bytes that
-/// is, 0 at the end of the file, -1 when the first of them is not there, or the file system cannot tell.
+/// Reads what the page cache has of the `count` bytes at `offset_bytes`, and waits for no disk. Returns how many bytes
+/// that is, 0 at the end of the file, -1 when the first of them is not there, or the file system cannot tell.
 int64_t solidus_read_cached(int descriptor, void *target, uint64_t count, int64_t offset_bytes);
 
 #endif

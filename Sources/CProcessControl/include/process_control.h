@@ -33,12 +33,12 @@ int process_control_pipe(int ends[2]);
 /// once.
 int process_control_watch_signals(bool non_blocking);
 
-/// Has a further signal arrive in the pipe of `process_control_watch_signals`, which must have been called. Returns 0, or
-/// -1 with errno.
+/// Has a further signal arrive in the pipe of `process_control_watch_signals`, which must have been called. Returns 0,
+/// or -1 with errno.
 int process_control_watch_also(int number);
 
-/// The arguments that this process was started with, the program's name first; `count` gets their number. They come from
-/// the program's start, not from /proc, so they are there without it.
+/// The arguments that this process was started with, the program's name first; `count` gets their number. They come
+/// from the program's start, not from /proc, so they are there without it.
 char *const *process_control_arguments(int *count);
 
 #ifdef __cplusplus

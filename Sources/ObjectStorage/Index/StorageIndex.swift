@@ -33,7 +33,8 @@ package enum IndexPlace: Sendable {
 package protocol StorageIndex: AnyObject, Sendable {
     var path: String { get }
 
-    /// Calls `body` with the value of `key`; false when there is none. Throws `.notInMemory` when it takes the disk to tell.
+    /// Calls `body` with the value of `key`; false when there is none. Throws `.notInMemory` when it takes the disk to
+    /// tell.
     func read(
         _ key: [UInt8], from place: IndexPlace, _ body: (UnsafeRawBufferPointer) -> Void
     ) throws(StorageError) -> Bool

@@ -1,8 +1,9 @@
 // Makes an index anew from the journal alone.
 //
-// The newest header tells the horizon: the batch from which on the journal says all that is true. What was said before was
-// said again since, or changed, or is true no more. So a replay from there, onto nothing, ends with what the lost index
-// held. Which space is in use follows from that: what neither a living part takes nor a fact from the horizon on is dead.
+// The newest header tells the horizon: the batch from which on the journal says all that is true. What was said before
+// was said again since, or changed, or is true no more. So a replay from there, onto nothing, ends with what the lost
+// index held. Which space is in use follows from that: what neither a living part takes nor a fact from the horizon on
+// is dead.
 
 import ErasureCode
 
@@ -113,7 +114,8 @@ struct IndexRebuild {
 
     // MARK: Space
 
-    /// Enters what of each segment is in use, and has all else wait to be given back. What was given back before is again.
+    /// Enters what of each segment is in use, and has all else wait to be given back. What was given back before is
+    /// again.
     private func accountForSpace(
         _ numbers: [UInt64], tail: JournalTail, _ index: any StorageIndex
     ) throws(StorageError) {

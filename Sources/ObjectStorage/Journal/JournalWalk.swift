@@ -41,8 +41,8 @@ package struct JournalWalk {
         return found
     }
 
-    /// The batches in a segment that begin at or behind an offset and whose header is undamaged; none when the segment is
-    /// gone.
+    /// The batches in a segment that begin at or behind an offset and whose header is undamaged; none when the segment
+    /// is gone.
     ///
     /// - Parameter emptyPagesMax: so many pages without a batch are taken for the end.
     package func batches(

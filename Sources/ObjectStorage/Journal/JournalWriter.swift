@@ -241,8 +241,8 @@ struct JournalWriter {
         pageAlignedUp(min(1 << 20, UInt64(max(options.reservedFreeBytes, 0)) / 8))
     }
 
-    /// What storing leaves free: the reserve, and room to say all that is true again. Among the facts is all that is true,
-    /// but said again it may take half as much more: an object's key comes with each of its parts.
+    /// What storing leaves free: the reserve, and room to say all that is true again. Among the facts is all that is
+    /// true, but said again it may take half as much more: an object's key comes with each of its parts.
     private var leftByStoringBytes: UInt64 {
         guard options.reservedFreeBytes > 0 else { return 0 }
         return UInt64(options.reservedFreeBytes) + restating.factsSizeBytes + restating.factsSizeBytes / 2
@@ -257,8 +257,8 @@ struct JournalWriter {
 
     /// Chooses which candidates the next batch takes and makes room for them behind `tail`.
     ///
-    /// All of them if a segment for them can be had. On a full disk those that free space come first, and may have a small
-    /// segment made from the reserve; the others get what is left of the present segment.
+    /// All of them if a segment for them can be had. On a full disk those that free space come first, and may have a
+    /// small segment made from the reserve; the others get what is left of the present segment.
     private mutating func admit(_ candidates: [Candidate]) -> Result<[Candidate], StorageError> {
         let total = Self.sizeBytes(candidates)
         let reserve = UInt64(max(options.reservedFreeBytes, 0))

@@ -1,7 +1,7 @@
 // Who may use a cluster, and for what: the list of clients and their rights, and the judgement of a request by it.
 //
-// The list is no part of an epoch: every server judges by the newest list that it knows, whatever epoch a request names.
-// Otherwise a revoked client would name an old epoch.
+// The list is no part of an epoch: every server judges by the newest list that it knows, whatever epoch a request
+// names. Otherwise a revoked client would name an old epoch.
 
 import Fingerprint
 

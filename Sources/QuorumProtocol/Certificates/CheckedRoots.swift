@@ -4,9 +4,9 @@
 // a verifier of one cluster: a certificate that carries a known root under an altered signature must fail here as
 // it fails everywhere else, or a correct server would store, and hand on as proof, what nobody else accepts.
 //
-// A root has its place in one of many small buckets, which its first bytes name. There are so many that a bucket is seldom
-// full; then a root takes another's place. What is forgotten by that is checked again: a server that signs roots for the
-// buckets of others' can cost time, and nothing else.
+// A root has its place in one of many small buckets, which its first bytes name. There are so many that a bucket is
+// seldom full; then a root takes another's place. What is forgotten by that is checked again: a server that signs roots
+// for the buckets of others' can cost time, and nothing else.
 
 import Fingerprint
 

@@ -46,8 +46,8 @@ package struct StatementSigner: Sendable {
         self.key = key
     }
 
-    /// Signs up to `MerkleTree.leafCountMax` statements, which must be this node's and of one cluster and epoch, with one
-    /// signature. In the mode `none` there is no signature, and the path is the leaf itself: it still says what the
+    /// Signs up to `MerkleTree.leafCountMax` statements, which must be this node's and of one cluster and epoch, with
+    /// one signature. In the mode `none` there is no signature, and the path is the leaf itself: it still says what the
     /// statement is on, which a reply does not.
     ///
     /// - Parameter verifier: this server's own, which need not check what it has signed itself.

@@ -49,7 +49,8 @@ package final class StatementVerifier: Sendable {
     private let remembersChecks: Bool
     private let state: Mutex<State>
 
-    /// - Parameter remembersChecks: without it every signature is checked each time that it comes, also the holder's own.
+    /// - Parameter remembersChecks: without it every signature is checked each time that it comes, also the holder's
+    ///   own.
     package init(history: ConfigurationHistory, keys: StatementKeys, remembersChecks: Bool = true) {
         self.remembersChecks = remembersChecks
         state = Mutex(State(history: history, keys: keys))

@@ -1,7 +1,7 @@
-// What all of a cluster knows and is no part of an epoch's configuration: addresses, statement keys, and who may do what.
-// Each is a list with a version of its own, counted from 1, that the operator signs. A list is believed by its signature
-// alone, so anybody may hand it on; and since nobody takes a lower version than the one that he has, what was revoked
-// stays revoked.
+// What all of a cluster knows and is no part of an epoch's configuration: addresses, statement keys, and who may do
+// what. Each is a list with a version of its own, counted from 1, that the operator signs. A list is believed by its
+// signature alone, so anybody may hand it on; and since nobody takes a lower version than the one that he has, what was
+// revoked stays revoked.
 
 import Crypto
 

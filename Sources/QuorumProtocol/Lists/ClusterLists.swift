@@ -62,7 +62,8 @@ package struct ClusterLists: Hashable, Sendable {
     /// Takes a list if it is newer than the one known.
     ///
     /// - Returns: whether it is; false when it is the one known.
-    /// - Throws: why it is not taken: it is older, another one of the same version, or does not fit. Nothing has changed.
+    /// - Throws: why it is not taken: it is older, another one of the same version, or does not fit. Nothing has
+    ///   changed.
     package mutating func take(_ offered: AnySignedList, for configuration: Configuration) throws(ListError) -> Bool {
         var addresses = addresses
         var keys = keys
@@ -82,8 +83,8 @@ package struct ClusterLists: Hashable, Sendable {
         return true
     }
 
-    /// Puts a list in the place of the one known, whatever its version: for a party that finds out that it has been shown
-    /// another than the one that it went by before.
+    /// Puts a list in the place of the one known, whatever its version: for a party that finds out that it has been
+    /// shown another than the one that it went by before.
     package mutating func restore(_ list: AnySignedList) {
         switch list {
         case .addresses(let list): addresses = list

@@ -1,5 +1,5 @@
-// The public keys of servers' statements. Each life of a server's store has a key of its own, and a key stays listed for
-// as long as there may be statements under it, which is for ever.
+// The public keys of servers' statements. Each life of a server's store has a key of its own, and a key stays listed
+// for as long as there may be statements under it, which is for ever.
 
 import Crypto
 

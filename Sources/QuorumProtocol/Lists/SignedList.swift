@@ -2,8 +2,8 @@
 //
 //   tag "solidus.list.1" | cluster 16 | kind u8 | version u64 | contents counted | signature 64
 //
-// The signature (P-256, ECDSA over SHA-256, r ‖ s) is over all before it. Whoever takes a list checks the signature before
-// it looks at the contents.
+// The signature (P-256, ECDSA over SHA-256, r ‖ s) is over all before it. Whoever takes a list checks the signature
+// before it looks at the contents.
 
 import Crypto
 

@@ -9,13 +9,13 @@ package indirect enum Reply: Equatable, Sendable {
     case timestamp(CommittedClaim)
     /// To PREPARE: the signed statement, and the highest committed timestamp the server knows, verified or not.
     case prepared(SignedStatement, committed: Timestamp?)
-    /// To COMMIT and DESCRIPTOR of the version named: it, or a higher one, is durably committed here. If it is this one,
-    /// its descriptor may be missing here.
+    /// To COMMIT and DESCRIPTOR of the version named: it, or a higher one, is durably committed here. If it is this
+    /// one, its descriptor may be missing here.
     case committed(Timestamp, needsDescriptor: Bool)
     /// To READ: the committed version, and what the server holds of the version asked for.
     case version(CommittedClaim, HeldParts?)
-    /// To FETCH-CERTIFICATE: the claim of now, and the certificate of the version asked for or, if that is not named any
-    /// more, of the highest one that is; nil when none is.
+    /// To FETCH-CERTIFICATE: the claim of now, and the certificate of the version asked for or, if that is not named
+    /// any more, of the highest one that is; nil when none is.
     case certificate(CommittedClaim, Certificate?)
     /// To any request: what was wrong with it; it changed nothing.
     case refused(Refusal)

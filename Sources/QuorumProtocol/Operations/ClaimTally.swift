@@ -21,13 +21,13 @@ struct ClaimTally: Sendable {
     private var verifying: [Timestamp: [(server: Position, certificate: Certificate)]] = [:]
     /// What each server was last asked to prove.
     private var askedFor: [Timestamp?]
-    /// Servers that are not to be asked for another certificate yet: their answer is awaited, or it was neither what they
-    /// were asked for nor anything new, so that asking again at once might go on for ever.
+    /// Servers that are not to be asked for another certificate yet: their answer is awaited, or it was neither what
+    /// they were asked for nor anything new, so that asking again at once might go on for ever.
     private var asked: PositionSet = []
     private var awaited: PositionSet = []
     private var isAskingAgain = false
-    /// Servers that could not prove what they claim. One that makes higher claims faster than they are disproven would keep
-    /// the tally from ever standing still.
+    /// Servers that could not prove what they claim. One that makes higher claims faster than they are disproven would
+    /// keep the tally from ever standing still.
     private var exposed: PositionSet = []
     /// Versions that are committed and poisonous.
     private var excluded: Set<Timestamp> = []
@@ -162,8 +162,8 @@ struct ClaimTally: Sendable {
         proven.filter { $0.key >= timestamp }.min { $0.key < $1.key }?.value
     }
 
-    /// Which certificates to ask for so that servers count which name something above V: each that is not asked yet, for
-    /// that of the highest version that it names.
+    /// Which certificates to ask for so that servers count which name something above V: each that is not asked yet,
+    /// for that of the highest version that it names.
     mutating func askProofs(of doubted: PositionSet) -> [(server: Position, timestamp: Timestamp)] {
         var requests: [(server: Position, timestamp: Timestamp)] = []
         if isPlanted(.doubtedNeverAsked) { return [] }
@@ -177,8 +177,8 @@ struct ClaimTally: Sendable {
         return requests
     }
 
-    /// Which servers to ask for a certificate of a valid version: so many of those that name it that one is correct, and
-    /// when that has led to nothing, all of them.
+    /// Which servers to ask for a certificate of a valid version: so many of those that name it that one is correct,
+    /// and when that has led to nothing, all of them.
     mutating func askProof(of timestamp: Timestamp) -> [Position] {
         guard proven[timestamp] == nil, verifying[timestamp] == nil else { return [] }
         // Those that call it poisonous by now keep its certificate if they had it committed.

@@ -1,10 +1,10 @@
 // The reader's side of the protocol, without I/O (docs/protocol.md, Read).
 //
 // READ goes to all: m preferred servers send their fragment, the others only what they have committed. The version T to
-// return is the highest valid one once q replies count (ClaimTally.swift). Its fragments are good when the version's own
-// cross-checksum verifies them, whoever sent them. If q servers name T as committed, that is the answer, after one round.
-// Otherwise T is written back: its certificate is fetched and sent as COMMIT to those who do not name it, until q have
-// it, so that no later read can return an older one.
+// return is the highest valid one once q replies count (ClaimTally.swift). Its fragments are good when the version's
+// own cross-checksum verifies them, whoever sent them. If q servers name T as committed, that is the answer, after one
+// round. Otherwise T is written back: its certificate is fetched and sent as COMMIT to those who do not name it, until
+// q have it, so that no later read can return an older one.
 //
 // A server may be a liar, slow, behind (it does not hold T), ahead (it has dropped T because a higher version was
 // committed: its claim then takes the reader there) or have lost its fragment. So as soon as one of those asked for a
@@ -79,8 +79,8 @@ package struct Reader: Sendable {
     var observations: ServerObservations
     private var isWritingBack = false
     private var hasWaitedForProofs = false
-    /// For how many more retransmissions the reader waits for what q servers' answers would make up for, beyond the hedge
-    /// time; nil: it does not.
+    /// For how many more retransmissions the reader waits for what q servers' answers would make up for, beyond the
+    /// hedge time; nil: it does not.
     var thoroughReminders: Int?
     /// Until it knows of something above this.
     private let thoroughUpTo: Timestamp?
@@ -219,7 +219,8 @@ package struct ReadOutcome: Sendable {
     package let poisonous: [Timestamp]
     /// Higher versions that were passed over on f + 1 servers' statements.
     package let proofs: [Timestamp: [VerifiedStatement]]
-    /// 1 in the common case; one more each when certificates had to be waited for, and when the version was written back.
+    /// 1 in the common case; one more each when certificates had to be waited for, and when the version was written
+    /// back.
     package let rounds: Int
     package let observations: ServerObservations
 }
@@ -359,15 +360,15 @@ extension Reader {
         }
     }
 
-    /// Whether claims, or the certificates of those above the highest valid version, have to be waited for. Asks for these
-    /// then, and also when that version's parts are not to be had: who names something higher may have dropped it, or
-    /// never stored it.
+    /// Whether claims, or the certificates of those above the highest valid version, have to be waited for. Asks for
+    /// these then, and also when that version's parts are not to be had: who names something higher may have dropped
+    /// it, or never stored it.
     private mutating func isDoubting(_ standing: ClaimTally.Standing, into effects: inout [Effect]) -> Bool {
         let isPatient = thoroughReminders.map { $0 > 0 || !isHedging } ?? false
         let isThorough = isPatient && !thoroughUpTo.precedes(standing.highest)
         guard !standing.doubted.isEmpty else { return isThorough && !tally.isComplete }
-        // What a server that verifies names itself is what it wants to find out about. It has heard from itself, so it will
-        // hear the rest.
+        // What a server that verifies names itself is what it wants to find out about. It has heard from itself, so it
+        // will hear the rest.
         let namesHigherItself = isVerification && standing.doubted.contains(preferred[0])
         let isNeeded = standing.countedReplies < quorums.quorum || isThorough
         let lacksParts =

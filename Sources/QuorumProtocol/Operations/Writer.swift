@@ -117,8 +117,8 @@ package struct Writer: Sendable {
     ///   - remembered: the certificate of a version of the object, which saves reading the timestamp as long as nobody
     ///     else has written since.
     ///   - spares: at most f positions whose servers get no fragments of their own as long as the others take theirs.
-    ///   - distrusted: servers that were seen to claim what they could not prove (`Misbehaviour.unprovenClaim`); more than f
-    ///     of them are none.
+    ///   - distrusted: servers that were seen to claim what they could not prove (`Misbehaviour.unprovenClaim`); more
+    ///     than f of them are none.
     package init(
         parameters: ClusterParameters, key: ObjectKey, writer: ClientID, content: WriteContent,
         remembered: VerifiedCertificate? = nil, spares: [Position] = [], distrusted: [Position] = []

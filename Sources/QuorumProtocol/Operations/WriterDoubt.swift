@@ -35,8 +35,8 @@ extension Writer {
             && !isPlanted(.rememberedUndoubted)
     }
 
-    /// - Parameter thoroughReminders: for how many retransmissions, beyond the hedge time, the read waits for what only few
-    ///   servers know; nil: not at all.
+    /// - Parameter thoroughReminders: for how many retransmissions, beyond the hedge time, the read waits for what only
+    ///   few servers know; nil: not at all.
     mutating func beginDoubt(_ own: Timestamp, thoroughReminders: Int? = nil, into effects: inout [Effect]) {
         memory = .doubtful
         rounds += 1
@@ -84,8 +84,8 @@ extension Writer {
         }
     }
 
-    /// Who put our own timestamp in doubt was asked after it had named what it named: a correct server's claims never go
-    /// down.
+    /// Who put our own timestamp in doubt was asked after it had named what it named: a correct server's claims never
+    /// go down.
     mutating func compare(_ claim: CommittedClaim, of server: Position) {
         guard let alleged, alleged.server == server else { return }
         if claim.highest.precedes(alleged.timestamp) { observations.misbehaviours[server] = .unprovenClaim }

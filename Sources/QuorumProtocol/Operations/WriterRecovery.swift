@@ -158,7 +158,8 @@ extension Writer {
 
     /// Finishes the next version; after the last one, sees to it that the servers know what is committed.
     private mutating func takeNextWay(own: Timestamp, into effects: inout [Effect]) {
-        // In the first pass not beyond the hedge time: mostly nothing is to be found, and a server may just have crashed.
+        // In the first pass not beyond the hedge time: mostly nothing is to be found, and a server may just have
+        // crashed.
         let reminders = leftBehind.patience - 1
         if completeNext(own: own, into: &effects) { return }
         if isPlanted(.fullServersUntold) {

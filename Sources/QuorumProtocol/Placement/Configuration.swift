@@ -142,8 +142,8 @@ public final class Configuration: Hashable, Sendable {
 }
 
 extension Configuration {
-    /// The canonical bytes: what the digest and the operator's signature are over. Sections in ascending order, each with
-    /// its number and size: 1 cluster, epoch, mode, f and m; 2 nodes; 3 groups; 4 slots.
+    /// The canonical bytes: what the digest and the operator's signature are over. Sections in ascending order, each
+    /// with its number and size: 1 cluster, epoch, mode, f and m; 2 nodes; 3 groups; 4 slots.
     package var bytes: [UInt8] {
         Self.encode(
             cluster: cluster, epoch: epoch, mode: mode, quorums: quorums, nodes: nodes, groups: groups, slots: slots)

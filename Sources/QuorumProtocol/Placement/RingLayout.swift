@@ -2,11 +2,11 @@
 //
 // The N nodes stand on a ring. With g = gcd(N, n) the groups are the windows of n consecutive nodes that start at every
 // g-th node: N/g groups, each node in n/g of them, all loaded alike. There are few distinct sets of nodes that hold an
-// object together, so fewer sets whose loss loses one than if each object had its own random set (copysets, Cidon et al.,
-// USENIX ATC 2013).
+// object together, so fewer sets whose loss loses one than if each object had its own random set (copysets, Cidon et
+// al., USENIX ATC 2013).
 //
-// Where nodes have zones, the ring is laid so that no window, the wrap included, has more than f nodes of one zone: then
-// a whole zone may fail.
+// Where nodes have zones, the ring is laid so that no window, the wrap included, has more than f nodes of one zone:
+// then a whole zone may fail.
 
 /// So many nodes of a zone: a label for what fails together.
 public struct Zone: Hashable, Sendable {
@@ -128,8 +128,8 @@ private struct ZoneRing {
 
     private func share(_ zone: Int, at place: Int) -> Int { zones[zone].nodeCount * (place + 1) }
 
-    /// Places zones one after the other, those furthest behind their share first, and goes back where a window would have
-    /// too many of one zone; nil when there is no such ring or it takes too long to find.
+    /// Places zones one after the other, those furthest behind their share first, and goes back where a window would
+    /// have too many of one zone; nil when there is no such ring or it takes too long to find.
     private func search() -> [Int]? {
         guard !windows.isEmpty, zones.allSatisfy({ $0.nodeCount <= windows.count * faults }) else { return nil }
         var ring: [Int] = []

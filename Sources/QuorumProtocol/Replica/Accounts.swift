@@ -1,8 +1,8 @@
 // The accounts of a server's clients, shared by its replicas: what each is charged, and whether a PREPARE finds room
 // (docs/protocol.md, Accounts).
 //
-// A change is charged when it is given to the disk, not when it is durable: otherwise a hundred PREPAREs that wait for the
-// disk would each find the same room. A change that fails is taken back.
+// A change is charged when it is given to the disk, not when it is durable: otherwise a hundred PREPAREs that wait for
+// the disk would each find the same room. A change that fails is taken back.
 
 /// What clients are charged at one server, and what they may be.
 package struct Accounts: Sendable {
@@ -49,8 +49,8 @@ package struct Accounts: Sendable {
         apply(changes.map { ClientCharge(client: $0.client, charge: -$0.charge) })
     }
 
-    /// What a client may have stored when nothing else was set: nine tenths of the disk, so that one who is alone can use
-    /// it and one who is not leaves something.
+    /// What a client may have stored when nothing else was set: nine tenths of the disk, so that one who is alone can
+    /// use it and one who is not leaves something.
     private func quota(of client: ClientID) -> UInt64 {
         quotas[client] ?? space.map { $0.capacityBytes / 10 * 9 } ?? .max
     }

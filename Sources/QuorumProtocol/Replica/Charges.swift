@@ -1,10 +1,10 @@
-// What each client is charged for an object (docs/protocol.md, Accounts): a function of the object's record and of nothing
-// else, so that what all clients are charged is the sum over all records, whatever crashed in between.
+// What each client is charged for an object (docs/protocol.md, Accounts): a function of the object's record and of
+// nothing else, so that what all clients are charged is the sum over all records, whatever crashed in between.
 
 /// What a client is charged at a server; or by how much that changes.
 package struct Charge: Equatable, Sendable {
-    /// Bytes of versions that are committed, or were, with a flat sum for each object whose highest committed version is
-    /// the client's.
+    /// Bytes of versions that are committed, or were, with a flat sum for each object whose highest committed version
+    /// is the client's.
     package var storedBytes: Int64 = 0
     /// Objects whose highest committed version is the client's; deleted ones, too.
     package var objects: Int64 = 0
@@ -123,7 +123,8 @@ extension ObjectRecord {
         return writers
     }
 
-    /// Who begins, and who ceases, to have versions here although none is committed, when the record becomes another one.
+    /// Who begins, and who ceases, to have versions here although none is committed, when the record becomes another
+    /// one.
     func bareWriters(becoming other: ObjectRecord) -> [ObjectChange.BareWriter] {
         let (before, after) = (bareWriters, other.bareWriters)
         return after.filter { !before.contains($0) }.map { ObjectChange.BareWriter(client: $0, isBare: true) }

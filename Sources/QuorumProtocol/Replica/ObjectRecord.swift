@@ -67,8 +67,8 @@ package struct ObjectRecord: Equatable, Sendable {
     fileprivate final class Contents: @unchecked Sendable {
         var committed: CommittedVersion?
         var unverified: [CommittedVersion] = []
-        /// The highest poisonous version that was committed here: its certificate justifies what was prepared above it, or
-        /// above a lower one.
+        /// The highest poisonous version that was committed here: its certificate justifies what was prepared above it,
+        /// or above a lower one.
         var condemned: CommittedVersion?
         /// In the form in which every answer carries it: of the versions above, and the poisonous ones.
         var claim: CommittedClaim
@@ -148,8 +148,8 @@ package struct ObjectRecord: Equatable, Sendable {
         set { set(committed, unverified: unverified, poisonous: newValue) }
     }
 
-    /// Whether something below a version takes space that nothing has superseded yet: a value held here, or one committed
-    /// of which only others have more than the certificate.
+    /// Whether something below a version takes space that nothing has superseded yet: a value held here, or one
+    /// committed of which only others have more than the certificate.
     func mayHoldValue(below timestamp: Timestamp) -> Bool {
         if held.contains(where: { $0.timestamp < timestamp && $0.hasStripes && $0.supersededMilliseconds == nil }) {
             return true
@@ -158,8 +158,8 @@ package struct ObjectRecord: Equatable, Sendable {
         return version(committed) == nil
     }
 
-    /// The certificate that answers FETCH-CERTIFICATE: of this version or, if it is not named as committed any more, of the
-    /// highest one that is or has been and turned out to be poisonous.
+    /// The certificate that answers FETCH-CERTIFICATE: of this version or, if it is not named as committed any more, of
+    /// the highest one that is or has been and turned out to be poisonous.
     func certificate(of timestamp: Timestamp) -> Certificate? {
         let named =
             committed?.timestamp == timestamp ? committed : unverified.first { $0.timestamp == timestamp }

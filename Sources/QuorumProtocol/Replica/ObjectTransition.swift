@@ -218,8 +218,8 @@ struct ObjectTransition {
         scheduleVerification()
     }
 
-    /// What is lost is held no more: nobody is told otherwise, and who brings it again is welcome. Without its descriptor a
-    /// version is of no use. Nor is one that is pending without its fragments: pending means stored.
+    /// What is lost is held no more: nobody is told otherwise, and who brings it again is welcome. Without its
+    /// descriptor a version is of no use. Nor is one that is pending without its fragments: pending means stored.
     mutating func lose(_ lost: [LostParts]) {
         for parts in lost {
             guard let place = record.held.firstIndex(where: { $0.timestamp == parts.timestamp }) else { continue }

@@ -7,8 +7,8 @@
 // ever told to anyone.
 //
 // Invariants: a reply that promises durability is an effect only after `.stored`; a refusal changes no state; the
-// record of an open object is exactly what the store holds; an object is open only while something waits or is in flight for its
-// object.
+// record of an open object is exactly what the store holds; an object is open only while something waits or is in
+// flight for its object.
 
 import DequeModule
 import Fingerprint
@@ -111,8 +111,8 @@ extension Replica {
         }
     }
 
-    /// Whether the object is another group's. Groups may have q nodes in common, or more: a node that is in both must not
-    /// let either speak for the other's objects.
+    /// Whether the object is another group's. Groups may have q nodes in common, or more: a node that is in both must
+    /// not let either speak for the other's objects.
     private func foreignness(of key: ObjectKey) -> Refusal? {
         let owner = parameters.configuration.group(of: key.slot)
         guard owner.id != group.id, !isPlanted(.foreignGroupServed) else { return nil }
@@ -449,8 +449,8 @@ extension Replica {
         store(change, leadingTo: transition.record, at: place, answer: .reply(tag, reply), into: &effects)
     }
 
-    /// A client that nears its limit of versions at objects without a commit may be a correct one, whose commits did not
-    /// come here: the server finds out before it refuses.
+    /// A client that nears its limit of versions at objects without a commit may be a correct one, whose commits did
+    /// not come here: the server finds out before it refuses.
     private mutating func catchUp(with client: ClientID, into effects: inout [ReplicaEffect]) {
         guard accounts.isNearBareLimit(client, parameters.limits) else { return }
         if let last = catchUps[client], nowMilliseconds < last &+ Self.catchUpIntervalMilliseconds { return }

@@ -16,8 +16,8 @@ package struct RequestTag: Hashable, Sendable {
 
 /// Names work that a replica has asked for, so that its completion finds its way back.
 package struct WorkToken: Equatable, Sendable {
-    /// Tells the work from what was remembered in its place before. Numbers come again after 2³² pieces of work; what has
-    /// not been completed by then is still told by its place.
+    /// Tells the work from what was remembered in its place before. Numbers come again after 2³² pieces of work; what
+    /// has not been completed by then is still told by its place.
     private let number: UInt32
     private let placeNumber: UInt32
 
@@ -138,8 +138,8 @@ package struct ObjectChange: Sendable {
         package let isBare: Bool
     }
 
-    /// Whether the change leads to space being given back: everything but what stores a value, and of deletions only one
-    /// of something. So each that is taken on a full disk needs a value that was stored before, but for the pending
+    /// Whether the change leads to space being given back: everything but what stores a value, and of deletions only
+    /// one of something. So each that is taken on a full disk needs a value that was stored before, but for the pending
     /// versions that a client may have anyway.
     package var freesSpace: Bool {
         puts.allSatisfy { parts in

@@ -32,8 +32,8 @@ package enum VerificationJob: Sendable {
             + (signatures + prepare.admission.count) * signatureCostBytes
     }
 
-    /// Runs the checks, the cheap ones first, signatures last. Fragments are checked for the position that PREPARE names,
-    /// which the replica has found to be its own.
+    /// Runs the checks, the cheap ones first, signatures last. Fragments are checked for the position that PREPARE
+    /// names, which the replica has found to be its own.
     package func run(
         verifier: StatementVerifier, parameters: ClusterParameters
     ) -> Result<VerificationEvidence, Refusal> {

@@ -3,7 +3,8 @@
 //
 // Objects near a bound are urgent: writers wait for them, so several are verified at once and nothing holds them back.
 // The others wait until the server has nothing better to do, or until they have waited long enough, and share a budget
-// of bytes and of processor time. An object is never verified twice at the same time; if it is asked for meanwhile, it waits again.
+// of bytes and of processor time. An object is never verified twice at the same time; if it is asked for meanwhile, it
+// waits again.
 
 import DequeModule
 
@@ -21,8 +22,8 @@ package struct VerificationBudget: Sendable, Equatable {
     }
 }
 
-/// Something of which there is so much a second. At most a second's worth is saved up; what is owed is owed, but for what
-/// would take an hour to pay.
+/// Something of which there is so much a second. At most a second's worth is saved up; what is owed is owed, but for
+/// what would take an hour to pay.
 private struct Credit: Sendable {
     let perSecond: Int
     private(set) var balance: Int
@@ -103,7 +104,8 @@ package struct VerificationQueue: Sendable {
         return takeFirst(urgent: false)
     }
 
-    /// The object was verified, or could not be; so much was read for it, which urgent ones leave less of to the others.
+    /// The object was verified, or could not be; so much was read for it, which urgent ones leave less of to the
+    /// others.
     package mutating func finished(_ key: ObjectKey, sizeBytes: Int) {
         guard running.removeValue(forKey: key) != nil else { return }
         bytes.spend(sizeBytes)

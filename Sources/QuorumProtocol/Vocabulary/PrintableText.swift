@@ -1,8 +1,8 @@
 // Text of other people's making, shown on a terminal or in a log.
 
 extension String {
-    /// The text with a mark (U+FFFD) for each character that would move the cursor, end the line or turn the direction of
-    /// what follows: it could make a terminal or a log say what nobody said.
+    /// The text with a mark (U+FFFD) for each character that would move the cursor, end the line or turn the direction
+    /// of what follows: it could make a terminal or a log say what nobody said.
     package var printable: String {
         guard unicodeScalars.contains(where: Self.isMasked) else { return self }
         return String(UnicodeScalarView(unicodeScalars.map { Self.isMasked($0) ? "\u{FFFD}" : $0 }))

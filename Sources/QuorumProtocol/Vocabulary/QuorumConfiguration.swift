@@ -4,8 +4,8 @@ import ErasureCode
 import Fingerprint
 
 /// The fault model: m-of-n Reed-Solomon with n = m + 2f and m ≥ f + 1, and the thresholds of a Byzantine quorum system
-/// with self-verifying replies (docs/protocol.md, Model; Malkhi & Reiter). A class, since it never changes and everything
-/// has a copy of it.
+/// with self-verifying replies (docs/protocol.md, Model; Malkhi & Reiter). A class, since it never changes and
+/// everything has a copy of it.
 public final class QuorumConfiguration: Hashable, Sendable {
     /// f: how many servers may behave arbitrarily.
     public let faults: Int
@@ -60,8 +60,8 @@ public final class QuorumConfiguration: Hashable, Sendable {
     public var vouchers: Int { faults + (isPlanted(.vouchersOneTooFew) ? 0 : 1) }
 
     /// The f positions that a partial write leaves without fragments as long as the others take theirs: the last ones,
-    /// which hold parity. They are always the same of an object, so that versions which a client leaves behind lie at the
-    /// same servers (docs/protocol.md, Partial writes); rotation makes them other servers for other objects.
+    /// which hold parity. They are always the same of an object, so that versions which a client leaves behind lie at
+    /// the same servers (docs/protocol.md, Partial writes); rotation makes them other servers for other objects.
     package var spares: [Position] { positions.suffix(faults) }
 
     /// Whether an object has this position.

@@ -1,7 +1,7 @@
 // A server's lists: what it goes by, what it takes from whom, and what it gives to those who are behind.
 //
-// Anybody who may connect may bring a list, since a list is believed by its signature alone. What is not newer is let go of
-// unread; a forged one costs one check of a signature, and its sender the connection.
+// Anybody who may connect may bring a list, since a list is believed by its signature alone. What is not newer is let
+// go of unread; a forged one costs one check of a signature, and its sender the connection.
 
 import ClusterFiles
 import Logging

@@ -42,8 +42,8 @@ final class RotatingLogFile: TextOutputStream, Sendable {
 
     deinit { state.withLock { _ = close($0.descriptor) } }
 
-    /// From now on standard output and error go to whatever is the newest file: the last words of a process belong there,
-    /// and who started it may have opened the file for it, which must not keep an old one from being freed.
+    /// From now on standard output and error go to whatever is the newest file: the last words of a process belong
+    /// there, and who started it may have opened the file for it, which must not keep an old one from being freed.
     func takeStandardStreams() {
         state.withLock { state in
             state.hasStandardStreams = true

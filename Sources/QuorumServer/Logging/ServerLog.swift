@@ -83,8 +83,8 @@ struct BoundedLogHandler: LogHandler {
     }
 }
 
-/// Which lines may be written, by the place in the code that they come from: that is their reason, whoever provokes it and
-/// whatever he has put into the text.
+/// Which lines may be written, by the place in the code that they come from: that is their reason, whoever provokes it
+/// and whatever he has put into the text.
 final class LineBudget: Sendable {
     /// What was left out of one minute.
     struct LeftOut: Equatable, CustomStringConvertible {

@@ -2,14 +2,14 @@
 
 import ObjectStorage
 
-/// Where looking for due objects stands. While the disk hangs, ticks go on, and each one that looked anew would queue the
-/// same objects once more.
+/// Where looking for due objects stands. While the disk hangs, ticks go on, and each one that looked anew would queue
+/// the same objects once more.
 struct DueScan {
     private var isRunning = false
     /// How many changes had been queued for the disk when the last scan was over, those it led to among them.
     private var queuedCount: UInt64 = 0
-    /// Where the next scan goes on from; nil: from the start. So what stays due whatever is done does not keep the objects
-    /// behind it from being looked at.
+    /// Where the next scan goes on from; nil: from the start. So what stays due whatever is done does not keep the
+    /// objects behind it from being looked at.
     private(set) var last: ExpiredObject?
 
     /// Begins a scan unless one is running, or what the last one led to is not on the disk yet.

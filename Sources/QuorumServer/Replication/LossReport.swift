@@ -1,5 +1,5 @@
-// What becomes of the news that the store cannot show what it should. When so much is lost that it is not parts which are
-// bad but the machine, marking them as lost would make it worse (docs/protocol.md, Loss).
+// What becomes of the news that the store cannot show what it should. When so much is lost that it is not parts which
+// are bad but the machine, marking them as lost would make it worse (docs/protocol.md, Loss).
 
 import Logging
 import ProtocolStorage

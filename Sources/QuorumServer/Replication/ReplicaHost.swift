@@ -3,8 +3,8 @@
 //
 // The machines live behind a mutex; whatever thread brings an event runs it through. Changes to store are queued while
 // the mutex is held, so that they reach the disk in the machine's order. Everything else is done after it is released:
-// small proofs, and small reads of what is in memory, at once on the calling thread, since waking another costs more than
-// they do; all else on worker threads. So no event loop waits for a disk.
+// small proofs, and small reads of what is in memory, at once on the calling thread, since waking another costs more
+// than they do; all else on worker threads. So no event loop waits for a disk.
 
 import ErasureCode
 import Fingerprint

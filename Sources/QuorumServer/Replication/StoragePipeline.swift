@@ -238,8 +238,9 @@ final class StoragePipeline: Sendable {
         logger.warning("space of dropped versions could not be given back yet: \(reason)")
     }
 
-    /// Moves living parts out of mostly dead segments, and says in the journal again what is true: one step a second however much waits, and while nothing does as
-    /// many as the budget of a second allows. A server that is never idle makes more steps the further it is behind.
+    /// Moves living parts out of mostly dead segments, and says in the journal again what is true: one step a second
+    /// however much waits, and while nothing does as many as the budget of a second allows. A server that is never idle
+    /// makes more steps the further it is behind.
     private func compact() {
         do throws(StorageError) {
             var left = Self.compactionBytesPerSecond

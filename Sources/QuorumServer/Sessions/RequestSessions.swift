@@ -10,8 +10,8 @@ import Synchronization
 
 /// Takes the endpoint's frames to the replica and the replica's replies to the right session.
 final class RequestSessions: ServerEndpointDelegate {
-    /// What a connection carries. One-way messages have one of their own, since nothing slows their sender down but that
-    /// it is not read.
+    /// What a connection carries. One-way messages have one of their own, since nothing slows their sender down but
+    /// that it is not read.
     private enum Traffic {
         case requests
         case oneWay
@@ -228,8 +228,8 @@ final class RequestSessions: ServerEndpointDelegate {
         }
     }
 
-    /// Returns when every request that has come in until now is answered, or its sender is gone and nothing more comes of
-    /// it here.
+    /// Returns when every request that has come in until now is answered, or its sender is gone and nothing more comes
+    /// of it here.
     func answered() async {
         let next = state.withLock { $0.nextRequest }
         while state.withLock({ $0.open.keys.contains { $0.request < next } }) {

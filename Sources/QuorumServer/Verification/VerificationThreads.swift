@@ -1,5 +1,6 @@
-// The threads on which a server verifies what is committed: its own, so that nobody else's requests wait for them, and so
-// that the kernel counts what they take of the processors. What it takes to answer other servers' reads is not in it.
+// The threads on which a server verifies what is committed: its own, so that nobody else's requests wait for them, and
+// so that the kernel counts what they take of the processors. What it takes to answer other servers' reads is not in
+// it.
 
 import Glibc
 import NIOPosix

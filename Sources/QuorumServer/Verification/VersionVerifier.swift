@@ -1,5 +1,6 @@
-// The shell around what a server reads from its cluster as a client does, to tell its replica what it found: in the modes
-// that verify later whether a committed version is sound, in all modes what was committed that it does not know of.
+// The shell around what a server reads from its cluster as a client does, to tell its replica what it found: in the
+// modes that verify later whether a committed version is sound, in all modes what was committed that it does not know
+// of.
 
 import ClusterFiles
 import Logging
@@ -42,8 +43,8 @@ final class VersionVerifier: Sendable {
     private let state: Mutex<State>
     private let found: @Sendable (ObjectKey, VersionFindings) -> Void
 
-    /// Connects to the servers of its groups, this one among them: at once in the modes that verify later, in others when
-    /// there is first something to read.
+    /// Connects to the servers of its groups, this one among them: at once in the modes that verify later, in others
+    /// when there is first something to read.
     ///
     /// - Parameters:
     ///   - incarnation: of this server's store.

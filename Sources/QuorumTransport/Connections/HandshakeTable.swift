@@ -2,8 +2,8 @@
 //
 // A newcomer always gets a place. When there is none, a handshake drawn at random goes: of the newcomer's own source if
 // that has as many as one may have, else of the source that has the most. A stranger who takes places all the time so
-// mostly loses his own, and cannot tell which; the newest handshake, which a correct peer finishes within moments, is as
-// safe as any other.
+// mostly loses his own, and cannot tell which; the newest handshake, which a correct peer finishes within moments, is
+// as safe as any other.
 
 /// Unfinished handshakes by where they come from, bounded for each source and together.
 struct HandshakeTable<ID: Hashable> {

@@ -3,8 +3,8 @@
 import Glibc
 import NIOCore
 
-/// Where a connection comes from: an IPv4 address, or the 64 bits of an IPv6 address that name its network, since whoever
-/// has one address of it has them all.
+/// Where a connection comes from: an IPv4 address, or the 64 bits of an IPv6 address that name its network, since
+/// whoever has one address of it has them all.
 package struct SourceAddress: Hashable, Sendable {
     private enum Family: Hashable { case v4, v6, other }
 
@@ -46,8 +46,8 @@ package struct SourceAddress: Hashable, Sendable {
         }
     }
 
-    /// The sources that a listed name or address stands for; none when nobody knows the name. Asks the system's resolver
-    /// and waits for it, so no event loop may call it.
+    /// The sources that a listed name or address stands for; none when nobody knows the name. Asks the system's
+    /// resolver and waits for it, so no event loop may call it.
     package static func resolving(host: String) -> Set<SourceAddress> {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC

@@ -123,8 +123,8 @@ package enum Greeting: Equatable, Sendable {
     }
 
     /// Why a peer's HELLO does not fit an endpoint of `scope`; nil when it does. The version is judged first, since
-    /// another version may mean something else by the other fields. Another epoch is no objection: requests name theirs.
-    /// But two configurations of one epoch are two clusters under one name.
+    /// another version may mean something else by the other fields. Another epoch is no objection: requests name
+    /// theirs. But two configurations of one epoch are two clusters under one name.
     static func objection(toVersion version: UInt16, peerScope: ClusterScope, scope: ClusterScope) -> ConnectionRefusal?
     {
         if version != currentVersion { return .unsupportedVersion(supported: currentVersion) }

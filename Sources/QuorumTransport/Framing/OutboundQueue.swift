@@ -3,8 +3,8 @@
 // Bounds. `queuedBytes` counts every frame from `send` until the socket has taken its last byte, so the limit covers
 // what waits here, what TLS has encrypted and what the channel buffers. Frames leave this queue in batches, the next
 // one only while the channel is writable: what is encrypted ahead of the socket stays near one batch, and a peer that
-// stops reading leaves the rest here, unencrypted and uncopied.
-// On a server the same bytes are held in the connection's account (MemoryBudget), so that all queues are bounded together.
+// stops reading leaves the rest here, unencrypted and uncopied. On a server the same bytes are held in the connection's
+// account (MemoryBudget), so that all queues are bounded together.
 //
 // Wake-ups. A send schedules a drain on the loop unless one is scheduled already, so the sends of one thread before the
 // loop gets to run share one wake-up and one flush. While the handler delivers a read burst, it announces the drain at

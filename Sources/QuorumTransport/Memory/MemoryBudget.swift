@@ -1,10 +1,10 @@
 // One budget for all bytes that peers make a server hold: frames that come in, requests that are not answered yet, and
 // answers that wait for a socket.
 //
-// Shares. A connection may take more as long as what it has, what its identity has, and what it asks for are together no
-// more than what is free. So who is alone gets a third with one connection and nearly half with many, the more are there
-// the less each of them gets, and there is always room for somebody who has nothing. Nobody's share has to be known
-// beforehand, and no list of who is there has to be gone through.
+// Shares. A connection may take more as long as what it has, what its identity has, and what it asks for are together
+// no more than what is free. So who is alone gets a third with one connection and nearly half with many, the more are
+// there the less each of them gets, and there is always room for somebody who has nothing. Nobody's share has to be
+// known beforehand, and no list of who is there has to be gone through.
 //
 // Who asks for too much waits: his connection is not read from until enough was given back. Waiting connections are
 // looked at in turn, so that one that asks for a lot is not forgotten.
@@ -71,8 +71,8 @@ package final class MemoryBudget: Sendable {
     /// Bytes held now, and what became of those who asked for too much.
     package var counts: MemoryCounts { state.withLock { $0.counts } }
 
-    /// Whether so much is held that whoever holds memory must make progress: more than a quarter of what clients may use.
-    /// As long as it is not, nobody waits whose frame is no larger than that.
+    /// Whether so much is held that whoever holds memory must make progress: more than a quarter of what clients may
+    /// use. As long as it is not, nobody waits whose frame is no larger than that.
     package var isShort: Bool {
         state.withLock { $0.counts.heldBytes > $0.counts.budgetBytes / 4 * 3 / 4 }
     }

@@ -1,6 +1,6 @@
-// Whether a peer moves on with what it holds memory for. Time counts only from one look to the next while somebody looks,
-// that is while memory is short, and no more of it than looks are apart: what a server itself was too busy to read, its
-// peer has not failed to send.
+// Whether a peer moves on with what it holds memory for. Time counts only from one look to the next while somebody
+// looks, that is while memory is short, and no more of it than looks are apart: what a server itself was too busy to
+// read, its peer has not failed to send.
 
 import NIOCore
 

@@ -162,7 +162,8 @@ extension ClientFaultContext {
         return placement.certificate(of: timestamp, statements)
     }
 
-    /// The keys of the conspirators' servers that are members of the object's group: they sign anything for their friend.
+    /// The keys of the conspirators' servers that are members of the object's group: they sign anything for their
+    /// friend.
     func conspirators(of key: ObjectKey) -> [StatementSigner] {
         let group = placement(of: key).group
         return conspiracy.signers.filter { group.contains($0.node) }

@@ -1,12 +1,13 @@
-// Byzantine clients that are wrong about groups, epochs and positions, or have others be (docs/protocol.md, Write, step 2;
-// Statements and certificates).
+// Byzantine clients that are wrong about groups, epochs and positions, or have others be (docs/protocol.md, Write, step
+// 2; Statements and certificates).
 
 import ErasureCode
 import Fingerprint
 import QuorumProtocol
 
-/// Sends servers the fragments of other positions, and says so: to all of them those of one position, or to each those of
-/// the next. Against Write, step 2: a server takes the fragments of its own position only, or all might hold the same.
+/// Sends servers the fragments of other positions, and says so: to all of them those of one position, or to each those
+/// of the next. Against Write, step 2: a server takes the fragments of its own position only, or all might hold the
+/// same.
 struct ForeignPositions: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         let version = context.attempt(campaign.key, counter: campaign.nextCounter)
@@ -22,8 +23,8 @@ struct ForeignPositions: AttackScript {
 }
 
 /// Sends the same servers different versions of an object at once, one to the group that has its slot and others to the
-/// other groups that they are in; and names groups that they are not in, and epochs that are not. Against Statements and
-/// certificates: a server answers for an object in one group only, whose replica alone changes its record.
+/// other groups that they are in; and names groups that they are not in, and epochs that are not. Against Statements
+/// and certificates: a server answers for an object in one group only, whose replica alone changes its record.
 struct ForeignGroups: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         let version = context.attempt(campaign.key, counter: campaign.nextCounter)
@@ -74,8 +75,8 @@ struct ForeignGroups: AttackScript {
     }
 }
 
-/// Commits and justifies with certificates of other epochs: genuine ones under the name of an epoch that is not known or
-/// was before, and ones with as few statements as sufficed in an earlier one. Against Statements and certificates: a
+/// Commits and justifies with certificates of other epochs: genuine ones under the name of an epoch that is not known
+/// or was before, and ones with as few statements as sufficed in an earlier one. Against Statements and certificates: a
 /// certificate is judged by the epoch that it names, by its quorum, and by none when that is not known.
 struct ForeignEpochs: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
@@ -119,9 +120,9 @@ struct ForeignEpochs: AttackScript {
     }
 }
 
-/// Commits with statements of its conspirators' servers, also of those that are no members of the object's group, and of
-/// a few correct ones; and has itself admitted with them. Against Statements and certificates: at most f of a group are
-/// liars, but of all servers there may be more.
+/// Commits with statements of its conspirators' servers, also of those that are no members of the object's group, and
+/// of a few correct ones; and has itself admitted with them. Against Statements and certificates: at most f of a group
+/// are liars, but of all servers there may be more.
 struct Strangers: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         let version = context.attempt(campaign.key, counter: campaign.nextCounter)

@@ -43,8 +43,8 @@ extension ClaimLiar {
         }
     }
 
-    /// The lie as a claim. Where versions are verified later, it may also stand among the versions that wait for that: one
-    /// that is there is then the last, and what is above it hidden; any other comes on top of what is true.
+    /// The lie as a claim. Where versions are verified later, it may also stand among the versions that wait for that:
+    /// one that is there is then the last, and what is above it hidden; any other comes on top of what is true.
     private func told(
         _ lie: FalseClaim, inPlaceOf genuine: CommittedClaim, of key: ObjectKey, _ context: inout FaultContext
     ) -> CommittedClaim {

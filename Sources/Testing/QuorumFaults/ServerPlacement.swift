@@ -3,9 +3,9 @@
 import ErasureCode
 import QuorumProtocol
 
-/// Shows certificates of another group: genuine ones under that group's name, and statements that it and its conspirators
-/// have signed as members of that group, under its name or under that of the object's. Against Statements and
-/// certificates: groups may have a quorum in common, and yet only the one that has the object's slot speaks for it.
+/// Shows certificates of another group: genuine ones under that group's name, and statements that it and its
+/// conspirators have signed as members of that group, under its name or under that of the object's. Against Statements
+/// and certificates: groups may have a quorum in common, and yet only the one that has the object's slot speaks for it.
 struct ForeignGroupServer: ClaimLiar {
     mutating func claim(
         inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
@@ -34,9 +34,9 @@ struct ForeignGroupServer: ClaimLiar {
     }
 }
 
-/// Shows certificates of another epoch: genuine ones under the name of one that is unknown or was before, and statements
-/// that it and its conspirators have signed in that epoch, as many as it took there. Against Statements and certificates:
-/// a certificate is judged by the epoch that it names, and by none when that is not known.
+/// Shows certificates of another epoch: genuine ones under the name of one that is unknown or was before, and
+/// statements that it and its conspirators have signed in that epoch, as many as it took there. Against Statements and
+/// certificates: a certificate is judged by the epoch that it names, and by none when that is not known.
 struct ForeignEpochServer: ClaimLiar {
     mutating func claim(
         inPlaceOf genuine: CommittedClaim, of key: ObjectKey, to client: ClientID, _ context: inout FaultContext
@@ -139,8 +139,9 @@ struct StrangersServer: ServerFault {
     }
 }
 
-/// Serves its fragments as another position's, and those of another position, which a conspirator holds, as its own or as
-/// what they are. Against Read, step 2: an answer says which position's fragments it carries, and each server holds one.
+/// Serves its fragments as another position's, and those of another position, which a conspirator holds, as its own or
+/// as what they are. Against Read, step 2: an answer says which position's fragments it carries, and each server holds
+/// one.
 struct ForeignPositionServer: PartsLiar {
     mutating func parts(
         inPlaceOf genuine: HeldParts, of key: ObjectKey, _ context: inout FaultContext

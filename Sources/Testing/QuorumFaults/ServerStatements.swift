@@ -173,8 +173,8 @@ struct FalselyAcknowledgingServer: ServerFault {
     }
 }
 
-/// Says with every acknowledgement that it needs the descriptor, and with every answer to DESCRIPTOR that it still does, or
-/// that it refuses. Against Write, step 4: nobody waits for a descriptor's arrival, or sends it twice.
+/// Says with every acknowledgement that it needs the descriptor, and with every answer to DESCRIPTOR that it still
+/// does, or that it refuses. Against Write, step 4: nobody waits for a descriptor's arrival, or sends it twice.
 struct NeedyServer: ServerFault {
     mutating func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext

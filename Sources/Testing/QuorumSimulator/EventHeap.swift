@@ -6,8 +6,8 @@
 /// The heap moves small entries around; the events themselves stay where they were put.
 struct EventHeap<Event> {
     private struct Entry {
-        /// The time, below it the order of insertion, and below that the slot: as one number, whose order is that of the
-        /// events.
+        /// The time, below it the order of insertion, and below that the slot: as one number, whose order is that of
+        /// the events.
         private let number: UInt128
 
         init(time: UInt64, sequence: UInt32, slot: Int) {

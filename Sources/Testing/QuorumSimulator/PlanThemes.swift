@@ -86,9 +86,9 @@ extension WorldPlan {
         }
     }
 
-    /// A client crashes in the middle of sending its PREPAREs until each server is full of a version that too few have. Then
-    /// another client's version is committed at one server, and nobody does anything any more: the first client has to
-    /// bring that to the others by itself.
+    /// A client crashes in the middle of sending its PREPAREs until each server is full of a version that too few have.
+    /// Then another client's version is committed at one server, and nobody does anything any more: the first client
+    /// has to bring that to the others by itself.
     private mutating func drawLockedOut(_ generator: inout SeededGenerator) {
         limits.pendingVersionsPerClientMax = 1
         endsWithWrites = true
@@ -104,9 +104,9 @@ extension WorldPlan {
         addWrite(client: clientCount - 1, pauseMicroseconds: pause, .afterCommits(1))
     }
 
-    /// A version is committed at one server, which therefore signs a lower one as *superseded*; that is written partially,
-    /// and of those that have its fragments one withholds them. Too few are left, and whoever reads has to find the
-    /// higher version.
+    /// A version is committed at one server, which therefore signs a lower one as *superseded*; that is written
+    /// partially, and of those that have its fragments one withholds them. Too few are left, and whoever reads has to
+    /// find the higher version.
     private mutating func drawHalfSuperseded(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
         guard selection.servers.contains(.withheldFragments), !selection.isInsistent else { return }
         endsWithWrites = false
@@ -122,7 +122,8 @@ extension WorldPlan {
         addWrite(client: 0, pauseMicroseconds: 500_000, nil)
     }
 
-    /// Who tells of the past answers first: the liars, and whoever has missed what was written. The others take their time.
+    /// Who tells of the past answers first: the liars, and whoever has missed what was written. The others take their
+    /// time.
     private mutating func drawHastyAnswers(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
         guard selection.servers.contains(.stale), !selection.isInsistent else { return }
         leaveOutFaults()

@@ -18,8 +18,8 @@ package struct PlannedGroups: Sendable, Equatable {
         PlannedGroups(nodeCount: size, members: [Array(0..<size)])
     }
 
-    /// Half of the worlds have one group of n nodes. The others have the windows of a ring that `cluster init` makes, or two
-    /// groups with a quorum or more in common.
+    /// Half of the worlds have one group of n nodes. The others have the windows of a ring that `cluster init` makes,
+    /// or two groups with a quorum or more in common.
     ///
     /// - Parameters:
     ///   - size: n.
@@ -45,7 +45,8 @@ package struct PlannedGroups: Sendable, Equatable {
         return one(of: size)
     }
 
-    /// The windows of n nodes of a ring that start at every g-th node, with g the greatest common divisor of both counts.
+    /// The windows of n nodes of a ring that start at every g-th node, with g the greatest common divisor of both
+    /// counts.
     private static func ring(nodeCount: Int, size: Int) -> PlannedGroups {
         var (step, rest) = (nodeCount, size)
         while rest > 0 { (step, rest) = (rest, step % rest) }
@@ -75,8 +76,8 @@ package struct PlannedEpoch: Sendable, Equatable {
     package let members: [Int]
 }
 
-/// Configurations and codes with their tables, which worlds share: they are dear to make and never change. So all worlds
-/// are of one cluster.
+/// Configurations and codes with their tables, which worlds share: they are dear to make and never change. So all
+/// worlds are of one cluster.
 private enum KnownConfigurations {
     struct Shape: Hashable {
         let epoch: UInt64
@@ -138,8 +139,8 @@ extension WorldPlan {
         return history
     }
 
-    /// An epoch with the same f and another m, in which no more than f of the faulty servers are members; some worlds have
-    /// one.
+    /// An epoch with the same f and another m, in which no more than f of the faulty servers are members; some worlds
+    /// have one.
     mutating func drawEarlierEpoch(_ generator: inout SeededGenerator) {
         let isThere = generator.chance(percent: 30)
         let isSmaller = generator.chance(percent: 70) && dataFragmentCount > faultCount + 1

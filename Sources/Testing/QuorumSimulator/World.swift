@@ -13,8 +13,8 @@ import Synchronization
 /// One run of one plan.
 package final class World {
     enum Event {
-        /// A request of a client's operation reaches a server, for the group that the route with this number names; a reply
-        /// reaches the client.
+        /// A request of a client's operation reaches a server, for the group that the route with this number names; a
+        /// reply reaches the client.
         case request(Request, route: Int32, client: Int, operation: Int, NodeID)
         case reply(Reply, client: Int, operation: Int, NodeID)
         /// Work of a server's process is done.

@@ -243,9 +243,9 @@ extension World {
 
     /// The highest version that a correct server knows as committed comes back from the correct servers alone and
     /// whichever m of them are asked, as the bytes that its writer wrote. Where versions are verified later, so do the
-    /// highest that is known to be sound and the highest above it that is, known or not: what a Byzantine client wrote may
-    /// still turn out to be poisonous, and then it is the one below that has to come back. So does every version above
-    /// these for which liars have a certificate.
+    /// highest that is known to be sound and the highest above it that is, known or not: what a Byzantine client wrote
+    /// may still turn out to be poisonous, and then it is the one below that has to come back. So does every version
+    /// above these for which liars have a certificate.
     private func judgeDurability(of key: ObjectKey, _ correct: [SimulatedServer]) -> Violation? {
         let records = correct.compactMap { $0.disk.lastRecord(key) }
         let sound = records.compactMap { $0.committed?.timestamp }.max()

@@ -183,9 +183,9 @@ extension World {
         }
     }
 
-    /// A write finds its way by itself, whatever its client and others have left behind: while others write and read they
-    /// bring about what it needs, and hide it when it cannot. But such a write also hides what was lost below it, and ends
-    /// what servers that verify later have to find out: half of the worlds do without.
+    /// A write finds its way by itself, whatever its client and others have left behind: while others write and read
+    /// they bring about what it needs, and hide it when it cannot. But such a write also hides what was lost below it,
+    /// and ends what servers that verify later have to find out: half of the worlds do without.
     private func beginLastWrites() {
         note("each object is written once more")
         heal()

@@ -1,5 +1,6 @@
-// The shells of a world's servers: from requests through the replica of their group to the disk and back, as ReplicaHost
-// and StoragePipeline do it behind sockets. All replicas of a server share its disk, its batches and its signatures.
+// The shells of a world's servers: from requests through the replica of their group to the disk and back, as
+// ReplicaHost and StoragePipeline do it behind sockets. All replicas of a server share its disk, its batches and its
+// signatures.
 
 import ErasureCode
 import Fingerprint

@@ -10,7 +10,8 @@ package struct AlteredFiles: StorageFiles {
 
     /// - Parameters:
     ///   - freeBytes: in place of what the file system says.
-    ///   - syncFailure: asked, with the file's path, in place of each sync of data that a writer makes; nil lets it happen.
+    ///   - syncFailure: asked, with the file's path, in place of each sync of data that a writer makes; nil lets it
+    ///     happen.
     package init(
         freeBytes: (@Sendable (String) -> UInt64?)? = nil, syncFailure: (@Sendable (String) -> StorageError?)? = nil
     ) {

@@ -1,6 +1,6 @@
-// Files in memory that behave as a bad day's: what was not synced may be lost at a crash, whole, by pages or by sectors;
-// power may go in the middle of an operation; a sync may fail and leave pages that never reached the disk; the disk fills
-// up, and rots. Names become durable in their order, as file systems with a journal do it.
+// Files in memory that behave as a bad day's: what was not synced may be lost at a crash, whole, by pages or by
+// sectors; power may go in the middle of an operation; a sync may fail and leave pages that never reached the disk; the
+// disk fills up, and rots. Names become durable in their order, as file systems with a journal do it.
 
 import ErasureCode
 import Glibc

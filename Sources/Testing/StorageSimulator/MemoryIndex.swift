@@ -1,5 +1,5 @@
-// An index in memory that keeps over a crash what the library's promises, and no more: a prefix of the batches that were
-// written to it, each whole.
+// An index in memory that keeps over a crash what the library's promises, and no more: a prefix of the batches that
+// were written to it, each whole.
 
 import Glibc
 import ObjectStorage

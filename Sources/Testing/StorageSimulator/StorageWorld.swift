@@ -1,11 +1,11 @@
 // One seed: a store on files and an index in memory, a random history of batches, and everything that can go wrong with
 // a disk, judged against a model.
 //
-// What is judged. After every opening the store shows exactly what it acknowledged. Of a batch that failed, all is there
-// or nothing, and whichever it was then stays. A batch is never half acknowledged, a store that failed takes no more, and
-// an undamaged store opens. When the journal was damaged behind its back, the store refuses to open, or all is right but
-// parts that it refuses to show; nothing else is lost but, at most, the last batch if the damage is in it, which nobody
-// can tell from a torn one (docs/storage.md, What survives a crash).
+// What is judged. After every opening the store shows exactly what it acknowledged. Of a batch that failed, all is
+// there or nothing, and whichever it was then stays. A batch is never half acknowledged, a store that failed takes no
+// more, and an undamaged store opens. When the journal was damaged behind its back, the store refuses to open, or all
+// is right but parts that it refuses to show; nothing else is lost but, at most, the last batch if the damage is in it,
+// which nobody can tell from a torn one (docs/storage.md, What survives a crash).
 
 import ErasureCode
 import ObjectStorage
@@ -267,8 +267,8 @@ package struct StorageWorld {
         try reopen("without its index", .kill)
     }
 
-    /// What a full disk must never be: a one-way door. Fills it by puts until it takes no more, has what frees space take
-    /// its way, and puts again.
+    /// What a full disk must never be: a one-way door. Fills it by puts until it takes no more, has what frees space
+    /// take its way, and puts again.
     private mutating func fillAndEmpty() throws {
         guard let store else { return }
         files.setCapacity(files.occupiedBytes + options.reservedFreeBytes + (256 << 10))

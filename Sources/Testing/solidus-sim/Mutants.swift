@@ -1,5 +1,5 @@
-// The proof that the simulator sees: every deliberate bug of the protocol and of the store is planted in turn and has to
-// be found.
+// The proof that the simulator sees: every deliberate bug of the protocol and of the store is planted in turn and has
+// to be found.
 
 import ArgumentParser
 import CommandArguments

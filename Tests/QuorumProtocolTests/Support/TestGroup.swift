@@ -36,7 +36,8 @@ struct TestVersion: Sendable {
 
 /// One group of nodes that has all slots, by the positions of the tests' objects: `.photo` and all whose keys have the
 /// same rotation, as `.other` has. Nodes and positions have different numbers, so that none is taken for the other, and
-/// the same order, unless it is to be reversed: then a script's certificates list its servers in the order of positions.
+/// the same order, unless it is to be reversed: then a script's certificates list its servers in the order of
+/// positions.
 final class TestGroup: Sendable {
     /// The number of the node at position 0, counted from which the others have theirs.
     static let firstNode: UInt16 = 20
