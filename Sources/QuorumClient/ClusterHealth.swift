@@ -65,12 +65,12 @@ package final class ClusterHealth: Sendable {
 
     private func run(_ loop: any EventLoop, timeoutMilliseconds: Int) async -> [NodeID: Answer] {
         let connections = state.withLock { $0.connections }
-        let timer = loop.scheduleTask(in: .milliseconds(Int64(timeoutMilliseconds))) { self.finish() }
         await withCheckedContinuation { continuation in
+            // Before anything that ends the waiting.
             state.withLock { $0.continuation = continuation }
+            loop.scheduleTask(in: .milliseconds(Int64(timeoutMilliseconds))) { self.finish() }
             for connection in connections.values { connection.start() }
         }
-        timer.cancel()
         var answers = state.withLock { $0.answers }
         for (node, connection) in connections where answers[node] == nil {
             let isConnected = connection.state == .connected

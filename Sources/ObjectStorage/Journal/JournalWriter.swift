@@ -243,7 +243,7 @@ struct JournalWriter {
 
     /// What storing leaves free: the reserve, and room to say all that is true again. Among the facts is all that is
     /// true, but said again it may take half as much more: an object's key comes with each of its parts.
-    private var leftByStoringBytes: UInt64 {
+    var leftByStoringBytes: UInt64 {
         guard options.reservedFreeBytes > 0 else { return 0 }
         return UInt64(options.reservedFreeBytes) + restating.factsSizeBytes + restating.factsSizeBytes / 2
     }

@@ -209,7 +209,8 @@ package struct Writer: Sendable {
             examine(reply, of: server, into: &effects)
         case (.prepare(let timestamp), .prepared(let signed, let committed)):
             if isDoubtful(timestamp, beside: committed, of: server) {
-                alleged = committed.map { (server, $0) }
+                // Once we have read, a late answer to an earlier question may follow, which says less and is no lie.
+                alleged = hasDetoured ? nil : committed.map { (server, $0) }
                 beginDoubt(timestamp, into: &effects)
                 return
             }

@@ -31,15 +31,18 @@ struct FairQueue<Element: Sendable>: Sendable {
 
     var isEmpty: Bool { count == 0 }
 
+    /// Whether the only element is `first`. The last one of several stays in its lane.
+    private var isOnlyFirst: Bool { count == 1 && lanes.isEmpty }
+
     /// How many of one owner's wait.
     func count(of owner: Owner) -> Int {
-        if count <= 1 { return count == 1 && firstOwner == owner ? 1 : 0 }
+        if isOnlyFirst { return firstOwner == owner ? 1 : 0 }
         return lanes.first { $0.owner == owner }?.elements.count ?? 0
     }
 
     /// The principal of whom most wait, and how many; nil when none waits.
     var longest: (principal: Principal, count: Int)? {
-        if count <= 1 { return count == 1 ? firstOwner.map { ($0, 1) } : nil }
+        if isOnlyFirst { return firstOwner.map { ($0, 1) } }
         var found: (principal: Principal, count: Int)?
         for lane in lanes {
             guard let owner = lane.owner, lane.elements.count > found?.count ?? 0 else { continue }

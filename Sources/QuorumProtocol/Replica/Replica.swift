@@ -25,8 +25,8 @@ package struct Replica: Sendable {
     private var verifying = VerifyingRequests()
     private var remembered = RememberedStatements()
     private var lists = ListShares()
-    /// When objects were last named to catch up with, by client.
-    private var catchUps: [ClientID: UInt64] = [:]
+    /// How far the server has caught up with clients that near their limit of versions at objects without a commit.
+    private var catchUps: [ClientID: CatchUp] = [:]
     /// The node's, while an input is handled.
     private var accounts = Accounts()
     private var lastTokenNumber: UInt32 = 0
@@ -63,6 +63,10 @@ package struct Replica: Sendable {
             effects.append(.findDue(beforeMilliseconds: nowMilliseconds))
         case .due(let keys):
             for key in keys { enqueueDue(key, into: &effects) }
+        case .bare(let client, let keys):
+            // Beyond these may be more; after the last ones it begins with the first again.
+            catchUps[client]?.last = keys.count < ReplicaWork.bareObjectsMax ? nil : keys.last
+            for key in keys { effects.append(.verifyVersions(key, isUrgent: true)) }
         case .lost(let key, let lost, let tag, let reply):
             effects.append(.reply(tag, reply))
             enqueue(.lost(lost), of: nil, key: key, into: &effects)
@@ -211,15 +215,13 @@ extension Replica {
     ) {
         guard let place = admit(key, at: objects.place(of: key), tag: change.tag, of: owner, into: &effects)
         else { return }
+        if case .due = change { objects.at[place].isDueWaiting = true }
         objects.at[place].changes.append(change, of: owner)
         advance(place, into: &effects)
     }
 
     private mutating func enqueueDue(_ key: ObjectKey, into effects: inout [ReplicaEffect]) {
-        if let place = objects.place(of: key) {
-            guard !objects.at[place].isDueWaiting else { return }
-            objects.at[place].isDueWaiting = true
-        }
+        if let place = objects.place(of: key), objects.at[place].isDueWaiting { return }
         enqueue(.due, of: nil, key: key, into: &effects)
     }
 
@@ -313,8 +315,9 @@ extension Replica {
             }
             effects.append(.replyWithVersion(waiting.tag, claim, key, timestamp, read.portion))
         case .again(let prepare, let statement):
-            // What is held no more is not vouched for again.
-            guard record.version(prepare.timestamp)?.holdsFragments == true else {
+            // What is held no more, or was found to be poisonous since, is not vouched for again.
+            guard record.version(prepare.timestamp)?.holdsFragments == true, !record.isPoisonous(prepare.timestamp)
+            else {
                 verify(.prepare(prepare), tag: waiting.tag, from: waiting.principal, into: &effects)
                 return
             }
@@ -453,12 +456,20 @@ extension Replica {
     /// not come here: the server finds out before it refuses.
     private mutating func catchUp(with client: ClientID, into effects: inout [ReplicaEffect]) {
         guard accounts.isNearBareLimit(client, parameters.limits) else { return }
-        if let last = catchUps[client], nowMilliseconds < last &+ Self.catchUpIntervalMilliseconds { return }
-        catchUps[client] = nowMilliseconds
-        effects.append(.catchUp(client))
+        var catchUp = catchUps[client] ?? CatchUp()
+        guard nowMilliseconds >= catchUp.nextMilliseconds else { return }
+        catchUp.nextMilliseconds = nowMilliseconds &+ Self.catchUpIntervalMilliseconds
+        catchUps[client] = catchUp
+        effects.append(.findBare(client, after: catchUp.last))
     }
 
     private static let catchUpIntervalMilliseconds: UInt64 = 1000
+
+    private struct CatchUp {
+        var nextMilliseconds: UInt64 = 0
+        /// The last object that was caught up with; nil to begin with the first.
+        var last: ObjectKey?
+    }
 
     private func verifyAtOnce(_ key: ObjectKey, _ record: ObjectRecord, into effects: inout [ReplicaEffect]) {
         if !record.unverified.isEmpty { effects.append(.verifyVersions(key, isUrgent: true)) }

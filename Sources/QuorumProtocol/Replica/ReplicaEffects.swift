@@ -53,6 +53,8 @@ package enum ReplicaInput: Sendable {
     case tick(milliseconds: UInt64)
     /// Answers `.findDue`.
     case due([ObjectKey])
+    /// Answers `.findBare`.
+    case bare(ClientID, [ObjectKey])
     /// Something that the store should hold is lost, as was found when it was to be read for this answer.
     indirect case lost(ObjectKey, [LostParts], answering: RequestTag, Reply)
     /// Answers `.verifyVersions`; also what a server finds out by the way.
@@ -92,8 +94,8 @@ package enum ReplicaEffect: Sendable {
     case findDue(beforeMilliseconds: UInt64)
     /// Read the object as a client does and tell what was found: when there is time, or at once.
     case verifyVersions(ObjectKey, isUrgent: Bool)
-    /// Do so with objects at which the client has versions here and none is committed.
-    case catchUp(ClientID)
+    /// Name objects above this one at which the client has versions here and none is committed.
+    case findBare(ClientID, after: ObjectKey?)
 }
 
 /// What a server has found out about an object's versions by reading it.

@@ -53,8 +53,6 @@ package enum ReplicaOutcome {
     case due([ObjectKey])
     /// Have the object read, as a client does, and tell by `.found` what was found: when there is time, or at once.
     case verifyVersions(ObjectKey, isUrgent: Bool)
-    /// Have these read, as a client does, and tell by `.found` of each.
-    case catchUp([ObjectKey])
 }
 
 /// What of an effect may take long: the shell runs it where it likes.
@@ -63,12 +61,12 @@ package enum ReplicaWork {
     case readFragments(RequestTag, CommittedClaim, ObjectKey, Timestamp, SealedDescriptor)
     case listPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
     case findDue(beforeMilliseconds: UInt64)
-    case catchUp(ClientID)
+    case findBare(ClientID, after: ObjectKey?)
     /// What could not be done at once, since it takes the disk.
     indirect case wait(ReplicaEffect)
 
     /// How many objects a server catches up with at a time.
-    package static let catchUpObjectsMax = 64
+    package static let bareObjectsMax = 64
     /// How many due objects are taken up at a time: more than are written between two looks, or they would pile up.
     package static let dueObjectsMax = 16_384
 
@@ -79,7 +77,7 @@ package enum ReplicaWork {
         case .readFragments(_, _, _, _, let descriptor):
             descriptor.descriptor.stripes.reduce(0) { $0 + $1.fragmentSizeBytes }
         // So much is read that no thread is to wait for it which has anything else to do.
-        case .listPending, .findDue, .catchUp, .wait: .max
+        case .listPending, .findDue, .findBare, .wait: .max
         }
     }
 
@@ -134,8 +132,8 @@ package enum ReplicaWork {
             return lost.isEmpty ? .reply(tag, reply) : .input(.lost(key, lost, answering: tag, reply))
         case .findDue(let time):
             return .due(store.due(beforeMilliseconds: time, limit: Self.dueObjectsMax))
-        case .catchUp(let client):
-            return .catchUp(store.bareObjects(of: client, after: nil, limit: Self.catchUpObjectsMax))
+        case .findBare(let client, let last):
+            return .input(.bare(client, store.bareObjects(of: client, after: last, limit: Self.bareObjectsMax)))
         case .wait(let effect):
             switch effect.step(in: store, parameters: parameters, node: node) {
             case .done(let outcome): return outcome
@@ -195,8 +193,8 @@ extension ReplicaEffect {
             return .work(.findDue(beforeMilliseconds: time))
         case .verifyVersions(let key, let isUrgent):
             return .done(.verifyVersions(key, isUrgent: isUrgent))
-        case .catchUp(let client):
-            return .work(.catchUp(client))
+        case .findBare(let client, let last):
+            return .work(.findBare(client, after: last))
         }
     }
 

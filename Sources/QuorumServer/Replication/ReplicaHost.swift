@@ -94,9 +94,6 @@ final class ReplicaHost: Sendable {
         machines.withLock { $0.accounts.go(by: access.quotas) }
     }
 
-    /// What a client is charged here now.
-    func charge(of client: ClientID) -> Charge { machines.withLock { $0.accounts.charge(of: client) } }
-
     /// Gives a request to the replica of the group that it is for, if the sender may ask it: by the newest access list,
     /// whatever epoch the request names. Whether that group has the object's slot is the replica's to judge.
     func submit(_ request: Request, along route: Route, from principal: Principal, tag: RequestTag) {
@@ -215,8 +212,6 @@ final class ReplicaHost: Sendable {
             submit(.due(keys), to: group)
         case .verifyVersions(let key, let isUrgent):
             versionVerifier.withLock { $0 }?.verify(key, isUrgent: isUrgent)
-        case .catchUp(let keys):
-            for key in keys { versionVerifier.withLock { $0 }?.verify(key, isUrgent: true) }
         }
     }
 }

@@ -206,8 +206,6 @@ extension World {
             if !keys.isEmpty { feed(server, replica, .due(keys)) }
         case .verifyVersions(let key, let isUrgent):
             verify(key, isUrgent: isUrgent, by: server)
-        case .catchUp(let keys):
-            for key in keys { verify(key, isUrgent: true, by: server) }
         }
     }
 

@@ -86,7 +86,7 @@ final class FaultyHost {
                 input = .stored(token, .success(signed))
             case .due(let keys):
                 input = .due(keys)
-            case .verifyVersions, .catchUp:
+            case .verifyVersions:
                 break
             }
             if let input { replicas[replica].handle(input, accounts: &accounts, into: &effects) }

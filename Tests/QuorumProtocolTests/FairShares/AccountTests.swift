@@ -201,8 +201,7 @@ struct AccountTests {
                 switch host.run(effects.removeFirst()) {
                 case .reply(_, let reply): answer = reply
                 case .input(let input): effects += host.handle(input)
-                case .catchUp(let keys): caughtUp += keys
-                case .verify: break
+                case .verify(let key, _): caughtUp.append(key)
                 }
             }
             return answer
@@ -230,5 +229,37 @@ struct AccountTests {
         commit(host, versions[0])
         #expect(host.bareObjects(of: .alice, after: nil, limit: 9) == versions[1..<6].map(\.key))
         #expect(isStored(prepare(host, versions[6])))
+    }
+
+    @Test("the server catches up with all objects that have no commit, some at a time")
+    func catchingUp() {
+        var limits = ProtocolLimits()
+        limits.bareVersionsPerClientMax = 180
+        let group = TestGroup(limits: limits)
+        let host = ReplicaHost(group, 0)
+        let keys = keys(92)
+        var caughtUp: [ObjectKey] = []
+        func run(_ key: ObjectKey, atMilliseconds time: UInt64) {
+            let version = group.version(key, "value", counter: 1)
+            let request = Request.prepare(version.prepare(for: host.server))
+            var effects = host.handle(.tick(milliseconds: time))
+            effects += host.handle(.request(RequestTag(session: 1, request: time), from: .client(.alice), request))
+            while !effects.isEmpty {
+                switch host.run(effects.removeFirst()) {
+                case .reply: break
+                case .input(let input): effects += host.handle(input)
+                case .verify(let key, let isUrgent):
+                    #expect(isUrgent)
+                    caughtUp.append(key)
+                }
+            }
+        }
+        for key in keys.prefix(90) { run(key, atMilliseconds: 1) }
+        #expect(caughtUp == Array(keys.prefix(64)))
+        // Beyond these, then the first ones again.
+        run(keys[90], atMilliseconds: 1500)
+        #expect(caughtUp == Array(keys.prefix(91)))
+        run(keys[91], atMilliseconds: 3000)
+        #expect(caughtUp == Array(keys.prefix(91)) + keys.prefix(64))
     }
 }

@@ -204,7 +204,6 @@ struct LaterVerificationTests {
             case .reply: break
             case .input(let input): effects += host.handle(input)
             case .verify(_, let isUrgent): asked.append(isUrgent)
-            case .catchUp: break
             }
         }
         return asked

@@ -109,8 +109,6 @@ final class ReplicaHost {
         case input(ReplicaInput)
         /// The server is to read the object.
         case verify(ObjectKey, isUrgent: Bool)
-        /// The server is to read these.
-        case catchUp([ObjectKey])
     }
 
     /// Does what the replica wants done.
@@ -132,8 +130,6 @@ final class ReplicaHost {
             return .input(.due(keys))
         case .verifyVersions(let key, let isUrgent):
             return .verify(key, isUrgent: isUrgent)
-        case .catchUp(let keys):
-            return .catchUp(keys)
         }
     }
 
@@ -147,7 +143,7 @@ final class ReplicaHost {
             case .reply(_, let reply): replies.append(reply)
             case .input(let input): effects += handle(input)
             // It takes other servers to verify.
-            case .verify, .catchUp: break
+            case .verify: break
             }
         }
         return replies
