@@ -9,6 +9,16 @@ struct NewGarbage {
     var sizeBytes: UInt64 = 0
 }
 
+/// What one batch changes in the index.
+struct BatchChanges {
+    var changes: IndexChanges
+    var garbage: NewGarbage
+    /// Rows of sums as they are afterwards; nil for one that is none any more.
+    var sums: [HashedBytes: [Int64]?]
+    /// Whether other rows of sums may be gone, too.
+    var deletesRanges: Bool
+}
+
 /// The index changes of one batch under construction.
 ///
 /// Later mutations of a batch see the earlier ones, so what this batch already did to a version is remembered here:
@@ -20,8 +30,10 @@ struct IndexUpdate {
     private var changes = IndexChanges()
     private var versions: [HashedBytes: VersionState] = [:]
     private var expiries: [HashedBytes: UInt64?] = [:]
-    /// Rows that this batch has put or added to, or deleted (nil), and ranges of rows that it has deleted.
+    private let known: KnownSums
+    /// Rows that this batch has put, or deleted (nil); rows that it has added to; ranges of rows that it has deleted.
     private var rows: [HashedBytes: [UInt8]?] = [:]
+    private var sums: [HashedBytes: [Int64]?] = [:]
     private var deletedRanges: [(first: [UInt8], end: [UInt8])] = []
     private var walk: (any IndexWalk)?
     private var garbage = NewGarbage()
@@ -37,12 +49,15 @@ struct IndexUpdate {
     /// The write that applies `plan` and moves the position behind it. `unreclaimed` is the segment's entry in the
     /// segment table after the batch.
     ///
-    /// - Parameter isRebuilding: whether the index is being made from nothing. What is restated is new to it then, and
-    ///   what is garbage shows in the end; any other index has all that is restated as it is.
+    /// - Parameters:
+    ///   - known: rows of sums as `index` has them.
+    ///   - isRebuilding: whether the index is being made from nothing. What is restated is new to it then, and what is
+    ///     garbage shows in the end; any other index has all that is restated as it is.
     static func make(
-        _ plan: PlannedBatch, unreclaimed: UInt64, index: any StorageIndex, isRebuilding: Bool
-    ) throws(StorageError) -> (changes: IndexChanges, garbage: NewGarbage) {
-        var update = IndexUpdate(index: index, sequence: plan.header.sequence, isRebuilding: isRebuilding)
+        _ plan: PlannedBatch, unreclaimed: UInt64, index: any StorageIndex, known: KnownSums, isRebuilding: Bool
+    ) throws(StorageError) -> BatchChanges {
+        var update = IndexUpdate(
+            index: index, known: known, sequence: plan.header.sequence, isRebuilding: isRebuilding)
         let facts = plan.facts
         if isPlanted(.factsForgotten) {
             update.discard(facts)
@@ -53,10 +68,13 @@ struct IndexUpdate {
         if let padding = plan.padding { update.discard(padding) }
         for object in plan.objects where isRebuilding || !object.mutation.isRestatement { try update.apply(object) }
         for row in plan.rows { try update.apply(row) }
+        for case (let key, let sum?) in update.sums { update.changes.put(key.bytes, CounterRow.bytes(sum)) }
         update.changes.put(IndexKey.position, JournalPosition(behind: plan).encoded)
         update.changes.put(IndexKey.horizon, plan.header.horizon.encoded)
         update.changes.put(IndexKey.segment(plan.header.segment), unreclaimed.encodedLittle)
-        return (update.changes, update.garbage)
+        return BatchChanges(
+            changes: update.changes, garbage: update.garbage, sums: update.sums,
+            deletesRanges: !update.deletedRanges.isEmpty)
     }
 
     /// Nothing but the position behind a batch.
@@ -66,8 +84,9 @@ struct IndexUpdate {
         return changes
     }
 
-    private init(index: any StorageIndex, sequence: UInt64, isRebuilding: Bool) {
+    private init(index: any StorageIndex, known: KnownSums, sequence: UInt64, isRebuilding: Bool) {
         self.index = index
+        self.known = known
         self.isRebuilding = isRebuilding
         self.sequence = sequence
     }
@@ -109,27 +128,37 @@ struct IndexUpdate {
             changes.deleteRange(from: prefix + first, to: prefix + end)
             deletedRanges.append((prefix + first, prefix + end))
             rows = rows.filter { !Self.range(prefix + first, prefix + end, contains: $0.key.bytes) }
+            sums = sums.filter { !Self.range(prefix + first, prefix + end, contains: $0.key.bytes) }
         case .add(let table, let key, let amounts):
-            let indexKey = IndexKey.table(table) + key
-            guard let numbers = CounterRow.numbers(try self.row(indexKey) ?? []) else {
-                throw index.malformed(indexKey)
-            }
             // Also when all are 0: whoever makes an index anew must be told that, having missed what came before.
-            set(indexKey, CounterRow.bytes(CounterRow.sum(numbers, amounts)))
+            let name = HashedBytes(IndexKey.table(table) + key)
+            sums.updateValue(CounterRow.sum(try numbers(name), amounts), forKey: name)
         }
     }
 
     /// Puts a row, or deletes it when there is no value.
     private mutating func set(_ indexKey: [UInt8], _ value: [UInt8]?) {
         if let value { changes.put(indexKey, value) } else { changes.delete(indexKey) }
-        rows.updateValue(value, forKey: HashedBytes(indexKey))
+        let name = HashedBytes(indexKey)
+        rows.updateValue(value, forKey: name)
+        if sums[name] != nil || known[name] != nil { sums.updateValue(nil, forKey: name) }
     }
 
-    /// A row as it is after what this batch has done; nil when there is none.
-    private func row(_ indexKey: [UInt8]) throws(StorageError) -> [UInt8]? {
-        if let row = rows[HashedBytes(indexKey)] { return row }
-        if deletedRanges.contains(where: { Self.range($0.first, $0.end, contains: indexKey) }) { return nil }
-        return try index.withValue(of: indexKey) { Array($0) }
+    /// The numbers of a row as it is after what this batch has done; none when there is no row.
+    private func numbers(_ name: HashedBytes) throws(StorageError) -> [Int64] {
+        if case .some(.some(let sum)) = sums[name] { return sum }
+        let bytes: [UInt8]?
+        if let row = rows[name] {
+            bytes = row
+        } else if deletedRanges.contains(where: { Self.range($0.first, $0.end, contains: name.bytes) }) {
+            bytes = nil
+        } else if let sum = known[name] {
+            return sum
+        } else {
+            bytes = try index.withValue(of: name.bytes) { Array($0) }
+        }
+        guard let numbers = CounterRow.numbers(bytes ?? []) else { throw index.malformed(name.bytes) }
+        return numbers
     }
 
     private static func range(_ first: [UInt8], _ end: [UInt8], contains key: [UInt8]) -> Bool {
@@ -210,18 +239,5 @@ struct IndexUpdate {
         changes.put(IndexKey.waitingGarbage(sequence: sequence, range), range.sizeBytes.encodedLittle)
         garbage.rangeCount += 1
         garbage.sizeBytes += range.sizeBytes
-    }
-}
-
-/// Bytes as a dictionary's key, hashed as one run: an array of bytes hashes them one by one.
-private struct HashedBytes: Hashable {
-    let bytes: [UInt8]
-
-    init(_ bytes: [UInt8]) {
-        self.bytes = bytes
-    }
-
-    func hash(into hasher: inout Hasher) {
-        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 }

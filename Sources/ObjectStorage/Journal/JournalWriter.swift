@@ -38,6 +38,7 @@ struct JournalWriter {
     var factsCursor = IndexKey.facts
     /// Why every further change is refused.
     private(set) var failure: StorageError?
+    private var knownSums = KnownSums()
     /// How far moving living parts out of mostly dead segments has come.
     var compaction = CompactionState()
 
@@ -130,7 +131,7 @@ struct JournalWriter {
         }
         guard !admitted.isEmpty else { return results }
         var batch = encoded(admitted, of: mutations)
-        let update: (changes: IndexChanges, garbage: NewGarbage)
+        let update: BatchChanges
         do throws(StorageError) {
             // The index is read before the journal is written, so that damage to it is found while nothing happened.
             update = try plannedUpdate(batch.plan)
@@ -173,7 +174,7 @@ struct JournalWriter {
     }
 
     private mutating func append(
-        _ batch: EncodedBatch, _ update: (changes: IndexChanges, garbage: NewGarbage)
+        _ batch: EncodedBatch, _ update: BatchChanges
     ) throws(StorageError) {
         try tail.segment.write([batch.head] + batch.payload, at: tail.offset)
         if !isPlanted(.syncOmitted) { try tail.segment.synchronizeData() }
@@ -189,18 +190,20 @@ struct JournalWriter {
 
     private func plannedUpdate(
         _ plan: PlannedBatch
-    ) throws(StorageError) -> (changes: IndexChanges, garbage: NewGarbage) {
+    ) throws(StorageError) -> BatchChanges {
         let before = unreclaimed[plan.header.segment] ?? 0
         return try IndexUpdate.make(
-            plan, unreclaimed: before + plan.header.batchSizeBytes, index: index,
+            plan, unreclaimed: before + plan.header.batchSizeBytes, index: index, known: knownSums,
             isRebuilding: isRebuilding)
     }
 
     private mutating func commit(
-        _ plan: PlannedBatch, _ update: (changes: IndexChanges, garbage: NewGarbage)
+        _ plan: PlannedBatch, _ update: BatchChanges
     ) throws(StorageError) {
         if isPlanted(.positionApart) { try index.write(IndexUpdate.position(behind: plan)) }
         try index.write(update.changes)
+        if update.deletesRanges { knownSums.forgetAll() }
+        knownSums.take(update.sums)
         unreclaimed[plan.header.segment, default: 0] += plan.header.batchSizeBytes
         nextSequence = plan.header.sequence + 1
         unflushedSizeBytes += plan.header.batchSizeBytes
