@@ -77,6 +77,40 @@ extension Clusters {
             }
         }
 
+        @Test(
+            "that verifies later, a hundred identities that poison an object keep nobody from writing it",
+            .timeLimit(.minutes(5)), arguments: [VerificationMode.lazy, .readTime])
+        func hundredPoisoners(mode: VerificationMode) async throws {
+            let poisoners = (0..<100).map { "poisoner-\($0)" }
+            try await withCluster(clientNames: ["first"] + poisoners, change: { $0.mode = mode }) { cluster in
+                let key = try ObjectKey("tests/poisoned")
+                try await cluster.withClient { client in
+                    let counter = try await client.put(key, SharedBytes([0])).timestamp.counter
+                    let takenCount = try await withThrowingTaskGroup(of: Int.self) { tasks in
+                        for first in 0..<5 {
+                            tasks.addTask {
+                                var count = 0
+                                for poisoner in stride(from: first, to: poisoners.count, by: 5) {
+                                    let (_, refusals) = try await cluster.sendPoison(
+                                        key, counter: counter + 1, by: poisoners[poisoner])
+                                    if refusals.isEmpty { count += 1 }
+                                }
+                                return count
+                            }
+                        }
+                        return try await tasks.reduce(0, +)
+                    }
+                    #expect(takenCount >= 64, "not much of an attack")
+                    #expect(try await client.get(key).value.array == [0])
+                    for number in 1...5 {
+                        let value = SharedBytes([UInt8(number)])
+                        _ = try await client.put(key, value)
+                        #expect(try await client.get(key).value == value)
+                    }
+                }
+            }
+        }
+
         private static func wait(_ what: String, _ condition: () -> Bool) async throws {
             let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
             while !condition() {
