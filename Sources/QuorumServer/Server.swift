@@ -99,7 +99,7 @@ package final class Server: Sendable {
             parameters: configuration.parameters, node: configuration.node, access: cluster.lists.access.contents,
             store: protocolStore, charges: charges, verifier: verifier, signer: signer, statistics: statistics,
             workers: workers, logger: logger,
-            without: configuration.without, interposer: interposer, reply: reply)
+            without: configuration.without, interposer: interposer, sender: { sessions.sender(of: $0) }, reply: reply)
         host.tick(milliseconds: currentMilliseconds())
         sessions.attach(host)
 

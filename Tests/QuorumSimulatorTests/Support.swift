@@ -64,7 +64,7 @@ struct ChangeMaker {
             replica.handle(inputs.removeFirst(), accounts: &accounts, into: &effects)
             for effect in effects {
                 switch effect {
-                case .verify(let token, let job):
+                case .verify(let token, let job, _):
                     inputs.append(.verified(token, job.run(verifier: verifier, parameters: parameters)))
                 case .load(let key):
                     inputs.append(.loaded(key, .success(record(key))))

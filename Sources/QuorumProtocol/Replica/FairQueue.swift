@@ -1,13 +1,13 @@
-// Who is next at an object (docs/protocol.md, Fair shares). Principals take turns, so that nobody waits for all that
+// Who is next, at an object and at what else many want (docs/protocol.md, Fair shares). Principals take turns, so that nobody waits for all that
 // another has sent; within a principal's, and within the server's own, the first one comes first. Mostly there is one
 // element, which needs no memory of its own.
 
 import DequeModule
 
-/// What waits at an object, served in turns.
-struct FairQueue<Element: Sendable>: Sendable {
+/// What waits, served in turns.
+package struct FairQueue<Element: Sendable>: Sendable {
     /// Who waits; nil for the server itself.
-    typealias Owner = Principal?
+    package typealias Owner = Principal?
 
     private struct Lane: Sendable {
         let owner: Owner
@@ -24,7 +24,7 @@ struct FairQueue<Element: Sendable>: Sendable {
     /// Kept beside them: looking whether an optional element is there copies it.
     private(set) var count = 0
 
-    init() {
+    package init() {
         firstOwner = nil
         lastOwner = nil
     }
@@ -51,7 +51,7 @@ struct FairQueue<Element: Sendable>: Sendable {
         return found
     }
 
-    mutating func append(_ element: consuming Element, of owner: Owner) {
+    package mutating func append(_ element: consuming Element, of owner: Owner) {
         count += 1
         guard count > 1 else {
             first = element
@@ -87,7 +87,7 @@ struct FairQueue<Element: Sendable>: Sendable {
         if let only = first.take() { lanes.append(Lane(owner: firstOwner, elements: [only])) }
     }
 
-    mutating func popFirst() -> Element? {
+    package mutating func popFirst() -> Element? {
         guard count > 0 else { return nil }
         count -= 1
         if let only = first.take() {

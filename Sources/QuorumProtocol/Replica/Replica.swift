@@ -162,7 +162,8 @@ extension Replica {
         _ job: VerificationJob, tag: RequestTag, from principal: Principal, into effects: inout [ReplicaEffect]
     ) {
         lastTokenNumber &+= 1
-        effects.append(.verify(verifying.add(job, tag: tag, from: principal, number: lastTokenNumber), job))
+        let token = verifying.add(job, tag: tag, from: principal, number: lastTokenNumber)
+        effects.append(.verify(token, job, of: principal))
     }
 
     private mutating func verified(

@@ -87,7 +87,8 @@ package enum ReplicaEffect: Sendable {
     case replyTooManyPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
     /// Read the object's record from the store.
     case load(ObjectKey)
-    case verify(WorkToken, VerificationJob)
+    /// Check what the principal's request proves.
+    case verify(WorkToken, VerificationJob, of: Principal)
     /// Make the change durable, then sign the statements; in the order in which these effects come.
     case store(WorkToken, ObjectChange?, [Statement])
     /// Name objects that are due before the given time.

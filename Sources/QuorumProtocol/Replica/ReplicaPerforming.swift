@@ -57,7 +57,7 @@ package enum ReplicaOutcome {
 
 /// What of an effect may take long: the shell runs it where it likes.
 package enum ReplicaWork {
-    case verify(WorkToken, VerificationJob)
+    case verify(WorkToken, VerificationJob, of: Principal)
     case readFragments(RequestTag, CommittedClaim, ObjectKey, Timestamp, SealedDescriptor)
     case listPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
     case findDue(beforeMilliseconds: UInt64)
@@ -73,11 +73,26 @@ package enum ReplicaWork {
     /// Bytes to be hashed or read.
     package var costBytes: Int {
         switch self {
-        case .verify(_, let job): job.costBytes
+        case .verify(_, let job, _): job.costBytes
         case .readFragments(_, _, _, _, let descriptor):
             descriptor.descriptor.stripes.reduce(0) { $0 + $1.fragmentSizeBytes }
         // So much is read that no thread is to wait for it which has anything else to do.
         case .listPending, .findDue, .findBare, .wait: .max
+        }
+    }
+
+    /// For whose request it is, if it is told with it.
+    package var principal: Principal? {
+        if case .verify(_, _, let principal) = self { principal } else { nil }
+    }
+
+    /// Which request it is to answer, if it is one's.
+    package var tag: RequestTag? {
+        switch self {
+        case .readFragments(let tag, _, _, _, _), .listPending(let tag, _, _),
+            .wait(.replyWithVersion(let tag, _, _, _, _)):
+            tag
+        case .verify, .findDue, .findBare, .wait: nil
         }
     }
 
@@ -100,7 +115,7 @@ package enum ReplicaWork {
         in store: some ReplicaStore, verifier: StatementVerifier, parameters: ClusterParameters, node: NodeID
     ) -> ReplicaOutcome? {
         switch self {
-        case .verify(let token, let job):
+        case .verify(let token, let job, _):
             return .input(.verified(token, job.run(verifier: verifier, parameters: parameters)))
         case .readFragments(let tag, let claim, let key, let timestamp, let descriptor):
             guard let position = parameters.placement(of: key).position(of: node) else {
@@ -185,8 +200,8 @@ extension ReplicaEffect {
             case .unreadable: return .done(.input(.loaded(key, .failure(.failed))))
             case .notInMemory: return .work(.wait(.load(key)))
             }
-        case .verify(let token, let job):
-            return .work(.verify(token, job))
+        case .verify(let token, let job, let principal):
+            return .work(.verify(token, job, of: principal))
         case .store(let token, let change, let statements):
             return .done(.store(token, change, statements))
         case .findDue(let time):

@@ -9,6 +9,7 @@
 import ErasureCode
 import Fingerprint
 import Logging
+import NIOCore
 import NIOPosix
 import ProtocolStorage
 import QuorumProtocol
@@ -38,9 +39,11 @@ final class ReplicaHost: Sendable {
     private let memory: ProtocolStore
     private let verifier: StatementVerifier
     private let workers: NIOThreadPool
+    private let turns: WorkTurns
     private let interposer: (any ServerInterposer)?
     private let pipeline: Mutex<StoragePipeline?>
     private let reply: @Sendable (RequestTag, Reply) -> Void
+    private let sender: @Sendable (RequestTag) -> Principal?
     private let dueScan = Mutex(DueScan())
     private let versionVerifier = Mutex<VersionVerifier?>(nil)
 
@@ -49,12 +52,14 @@ final class ReplicaHost: Sendable {
     ///   - charges: what clients were charged when the store was last changed.
     ///   - without: optimisations that are left out.
     ///   - interposer: decides which changes are really stored; nil: all.
+    ///   - sender: whose a request is that is not answered yet.
     ///   - reply: sends an answer to where its request came from; may be called from any thread.
     init(
         parameters: ClusterParameters, node: NodeID, access: AccessList, store: ProtocolStore,
         charges: [ClientCharge], verifier: StatementVerifier,
         signer: StatementSigner, statistics: ServerStatistics, workers: NIOThreadPool, logger: Logger,
         without: Set<Optimisation> = [], interposer: (any ServerInterposer)? = nil,
+        sender: @escaping @Sendable (RequestTag) -> Principal?,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
     ) {
         self.parameters = parameters
@@ -72,7 +77,9 @@ final class ReplicaHost: Sendable {
         memory = store.inMemory
         self.verifier = verifier
         self.workers = workers
+        turns = WorkTurns(pool: workers)
         self.interposer = interposer
+        self.sender = sender
         self.reply = reply
         pipeline = Mutex(nil)
         let made = StoragePipeline(
@@ -185,18 +192,29 @@ final class ReplicaHost: Sendable {
         case .done(let outcome):
             finish(outcome, of: group)
         case .work(let work):
-            if work.costBytes <= Self.inlineWorkSizeBytesMax,
-                let outcome = work.attempt(in: memory, verifier: verifier, parameters: parameters, node: node)
-            {
+            // Whoever is served last is never served at once.
+            let isLast = work.principal.map { turns.isIndebted($0) } ?? false
+            if !isLast, work.costBytes <= Self.inlineWorkSizeBytesMax, let outcome = attempt(work, in: memory) {
                 finish(outcome, of: group)
             } else {
-                workers.submit { _ in self.finish(self.run(work), of: group) }
+                turns.submit(for: work.principal ?? work.tag.flatMap(sender)) {
+                    guard let outcome = self.attempt(work, in: self.store) else {
+                        preconditionFailure("a store that waits for its disk does not say what is in memory")
+                    }
+                    self.finish(outcome, of: group)
+                }
             }
         }
     }
 
-    private func run(_ work: ReplicaWork) -> ReplicaOutcome {
-        work.run(in: store, verifier: verifier, parameters: parameters, node: node)
+    /// Does work, if it can be done with this store, and charges its principal for what turns out to be refused.
+    private func attempt(_ work: ReplicaWork, in store: ProtocolStore) -> ReplicaOutcome? {
+        let start = work.principal == nil ? nil : NIODeadline.now()
+        let outcome = work.attempt(in: store, verifier: verifier, parameters: parameters, node: node)
+        if let start, let principal = work.principal, case .input(.verified(_, .failure))? = outcome {
+            turns.charge(principal, .now() - start)
+        }
+        return outcome
     }
 
     private func finish(_ outcome: ReplicaOutcome, of group: GroupID) {

@@ -237,6 +237,11 @@ final class RequestSessions: ServerEndpointDelegate {
         }
     }
 
+    /// Whose request this is; nil when it has been answered.
+    func sender(of tag: RequestTag) -> Principal? {
+        state.withLock { $0.open[tag]?.session }.flatMap { Principal($0.identity) }
+    }
+
     /// Number of requests that are not answered.
     var openCount: Int { state.withLock { $0.open.count } }
 

@@ -143,7 +143,7 @@ struct OverlappingCluster {
             case .reply(_, let answer): reply = answer
             case .replyWithVersion(_, let claim, _, _, _): reply = .version(claim, nil)
             case .load(let key): replica.handle(.loaded(key, .success(nil)), accounts: &accounts, into: &effects)
-            case .verify(let token, let job):
+            case .verify(let token, let job, _):
                 let result = job.run(verifier: verifier(), parameters: parameters)
                 replica.handle(.verified(token, result), accounts: &accounts, into: &effects)
             case .store(let token, let change, let statements):

@@ -1,0 +1,63 @@
+// Who is next on the worker threads (docs/protocol.md, Fair shares).
+
+import Dispatch
+import NIOCore
+import NIOPosix
+import QuorumProtocol
+import Synchronization
+import Testing
+
+@testable import QuorumServer
+
+@Suite("Turns on the worker threads")
+struct WorkTurnsTests {
+    private static let alice = Principal.client(ClientID(high: 0, low: 1))
+    private static let mallory = Principal.client(ClientID(high: 0, low: 2))
+
+    /// What is done in which order when all of it waits for the only thread.
+    private func order(_ turns: (WorkTurns, @escaping @Sendable (String) -> Void) -> Void) async throws -> [String] {
+        let pool = NIOThreadPool(numberOfThreads: 1)
+        pool.start()
+        let gate = DispatchSemaphore(value: 0)
+        pool.submit { _ in gate.wait() }
+        let done = Mutex<[String]>([])
+        turns(WorkTurns(pool: pool)) { name in done.withLock { $0.append(name) } }
+        gate.signal()
+        // What is submitted now is done when all before it is.
+        await withCheckedContinuation { continuation in pool.submit { _ in continuation.resume() } }
+        try await pool.shutdownGracefully()
+        return done.withLock { $0 }
+    }
+
+    @Test("one with little to do waits for one piece of another's work, not for all of it")
+    func turns() async throws {
+        let order = try await order { turns, done in
+            for number in 0..<5 { turns.submit(for: Self.mallory) { done("mallory \(number)") } }
+            turns.submit(for: Self.alice) { done("alice") }
+            turns.submit(for: nil) { done("server") }
+        }
+        #expect(
+            order == ["mallory 0", "alice", "server", "mallory 1", "mallory 2", "mallory 3", "mallory 4"])
+    }
+
+    @Test("one whose requests proved nothing is served last, and not for ever")
+    func debts() async throws {
+        let order = try await order { turns, done in
+            turns.charge(Self.mallory, .milliseconds(20))
+            #expect(!turns.isIndebted(Self.mallory))
+            turns.charge(Self.mallory, .hours(1))
+            #expect(turns.isIndebted(Self.mallory) && !turns.isIndebted(Self.alice))
+            for number in 0..<3 { turns.submit(for: Self.mallory) { done("mallory \(number)") } }
+            for number in 0..<3 { turns.submit(for: Self.alice) { done("alice \(number)") } }
+        }
+        #expect(order == ["alice 0", "alice 1", "alice 2", "mallory 0", "mallory 1", "mallory 2"])
+    }
+
+    @Test("a debt is bounded, and goes by time")
+    func ends() {
+        var debt = WorkTurns.Debt(asOf: .uptimeNanoseconds(0))
+        debt.add(.hours(1), at: .uptimeNanoseconds(0))
+        #expect(debt.isTooMuch(at: .uptimeNanoseconds(UInt64(TimeAmount.seconds(8).nanoseconds))))
+        #expect(!debt.isTooMuch(at: .uptimeNanoseconds(UInt64(TimeAmount.seconds(10).nanoseconds))))
+    }
+}
