@@ -25,6 +25,7 @@ package enum MessageType: UInt8, Sendable {
     case fetchCertificate = 7
     case descriptor = 8
     case fetchStatus = 16
+    case listPending = 17
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
@@ -33,13 +34,14 @@ package enum MessageType: UInt8, Sendable {
     case list = 134
     case certificateReply = 135
     case status = 144
+    case pending = 145
 
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
         switch self {
         case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor: true
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
-            .fetchList, .offerList, .list, .fetchStatus, .status:
+            .fetchList, .offerList, .list, .fetchStatus, .status, .listPending, .pending:
             false
         }
     }

@@ -6,6 +6,7 @@ import Fingerprint
 import Foundation
 import NIOPosix
 import QuorumClient
+import QuorumFaults
 import QuorumProtocol
 import QuorumServer
 import Testing
@@ -189,6 +190,62 @@ extension Clusters {
                     _ = try await cluster.reload()
                     _ = try await client.put(try ObjectKey("tests/greedy-again"), value)
                     #expect(try await client.get(try ObjectKey("tests/greedy-1")).value == value)
+                }
+            }
+        }
+
+        @Test(
+            "what a client began on hundreds of new objects is listed, finished by itself, or purged by an operator",
+            .timeLimit(.minutes(3)))
+        func unfinished() async throws {
+            try await withCluster(clientNames: ["first", "hostile"]) { cluster in
+                let home = try cluster.clientHome("hostile")
+                let keys = try (0..<260).map { try ObjectKey("tests/begun-\(1000 + $0)") }
+                let other = try ObjectKey("tests/begun-by-two")
+                let parameters = cluster.configuration.parameters
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                // At one server only, and there before what another client writes.
+                let peer = try RawPeer(cluster, cluster.servers[1], identity: home.identity, group: group)
+                for key in keys + [other] {
+                    let begun = ForgedVersion.make(
+                        key: key, value: Array(key.text.utf8), counter: 1, writer: home.id, parameters: parameters,
+                        soundness: .sound)
+                    guard case .prepared = try await peer.ask(begun.prepare(for: peer.position(of: key))) else {
+                        Issue.record("\(key) was not begun")
+                        return
+                    }
+                }
+                peer.close()
+                try await group.shutdownGracefully()
+                let list = ["client", "pending", cluster.directory, "hostile"]
+                var result = try await cluster.run(list)
+                #expect(result.end == .exit(0) && result.output.contains("261 objects with versions"), "\(result)")
+                #expect(result.output.contains("tests/begun-1259  at 1 servers"), "\(result.output)")
+                // Its own it may see, others' it may not.
+                result = try await cluster.run(list + ["--as", "hostile"])
+                #expect(result.end == .exit(0) && result.output.contains("261 objects"), "\(result)")
+                _ = try OperatorHome(clusterDirectory: cluster.directory).add(
+                    NewClient(name: "guest", grants: [try #require(Grant("*:read,write,list"))]))
+                _ = try await cluster.reload()
+                result = try await cluster.run(list + ["--as", "guest"])
+                #expect(result.end != .exit(0) && result.output.contains("admin"), "\(result)")
+                // The client itself finishes one by writing it.
+                try await cluster.withClient("hostile") { _ = try await $0.put(keys[0], SharedBytes([1])) }
+
+                result = try await cluster.run(["client", "revoke", cluster.directory, "hostile"])
+                #expect(result.output.contains("has the id \(home.id)"), "\(result)")
+                _ = try await cluster.reload()
+                try await cluster.withClient { _ = try await $0.put(other, SharedBytes([2])) }
+                let purge = ["client", "purge", cluster.directory, home.id.description]
+                result = try await cluster.run(purge, seconds: 120)
+                #expect(result.end == .exit(0) && result.output.contains("purged 259 objects"), "\(result)")
+                result = try await cluster.run(["client", "pending", cluster.directory, home.id.description])
+                #expect(result.end == .exit(0) && result.output.hasPrefix("0 objects"), "\(result)")
+                try await cluster.withClient { client in
+                    let finished = try await client.get(keys[0]).value.array
+                    let others = try await client.get(other).value.array
+                    #expect(finished == [1] && others == [2])
+                    await expectNotFound(client, keys[1])
                 }
             }
         }

@@ -76,6 +76,16 @@ public struct AccessList: Hashable, Sendable {
         return clients[place].rights(onBucket: key.bucketBytes)
     }
 
+    /// Why the sender may not be told what a client has left unfinished; nil when he may: everybody his own, and who
+    /// administers every bucket everybody's.
+    package func refusalOfPending(of client: ClientID, to principal: Principal) -> Refusal? {
+        guard case .client(let asking) = principal, let place = places[asking] else { return .notEntitled(principal) }
+        let isAdministrator = clients[place].grants.contains {
+            $0.bucket == Grant.everyBucket && $0.rights.contains(.admin)
+        }
+        return asking == client || isAdministrator ? nil : .notEntitled(principal, lacksAll: .admin)
+    }
+
     /// Why a request is none of the sender's business; nil when it may ask it.
     ///
     /// Servers that hold the object may read it, to verify and repair what they store; they write nothing.

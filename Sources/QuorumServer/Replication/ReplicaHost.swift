@@ -118,6 +118,20 @@ final class ReplicaHost: Sendable {
         }
     }
 
+    /// Finds, on a worker thread, at most `limit` objects above one at which a client has versions and none is committed.
+    func pendingObjects(
+        of client: ClientID, after last: ObjectKey?, limit: Int, for principal: Principal,
+        _ answer: @escaping @Sendable (Result<[ObjectKey], Refusal>) -> Void
+    ) {
+        if let refusal = access.withLock({ $0 }).refusalOfPending(of: client, to: principal) {
+            answer(.failure(refusal))
+        } else {
+            turns.submit(for: principal) {
+                answer(.success(self.store.bareObjects(of: client, after: last, limit: limit)))
+            }
+        }
+    }
+
     /// What was found out about an object goes to the replica that has it.
     func found(_ key: ObjectKey, _ findings: VersionFindings) {
         submit(.found(key, findings), to: parameters.configuration.group(of: key.slot).id)

@@ -121,6 +121,9 @@ final class RequestSessions: ServerEndpointDelegate {
         }
         guard !ListMessage.isOne(frame) else { return received(listMessage: frame, from: session) }
         guard !StatusMessage.isOne(frame) else { return received(statusMessage: frame, from: session) }
+        guard !PendingMessage.isOne(frame) else {
+            return received(pendingMessage: frame, from: session, peer.principal, host)
+        }
         let message: (number: UInt64, content: Content)
         do {
             message = try Content.decode(frame, parameters: parameters)
@@ -206,6 +209,34 @@ final class RequestSessions: ServerEndpointDelegate {
             }
         } catch {
             refuse(session, frameSizeBytes: size, "\(error)")
+        }
+    }
+
+    /// Tells a client what it has left unfinished.
+    private func received(
+        pendingMessage frame: ByteBuffer, from session: Session, _ principal: Principal, _ host: ReplicaHost
+    ) {
+        let size = frame.readableBytes
+        let number: UInt64
+        let message: PendingMessage
+        do {
+            (number, message) = try PendingMessage.decode(frame)
+            guard case .list = message else { throw WireError.misdirected(.pending) }
+        } catch {
+            return refuse(session, frameSizeBytes: size, "\(error)")
+        }
+        guard case .list(let client, let last) = message else { return }
+        let limit = PendingMessage.objectCountMax
+        host.pendingObjects(of: client, after: last, limit: limit, for: principal) { found in
+            switch found {
+            case .success(let keys):
+                let answer = PendingMessage.objects(keys, hasMore: keys.count == limit)
+                session.send(OutboundFrame(answer.encoded(request: number)))
+            case .failure(let refusal):
+                self.statistics.countRefusal(refusal)
+                session.send(OutboundFrame(Reply.refused(refusal).encoded(request: number)))
+            }
+            session.completed(frameSizeBytes: size)
         }
     }
 

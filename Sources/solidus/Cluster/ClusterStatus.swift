@@ -124,7 +124,7 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
     ) -> Outcome.Server {
         let (status, problem): (ServerStatus?, String?) =
             switch answer {
-            case .status(let status)?: (status, nil)
+            case .answer(let status)?: (status, nil)
             case .silent(let why)?: (nil, why)
             case .unreachable(let error)?: (nil, error.description)
             case nil: (nil, "it was not asked")

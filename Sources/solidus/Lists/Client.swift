@@ -12,7 +12,10 @@ struct Client: ParsableCommand {
             Adding and revoking write a new version of DIR/access.toml, which takes the operator's key \
             (DIR/operator/key.pem), and have the running servers of this machine take it over.
             """,
-        subcommands: [ClientAdd.self, ClientRevoke.self, ClientQuota.self, ClientList.self])
+        subcommands: [
+            ClientAdd.self, ClientRevoke.self, ClientQuota.self, ClientList.self, ClientPending.self,
+            ClientPurge.self,
+        ])
 }
 
 /// What came of a change of the access list, in JSON.
@@ -71,6 +74,7 @@ struct ClientRevoke: ParsableCommand, ReportingCommand {
         commandName: "revoke",
         abstract: "Take every right from a client, and end its sessions.",
         discussion: """
+            Prints the client's id, by which 'client purge' knows it from now on. \
             It is done when a quorum of each group goes by the new list; until then the command fails (exit code 4), and \
             'solidus cluster reload' is to be repeated. What the client wrote stays. Its home stays, too, and is worth \
             nothing any more.
@@ -81,7 +85,10 @@ struct ClientRevoke: ParsableCommand, ReportingCommand {
 
     func run() throws {
         let (target, name) = (try target.place, target.name)
+        let id = try ClusterDescription(contentsOf: target.clusterFile).lists.access.contents.client(named: name)?.id
         let list = try OperatorHome(clusterDirectory: target.path).revoke(name)
+        // Also when not enough servers go by the list yet: nothing else tells it any more.
+        if let id { Standard.complain("client \(name) has the id \(id)") }
         let cluster = try ClusterDescription(contentsOf: target.clusterFile)
         let distribution = try ListDistribution(target, cluster)
         distribution.warn()
@@ -89,7 +96,9 @@ struct ClientRevoke: ParsableCommand, ReportingCommand {
         try Report.finish(
             report,
             ChangedClient(client: name, home: nil, lists: DistributedLists(cluster, distribution)),
-            text: "revoked client \(name); access list \(list.version) is \(distribution.text)")
+            text:
+                "revoked client \(name); access list \(list.version) is \(distribution.text)"
+        )
     }
 }
 
