@@ -32,7 +32,11 @@ extension TestCluster {
         for peer in peers {
             // One of them may not have heard of the version below yet, and refuses.
             let reply = try await peer.ask(poison.prepare(for: peer.position(of: key)))
-            if case .prepared(let signed, _) = reply { statements.append(signed) } else { refusals[peer.server] = reply }
+            if case .prepared(let signed, _) = reply {
+                statements.append(signed)
+            } else {
+                refusals[peer.server] = reply
+            }
         }
         if statements.count >= parameters.quorums.quorum {
             refusals = [:]
