@@ -20,6 +20,21 @@ struct PendingCompletion: Sendable {
         case hopeless
     }
 
+    private enum Step {
+        /// Asking the servers for their fragments.
+        case gather(Gathering)
+        /// Sending each server its fragments; some refuse these for good.
+        case prepare(fragments: [[SharedBytes]], refusing: PositionSet)
+    }
+
+    private struct Gathering {
+        /// What is verified, or being verified, of each server's fragments.
+        var parts: [Position: [StripeIndex: VerifiedFragment]] = [:]
+        /// Servers whose last answer to READ had nothing good.
+        var failed: PositionSet = []
+        var isReencoding = false
+    }
+
     let timestamp: Timestamp
     let descriptor: SealedDescriptor
     /// How often the retransmission timer fired meanwhile.
@@ -28,15 +43,7 @@ struct PendingCompletion: Sendable {
     private let placement: Placement
     private let admission: [SignedStatement]
     private var statements: SignedStatements
-    /// What is verified, or being verified, of each server's fragments.
-    private var parts: [Position: [StripeIndex: VerifiedFragment]] = [:]
-    /// Servers whose last answer to READ had nothing good.
-    private var failed: PositionSet = []
-    /// Servers that refuse PREPARE for good.
-    private var refusing: PositionSet = []
-    private var isReencoding = false
-    /// Each server's fragments, once they are known.
-    private var fragments: [[SharedBytes]]?
+    private var step = Step.gather(Gathering())
 
     /// - Parameter stored: verified *stored* statements of at least m servers.
     init(
@@ -50,68 +57,83 @@ struct PendingCompletion: Sendable {
         self.placement = placement
         statements = stored
         admission = Array(stored.inOrder.prefix(quorums.vouchers))
-        if descriptor.descriptor.stripes.isEmpty { fragments = Array(repeating: [], count: quorums.serverCount) }
+        if descriptor.descriptor.stripes.isEmpty {
+            step = .prepare(fragments: Array(repeating: [], count: quorums.serverCount), refusing: [])
+        }
     }
 
     /// Whether the version's fragments are known and PREPARE is what goes out.
-    var isPreparing: Bool { fragments != nil }
+    var isPreparing: Bool {
+        if case .prepare = step { true } else { false }
+    }
 
     /// What the server is to be asked, or asked again; nil when nothing is wanted of it.
     func request(to server: Position, justification: Certificate?) -> Request? {
         let key = descriptor.descriptor.key
-        guard let fragments else {
-            guard parts[server] == nil, !isReencoding else { return nil }
+        switch step {
+        case .gather(let gathering):
+            guard gathering.parts[server] == nil, !gathering.isReencoding else { return nil }
             return .read(Read(key: key, version: timestamp, portion: .fragments))
+        case .prepare(let fragments, _):
+            guard !statements.contains(server) else { return nil }
+            return .prepare(
+                Prepare(
+                    key: key, timestamp: timestamp, position: server, descriptor: descriptor,
+                    fragments: fragments[server.offset],
+                    justification: justification, admission: admission))
         }
-        guard !statements.contains(server) else { return nil }
-        return .prepare(
-            Prepare(
-                key: key, timestamp: timestamp, position: server, descriptor: descriptor,
-                fragments: fragments[server.offset],
-                justification: justification, admission: admission))
     }
 
     /// Takes an answer to READ; returns the fragments that are to be verified, one for each stripe.
     mutating func take(_ held: HeldParts?, of server: Position) -> [SharedBytes] {
-        guard fragments == nil, parts[server] == nil else { return [] }
+        guard case .gather(var gathering) = step, gathering.parts[server] == nil else { return [] }
+        defer { step = .gather(gathering) }
         guard let bytes = held?.fragments, bytes.count == descriptor.descriptor.stripes.count else {
-            failed.insert(server)
+            gathering.failed.insert(server)
             return []
         }
-        failed.remove(server)
-        parts[server] = [:]
+        gathering.failed.remove(server)
+        gathering.parts[server] = [:]
         return bytes
     }
 
     mutating func verified(
         _ result: Result<VerifiedFragment, FragmentVerificationError>, of server: Position, _ stripe: StripeIndex
     ) {
-        guard fragments == nil, parts[server] != nil else { return }
+        guard case .gather(var gathering) = step, gathering.parts[server] != nil else { return }
         switch result {
         case .success(let fragment):
-            parts[server]![stripe] = fragment
+            gathering.parts[server]![stripe] = fragment
         case .failure:
-            parts[server] = nil
-            failed.insert(server)
+            gathering.parts[server] = nil
+            gathering.failed.insert(server)
         }
+        step = .gather(gathering)
     }
 
+    /// Takes what PREPARE carries to each server; once.
     mutating func reencoded(_ fragments: [[SharedBytes]]) {
-        if self.fragments == nil { self.fragments = fragments }
-        parts = [:]
+        if !isPreparing { step = .prepare(fragments: fragments, refusing: []) }
     }
 
     mutating func record(_ statement: VerifiedStatement, of server: Position) {
         statements.add(statement.signed, of: server)
+        guard case .prepare(let fragments, var refusing) = step else { return }
         refusing.remove(server)
+        step = .prepare(fragments: fragments, refusing: refusing)
     }
 
     /// The server will not answer what it was asked.
     mutating func refused(by server: Position) {
-        if isPreparing {
-            if !statements.contains(server) { refusing.insert(server) }
-        } else if parts[server] == nil {
-            failed.insert(server)
+        switch step {
+        case .gather(var gathering):
+            guard gathering.parts[server] == nil else { return }
+            gathering.failed.insert(server)
+            step = .gather(gathering)
+        case .prepare(let fragments, var refusing):
+            guard !statements.contains(server) else { return }
+            refusing.insert(server)
+            step = .prepare(fragments: fragments, refusing: refusing)
         }
     }
 
@@ -121,15 +143,20 @@ struct PendingCompletion: Sendable {
             let chosen = Array(statements.inOrder.prefix(quorums.quorum))
             return .certified(placement.certificate(of: timestamp, chosen))
         }
-        if isPreparing { return refusing.count > quorums.faults ? .hopeless : .waiting }
-        if isReencoding { return .waiting }
-        let stripes = descriptor.descriptor.stripes.indices.map { StripeIndex(UInt32($0)) }
-        let good = quorums.positions.compactMap { parts[$0] }.filter { $0.count == stripes.count }
-        if good.count >= quorums.dataFragmentCount {
-            isReencoding = true
+        switch step {
+        case .gather(var gathering):
+            if gathering.isReencoding { return .waiting }
+            let stripes = descriptor.descriptor.stripes.indices.map { StripeIndex(UInt32($0)) }
+            let good = quorums.positions.compactMap { gathering.parts[$0] }.filter { $0.count == stripes.count }
+            guard good.count >= quorums.dataFragmentCount else {
+                return gathering.failed.count > quorums.serverCount - quorums.dataFragmentCount ? .hopeless : .waiting
+            }
+            gathering.isReencoding = true
+            step = .gather(gathering)
             return .reencode(
                 stripes.map { stripe in good.prefix(quorums.dataFragmentCount).compactMap { $0[stripe] } })
+        case .prepare(_, let refusing):
+            return refusing.count > quorums.faults ? .hopeless : .waiting
         }
-        return failed.count > quorums.serverCount - quorums.dataFragmentCount ? .hopeless : .waiting
     }
 }

@@ -14,6 +14,9 @@
 // - when that is not enough, a version that this client left behind is finished first, which frees the others
 //   (WriterRecovery.swift).
 //
+// What belongs to a phase lies in the phase. Our own version (WriterPrepare.swift) lies beside it: from its first
+// PREPARE on it is there through every phase, until READ-TIMESTAMP begins anew.
+//
 // Invariants: once the first COMMIT has left, the timestamp never changes; a statement counts only after it was
 // verified for exactly this version; a reply of an earlier phase is ignored.
 
@@ -67,14 +70,20 @@ package struct Writer: Sendable {
         /// Waiting for the value to be encoded; what it goes above, with its certificate, is remembered.
         case encode(above: Timestamp)
         case readTimestamp
-        case prepare(Timestamp)
-        /// Finishing a version that an earlier run of this client left behind; our own, named, waits.
-        case complete(PendingCompletion, own: Timestamp)
+        case prepare
+        /// Finishing a version that an earlier run of this client left behind; our own waits.
+        case complete(PendingCompletion)
         /// Finding out whether a version above our own was committed before; our own waits.
-        indirect case doubt(Reader, own: Timestamp)
-        /// Committing our own version, or one that an earlier run of this client left behind; then our own waits.
-        case commit(Commit, of: SealedDescriptor, waiting: Timestamp?)
+        indirect case doubt(Reader)
+        case commit(CommitPhase)
         case finished
+    }
+
+    /// What is to be written, on its way to what PREPARE carries; READ-TIMESTAMP goes on meanwhile.
+    enum Content: Sendable {
+        case given(WriteContent)
+        case encoding
+        case encoded(SealedDescriptor, fragments: [[SharedBytes]])
     }
 
     let parameters: ClusterParameters
@@ -82,24 +91,17 @@ package struct Writer: Sendable {
     package let placement: Placement
     let writer: ClientID
     var phase = Phase.readTimestamp
-    /// What is to be written, until it is given away to be encoded.
-    private var content: WriteContent?
-    var encoded: (descriptor: SealedDescriptor, fragments: [[SharedBytes]])?
+    private(set) var content: Content
+    /// Our own version (`own`): none before its PREPARE, nor once the write begins anew.
+    var preparation: OwnVersion?
     var tally: ClaimTally
     var observations: ServerObservations
     var rounds = 0
-    // PREPARE
-    var statements = SignedStatements()
-    var base: Timestamp?
-    var wantJustification: [Position] = []
-    var justified: [Position] = []
-    var full: [Position] = []
-    var admitted: [Position] = []
     /// Servers that are not sent PREPARE unless one of the others keeps us waiting.
     var spares: [Position]
     /// Those of the others that had not answered PREPARE when their time was over, and still have not.
     var overdue: [Position] = []
-    var leftBehind = LeftBehindVersions()
+    /// How many versions beside our own were committed.
     var recoveries = 0
     /// Whether a version beside our own was ever read, prepared or committed: answers to that may come late.
     var hasDetoured = false
@@ -107,10 +109,8 @@ package struct Writer: Sendable {
     var memory = Memory.none
     /// Servers that could not prove what they claimed in earlier operations; what they name now puts nothing in doubt.
     let distrusted: PositionSet
-    /// The version that put our own in doubt, and who named it.
+    /// The version that put our own in doubt, and who named it, which may prove it after the doubt is over.
     var alleged: (server: Position, timestamp: Timestamp)?
-    // COMMIT
-    private(set) var acknowledged: PositionSet = []
 
     /// - Parameters:
     ///   - content: what is to be written.
@@ -131,7 +131,7 @@ package struct Writer: Sendable {
         self.placement = placement
         observations = ServerObservations(placement)
         self.writer = writer
-        self.content = content
+        self.content = .given(content)
         self.spares = spares
         self.distrusted = distrusted.count > parameters.quorums.faults ? [] : PositionSet(distrusted)
         tally = ClaimTally(quorums: parameters.quorums)
@@ -143,17 +143,32 @@ package struct Writer: Sendable {
 
     var quorums: QuorumConfiguration { parameters.quorums }
 
+    /// Our own version; there is one in PREPARE and in every phase that comes after it.
+    var own: OwnVersion {
+        _read {
+            guard preparation != nil else { preconditionFailure("our own version is asked for before its PREPARE") }
+            yield preparation!
+        }
+        _modify {
+            guard preparation != nil else { preconditionFailure("our own version is changed before its PREPARE") }
+            yield &preparation!
+        }
+    }
+
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
     package mutating func handle(_ input: consuming Input, into effects: inout [Effect]) {
         if case .finished = phase { return }
         switch consume input {
         case .start:
             if case .readTimestamp = phase { beginReadTimestamp(into: &effects) }
-            guard let content = content.take() else { preconditionFailure("a writer starts once") }
-            effects.append(.encode(EncodingJob(key: key, content: content, parameters: parameters)))
+            guard case .given(let given) = content else { preconditionFailure("a writer starts once") }
+            content = .encoding
+            effects.append(.encode(EncodingJob(key: key, content: given, parameters: parameters)))
         case .encoded(let descriptor, let fragments):
-            precondition(encoded == nil && fragments.count == quorums.serverCount)
-            encoded = (descriptor, fragments)
+            guard case .encoding = content, fragments.count == quorums.serverCount else {
+                preconditionFailure("an encoding is for all servers, and comes once")
+            }
+            content = .encoded(descriptor, fragments: fragments)
             if case .encode(let remembered) = phase {
                 beginPrepare(above: remembered, into: &effects)
             } else {
@@ -200,57 +215,56 @@ package struct Writer: Sendable {
 
     private mutating func receive(_ reply: Reply, from server: Position, into effects: inout [Effect]) {
         if case .prepared = reply { overdue.removeAll { $0 == server } }
-        switch (phase, reply) {
-        case (.readTimestamp, .timestamp(let claim)):
+        if case .doubt = phase {
+            examine(reply, of: server, into: &effects)
+            return
+        }
+        switch reply {
+        case .timestamp(let claim):
+            guard case .readTimestamp = phase else { return }
             observations.withdrawRefusal(of: server)
             tally.record(claim, of: server)
             advanceReadTimestamp(into: &effects)
-        case (.doubt, _):
-            examine(reply, of: server, into: &effects)
-        case (.prepare(let timestamp), .prepared(let signed, let committed)):
-            if isDoubtful(timestamp, beside: committed, of: server) {
-                // Once we have read, a late answer to an earlier question may follow, which says less and is no lie.
-                alleged = hasDetoured ? nil : committed.map { (server, $0) }
-                beginDoubt(timestamp, into: &effects)
-                return
-            }
-            verify(signed, of: server, for: [timestamp], into: &effects)
-        case (.complete(let completion, let own), .prepared(let signed, let committed)):
-            if isDoubtful(own, beside: committed, of: server) { memory = .doubtful }
-            // The reply does not name its version; it may be a late one on our own.
-            verify(signed, of: server, for: [completion.timestamp, own], into: &effects)
-        case (.prepare, .refused(let refusal)):
-            refusedPrepare(refusal, by: server, into: &effects)
-        case (.complete, .refused(let refusal)):
-            refusedCompletion(refusal, by: server, into: &effects)
-        case (.commit(let commit, let descriptor, _), .committed(let timestamp, let needsDescriptor)):
-            guard timestamp == commit.certificate.timestamp || isPlanted(.anyAcknowledgementCounts) else { return }
-            if needsDescriptor, !acknowledged.contains(server) {
-                let describe = Describe(key: key, timestamp: commit.certificate.timestamp, descriptor: descriptor)
-                effects.append(.send(server, .describe(describe)))
-            }
-            acknowledged.insert(server)
-            observations.withdrawRefusal(of: server)
-            advanceCommit(into: &effects)
-        case (_, .certificate(let claim, let certificate)):
+        case .prepared(let signed, let committed):
+            prepared(signed, beside: committed, by: server, into: &effects)
+        case .committed(let timestamp, let needsDescriptor):
+            acknowledged(timestamp, needsDescriptor: needsDescriptor, by: server, into: &effects)
+        case .certificate(let claim, let certificate):
             switch tally.record(claim, showing: certificate, of: server) {
             case .verify(let certificate): effects.append(.verifyCertificate(server, certificate))
             case .exposed: observations.misbehaviours[server] = .unprovenClaim
             case .nothing: break
             }
             askProofs(into: &effects)
-        case (_, .refused(let refusal)):
-            // A server that has acknowledged COMMIT refuses the descriptor, which nobody waits for.
-            guard !refusal.answersPrepareOnly, !acknowledged.contains(server) else { return }
-            observations.refusals[server] = refusal
-            giveUpIfHopeless(into: &effects)
-        case (_, .timestamp), (_, .prepared), (_, .committed):
-            // An answer to a phase that is over.
-            return
-        case (_, .version(let claim, let parts)):
+        case .refused(let refusal):
+            refused(refusal, by: server, into: &effects)
+        case .version(let claim, let parts):
             compare(claim, of: server)
             take(parts, of: server, into: &effects)
         }
+    }
+
+    private mutating func refused(_ refusal: Refusal, by server: Position, into effects: inout [Effect]) {
+        switch phase {
+        case .prepare:
+            refusedPrepare(refusal, by: server, into: &effects)
+        case .complete:
+            refusedCompletion(refusal, by: server, into: &effects)
+        case .commit(let commit) where commit.acknowledged.contains(server):
+            // What it refuses is the descriptor, which nobody waits for.
+            return
+        case .encode, .readTimestamp, .doubt, .commit, .finished:
+            guard !refusal.answersPrepareOnly else { return }
+            observations.refusals[server] = refusal
+            giveUpIfHopeless(into: &effects)
+        }
+    }
+
+    /// Begins a phase with a round of messages to all; what servers refused before says nothing of it.
+    mutating func beginRound(_ phase: Phase) {
+        self.phase = phase
+        rounds += 1
+        observations.refusals = [:]
     }
 
     mutating func finish(_ result: Result<WriteOutcome, OperationFailure>, into effects: inout [Effect]) {
@@ -275,17 +289,9 @@ public struct WriteOutcome: Equatable, Sendable {
 
 extension Writer {
     mutating func beginReadTimestamp(into effects: inout [Effect]) {
-        phase = .readTimestamp
-        rounds += 1
+        beginRound(.readTimestamp)
+        preparation = nil
         tally = ClaimTally(quorums: quorums)
-        statements = SignedStatements()
-        wantJustification = []
-        justified = []
-        full = []
-        admitted = []
-        leftBehind = LeftBehindVersions()
-        acknowledged = []
-        observations.refusals = [:]
         for server in quorums.positions { effects.append(.send(server, .readTimestamp(key))) }
     }
 
@@ -300,7 +306,7 @@ extension Writer {
         let standing = tally.standing()
         let enough = isPlanted(.timestampFromTooFew) ? quorums.vouchers : quorums.quorum
         if standing.countedReplies >= enough {
-            if encoded != nil { beginPrepare(above: standing.highest, into: &effects) }
+            if case .encoded = content { beginPrepare(above: standing.highest, into: &effects) }
         } else if standing.answerCount >= quorums.quorum {
             for (server, timestamp) in tally.askProofs(of: standing.doubted) {
                 effects.append(.send(server, .certificate(key, timestamp)))
@@ -331,59 +337,6 @@ extension Writer {
     }
 }
 
-// MARK: - COMMIT
-
-extension Writer {
-    mutating func beginCommit(
-        _ certificate: Certificate, of descriptor: SealedDescriptor, waiting own: Timestamp?,
-        into effects: inout [Effect]
-    ) {
-        let commit = Commit(key: key, certificate: certificate)
-        phase = .commit(commit, of: descriptor, waiting: own)
-        rounds += 1
-        acknowledged = []
-        observations.refusals = [:]
-        for server in quorums.positions { effects.append(.send(server, .commit(commit))) }
-    }
-
-    private mutating func advanceCommit(into effects: inout [Effect]) {
-        let enough = isPlanted(.oneAcknowledgement) ? 1 : quorums.quorum
-        guard case .commit(let commit, _, let own) = phase, acknowledged.count >= enough else { return }
-        if let own {
-            goOn(own, above: VerifiedCertificate(key: key, certificate: commit.certificate), into: &effects)
-            return
-        }
-        observations.slow = overdue.map(placement.node(at:))
-        finish(
-            .success(
-                WriteOutcome(
-                    timestamp: commit.certificate.timestamp,
-                    proof: VerifiedCertificate(key: key, certificate: commit.certificate), rounds: rounds,
-                    observations: observations)),
-            into: &effects)
-    }
-
-    /// Goes on with our own version after a recovery. Some servers may hold it already, and one write must not be able
-    /// to take effect under two timestamps: it gets a new one only if the version that a quorum has just committed is
-    /// higher, for then the old one can never surface again.
-    private mutating func goOn(
-        _ own: Timestamp, above recovered: VerifiedCertificate, into effects: inout [Effect]
-    ) {
-        guard recovered.timestamp < own else {
-            beginAnew(into: &effects)
-            return
-        }
-        tally.prove(recovered)
-        raiseBase(to: recovered.timestamp)
-        full = []
-        admitted = []
-        leftBehind = LeftBehindVersions()
-        acknowledged = []
-        observations.refusals = [:]
-        resume(own, into: &effects)
-    }
-}
-
 // MARK: - Loss and failure
 
 extension Writer {
@@ -401,18 +354,16 @@ extension Writer {
             if !tally.hasClaim(of: server), !(isPlanted(.beginsAnewUnreminded) && memory == .overtaken) {
                 effects.append(.send(server, .readTimestamp(key)))
             }
-        case .prepare(let timestamp):
-            if !statements.contains(server), !spares.contains(server) {
-                sendPrepare(timestamp, to: server, into: &effects)
-            }
-        case .complete(let completion, _):
+        case .prepare:
+            if !own.statements.contains(server), !spares.contains(server) { sendPrepare(to: server, into: &effects) }
+        case .complete(let completion):
             if let request = completion.request(to: server, justification: justification(for: server)) {
                 effects.append(.send(server, request))
             }
         case .doubt:
             examine(.connected(server), into: &effects)
-        case .commit(let commit, _, _):
-            if !acknowledged.contains(server) { effects.append(.send(server, .commit(commit))) }
+        case .commit(let commit):
+            if !commit.acknowledged.contains(server) { effects.append(.send(server, .commit(commit.message))) }
         case .finished:
             break
         }
@@ -420,6 +371,7 @@ extension Writer {
 
     /// Fails at once when more than f servers refused for good: waiting cannot bring a quorum any more.
     mutating func giveUpIfHopeless(into effects: inout [Effect]) {
+        let full = preparation?.fullness.servers ?? []
         let final = observations.refusals.filter { !$0.value.isTransient && !full.contains($0.key) }
         guard final.count > quorums.faults else { return }
         finish(.failure(.refused(operationPhase, observations: observations)), into: &effects)
@@ -430,7 +382,7 @@ extension Writer {
         // When it begins anew PREPAREs of ours have left.
         case .readTimestamp: memory == .overtaken ? .prepare : .readTimestamp
         case .encode, .prepare, .complete, .doubt: .prepare
-        case .commit(_, _, let own): own == nil ? .commit : .prepare
+        case .commit(let commit): commit.isRecovery ? .prepare : .commit
         case .finished: .commit
         }
     }
@@ -439,8 +391,9 @@ extension Writer {
         let answered: [Position]
         switch phase {
         case .readTimestamp: answered = quorums.positions.filter { tally.hasClaim(of: $0) }
-        case .encode, .prepare, .complete, .doubt: answered = statements.positions
-        case .commit, .finished: answered = Array(acknowledged)
+        case .prepare, .complete, .doubt: answered = own.statements.positions
+        case .commit(let commit): answered = Array(commit.acknowledged)
+        case .encode, .finished: answered = []
         }
         return .unavailable(
             operationPhase, answered: answered.map(placement.node(at:)), need: quorums.quorum,

@@ -30,21 +30,21 @@ extension Writer {
     }
 
     /// Whether a server's committed version puts our own timestamp in doubt.
-    func isDoubtful(_ own: Timestamp, beside committed: Timestamp?, of server: Position) -> Bool {
-        memory == .trusted && own.precedes(committed) && !distrusted.contains(server)
+    func isDoubtful(beside committed: Timestamp?, of server: Position) -> Bool {
+        memory == .trusted && own.timestamp.precedes(committed) && !distrusted.contains(server)
             && !isPlanted(.rememberedUndoubted)
     }
 
     /// - Parameter thoroughReminders: for how many retransmissions, beyond the hedge time, the read waits for what only
     ///   few servers know; nil: not at all.
-    mutating func beginDoubt(_ own: Timestamp, thoroughReminders: Int? = nil, into effects: inout [Effect]) {
+    mutating func beginDoubt(thoroughReminders: Int? = nil, into effects: inout [Effect]) {
         memory = .doubtful
         rounds += 1
         hasDetoured = true
         let reader = Reader(
             parameters: parameters, key: key, wantsValue: false, preference: quorums.positions,
-            thoroughReminders: isPlanted(.doubtHasty) ? nil : thoroughReminders, thoroughUpTo: base)
-        phase = .doubt(reader, own: own)
+            thoroughReminders: isPlanted(.doubtHasty) ? nil : thoroughReminders, thoroughUpTo: own.base.timestamp)
+        phase = .doubt(reader)
         examine(.start, into: &effects)
     }
 
@@ -59,11 +59,11 @@ extension Writer {
 
     /// Runs an input through the reader of a doubt; without one it comes too late.
     mutating func examine(_ input: Reader.Input, into effects: inout [Effect]) {
-        guard case .doubt(var reader, let own) = phase else { return }
+        guard case .doubt(var reader) = phase else { return }
         if case .reply(let server, .version(let claim, _)) = input { compare(claim, of: server) }
         var asked: [Reader.Effect] = []
         reader.handle(input, into: &asked)
-        phase = .doubt(reader, own: own)
+        phase = .doubt(reader)
         for effect in asked {
             switch effect {
             case .send(let server, let request):
@@ -79,7 +79,7 @@ extension Writer {
             case .startHedge:
                 effects.append(.startHedge)
             case .finish(let result):
-                resolve(own, result, of: reader, into: &effects)
+                resolve(result, of: reader, into: &effects)
             }
         }
     }
@@ -93,20 +93,19 @@ extension Writer {
     }
 
     private mutating func resolve(
-        _ own: Timestamp, _ result: Result<ReadOutcome, OperationFailure>, of reader: Reader,
-        into effects: inout [Effect]
+        _ result: Result<ReadOutcome, OperationFailure>, of reader: Reader, into effects: inout [Effect]
     ) {
         switch result {
-        case .success(let outcome) where own.precedes(outcome.found.timestamp):
+        case .success(let outcome) where own.timestamp.precedes(outcome.found.timestamp):
             beginAnew(into: &effects)
         case .success(let outcome):
             memory = .confirmed
-            observations.misbehaviours.merge(outcome.observations.misbehaviours) { own, _ in own }
-            if let found = outcome.found.timestamp, found < own, base.precedes(found) {
+            observations.misbehaviours.merge(outcome.observations.misbehaviours) { ours, _ in ours }
+            if let found = outcome.found.timestamp, found < own.timestamp, own.base.timestamp.precedes(found) {
                 tally = reader.tally
-                raiseBase(to: found)
+                own.raiseBase(to: found)
             }
-            if !commitIfCertified(own, into: &effects) { resume(own, into: &effects) }
+            if !commitIfCertified(into: &effects) { resume(into: &effects) }
         case .failure(.refused(_, let observations)):
             finish(.failure(.refused(.prepare, observations: observations)), into: &effects)
         case .failure:

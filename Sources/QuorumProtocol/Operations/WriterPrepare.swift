@@ -8,22 +8,57 @@
 
 import ErasureCode
 
+/// Our own version on its way to a certificate.
+struct OwnVersion: Sendable {
+    /// The committed version that ours goes above, nil if there is none, and who has to be shown proof of it.
+    struct Base: Sendable {
+        let timestamp: Timestamp?
+        /// Servers that asked for its certificate, which is not there yet.
+        var wanting: [Position] = []
+        /// Servers that PREPARE brings its certificate.
+        var justified: PositionSet = []
+    }
+
+    let timestamp: Timestamp
+    let descriptor: SealedDescriptor
+    /// For each server what PREPARE carries.
+    let fragments: [[SharedBytes]]
+    var base: Base
+    var statements = SignedStatements()
+    var fullness = Fullness()
+
+    init(_ timestamp: Timestamp, _ descriptor: SealedDescriptor, fragments: [[SharedBytes]], above base: Timestamp?) {
+        self.timestamp = timestamp
+        self.descriptor = descriptor
+        self.fragments = fragments
+        self.base = Base(timestamp: base)
+    }
+
+    mutating func record(_ statement: VerifiedStatement, of server: Position) {
+        statements.add(statement.signed, of: server)
+        fullness.servers.removeAll { $0 == server }
+    }
+
+    /// A version between the base and our own is committed: servers that are full of what is below it get its proof.
+    mutating func raiseBase(to committed: Timestamp) {
+        if base.timestamp.precedes(committed) { base = Base(timestamp: committed) }
+    }
+}
+
 extension Writer {
     mutating func beginPrepare(above highest: Timestamp?, into effects: inout [Effect]) {
-        guard let encoded else { preconditionFailure("a PREPARE before the value is encoded") }
-        base = highest
+        guard case .encoded(let descriptor, let fragments) = content else {
+            preconditionFailure("a PREPARE before the value is encoded")
+        }
         let (counter, overflow) = highest.counter.addingReportingOverflow(1)
         guard !overflow else {
             finish(.failure(.timestampExhausted), into: &effects)
             return
         }
-        let timestamp = Timestamp(counter: counter, writer: writer, digest: encoded.descriptor.digest)
-        phase = .prepare(timestamp)
-        rounds += 1
-        observations.refusals = [:]
-        for server in quorums.positions where !spares.contains(server) {
-            sendPrepare(timestamp, to: server, into: &effects)
-        }
+        let timestamp = Timestamp(counter: counter, writer: writer, digest: descriptor.digest)
+        beginRound(.prepare)
+        preparation = OwnVersion(timestamp, descriptor, fragments: fragments, above: highest)
+        for server in quorums.positions where !spares.contains(server) { sendPrepare(to: server, into: &effects) }
         effects.append(.startHedge)
     }
 
@@ -32,45 +67,65 @@ extension Writer {
         if isPlanted(.sparesNeverDrawnIn) { return }
         let drawn = spares
         spares = []
-        guard case .prepare(let timestamp) = phase else { return }
-        for server in drawn { sendPrepare(timestamp, to: server, into: &effects) }
+        guard case .prepare = phase else { return }
+        for server in drawn { sendPrepare(to: server, into: &effects) }
     }
 
     mutating func hedge(into effects: inout [Effect]) {
         if case .prepare = phase, !spares.isEmpty {
-            overdue = quorums.positions.filter { !statements.contains($0) && !spares.contains($0) }
+            overdue = quorums.positions.filter { !own.statements.contains($0) && !spares.contains($0) }
         }
         drawInSpares(into: &effects)
         examine(.hedge, into: &effects)
     }
 
-    func sendPrepare(_ timestamp: Timestamp, to server: Position, into effects: inout [Effect]) {
-        guard let descriptor = encoded?.descriptor, let fragments = encoded?.fragments[server.offset] else {
-            preconditionFailure("a PREPARE before the value is encoded")
-        }
+    func sendPrepare(to server: Position, into effects: inout [Effect]) {
         let prepare = Prepare(
-            key: key, timestamp: timestamp, position: server, descriptor: descriptor, fragments: fragments,
-            justification: justification(for: server),
-            admission: admitted.contains(server) ? admission : [])
+            key: key, timestamp: own.timestamp, position: server, descriptor: own.descriptor,
+            fragments: own.fragments[server.offset], justification: justification(for: server),
+            admission: own.fullness.admitted.contains(server) ? admission : [])
         effects.append(.send(server, .prepare(prepare)))
     }
 
     /// Proof of the version below, for a server that asked for it.
     func justification(for server: Position) -> Certificate? {
-        justified.contains(server) ? base.flatMap { tally.certificate(atOrAbove: $0)?.certificate } : nil
+        guard own.base.justified.contains(server), let base = own.base.timestamp else { return nil }
+        return tally.certificate(atOrAbove: base)?.certificate
     }
 
     /// f + 1 *stored* statements for our version, or none while there are fewer.
     var admission: [SignedStatement] {
-        guard statements.count >= quorums.vouchers else { return [] }
-        let stored = statements.inOrder.filter { $0.claim == .stored }
+        guard own.statements.count >= quorums.vouchers else { return [] }
+        let stored = own.statements.inOrder.filter { $0.claim == .stored }
         return stored.count >= quorums.vouchers ? Array(stored.prefix(quorums.vouchers)) : []
     }
 
-    mutating func verify(
+    /// Takes an answer to PREPARE, of our own version or of one that is being finished.
+    mutating func prepared(
+        _ signed: SignedStatement, beside committed: Timestamp?, by server: Position, into effects: inout [Effect]
+    ) {
+        switch phase {
+        case .prepare:
+            if isDoubtful(beside: committed, of: server) {
+                // Once we have read, a late answer to an earlier question may follow, which says less and is no lie.
+                alleged = hasDetoured ? nil : committed.map { (server, $0) }
+                beginDoubt(into: &effects)
+                return
+            }
+            verify(signed, of: server, for: [own.timestamp], into: &effects)
+        case .complete(let completion):
+            if isDoubtful(beside: committed, of: server) { memory = .doubtful }
+            // The reply does not name its version; it may be a late one on our own.
+            verify(signed, of: server, for: [completion.timestamp, own.timestamp], into: &effects)
+        case .encode, .readTimestamp, .doubt, .commit, .finished:
+            return
+        }
+    }
+
+    private mutating func verify(
         _ signed: SignedStatement, of server: Position, for timestamps: [Timestamp], into effects: inout [Effect]
     ) {
-        if case .prepare = phase, statements.contains(server) { return }
+        if case .prepare = phase, own.statements.contains(server) { return }
         guard signed.node == placement.node(at: server), signed.claim.accepts else {
             observations.misbehaviours[server] = .invalidStatement(
                 signed.claim.accepts ? .unknownServer(signed.node) : .wrongClaim(signed.node))
@@ -84,27 +139,27 @@ extension Writer {
         _ server: Position, _ signed: SignedStatement, _ timestamp: Timestamp,
         _ result: Result<VerifiedStatement, CertificateError>, into effects: inout [Effect]
     ) {
-        let own: Timestamp
-        var completing: Timestamp?
+        let completing: Timestamp?
         switch phase {
-        case .prepare(let timestamp): own = timestamp
-        case .complete(let completion, let timestamp): (own, completing) = (timestamp, completion.timestamp)
+        case .prepare: completing = nil
+        case .complete(let completion): completing = completion.timestamp
         case .encode, .readTimestamp, .doubt, .commit, .finished: return
         }
+        let isOwn = timestamp == own.timestamp
         switch result {
-        case .failure where isPlanted(.statementsUnverified) && timestamp == own:
-            signedOwn(VerifiedStatement(key: key, timestamp: own, signed: signed), by: server, into: &effects)
+        case .failure where isPlanted(.statementsUnverified) && isOwn:
+            signedOwn(VerifiedStatement(key: key, timestamp: timestamp, signed: signed), by: server, into: &effects)
         case .failure(let error):
             // After a detour the statement may be a good one on another timestamp, which a reply does not name.
             if hasDetoured { return }
             if !error.isIgnorance { observations.misbehaviours[server] = .invalidStatement(error) }
             drawInSpares(into: &effects)
-        case .success(let verified) where timestamp == own:
+        case .success(let verified) where isOwn:
             signedOwn(verified, by: server, into: &effects)
         case .success(let verified) where timestamp == completing:
             completionSigned(verified, by: server, into: &effects)
         case .success(let verified):
-            leftBehind.record(verified, of: server)
+            own.fullness.leftBehind.record(verified, of: server)
             recover(into: &effects)
         }
     }
@@ -112,97 +167,87 @@ extension Writer {
     private mutating func signedOwn(
         _ verified: VerifiedStatement, by server: Position, into effects: inout [Effect]
     ) {
-        statements.add(verified.signed, of: server)
-        full.removeAll { $0 == server }
+        own.record(verified, of: server)
         observations.withdrawRefusal(of: server)
-        if commitIfCertified(verified.timestamp, into: &effects) { return }
-        if case .complete = phase, !admission.isEmpty { resume(verified.timestamp, into: &effects) }
-        admit(verified.timestamp, into: &effects)
+        if commitIfCertified(into: &effects) { return }
+        if case .complete = phase, !admission.isEmpty { resume(into: &effects) }
+        admit(into: &effects)
     }
 
     /// Commits our own version once q servers have signed for it, unless there is doubt whether its place in the order
     /// is still free.
-    mutating func commitIfCertified(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
-        guard statements.count >= quorums.quorum else { return false }
+    mutating func commitIfCertified(into effects: inout [Effect]) -> Bool {
+        guard own.statements.count >= quorums.quorum else { return false }
         guard memory != .doubtful else {
-            beginDoubt(timestamp, into: &effects)
+            beginDoubt(into: &effects)
             return true
         }
-        guard let encoded else { preconditionFailure("a statement before the value is encoded") }
         let certificate = placement.certificate(
-            of: timestamp, Array(statements.inOrder.prefix(quorums.quorum)))
-        beginCommit(certificate, of: encoded.descriptor, waiting: nil, into: &effects)
+            of: own.timestamp, Array(own.statements.inOrder.prefix(quorums.quorum)))
+        beginCommit(certificate, of: own.descriptor, isRecovery: false, into: &effects)
         return true
     }
 
     mutating func refusedPrepare(
         _ refusal: Refusal, by server: Position, into effects: inout [Effect]
     ) {
-        guard case .prepare(let timestamp) = phase, !statements.contains(server) else { return }
+        guard case .prepare = phase, !own.statements.contains(server) else { return }
         switch refusal {
         case .notCommitted:
             // A late answer to a DESCRIPTOR.
             return
-        case .justificationRequired where base != nil:
+        case .justificationRequired where own.base.timestamp != nil:
             wantsJustification(server, into: &effects)
         case .tooManyPending(let versions):
             // Once it has an admission, this is a late answer to the PREPARE without one.
-            guard !admitted.contains(server) else { return }
-            if !full.contains(server) { full.append(server) }
+            guard !own.fullness.admitted.contains(server) else { return }
+            if !own.fullness.servers.contains(server) { own.fullness.servers.append(server) }
             observations.refusals[server] = refusal
             drawInSpares(into: &effects)
-            if let base, versions.contains(where: { $0.timestamp <= base }) {
+            if let base = own.base.timestamp, versions.contains(where: { $0.timestamp <= base }) {
                 // It has not seen our base committed, which frees it of these.
                 wantsJustification(server, into: &effects)
             }
             // Without a list when it gave one lately, which still stands.
             if !versions.isEmpty { collect(versions, of: server, into: &effects) }
-            admit(timestamp, into: &effects)
+            admit(into: &effects)
         default:
-            if !refusal.isTransient { full.removeAll { $0 == server } }
+            if !refusal.isTransient { own.fullness.servers.removeAll { $0 == server } }
             observations.refusals[server] = refusal
             drawInSpares(into: &effects)
             giveUpIfHopeless(into: &effects)
         }
     }
 
-    /// A version between the base and our own is committed: servers that are full of what is below it get its proof.
-    mutating func raiseBase(to committed: Timestamp) {
-        guard base.precedes(committed) else { return }
-        base = committed
-        wantJustification = []
-        justified = []
-    }
-
     /// The server must see proof of the version below before it takes one of this counter.
     mutating func wantsJustification(_ server: Position, into effects: inout [Effect]) {
         // Once it has the justification, this is a late answer to the PREPARE without one.
-        guard !justified.contains(server) else { return }
-        if !wantJustification.contains(server) { wantJustification.append(server) }
+        guard !own.base.justified.contains(server) else { return }
+        if !own.base.wanting.contains(server) { own.base.wanting.append(server) }
         justify(into: &effects)
     }
 
     /// Sends PREPARE again, with proof of the version below, to those who asked for it, as soon as there is proof.
     mutating func justify(into effects: inout [Effect]) {
-        guard let base, !wantJustification.isEmpty else { return }
+        guard let base = own.base.timestamp, !own.base.wanting.isEmpty else { return }
         guard tally.certificate(atOrAbove: base) != nil else {
             for server in tally.askProof(of: base) { effects.append(.send(server, .certificate(key, base))) }
             return
         }
-        let waiting = wantJustification
-        wantJustification = []
+        let waiting = own.base.wanting
+        own.base.wanting = []
         for server in waiting {
-            justified.append(server)
+            own.base.justified.insert(server)
             resend(to: server, into: &effects)
         }
     }
 
     /// Sends PREPARE again, with f + 1 statements, to those who are full.
-    private mutating func admit(_ timestamp: Timestamp, into effects: inout [Effect]) {
-        guard !full.isEmpty, !admission.isEmpty else { return }
-        for server in full where !admitted.contains(server) {
-            admitted.append(server)
-            sendPrepare(timestamp, to: server, into: &effects)
+    private mutating func admit(into effects: inout [Effect]) {
+        guard !own.fullness.servers.isEmpty, !admission.isEmpty else { return }
+        for server in own.fullness.servers where !own.fullness.admitted.contains(server) {
+            own.fullness.admitted.insert(server)
+            sendPrepare(to: server, into: &effects)
         }
     }
 }

@@ -11,10 +11,21 @@
 // object, as in a doubt, which brings the highest version that anybody proves to a quorum (WriterDoubt.swift). Then
 // come our own version's PREPAREs again.
 //
+// What is known of full servers lies with our own version and begins anew when another was committed for their sake.
+//
 // Bounds: a server's list is taken once an interval, replaces its former one and has at most K entries.
 
 import ErasureCode
 import Fingerprint
+
+/// Which servers are full of versions that this client left behind, and what they show of these.
+struct Fullness: Sendable {
+    /// Servers that refused our own version because they are full, and have not signed it since.
+    var servers: [Position] = []
+    /// Servers that PREPARE brings an admission.
+    var admitted: PositionSet = []
+    var leftBehind = LeftBehindVersions()
+}
 
 /// What is known of versions that this client left behind.
 struct LeftBehindVersions: Sendable {
@@ -44,6 +55,12 @@ struct LeftBehindVersions: Sendable {
         versions = versions.filter { named.contains($0.key) }
     }
 
+    /// All versions may be attempted again, for twice the time.
+    fileprivate mutating func beginPass() {
+        attempted = []
+        patience = min(patience * 2, 64)
+    }
+
     /// Takes a verified statement of one of the versions.
     mutating func record(_ statement: VerifiedStatement, of server: Position) {
         guard lists[server]?.contains(statement.timestamp) == true else { return }
@@ -55,7 +72,7 @@ struct LeftBehindVersions: Sendable {
 
 extension Writer {
     mutating func collect(_ versions: [PendingVersion], of server: Position, into effects: inout [Effect]) {
-        guard leftBehind.listed.insert(server).inserted else { return }
+        guard own.fullness.leftBehind.listed.insert(server).inserted else { return }
         let list = versions.prefix(parameters.pendingVersionsMax).filter { version in
             version.timestamp.writer == writer && version.statement.node == placement.node(at: server)
                 && version.statement.claim == .stored && version.descriptor.digest == version.timestamp.digest
@@ -64,17 +81,17 @@ extension Writer {
         if list.count < min(versions.count, parameters.pendingVersionsMax) {
             observations.misbehaviours[server] = .foreignParts
         }
-        leftBehind.take(list, of: server)
+        own.fullness.leftBehind.take(list, of: server)
         for version in list { effects.append(.verifyStatement(server, version.statement, version.timestamp)) }
     }
 
     /// Whether more servers are full, or refuse, than our version can do without.
     private var isStuck: Bool {
-        admission.isEmpty && Set(full).union(observations.refusals.keys).count > quorums.faults
+        admission.isEmpty && Set(own.fullness.servers).union(observations.refusals.keys).count > quorums.faults
     }
 
     /// Whether it has to be taken for stuck when an interval is over: who has not answered may be the faulty ones.
-    private var isHeldUp: Bool { admission.isEmpty && !full.isEmpty }
+    private var isHeldUp: Bool { admission.isEmpty && !own.fullness.servers.isEmpty }
 
     /// Each recovery commits a higher version of those that were left behind, of which there are no more than these.
     private var mayRecover: Bool {
@@ -83,7 +100,7 @@ extension Writer {
 
     /// Commits a version of ours that q servers hold already, when the servers' fullness leaves no other way.
     mutating func recover(into effects: inout [Effect]) {
-        let complete = leftBehind.versions.filter { $0.value.statements.count >= quorums.quorum }
+        let complete = own.fullness.leftBehind.versions.filter { $0.value.statements.count >= quorums.quorum }
         guard isStuck, mayRecover, let (timestamp, left) = complete.max(by: { $0.key < $1.key }) else { return }
         let chosen = Array(left.statements.inOrder.prefix(quorums.quorum))
         beginRecoveryCommit(placement.certificate(of: timestamp, chosen), left.descriptor, into: &effects)
@@ -92,14 +109,9 @@ extension Writer {
     private mutating func beginRecoveryCommit(
         _ certificate: Certificate, _ descriptor: SealedDescriptor, into effects: inout [Effect]
     ) {
-        let own: Timestamp
-        switch phase {
-        case .prepare(let timestamp), .complete(_, let timestamp): own = timestamp
-        case .encode, .readTimestamp, .doubt, .commit, .finished: return
-        }
         recoveries += 1
         hasDetoured = true
-        beginCommit(certificate, of: descriptor, waiting: own, into: &effects)
+        beginCommit(certificate, of: descriptor, isRecovery: true, into: &effects)
     }
 }
 
@@ -108,18 +120,18 @@ extension Writer {
 extension Writer {
     /// Asks again whoever has not answered, and leaves a way that leads nowhere.
     mutating func remind(into effects: inout [Effect]) {
-        leftBehind.listed = []
+        preparation?.fullness.leftBehind.listed = []
         switch phase {
-        case .prepare(let own):
+        case .prepare:
             if isHeldUp {
-                takeNextWay(own: own, into: &effects)
+                takeNextWay(into: &effects)
                 return
             }
-        case .complete(var completion, let own):
+        case .complete(var completion):
             completion.reminders += 1
-            phase = .complete(completion, own: own)
-            if completion.reminders > leftBehind.patience {
-                takeNextWay(own: own, into: &effects)
+            phase = .complete(completion)
+            if completion.reminders > own.fullness.leftBehind.patience {
+                takeNextWay(into: &effects)
                 return
             }
         case .doubt:
@@ -133,7 +145,8 @@ extension Writer {
     }
 
     /// Begins to finish the version that most servers show, of several the highest, since it frees the most.
-    private mutating func completeNext(own: Timestamp, into effects: inout [Effect]) -> Bool {
+    private mutating func completeNext(into effects: inout [Effect]) -> Bool {
+        let leftBehind = own.fullness.leftBehind
         let candidates = leftBehind.versions.filter {
             $0.value.statements.count >= quorums.dataFragmentCount && !leftBehind.attempted.contains($0.key)
         }
@@ -141,68 +154,69 @@ extension Writer {
             ($0.value.statements.count, $0.key) < ($1.value.statements.count, $1.key)
         }
         guard mayRecover, let (timestamp, left) = best else {
-            leftBehind.attempted = []
-            leftBehind.patience = min(leftBehind.patience * 2, 64)
+            own.fullness.leftBehind.beginPass()
             return false
         }
-        leftBehind.attempted.insert(timestamp)
+        own.fullness.leftBehind.attempted.insert(timestamp)
         hasDetoured = true
         rounds += 1
         let completion = PendingCompletion(
             timestamp: timestamp, descriptor: left.descriptor, stored: left.statements, quorums: quorums,
             placement: placement)
-        phase = .complete(completion, own: own)
+        phase = .complete(completion)
         resendToAll(into: &effects)
         return true
     }
 
     /// Finishes the next version; after the last one, sees to it that the servers know what is committed.
-    private mutating func takeNextWay(own: Timestamp, into effects: inout [Effect]) {
+    private mutating func takeNextWay(into effects: inout [Effect]) {
         // In the first pass not beyond the hedge time: mostly nothing is to be found, and a server may just have
         // crashed.
-        let reminders = leftBehind.patience - 1
-        if completeNext(own: own, into: &effects) { return }
+        let reminders = own.fullness.leftBehind.patience - 1
+        if completeNext(into: &effects) { return }
         if isPlanted(.fullServersUntold) {
-            resume(own, into: &effects)
+            resume(into: &effects)
         } else {
-            beginDoubt(own, thoroughReminders: reminders, into: &effects)
+            beginDoubt(thoroughReminders: reminders, into: &effects)
         }
     }
 
     /// Goes on with our own version.
-    mutating func resume(_ own: Timestamp, into effects: inout [Effect]) {
+    mutating func resume(into effects: inout [Effect]) {
         guard memory != .doubtful else {
-            beginDoubt(own, into: &effects)
+            beginDoubt(into: &effects)
             return
         }
-        phase = .prepare(own)
+        phase = .prepare
         resendToAll(into: &effects)
     }
 
     /// Stores what became of the completion and does what follows.
-    private mutating func advance(_ completion: PendingCompletion, own: Timestamp, into effects: inout [Effect]) {
-        var completion = completion
+    private mutating func advance(_ completion: consuming PendingCompletion, into effects: inout [Effect]) {
         let standing = completion.standing()
-        phase = .complete(completion, own: own)
+        let (timestamp, descriptor) = (completion.timestamp, completion.descriptor)
+        phase = .complete(completion)
         switch standing {
         case .waiting:
             break
         case .reencode(let stripes):
-            effects.append(.reencode(completion.timestamp, completion.descriptor, stripes: stripes))
+            effects.append(.reencode(timestamp, descriptor, stripes: stripes))
         case .certified(let certificate):
-            beginRecoveryCommit(certificate, completion.descriptor, into: &effects)
+            beginRecoveryCommit(certificate, descriptor, into: &effects)
         case .hopeless:
-            takeNextWay(own: own, into: &effects)
+            takeNextWay(into: &effects)
         }
     }
 
     mutating func take(_ parts: HeldParts?, of server: Position, into effects: inout [Effect]) {
-        guard case .complete(var completion, let own) = phase else {
+        guard case .complete(var completion) = phase else {
             // Late, unless nothing was ever read.
             if !hasDetoured { observations.misbehaviours[server] = .unexpectedReply }
             return
         }
-        if let parts, parts.timestamp != completion.timestamp, leftBehind.versions[parts.timestamp] != nil {
+        if let parts, parts.timestamp != completion.timestamp,
+            own.fullness.leftBehind.versions[parts.timestamp] != nil
+        {
             // A late answer to an earlier attempt.
             return
         }
@@ -218,7 +232,7 @@ extension Writer {
             let index = StripeIndex(UInt32(stripe))
             effects.append(.verifyFragment(server, completion.timestamp, index, stripes[stripe], bytes))
         }
-        advance(completion, own: own, into: &effects)
+        advance(completion, into: &effects)
     }
 
     mutating func fragmentVerified(
@@ -226,39 +240,39 @@ extension Writer {
         _ result: Result<VerifiedFragment, FragmentVerificationError>, into effects: inout [Effect]
     ) {
         if case .failure(let error) = result { observations.misbehaviours[server] = .invalidFragment(error) }
-        guard case .complete(var completion, let own) = phase, completion.timestamp == timestamp else { return }
+        guard case .complete(var completion) = phase, completion.timestamp == timestamp else { return }
         completion.verified(result, of: server, stripe)
-        advance(completion, own: own, into: &effects)
+        advance(completion, into: &effects)
     }
 
     mutating func reencoded(_ timestamp: Timestamp, _ fragments: [[SharedBytes]], into effects: inout [Effect]) {
-        guard case .complete(var completion, let own) = phase, completion.timestamp == timestamp,
+        guard case .complete(var completion) = phase, completion.timestamp == timestamp,
             !completion.isPreparing
         else { return }
         rounds += 1
         completion.reencoded(fragments)
-        phase = .complete(completion, own: own)
+        phase = .complete(completion)
         resendToAll(into: &effects)
     }
 
     mutating func completionSigned(_ statement: VerifiedStatement, by server: Position, into effects: inout [Effect]) {
-        guard case .complete(var completion, let own) = phase else { return }
+        guard case .complete(var completion) = phase else { return }
         completion.record(statement, of: server)
-        advance(completion, own: own, into: &effects)
+        advance(completion, into: &effects)
     }
 
     mutating func refusedCompletion(_ refusal: Refusal, by server: Position, into effects: inout [Effect]) {
-        guard case .complete(var completion, let own) = phase, !refusal.isTransient else { return }
+        guard case .complete(var completion) = phase, !refusal.isTransient else { return }
         switch refusal {
         case .tooManyPending:
             // A late answer to our own PREPARE: this one carries an admission.
             return
-        case .justificationRequired where base != nil:
+        case .justificationRequired where own.base.timestamp != nil:
             if completion.isPreparing { wantsJustification(server, into: &effects) }
         default:
             guard completion.isPreparing || !refusal.answersPrepareOnly else { return }
             completion.refused(by: server)
-            advance(completion, own: own, into: &effects)
+            advance(completion, into: &effects)
         }
     }
 
