@@ -95,6 +95,8 @@ let package = Package(
             path: "Sources/Testing/QuorumSimulator",
             swiftSettings: strictSwift),
         .target(
+            name: "SmallDisks", dependencies: [], path: "Sources/Testing/SmallDisks", swiftSettings: strictSwift),
+        .target(
             name: "StorageSimulator", dependencies: ["ErasureCode", "ObjectStorage"],
             path: "Sources/Testing/StorageSimulator", swiftSettings: strictSwift),
         .executableTarget(
@@ -208,7 +210,8 @@ let package = Package(
             name: "solidus-torture",
             dependencies: [
                 "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "Fingerprint",
-                "HistoryChecker", "QuorumClient", "QuorumProtocol", "QuorumTransport", "ServerProcesses", arguments,
+                "HistoryChecker", "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumTransport",
+                "ServerProcesses", "SmallDisks", arguments,
             ], path: "Sources/Testing/solidus-torture",
             swiftSettings: strictSwift),
 
@@ -255,7 +258,8 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .testTarget(
-            name: "ObjectStorageTests", dependencies: ["ErasureCode", "ObjectStorage", "StorageSimulator"],
+            name: "ObjectStorageTests",
+            dependencies: ["ErasureCode", "ObjectStorage", "SmallDisks", "StorageSimulator"],
             swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumServerTests",
@@ -280,8 +284,8 @@ let package = Package(
             dependencies: [
                 "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts",
                 "ObjectStorage", "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer",
-                "QuorumTransport", "QuorumWire", "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim",
-                "solidus-torture", nioCore, nioPosix, crypto, logging,
+                "QuorumTransport", "QuorumWire", "SmallDisks", "StorageSimulator", "solidus",
+                "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
     ],

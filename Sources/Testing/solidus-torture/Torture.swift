@@ -36,6 +36,12 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     var faulty: String?
     @Option(help: "Which server the liar replaces; one of the seed's choice when not given.")
     var faultyServer: Int?
+    @Option(
+        help: """
+            Have the nemesis fill the servers' disks, too: their stores are moved onto file systems in memory, of so \
+            many MiB each, and back at the end. As root; left out otherwise.
+            """)
+    var smallDisks: Int?
     @Flag(help: "Have clients write partially, as 'solidus put --partial' does.")
     var partial = false
     @Option(help: "How many seconds an operation may take.")
@@ -58,10 +64,26 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         guard faulty != nil || faultyServer == nil else {
             throw ValidationError("--faulty-server says which server; say with --faulty how it lies.")
         }
+        if let smallDisks {
+            let allowed = TortureDisks.sizeMebibytesMin...(1 << 20)
+            guard allowed.contains(smallDisks) else {
+                throw ValidationError("--small-disks must be \(allowed.lowerBound) to \(allowed.upperBound) MiB.")
+            }
+            guard nemesis > 0 else {
+                throw ValidationError("The nemesis fills --small-disks; --nemesis must not be 0.")
+            }
+            guard faulty == nil else {
+                throw ValidationError(
+                    "--small-disks and --faulty do not go together: puts have to reach all servers to fill them.")
+            }
+            guard clients > 1 else { throw ValidationError("--small-disks takes at least two --clients.") }
+        }
     }
 
     /// How long operations under way may take when the time is over.
     private static let finishing = Duration.seconds(1)
+    /// How much longer clients work if the disks were not full yet, or had no room again.
+    private static let fillingMax = Duration.seconds(120)
     /// How long the last reads may take, and as long the deletion of what was made.
     private static let closing = Duration.seconds(5)
 
@@ -71,24 +93,44 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let plan = try plan(configuration, seed: seed)
         let recorder = try HistoryRecorder(history)
         let stores = try openClients(configuration)
+        let prefix = Self.newPrefix()
         let progress = TortureProgress()
+        let hasSmallDisks = try canFillDisks(identityCount: stores.count)
         let workload = TortureWorkload(
-            clients: stores, clientCount: clients, keys: try keys(), recorder: recorder, progress: progress, seed: seed)
-        let keeper = TortureKeeper(plan) { workload.giveUp($0 % workload.clientCount) }
+            clients: stores, clientCount: clients, keys: try (0..<objects).map { try ObjectKey("\(prefix)/\($0)") },
+            recorder: recorder, progress: progress, seed: seed, hasSmallDisks: hasSmallDisks)
+        let disks = smallDisks.flatMap { size in
+            guard hasSmallDisks else { return nil as TortureDisks? }
+            return TortureDisks(sizeMebibytes: size) { hasRoom in
+                progress.expectPuts(hasRoom)
+                // What has waited for servers that were full would wait for its whole time.
+                if hasRoom { workload.giveUpAll() }
+            }
+        }
+        let keeper = TortureKeeper(plan, disks) { workload.giveUp($0 % workload.clientCount) }
+        let ballast = disks.map { TortureBallast(stores[0], $0, prefix: prefix + "/ballast") }
 
         Standard.complain("torture: seed \(seed), \(clients) clients as \(stores.count) identities")
         let outcome: Result<TortureSummary, any Error>
         do {
             try await keeper.start()
-            outcome = .success(try await torment(workload, keeper, recorder, plan))
+            outcome = .success(try await torment(workload, keeper, recorder, plan, disks, ballast))
         } catch {
             outcome = .failure(error)
         }
+        ballast?.end()
         for store in stores { await store.close() }
         try await keeper.leave()
         var summary = try outcome.get()
         try recorder.flush()
-        summary.findings = keeper.current.findings
+        summary.findings = keeper.current.findings + (ballast?.counts.findings ?? [])
+        if let disks = summary.disks {
+            if disks.timesFull == 0 || disks.putsRefused == 0 {
+                summary.findings.append("the disks were never so full that puts were refused")
+            } else if disks.putsAfterFull == 0 {
+                summary.findings.append("no put completed after the disks had room again")
+            }
+        }
         for seen in summary.misbehaving where seen.server != plan.faulty?.server {
             summary.findings.append("server \(seen.server) was accused, and is no liar: it \(seen.first)")
         }
@@ -100,25 +142,34 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
 
     /// Runs the clients for their time, heals the servers and has everything read once more.
     private func torment(
-        _ workload: TortureWorkload, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan
+        _ workload: TortureWorkload, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan,
+        _ disks: TortureDisks?, _ ballast: TortureBallast?
     ) async throws -> TortureSummary {
         let end = ContinuousClock.now + .seconds(seconds)
+        let isOver: @Sendable () -> Bool = {
+            let state = keeper.current
+            guard !state.isInterrupted, state.failure == nil else { return true }
+            // Disks that were to be filled must have been, and puts must have gone on.
+            let hasShown = disks == nil || workload.progress.counts.putsAfterFull > 0
+            return ContinuousClock.now >= (hasShown ? end : end + Self.fillingMax)
+        }
         workload.progress.begin()
         let reporter = Task { await reportProgress(workload.progress, keeper, recorder) }
         defer { reporter.cancel() }
         // What waits for servers that do not answer would go on for its whole time.
         let finisher = Task {
-            try await Task.sleep(until: end + Self.finishing, clock: .continuous)
+            while !isOver() { try await Task.sleep(for: .milliseconds(50)) }
+            try await Task.sleep(for: Self.finishing)
             workload.giveUpAll()
         }
         defer { finisher.cancel() }
-        await workload.run {
-            let state = keeper.current
-            return ContinuousClock.now >= end || state.isInterrupted || state.failure != nil
-        }
+        let filling = Task { await ballast?.run() }
+        await workload.run(until: isOver)
         // What the servers' healing takes is no time in which operations should have completed.
         let counts = workload.progress.counts
         try await keeper.heal()
+        ballast?.end()
+        await filling.value
         let before = workload.progress.counts
         await workload.readBack(until: .now + Self.closing)
         let after = workload.progress.counts
@@ -128,7 +179,10 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             seed: plan.seed, clients: clients, objects: objects, counts: counts,
             readBack: after.completed - before.completed, readBackFailed: after.failed - before.failed,
             firstFailure: after.firstFailure, misbehaviours: after.misbehaviours, stallLimitSeconds: stall, plan: plan,
-            state: state)
+            state: state,
+            disks: disks.flatMap { disks in
+                ballast.map { TortureSummary.Disks(disks, $0.counts, counts) }
+            })
     }
 
     private func reportProgress(
@@ -183,11 +237,23 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         }
     }
 
-    /// Keys that nobody wrote before: histories begin with nothing there.
-    private func keys() throws -> [ObjectKey] {
+    /// Whether disks are to be filled, and can be.
+    private func canFillDisks(identityCount: Int) throws -> Bool {
+        guard smallDisks != nil else { return false }
+        guard identityCount > 1 else {
+            throw ValidationError("--small-disks takes a cluster with at least two clients.")
+        }
+        if let obstacle = TortureDisks.obstacle {
+            Standard.complain("torture: no disks are filled: \(obstacle)")
+            return false
+        }
+        return true
+    }
+
+    /// What begins keys that nobody wrote before: histories begin with nothing there.
+    private static func newPrefix() -> String {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        let run = String(UInt64(time.tv_sec) << 20 | UInt64(time.tv_nsec) >> 10, radix: 36)
-        return try (0..<objects).map { try ObjectKey("torture/\(run)/\($0)") }
+        return "torture/" + String(UInt64(time.tv_sec) << 20 | UInt64(time.tv_nsec) >> 10, radix: 36)
     }
 }

@@ -46,11 +46,15 @@ final class TortureKeeper: Sendable {
 
     private let plan: TorturePlan
     private let state = Mutex(State())
+    private let disks: TortureDisks?
     private let cancelClient: @Sendable (Int) -> Void
 
-    /// - Parameter cancelClient: makes the client whose number is this one, modulo their count, give up.
-    init(_ plan: TorturePlan, cancelClient: @escaping @Sendable (Int) -> Void) {
+    /// - Parameters:
+    ///   - disks: what the servers' stores are to lie on, when it is not the file system where they are.
+    ///   - cancelClient: makes the client whose number is this one, modulo their count, give up.
+    init(_ plan: TorturePlan, _ disks: TortureDisks?, cancelClient: @escaping @Sendable (Int) -> Void) {
         self.plan = plan
+        self.disks = disks
         self.cancelClient = cancelClient
     }
 
@@ -87,7 +91,7 @@ final class TortureKeeper: Sendable {
             let run = plan.location.run
             // Nothing is started or stopped: then others may do so.
             let isBystander =
-                plan.nemesisSeconds == nil && plan.faulty == nil
+                plan.nemesisSeconds == nil && plan.faulty == nil && disks == nil
                 && (0..<plan.location.serverCount).allSatisfy { run.server($0) != nil }
             if isBystander {
                 try keep()
@@ -113,9 +117,18 @@ final class TortureKeeper: Sendable {
         guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))") }
         let servers = TortureServers(plan.location)
         do {
+            if let disks {
+                if let running = (0..<plan.location.serverCount).first(where: servers.isRunning) {
+                    throw Failure(
+                        .usage,
+                        "server \(running) runs, so that its store cannot be moved onto a small disk; stop the servers "
+                            + "with 'solidus cluster down'")
+                }
+                try disks.mount(over: (0..<plan.location.serverCount).map(servers.store))
+            }
             try startAll(servers)
             var nemesis = Nemesis(
-                servers, serverCount: plan.location.serverCount, groups: plan.groups, faultsMax: plan.faultsMax,
+                servers, disks, serverCount: plan.location.serverCount, groups: plan.groups, faultsMax: plan.faultsMax,
                 replaced: plan.faulty?.server, seed: plan.seed)
             do {
                 try torment(&nemesis, signals)
@@ -166,7 +179,7 @@ final class TortureKeeper: Sendable {
 
     private func leave(_ servers: TortureServers) {
         if let faulty = plan.faulty { servers.terminate(faulty.server) }
-        let complaints = servers.leaveAsFound()
+        let complaints = servers.leaveAsFound() + (disks?.giveBack() ?? [])
         state.withLock { $0.findings += complaints }
     }
 
