@@ -81,6 +81,16 @@ let package = Package(
             name: "HistoryChecker", dependencies: [], path: "Sources/Testing/HistoryChecker",
             swiftSettings: strictSwift),
 
+        // Clients that harm others, for benchmarks and torture.
+        .target(
+            name: "HostileClients",
+            dependencies: [
+                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumProtocol", "QuorumTransport", "QuorumWire",
+                nioCore, nioPosix, nioSSL, nioTLS,
+            ],
+            path: "Sources/Testing/HostileClients",
+            swiftSettings: strictSwift),
+
         // What the command lines of several programs have in common.
         .target(
             name: "CommandArguments", dependencies: ["QuorumProtocol", arguments], swiftSettings: strictSwift),
@@ -282,9 +292,9 @@ let package = Package(
         .testTarget(
             name: "ClusterTests",
             dependencies: [
-                "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts",
-                "ObjectStorage", "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer",
-                "QuorumTransport", "QuorumWire", "SmallDisks", "StorageSimulator", "solidus",
+                "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker", "HostileClients",
+                "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol",
+                "QuorumServer", "QuorumTransport", "QuorumWire", "SmallDisks", "StorageSimulator", "solidus",
                 "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
