@@ -85,8 +85,8 @@ let package = Package(
         .target(
             name: "HostileClients",
             dependencies: [
-                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumProtocol", "QuorumTransport", "QuorumWire",
-                nioCore, nioPosix, nioSSL, nioTLS,
+                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", "QuorumTransport",
+                "QuorumWire", nioCore, nioPosix, nioSSL, nioTLS,
             ],
             path: "Sources/Testing/HostileClients",
             swiftSettings: strictSwift),
@@ -220,8 +220,8 @@ let package = Package(
             name: "solidus-torture",
             dependencies: [
                 "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "Fingerprint",
-                "HistoryChecker", "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumTransport",
-                "ServerProcesses", "SmallDisks", arguments,
+                "HistoryChecker", "HostileClients", "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer",
+                "QuorumTransport", "ServerProcesses", "SmallDisks", arguments, nioPosix,
             ], path: "Sources/Testing/solidus-torture",
             swiftSettings: strictSwift),
 

@@ -1,5 +1,6 @@
 // Clients and a nemesis at a real cluster, judged by the history that they leave.
 
+import ClusterFiles
 import Foundation
 import HistoryChecker
 import LoopbackPorts
@@ -33,7 +34,15 @@ extension Clusters {
                 let ballastRead: Int
                 let ballastDeleted: Int
             }
+            struct Attack: Decodable {
+                let kind: String
+                let connections: Int
+                let requests: Int
+                let answered: Int
+                let refused: [String: Int]
+            }
             let nemesis: [String: Int]
+            let attacks: [Attack]
             let disks: Disks?
             let findings: [String]
             let judgement: Judgement
@@ -115,6 +124,53 @@ extension Clusters {
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
                 #expect(outcome.attackCount > 0, "\(outcome.nemesis)")
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+            }
+        }
+
+        @Test(
+            "hostile clients of several kinds, with one server at a time harmed, keep nobody from what is right",
+            .timeLimit(.minutes(8)), arguments: [VerificationMode.fingerprint, .lazy])
+        func hostileClients(mode: VerificationMode) async throws {
+            let kinds = ["endless-keys", "full-queue", "lists", "poison", "sessions", "handshakes"]
+            try await withCluster(starts: false, change: { $0.mode = mode }) { cluster in
+                let (outcome, _) = try await torture(
+                    cluster, seconds: 20,
+                    ["--clients", "4", "--objects", "3", "--nemesis", "1"] + kinds.flatMap { ["--hostile", $0] })
+                #expect(outcome.judgement.verdict == "linearizable")
+                #expect(outcome.reads.completed > 0 && outcome.writes.completed > 0 && outcome.readBack > 0)
+                #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+                #expect(outcome.attacks.map(\.kind) == kinds)
+                for attack in outcome.attacks where attack.kind != "handshakes" {
+                    #expect(attack.requests > 0, "\(attack)")
+                }
+                let poison = try #require(outcome.attacks.first { $0.kind == "poison" })
+                #expect(mode == .lazy || poison.refused["invalidFragment", default: 0] > 0, "\(poison)")
+            }
+        }
+
+        @Test("an attack that comes to nothing fails the run", .timeLimit(.minutes(4)))
+        func attackOfNothing() async throws {
+            try await withCluster(starts: false) { cluster in
+                // One that may write nothing cannot leave anything unfinished.
+                let grant = try #require(Grant(bucket: "elsewhere", rights: .read))
+                _ = try OperatorHome(clusterDirectory: cluster.directory)
+                    .add(NewClient(name: "hostile-lists", grants: [grant]))
+                let torture = try ChildProcess(
+                    Executable.path(),
+                    [
+                        "torture", "--cluster", cluster.directory, "--seconds", "3600", "--history",
+                        cluster.directory + "/history.jsonl", "--nemesis", "0", "--stall", "60", "--timeout", "60",
+                        "--clients", "2", "--hostile", "lists",
+                    ], outputPath: cluster.directory + "/torture-output", group: Watchdog.group.get())
+                defer { torture.destroy() }
+                while !torture.output.contains("2 s: ") {
+                    try #require(torture.currentEnd == nil, "\(torture.output)")
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                torture.signal(SIGINT)
+                #expect(try await torture.wait(seconds: 120) == .exit(9), "\(torture.output)")
+                #expect(torture.output.contains("the attack lists came to nothing"), "\(torture.output)")
+                #expect(torture.output.contains("linearizable"), "\(torture.output)")
             }
         }
 

@@ -23,6 +23,7 @@ package enum AttackKind: String, CaseIterable, Sendable {
     case fullQueue = "full-queue"
     case lists
     case forged
+    case poison
     case sessions
     case handshakes
     case coldReads = "cold-reads"
@@ -35,6 +36,7 @@ package enum AttackKind: String, CaseIterable, Sendable {
         case .fullQueue: FullQueue()
         case .lists: PendingLists()
         case .forged: ForgedProofs()
+        case .poison: Poison()
         case .sessions: IdleSessions()
         case .handshakes: IdleHandshakes()
         case .coldReads: ColdReads()
@@ -49,6 +51,7 @@ package enum AttackKind: String, CaseIterable, Sendable {
         case .fullQueue: "one valid PREPARE again and again, of an object that others write"
         case .lists: "PREPAREs that are refused with the list of what the client has left pending"
         case .forged: "PREPAREs with wrong fragments and COMMITs with wrong signatures"
+        case .poison: "versions that are no value's, of objects that others write; committed where servers verify later"
         case .sessions: "as many sessions as one identity may have, with open frames and answers that are not taken"
         case .handshakes: "a stranger who holds every place for a handshake, and takes it again"
         case .coldReads: "reads of objects that are not in memory"

@@ -71,7 +71,7 @@ struct Nemesis {
     private(set) var actionCounts: [Action: Int] = [:]
     /// What went wrong that nobody meant to: servers, the liar among them, that ended by themselves or did not come
     /// back. Nobody promises anything for a liar, but without it the run shows less than it was to show.
-    private(set) var findings: [String] = []
+    var findings: [String] = []
     private var fillingUntil: ContinuousClock.Instant?
     private var fullActionsLeft = 0
 

@@ -6,6 +6,7 @@ import CommandArguments
 import CommandOutcome
 import Foundation
 import HistoryChecker
+import HostileClients
 import QuorumClient
 import QuorumProtocol
 
@@ -42,6 +43,13 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             many MiB each, and back at the end. As root; left out otherwise.
             """)
     var smallDisks: Int?
+    @Option(
+        name: .customLong("hostile"),
+        help: """
+            Have a client attack in this way throughout; may be repeated. Its identity, hostile-KIND, is added to the \
+            cluster if need be, for which the operator's key has to be there.
+            """)
+    var attacks: [AttackKind] = []
     @Flag(help: "Have clients write partially, as 'solidus put --partial' does.")
     var partial = false
     @Option(help: "How many seconds an operation may take.")
@@ -64,6 +72,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         guard faulty != nil || faultyServer == nil else {
             throw ValidationError("--faulty-server says which server; say with --faulty how it lies.")
         }
+        guard Set(attacks).count == attacks.count else {
+            throw ValidationError("--hostile names a kind of attack twice; each has one client.")
+        }
         if let smallDisks {
             let allowed = TortureDisks.sizeMebibytesMin...(1 << 20)
             guard allowed.contains(smallDisks) else {
@@ -82,18 +93,21 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
 
     /// How long operations under way may take when the time is over.
     private static let finishing = Duration.seconds(1)
-    /// How much longer clients work if the disks were not full yet, or had no room again.
-    private static let fillingMax = Duration.seconds(120)
+    /// How much longer clients work if the run has not shown what it is to show.
+    private static let extensionMax = Duration.seconds(120)
+    /// So many of the objects are attacked.
+    private static let attackedObjectsMax = 8
     /// How long the last reads may take, and as long the deletion of what was made.
     private static let closing = Duration.seconds(5)
 
     func run() async throws {
         let configuration = try ClusterDescription(contentsOf: cluster + "/" + ClusterConfiguration.fileName)
         let seed = seed ?? UInt64.random(in: .min ... .max)
-        let plan = try plan(configuration, seed: seed)
+        let prefix = Self.newPrefix()
+        let plan = try plan(configuration, seed: seed, objectPrefix: prefix)
+        try addHostileClients(configuration)
         let recorder = try HistoryRecorder(history)
         let stores = try openClients(configuration)
-        let prefix = Self.newPrefix()
         let progress = TortureProgress()
         let hasSmallDisks = try canFillDisks(identityCount: stores.count)
         let workload = TortureWorkload(
@@ -123,6 +137,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         try await keeper.leave()
         var summary = try outcome.get()
         try recorder.flush()
+        summary.attacks = keeper.current.attacks.map(TortureSummary.Attack.init)
         summary.findings = keeper.current.findings + (ballast?.counts.findings ?? [])
         if let disks = summary.disks {
             if disks.timesFull == 0 || disks.putsRefused == 0 {
@@ -149,9 +164,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let isOver: @Sendable () -> Bool = {
             let state = keeper.current
             guard !state.isInterrupted, state.failure == nil else { return true }
-            // Disks that were to be filled must have been, and puts must have gone on.
-            let hasShown = disks == nil || workload.progress.counts.putsAfterFull > 0
-            return ContinuousClock.now >= (hasShown ? end : end + Self.fillingMax)
+            // Disks that were to be filled must have been, and puts must have gone on; attacks must have come through.
+            let hasShown = state.areAttacksFelt && (disks == nil || workload.progress.counts.putsAfterFull > 0)
+            return ContinuousClock.now >= (hasShown ? end : end + Self.extensionMax)
         }
         workload.progress.begin()
         let reporter = Task { await reportProgress(workload.progress, keeper, recorder) }
@@ -208,7 +223,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
 
     // MARK: Preparing
 
-    private func plan(_ configuration: ClusterDescription, seed: UInt64) throws -> TorturePlan {
+    private func plan(
+        _ configuration: ClusterDescription, seed: UInt64, objectPrefix: String
+    ) throws -> TorturePlan {
         let serverCount = configuration.servers.count
         var plan = TorturePlan(
             location: ClusterLocation(directory: cluster, serverCount: serverCount),
@@ -223,7 +240,23 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             }
             plan.faulty = (server, faulty)
         }
+        if !attacks.isEmpty {
+            guard configuration.parameters.mode.isSigned else {
+                throw ValidationError("A cluster of the mode none does not stand up to --hostile clients.")
+            }
+            let attacked = (0..<min(objects, Self.attackedObjectsMax)).map { "\(objectPrefix)/\($0)" }
+            plan.attacks = AttackPlan(kinds: attacks, objects: attacked)
+        }
         return plan
+    }
+
+    /// Adds those that the cluster does not have yet.
+    private func addHostileClients(_ configuration: ClusterDescription) throws {
+        for kind in attacks {
+            let name = AttackCommand.clientPrefix + kind.rawValue
+            guard !configuration.clients.contains(where: { $0.name == name }) else { continue }
+            _ = try OperatorHome(clusterDirectory: cluster).add(NewClient(name: name))
+        }
     }
 
     /// One client for each identity, of which no more than needed are used.
@@ -232,7 +265,12 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         options.timeoutMilliseconds = max(1, Int(timeout * 1000))
         options.workerCount = 1
         options.writesPartially = partial
-        return try configuration.clients.prefix(clients).map { entry in
+        let correct = configuration.clients.filter { !$0.name.hasPrefix(AttackCommand.clientPrefix) }
+        guard !correct.isEmpty else {
+            throw Failure(
+                .configuration, "\(cluster) has hostile clients only; add another one with 'solidus client add'")
+        }
+        return try correct.prefix(clients).map { entry in
             try ObjectClient(home: ClientHome(clusterDirectory: cluster, client: entry.name), options: options)
         }
     }

@@ -27,6 +27,8 @@ struct TortureSummary: Encodable {
     /// nil when no disks were to be filled.
     let disks: Disks?
     let liar: Liar?
+    /// What hostile clients did; told once the servers are left.
+    var attacks: [Attack] = []
     /// Servers that clients saw do what no correct server does.
     let misbehaving: [Misbehaving]
     let wasInterrupted: Bool
@@ -77,7 +79,8 @@ struct TortureSummary: Encodable {
 
         var text: String {
             let seconds = String(format: "%.1f", secondsFull)
-            return "disks of \(sizeMebibytes) MiB: all full \(timesFull) times, for \(seconds) s; \(putsRefused) puts of "
+            return
+                "disks of \(sizeMebibytes) MiB: all full \(timesFull) times, for \(seconds) s; \(putsRefused) puts of "
                 + "clients refused, \(putsAfterFull) completed afterwards; to fill them \(ballastStored) objects stored, "
                 + "\(ballastRead) read while they were full, \(ballastDeleted) deleted"
         }
@@ -86,6 +89,43 @@ struct TortureSummary: Encodable {
     struct Liar: Encodable {
         let server: Int
         let policy: String
+    }
+
+    /// One hostile client.
+    struct Attack: Encodable {
+        let kind: String
+        let connections: UInt64
+        let sessions: UInt64
+        /// Connections that servers ended.
+        let endedByServer: UInt64
+        let requests: UInt64
+        let sentBytes: UInt64
+        /// Answers that were no refusals.
+        let answered: UInt64
+        /// Refusals, by reason.
+        let refused: [String: UInt64]
+        let problem: String?
+
+        init(_ report: AttackReport) {
+            let counters = report.counters
+            kind = report.kind
+            connections = counters.connections
+            sessions = counters.sessions
+            endedByServer = counters.endedByServer
+            requests = counters.requests
+            sentBytes = counters.sentBytes
+            refused = counters.refusals
+            answered = counters.answerCount - refused.values.reduce(0, +)
+            problem = report.problem
+        }
+
+        var text: String {
+            let reasons = refused.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+            return
+                "hostile \(kind): \(connections) connections, \(sessions) sessions, \(endedByServer) ended by servers; "
+                + "\(requests) requests, \(answered) answered, \(refused.values.reduce(0, +)) refused"
+                + (reasons.isEmpty ? "" : " (\(reasons))")
+        }
     }
 
     struct Misbehaving: Encodable {
@@ -155,6 +195,7 @@ struct TortureSummary: Encodable {
         lines.append("nemesis: \(nemesis.values.reduce(0, +)) actions\(actions.isEmpty ? "" : ": \(actions)")")
         lines.append(disks?.text ?? "no disks were filled")
         if let liar { lines.append("server \(liar.server) was a liar: \(liar.policy)") }
+        lines += attacks.map(\.text)
         for seen in misbehaving {
             lines.append("server \(seen.server) was caught by \(seen.operations) operations, first: it \(seen.first)")
         }

@@ -23,7 +23,7 @@ struct FullQueue: Attack {
             await attacker.persist(at: server) { session in
                 while !Task.isCancelled {
                     for key in objects {
-                        let below = try await Self.committed(key, session)
+                        let below = try await session.committed(key)
                         let version = HostileVersion(
                             block, of: key, counter: (below?.timestamp.counter ?? 0) + 1, by: attacker)
                         guard let request = version.prepare(at: server.node, justification: below) else { continue }
@@ -35,13 +35,5 @@ struct FullQueue: Attack {
                 }
             }
         }
-    }
-
-    /// The certificate of what the server has committed; nil when that is nothing.
-    private static func committed(_ key: ObjectKey, _ session: HostileSession) async throws -> Certificate? {
-        guard case .timestamp(let claim) = try await session.ask(.readTimestamp(key)), let timestamp = claim.timestamp,
-            case .certificate(_, let certificate) = try await session.ask(.certificate(key, timestamp))
-        else { return nil }
-        return certificate
     }
 }

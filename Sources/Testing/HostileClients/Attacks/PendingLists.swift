@@ -25,7 +25,9 @@ struct PendingLists: Attack {
                     for request in requests.dropLast() {
                         try await session.send(request, unansweredMax: Self.unansweredMax)
                     }
-                    refused.append(session.frame(last))
+                    let frame = session.frame(last)
+                    try await session.send(frame, unansweredMax: Self.unansweredMax)
+                    refused.append(frame)
                 }
                 guard !refused.isEmpty else { return await session.waitForEnd() }
                 while !Task.isCancelled {

@@ -145,6 +145,14 @@ final class HostileSession: Sendable {
         }
     }
 
+    /// The certificate of what the server has committed of an object; nil when that is nothing.
+    func committed(_ key: ObjectKey) async throws -> Certificate? {
+        guard case .timestamp(let claim) = try await ask(.readTimestamp(key)), let timestamp = claim.timestamp,
+            case .certificate(_, let certificate) = try await ask(.certificate(key, timestamp))
+        else { return nil }
+        return certificate
+    }
+
     /// Sends any bytes, and returns when the socket has them.
     func write(_ bytes: ByteBuffer) async throws {
         attacker.tally.count { $0.sentBytes += UInt64(bytes.readableBytes) }

@@ -7,6 +7,7 @@ import QuorumProtocol
 /// A value with its fragments, from which versions of any object are made without encoding it again.
 struct EncodedBlock: Sendable {
     let sizeBytes: Int
+    /// What a PREPARE for each position carries.
     let fragments: [SharedBytes]
     let crossChecksum: CrossChecksum
 
@@ -24,7 +25,10 @@ struct EncodedBlock: Sendable {
                 offset += 8
             }
         }
-        (fragments, crossChecksum) = CrossChecksum.encode(block: block, code: parameters.quorums.code)
+        let encoded = CrossChecksum.encode(
+            block: block, code: parameters.quorums.code, coverage: parameters.mode.coverage)
+        crossChecksum = encoded.crossChecksum
+        fragments = parameters.mode.sendsBlocks ? encoded.fragments.map { _ in block } : encoded.fragments
     }
 }
 
@@ -100,22 +104,27 @@ extension Attacker {
         return Array(statements.prefix(parameters.quorums.quorum))
     }
 
-    /// Opens a session to every server, for as long as `body` takes.
+    /// Opens a session to every server that can be reached, for as long as `body` takes.
     func withAllSessions<T: Sendable>(_ body: @Sendable ([HostileSession]) async throws -> T) async throws -> T {
-        var sessions: [HostileSession] = []
+        let sessions = await openSessions()
         do {
-            for server in servers { sessions.append(try await HostileSession.open(to: server, by: self)) }
-            let opened = sessions
             let result = try await withTaskCancellationHandler {
-                try await body(opened)
+                try await body(sessions)
             } onCancel: {
-                for session in opened { session.abandon() }
+                for session in sessions { session.abandon() }
             }
             for session in sessions { await session.close() }
             return result
         } catch {
             for session in sessions { await session.close() }
             throw error
+        }
+    }
+
+    private func openSessions() async -> [HostileSession] {
+        await withTaskGroup(of: HostileSession?.self) { tasks in
+            for server in servers { tasks.addTask { try? await HostileSession.open(to: server, by: self) } }
+            return await tasks.reduce(into: []) { sessions, session in if let session { sessions.append(session) } }
         }
     }
 }
