@@ -64,13 +64,13 @@ struct AttackCommand: ParsableCommand {
     @Option(help: "Write what was sent and what came back to this file, as JSON.")
     var report: String
 
-    /// The lowest: where servers are on the attacker's machine, his own work is not to be what keeps them from theirs.
+    /// The least: where servers are on the attacker's machine, his own work is not to be what keeps them from theirs.
     private static let niceness: Int32 = 19
     /// Until the attack is under way.
     private static let onsetMicroseconds: UInt32 = 300_000
 
     func run() throws {
-        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.niceness)
+        _ = nice(Self.niceness)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let attacker = try Attacker(
             home: ClientHome(path: home), objects: objects.map { try ObjectKey($0) }, stores: stores, group: group)
