@@ -183,8 +183,8 @@ let package = Package(
             dependencies: [
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
                 "ClusterFiles", "CommandArguments",
-                "ErasureCode", "Fingerprint", "InProcessWork", "ObjectStorage", "QuorumClient", "QuorumProtocol",
-                "QuorumServer", "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
+                "ErasureCode", "Fingerprint", "HostileClients", "InProcessWork", "ObjectStorage", "QuorumClient",
+                "QuorumProtocol", "QuorumServer", "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
             ],
             path: "bench",
             exclude: [

@@ -35,7 +35,7 @@ package final class AttackTally: Sendable {
 
     package var snapshot: AttackCounters { counters.withLock { $0 } }
 
-    func count(_ change: (inout AttackCounters) -> Void) {
+    package func count(_ change: (inout AttackCounters) -> Void) {
         counters.withLock { change(&$0) }
     }
 }

@@ -74,13 +74,18 @@ package final class Attacker: Sendable {
     }
 
     /// Opens a session and hands it to `body`, again and again until the task is cancelled.
-    func persist(at server: ServerEntry, _ body: @Sendable (HostileSession) async throws -> Void) async {
+    ///
+    /// - Parameter pause: how long to wait after the server has ended or refused one.
+    func persist(
+        at server: ServerEntry, pause: Duration = .milliseconds(10),
+        _ body: @Sendable (HostileSession) async throws -> Void
+    ) async {
         while !Task.isCancelled {
             do {
                 try await withSession(at: server, body)
             } catch {
                 // Whatever the server did about it, it is the next one's turn.
-                try? await Task.sleep(for: .milliseconds(10))
+                try? await Task.sleep(for: pause)
             }
         }
     }

@@ -71,6 +71,6 @@ extension SignedStatement {
     fileprivate func forged(using generator: inout some RandomNumberGenerator) -> SignedStatement {
         SignedStatement(
             node: node, incarnation: incarnation, claim: claim, leafIndex: leafIndex, leafCount: leafCount, path: path,
-            signature: signature.map { _ in UInt8.random(in: 0...255, using: &generator) })
+            signature: (0..<signature.count / 8).flatMap { _ in withUnsafeBytes(of: generator.next(), Array.init) })
     }
 }

@@ -1,11 +1,13 @@
 import ClusterFiles
 import NIOCore
 import NIOPosix
+import QuorumTransport
 
 /// A stranger who holds more connections than there are places for handshakes, says nothing on them, and takes each
 /// again as soon as it is closed.
 struct IdleHandshakes: Attack {
-    private static let placesPerServer = 256
+    /// More than a server keeps for strangers, and for one source.
+    private static let placesPerServer = AdmissionLimits().maximumHandshakes * 5 / 4
     /// On one machine he comes from other addresses than correct clients do, as he would from another machine.
     private static let localSources = ["127.0.0.2", "127.0.0.3"]
 

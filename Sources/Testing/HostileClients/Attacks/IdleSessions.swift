@@ -13,6 +13,8 @@ struct IdleSessions: Attack {
     private static let beginSizeBytes = 64 << 10
     private static let trickleSizeBytes = 1 << 10
     private static let readsPerSession = 64
+    /// This is an attack by holding sessions, not by opening them.
+    private static let pause = Duration.milliseconds(500)
 
     func prepare(by attacker: Attacker) async throws {
         let version = Self.version(by: attacker)
@@ -22,7 +24,7 @@ struct IdleSessions: Attack {
     func run(by attacker: Attacker) async {
         let key = attacker.key(Self.objectName)
         await attacker.besiege(placesPerServer: Self.sessionsPerServer) { server, place in
-            await attacker.persist(at: server) { session in
+            await attacker.persist(at: server, pause: Self.pause) { session in
                 if place.isMultiple(of: 2) {
                     try await Self.leaveOpen(session, attacker)
                 } else {

@@ -164,6 +164,9 @@ final class HostileSession: Sendable {
         try await channel.setOption(.autoRead, value: false).get()
     }
 
+    /// Returns when every request has its answer.
+    func waitForAnswers() async throws { try await waitForRoom(1) }
+
     private func waitForRoom(_ limit: Int) async throws {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             enum Verdict { case goOn, wait, end }
