@@ -1,5 +1,5 @@
-// solidus-torture attack: a hostile client of a torture, in a process of its own, which shares neither threads nor locks
-// with the others.
+// solidus-torture attack: a hostile client of a torture, in a process of its own, which shares neither threads nor
+// locks with the others.
 
 import ArgumentParser
 import CProcessControl

@@ -9,15 +9,27 @@ final class ColdReads: Attack {
     private static let unansweredMax = 16
     private static let sessionsPerServer = 2
 
-    /// Files that hold the attacker's objects and nobody else's.
-    private let files = Mutex<[String]>([])
+    private struct State {
+        /// The journals before the first object was stored.
+        var before: Set<String>?
+        /// Where storing goes on if it was interrupted.
+        var next = 0
+        /// Files that hold the attacker's objects and nobody else's.
+        var files: [String] = []
+    }
+
+    private let state = Mutex(State())
 
     func prepare(by attacker: Attacker) async throws {
-        let before = StoreFiles.journals(of: attacker.stores)
+        let journals = StoreFiles.journals(of: attacker.stores)
+        let before = state.withLock { state in
+            state.before = state.before ?? journals
+            return state.before ?? journals
+        }
         let block = EncodedBlock(
             sizeBytes: min(Self.valueSizeBytes, attacker.parameters.limits.stripeSizeBytesMax), attacker.parameters)
         try await attacker.withAllSessions { sessions in
-            for number in 0..<Self.objectCount {
+            while let number = self.nextNumber() {
                 try await attacker.store(
                     HostileVersion(block, of: attacker.key("cold/\(number)"), by: attacker), over: sessions)
             }
@@ -26,11 +38,20 @@ final class ColdReads: Attack {
         let made = attacker.stores.flatMap { store in
             StoreFiles.journals(of: [store]).subtracting(before).sorted().dropLast()
         }
-        files.withLock { $0 = made }
+        state.withLock { $0.files = made }
+    }
+
+    /// The number of the next object to be stored; each is handed out once, since part of one may be there.
+    private func nextNumber() -> Int? {
+        state.withLock { state in
+            guard state.next < Self.objectCount else { return nil }
+            defer { state.next += 1 }
+            return state.next
+        }
     }
 
     func run(by attacker: Attacker) async {
-        let files = files.withLock { $0 }
+        let files = state.withLock { $0.files }
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask { await Self.forget(files, attacker) }
             tasks.addTask {

@@ -2,10 +2,11 @@ import NIOCore
 import QuorumProtocol
 import QuorumTransport
 import QuorumWire
+import Synchronization
 
 /// As many sessions as one identity may have at a server. Half of them leave a frame open that was announced as the
 /// largest there may be; the others ask for large answers and take none.
-struct IdleSessions: Attack {
+final class IdleSessions: Attack {
     /// As many as a server lets one identity have.
     private static let sessionsPerServer = AdmissionLimits().maximumSessionsPerPeer
     private static let valueSizeBytes = 4 << 20
@@ -16,13 +17,21 @@ struct IdleSessions: Attack {
     /// This is an attack by holding sessions, not by opening them.
     private static let pause = Duration.milliseconds(500)
 
+    private let names = Numbers()
+    /// What is asked for.
+    private let large = Mutex<ObjectKey?>(nil)
+
     func prepare(by attacker: Attacker) async throws {
-        let version = Self.version(by: attacker)
+        let size = min(Self.valueSizeBytes, attacker.parameters.limits.stripeSizeBytesMax)
+        // Another name each time: part of an earlier one may be there.
+        let version = HostileVersion(
+            EncodedBlock(sizeBytes: size, attacker.parameters), of: attacker.key("large/\(names.next())"), by: attacker)
         try await attacker.withAllSessions { try await attacker.store(version, over: $0) }
+        large.withLock { $0 = version.key }
     }
 
     func run(by attacker: Attacker) async {
-        let key = attacker.key(Self.objectName)
+        guard let key = large.withLock({ $0 }) else { preconditionFailure("the attack was not prepared") }
         await attacker.besiege(placesPerServer: Self.sessionsPerServer) { server, place in
             await attacker.persist(at: server, pause: Self.pause) { session in
                 if place.isMultiple(of: 2) {
@@ -32,15 +41,6 @@ struct IdleSessions: Attack {
                 }
             }
         }
-    }
-
-    private static let objectName = "large"
-
-    private static func version(by attacker: Attacker) -> HostileVersion {
-        HostileVersion(
-            EncodedBlock(
-                sizeBytes: min(valueSizeBytes, attacker.parameters.limits.stripeSizeBytesMax), attacker.parameters),
-            of: attacker.key(objectName), by: attacker)
     }
 
     private static func leaveOpen(_ session: HostileSession, _ attacker: Attacker) async throws {
