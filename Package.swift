@@ -81,6 +81,16 @@ let package = Package(
             name: "HistoryChecker", dependencies: [], path: "Sources/Testing/HistoryChecker",
             swiftSettings: strictSwift),
 
+        // Clients that harm others, for benchmarks and torture.
+        .target(
+            name: "HostileClients",
+            dependencies: [
+                "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumFaults", "QuorumProtocol", "QuorumTransport",
+                "QuorumWire", nioCore, nioPosix, nioSSL, nioTLS,
+            ],
+            path: "Sources/Testing/HostileClients",
+            swiftSettings: strictSwift),
+
         // What the command lines of several programs have in common.
         .target(
             name: "CommandArguments", dependencies: ["QuorumProtocol", arguments], swiftSettings: strictSwift),
@@ -94,6 +104,8 @@ let package = Package(
             ],
             path: "Sources/Testing/QuorumSimulator",
             swiftSettings: strictSwift),
+        .target(
+            name: "SmallDisks", dependencies: [], path: "Sources/Testing/SmallDisks", swiftSettings: strictSwift),
         .target(
             name: "StorageSimulator", dependencies: ["ErasureCode", "ObjectStorage"],
             path: "Sources/Testing/StorageSimulator", swiftSettings: strictSwift),
@@ -171,8 +183,8 @@ let package = Package(
             dependencies: [
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
                 "ClusterFiles", "CommandArguments",
-                "ErasureCode", "Fingerprint", "InProcessWork", "ObjectStorage", "QuorumClient", "QuorumProtocol",
-                "QuorumServer", "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
+                "ErasureCode", "Fingerprint", "HostileClients", "InProcessWork", "ObjectStorage", "QuorumClient",
+                "QuorumProtocol", "QuorumServer", "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
             ],
             path: "bench",
             exclude: [
@@ -208,7 +220,8 @@ let package = Package(
             name: "solidus-torture",
             dependencies: [
                 "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "Fingerprint",
-                "HistoryChecker", "QuorumClient", "QuorumProtocol", "QuorumTransport", "ServerProcesses", arguments,
+                "HistoryChecker", "HostileClients", "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer",
+                "QuorumTransport", "ServerProcesses", "SmallDisks", arguments, nioPosix,
             ], path: "Sources/Testing/solidus-torture",
             swiftSettings: strictSwift),
 
@@ -255,7 +268,8 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .testTarget(
-            name: "ObjectStorageTests", dependencies: ["ErasureCode", "ObjectStorage", "StorageSimulator"],
+            name: "ObjectStorageTests",
+            dependencies: ["ErasureCode", "ObjectStorage", "SmallDisks", "StorageSimulator"],
             swiftSettings: strictSwift),
         .testTarget(
             name: "QuorumServerTests",
@@ -278,10 +292,10 @@ let package = Package(
         .testTarget(
             name: "ClusterTests",
             dependencies: [
-                "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker", "LoopbackPorts",
-                "ObjectStorage", "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer",
-                "QuorumTransport", "QuorumWire", "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim",
-                "solidus-torture", nioCore, nioPosix, crypto, logging,
+                "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker", "HostileClients",
+                "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol",
+                "QuorumServer", "QuorumTransport", "QuorumWire", "SmallDisks", "StorageSimulator", "solidus",
+                "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
     ],

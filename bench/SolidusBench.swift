@@ -7,5 +7,7 @@ struct SolidusBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "solidus-bench",
         abstract: "Measures Solidus; run a release build on quiet cores.",
-        subcommands: [CoreBenchmark.self, ModesBenchmark.self, GroupsBenchmark.self])
+        subcommands: [
+            CoreBenchmark.self, ModesBenchmark.self, GroupsBenchmark.self, HostileBenchmark.self, AttackCommand.self,
+        ])
 }

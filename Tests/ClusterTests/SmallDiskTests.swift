@@ -6,7 +6,7 @@ import Foundation
 import ObjectStorage
 import QuorumClient
 import QuorumProtocol
-import StorageSimulator
+import SmallDisks
 import Testing
 
 extension Clusters {

@@ -1,9 +1,12 @@
 // Clients and a nemesis at a real cluster, judged by the history that they leave.
 
+import ClusterFiles
 import Foundation
 import HistoryChecker
 import LoopbackPorts
+import ObjectStorage
 import QuorumProtocol
+import SmallDisks
 import Testing
 
 extension Clusters {
@@ -23,7 +26,24 @@ extension Clusters {
             let reads: Completions
             let writes: Completions
             let readBack: Int
+            struct Disks: Decodable {
+                let timesFull: Int
+                let putsRefused: Int
+                let putsAfterFull: Int
+                let ballastStored: Int
+                let ballastRead: Int
+                let ballastDeleted: Int
+            }
+            struct Attack: Decodable {
+                let kind: String
+                let connections: Int
+                let requests: Int
+                let answered: Int
+                let refused: [String: Int]
+            }
             let nemesis: [String: Int]
+            let attacks: [Attack]
+            let disks: Disks?
             let findings: [String]
             let judgement: Judgement
 
@@ -104,6 +124,103 @@ extension Clusters {
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
                 #expect(outcome.attackCount > 0, "\(outcome.nemesis)")
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+            }
+        }
+
+        @Test(
+            "hostile clients of several kinds, with one server at a time harmed, keep nobody from what is right",
+            .timeLimit(.minutes(8)), arguments: [VerificationMode.fingerprint, .lazy])
+        func hostileClients(mode: VerificationMode) async throws {
+            let kinds = ["endless-keys", "full-queue", "lists", "poison", "sessions", "handshakes"]
+            try await withCluster(starts: false, change: { $0.mode = mode }) { cluster in
+                let (outcome, _) = try await torture(
+                    cluster, seconds: 20,
+                    ["--clients", "4", "--objects", "3", "--nemesis", "1"] + kinds.flatMap { ["--hostile", $0] })
+                #expect(outcome.judgement.verdict == "linearizable")
+                #expect(outcome.reads.completed > 0 && outcome.writes.completed > 0 && outcome.readBack > 0)
+                #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+                #expect(outcome.attacks.map(\.kind) == kinds)
+                for attack in outcome.attacks where attack.kind != "handshakes" {
+                    #expect(attack.requests > 0, "\(attack)")
+                }
+                let poison = try #require(outcome.attacks.first { $0.kind == "poison" })
+                #expect(mode == .lazy || poison.refused["invalidFragment", default: 0] > 0, "\(poison)")
+            }
+        }
+
+        @Test("an attack that comes to nothing fails the run", .timeLimit(.minutes(4)))
+        func attackOfNothing() async throws {
+            try await withCluster(starts: false) { cluster in
+                // One that may write nothing cannot leave anything unfinished.
+                let grant = try #require(Grant(bucket: "elsewhere", rights: .read))
+                _ = try OperatorHome(clusterDirectory: cluster.directory)
+                    .add(NewClient(name: "hostile-lists", grants: [grant]))
+                let torture = try ChildProcess(
+                    Executable.path(),
+                    [
+                        "torture", "--cluster", cluster.directory, "--seconds", "3600", "--history",
+                        cluster.directory + "/history.jsonl", "--nemesis", "0", "--stall", "60", "--timeout", "60",
+                        "--clients", "2", "--hostile", "lists",
+                    ], outputPath: cluster.directory + "/torture-output", group: Watchdog.group.get())
+                defer { torture.destroy() }
+                while !torture.output.contains("2 s: ") {
+                    try #require(torture.currentEnd == nil, "\(torture.output)")
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+                torture.signal(SIGINT)
+                #expect(try await torture.wait(seconds: 120) == .exit(9), "\(torture.output)")
+                #expect(torture.output.contains("the attack lists came to nothing"), "\(torture.output)")
+                #expect(torture.output.contains("linearizable"), "\(torture.output)")
+            }
+        }
+
+        @Test(
+            "while the disks of all servers are full, reads and deletions go on, and puts when there is room again",
+            .enabled(if: SmallDisk.isAvailable, "needs to mount file systems of its own: run as root"),
+            .timeLimit(.minutes(8)))
+        func fullDisks() async throws {
+            var storage = StorageOptions()
+            // Of which the first segment is made; what puts have to fill is no more than that.
+            storage.segmentSizeBytes = 4 << 20
+            try await withCluster(starts: false, clientNames: ["one", "two"], storage: storage) { cluster in
+                let (outcome, _) = try await torture(
+                    cluster, seconds: 15,
+                    ["--clients", "4", "--objects", "40", "--nemesis", "0.7", "--small-disks", "896"])
+                #expect(outcome.judgement.verdict == "linearizable")
+                #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+                let disks = try #require(outcome.disks)
+                #expect(outcome.nemesis["fill_all_disks", default: 0] >= disks.timesFull && disks.timesFull > 0)
+                #expect(disks.putsRefused > 0 && disks.putsAfterFull > 0)
+                #expect(disks.ballastStored > 0 && disks.ballastRead > 0)
+                #expect(disks.ballastDeleted == disks.ballastStored)
+                // The stores are back, with all that is in them.
+                for server in cluster.servers {
+                    #expect(FileManager.default.fileExists(atPath: cluster.home(server) + "/store/journal"))
+                    #expect(!FileManager.default.fileExists(atPath: cluster.home(server) + "/store.aside"))
+                }
+                try await cluster.startAll()
+                try await cluster.withClient("one") { client in
+                    try await cluster.checkOperations(client, "after", sizesBytes: [5, 64 << 10])
+                }
+            }
+        }
+
+        @Test("a cluster that runs is not moved onto small disks", .timeLimit(.minutes(2)))
+        func runningOnSmallDisks() async throws {
+            try await withCluster(starts: false, clientNames: ["one", "two"]) { cluster in
+                func run(_ arguments: String...) async throws -> CommandResult { try await cluster.run(arguments) }
+                #expect(try await run("cluster", "up", cluster.directory, "--detach", "--server", "1").end == .exit(0))
+                let result = try await run(
+                    "torture", "--cluster", cluster.directory, "--seconds", "1", "--small-disks", "896", "--history",
+                    cluster.directory + "/history.jsonl")
+                if SmallDisk.isAvailable {
+                    #expect(result.end == .exit(64), "\(result.output)")
+                    #expect(result.output.contains("server 1 runs"), "\(result.output)")
+                } else {
+                    #expect(result.end == .exit(0), "\(result.output)")
+                    #expect(result.output.contains("no disks are filled"), "\(result.output)")
+                }
+                #expect(try await run("cluster", "down", cluster.directory).end == .exit(0))
             }
         }
 

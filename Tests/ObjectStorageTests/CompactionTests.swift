@@ -2,6 +2,7 @@
 
 import ErasureCode
 import ObjectStorage
+import SmallDisks
 import StorageSimulator
 import Testing
 

@@ -3,7 +3,7 @@
 import ErasureCode
 import Glibc
 import ObjectStorage
-import StorageSimulator
+import SmallDisks
 import Testing
 
 /// A part's bytes, by the number of its object.

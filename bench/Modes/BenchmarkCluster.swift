@@ -20,6 +20,10 @@ struct ClusterPlan: Sendable {
     var serverCount: Int
     /// How many clients there are, each with its own certificate and connections.
     var identityCount: Int
+    /// Further clients that the cluster is to know, for which nothing is opened here.
+    var otherClientNames: [String] = []
+    /// How long an operation may take.
+    var clientTimeoutMilliseconds = 60_000
     /// The `solidus` to run.
     var program: String
     /// What links servers and clients; nil for loopback.
@@ -28,8 +32,6 @@ struct ClusterPlan: Sendable {
 
 /// A running cluster.
 final class BenchmarkCluster: Sendable {
-    private static let clientTimeoutMilliseconds = 60_000
-
     let variant: Variant
     let plan: ClusterPlan
     let clients: [ObjectClient]
@@ -48,7 +50,8 @@ final class BenchmarkCluster: Sendable {
         new.dataFragmentCount = plan.dataFragmentCount
         new.mode = variant.mode
         new.without = variant.without
-        new.clientNames = (0..<plan.identityCount).map { "client-\($0)" }
+        let clientNames = (0..<plan.identityCount).map { "client-\($0)" }
+        new.clientNames = clientNames + plan.otherClientNames
         new.serverCount = plan.serverCount
         if let network = plan.network {
             new.hosts = (0..<plan.serverCount).map(network.address(ofServer:))
@@ -71,10 +74,10 @@ final class BenchmarkCluster: Sendable {
             }
             for server in servers { try server.waitUntilReady() }
             var options = ClientOptions()
-            options.timeoutMilliseconds = Self.clientTimeoutMilliseconds
+            options.timeoutMilliseconds = plan.clientTimeoutMilliseconds
             options.writesPartially = true
             options.leaveOut(variant.without)
-            for name in new.clientNames {
+            for name in clientNames {
                 clients.append(
                     try ObjectClient(home: ClientHome(clusterDirectory: directory, client: name), options: options))
             }
@@ -147,6 +150,20 @@ final class BenchmarkCluster: Sendable {
         try readProcessorTime(into: &reading)
         try readCounts(into: &reading)
         return reading
+    }
+
+    /// Processor time so far, in seconds: of this process, and of all servers together.
+    func readProcessorTimes() throws -> (client: Double, servers: Double) {
+        var reading = Reading()
+        try readProcessorTime(into: &reading)
+        return (reading.clientCPUSeconds, reading.serverCPUSeconds)
+    }
+
+    /// How many requests were refused so far, by reason, all servers together.
+    func refusals() throws -> [String: UInt64] {
+        try servers.reduce(into: [:]) { total, server in
+            total.merge(try server.counters().refusals, uniquingKeysWith: +)
+        }
     }
 
     private func readProcessorTime(into reading: inout Reading) throws {

@@ -6,12 +6,17 @@ import QuorumProtocol
 enum BenchmarkError: Error, CustomStringConvertible {
     case programMissing(path: String)
     case cannotStart(path: String, reason: String)
-    case notReady(server: Int, log: String)
+    case notReady(String, log: String)
+    case notEnded(String, log: String)
+    /// As `waitpid` has it.
+    case ended(String, status: Int32, log: String)
     case noFreePorts
     case noCounters(home: String)
     case unusable(path: String, reason: String)
     /// An operation failed; figures of a run with failures would mean nothing.
     case operationFailed(Setting, reason: String)
+    /// The same, of what correct clients do while nobody attacks.
+    case failedAtRest(String, reason: String)
     case wrongValue(ObjectKey, gotBytes: Int, expectedBytes: Int)
 
     var description: String {
@@ -19,11 +24,14 @@ enum BenchmarkError: Error, CustomStringConvertible {
         case .programMissing(let path):
             "\(path) is not there; 'swift build -c release --product solidus' makes it, or name it with --program"
         case .cannotStart(let path, let reason): "\(path) cannot be started: \(reason)"
-        case .notReady(let server, let log): "server \(server) did not become ready; see \(log)"
+        case .notReady(let name, let log): "\(name) did not become ready; see \(log)"
+        case .notEnded(let name, let log): "\(name) did not end when it was told to; see \(log)"
+        case .ended(let name, let status, let log): "\(name) failed (status \(status)); see \(log)"
         case .noFreePorts: "no free ports were found"
         case .noCounters(let home): "\(home): the server did not write its counters"
         case .unusable(let path, let reason): "\(path) cannot be used: \(reason)"
         case .operationFailed(let what, let reason): "\(what): an operation failed: \(reason)"
+        case .failedAtRest(let what, let reason): "\(what) failed while nobody attacked: \(reason)"
         case .wrongValue(let key, let got, let expected): "\(key) has \(got) bytes instead of \(expected)"
         }
     }

@@ -14,6 +14,11 @@ extension MachineDescription {
             memoryBytes: ProcessInfo.processInfo.physicalMemory, kernel: kernel, level: CoreLevel.active.name)
     }
 
+    /// For people.
+    var text: String {
+        "\(processor), \(processorCount) processors, \(memoryBytes >> 30) GiB, Linux \(kernel), level \(level)"
+    }
+
     static var processorName: String {
         let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
         let model = text.split(separator: "\n").first { $0.hasPrefix("model name") }

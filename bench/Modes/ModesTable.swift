@@ -10,9 +10,7 @@ struct ModesTable {
     let conditions: Conditions
 
     func machine(_ machine: MachineDescription) {
-        print(
-            "\(machine.processor), \(machine.processorCount) processors, \(machine.memoryBytes >> 30) GiB, Linux "
-                + "\(machine.kernel), level \(machine.level)")
+        print(machine.text)
         if let link = conditions.link {
             print("Every server's link and the clients' have \(link.rawValue) in each direction.")
         }

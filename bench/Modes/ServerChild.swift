@@ -1,22 +1,16 @@
 // One server of a benchmarked cluster: a process of its own, as in production.
 
-import CProcessControl
 import Foundation
 import Glibc
 import QuorumServer
-import Synchronization
 
 /// A running `solidus serve`. The kernel ends it with the thread that started it.
 final class ServerChild: Sendable {
-    private static let patienceMilliseconds = 60_000
-
     let index: Int
     let home: String
-    let processID: pid_t
-    private let readyPipe: Int32
-    private let isEnded = Atomic(false)
+    private let process: ChildProgram
 
-    var log: String { home + "/server.log" }
+    var processID: pid_t { process.processID }
     var store: String { home + "/store" }
 
     /// Starts the process; `waitUntilReady` must follow.
@@ -25,13 +19,6 @@ final class ServerChild: Sendable {
     init(index: Int, home: String, program: String, network: ShapedNetwork?) throws {
         self.index = index
         self.home = home
-        let log = open(home + "/server.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
-        guard log >= 0 else { throw BenchmarkError.cannotStart(path: program, reason: "no log in \(home)") }
-        defer { close(log) }
-        var ends: [Int32] = [0, 0]
-        guard process_control_pipe(&ends) == 0 else {
-            throw BenchmarkError.cannotStart(path: program, reason: "no pipe can be made")
-        }
         var path = program
         var words = ["solidus", "serve", "--home", home, "--ready-pipe"]
         if let network {
@@ -39,27 +26,11 @@ final class ServerChild: Sendable {
             path = network.ip.path
             words = ["ip", "netns", "exec", network.namespace(ofServer: index), program] + words.dropFirst()
         }
-        let arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        defer { arguments.forEach { free($0) } }
-        processID = process_control_spawn(path, arguments, log, ends[1], true)
-        let code = errno
-        close(ends[1])
-        readyPipe = ends[0]
-        guard processID > 0 else {
-            close(ends[0])
-            throw BenchmarkError.cannotStart(path: program, reason: String(cString: strerror(code)))
-        }
+        process = try ChildProgram("server \(index)", path: path, words: words, log: home + "/server.log")
     }
 
     /// Returns when the server listens. Call it once.
-    func waitUntilReady() throws {
-        defer { close(readyPipe) }
-        var polled = pollfd(fd: readyPipe, events: Int16(POLLIN), revents: 0)
-        var byte: UInt8 = 0
-        guard poll(&polled, 1, Int32(Self.patienceMilliseconds)) == 1, read(readyPipe, &byte, 1) == 1 else {
-            throw BenchmarkError.notReady(server: index, log: log)
-        }
-    }
+    func waitUntilReady() throws { try process.waitUntilReady() }
 
     /// Has the process stand still, as one whose machine has hung, until `resume`.
     func pause() { Glibc.kill(processID, SIGSTOP) }
@@ -67,13 +38,7 @@ final class ServerChild: Sendable {
     func resume() { Glibc.kill(processID, SIGCONT) }
 
     /// Ends the process, unless that was done; what it stored is of no further use.
-    func kill() {
-        // Once: the number may be another process's afterwards.
-        guard !isEnded.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        Glibc.kill(processID, SIGKILL)
-        var status: Int32 = 0
-        while waitpid(processID, &status, 0) < 0, errno == EINTR {}
-    }
+    func kill() { process.kill() }
 
     /// What the server has counted since its start.
     func counters() throws -> ServerCounters {

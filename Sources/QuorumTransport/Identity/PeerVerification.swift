@@ -82,7 +82,7 @@ extension TransportIdentity {
     }
 
     /// The TLS context of an outgoing connection.
-    func clientContext(closeTimeout: TimeAmount) throws(IdentityError) -> NIOSSLContext {
+    package func clientContext(closeTimeout: TimeAmount) throws(IdentityError) -> NIOSSLContext {
         try context(configuration(.makeClientConfiguration(), closeTimeout: closeTimeout))
     }
 

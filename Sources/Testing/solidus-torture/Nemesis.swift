@@ -2,8 +2,9 @@
 //
 // A server is not correct from the moment it is harmed until it is well again: until a killed one, started again, says
 // that it is ready; until a stopped one goes on; until every turned byte of its disk is turned back, which makes its
-// store exactly what it was, so that it is then no server that lost anything. One that a liar replaced never gets well,
-// whether the liar still runs or not.
+// store exactly what it was, so that it is then no server that lost anything; until a disk that was taken to its last
+// byte has room again. One that a liar replaced never gets well, whether the liar still runs or not. Servers whose
+// disks are full but for what puts leave are correct.
 
 import CommandOutcome
 
@@ -15,6 +16,8 @@ struct Nemesis {
         case stopped
         /// Its journal has rotten; it may run or not.
         case rotten(JournalDamage)
+        /// Not a byte is free on its disk.
+        case outOfDisk
         /// A liar runs in its place.
         case replaced
         /// The liar in its place has ended by itself.
@@ -28,6 +31,7 @@ struct Nemesis {
             case .down: "down"
             case .stopped: "stopped"
             case .rotten: "rotten"
+            case .outOfDisk: "out of disk"
             case .replaced: "lying"
             case .deserted: "deserted by its liar"
             }
@@ -41,6 +45,8 @@ struct Nemesis {
         case stop
         case rotFragments = "rot_fragments"
         case rotJournal = "rot_journal"
+        case fillDisk = "fill_disk"
+        case fillAllDisks = "fill_all_disks"
         case relieve
         case cancelClient = "cancel_client"
     }
@@ -50,8 +56,14 @@ struct Nemesis {
         .kill, .kill, .kill, .restart, .restart, .cleanRestart, .stop, .stop, .stop, .rotFragments, .rotFragments,
         .rotJournal, .rotJournal,
     ]
+    private static let attacksOnDisks: [Action] = [.fillDisk, .fillDisk]
+    /// While all disks are full, before they get room again.
+    private static let fullActions = 3...6
+    /// How long filling may take.
+    private static let fillingMax = Duration.seconds(60)
 
     private let servers: TortureServers
+    private let disks: TortureDisks?
     private let groups: [[Int]]
     private let faultsMax: Int
     private var conditions: [Condition]
@@ -59,15 +71,20 @@ struct Nemesis {
     private(set) var actionCounts: [Action: Int] = [:]
     /// What went wrong that nobody meant to: servers, the liar among them, that ended by themselves or did not come
     /// back. Nobody promises anything for a liar, but without it the run shows less than it was to show.
-    private(set) var findings: [String] = []
+    var findings: [String] = []
+    private var fillingUntil: ContinuousClock.Instant?
+    private var fullActionsLeft = 0
 
     /// - Parameters:
+    ///   - disks: the servers' file systems, if they are small enough to be filled.
     ///   - groups: the members of each group, of which at most `faultsMax` are harmed at a time.
     ///   - replaced: the server in whose place a liar runs, if there is one.
     init(
-        _ servers: TortureServers, serverCount: Int, groups: [[Int]], faultsMax: Int, replaced: Int?, seed: UInt64
+        _ servers: TortureServers, _ disks: TortureDisks?, serverCount: Int, groups: [[Int]], faultsMax: Int,
+        replaced: Int?, seed: UInt64
     ) {
         self.servers = servers
+        self.disks = disks
         self.groups = groups
         self.faultsMax = faultsMax
         conditions = (0..<serverCount).map { $0 == replaced ? .replaced : .correct }
@@ -77,7 +94,8 @@ struct Nemesis {
     /// Which servers are not correct, and how, for people.
     var description: String {
         let harmed = conditions.enumerated().filter { !$1.isCorrect }.map { "server \($0) \($1.name)" }
-        return harmed.isEmpty ? "all servers correct" : harmed.joined(separator: ", ")
+        let full = disks.map { $0.phase == .roomy ? [] : ["all disks full"] } ?? []
+        return ((harmed.isEmpty ? ["all servers correct"] : harmed) + full).joined(separator: ", ")
     }
 
     /// The correct servers of which one more may be harmed: none of their groups has lost f already.
@@ -94,13 +112,14 @@ struct Nemesis {
         conditions.indices.filter { index in
             switch conditions[index] {
             case .correct, .replaced, .deserted: false
-            case .down, .stopped, .rotten: true
+            case .down, .stopped, .rotten, .outOfDisk: true
             }
         }
     }
 
     /// Does one thing or two; `cancelClient` is for clients that give up.
     mutating func act(cancelClient: (inout TortureGenerator) -> Void) throws(Failure) {
+        guard try !actOnAllDisks() else { return }
         var hasRelieved = false
         if let index = relievable.randomElement(using: &generator),
             harmable.isEmpty || generator.chance(percent: 50)
@@ -110,7 +129,7 @@ struct Nemesis {
         }
         // Often the fault moves at once from one server to the next.
         if !hasRelieved || generator.chance(percent: 60), let index = harmable.randomElement(using: &generator),
-            let attack = Self.attacks.randomElement(using: &generator)
+            let attack = attacks.randomElement(using: &generator)
         {
             try harm(index, attack)
         }
@@ -120,20 +139,58 @@ struct Nemesis {
         }
     }
 
-    /// Makes every server well that can be.
+    private var attacks: [Action] {
+        // What is taken of one disk is told from what is taken of all only while those have room.
+        disks?.phase == .roomy ? Self.attacks + Self.attacksOnDisks : Self.attacks
+    }
+
+    /// Brings the disks nearer to their next phase.
+    ///
+    /// - Returns: whether no server may be harmed now: while the disks fill up a put has to reach all that is free.
+    private mutating func actOnAllDisks() throws(Failure) -> Bool {
+        guard let disks else { return false }
+        switch disks.phase {
+        case .roomy:
+            let wasFilled = actionCounts[.fillAllDisks] != nil
+            guard !wasFilled || generator.chance(percent: 25) else { return false }
+            for index in relievable { try relieve(index) }
+            guard disks.haveRoom else { return false }
+            count(.fillAllDisks)
+            disks.fillAll(using: &generator)
+            fullActionsLeft = Int.random(in: Self.fullActions, using: &generator)
+            fillingUntil = .now + Self.fillingMax
+            return true
+        case .filling:
+            if let fillingUntil, .now > fillingUntil { disks.empty() }
+            return true
+        case .full:
+            fullActionsLeft -= 1
+            if fullActionsLeft <= 0 { disks.empty() }
+            return false
+        case .emptying, .emptied:
+            return false
+        }
+    }
+
+    /// Makes every server well that can be, and gives all disks room.
     mutating func relieveAll() throws(Failure) {
+        disks?.release()
         for index in relievable { try relieve(index) }
     }
 
-    /// Lets rot spread, and finds servers that ended although nobody made them.
+    /// Lets rot spread, keeps full disks full, and finds servers that ended although nobody made them.
     mutating func lookAfter() {
+        if let disks {
+            if disks.phase == .emptied { disks.release() } else { disks.keepFull() }
+        }
         for index in conditions.indices {
             switch conditions[index] {
             case .replaced:
                 guard !servers.isRunning(index) else { continue }
                 findings.append("the liar in the place of server \(index) ended by itself: \(servers.end(index))")
                 conditions[index] = .deserted
-            case .correct, .stopped:
+            case .correct, .stopped, .outOfDisk:
+                if case .outOfDisk = conditions[index] { disks?.exhaust(index) }
                 guard !servers.isRunning(index) else { continue }
                 findings.append("server \(index) (\(conditions[index].name)) ended by itself: \(servers.end(index))")
                 conditions[index] = .down
@@ -178,7 +235,10 @@ struct Nemesis {
             } else {
                 done = .kill
             }
-        case .relieve, .cancelClient:
+        case .fillDisk:
+            disks?.exhaust(index)
+            conditions[index] = .outOfDisk
+        case .fillAllDisks, .relieve, .cancelClient:
             preconditionFailure("no attack on a server")
         }
         count(done)
@@ -193,6 +253,9 @@ struct Nemesis {
             try startAgain(index)
         case .stopped:
             servers.goOn(index)
+            conditions[index] = .correct
+        case .outOfDisk:
+            disks?.relieve(index)
             conditions[index] = .correct
         case .rotten(let damage):
             damage.undo()

@@ -10,7 +10,7 @@ struct SolidusTorture: Program {
         commandName: "solidus",
         abstract: "What tests a store from outside; 'solidus torture' and 'solidus check' run it.",
         discussion: ExitStatus.table,
-        subcommands: [Torture.self, Check.self])
+        subcommands: [Torture.self, Check.self, AttackCommand.self])
 
     @MainActor static func main() async { await runToExit() }
 }

@@ -6,6 +6,7 @@ import CommandArguments
 import CommandOutcome
 import Foundation
 import HistoryChecker
+import HostileClients
 import QuorumClient
 import QuorumProtocol
 
@@ -36,6 +37,19 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     var faulty: String?
     @Option(help: "Which server the liar replaces; one of the seed's choice when not given.")
     var faultyServer: Int?
+    @Option(
+        help: """
+            Have the nemesis fill the servers' disks, too: their stores are moved onto file systems in memory, of so \
+            many MiB each, and back at the end. As root; left out otherwise.
+            """)
+    var smallDisks: Int?
+    @Option(
+        name: .customLong("hostile"),
+        help: """
+            Have a client attack in this way throughout; may be repeated. Its identity, hostile-KIND, is added to the \
+            cluster if need be, for which the operator's key has to be there.
+            """)
+    var attacks: [AttackKind] = []
     @Flag(help: "Have clients write partially, as 'solidus put --partial' does.")
     var partial = false
     @Option(help: "How many seconds an operation may take.")
@@ -58,37 +72,80 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         guard faulty != nil || faultyServer == nil else {
             throw ValidationError("--faulty-server says which server; say with --faulty how it lies.")
         }
+        guard Set(attacks).count == attacks.count else {
+            throw ValidationError("--hostile names a kind of attack twice; each has one client.")
+        }
+        if let smallDisks {
+            let allowed = TortureDisks.sizeMebibytesMin...(1 << 20)
+            guard allowed.contains(smallDisks) else {
+                throw ValidationError("--small-disks must be \(allowed.lowerBound) to \(allowed.upperBound) MiB.")
+            }
+            guard nemesis > 0 else {
+                throw ValidationError("The nemesis fills --small-disks; --nemesis must not be 0.")
+            }
+            guard faulty == nil else {
+                throw ValidationError(
+                    "--small-disks and --faulty do not go together: puts have to reach all servers to fill them.")
+            }
+            guard clients > 1 else { throw ValidationError("--small-disks takes at least two --clients.") }
+        }
     }
 
     /// How long operations under way may take when the time is over.
     private static let finishing = Duration.seconds(1)
+    /// How much longer clients work if the run has not shown what it is to show.
+    private static let extensionMax = Duration.seconds(120)
+    /// So many of the objects are attacked.
+    private static let attackedObjectsMax = 8
     /// How long the last reads may take, and as long the deletion of what was made.
     private static let closing = Duration.seconds(5)
 
     func run() async throws {
         let configuration = try ClusterDescription(contentsOf: cluster + "/" + ClusterConfiguration.fileName)
         let seed = seed ?? UInt64.random(in: .min ... .max)
-        let plan = try plan(configuration, seed: seed)
+        let prefix = Self.newPrefix()
+        let plan = try plan(configuration, seed: seed, objectPrefix: prefix)
+        try addHostileClients(configuration)
         let recorder = try HistoryRecorder(history)
         let stores = try openClients(configuration)
         let progress = TortureProgress()
+        let hasSmallDisks = try canFillDisks(identityCount: stores.count)
         let workload = TortureWorkload(
-            clients: stores, clientCount: clients, keys: try keys(), recorder: recorder, progress: progress, seed: seed)
-        let keeper = TortureKeeper(plan) { workload.giveUp($0 % workload.clientCount) }
+            clients: stores, clientCount: clients, keys: try (0..<objects).map { try ObjectKey("\(prefix)/\($0)") },
+            recorder: recorder, progress: progress, seed: seed, hasSmallDisks: hasSmallDisks)
+        let disks = smallDisks.flatMap { size in
+            guard hasSmallDisks else { return nil as TortureDisks? }
+            return TortureDisks(sizeMebibytes: size) { hasRoom in
+                progress.expectPuts(hasRoom)
+                // What has waited for servers that were full would wait for its whole time.
+                if hasRoom { workload.giveUpAll() }
+            }
+        }
+        let keeper = TortureKeeper(plan, disks) { workload.giveUp($0 % workload.clientCount) }
+        let ballast = disks.map { TortureBallast(stores[0], $0, prefix: prefix + "/ballast") }
 
         Standard.complain("torture: seed \(seed), \(clients) clients as \(stores.count) identities")
         let outcome: Result<TortureSummary, any Error>
         do {
             try await keeper.start()
-            outcome = .success(try await torment(workload, keeper, recorder, plan))
+            outcome = .success(try await torment(workload, keeper, recorder, plan, disks, ballast))
         } catch {
             outcome = .failure(error)
         }
+        ballast?.end()
         for store in stores { await store.close() }
         try await keeper.leave()
         var summary = try outcome.get()
         try recorder.flush()
-        summary.findings = keeper.current.findings
+        summary.attacks = keeper.current.attacks.map(TortureSummary.Attack.init)
+        summary.findings = keeper.current.findings + (ballast?.counts.findings ?? [])
+        if let disks = summary.disks {
+            if disks.timesFull == 0 || disks.putsRefused == 0 {
+                summary.findings.append("the disks were never so full that puts were refused")
+            } else if disks.putsAfterFull == 0 {
+                summary.findings.append("no put completed after the disks had room again")
+            }
+        }
         for seen in summary.misbehaving where seen.server != plan.faulty?.server {
             summary.findings.append("server \(seen.server) was accused, and is no liar: it \(seen.first)")
         }
@@ -100,25 +157,34 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
 
     /// Runs the clients for their time, heals the servers and has everything read once more.
     private func torment(
-        _ workload: TortureWorkload, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan
+        _ workload: TortureWorkload, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan,
+        _ disks: TortureDisks?, _ ballast: TortureBallast?
     ) async throws -> TortureSummary {
         let end = ContinuousClock.now + .seconds(seconds)
+        let isOver: @Sendable () -> Bool = {
+            let state = keeper.current
+            guard !state.isInterrupted, state.failure == nil else { return true }
+            // Disks that were to be filled must have been, and puts must have gone on; attacks must have come through.
+            let hasShown = state.areAttacksFelt && (disks == nil || workload.progress.counts.putsAfterFull > 0)
+            return ContinuousClock.now >= (hasShown ? end : end + Self.extensionMax)
+        }
         workload.progress.begin()
         let reporter = Task { await reportProgress(workload.progress, keeper, recorder) }
         defer { reporter.cancel() }
         // What waits for servers that do not answer would go on for its whole time.
         let finisher = Task {
-            try await Task.sleep(until: end + Self.finishing, clock: .continuous)
+            while !isOver() { try await Task.sleep(for: .milliseconds(50)) }
+            try await Task.sleep(for: Self.finishing)
             workload.giveUpAll()
         }
         defer { finisher.cancel() }
-        await workload.run {
-            let state = keeper.current
-            return ContinuousClock.now >= end || state.isInterrupted || state.failure != nil
-        }
+        let filling = Task { await ballast?.run() }
+        await workload.run(until: isOver)
         // What the servers' healing takes is no time in which operations should have completed.
         let counts = workload.progress.counts
         try await keeper.heal()
+        ballast?.end()
+        await filling.value
         let before = workload.progress.counts
         await workload.readBack(until: .now + Self.closing)
         let after = workload.progress.counts
@@ -128,7 +194,10 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             seed: plan.seed, clients: clients, objects: objects, counts: counts,
             readBack: after.completed - before.completed, readBackFailed: after.failed - before.failed,
             firstFailure: after.firstFailure, misbehaviours: after.misbehaviours, stallLimitSeconds: stall, plan: plan,
-            state: state)
+            state: state,
+            disks: disks.flatMap { disks in
+                ballast.map { TortureSummary.Disks(disks, $0.counts, counts) }
+            })
     }
 
     private func reportProgress(
@@ -154,7 +223,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
 
     // MARK: Preparing
 
-    private func plan(_ configuration: ClusterDescription, seed: UInt64) throws -> TorturePlan {
+    private func plan(
+        _ configuration: ClusterDescription, seed: UInt64, objectPrefix: String
+    ) throws -> TorturePlan {
         let serverCount = configuration.servers.count
         var plan = TorturePlan(
             location: ClusterLocation(directory: cluster, serverCount: serverCount),
@@ -169,7 +240,23 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             }
             plan.faulty = (server, faulty)
         }
+        if !attacks.isEmpty {
+            guard configuration.parameters.mode.isSigned else {
+                throw ValidationError("A cluster of the mode none does not stand up to --hostile clients.")
+            }
+            let attacked = (0..<min(objects, Self.attackedObjectsMax)).map { "\(objectPrefix)/\($0)" }
+            plan.attacks = AttackPlan(kinds: attacks, objects: attacked)
+        }
         return plan
+    }
+
+    /// Adds those that the cluster does not have yet.
+    private func addHostileClients(_ configuration: ClusterDescription) throws {
+        for kind in attacks {
+            let name = AttackCommand.clientPrefix + kind.rawValue
+            guard !configuration.clients.contains(where: { $0.name == name }) else { continue }
+            _ = try OperatorHome(clusterDirectory: cluster).add(NewClient(name: name))
+        }
     }
 
     /// One client for each identity, of which no more than needed are used.
@@ -178,16 +265,33 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         options.timeoutMilliseconds = max(1, Int(timeout * 1000))
         options.workerCount = 1
         options.writesPartially = partial
-        return try configuration.clients.prefix(clients).map { entry in
+        let correct = configuration.clients.filter { !$0.name.hasPrefix(AttackCommand.clientPrefix) }
+        guard !correct.isEmpty else {
+            throw Failure(
+                .configuration, "\(cluster) has hostile clients only; add another one with 'solidus client add'")
+        }
+        return try correct.prefix(clients).map { entry in
             try ObjectClient(home: ClientHome(clusterDirectory: cluster, client: entry.name), options: options)
         }
     }
 
-    /// Keys that nobody wrote before: histories begin with nothing there.
-    private func keys() throws -> [ObjectKey] {
+    /// Whether disks are to be filled, and can be.
+    private func canFillDisks(identityCount: Int) throws -> Bool {
+        guard smallDisks != nil else { return false }
+        guard identityCount > 1 else {
+            throw ValidationError("--small-disks takes a cluster with at least two clients.")
+        }
+        if let obstacle = TortureDisks.obstacle {
+            Standard.complain("torture: no disks are filled: \(obstacle)")
+            return false
+        }
+        return true
+    }
+
+    /// What begins keys that nobody wrote before: histories begin with nothing there.
+    private static func newPrefix() -> String {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        let run = String(UInt64(time.tv_sec) << 20 | UInt64(time.tv_nsec) >> 10, radix: 36)
-        return try (0..<objects).map { try ObjectKey("torture/\(run)/\($0)") }
+        return "torture/" + String(UInt64(time.tv_sec) << 20 | UInt64(time.tv_nsec) >> 10, radix: 36)
     }
 }

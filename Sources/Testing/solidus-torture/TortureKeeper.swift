@@ -20,6 +20,8 @@ struct TorturePlan: Sendable {
     var nemesisSeconds: Double?
     /// Which server is replaced by a liar, and the liar's policy.
     var faulty: (server: Int, kind: String)?
+    /// What hostile clients do; nil for none.
+    var attacks: AttackPlan?
 }
 
 /// Keeps the servers. While its thread runs no other command may start or stop servers of the cluster.
@@ -40,17 +42,25 @@ final class TortureKeeper: Sendable {
         var description = ""
         var actionCounts: [Nemesis.Action: Int] = [:]
         var findings: [String] = []
+        /// Whether servers have had to do with every attack that there is to be.
+        var areAttacksFelt = false
+        /// What became of the attacks; empty until the servers are left.
+        var attacks: [AttackReport] = []
     }
 
     private static let pollMilliseconds: Int32 = 50
 
     private let plan: TorturePlan
     private let state = Mutex(State())
+    private let disks: TortureDisks?
     private let cancelClient: @Sendable (Int) -> Void
 
-    /// - Parameter cancelClient: makes the client whose number is this one, modulo their count, give up.
-    init(_ plan: TorturePlan, cancelClient: @escaping @Sendable (Int) -> Void) {
+    /// - Parameters:
+    ///   - disks: what the servers' stores are to lie on, when it is not the file system where they are.
+    ///   - cancelClient: makes the client whose number is this one, modulo their count, give up.
+    init(_ plan: TorturePlan, _ disks: TortureDisks?, cancelClient: @escaping @Sendable (Int) -> Void) {
         self.plan = plan
+        self.disks = disks
         self.cancelClient = cancelClient
     }
 
@@ -87,7 +97,7 @@ final class TortureKeeper: Sendable {
             let run = plan.location.run
             // Nothing is started or stopped: then others may do so.
             let isBystander =
-                plan.nemesisSeconds == nil && plan.faulty == nil
+                plan.nemesisSeconds == nil && plan.faulty == nil && plan.attacks == nil && disks == nil
                 && (0..<plan.location.serverCount).allSatisfy { run.server($0) != nil }
             if isBystander {
                 try keep()
@@ -112,13 +122,28 @@ final class TortureKeeper: Sendable {
         let signals = process_control_watch_signals(true)
         guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))") }
         let servers = TortureServers(plan.location)
+        var attackers: TortureAttackers?
         do {
+            if let disks {
+                if let running = (0..<plan.location.serverCount).first(where: servers.isRunning) {
+                    throw Failure(
+                        .usage,
+                        "server \(running) runs, so that its store cannot be moved onto a small disk; stop the servers "
+                            + "with 'solidus cluster down'")
+                }
+                try disks.mount(over: (0..<plan.location.serverCount).map(servers.store))
+            }
             try startAll(servers)
+            if let attacks = plan.attacks {
+                // Those that ran before may not know who attacks.
+                servers.reloadLists()
+                attackers = try TortureAttackers(attacks, plan.location)
+            }
             var nemesis = Nemesis(
-                servers, serverCount: plan.location.serverCount, groups: plan.groups, faultsMax: plan.faultsMax,
+                servers, disks, serverCount: plan.location.serverCount, groups: plan.groups, faultsMax: plan.faultsMax,
                 replaced: plan.faulty?.server, seed: plan.seed)
             do {
-                try torment(&nemesis, signals)
+                try torment(&nemesis, &attackers, signals)
                 try nemesis.relieveAll()
             } catch {
                 try? nemesis.relieveAll()
@@ -130,10 +155,20 @@ final class TortureKeeper: Sendable {
             nemesis.lookAfter()
             publish(nemesis)
         } catch {
+            stop(&attackers)
             leave(servers)
             throw error
         }
+        stop(&attackers)
         leave(servers)
+    }
+
+    private func stop(_ attackers: inout TortureAttackers?) {
+        guard let (reports, findings) = attackers?.stop() else { return }
+        state.withLock { state in
+            state.attacks = reports
+            state.findings += findings
+        }
     }
 
     private func startAll(_ servers: TortureServers) throws {
@@ -150,7 +185,9 @@ final class TortureKeeper: Sendable {
         }
     }
 
-    private func torment(_ nemesis: inout Nemesis, _ signals: Int32) throws(Failure) {
+    private func torment(
+        _ nemesis: inout Nemesis, _ attackers: inout TortureAttackers?, _ signals: Int32
+    ) throws(Failure) {
         state.withLock { $0.phase = .tormenting }
         let period = plan.nemesisSeconds.map { Duration.seconds($0) }
         var next = period.map { ContinuousClock.now + $0 }
@@ -158,6 +195,9 @@ final class TortureKeeper: Sendable {
             publish(nemesis)
             wait(signals)
             nemesis.lookAfter()
+            nemesis.findings += attackers?.complaints() ?? []
+            let areFelt = attackers?.areFelt() ?? true
+            state.withLock { $0.areAttacksFelt = areFelt }
             guard let period, let due = next, ContinuousClock.now >= due else { continue }
             try nemesis.act { generator in cancelClient(Int.random(in: 0..<(1 << 20), using: &generator)) }
             next = max(due + period, ContinuousClock.now)
@@ -166,7 +206,7 @@ final class TortureKeeper: Sendable {
 
     private func leave(_ servers: TortureServers) {
         if let faulty = plan.faulty { servers.terminate(faulty.server) }
-        let complaints = servers.leaveAsFound()
+        let complaints = servers.leaveAsFound() + (disks?.giveBack() ?? [])
         state.withLock { $0.findings += complaints }
     }
 

@@ -3,14 +3,11 @@
 import QuorumProtocol
 import Synchronization
 
-/// Counts of operations, and the longest times in which no read, and no write, completed. Safe to use from any thread.
+/// Counts of operations, and the longest times in which no read, and no write, and no put, completed. Safe to use from
+/// any thread.
 final class TortureProgress: Sendable {
     /// What is counted by itself: reads may go on when writes have stopped, and the other way round.
-    enum Kind {
-        case read
-        /// A put or a deletion.
-        case write
-    }
+    enum Kind { case read, put, deletion }
 
     /// The operations of one kind that completed.
     struct Completions {
@@ -35,11 +32,20 @@ final class TortureProgress: Sendable {
             }
             lastNanoseconds = max(lastNanoseconds, time)
         }
+
+        /// Begins a gap at this time: what came before was no time in which any had to complete.
+        fileprivate mutating func beginGap(atNanoseconds time: Int64) { lastNanoseconds = time }
     }
 
     struct Counts {
         var reads = Completions()
+        /// Puts and deletions.
         var writes = Completions()
+        /// Puts alone. Their gaps are those of the time in which disks had room.
+        var puts = Completions()
+        /// Puts that were refused for want of room, and those that completed when there was room again.
+        var refusedAsFull = 0
+        var putsAfterFull = 0
         /// Failed without effect, and with unknown outcome.
         var failed = 0
         var unknown = 0
@@ -54,6 +60,8 @@ final class TortureProgress: Sendable {
     private struct State {
         var counts = Counts()
         let start: Int64
+        var putsAreExpected = true
+        var wasFull = false
     }
 
     private let state: Mutex<State>
@@ -70,10 +78,37 @@ final class TortureProgress: Sendable {
 
     func completed(_ kind: Kind, atNanoseconds time: Int64) {
         state.withLock { state in
+            let time = time - state.start
             switch kind {
-            case .read: state.counts.reads.add(atNanoseconds: time - state.start)
-            case .write: state.counts.writes.add(atNanoseconds: time - state.start)
+            case .read: state.counts.reads.add(atNanoseconds: time)
+            case .deletion: state.counts.writes.add(atNanoseconds: time)
+            case .put:
+                state.counts.writes.add(atNanoseconds: time)
+                if !state.putsAreExpected {
+                    state.counts.puts.beginGap(atNanoseconds: time)
+                } else if state.wasFull {
+                    state.counts.putsAfterFull += 1
+                }
+                state.counts.puts.add(atNanoseconds: time)
             }
+        }
+    }
+
+    /// Says whether puts are to complete from now on; they are not while all disks are full.
+    func expectPuts(_ areExpected: Bool) {
+        let now = HistoryRecorder.nowNanoseconds
+        state.withLock { state in
+            let time = now - state.start
+            if state.putsAreExpected { state.counts.puts.closeGap(atNanoseconds: time) }
+            state.counts.puts.beginGap(atNanoseconds: time)
+            state.putsAreExpected = areExpected
+        }
+    }
+
+    func refusedAsFull() {
+        state.withLock { state in
+            state.counts.refusedAsFull += 1
+            state.wasFull = true
         }
     }
 
@@ -101,6 +136,7 @@ final class TortureProgress: Sendable {
             let time = HistoryRecorder.nowNanoseconds - state.start
             counts.reads.closeGap(atNanoseconds: time)
             counts.writes.closeGap(atNanoseconds: time)
+            if state.putsAreExpected { counts.puts.closeGap(atNanoseconds: time) }
             return counts
         }
     }

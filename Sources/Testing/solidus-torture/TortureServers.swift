@@ -105,6 +105,11 @@ final class TortureServers {
         slots[index].stamp = nil
     }
 
+    /// Has the running servers take over newer lists.
+    func reloadLists() {
+        for slot in slots { slot.stamp?.signal(SIGHUP) }
+    }
+
     /// Starts what ran before and ends what did not.
     ///
     /// - Returns: which servers could not be started again, and why.

@@ -13,6 +13,8 @@ struct TortureSummary: Encodable {
     let reads: Completions
     /// Puts and deletions.
     let writes: Completions
+    /// Puts alone, and the longest time without one in which the disks had room.
+    let puts: Completions
     let failed: Int
     let unknown: Int
     /// Reads after every server was made well again.
@@ -22,7 +24,11 @@ struct TortureSummary: Encodable {
     let firstFailure: String?
     let stallLimitSeconds: Double
     let nemesis: [String: Int]
+    /// nil when no disks were to be filled.
+    let disks: Disks?
     let liar: Liar?
+    /// What hostile clients did; told once the servers are left.
+    var attacks: [Attack] = []
     /// Servers that clients saw do what no correct server does.
     let misbehaving: [Misbehaving]
     let wasInterrupted: Bool
@@ -44,9 +50,82 @@ struct TortureSummary: Encodable {
         }
     }
 
+    /// All disks at once, full but for what puts leave.
+    struct Disks: Encodable {
+        let sizeMebibytes: Int
+        /// How often they were so full that puts were refused, and for how long together.
+        let timesFull: Int
+        let secondsFull: Double
+        /// Puts of clients that were refused for want of room.
+        let putsRefused: Int
+        /// Those that completed when there was room again.
+        let putsAfterFull: Int
+        /// Objects that filled them; read and deleted while puts were refused.
+        let ballastStored: Int
+        let ballastRead: Int
+        let ballastDeleted: Int
+
+        init(_ disks: TortureDisks, _ ballast: TortureBallast.Counts, _ counts: TortureProgress.Counts) {
+            sizeMebibytes = disks.sizeMebibytes
+            let full = disks.full
+            timesFull = full.count
+            secondsFull = full.duration / .seconds(1)
+            putsRefused = counts.refusedAsFull
+            putsAfterFull = counts.putsAfterFull
+            ballastStored = ballast.stored
+            ballastRead = ballast.read
+            ballastDeleted = ballast.deleted
+        }
+
+        var text: String {
+            let seconds = String(format: "%.1f", secondsFull)
+            return
+                "disks of \(sizeMebibytes) MiB: all full \(timesFull) times, for \(seconds) s; \(putsRefused) puts of "
+                + "clients refused, \(putsAfterFull) completed afterwards; to fill them \(ballastStored) objects stored, "
+                + "\(ballastRead) read while they were full, \(ballastDeleted) deleted"
+        }
+    }
+
     struct Liar: Encodable {
         let server: Int
         let policy: String
+    }
+
+    /// One hostile client.
+    struct Attack: Encodable {
+        let kind: String
+        let connections: UInt64
+        let sessions: UInt64
+        /// Connections that servers ended.
+        let endedByServer: UInt64
+        let requests: UInt64
+        let sentBytes: UInt64
+        /// Answers that were no refusals.
+        let answered: UInt64
+        /// Refusals, by reason.
+        let refused: [String: UInt64]
+        let problem: String?
+
+        init(_ report: AttackReport) {
+            let counters = report.counters
+            kind = report.kind
+            connections = counters.connections
+            sessions = counters.sessions
+            endedByServer = counters.endedByServer
+            requests = counters.requests
+            sentBytes = counters.sentBytes
+            refused = counters.refusals
+            answered = counters.answerCount - refused.values.reduce(0, +)
+            problem = report.problem
+        }
+
+        var text: String {
+            let reasons = refused.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+            return
+                "hostile \(kind): \(connections) connections, \(sessions) sessions, \(endedByServer) ended by servers; "
+                + "\(requests) requests, \(answered) answered, \(refused.values.reduce(0, +)) refused"
+                + (reasons.isEmpty ? "" : " (\(reasons))")
+        }
     }
 
     struct Misbehaving: Encodable {
@@ -58,7 +137,7 @@ struct TortureSummary: Encodable {
     init(
         seed: UInt64, clients: Int, objects: Int, counts: TortureProgress.Counts, readBack: Int, readBackFailed: Int,
         firstFailure: String?, misbehaviours: [Int: (count: Int, first: String)], stallLimitSeconds: Double,
-        plan: TorturePlan, state: TortureKeeper.State
+        plan: TorturePlan, state: TortureKeeper.State, disks: Disks?
     ) {
         self.seed = seed
         self.clients = clients
@@ -66,6 +145,8 @@ struct TortureSummary: Encodable {
         completed = counts.completed
         reads = Completions(counts.reads)
         writes = Completions(counts.writes)
+        puts = Completions(counts.puts)
+        self.disks = disks
         failed = counts.failed
         unknown = counts.unknown
         self.readBack = readBack
@@ -83,7 +164,7 @@ struct TortureSummary: Encodable {
 
     /// Whether reads, or writes, did not complete for longer than the limit, or, in however short a run, never.
     private var hasStalled: Bool {
-        [reads, writes].contains { $0.completed == 0 || $0.longestGapSeconds > stallLimitSeconds }
+        [reads, writes, puts].contains { $0.completed == 0 || $0.longestGapSeconds > stallLimitSeconds }
     }
 
     /// Whether operations completed throughout, the reading back included, and every server did what it should.
@@ -106,11 +187,15 @@ struct TortureSummary: Encodable {
         }
         lines.append(
             "\(hasStalled ? "STALLED" : "progress throughout"): \(told(reads, "reads")); "
-                + "\(told(writes, "writes and deletions")) (limit \(seconds(stallLimitSeconds)) s)")
+                + "\(told(writes, "writes and deletions"))"
+                + (disks == nil ? "" : "; while disks had room, \(told(puts, "puts"))")
+                + " (limit \(seconds(stallLimitSeconds)) s)")
         if readBackFailed > 0 { lines.append("STALLED: \(readBackFailed) reads failed with every server well again") }
         let actions = nemesis.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         lines.append("nemesis: \(nemesis.values.reduce(0, +)) actions\(actions.isEmpty ? "" : ": \(actions)")")
+        lines.append(disks?.text ?? "no disks were filled")
         if let liar { lines.append("server \(liar.server) was a liar: \(liar.policy)") }
+        lines += attacks.map(\.text)
         for seen in misbehaving {
             lines.append("server \(seen.server) was caught by \(seen.operations) operations, first: it \(seen.first)")
         }

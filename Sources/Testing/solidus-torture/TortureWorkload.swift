@@ -13,6 +13,7 @@ final class TortureWorkload: Sendable {
     /// Out of a hundred operations; the others are gets.
     private static let putPercent = 42
     private static let deletePercent = 6
+    private static let smallDiskValueSizeBytesMax = 16 << 10
     /// How long a client whose operation failed waits before the next.
     private static let failurePause = Duration.milliseconds(50)
 
@@ -23,6 +24,7 @@ final class TortureWorkload: Sendable {
     let progress: TortureProgress
     private let seed: UInt64
     private let valueSizeBytesMax: Int
+    private let hasSmallDisks: Bool
     /// What each client is doing, for whoever makes it give up.
     private let running: Mutex<[Task<Void, Never>?]>
     /// Each client's name in the history: one that does not know what became of its operation goes on as another.
@@ -31,18 +33,25 @@ final class TortureWorkload: Sendable {
     /// - Parameters:
     ///   - clients: shared by the torture's clients in turn; two of one identity share one.
     ///   - keys: of objects that nobody ever wrote.
+    ///   - hasSmallDisks: whether the servers' disks are small. Then the values are, too, lest they fill the disks when
+    ///     they are not to be full, and every second identity only reads and deletes: a put that needs a server that is
+    ///     full beside one that is harmed takes its whole time.
     init(
         clients: [ObjectClient], clientCount: Int, keys: [ObjectKey], recorder: HistoryRecorder,
-        progress: TortureProgress, seed: UInt64
+        progress: TortureProgress, seed: UInt64, hasSmallDisks: Bool
     ) {
         precondition(!clients.isEmpty && clientCount > 0 && !keys.isEmpty)
+        precondition(!hasSmallDisks || (clients.count > 1 && clientCount > 1))
         self.clients = clients
         self.clientCount = clientCount
         self.keys = keys
         self.recorder = recorder
         self.progress = progress
         self.seed = seed
-        valueSizeBytesMax = clients[0].parameters.limits.stripeSizeBytesMax
+        self.hasSmallDisks = hasSmallDisks
+        let stripeSizeBytesMax = clients[0].parameters.limits.stripeSizeBytesMax
+        valueSizeBytesMax =
+            hasSmallDisks ? min(stripeSizeBytesMax, Self.smallDiskValueSizeBytesMax) : stripeSizeBytesMax
         running = Mutex(Array(repeating: nil, count: clientCount))
         processes = Mutex(Array(0..<clientCount))
     }
@@ -95,6 +104,8 @@ final class TortureWorkload: Sendable {
         running.withLock { $0[client] }?.cancel()
     }
 
+    private func mayPut(_ client: Int) -> Bool { !hasSmallDisks || (client % clients.count).isMultiple(of: 2) }
+
     private func work(_ client: Int, until isOver: @Sendable () -> Bool) async {
         var generator = TortureGenerator(seed: seed, purpose: "client \(client)")
         var number = 0
@@ -104,10 +115,10 @@ final class TortureWorkload: Sendable {
             let name = "c\(client)-\(number)"
             let choice = Int.random(in: 0..<100, using: &generator)
             let operation = Task { [self] in
-                if choice < Self.putPercent {
-                    await put(name, key, as: client)
-                } else if choice < Self.putPercent + Self.deletePercent {
+                if choice < Self.deletePercent {
                     await delete(key, as: client)
+                } else if choice < Self.deletePercent + Self.putPercent, mayPut(client) {
+                    await put(name, key, as: client)
                 } else {
                     await get(key, as: client)
                 }
@@ -120,32 +131,34 @@ final class TortureWorkload: Sendable {
 
     private func put(_ name: String, _ key: ObjectKey, as client: Int) async {
         let value = TortureValue.bytes(name, key: "\(key)", sizeBytesMax: valueSizeBytesMax)
-        await write(.write, name, key, as: client) { (store) throws(ClientError) in
+        await write(.put, name, key, as: client) { (store) throws(ClientError) in
             try await store.put(key, value)
         }
     }
 
     private func delete(_ key: ObjectKey, as client: Int) async {
-        await write(.delete, nil, key, as: client) { (store) throws(ClientError) in
+        await write(.deletion, nil, key, as: client) { (store) throws(ClientError) in
             try await store.delete(key)
         }
     }
 
     private func write(
-        _ function: HistoryEvent.Function, _ value: String?, _ key: ObjectKey, as client: Int,
+        _ kind: TortureProgress.Kind, _ value: String?, _ key: ObjectKey, as client: Int,
         _ body: (ObjectClient) async throws(ClientError) -> PutResult
     ) async {
+        let function: HistoryEvent.Function = kind == .put ? .write : .delete
         let process = processes.withLock { $0[client] }
         recorder.note(process: process, .invoke, function, key: "\(key)", value: value)
         do throws(ClientError) {
             let result = try await body(clients[client % clients.count])
             progress.observed(result.observations)
             progress.completed(
-                .write, atNanoseconds: recorder.note(process: process, .ok, function, key: "\(key)", value: value))
+                kind, atNanoseconds: recorder.note(process: process, .ok, function, key: "\(key)", value: value))
         } catch {
             let isUnknown = error.mayHaveTakenEffect
             recorder.note(process: process, isUnknown ? .info : .fail, function, key: "\(key)", value: value)
             if isUnknown { processes.withLock { $0[client] += clientCount } }
+            if kind == .put, error.isForFullDisks { progress.refusedAsFull() }
             await failed(error, isUnknown: isUnknown)
         }
     }

@@ -1,0 +1,103 @@
+// Who attacks: an identity of the cluster, or a stranger, with what it knows and counts.
+
+import ClusterFiles
+import NIOCore
+import NIOPosix
+import NIOSSL
+import QuorumProtocol
+import QuorumTransport
+
+/// A hostile client. One is good for one attack.
+package final class Attacker: Sendable {
+    package let home: ClientHome
+    /// Objects that others write, for attacks on these.
+    package let objects: [ObjectKey]
+    /// The servers' stores, as far as they are on this machine, for attacks that have the machine forget them.
+    package let stores: [String]
+    package let tally = AttackTally()
+    let group: any EventLoopGroup
+    let tls: NIOSSLContext
+    /// In the names of all that it writes, so that no attack meets what another one left.
+    let name: String
+
+    var parameters: ClusterParameters { home.cluster.parameters }
+    var servers: [ServerEntry] { home.cluster.servers }
+
+    /// - Throws: when TLS refuses the home's key or certificate.
+    package init(
+        home: ClientHome, objects: [ObjectKey] = [], stores: [String] = [], group: any EventLoopGroup
+    ) throws(IdentityError) {
+        self.home = home
+        self.objects = objects
+        self.stores = stores
+        self.group = group
+        name = "hostile/\(home.id)/\(UInt64.random(in: .min ... .max))"
+        tls = try home.identity.clientContext(closeTimeout: .milliseconds(100))
+    }
+
+    /// The attacker's own object of this name.
+    func key(_ name: String) -> ObjectKey {
+        guard let key = try? ObjectKey("\(self.name)/\(name)") else {
+            preconditionFailure("an attacker's own key is none")
+        }
+        return key
+    }
+
+    /// An object of the attacker's own of which the server has a part; nil if there is none.
+    func key(_ name: String, at server: NodeID) -> ObjectKey? {
+        // Every group has slots by the dozen.
+        (0..<10_000).lazy.map { self.key("\(name)/\($0)") }.first {
+            self.parameters.placement(of: $0).position(of: server) != nil
+        }
+    }
+
+    // MARK: Sessions
+
+    /// Opens a session, hands it to `body`, and closes it when that has ended or the task is cancelled.
+    func withSession<T: Sendable>(
+        at server: ServerEntry, _ body: @Sendable (HostileSession) async throws -> T
+    ) async throws -> T {
+        try Task.checkCancellation()
+        let session = try await HostileSession.open(to: server, by: self)
+        return try await withTaskCancellationHandler {
+            do {
+                let result = try await body(session)
+                await session.close()
+                return result
+            } catch {
+                await session.close()
+                throw error
+            }
+        } onCancel: {
+            session.abandon()
+        }
+    }
+
+    /// Opens a session and hands it to `body`, again and again until the task is cancelled.
+    ///
+    /// - Parameter pause: how long to wait after the server has ended or refused one.
+    func persist(
+        at server: ServerEntry, pause: Duration = .milliseconds(10),
+        _ body: @Sendable (HostileSession) async throws -> Void
+    ) async {
+        while !Task.isCancelled {
+            do {
+                try await withSession(at: server, body)
+            } catch {
+                // Whatever the server did about it, it is the next one's turn.
+                try? await Task.sleep(for: pause)
+            }
+        }
+    }
+
+    /// Does the same to every server, at so many places at a time, until the task is cancelled.
+    func besiege(
+        placesPerServer: Int = 1, _ body: @escaping @Sendable (ServerEntry, _ place: Int) async -> Void
+    ) async {
+        await withTaskGroup(of: Void.self) { tasks in
+            for server in servers {
+                for place in 0..<placesPerServer { tasks.addTask { await body(server, place) } }
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+// The hostile clients that benchmarks and torture set on clusters: each does what its name says, and others are served.
+
+import ErasureCode
+import HostileClients
+import NIOPosix
+import QuorumClient
+import QuorumProtocol
+import Testing
+
+extension Clusters {
+    @Suite("Attacks", .serialized) struct Attacks {
+        @Test(
+            "a hostile client does what its attack says, ends when it is told to, and keeps nobody from being served",
+            .timeLimit(.minutes(3)), arguments: AttackKind.allCases)
+        func attack(_ kind: AttackKind) async throws {
+            try await withCluster(clientNames: ["first", "hostile"]) { cluster in
+                let object = try ObjectKey("tests/attacked")
+                let value = SeededBytes.make("attacked", 64 << 10)
+                try await cluster.withClient { _ = try await $0.put(object, value) }
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                let attacker = try Attacker(
+                    home: cluster.clientHome("hostile"), objects: [object],
+                    stores: cluster.servers.map { "\(cluster.home($0))/store" }, group: group)
+                let attack = kind.attack
+                try await attack.prepare(by: attacker)
+                let siege = Task { await attack.run(by: attacker) }
+                try await cluster.withClient { client in
+                    var number = 0
+                    while !kind.isFeltEnough(attacker.tally.snapshot) || number < 3 {
+                        let value = SeededBytes.make("attacked \(number)", 10_000)
+                        _ = try await client.put(object, value)
+                        #expect(try await client.get(object).value == value)
+                        number += 1
+                    }
+                }
+                siege.cancel()
+                await siege.value
+                for server in cluster.servers { #expect(cluster.isAlive(server)) }
+                try await group.shutdownGracefully()
+            }
+        }
+
+        @Test(
+            "poison where servers verify later is committed, and read by nobody", .timeLimit(.minutes(3)),
+            arguments: [VerificationMode.lazy, .readTime])
+        func poison(mode: VerificationMode) async throws {
+            try await withCluster(clientNames: ["first", "hostile"], change: { $0.mode = mode }) { cluster in
+                let object = try ObjectKey("tests/poisoned")
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                let attacker = try Attacker(home: cluster.clientHome("hostile"), objects: [object], group: group)
+                let attack = AttackKind.poison.attack
+                let siege = Task { await attack.run(by: attacker) }
+                try await cluster.withClient { client in
+                    var number = 0
+                    while attacker.tally.snapshot.answers["committed", default: 0] < 40 {
+                        let value = SeededBytes.make("poisoned \(number)", 10_000)
+                        _ = try await client.put(object, value)
+                        #expect(try await client.get(object).value == value)
+                        number += 1
+                    }
+                }
+                siege.cancel()
+                await siege.value
+                for server in cluster.servers { #expect(cluster.isAlive(server)) }
+                try await group.shutdownGracefully()
+            }
+        }
+
+        @Test("an attack on others' objects says so when it is told of none")
+        func noObjects() async throws {
+            try await withCluster(starts: false) { cluster in
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                let attacker = try Attacker(home: cluster.clientHome(), group: group)
+                await #expect(throws: AttackError.noObjects) {
+                    try await AttackKind.fullQueue.attack.prepare(by: attacker)
+                }
+                try await group.shutdownGracefully()
+            }
+        }
+    }
+}
+
+extension AttackKind {
+    /// Whether servers have answered enough of it to show that it is this attack.
+    fileprivate func isFeltEnough(_ counters: AttackCounters) -> Bool {
+        func answers(_ name: String) -> UInt64 { counters.answers[name, default: 0] }
+        return switch self {
+        case .endlessKeys: answers("prepared") > 300
+        case .fullQueue: answers("prepared") + answers("busy") > 300
+        case .lists: answers("tooManyPending") > 300
+        case .forged: answers("invalidFragment") > 5 && answers("invalidCertificate") > 100
+        case .poison: answers("invalidFragment") > 20
+        case .sessions: counters.sessions >= 4 * 32
+        case .handshakes: counters.endedByServer > 500
+        case .coldReads: answers("version") > 100 && counters.droppedFiles > 0
+        case .connections: counters.sessions > 50
+        }
+    }
+}
