@@ -53,7 +53,8 @@ import Testing
         #expect(found.failureCount(.get) == 1)
         let file = HostileFile(
             machine: MachineDescription(processor: "none", processorCount: 1, memoryBytes: 1, kernel: "", level: ""),
-            secondsPerMeasurement: 1, size: ByteSize(bytes: 1024), operationsPerSecond: 50, outcomes: [found])
+            secondsPerMeasurement: 1, size: ByteSize(bytes: 1024), operationsPerSecond: 50, attacksPerSecond: nil,
+            outcomes: [found])
         let object = try #require(try JSONSerialization.jsonObject(with: file.json()) as? [String: Any])
         let attack = try #require((object["attacks"] as? [[String: Any]])?.first)
         #expect(attack["is_met"] as? Bool == false)

@@ -12,11 +12,16 @@ final class AttackChild: Sendable {
     var processID: pid_t { process.processID }
 
     /// Starts the attack, and returns when it is under way. It dies with the thread that started it.
-    init(_ kind: AttackName, as client: String, on cluster: BenchmarkCluster, objects: [ObjectKey]) throws {
+    ///
+    /// - Parameter perSecond: how much it may do to each server a second; nil for as much as it can.
+    init(
+        _ kind: AttackName, as client: String, on cluster: BenchmarkCluster, objects: [ObjectKey], perSecond: Double?
+    ) throws {
         let path = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         report = "\(cluster.directory)/\(client).json"
         var words = ["solidus-bench", "attack", kind.rawValue, "--home", "\(cluster.directory)/clients/\(client)"]
         words += ["--report", report]
+        if let perSecond { words += ["--per-second", "\(perSecond)"] }
         for key in objects { words += ["--object", "\(key)"] }
         for server in cluster.servers { words += ["--store", server.store] }
         process = try ChildProgram(

@@ -61,6 +61,9 @@ struct AttackCommand: ParsableCommand {
     var objects: [String] = []
     @Option(name: .customLong("store"), help: "The store of a server on this machine; may be repeated.")
     var stores: [String] = []
+    @Option(
+        help: "How many requests and connections to make to each server a second; all it can when not given.")
+    var perSecond: Double?
     @Option(help: "Write what was sent and what came back to this file, as JSON.")
     var report: String
 
@@ -73,11 +76,13 @@ struct AttackCommand: ParsableCommand {
         _ = nice(Self.niceness)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let attacker = try Attacker(
-            home: ClientHome(path: home), objects: objects.map { try ObjectKey($0) }, stores: stores, group: group)
+            home: ClientHome(path: home), objects: objects.map { try ObjectKey($0) }, stores: stores,
+            perSecond: perSecond, group: group)
         let attack = kind.attack
         signal(SIGTERM, SIG_IGN)
         let ending = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .global())
         try waiting { try await attack.prepare(by: attacker) }
+        attacker.beginPace()
         let siege = Task { await attack.run(by: attacker) }
         ending.setEventHandler { siege.cancel() }
         ending.resume()

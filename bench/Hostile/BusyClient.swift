@@ -16,7 +16,9 @@ struct BusyClient: Attack {
         await withTaskGroup(of: Void.self) { tasks in
             for slot in 0..<Self.underWay {
                 tasks.addTask {
-                    while !Task.isCancelled {
+                    while let server = attacker.home.cluster.servers.first?.node,
+                        (try? await attacker.waitForTurn(at: server)) != nil
+                    {
                         guard let key = try? ObjectKey("busy/\(slot)/\(Int.random(in: 0..<Self.objectCount))") else {
                             return
                         }

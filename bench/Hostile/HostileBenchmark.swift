@@ -24,9 +24,13 @@ struct HostileBenchmark: ParsableCommand {
     @Option(help: "The size of values: B, KiB or MiB.")
     var size = ByteSize(bytes: 64 << 10)
     @Option(help: "How many PUTs are due a second, and as many GETs.")
-    var rate = 50.0
+    var rate = 25.0
+    @Option(
+        help:
+            "How many requests and connections an attacker makes to each server a second; all it can when not given.")
+    var attackRate: Double?
     @Option(help: "Seconds of a measurement.")
-    var seconds = 5.0
+    var seconds = 6.0
     @Option(help: "Interleaved rounds.")
     var rounds = 5
     @Option(
@@ -59,6 +63,9 @@ struct HostileBenchmark: ParsableCommand {
             throw ValidationError("--size is at most one stripe, 8MiB")
         }
         guard rate >= 1, rate <= 10_000 else { throw ValidationError("--rate is 1 to 10000 operations a second") }
+        guard attackRate.map({ $0 >= 1 && $0 <= 1_000_000 }) ?? true else {
+            throw ValidationError("--attack-rate is 1 to 1000000 a second")
+        }
         guard seconds > 0, seconds <= 3600 else { throw ValidationError("--seconds are more than 0, at most 3600") }
         guard (1...100).contains(rounds) else { throw ValidationError("--rounds are 1 to 100") }
         guard (0...1_000_000).contains(warmUp) else { throw ValidationError("--warm-up is 0 to 1000000 PUTs") }
@@ -83,7 +90,8 @@ struct HostileBenchmark: ParsableCommand {
         if !quick, warmUp > 0 { try waiting { try await warm(cluster) } }
         try waiting { try await load.prepare() }
         let runner = HostileRunner(
-            seconds: chosenSeconds, rounds: chosenRounds, load: load, leftovers: leftovers.removals)
+            seconds: chosenSeconds, rounds: chosenRounds, load: load, attacksPerSecond: attackRate,
+            leftovers: leftovers.removals)
         let outcomes = try runner.run(chosenKinds)
         let machine = MachineDescription.current
         print(machine.text)
@@ -91,7 +99,7 @@ struct HostileBenchmark: ParsableCommand {
         if let json {
             let file = HostileFile(
                 machine: machine, secondsPerMeasurement: chosenSeconds, size: size, operationsPerSecond: rate,
-                outcomes: outcomes)
+                attacksPerSecond: attackRate, outcomes: outcomes)
             try file.json().write(to: URL(fileURLWithPath: json))
         }
     }

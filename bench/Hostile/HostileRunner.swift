@@ -10,6 +10,8 @@ struct HostileRunner {
     let seconds: Double
     let rounds: Int
     let load: PacedLoad
+    /// How much an attacker may do to each server a second; nil for as much as he can.
+    let attacksPerSecond: Double?
     /// Where attackers are entered, so that none outlives an interrupted run.
     let leftovers: Leftovers.Removals
 
@@ -50,7 +52,8 @@ struct HostileRunner {
             }
         }
         let child = try AttackChild(
-            kind, as: Self.client(kind, round: round), on: load.cluster, objects: load.writtenObjects)
+            kind, as: Self.client(kind, round: round), on: load.cluster, objects: load.writtenObjects,
+            perSecond: attacksPerSecond)
         leftovers.add { child.kill() }
         pause(Self.onsetSeconds)
         let (attacked, refusals) = try measure(attacker: child)

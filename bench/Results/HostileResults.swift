@@ -167,16 +167,19 @@ package struct HostileFile: Encodable, Sendable {
     let sizeBytes: Int
     /// Of PUTs, and as many of GETs, a second.
     let operationsPerSecond: Double
+    /// What an attacker might do to each server a second; nil: whatever he could.
+    let attacksPerSecond: Double?
     let attacks: [Attack]
 
     package init(
         machine: MachineDescription, secondsPerMeasurement: Double, size: ByteSize, operationsPerSecond: Double,
-        outcomes: [HostileOutcome]
+        attacksPerSecond: Double?, outcomes: [HostileOutcome]
     ) {
         self.machine = machine
         self.secondsPerMeasurement = secondsPerMeasurement
         sizeBytes = size.bytes
         self.operationsPerSecond = operationsPerSecond
+        self.attacksPerSecond = attacksPerSecond
         attacks = outcomes.map { outcome in
             func byOperation<Value>(_ value: (HostileOperation) -> Value?) -> [String: Value] {
                 var values: [String: Value] = [:]

@@ -6,6 +6,7 @@ import NIOPosix
 import NIOSSL
 import QuorumProtocol
 import QuorumTransport
+import Synchronization
 
 /// A hostile client. One is good for one attack.
 package final class Attacker: Sendable {
@@ -15,6 +16,8 @@ package final class Attacker: Sendable {
     /// The servers' stores, as far as they are on this machine, for attacks that have the machine forget them.
     package let stores: [String]
     package let tally = AttackTally()
+    private let pace: Pace?
+    private let isPaced = Atomic(false)
     let group: any EventLoopGroup
     let tls: NIOSSLContext
     /// In the names of all that it writes, so that no attack meets what another one left.
@@ -23,16 +26,31 @@ package final class Attacker: Sendable {
     var parameters: ClusterParameters { home.cluster.parameters }
     var servers: [ServerEntry] { home.cluster.servers }
 
+    /// - Parameter perSecond: how many requests and connections together it may make to each server a second, from
+    ///   `beginPace` on; nil for as many as it can.
     /// - Throws: when TLS refuses the home's key or certificate.
     package init(
-        home: ClientHome, objects: [ObjectKey] = [], stores: [String] = [], group: any EventLoopGroup
+        home: ClientHome, objects: [ObjectKey] = [], stores: [String] = [], perSecond: Double? = nil,
+        group: any EventLoopGroup
     ) throws(IdentityError) {
         self.home = home
         self.objects = objects
         self.stores = stores
         self.group = group
+        pace = perSecond.map(Pace.init)
         name = "hostile/\(home.id)/\(UInt64.random(in: .min ... .max))"
         tls = try home.identity.clientContext(closeTimeout: .milliseconds(100))
+    }
+
+    /// From now on it does no more a second than it may. The preparation of an attack is not to take for ever.
+    package func beginPace() { isPaced.store(true, ordering: .releasing) }
+
+    /// Returns when the next request or connection to a server may go.
+    ///
+    /// - Throws: when the task is cancelled.
+    package func waitForTurn(at server: NodeID) async throws {
+        try Task.checkCancellation()
+        if isPaced.load(ordering: .acquiring) { try await pace?.wait(for: server) }
     }
 
     /// The attacker's own object of this name.

@@ -15,8 +15,9 @@ struct IdleHandshakes: Attack {
         await attacker.besiege(placesPerServer: Self.placesPerServer) { server, place in
             let source = server.host.hasPrefix("127.") ? Self.localSources[place % Self.localSources.count] : nil
             while !Task.isCancelled {
-                attacker.tally.count { $0.connections += 1 }
                 do {
+                    try await attacker.waitForTurn(at: server.node)
+                    attacker.tally.count { $0.connections += 1 }
                     try await Self.hold(server, from: source, by: attacker)
                 } catch {
                     // No connection was to be had.

@@ -32,6 +32,7 @@ final class HostileSession: Sendable {
     ///
     /// - Throws: whatever keeps it from becoming a session, the task's cancellation among it.
     static func open(to server: ServerEntry, by attacker: Attacker) async throws -> HostileSession {
+        try await attacker.waitForTurn(at: server.node)
         attacker.tally.count { $0.connections += 1 }
         let eventLoop = attacker.group.next()
         let greeted = eventLoop.makePromise(of: Void.self)
@@ -112,6 +113,7 @@ final class HostileSession: Sendable {
     ///
     /// - Throws: `AttackError.sessionEnded`.
     func send(_ frame: ByteBuffer, unansweredMax limit: Int) async throws {
+        try await attacker.waitForTurn(at: server.node)
         try await waitForRoom(limit)
         state.withLock { $0.unanswered += 1 }
         try await write(frame)
