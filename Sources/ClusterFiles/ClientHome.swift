@@ -33,17 +33,14 @@ public struct ClientHome: Sendable {
             keys: ["format", "name", "id"])
         try file.checkFormat(Self.format)
         let name = try file.text("name", expected: "the client's name")
-        let idText = try file.text("id", expected: "the client's id, 32 hexadecimal digits")
-        guard let id = ClientID(hexadecimal: idText) else {
-            throw file.invalid("id", idText, "a client's id is 32 hexadecimal digits")
-        }
+        let id = try file.client()
         let clusterFile = files.clusterFile
         let cluster = try ClusterDescription(contentsOf: clusterFile)
         guard let entry = cluster.clients.first(where: { $0.name == name }) else {
             throw .unknownClient(path: cluster.accessFile, name: name, listed: cluster.clients.map(\.name))
         }
         guard entry.id == id else {
-            throw file.invalid("id", idText, "\(cluster.accessFile) lists the id \(entry.id) for client \(name)")
+            throw file.invalid("id", id, "\(cluster.accessFile) lists the id \(entry.id) for client \(name)")
         }
 
         directory = files.directory

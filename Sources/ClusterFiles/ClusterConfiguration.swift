@@ -100,12 +100,8 @@ private struct Head {
     let operatorKey: OperatorKey
 
     init(_ table: StrictTable) throws(ConfigurationError) {
-        let idText = try table.text("id", expected: "the cluster's id, 32 hexadecimal digits")
-        guard let id = ClusterID(hexadecimal: idText) else {
-            throw table.invalid("id", idText, "a cluster's id is 32 hexadecimal digits")
-        }
-        let epoch = try table.integer("epoch", expected: "the configuration's epoch, an integer from 1")
-        guard epoch >= 1 else { throw table.invalid("epoch", epoch, "epochs count from 1") }
+        id = try table.cluster("id")
+        epoch = try table.ordinal("epoch", expected: "the configuration's epoch", of: "epochs")
         let names = VerificationMode.allCases.map(\.description)
         let modeText = try table.text("mode", expected: "one of: \(names.joined(separator: ", "))")
         guard let mode = VerificationMode.allCases.first(where: { $0.description == modeText }) else {
@@ -130,13 +126,7 @@ private struct Head {
                 "stripe_bytes", limits.stripeSizeBytesMax,
                 "a stripe has \(stripes.lowerBound) to \(stripes.upperBound) bytes")
         }
-        let keyText = try table.text("operator_key", expected: "the operator's public P-256 key in hexadecimal")
-        guard let keyBytes = Hexadecimal.bytes(keyText, countMax: OperatorKey.sizeBytes),
-            let operatorKey = OperatorKey(bytes: keyBytes)
-        else { throw table.invalid("operator_key", keyText, "not a P-256 public key (65 bytes in hexadecimal)") }
-        self.operatorKey = operatorKey
-        self.id = id
-        self.epoch = UInt64(epoch)
+        operatorKey = OperatorKey(try table.publicKey("operator_key", expected: "the operator's public P-256 key"))
         self.mode = mode
         self.quorums = quorums
         self.limits = limits

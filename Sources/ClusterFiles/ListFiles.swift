@@ -1,22 +1,27 @@
 // addresses.toml, keys.toml and access.toml: the lists beside cluster.toml, for people to read and to edit. A file is
 // believed by the operator's signature, which is over the list's canonical bytes: how the file is spelled is free.
 
-import Crypto
-import Fingerprint
 import QuorumProtocol
 
 /// A list that has a file.
 package protocol ListFile: ClusterList {
+    associatedtype Entry: ListFileEntry
     static var fileName: String { get }
     /// What the file begins with.
     static var remark: String { get }
-    /// The name of the tables that the contents are in.
+    /// The name of the entries' tables.
     static var section: String { get }
-    /// The names of such a table's keys.
+    init(_ entries: [Entry]) throws(ListFault)
+    var entries: [Entry] { get }
+}
+
+/// An entry of such a list, which is a table of the file.
+package protocol ListFileEntry {
+    /// The names of the table's keys.
     static var columns: Set<String> { get }
-    init(tables: [StrictTable], path: String) throws(ConfigurationError)
-    /// A table for each entry, as lines.
-    var tables: [[String]] { get }
+    init(_ table: StrictTable, _ uniqueness: inout Uniqueness) throws(ConfigurationError)
+    /// The table's lines.
+    var lines: [String] { get }
 }
 
 extension SignedList where Contents: ListFile {
@@ -51,7 +56,7 @@ extension SignedList where Contents: ListFile {
             "version = \(version)",
             "signature = \"\(Hexadecimal.text(signature))\"",
         ]
-        for table in contents.tables { lines += ["", "[[\(Contents.section)]]"] + table }
+        for entry in contents.entries { lines += ["", "[[\(Contents.section)]]"] + entry.lines }
         return lines.joined(separator: "\n") + "\n"
     }
 }
@@ -69,26 +74,19 @@ package struct UnsignedListFile<Contents: ListFile> {
         let file = try StrictTable(
             parsing: bytes, path: path, keys: ["format", "cluster", "version", "signature", Contents.section])
         try file.checkFormat(SignedList<Contents>.format)
-        let idText = try file.text("cluster", expected: "the cluster's id, 32 hexadecimal digits")
-        guard let cluster = ClusterID(hexadecimal: idText) else {
-            throw file.invalid("cluster", idText, "a cluster's id is 32 hexadecimal digits")
-        }
-        let version = try file.integer("version", expected: "the list's version, an integer from 1")
-        guard version >= 1 else { throw file.invalid("version", version, "versions count from 1") }
-        self.cluster = cluster
-        self.version = UInt64(version)
+        cluster = try file.cluster("cluster")
+        version = try file.ordinal("version", expected: "the list's version", of: "versions")
         signature = try file.signature()
-        contents = try Contents(
-            tables: file.sections(Contents.section, keys: Contents.columns, isOptional: true), path: path)
-    }
-}
-
-/// Turns what is wrong with a whole list into what is wrong with its file.
-private func checked<List>(_ path: String, _ make: () throws(ListFault) -> List) throws(ConfigurationError) -> List {
-    do throws(ListFault) {
-        return try make()
-    } catch {
-        throw .inconsistent(path: path, reason: error.description)
+        var uniqueness = Uniqueness(path: path)
+        var entries: [Contents.Entry] = []
+        for table in try file.sections(Contents.section, keys: Contents.Entry.columns, isOptional: true) {
+            entries.append(try Contents.Entry(table, &uniqueness))
+        }
+        do throws(ListFault) {
+            contents = try Contents(entries)
+        } catch {
+            throw .inconsistent(path: path, reason: error.description)
+        }
     }
 }
 
@@ -97,30 +95,24 @@ extension AddressList: ListFile {
     package static let remark =
         "Where the servers of a solidus cluster listen, and by which certificates they are known."
     package static let section = "servers"
+    package var entries: [AddressEntry] { servers }
+}
+
+extension AddressEntry: ListFileEntry {
     package static let columns: Set = ["number", "address", "certificate_pin"]
 
-    package init(tables: [StrictTable], path: String) throws(ConfigurationError) {
-        var uniqueness = Uniqueness(path: path)
-        var servers: [AddressEntry] = []
-        for table in tables {
-            let node = try table.node(&uniqueness)
-            let text = try table.text("address", expected: "\"host:port\"")
-            guard let address = NetworkAddress(text) else {
-                throw table.invalid("address", text, "write \"host:port\", with a port from 1 to 65535")
-            }
-            try uniqueness.claim(.address, address.description, at: table.name(of: "address"))
-            servers.append(AddressEntry(node: node, address: address, pin: try table.pin(&uniqueness)))
+    package init(_ table: StrictTable, _ uniqueness: inout Uniqueness) throws(ConfigurationError) {
+        let node = try table.node(&uniqueness)
+        let text = try table.text("address", expected: "\"host:port\"")
+        guard let address = NetworkAddress(text) else {
+            throw table.invalid("address", text, "write \"host:port\", with a port from 1 to 65535")
         }
-        self = try checked(path) { () throws(ListFault) in try AddressList(servers) }
+        try uniqueness.claim(.address, address.description, at: table.name(of: "address"))
+        self.init(node: node, address: address, pin: try table.pin(&uniqueness))
     }
 
-    package var tables: [[String]] {
-        servers.map { server in
-            [
-                "number = \(server.node.rawValue)", "address = \"\(server.address)\"",
-                "certificate_pin = \"\(server.pin)\"",
-            ]
-        }
+    package var lines: [String] {
+        ["number = \(node.rawValue)", "address = \"\(address)\"", "certificate_pin = \"\(pin)\""]
     }
 }
 
@@ -129,33 +121,26 @@ extension KeyList: ListFile {
     package static let remark =
         "The public keys of the statements of a solidus cluster's servers. No entry is ever removed."
     package static let section = "keys"
+    package var entries: [KeyEntry] { keys }
+}
+
+extension KeyEntry: ListFileEntry {
     package static let columns: Set = ["number", "incarnation", "statement_key"]
 
-    package init(tables: [StrictTable], path: String) throws(ConfigurationError) {
-        var uniqueness = Uniqueness(path: path)
-        var entries: [KeyEntry] = []
-        for table in tables {
-            let node = try table.node()
-            let number = try table.integer("incarnation", expected: "which life of its store, an integer from 1")
-            guard number >= 1 else { throw table.invalid("incarnation", number, "incarnations count from 1") }
-            try uniqueness.claim(.life, "\(node.rawValue) \(number)", at: table.name(of: "incarnation"))
-            let text = try table.text("statement_key", expected: "the server's public P-256 key in hexadecimal")
-            guard let bytes = Hexadecimal.bytes(text, countMax: OperatorKey.sizeBytes),
-                let key = try? P256.Signing.PublicKey(x963Representation: bytes)
-            else { throw table.invalid("statement_key", text, "not a P-256 public key (65 bytes in hexadecimal)") }
-            try uniqueness.claim(.key, text.lowercased(), at: table.name(of: "statement_key"))
-            entries.append(KeyEntry(node: node, incarnation: Incarnation(UInt64(number)), key: key))
-        }
-        self = try checked(path) { () throws(ListFault) in try KeyList(entries) }
+    package init(_ table: StrictTable, _ uniqueness: inout Uniqueness) throws(ConfigurationError) {
+        let node = try table.node()
+        let number = try table.ordinal("incarnation", expected: "which life of its store", of: "incarnations")
+        try uniqueness.claim(.life, "\(node.rawValue) \(number)", at: table.name(of: "incarnation"))
+        let key = try table.publicKey("statement_key", expected: "the server's public P-256 key")
+        self.init(node: node, incarnation: Incarnation(number), key: key)
+        try uniqueness.claim(.key, Hexadecimal.text(keyBytes), at: table.name(of: "statement_key"))
     }
 
-    package var tables: [[String]] {
-        keys.map { entry in
-            [
-                "number = \(entry.node.rawValue)", "incarnation = \(entry.incarnation.rawValue)",
-                "statement_key = \"\(Hexadecimal.text(entry.keyBytes))\"",
-            ]
-        }
+    package var lines: [String] {
+        [
+            "number = \(node.rawValue)", "incarnation = \(incarnation.rawValue)",
+            "statement_key = \"\(Hexadecimal.text(keyBytes))\"",
+        ]
     }
 }
 
@@ -164,45 +149,37 @@ extension AccessList: ListFile {
     package static let remark =
         "Who may use a solidus cluster, and with which rights on which buckets (\"*\": every one)."
     package static let section = "clients"
+    package var entries: [AccessEntry] { clients }
+}
+
+extension AccessEntry: ListFileEntry {
     package static let columns: Set = ["name", "id", "certificate_pin", "rights", "quota_bytes"]
 
-    package init(tables: [StrictTable], path: String) throws(ConfigurationError) {
-        var uniqueness = Uniqueness(path: path)
-        var clients: [AccessEntry] = []
-        for table in tables {
-            let name = try table.text("name", expected: "the client's name")
-            guard ClientName.isValid(name) else { throw table.invalid("name", name, ClientName.rule) }
-            try uniqueness.claim(.name, name, at: table.name(of: "name"))
-            let idText = try table.text("id", expected: "the client's id, 32 hexadecimal digits")
-            guard let id = ClientID(hexadecimal: idText) else {
-                throw table.invalid("id", idText, "a client's id is 32 hexadecimal digits")
+    package init(_ table: StrictTable, _ uniqueness: inout Uniqueness) throws(ConfigurationError) {
+        let name = try table.text("name", expected: "the client's name")
+        guard ClientName.isValid(name) else { throw table.invalid("name", name, ClientName.rule) }
+        try uniqueness.claim(.name, name, at: table.name(of: "name"))
+        let id = try table.client()
+        try uniqueness.claim(.id, id.description, at: table.name(of: "id"))
+        let pin = try table.pin(&uniqueness)
+        var grants: [Grant] = []
+        for text in try table.strings("rights", expected: "an array like [\"photos:read,write\"]") {
+            guard let grant = Grant(text) else {
+                throw table.invalid(
+                    "rights", text, "write BUCKET:RIGHT,…; a right is read, write, list or admin, '*' every bucket")
             }
-            try uniqueness.claim(.id, id.description, at: table.name(of: "id"))
-            let pin = try table.pin(&uniqueness)
-            var grants: [Grant] = []
-            for text in try table.strings("rights", expected: "an array like [\"photos:read,write\"]") {
-                guard let grant = Grant(text) else {
-                    throw table.invalid(
-                        "rights", text, "write BUCKET:RIGHT,…; a right is read, write, list or admin, '*' every bucket")
-                }
-                grants.append(grant)
-            }
-            let quota = try table.integer(
-                "quota_bytes", expected: "how many bytes each server keeps for the client", default: -1)
-            guard quota >= -1 else { throw table.invalid("quota_bytes", quota, "a number of bytes, or no line at all") }
-            clients.append(
-                AccessEntry(
-                    name: name, id: id, pin: pin, grants: grants, quotaBytes: quota < 0 ? nil : UInt64(quota)))
+            grants.append(grant)
         }
-        self = try checked(path) { () throws(ListFault) in try AccessList(clients) }
+        let quota = try table.integer(
+            "quota_bytes", expected: "how many bytes each server keeps for the client", default: -1)
+        guard quota >= -1 else { throw table.invalid("quota_bytes", quota, "a number of bytes, or no line at all") }
+        self.init(name: name, id: id, pin: pin, grants: grants, quotaBytes: quota < 0 ? nil : UInt64(quota))
     }
 
-    package var tables: [[String]] {
-        clients.map { client in
-            [
-                "name = \"\(client.name)\"", "id = \"\(client.id)\"", "certificate_pin = \"\(client.pin)\"",
-                "rights = [\(client.grants.map { "\"\($0)\"" }.joined(separator: ", "))]",
-            ] + (client.quotaBytes.map { ["quota_bytes = \($0)"] } ?? [])
-        }
+    package var lines: [String] {
+        [
+            "name = \"\(name)\"", "id = \"\(id)\"", "certificate_pin = \"\(pin)\"",
+            "rights = [\(grants.map { "\"\($0)\"" }.joined(separator: ", "))]",
+        ] + (quotaBytes.map { ["quota_bytes = \($0)"] } ?? [])
     }
 }

@@ -1,5 +1,6 @@
 // A TOML table that is read strictly: only known keys, only the expected types, every complaint with file and key.
 
+import Crypto
 import Fingerprint
 import QuorumProtocol
 
@@ -125,6 +126,42 @@ extension StrictTable {
         return bytes
     }
 
+    /// The id of a cluster.
+    func cluster(_ key: String) throws(ConfigurationError) -> ClusterID {
+        let text = try text(key, expected: "the cluster's id, 32 hexadecimal digits")
+        guard let id = ClusterID(hexadecimal: text) else {
+            throw invalid(key, text, "a cluster's id is 32 hexadecimal digits")
+        }
+        return id
+    }
+
+    /// The client's id, the value of the key "id".
+    func client() throws(ConfigurationError) -> ClientID {
+        let text = try text("id", expected: "the client's id, 32 hexadecimal digits")
+        guard let id = ClientID(hexadecimal: text) else {
+            throw invalid("id", text, "a client's id is 32 hexadecimal digits")
+        }
+        return id
+    }
+
+    /// A number from 1.
+    ///
+    /// - Parameter plural: what is counted, for complaints.
+    func ordinal(_ key: String, expected: String, of plural: String) throws(ConfigurationError) -> UInt64 {
+        let number = try integer(key, expected: "\(expected), an integer from 1")
+        guard number >= 1 else { throw invalid(key, number, "\(plural) count from 1") }
+        return UInt64(number)
+    }
+
+    /// A public key of P-256, X9.63 and uncompressed.
+    func publicKey(_ key: String, expected: String) throws(ConfigurationError) -> P256.Signing.PublicKey {
+        let text = try text(key, expected: "\(expected) in hexadecimal")
+        guard let bytes = Hexadecimal.bytes(text, countMax: OperatorKey.sizeBytes),
+            let publicKey = try? P256.Signing.PublicKey(x963Representation: bytes)
+        else { throw invalid(key, text, "not a P-256 public key (65 bytes in hexadecimal)") }
+        return publicKey
+    }
+
     /// The server that the key "number" names, each once.
     func node(_ uniqueness: inout Uniqueness) throws(ConfigurationError) -> NodeID {
         let node = try node()
@@ -152,7 +189,7 @@ extension StrictTable {
 }
 
 /// Where each value that must be unique was seen first.
-struct Uniqueness {
+package struct Uniqueness {
     enum Kind: Hashable { case server, group, address, key, life, pin, name, id }
 
     private struct Claim: Hashable {

@@ -71,13 +71,17 @@ extension ObjectStore {
         }
     }
 
+    private func value(of indexKey: [UInt8], inMemory: Bool = false) throws(StorageError) -> [UInt8]? {
+        try read { () throws(StorageError) in
+            try index.withValue(of: indexKey, from: inMemory ? .inMemory : .anywhere) { Array($0) }
+        }
+    }
+
     /// The record of an object, or nil when it has none.
     ///
     /// - Parameter inMemory: whether to throw `.notInMemory` rather than wait for the disk.
     package func record(of key: [UInt8], inMemory: Bool = false) throws(StorageError) -> [UInt8]? {
-        try read { () throws(StorageError) in
-            try index.withValue(of: IndexKey.record(key), from: inMemory ? .inMemory : .anywhere) { Array($0) }
-        }
+        try value(of: IndexKey.record(key), inMemory: inMemory)
     }
 
     /// The next expiry of an object in milliseconds since the epoch, or nil when it has none.
@@ -119,7 +123,7 @@ extension ObjectStore {
     package func versions(of key: [UInt8]) throws(StorageError) -> [StoredVersion] {
         guard key.count <= FormatLimit.keySizeBytesMax else { return [] }
         let prefix = IndexKey.versions(of: key)
-        return try gate.pass { () throws(StorageError) in
+        return try read { () throws(StorageError) in
             var found: [StoredVersion] = []
             let walk = index.walk()
             walk.seek(prefix)
@@ -177,20 +181,14 @@ extension ObjectStore {
     package func expired(
         before time: UInt64, after last: ExpiredObject? = nil, limit: Int
     ) throws(StorageError) -> [ExpiredObject] {
-        try read { () throws(StorageError) in
-            var found: [ExpiredObject] = []
-            let walk = index.walk()
-            walk.seek(
-                last.map { Self.successor(IndexKey.expiryByTime($0.expiry, $0.key)) } ?? IndexKey.expiriesByTime)
-            while found.count < limit, let key = try walk.key(startingWith: IndexKey.expiriesByTime) {
-                guard key.count > 9, let expiry = IndexKey.numbers(in: Array(key[..<9]), count: 1)?[0] else {
-                    throw index.malformed(key)
-                }
-                guard expiry < time else { break }
-                found.append(ExpiredObject(key: Array(key[9...]), expiry: expiry))
-                walk.next()
+        // A key of that very time has an object behind it, so it comes after the time alone.
+        let first = last.map { Self.successor($0.expiry.encodedBig + $0.key) }
+        return try scan(IndexKey.expiriesByTime, from: first, below: time.encodedBig, limit: limit) {
+            (key, _) throws(StorageError) in
+            guard let expiry = IndexKey.expiry(inByTime: key) else {
+                throw index.malformed(IndexKey.expiriesByTime + key)
             }
-            return found
+            return ExpiredObject(key: expiry.key, expiry: expiry.time)
         }
     }
 
@@ -225,9 +223,7 @@ extension ObjectStore {
 
     /// The value of a row; nil when there is none.
     package func row(_ table: StoreTable, _ key: [UInt8]) throws(StorageError) -> [UInt8]? {
-        try read { () throws(StorageError) in
-            try index.withValue(of: IndexKey.table(table) + key) { Array($0) }
-        }
+        try value(of: IndexKey.table(table) + key)
     }
 
     /// Rows of a table in the order of their keys, from `first` on and below `end` (open when nil), at most `limit`.
@@ -240,8 +236,10 @@ extension ObjectStore {
     /// The least key above another is that key with a zero byte behind it.
     private static func successor(_ key: [UInt8]) -> [UInt8] { key + [0] }
 
+    /// What `item` makes of entries of a table, each told by what of its key follows the prefix, and its value.
     private func scan<Item>(
-        _ prefix: [UInt8], from first: [UInt8]?, below end: [UInt8]?, limit: Int, _ item: ([UInt8], [UInt8]) -> Item
+        _ prefix: [UInt8], from first: [UInt8]?, below end: [UInt8]?, limit: Int,
+        _ item: ([UInt8], [UInt8]) throws(StorageError) -> Item
     ) throws(StorageError) -> [Item] {
         try read { () throws(StorageError) in
             var found: [Item] = []
@@ -250,7 +248,7 @@ extension ObjectStore {
             while found.count < limit, let indexKey = try walk.key(startingWith: prefix) {
                 let key = Array(indexKey[prefix.count...])
                 if let end, !key.lexicographicallyPrecedes(end) { break }
-                found.append(item(key, walk.withValue { Array($0) }))
+                found.append(try item(key, walk.withValue { Array($0) }))
                 walk.next()
             }
             return found

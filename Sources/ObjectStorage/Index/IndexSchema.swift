@@ -47,6 +47,16 @@ enum IndexKey {
         return bytes
     }
 
+    /// The time and the object that a key names behind its table's byte, or nil when it has another shape.
+    static func expiry(inByTime key: [UInt8]) -> (time: UInt64, key: [UInt8])? {
+        key.withUnsafeBytes { bytes in
+            var cursor = ByteCursor(bytes)
+            guard let time = cursor.big(UInt64.self), let object = cursor.take(cursor.remainingCount), !object.isEmpty
+            else { return nil }
+            return (time, Array(object))
+        }
+    }
+
     /// The prefix of all parts of all versions of an object.
     static func versions(of key: [UInt8], reservingBytes extra: Int = 0) -> [UInt8] {
         var bytes: [UInt8] = []
