@@ -30,11 +30,14 @@ package enum AttackKind: String, CaseIterable, Sendable {
     case connections
 
     /// The attack, new.
-    package var attack: any Attack {
+    package var attack: any Attack { attack(objectCount: 256) }
+
+    /// The attack, new; if it has to write objects of its own before it begins, with so many.
+    package func attack(objectCount: Int) -> any Attack {
         switch self {
         case .endlessKeys: EndlessKeys()
         case .fullQueue: FullQueue()
-        case .lists: PendingLists()
+        case .lists: PendingLists(objectCount: objectCount)
         case .forged: ForgedProofs()
         case .poison: Poison()
         case .sessions: IdleSessions()
