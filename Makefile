@@ -45,7 +45,7 @@ simulate: setup simulator
 SLICE_START ?= 1
 
 simulate-slice: setup simulator
-	SIMULATE_START=$(SLICE_START) scripts/simulate $(SIMULATOR) 20000 2000 1
+	SIMULATE_START=$(SLICE_START) scripts/simulate $(SIMULATOR) 10000 1000 1
 	$(SIMULATOR) storage --seeds $(SLICE_START)..$$(($(SLICE_START) + 499))
 	$(SIMULATOR) mutants --except poisonSignedOnce --except readWithoutQuorum
 
