@@ -220,7 +220,7 @@ extension Clusters {
                 let list = ["client", "pending", cluster.directory, "hostile"]
                 var result = try await cluster.run(list)
                 #expect(result.end == .exit(0) && result.output.contains("261 objects with versions"), "\(result)")
-                #expect(result.output.contains("tests/begun-1259  at 1 servers"), "\(result.output)")
+                #expect(result.output.contains("tests/begun-1259  at 1 server"), "\(result.output)")
                 // Its own it may see, others' it may not.
                 result = try await cluster.run(list + ["--as", "hostile"])
                 #expect(result.end == .exit(0) && result.output.contains("261 objects"), "\(result)")

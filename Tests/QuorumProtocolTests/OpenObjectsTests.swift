@@ -48,7 +48,7 @@ struct OpenObjectsTests {
         var replies: [UInt64: UInt64] = [:]
         for effect in effects {
             switch effect {
-            case .load(let key): loads.append(key)
+            case .load(let key, _): loads.append(key)
             case .reply(let tag, .timestamp(let claim)): replies[tag.request] = claim.timestamp.counter
             default: Issue.record("\(effect)")
             }

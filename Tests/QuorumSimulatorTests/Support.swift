@@ -66,7 +66,7 @@ struct ChangeMaker {
                 switch effect {
                 case .verify(let token, let job, _):
                     inputs.append(.verified(token, job.run(verifier: verifier, parameters: parameters)))
-                case .load(let key):
+                case .load(let key, _):
                     inputs.append(.loaded(key, .success(record(key))))
                 case .store(let token, let change, let statements):
                     stored = VirtualDisk.Item(token: token, change: change, statements: statements)

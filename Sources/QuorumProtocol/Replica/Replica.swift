@@ -233,7 +233,7 @@ extension Replica {
         into effects: inout [ReplicaEffect]
     ) -> OpenObjects.Place? {
         guard let place = open else {
-            effects.append(.load(key))
+            effects.append(.load(key, of: owner))
             return objects.open(key)
         }
         // What the server asked for itself is never turned away: it may be what makes room for others.
@@ -536,7 +536,11 @@ extension Replica {
             if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
             // What the store holds now is not known here: the change may be durable and only its signing have failed.
             objects.at[place].record = nil
-            if objects.at[place].isIdle { objects.close(place) } else { effects.append(.load(objects.at[place].key)) }
+            if objects.at[place].isIdle {
+                objects.close(place)
+            } else {
+                effects.append(.load(objects.at[place].key, of: nil))
+            }
         }
         advance(place, into: &effects)
     }

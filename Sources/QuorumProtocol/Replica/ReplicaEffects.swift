@@ -85,8 +85,8 @@ package enum ReplicaEffect: Sendable {
     case replyWithVersion(RequestTag, CommittedClaim, ObjectKey, Timestamp, Read.Portion)
     /// Reply `.refused(.tooManyPending)` with the versions' descriptors from the store.
     case replyTooManyPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
-    /// Read the object's record from the store.
-    case load(ObjectKey)
+    /// Read the object's record from the store, for whose request; nil: for the server itself.
+    case load(ObjectKey, of: Principal?)
     /// Check what the principal's request proves.
     case verify(WorkToken, VerificationJob, of: Principal)
     /// Make the change durable, then sign the statements; in the order in which these effects come.

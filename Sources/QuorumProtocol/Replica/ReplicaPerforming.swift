@@ -83,7 +83,11 @@ package enum ReplicaWork {
 
     /// For whose request it is, if it is told with it.
     package var principal: Principal? {
-        if case .verify(_, _, let principal) = self { principal } else { nil }
+        switch self {
+        case .verify(_, _, let principal): principal
+        case .wait(.load(_, let principal)): principal
+        case .readFragments, .listPending, .findDue, .findBare, .wait: nil
+        }
     }
 
     /// Which request it is to answer, if it is one's.
@@ -192,13 +196,13 @@ extension ReplicaEffect {
             return .done(.reply(tag, .version(claim, parts)))
         case .replyTooManyPending(let tag, let key, let versions):
             return .work(.listPending(tag, key, versions))
-        case .load(let key):
+        case .load(let key, let principal):
             switch store.record(of: key) {
             case .held(let record): return .done(.input(.loaded(key, .success(record))))
             case .absent: return .done(.input(.loaded(key, .success(nil))))
             case .lost: return .done(.input(.loaded(key, .failure(.recordLost))))
             case .unreadable: return .done(.input(.loaded(key, .failure(.failed))))
-            case .notInMemory: return .work(.wait(.load(key)))
+            case .notInMemory: return .work(.wait(.load(key, of: principal)))
             }
         case .verify(let token, let job, let principal):
             return .work(.verify(token, job, of: principal))

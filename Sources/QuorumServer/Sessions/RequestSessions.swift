@@ -173,8 +173,7 @@ final class RequestSessions: ServerEndpointDelegate {
     private func received(listMessage frame: ByteBuffer, from session: Session) {
         let size = frame.readableBytes
         let answer: @Sendable (UInt64, [UInt8]) -> Void = { number, list in
-            session.send(OutboundFrame(ListMessage.list(list).encoded(request: number)))
-            session.completed(frameSizeBytes: size)
+            self.answer(session, ListMessage.list(list).encoded(request: number), frameSizeBytes: size)
         }
         do {
             switch try ListMessage.decode(frame) {
@@ -204,8 +203,8 @@ final class RequestSessions: ServerEndpointDelegate {
                 throw WireError.misdirected(.status)
             }
             status.ask { answer in
-                if let answer { session.send(OutboundFrame(StatusMessage.status(answer).encoded(request: number))) }
-                session.completed(frameSizeBytes: size)
+                guard let answer else { return session.completed(frameSizeBytes: size) }
+                self.answer(session, StatusMessage.status(answer).encoded(request: number), frameSizeBytes: size)
             }
         } catch {
             refuse(session, frameSizeBytes: size, "\(error)")
@@ -228,15 +227,15 @@ final class RequestSessions: ServerEndpointDelegate {
         guard case .list(let client, let last) = message else { return }
         let limit = PendingMessage.objectCountMax
         host.pendingObjects(of: client, after: last, limit: limit, for: principal) { found in
+            let answer: EncodedMessage
             switch found {
             case .success(let keys):
-                let answer = PendingMessage.objects(keys, hasMore: keys.count == limit)
-                session.send(OutboundFrame(answer.encoded(request: number)))
+                answer = PendingMessage.objects(keys, hasMore: keys.count == limit).encoded(request: number)
             case .failure(let refusal):
                 self.statistics.countRefusal(refusal)
-                session.send(OutboundFrame(Reply.refused(refusal).encoded(request: number)))
+                answer = Reply.refused(refusal).encoded(request: number)
             }
-            session.completed(frameSizeBytes: size)
+            self.answer(session, answer, frameSizeBytes: size)
         }
     }
 
@@ -293,21 +292,26 @@ final class RequestSessions: ServerEndpointDelegate {
             statistics.countRefusal(refusal)
             logger.debug("refused a request of \(open.session.peer): \(refusal)")
         }
-        let outcome = open.session.send(OutboundFrame(reply.encoded(request: open.number)))
-        open.session.completed(frameSizeBytes: open.frameSizeBytes)
+        answer(open.session, reply.encoded(request: open.number), frameSizeBytes: open.frameSizeBytes)
+    }
+
+    /// Sends the answer to a frame, which is done with then. Whoever does not take answers is disconnected.
+    private func answer(_ session: Session, _ message: EncodedMessage, frameSizeBytes: Int) {
+        let outcome = session.send(OutboundFrame(message))
+        session.completed(frameSizeBytes: frameSizeBytes)
         switch outcome {
         case .queued, .notConnected:
             break
         case .queueFull, .memoryShort:
-            logger.warning("\(open.session.peer) does not take its answers, and is disconnected")
-            open.session.close()
+            logger.warning("\(session.peer) does not take its answers, and is disconnected")
+            session.close()
         case .invalidSize(let sizeBytes, let limitBytes):
             logger.warning(
                 """
-                an answer to \(open.session.peer) has \(sizeBytes) bytes, not 1 to the \(limitBytes) that a frame \
-                may have; the peer is disconnected
+                an answer to \(session.peer) has \(sizeBytes) bytes, not 1 to the \(limitBytes) that a frame may \
+                have; the peer is disconnected
                 """)
-            open.session.close()
+            session.close()
         }
     }
 }

@@ -96,9 +96,7 @@ struct ClientRevoke: ParsableCommand, ReportingCommand {
         try Report.finish(
             report,
             ChangedClient(client: name, home: nil, lists: DistributedLists(cluster, distribution)),
-            text:
-                "revoked client \(name); access list \(list.version) is \(distribution.text)"
-        )
+            text: "revoked client \(name); access list \(list.version) is \(distribution.text)")
     }
 }
 

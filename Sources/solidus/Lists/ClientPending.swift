@@ -97,7 +97,7 @@ struct ClientPending: AsyncParsableCommand, ReportingCommand {
 
     func run() async throws {
         let found = try await pending.find()
-        let lines = found.objects.map { "\($0.key)  at \($0.serverCount) servers" }
+        let lines = found.objects.map { "\($0.key)  at \(serverCount($0.serverCount))" }
         try Report.finish(
             report,
             Outcome(
@@ -115,7 +115,8 @@ struct ClientPurge: AsyncParsableCommand, ReportingCommand {
         discussion: """
             Deletes each such object, twice, so that a deletion stands above whatever was begun there. An object that turns \
             out to exist is left alone. Meant for clients that were revoked: nobody else should begin to write these objects \
-            meanwhile. Takes the right 'admin' on every bucket.
+            meanwhile. A server that lies may name objects that nobody began; what is deleted of these does not exist. Takes \
+            the right 'admin' on every bucket.
             """)
 
     @OptionGroup var pending: PendingArguments

@@ -142,7 +142,7 @@ struct OverlappingCluster {
             switch effects.removeFirst() {
             case .reply(_, let answer): reply = answer
             case .replyWithVersion(_, let claim, _, _, _): reply = .version(claim, nil)
-            case .load(let key): replica.handle(.loaded(key, .success(nil)), accounts: &accounts, into: &effects)
+            case .load(let key, _): replica.handle(.loaded(key, .success(nil)), accounts: &accounts, into: &effects)
             case .verify(let token, let job, _):
                 let result = job.run(verifier: verifier(), parameters: parameters)
                 replica.handle(.verified(token, result), accounts: &accounts, into: &effects)
