@@ -14,7 +14,7 @@ run: setup
 # fuzzing and of simulation a slice.
 test: setup lint
 	swift build --build-tests --explicit-target-dependency-import-check error
-	swift test --skip-build
+	scripts/run-tests
 	$(MAKE) check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
 	$(MAKE) check-instructions

@@ -27,12 +27,15 @@ struct MalformedFrameTests {
             ) { continuation.yield($0) }
             defer { connection.close() }
             connection.start()
+            var sent = false
             waiting: for await event in events {
                 switch event {
                 case .connected:
+                    sent = true
                     for _ in 0..<500 { connection.send(OutboundFrame(head: ByteBuffer(bytes: [0xff]))) }
                 case .disconnected:
-                    break waiting
+                    // On a busy machine a first attempt to connect can run out of its time.
+                    if sent { break waiting }
                 case .frame:
                     Issue.record("the server answered what is no request")
                 }

@@ -7,6 +7,9 @@
 // Reading stops in two ways, both above TLS: chunks that may not be handed up yet stay in `heldChunks`, and `read`
 // events on their way to the socket are held back, so that the peer's bytes pile up on the peer's side. Both end
 // through events (`Resumed`, `Drained`) that re-examine the reasons; the reasons are never counted or remembered.
+//
+// A loop carries many sessions, and much of what a frame asks for is done on it. So a session that has had its turn goes
+// on when the loop has looked at the others, however many of its frames are there.
 
 import Logging
 import NIOCore
@@ -40,9 +43,15 @@ final class ServerSessionHandler: ChannelDuplexHandler {
     private var failure: TransportError?
     private var isClosedByUs = false
     private var timer: Scheduled<Void>?
+    private var nextTurn: Scheduled<Void>?
     private var address = "unknown address"
     /// Frames handed up and not counted yet: the counts are shared by all loops, so they are touched once per burst.
     private var uncountedFrames: UInt64 = 0
+
+    /// How long a session may keep its loop at a time, and how long it then leaves it to others. A loop runs all that is
+    /// due before it looks at its sockets again, so there has to be a pause.
+    private static let turn = TimeAmount.milliseconds(1)
+    private static let pause = TimeAmount.microseconds(50)
 
     init(endpoint: ServerEndpoint, verdict: PeerVerdict) {
         self.endpoint = endpoint
@@ -61,6 +70,12 @@ final class ServerSessionHandler: ChannelDuplexHandler {
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
         timer = nil
+        if let nextTurn {
+            // What came before the end and only waited for its turn is heard all the same.
+            nextTurn.cancel()
+            self.nextTurn = nil
+            pump(context: context, isLastTurn: true)
+        }
         let session: Session? =
             switch phase {
             case .tls, .hello: nil
@@ -195,16 +210,20 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         endpoint.statistics.count { $0.receivedFrames += frames }
     }
 
-    /// Hands up frames while the session's budget and its share of memory allow.
-    private func pump(context: ChannelHandlerContext) {
+    /// Hands up frames while the session's budget, its share of memory and its turn allow.
+    private func pump(context: ChannelHandlerContext, isLastTurn: Bool = false) {
         guard !isPumping else { return }
         isPumping = true
         defer {
             isPumping = false
             accountForHeldChunks()
         }
+        let turnEnd = NIODeadline.now() + Self.turn
         while !heldChunks.isEmpty {
-            if case .open(let session) = phase, !session.admitsFrame() { return }
+            if case .open(let session) = phase {
+                guard session.admitsFrame() else { return }
+                guard isLastTurn || NIODeadline.now() < turnEnd else { return goOnLater(context: context) }
+            }
             let frame: ByteBuffer?
             do throws(FramingError) {
                 guard try takesMemory(for: &heldChunks[heldChunks.startIndex]) else { return }
@@ -230,6 +249,17 @@ final class ServerSessionHandler: ChannelDuplexHandler {
                 heldChunks.removeAll()
                 return
             }
+        }
+    }
+
+    /// The next turn comes when the loop has looked at its other sessions.
+    private func goOnLater(context: ChannelHandlerContext) {
+        guard nextTurn == nil else { return }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        nextTurn = context.eventLoop.scheduleTask(in: Self.pause) {
+            let (handler, context) = bound.value
+            handler.nextTurn = nil
+            handler.resume(context: context)
         }
     }
 

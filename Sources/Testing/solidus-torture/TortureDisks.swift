@@ -26,6 +26,12 @@ final class TortureDisks: Sendable {
         case emptied
     }
 
+    enum RoomChange: Sendable {
+        case filling
+        /// Puts are to complete again; `wasFull` says whether any was refused before.
+        case roomAgain(wasFull: Bool)
+    }
+
     /// What is below this would not have room for the reserve, the index and some segments.
     static let sizeMebibytesMin = 896
 
@@ -45,11 +51,11 @@ final class TortureDisks: Sendable {
     }
 
     let sizeMebibytes: Int
-    private let roomChanged: @Sendable (_ hasRoom: Bool) -> Void
+    private let roomChanged: @Sendable (RoomChange) -> Void
     private let state = Mutex(State())
 
     /// - Parameter roomChanged: told before all disks are filled, and after they have room for puts again.
-    init(sizeMebibytes: Int, roomChanged: @escaping @Sendable (_ hasRoom: Bool) -> Void) {
+    init(sizeMebibytes: Int, roomChanged: @escaping @Sendable (RoomChange) -> Void) {
         self.sizeMebibytes = sizeMebibytes
         self.roomChanged = roomChanged
     }
@@ -134,7 +140,7 @@ final class TortureDisks: Sendable {
 
     /// Takes all that is free on every disk but a part of what puts leave. What frees space may use half of that.
     func fillAll(using generator: inout TortureGenerator) {
-        roomChanged(false)
+        roomChanged(.filling)
         let left = Int.random(in: Self.reserveBytes / 8 * 5...Self.reserveBytes / 8 * 7, using: &generator)
         state.withLock { state in
             state.leftBytes = left
@@ -171,14 +177,16 @@ final class TortureDisks: Sendable {
 
     /// Gives back what was taken of all disks.
     func release() {
-        let wasRoomy = state.withLock { state in
-            defer { state.phase = .roomy }
+        let (wasRoomy, wasFull) = state.withLock { state in
+            defer {
+                state.phase = .roomy
+                state.fullSince = nil
+            }
             for disk in state.disks { disk.release() }
             if let since = state.fullSince { state.fullFor += .now - since }
-            state.fullSince = nil
-            return state.phase == .roomy
+            return (state.phase == .roomy, state.fullSince != nil)
         }
-        if !wasRoomy { roomChanged(true) }
+        if !wasRoomy { roomChanged(.roomAgain(wasFull: wasFull)) }
     }
 
     /// Takes one disk to its last byte, and what is given back there: its server is not correct.

@@ -95,21 +95,24 @@ final class TortureProgress: Sendable {
     }
 
     /// Says whether puts are to complete from now on; they are not while all disks are full.
-    func expectPuts(_ areExpected: Bool) {
+    func disksChanged(_ change: TortureDisks.RoomChange) {
         let now = HistoryRecorder.nowNanoseconds
         state.withLock { state in
             let time = now - state.start
             if state.putsAreExpected { state.counts.puts.closeGap(atNanoseconds: time) }
             state.counts.puts.beginGap(atNanoseconds: time)
-            state.putsAreExpected = areExpected
+            switch change {
+            case .filling:
+                state.putsAreExpected = false
+            case .roomAgain(let wasFull):
+                state.putsAreExpected = true
+                state.wasFull = state.wasFull || wasFull
+            }
         }
     }
 
     func refusedAsFull() {
-        state.withLock { state in
-            state.counts.refusedAsFull += 1
-            state.wasFull = true
-        }
+        state.withLock { $0.counts.refusedAsFull += 1 }
     }
 
     func failed(isUnknown: Bool, _ reason: String?) {
