@@ -373,6 +373,31 @@ struct ReplicaRefusalTests {
         expectStored(host, more, admission: admission)
     }
 
+    @Test("a counter ahead by an admission that proves nothing, and none that f + 1 servers admitted")
+    func admittedCounter() {
+        let host = ReplicaHost(group, 0)
+        let ahead = group.version(.photo, "ahead", counter: 7)
+        let next = group.version(.photo, "next", counter: 8)
+        let stored = [1, 2].map { group.statement(of: Position($0), .photo, ahead.timestamp) }
+        expectRefused(host, .prepare(ahead.prepare(for: 0)), .justificationRequired(committedCounter: 0))
+        for admission in [[stored[0]], [stored[0], stored[0]], []] + [
+            group.forgedCertificate(.photo, ahead.timestamp, liar: 1).statements
+        ] {
+            expectRefused(
+                host, .prepare(ahead.prepare(for: 0, admission: admission)),
+                admission.isEmpty
+                    ? .justificationRequired(committedCounter: 0) : .invalidAdmission(have: 1, need: 2))
+        }
+        // What vouches for one version vouches for no other, not even for one below it.
+        for other in [next, group.version(.photo, "another", counter: 7)] {
+            expectRefused(
+                host, .prepare(other.prepare(for: 0, admission: stored)), .invalidAdmission(have: 0, need: 2))
+        }
+        expectStored(host, ahead, admission: stored)
+        // It is pending, and has reached nothing.
+        expectRefused(host, .prepare(next.prepare(for: 0)), .justificationRequired(committedCounter: 0))
+    }
+
     @Test("nothing once a higher version is committed: pending ones below it no longer count")
     func pendingFreed() {
         let (host, versions) = fullHost()

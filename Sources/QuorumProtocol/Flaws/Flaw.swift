@@ -59,6 +59,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     case pendingUnlimited
     /// A full server admits any version that comes with something that looks like an admission.
     case admissionUnverified
+    /// An admission does not stand for the justification that one of its signers has seen.
+    case admissionJustifiesNothing
     /// A pending version above it, which may never be committed, supersedes a version.
     case supersededByPending
     /// PREPARE replaces the client's older pending versions, for which a certificate may exist.
@@ -166,7 +168,7 @@ extension Flaw {
         case .readEncodingUnchecked: .readTime
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .verificationNotRetried,
             .poisonSignedOnce, .poisonLeftUnproven, .condemnedForgotten, .proofFromManyOnly, .oneVoucherVerified,
-            .onePoisonStatement,
+            .onePoisonStatement, .admissionJustifiesNothing,
             .poisonStatementsUnverified, .poisonReadAsNothing:
             .lazy
         default: .fingerprint

@@ -268,6 +268,7 @@ extension Writer {
             // A late answer to our own PREPARE: this one carries an admission.
             return
         case .justificationRequired where own.base.timestamp != nil:
+            // As late an answer, but one that is of use when our own goes out again.
             if completion.isPreparing { wantsJustification(server, into: &effects) }
         default:
             guard completion.isPreparing || !refusal.answersPrepareOnly else { return }

@@ -19,6 +19,7 @@ extension WorldPlan {
         case 44..<46: drawHalfSuperseded(selection, &stream)
         case 46..<49: drawHastyAnswers(selection, &stream)
         case 36..<44 where mode.verifiesLater && !selection.isInsistent: drawSlowFinders(selection, &stream)
+        case 49..<52 where mode.verifiesLater && !selection.isInsistent: drawPoisonedBase(selection, &stream)
         default: break
         }
     }
@@ -171,6 +172,26 @@ extension WorldPlan {
         for (number, server) in generator.shuffled(0..<serverCount).prefix(faultCount + 1).enumerated() {
             slowServers[number] = PlannedSlowServer(
                 server: NodeID(UInt16(server)), factor: generator.within(10...40))
+        }
+    }
+
+    /// A client leaves versions behind that rest on a poisonous one. Once that is found out, nobody can show any more that
+    /// their counter was reached; and among the servers that do not have them is one that takes nothing.
+    private mutating func drawPoisonedBase(_ selection: FaultSelection, _ generator: inout SeededGenerator) {
+        guard selection.clients.contains(.poisonedCrossChecksums), selection.servers.contains(.silent) else { return }
+        limits.pendingVersionsPerClientMax = 1
+        endsWithWrites = true
+        leaveOutFaults()
+        byzantineClients[0] = .poisonedCrossChecksums
+        let servers = groups.faulty(of: generator.shuffled(0..<self.serverCount), faults: faultCount)
+        for (number, server) in servers.enumerated() {
+            badServers[number] = PlannedBadServer(server: NodeID(UInt16(server)), kind: .byzantine(.silent))
+        }
+        operations = []
+        for _ in 0..<generator.within(2...8) {
+            addWrite(
+                client: 0, pauseMicroseconds: UInt64(generator.within(0...30_000)),
+                .afterPrepares(generator.within(faultCount + 1...dataFragmentCount + 2 * faultCount)))
         }
     }
 

@@ -163,4 +163,25 @@ struct Scenario06CompletionTests {
         #expect(simulation.read().text == "at last")
         #expect(simulation.host(b).record(.photo).committed != nil)
     }
+
+    @Test(
+        "6: a client that left versions above a poisonous one finishes one, though nobody can justify it any more",
+        arguments: [VerificationMode.lazy, .readTime])
+    func abovePoison(mode: VerificationMode) {
+        let group = TestGroup(mode: mode)
+        let simulation = Simulation(group)
+        _ = simulation.finish(simulation.startPoisonedWrite(.photo, "evil", garbageAt: 3, by: .mallory))
+        for crash in 0..<group.parameters.limits.pendingVersionsPerClientMax {
+            simulation.prepareAndCrash("crash \(crash)", at: [0, 1])
+        }
+        #expect(simulation.host(0).record(.photo).held.contains { $0.timestamp.counter == 2 })
+        for server in group.servers { _ = simulation.finish(simulation.startVerification(.photo, by: server)) }
+        simulation.settle()
+        for server in group.servers { #expect(simulation.host(server).record(.photo).highestCommitted == nil) }
+        // C takes nothing of counter 2 by itself, and with D silent nothing new is at more than one server.
+        simulation.lies[3] = { _, _, _ in [] }
+        let write = simulation.write("at last")
+        #expect(write.wrote != nil, "\(String(describing: write.failure))")
+        #expect(simulation.read().text == "at last")
+    }
 }
