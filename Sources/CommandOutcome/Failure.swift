@@ -30,8 +30,9 @@ package struct Failure: Error {
         let status: ExitStatus =
             switch error {
             case .notFound: .notFound
-            case .unavailable: .unavailable
-            case .refused, .valueTooLarge, .invalidMetadata: .refused
+            case .unavailable, .listingUnavailable: .unavailable
+            case .invalidListing: .usage
+            case .listingRefused, .refused, .valueTooLarge, .invalidMetadata: .refused
             case .identity: .configuration
             case .cancelled, .closed: .unexpected
             }

@@ -46,6 +46,15 @@ package enum Report {
         try Standard.write(options.json ? json(object) : text() + "\n")
     }
 
+    /// Prints one of several results, each as JSON on a line of its own, or as text.
+    package static func line(
+        _ options: ReportOptions, _ object: some Encodable, text: @autoclosure () -> String
+    ) throws(Failure) {
+        guard options.json else { return try Standard.write(text() + "\n") }
+        guard let line = try? json(object) else { preconditionFailure("a result that is no JSON") }
+        try Standard.write(line)
+    }
+
     /// Prints what the servers did wrong, one line each.
     package static func warn(_ observations: ServerObservations) {
         for (server, what) in observations.misbehaving { Standard.complain("warning: \(server) \(what)") }

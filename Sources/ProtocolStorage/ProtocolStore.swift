@@ -44,9 +44,9 @@ package struct ListedVersion: Hashable, Sendable {
 /// Reads and translates between what the replica speaks of and what the store keeps.
 package struct ProtocolStore: ReplicaStore, Sendable {
     package let store: ObjectStore
-    private let node: NodeID
-    private let parameters: ClusterParameters
-    private let lost: @Sendable (StoreLoss) -> Bool
+    let node: NodeID
+    let parameters: ClusterParameters
+    let lost: @Sendable (StoreLoss) -> Bool
     /// Whether to say `.notInMemory` rather than wait for the disk.
     private var waitsForNothing = false
 

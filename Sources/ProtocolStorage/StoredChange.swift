@@ -50,6 +50,11 @@ extension ObjectMutation {
     package init(_ change: ObjectChange) {
         self.init(key: change.key.bytes, slot: change.key.slot.rawValue, record: .set(change.record.bytes))
         if !isPlanted(.committedUnlisted) { summary = change.record.highestCommitted?.storedVersion.bytes ?? [] }
+        switch change.live {
+        case .keep: break
+        case .set(let live): head = .set(live.bytes)
+        case .clear: head = .clear
+        }
         purpose = change.freesSpace ? .frees : .stores
         expiry = change.nextDueMilliseconds.map { .set($0) } ?? .clear
         if !isPlanted(.dropsForgotten) { drops = change.drops.map(\.storedVersion) }

@@ -60,6 +60,12 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case unavailable(ObjectKey, OperationFailure, troubles: [ServerTrouble])
     /// More than f servers refused.
     case refused(ObjectKey, OperationFailure)
+    /// Too few servers of some of the groups have told what is in the bucket.
+    case listingUnavailable(bucket: String, groups: [GroupID], troubles: [ServerTrouble])
+    /// So many servers refused to tell what is in the bucket that too few are left.
+    case listingRefused(bucket: String, refusals: [ServerTrouble])
+    /// There is no such bucket's name, prefix or delimiter; what is wrong with it.
+    case invalidListing(String)
     /// The client's own key or certificate cannot be used.
     case identity(String)
     /// The calling task was cancelled.
@@ -84,6 +90,15 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
         case .refused(let key, let failure):
             let reasons = failure.observations.refusing.map { "  \($0.server): \($0.why)" }
             return (["\(key): \(failure.summary)"] + reasons).joined(separator: "\n")
+        case .listingUnavailable(let bucket, let groups, let troubles):
+            let names = groups.map { "\($0)" }.joined(separator: ", ")
+            return (["the bucket \(bucket) cannot be listed: too few servers of \(names) answered in time"]
+                + troubles.map { "  \($0.server): \($0.what)" }).joined(separator: "\n")
+        case .listingRefused(let bucket, let refusals):
+            return (["the bucket \(bucket) cannot be listed: \(refusals.count) servers refused"]
+                + refusals.map { "  \($0.server): \($0.what)" }).joined(separator: "\n")
+        case .invalidListing(let reason):
+            return reason
         case .identity(let reason):
             return reason
         case .cancelled(let key, let failure):

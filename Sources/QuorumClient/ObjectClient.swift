@@ -23,10 +23,10 @@ public final class ObjectClient: Sendable {
     /// The cluster's fault model, code and limits.
     public let parameters: ClusterParameters
 
-    private let context: OperationContext
-    private let readHedge: HedgeTime
+    let context: OperationContext
+    let readHedge: HedgeTime
     private let writeHedge: HedgeTime
-    private let demotionTime: TimeAmount
+    let demotionTime: TimeAmount
     private let writesPartially: Bool
     private let readsInOneRound: Bool
     private let group: MultiThreadedEventLoopGroup
@@ -246,7 +246,7 @@ extension ObjectClient {
 // MARK: - Failure
 
 extension ObjectClient {
-    private func checkOpen() throws(ClientError) {
+    func checkOpen() throws(ClientError) {
         if isClosed.withLock({ $0 }) { throw .closed }
     }
 

@@ -19,6 +19,11 @@ package protocol ReplyReceiver: AnyObject, Sendable {
     func abandon()
 }
 
+/// A listing as the connections see it. What it is told as a reply is a refusal.
+package protocol ListingReceiver: ReplyReceiver {
+    func receive(_ answer: ListingAnswer, from server: NodeID)
+}
+
 /// One connection to each server that was ever needed.
 package final class ServerConnections: Sendable {
     private struct OpenRequest {
@@ -252,6 +257,17 @@ package final class ServerConnections: Sendable {
     func send(
         _ request: Request, along route: Route, to server: NodeID, for receiver: any ReplyReceiver
     ) -> UInt64 {
+        send(to: server, for: receiver) { request.encoded(request: $0, to: route) }
+    }
+
+    /// The same for a listing.
+    func send(_ query: ListingQuery, to server: NodeID, for receiver: any ListingReceiver) -> UInt64 {
+        send(to: server, for: receiver) { ListingMessage.list(query).encoded(request: $0) }
+    }
+
+    private func send(
+        to server: NodeID, for receiver: any ReplyReceiver, _ message: (_ number: UInt64) -> EncodedMessage
+    ) -> UInt64 {
         let (number, connection) = state.withLock { state in
             let number = state.nextNumber
             state.nextNumber += 1
@@ -262,7 +278,7 @@ package final class ServerConnections: Sendable {
             connection?.start()
             return number
         }
-        connection.send(OutboundFrame(request.encoded(request: number, to: route)))
+        connection.send(OutboundFrame(message(number)))
         return number
     }
 
@@ -282,6 +298,7 @@ package final class ServerConnections: Sendable {
             logger.debug("\(error)")
         case .frame(let frame):
             guard !ListMessage.isOne(frame) else { return received(listMessage: frame, from: server) }
+            guard !ListingMessage.isOne(frame) else { return received(listing: frame, from: server) }
             let number: UInt64
             let reply: Reply
             do {
@@ -292,13 +309,26 @@ package final class ServerConnections: Sendable {
                 demote(server, for: .seconds(10))
                 return
             }
-            let receiver = state.withLock { state -> (any ReplyReceiver)? in
-                guard let open = state.open[number], open.server == server else { return nil }
-                state.open[number] = nil
-                return open.receiver
-            }
-            receiver?.receive(reply, from: server)
+            receiver(of: number, from: server)?.receive(reply, from: server)
         }
+    }
+
+    /// Who waits for what the server has answered; once.
+    private func receiver(of number: UInt64, from server: NodeID) -> (any ReplyReceiver)? {
+        state.withLock { state in
+            guard let open = state.open[number], open.server == server else { return nil }
+            state.open[number] = nil
+            return open.receiver
+        }
+    }
+
+    private func received(listing frame: ByteBuffer, from server: NodeID) {
+        guard case (let number, .listing(let answer))? = try? ListingMessage.decode(frame) else {
+            logger.debug("\(server) sent a listing that is none")
+            demote(server, for: .seconds(10))
+            return
+        }
+        (receiver(of: number, from: server) as? any ListingReceiver)?.receive(answer, from: server)
     }
 
     // MARK: Preference

@@ -70,7 +70,7 @@ extension Reply {
             case .refusedReply:
                 reply = .refused(try Refusal(from: &message.head, parameters: parameters))
             case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .fetchList, .offerList,
-                .list, .fetchStatus, .status, .listPending, .pending:
+                .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

@@ -81,7 +81,7 @@ extension Request {
                 }
                 request = .read(Read(key: key, version: version, portion: portion))
             case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
-                .fetchList, .offerList, .list, .fetchStatus, .status, .listPending, .pending:
+                .fetchList, .offerList, .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

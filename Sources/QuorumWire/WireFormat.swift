@@ -26,6 +26,7 @@ package enum MessageType: UInt8, Sendable {
     case descriptor = 8
     case fetchStatus = 16
     case listPending = 17
+    case listObjects = 18
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
@@ -35,13 +36,14 @@ package enum MessageType: UInt8, Sendable {
     case certificateReply = 135
     case status = 144
     case pending = 145
+    case listing = 146
 
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
         switch self {
         case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor: true
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
-            .fetchList, .offerList, .list, .fetchStatus, .status, .listPending, .pending:
+            .fetchList, .offerList, .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing:
             false
         }
     }

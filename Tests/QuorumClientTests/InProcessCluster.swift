@@ -14,18 +14,23 @@ import QuorumServer
 final class InProcessCluster {
     let directory: String
     private(set) var servers: [Server?] = []
+    private let interposers: [Int: any ServerInterposer]
 
+    /// - Parameter interposers: by server, who makes it do what no correct one does.
     init(
-        faults: Int = 1, dataFragmentCount: Int? = nil, stripeSizeBytesMax: Int = 1 << 20,
-        without: Set<Optimisation> = []
+        serverCount: Int? = nil, faults: Int = 1, dataFragmentCount: Int? = nil, stripeSizeBytesMax: Int = 1 << 20,
+        without: Set<Optimisation> = [], interposers: [Int: any ServerInterposer] = [:]
     ) async throws {
+        self.interposers = interposers
         directory = NSTemporaryDirectory() + "solidus-\(UUID().uuidString)"
         var new = NewCluster()
         new.faults = faults
         new.dataFragmentCount = dataFragmentCount
         new.stripeSizeBytesMax = stripeSizeBytesMax
         new.without = without
-        let count = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount).serverCount
+        new.serverCount = serverCount
+        let quorums = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount)
+        let count = serverCount ?? quorums.serverCount
         new.ports = try FreePorts.take(count)
         try new.write(to: directory) { store in
             try ObjectStore.create(
@@ -45,7 +50,8 @@ final class InProcessCluster {
         configuration.storage.segmentSizeBytes = 4 << 20
         configuration.storage.reservedFreeBytes = 0
         change(&configuration)
-        servers[index] = try await Server.start(configuration, logger: Logger(label: "server \(index)"))
+        servers[index] = try await Server.start(
+            configuration, logger: Logger(label: "server \(index)"), interposer: interposers[index])
     }
 
     func stop(_ index: Int) async {
@@ -77,12 +83,13 @@ final class InProcessCluster {
 
 /// Runs `body` with a cluster and a client, and removes both whatever happens.
 func withCluster(
-    faults: Int = 1, dataFragmentCount: Int? = nil, timeoutMilliseconds: Int = 30_000,
-    without: Set<Optimisation> = [],
+    serverCount: Int? = nil, faults: Int = 1, dataFragmentCount: Int? = nil, timeoutMilliseconds: Int = 30_000,
+    without: Set<Optimisation> = [], interposers: [Int: any ServerInterposer] = [:],
     _ body: (InProcessCluster, ObjectClient) async throws -> Void
 ) async throws {
     let cluster = try await InProcessCluster(
-        faults: faults, dataFragmentCount: dataFragmentCount, without: without)
+        serverCount: serverCount, faults: faults, dataFragmentCount: dataFragmentCount, without: without,
+        interposers: interposers)
     var options = ClientOptions()
     options.timeoutMilliseconds = timeoutMilliseconds
     options.writesPartially = true

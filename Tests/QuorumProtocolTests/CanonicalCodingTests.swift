@@ -218,7 +218,7 @@ struct CanonicalCodingTests {
         let lists = ["unverified versions", "poisonous versions", "held versions"]
         for (position, field) in lists.enumerated() {
             var record = CanonicalEncoder()
-            record.append(tag: "solidus.object.5")
+            record.append(tag: "solidus.object.6")
             record.append(UInt8(0))
             for _ in 0..<min(position, 2) { record.append(UInt32(0)) }
             if position == 2 {

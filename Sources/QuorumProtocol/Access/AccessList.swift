@@ -86,6 +86,15 @@ public struct AccessList: Hashable, Sendable {
         return asking == client || isAdministrator ? nil : .notEntitled(principal, lacksAll: .admin)
     }
 
+    /// Why the sender may not be told what is in a bucket; nil when he may.
+    package func refusalOfListing(bucket: String, to principal: Principal) -> Refusal? {
+        guard case .client(let client) = principal, let place = places[client] else { return .notEntitled(principal) }
+        let mayList = clients[place].grants.contains {
+            ($0.bucket == bucket || $0.bucket == Grant.everyBucket) && $0.rights.contains(.list)
+        }
+        return mayList ? nil : .notEntitled(principal, lacksAll: .list)
+    }
+
     /// Why a request is none of the sender's business; nil when it may ask it.
     ///
     /// Servers that hold the object may read it, to verify and repair what they store; they write nothing.

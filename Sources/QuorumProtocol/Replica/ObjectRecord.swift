@@ -9,18 +9,21 @@ package struct HeldVersion: Equatable, Sendable {
     package var holdsFragments: Bool
     /// Whether its descriptor names any stripes. What has none is sound.
     package let hasStripes: Bool
+    /// What its descriptor says of it in listings; nil for a tombstone.
+    package let head: ListedHead?
     /// Of the descriptor and the fragments that were stored.
     package let sizeBytes: UInt64
     /// When a higher version was committed, in milliseconds of the server's clock; nil while none is.
     package var supersededMilliseconds: UInt64?
 
     package init(
-        timestamp: Timestamp, holdsFragments: Bool, hasStripes: Bool = true, sizeBytes: UInt64 = 0,
-        supersededMilliseconds: UInt64? = nil
+        timestamp: Timestamp, holdsFragments: Bool, hasStripes: Bool = true, head: ListedHead? = nil,
+        sizeBytes: UInt64 = 0, supersededMilliseconds: UInt64? = nil
     ) {
         self.timestamp = timestamp
         self.holdsFragments = holdsFragments
         self.hasStripes = hasStripes
+        self.head = head
         self.sizeBytes = sizeBytes
         self.supersededMilliseconds = supersededMilliseconds
     }
@@ -200,6 +203,23 @@ package struct ObjectRecord: Equatable, Sendable {
     package func isPoisonous(_ timestamp: Timestamp) -> Bool { poisonous.contains { $0.timestamp == timestamp } }
     func isUnverified(_ timestamp: Timestamp) -> Bool { unverified.contains { $0.timestamp == timestamp } }
 
+    /// What a listing tells of the object; nil when it does not exist as far as this server knows.
+    package var live: LiveVersion? {
+        guard let timestamp = highestCommitted else { return nil }
+        let isSound = timestamp == committedTimestamp
+        guard let version = version(timestamp) else {
+            return LiveVersion(timestamp: timestamp, isSound: isSound, head: nil)
+        }
+        return version.head.map { LiveVersion(timestamp: timestamp, isSound: isSound, head: $0) }
+    }
+
+    /// How listings change when this record becomes `next`.
+    func liveChange(becoming next: ObjectRecord) -> LiveChange {
+        let live = next.live
+        if live == self.live { return .keep }
+        return live.map { .set($0) } ?? .clear
+    }
+
     /// Whether the version is committed here and its descriptor is missing.
     func lacksDescriptor(of timestamp: Timestamp) -> Bool {
         (timestamp == committedTimestamp || isUnverified(timestamp)) && version(timestamp) == nil
@@ -302,7 +322,7 @@ extension ObjectRecord {
     /// The canonical bytes in which the store keeps the record.
     package var bytes: [UInt8] {
         var encoder = CanonicalEncoder(reservingBytes: 1024)
-        encoder.append(tag: "solidus.object.5")
+        encoder.append(tag: "solidus.object.6")
         encoder.append(UInt8(committed == nil ? 0 : 1))
         committed?.encode(into: &encoder)
         encoder.append(UInt32(unverified.count))
@@ -318,6 +338,8 @@ extension ObjectRecord {
             encoder.append(version.timestamp)
             encoder.append(UInt8(version.holdsFragments ? 1 : 0))
             encoder.append(UInt8(version.hasStripes ? 1 : 0))
+            encoder.append(UInt8(version.head == nil ? 0 : 1))
+            version.head?.encode(into: &encoder)
             encoder.append(version.sizeBytes)
             encoder.append(UInt8(version.supersededMilliseconds == nil ? 0 : 1))
             encoder.append(version.supersededMilliseconds ?? 0)
@@ -329,7 +351,7 @@ extension ObjectRecord {
     package init(decoding bytes: [UInt8]) throws(MalformedEncoding) {
         contents = Contents()
         var decoder = CanonicalDecoder(bytes)
-        try decoder.expect(tag: "solidus.object.5", "record format")
+        try decoder.expect(tag: "solidus.object.6", "record format")
         let committed = try decoder.flag("committed") ? try CommittedVersion(from: &decoder) : nil
         let unverified = try decoder.committedVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
         let poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
@@ -352,13 +374,14 @@ extension ObjectRecord {
             let holdsFragments = try decoder.flag("holds fragments")
             let hasStripes = try decoder.flag("has stripes")
             guard hasStripes || holdsFragments else { throw .notCanonical(field: "has stripes") }
+            let head = try decoder.flag("head") ? try ListedHead(from: &decoder) : nil
             let sizeBytes: UInt64 = try decoder.integer("size")
             let isSuperseded = try decoder.flag("superseded")
             let milliseconds: UInt64 = try decoder.integer("superseded at")
             guard isSuperseded || milliseconds == 0 else { throw .notCanonical(field: "superseded at") }
             held.append(
                 HeldVersion(
-                    timestamp: timestamp, holdsFragments: holdsFragments, hasStripes: hasStripes,
+                    timestamp: timestamp, holdsFragments: holdsFragments, hasStripes: hasStripes, head: head,
                     sizeBytes: sizeBytes, supersededMilliseconds: isSuperseded ? milliseconds : nil))
         }
         try decoder.finish()

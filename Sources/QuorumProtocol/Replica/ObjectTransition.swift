@@ -27,7 +27,8 @@ struct ObjectTransition {
         return ObjectChange(
             key: key, record: record, puts: puts, drops: drops,
             nextDueMilliseconds: record.nextDueMilliseconds(parameters),
-            charges: original.charges(becoming: record), bareWriters: original.bareWriters(becoming: record))
+            charges: original.charges(becoming: record), bareWriters: original.bareWriters(becoming: record),
+            live: original.liveChange(becoming: record))
     }
 
     private var verifiesLater: Bool { parameters.mode.verifiesLater }
@@ -90,7 +91,9 @@ struct ObjectTransition {
         }
         // A version committed before its fragments came is completed here: what was missing is now held.
         record.hold(
-            HeldVersion(timestamp: timestamp, holdsFragments: true, hasStripes: hasStripes, sizeBytes: sizeBytes))
+            HeldVersion(
+                timestamp: timestamp, holdsFragments: true, hasStripes: hasStripes,
+                head: prepare.descriptor.descriptor.listedHead, sizeBytes: sizeBytes))
         puts.append(
             ObjectChange.VersionParts(
                 timestamp: timestamp, descriptor: prepare.descriptor, fragments: evidence.fragments))
@@ -186,7 +189,7 @@ struct ObjectTransition {
         record.hold(
             HeldVersion(
                 timestamp: timestamp, holdsFragments: !hasStripes, hasStripes: hasStripes,
-                sizeBytes: UInt64(descriptor.bytes.count)))
+                head: descriptor.descriptor.listedHead, sizeBytes: UInt64(descriptor.bytes.count)))
         puts.append(ObjectChange.VersionParts(timestamp: timestamp, descriptor: descriptor, fragments: []))
     }
 

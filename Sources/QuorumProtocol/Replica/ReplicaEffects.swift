@@ -135,6 +135,8 @@ package struct ObjectChange: Sendable {
     package let charges: [ClientCharge]
     /// Who begins or ceases to have versions here although none is committed.
     package let bareWriters: [BareWriter]
+    /// What it changes of what listings tell of the object.
+    package let live: LiveChange
 
     package struct BareWriter: Equatable, Sendable {
         package let client: ClientID

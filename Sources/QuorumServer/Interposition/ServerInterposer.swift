@@ -22,4 +22,11 @@ package protocol ServerInterposer: AnyObject, Sendable {
 
     /// Whether a change is really stored. When not, the replica is told that it was.
     func keeps(_ change: ObjectChange) -> Bool
+
+    /// What is told instead of this listing; nil when nothing is.
+    func list(_ query: ListingQuery, _ answer: ListingAnswer) -> ListingAnswer?
+}
+
+extension ServerInterposer {
+    package func list(_ query: ListingQuery, _ answer: ListingAnswer) -> ListingAnswer? { answer }
 }

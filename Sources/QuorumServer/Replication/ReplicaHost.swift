@@ -132,6 +132,18 @@ final class ReplicaHost: Sendable {
         }
     }
 
+    /// Lists a bucket for somebody, if he may see that.
+    func list(
+        _ query: ListingQuery, for principal: Principal,
+        _ answer: @escaping @Sendable (Result<ListingAnswer, Refusal>) -> Void
+    ) {
+        if let refusal = access.withLock({ $0 }).refusalOfListing(bucket: query.bucket, to: principal) {
+            answer(.failure(refusal))
+        } else {
+            turns.submit(for: principal) { answer(self.store.list(query)) }
+        }
+    }
+
     /// What was found out about an object goes to the replica that has it.
     func found(_ key: ObjectKey, _ findings: VersionFindings) {
         submit(.found(key, findings), to: parameters.configuration.group(of: key.slot).id)

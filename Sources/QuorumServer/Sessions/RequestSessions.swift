@@ -124,6 +124,9 @@ final class RequestSessions: ServerEndpointDelegate {
         guard !PendingMessage.isOne(frame) else {
             return received(pendingMessage: frame, from: session, peer.principal, host)
         }
+        guard !ListingMessage.isOne(frame) else {
+            return received(listingMessage: frame, from: session, peer.principal, host)
+        }
         let message: (number: UInt64, content: Content)
         do {
             message = try Content.decode(frame, parameters: parameters)
@@ -231,6 +234,36 @@ final class RequestSessions: ServerEndpointDelegate {
             switch found {
             case .success(let keys):
                 answer = PendingMessage.objects(keys, hasMore: keys.count == limit).encoded(request: number)
+            case .failure(let refusal):
+                self.statistics.countRefusal(refusal)
+                answer = Reply.refused(refusal).encoded(request: number)
+            }
+            self.answer(session, answer, frameSizeBytes: size)
+        }
+    }
+
+    /// Tells a client what is in a bucket.
+    private func received(
+        listingMessage frame: ByteBuffer, from session: Session, _ principal: Principal, _ host: ReplicaHost
+    ) {
+        let size = frame.readableBytes
+        let number: UInt64
+        let message: ListingMessage
+        do {
+            (number, message) = try ListingMessage.decode(frame)
+            guard case .list = message else { throw WireError.misdirected(.listing) }
+        } catch {
+            return refuse(session, frameSizeBytes: size, "\(error)")
+        }
+        guard case .list(let query) = message else { return }
+        statistics.count { $0.requests += 1 }
+        host.list(query, for: principal) { found in
+            let answer: EncodedMessage
+            switch found {
+            case .success(let listing):
+                let told = self.interposer.map { $0.list(query, listing) } ?? listing
+                guard let told else { return session.completed(frameSizeBytes: size) }
+                answer = ListingMessage.listing(told).encoded(request: number)
             case .failure(let refusal):
                 self.statistics.countRefusal(refusal)
                 answer = Reply.refused(refusal).encoded(request: number)

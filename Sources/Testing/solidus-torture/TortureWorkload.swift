@@ -201,7 +201,7 @@ extension ClientError {
         switch self {
         case .unavailable(_, let failure, _), .refused(_, let failure), .cancelled(_, let failure):
             failure.mayHaveTakenEffect
-        case .valueTooLarge, .invalidMetadata, .identity: false
+        case .valueTooLarge, .invalidMetadata, .identity, .invalidListing, .listingRefused, .listingUnavailable: false
         case .notFound, .closed: true
         }
     }

@@ -27,11 +27,9 @@ struct ClientArguments: ParsableArguments {
         try ClientHome(clusterDirectory: ClusterDirectory(cluster).path, client: client)
     }
 
-    /// Runs `body` with a client that is closed afterwards, and warns of servers of the object that cannot be reached:
-    /// one fault less is left to be borne.
+    /// Runs `body` with a client that is closed afterwards.
     func withClient<T>(
-        _ home: ClientHome, for key: ObjectKey, writesPartially: Bool = false,
-        _ body: (ObjectClient) async throws(ClientError) -> T
+        _ home: ClientHome, writesPartially: Bool = false, _ body: (ObjectClient) async throws(ClientError) -> T
     ) async throws(ClientError) -> T {
         var options = ClientOptions()
         options.timeoutMilliseconds = max(1, Int(timeout * 1000))
@@ -39,14 +37,26 @@ struct ClientArguments: ParsableArguments {
         let client = try ObjectClient(home: home, options: options)
         do throws(ClientError) {
             let result = try await body(client)
-            for trouble in client.unreachableServers(of: key) {
-                Standard.complain("warning: \(trouble.server) did not take part: \(trouble.what)")
-            }
             await client.close()
             return result
         } catch {
             await client.close()
             throw error
+        }
+    }
+
+    /// The same for what is done with one object. Warns of servers of the object that cannot be reached:
+    /// one fault less is left to be borne.
+    func withClient<T>(
+        _ home: ClientHome, for key: ObjectKey, writesPartially: Bool = false,
+        _ body: (ObjectClient) async throws(ClientError) -> T
+    ) async throws(ClientError) -> T {
+        try await withClient(home, writesPartially: writesPartially) { client throws(ClientError) in
+            let result = try await body(client)
+            for trouble in client.unreachableServers(of: key) {
+                Standard.complain("warning: \(trouble.server) did not take part: \(trouble.what)")
+            }
+            return result
         }
     }
 }

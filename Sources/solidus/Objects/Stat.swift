@@ -58,7 +58,7 @@ struct Stat: AsyncParsableCommand, ReportingCommand {
     }
 
     /// The writer's clock as ISO 8601 text; a writer may have sent any number.
-    private static func text(milliseconds: UInt64) -> String {
+    static func text(milliseconds: UInt64) -> String {
         guard milliseconds <= 253_402_300_799_000 else { return "\(milliseconds) ms" }
         return Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(.iso8601)
     }
