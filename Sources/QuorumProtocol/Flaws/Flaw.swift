@@ -59,8 +59,6 @@ package enum Flaw: String, Sendable, CaseIterable {
     case pendingUnlimited
     /// A full server admits any version that comes with something that looks like an admission.
     case admissionUnverified
-    /// An admission does not stand for the justification that one of its signers has seen.
-    case admissionJustifiesNothing
     /// A pending version above it, which may never be committed, supersedes a version.
     case supersededByPending
     /// PREPARE replaces the client's older pending versions, for which a certificate may exist.
@@ -142,6 +140,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     case doubtHasty
     /// A write that begins anew asks each server for its timestamp once, whether or not it was reached.
     case beginsAnewUnreminded
+    /// Who finishes a version that rests on a poisonous one does not look for that one's certificate.
+    case poisonUnasked
     /// A write that began with a remembered certificate does not look at what the servers have committed since.
     case rememberedUndoubted
 
@@ -168,7 +168,7 @@ extension Flaw {
         case .readEncodingUnchecked: .readTime
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .verificationNotRetried,
             .poisonSignedOnce, .poisonLeftUnproven, .condemnedForgotten, .proofFromManyOnly, .oneVoucherVerified,
-            .onePoisonStatement, .admissionJustifiesNothing,
+            .onePoisonStatement, .poisonUnasked,
             .poisonStatementsUnverified, .poisonReadAsNothing:
             .lazy
         default: .fingerprint

@@ -162,6 +162,25 @@ struct ClaimTally: Sendable {
         proven.filter { $0.key >= timestamp }.min { $0.key < $1.key }?.value
     }
 
+    /// The verified certificate of the lowest version that shows that the counter below this one's was reached.
+    func certificate(justifying timestamp: Timestamp) -> VerifiedCertificate? {
+        proven.filter { Self.justifies($0.key, timestamp) }.min { $0.key < $1.key }?.value
+    }
+
+    /// Poisonous versions whose certificate would show that, in ascending order. Nobody names them as committed.
+    func poisonousVersions(justifying timestamp: Timestamp) -> [Timestamp] {
+        poisonousVersions(above: nil).filter { Self.justifies($0, timestamp) }
+    }
+
+    /// Whether there is such a certificate, or somebody who may have one.
+    func mayJustify(_ timestamp: Timestamp) -> Bool {
+        certificate(justifying: timestamp) != nil || !poisonousVersions(justifying: timestamp).isEmpty
+    }
+
+    private static func justifies(_ other: Timestamp, _ timestamp: Timestamp) -> Bool {
+        other != timestamp && other.counter >= timestamp.counter - 1
+    }
+
     /// Which certificates to ask for so that servers count which name something above V: each that is not asked yet,
     /// for that of the highest version that it names.
     mutating func askProofs(of doubted: PositionSet) -> [(server: Position, timestamp: Timestamp)] {

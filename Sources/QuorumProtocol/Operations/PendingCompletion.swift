@@ -20,6 +20,9 @@ struct PendingCompletion: Sendable {
         case hopeless
     }
 
+    /// Servers that want to be shown that the counter below the version's was reached.
+    private(set) var unconvinced: PositionSet = []
+
     private enum Step {
         /// Asking the servers for their fragments.
         case gather(Gathering)
@@ -66,6 +69,8 @@ struct PendingCompletion: Sendable {
     var isPreparing: Bool {
         if case .prepare = step { true } else { false }
     }
+
+    mutating func wantsProof(_ server: Position) { unconvinced.insert(server) }
 
     /// What the server is to be asked, or asked again; nil when nothing is wanted of it.
     func request(to server: Position, justification: Certificate?) -> Request? {

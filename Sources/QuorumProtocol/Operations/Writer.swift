@@ -240,6 +240,8 @@ package struct Writer: Sendable {
             refused(refusal, by: server, into: &effects)
         case .version(let claim, let parts):
             compare(claim, of: server)
+            // It may call poisonous what our versions rest on.
+            if case .complete = phase, parameters.mode.verifiesLater { tally.record(claim, of: server) }
             take(parts, of: server, into: &effects)
         }
     }
@@ -331,7 +333,10 @@ extension Writer {
     mutating func askProofs(into effects: inout [Effect]) {
         switch phase {
         case .readTimestamp: advanceReadTimestamp(into: &effects)
-        case .prepare, .complete: justify(into: &effects)
+        case .prepare: justify(into: &effects)
+        case .complete:
+            justify(into: &effects)
+            convince(into: &effects)
         case .encode, .doubt, .commit, .finished: break
         }
     }
@@ -357,7 +362,10 @@ extension Writer {
         case .prepare:
             if !own.statements.contains(server), !spares.contains(server) { sendPrepare(to: server, into: &effects) }
         case .complete(let completion):
-            if let request = completion.request(to: server, justification: justification(for: server)) {
+            let proof =
+                completion.unconvinced.contains(server)
+                ? tally.certificate(justifying: completion.timestamp)?.certificate : justification(for: server)
+            if let request = completion.request(to: server, justification: proof) {
                 effects.append(.send(server, request))
             }
         case .doubt:

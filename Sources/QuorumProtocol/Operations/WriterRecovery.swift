@@ -267,13 +267,35 @@ extension Writer {
         case .tooManyPending:
             // A late answer to our own PREPARE: this one carries an admission.
             return
-        case .justificationRequired where own.base.timestamp != nil:
-            // As late an answer, but one that is of use when our own goes out again.
+        case .justificationRequired where own.base.timestamp.counter >= completion.timestamp.counter - 1:
             if completion.isPreparing { wantsJustification(server, into: &effects) }
+        case .justificationRequired where tally.mayJustify(completion.timestamp),
+            .counterSkipped where tally.mayJustify(completion.timestamp):
+            // What the version rested on turned out to be poisonous: nobody names it as committed any more.
+            guard completion.isPreparing else { return }
+            completion.wantsProof(server)
+            phase = .complete(completion)
+            convince(into: &effects)
         default:
             guard completion.isPreparing || !refusal.answersPrepareOnly else { return }
             completion.refused(by: server)
             advance(completion, into: &effects)
+        }
+    }
+
+    /// Sends PREPARE again to servers that want to be shown that the counter below was reached, as soon as that can be
+    /// done: by the certificate of a poisonous version, which those that had committed it keep.
+    mutating func convince(into effects: inout [Effect]) {
+        guard case .complete(let completion) = phase, !completion.unconvinced.isEmpty else { return }
+        if tally.certificate(justifying: completion.timestamp) != nil {
+            for server in quorums.positions where completion.unconvinced.contains(server) {
+                resend(to: server, into: &effects)
+            }
+            return
+        }
+        if isPlanted(.poisonUnasked) { return }
+        for timestamp in tally.poisonousVersions(justifying: completion.timestamp) {
+            for server in tally.askProof(of: timestamp) { effects.append(.send(server, .certificate(key, timestamp))) }
         }
     }
 

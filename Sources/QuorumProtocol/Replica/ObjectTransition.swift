@@ -69,7 +69,14 @@ struct ObjectTransition {
             $0 + UInt64($1.bytes.count)
         }
         if !isCommitted {
-            if let refusal = counterRefusal(of: timestamp, evidence) { return .refuse(refusal) }
+            let base = max(record.highestCommitted.counter, (evidence.certificate?.timestamp).counter)
+            let (highestAllowed, overflow) = base.addingReportingOverflow(1)
+            guard !overflow, timestamp.counter <= highestAllowed || isPlanted(.counterUnchecked) else {
+                return .refuse(
+                    evidence.certificate == nil
+                        ? .justificationRequired(committedCounter: record.highestCommitted.counter)
+                        : .counterSkipped(got: timestamp.counter, highestAllowed: highestAllowed))
+            }
             let pending = record.pending(of: timestamp.writer)
             if pending.count >= parameters.limits.pendingVersionsPerClientMax, evidence.admission.isEmpty,
                 !pending.contains(where: { $0.timestamp == timestamp }), !isPlanted(.pendingUnlimited)
@@ -99,20 +106,6 @@ struct ObjectTransition {
                 timestamp: timestamp, descriptor: prepare.descriptor, fragments: evidence.fragments))
         if isCommitted { settleIfEmpty(timestamp) }
         return .sign(.stored)
-    }
-
-    /// Why a version of this counter is not taken yet; nil when the counter below it is known to have been reached.
-    private func counterRefusal(of timestamp: Timestamp, _ evidence: VerificationEvidence) -> Refusal? {
-        // One of those who signed an admission is correct, and saw the proof when it took this very version.
-        if !evidence.admission.isEmpty, !isPlanted(.admissionJustifiesNothing) { return nil }
-        let base = max(record.highestCommitted.counter, (evidence.certificate?.timestamp).counter)
-        let (highestAllowed, overflow) = base.addingReportingOverflow(1)
-        guard !overflow, timestamp.counter <= highestAllowed || isPlanted(.counterUnchecked) else {
-            return evidence.certificate == nil
-                ? .justificationRequired(committedCounter: record.highestCommitted.counter)
-                : .counterSkipped(got: timestamp.counter, highestAllowed: highestAllowed)
-        }
-        return nil
     }
 
     /// The limit that one more version of the timestamp's writer would break. (Pending ones have their own.)
