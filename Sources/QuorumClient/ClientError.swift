@@ -92,10 +92,12 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
             return (["\(key): \(failure.summary)"] + reasons).joined(separator: "\n")
         case .listingUnavailable(let bucket, let groups, let troubles):
             let names = groups.map { "\($0)" }.joined(separator: ", ")
-            return (["the bucket \(bucket) cannot be listed: too few servers of \(names) answered in time"]
+            return
+                (["the bucket \(bucket) cannot be listed: too few servers of \(names) answered in time"]
                 + troubles.map { "  \($0.server): \($0.what)" }).joined(separator: "\n")
         case .listingRefused(let bucket, let refusals):
-            return (["the bucket \(bucket) cannot be listed: \(refusals.count) servers refused"]
+            return
+                (["the bucket \(bucket) cannot be listed: \(refusals.count) servers refused"]
                 + refusals.map { "  \($0.server): \($0.what)" }).joined(separator: "\n")
         case .invalidListing(let reason):
             return reason

@@ -64,6 +64,24 @@ extension Clusters {
             #expect(parsed?["object"] as? String == "tests/value", "\(stat.output)")
             #expect(parsed?["length_bytes"] as? Int == 8 << 20, "\(stat.output)")
 
+            #expect(try await run("put", "tests/folder/one", source).end == .exit(0))
+            let list = try await run("ls", "tests", "--json")
+            #expect(list.end == .exit(0), "\(list)")
+            let lines = try list.output.split(separator: "\n").map {
+                try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+            }
+            #expect(lines.map { $0?["prefix"] as? String } == ["tests/folder/", nil], "\(list.output)")
+            #expect(lines.last??["object"] as? String == "tests/value", "\(list.output)")
+            #expect(lines.last??["length_bytes"] as? Int == 8 << 20, "\(list.output)")
+            let everything = try await run("ls", "-r", "tests/")
+            #expect(
+                everything.output.contains("tests/folder/one") && everything.output.contains("8388608"), "\(everything)"
+            )
+            #expect(try await run("ls", "tests/", "-r", "--after", "tests/value").output.isEmpty)
+            #expect(try await run("rm", "tests/folder/one").end == .exit(0))
+            #expect(try await run("ls", "tests").output.contains("tests/folder/") == false)
+            #expect(try await run("ls", "No-bucket").end == .exit(64))
+
             try File.write(source, Array("text".utf8))
             #expect(try await run("put", "tests/value", source).end == .exit(0))
             let shown = try await run("get", "tests/value", "-")
