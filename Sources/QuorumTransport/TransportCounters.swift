@@ -54,7 +54,8 @@ package struct TransportCounters: Equatable, Sendable, Codable {
 
     /// What a server tells of: its sockets' bytes are not counted.
     private enum CodingKeys: String, CodingKey {
-        case acceptedConnections, openedSessions, receivedFrames, evictedHandshakes, refusedUnknownPeer
+        case acceptedConnections, openedSessions, receivedFrames, evictedHandshakes, refusedAtAccept, failedAccepts
+        case refusedUnknownPeer
         case refusedCertificateValidity, refusedWrongCluster, refusedOtherConfiguration, refusedVersion
         case refusedMalformedHello, refusedTooManyConnections, refusedShuttingDown, handshakeTimeouts
         case oversizedFrames, emptyFrames, truncatedFrames, stalledConnections, outboundOverflows
@@ -70,10 +71,10 @@ package struct TransportCounters: Equatable, Sendable, Codable {
 }
 
 extension TransportCounters {
-    /// Connections that came to nothing, by why; only what did happen.
+    /// Connections that came to nothing, by why; only what did happen. No two counts share a name.
     package var refusalsByReason: [String: UInt64] {
         let counts: [(String, UInt64)] = [
-            ("too many connections", refusedAtAccept), ("unknown peer", refusedUnknownPeer),
+            ("full table of connections", refusedAtAccept), ("unknown peer", refusedUnknownPeer),
             ("certificate validity", refusedCertificateValidity), ("wrong cluster", refusedWrongCluster),
             ("other configuration", refusedOtherConfiguration), ("unsupported version", refusedVersion),
             ("malformed HELLO", refusedMalformedHello), ("too many connections", refusedTooManyConnections),
