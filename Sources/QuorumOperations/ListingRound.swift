@@ -63,6 +63,8 @@ package final class ListingRound: ListingReceiver {
 
     private func begin() {
         context.connections.register(self)
+        // Cancelled meanwhile, it was taken off the list before it was put there.
+        if state.withLock({ $0.isOver }) { context.connections.unregister(self, requests: []) }
         for node in nodes { ask(node) }
         let loop = context.eventLoop
         let end = loop.scheduleTask(deadline: deadline) { self.finish() }
@@ -97,7 +99,12 @@ package final class ListingRound: ListingReceiver {
     private func ask(_ node: NodeID) {
         guard !state.withLock({ $0.isOver }) else { return }
         let number = context.connections.send(query, to: node, for: self)
-        state.withLock { $0.requests.append(number) }
+        let isOver = state.withLock { state in
+            state.requests.append(number)
+            return state.isOver
+        }
+        // It ended meanwhile, and has forgotten its other requests.
+        if isOver { context.connections.unregister(self, requests: [number]) }
     }
 
     package func receive(_ answer: ListingAnswer, from server: NodeID) {

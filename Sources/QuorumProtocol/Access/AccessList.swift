@@ -89,9 +89,7 @@ public struct AccessList: Hashable, Sendable {
     /// Why the sender may not be told what is in a bucket; nil when he may.
     package func refusalOfListing(bucket: String, to principal: Principal) -> Refusal? {
         guard case .client(let client) = principal, let place = places[client] else { return .notEntitled(principal) }
-        let mayList = clients[place].grants.contains {
-            ($0.bucket == bucket || $0.bucket == Grant.everyBucket) && $0.rights.contains(.list)
-        }
+        let mayList = clients[place].rights(onBucket: Array(bucket.utf8)[...]).contains(.list)
         return mayList ? nil : .notEntitled(principal, lacksAll: .list)
     }
 

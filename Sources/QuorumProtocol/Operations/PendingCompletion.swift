@@ -22,6 +22,8 @@ struct PendingCompletion: Sendable {
 
     /// Servers that want to be shown that the counter below the version's was reached.
     private(set) var unconvinced: PositionSet = []
+    /// Those of them that PREPARE has brought the proof.
+    private(set) var shown: PositionSet = []
 
     private enum Step {
         /// Asking the servers for their fragments.
@@ -71,6 +73,7 @@ struct PendingCompletion: Sendable {
     }
 
     mutating func wantsProof(_ server: Position) { unconvinced.insert(server) }
+    mutating func showsProof(to server: Position) { shown.insert(server) }
 
     /// What the server is to be asked, or asked again; nil when nothing is wanted of it.
     func request(to server: Position, justification: Certificate?) -> Request? {

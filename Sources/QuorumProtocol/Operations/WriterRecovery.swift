@@ -272,7 +272,8 @@ extension Writer {
         case .justificationRequired where tally.mayJustify(completion.timestamp),
             .counterSkipped where tally.mayJustify(completion.timestamp):
             // What the version rested on turned out to be poisonous: nobody names it as committed any more.
-            guard completion.isPreparing else { return }
+            // Once it was shown the proof, this is a late answer to the PREPARE without one, or a liar's.
+            guard completion.isPreparing, !completion.shown.contains(server) else { return }
             completion.wantsProof(server)
             phase = .complete(completion)
             convince(into: &effects)
@@ -286,11 +287,14 @@ extension Writer {
     /// Sends PREPARE again to servers that want to be shown that the counter below was reached, as soon as that can be
     /// done: by the certificate of a poisonous version, which those that had committed it keep.
     mutating func convince(into effects: inout [Effect]) {
-        guard case .complete(let completion) = phase, !completion.unconvinced.isEmpty else { return }
+        guard case .complete(var completion) = phase, !completion.unconvinced.isEmpty else { return }
         if tally.certificate(justifying: completion.timestamp) != nil {
-            for server in quorums.positions where completion.unconvinced.contains(server) {
-                resend(to: server, into: &effects)
+            let waiting = quorums.positions.filter {
+                completion.unconvinced.contains($0) && !completion.shown.contains($0)
             }
+            for server in waiting { completion.showsProof(to: server) }
+            phase = .complete(completion)
+            for server in waiting { resend(to: server, into: &effects) }
             return
         }
         if isPlanted(.poisonUnasked) { return }
