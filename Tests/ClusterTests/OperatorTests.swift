@@ -272,7 +272,7 @@ extension Clusters {
                     try await cluster.start(server)
                 }
                 let get = try await cluster.run(
-                    ["get", "b/k", "-", "--cluster", cluster.directory, "--timeout", "4"])
+                    ["get", "b/k", "-", "--cluster", cluster.directory, "--timeout", "3600"])
                 #expect(get.end == .exit(4), "\(get)")
                 for server in 1..<4 {
                     #expect(get.output.contains("  server \(server): server \(server) at"), "\(get)")

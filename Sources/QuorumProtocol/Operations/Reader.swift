@@ -91,6 +91,11 @@ package struct Reader: Sendable {
     var verified: Timestamp?
     /// Statements on poisonous versions that are being checked.
     var statementsUnderWay = 0
+    /// READs that a server has not answered, by server (ReaderLoss.swift).
+    var readsUnderWay: [Int]
+    /// The version that no more is to be had of since the last retransmission, and the one before it.
+    var missing: Timestamp?
+    var missingBefore: Timestamp?
 
     /// - Parameters:
     ///   - wantsValue: whether the fragments are wanted, or only the descriptor.
@@ -122,6 +127,7 @@ package struct Reader: Sendable {
         self.alwaysWritesBack = alwaysWritesBack
         preferred = Array(preference.prefix(parameters.quorums.dataFragmentCount))
         tally = ClaimTally(quorums: parameters.quorums)
+        readsUnderWay = parameters.quorums.positions.map { _ in 0 }
         candidates = ReadCandidates(positions: parameters.quorums.positions)
     }
 
@@ -129,7 +135,7 @@ package struct Reader: Sendable {
     var verifiesLater: Bool { parameters.mode.verifiesLater }
     /// Where PREPARE does not ensure that a version is sound, not even its descriptor is worth anything before that is
     /// known, and it takes the fragments to know it.
-    private var needsFragments: Bool { wantsValue || verifiesLater }
+    var needsFragments: Bool { wantsValue || verifiesLater }
     var portion: Read.Portion { needsFragments ? .fragments : .descriptor }
 
     /// Takes one input and appends what is to be done; nothing comes after `.finish`.
@@ -161,6 +167,8 @@ package struct Reader: Sendable {
             advance(into: &effects)
         case .connected(let server):
             tally.forgetAsked(of: server)
+            // What was under way on the old channel is lost, and so is its answer.
+            readsUnderWay[server.offset] = 0
             resend(to: server, into: &effects)
             advance(into: &effects)
         case .hedge:
@@ -177,8 +185,12 @@ package struct Reader: Sendable {
         }
     }
 
-    func sendFirst(to server: Position, into effects: inout [Effect]) {
-        let read = Read(key: key, portion: preferred.contains(server) ? portion : .timestamp)
+    mutating func sendFirst(to server: Position, into effects: inout [Effect]) {
+        ask(server, Read(key: key, portion: preferred.contains(server) ? portion : .timestamp), into: &effects)
+    }
+
+    mutating func ask(_ server: Position, _ read: Read, into effects: inout [Effect]) {
+        readsUnderWay[server.offset] += 1
         effects.append(.send(server, .read(read)))
     }
 
@@ -232,6 +244,7 @@ extension Reader {
         switch reply {
         case .version(let claim, let parts):
             observations.withdrawRefusal(of: server)
+            readsUnderWay[server.offset] = max(0, readsUnderWay[server.offset] - 1)
             tally.record(claim, of: server)
             take(parts, of: server, into: &effects)
             advance(into: &effects)
@@ -349,7 +362,7 @@ extension Reader {
         let standing = tally.standing()
         guard !isDoubting(standing, into: &effects) else { return }
         if let timestamp = standing.highest {
-            advance(to: timestamp, countedReplies: standing.countedReplies, into: &effects)
+            advance(to: timestamp, standing, into: &effects)
             return
         }
         guard standing.countedReplies >= quorums.quorum else { return }
@@ -383,7 +396,9 @@ extension Reader {
         return isNeeded || namesHigherItself
     }
 
-    private mutating func advance(to timestamp: Timestamp, countedReplies: Int, into effects: inout [Effect]) {
+    private mutating func advance(
+        to timestamp: Timestamp, _ standing: ClaimTally.Standing, into effects: inout [Effect]
+    ) {
         if case .writeBack(let commit) = phase, commit.certificate.timestamp < timestamp {
             phase = .read
             acknowledged = []
@@ -394,11 +409,12 @@ extension Reader {
         }
         guard isGathered(timestamp) else {
             askForParts(of: timestamp, into: &effects)
+            giveUpIfLost(timestamp, standing, into: &effects)
             return
         }
         guard isKnownSound(timestamp, into: &effects) else { return }
         let enough = isPlanted(.readWithoutQuorum) ? quorums.vouchers : quorums.quorum
-        guard countedReplies >= enough, let found = gathered(timestamp) else { return }
+        guard standing.countedReplies >= enough, let found = gathered(timestamp) else { return }
         if isVerification {
             verified = timestamp
             finishVerification(timestamp, into: &effects)
@@ -480,7 +496,7 @@ extension Reader {
         guard isHedging || !failed.isEmpty || (expected < needed && !isUnderWay) else { return }
         for server in quorums.positions where !asked.contains(server) {
             candidates.at[place].asked.insert(server)
-            effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
+            ask(server, Read(key: key, version: timestamp, portion: portion), into: &effects)
         }
     }
 

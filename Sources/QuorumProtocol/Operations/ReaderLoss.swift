@@ -1,12 +1,12 @@
 // What a reader does when messages are lost or servers refuse: it asks again, and in the end says why it has failed.
 
 extension Reader {
-    func resend(to server: Position, into effects: inout [Effect]) {
+    mutating func resend(to server: Position, into effects: inout [Effect]) {
         if !tally.hasClaim(of: server) { sendFirst(to: server, into: &effects) }
         switch phase {
         case .read:
             for (place, timestamp) in candidates.timestamps.enumerated() where isWaiting(for: server, at: place) {
-                effects.append(.send(server, .read(Read(key: key, version: timestamp, portion: portion))))
+                ask(server, Read(key: key, version: timestamp, portion: portion), into: &effects)
             }
         case .writeBack(let commit):
             if !holders(of: commit.certificate.timestamp).contains(server) {
@@ -28,12 +28,38 @@ extension Reader {
         isRetransmitting = true
         thoroughReminders = thoroughReminders.map { max(0, $0 - 1) }
         tally.forgetAsked()
+        (missingBefore, missing) = (missing, nil)
         for place in candidates.at.indices {
             candidates.at[place].asked = candidates.at[place].asked.subtracting(candidates.at[place].failed)
             candidates.at[place].failed = []
         }
         for server in quorums.positions { resend(to: server, into: &effects) }
         advance(into: &effects)
+    }
+
+    /// Ends the read when the version is not to be had: every server has answered all that it was asked, fewer than m
+    /// have sent a good fragment, and that has been so before a retransmission and after it. The second time is for a
+    /// fragment that was on its way to a server.
+    ///
+    /// Only answers count. A server that says nothing, or refuses, may have a fragment; and who names something higher
+    /// may have dropped this version for it, so as long as that is not settled the read goes on. A committed version is
+    /// stored by m correct servers, so otherwise these have lost what they had.
+    mutating func giveUpIfLost(
+        _ timestamp: Timestamp, _ standing: ClaimTally.Standing, into effects: inout [Effect]
+    ) {
+        guard needsFragments, !isVerification, standing.countedReplies >= quorums.quorum, standing.doubted.isEmpty,
+            let place = candidates.place(of: timestamp)
+        else { return }
+        let candidate = candidates.at[place]
+        let hasAll = quorums.positions.allSatisfy { server in
+            let isAnswered = candidate.failed.contains(server) || candidate.hasFragments(of: server)
+            return isAnswered && readsUnderWay[server.offset] == 0 && !candidate.verifying.contains(server)
+                && observations.refusals[server] == nil
+        }
+        guard hasAll else { return }
+        missing = timestamp
+        guard missingBefore == timestamp else { return }
+        finish(.failure(shortfall()), into: &effects)
     }
 
     mutating func giveUpIfHopeless(into effects: inout [Effect]) {

@@ -9,6 +9,8 @@ struct ShownServer {
     var claim = CommittedClaim(certificate: nil)
     var held: [TestVersion] = []
     var proof = Proof.own
+    /// Whether it has lost the fragments of all that it holds.
+    var hasLostFragments = false
 
     /// How a server answers FETCH-CERTIFICATE.
     enum Proof {
@@ -33,7 +35,8 @@ struct ShownServer {
                 claim,
                 HeldParts(
                     timestamp: timestamp, position: server, descriptor: version.descriptor,
-                    fragments: read.portion == .fragments ? version.fragments[server.offset] : nil))
+                    fragments: read.portion == .fragments && !hasLostFragments ? version.fragments[server.offset] : nil)
+            )
         case .certificate(_, let timestamp):
             switch proof {
             case .own: return group.proof(of: claim, asked: timestamp)
@@ -72,6 +75,10 @@ struct ScriptedReading {
     var later: Set<Position> = []
     /// Servers that do not get the first FETCH-CERTIFICATE that is sent to them.
     var unreached: Set<Position> = []
+    /// Servers that have their fragments again from the first retransmission on.
+    var repaired: Set<Position> = []
+    /// Servers that refuse whatever they are asked from the first retransmission on.
+    var refusing: Set<Position> = []
 
     init(_ group: TestGroup, everywhere shown: ShownServer = ShownServer()) {
         self.group = group
@@ -146,7 +153,7 @@ struct ScriptedReading {
                     written[server] = commit.certificate.timestamp
                 }
                 if case .checkEncoding(let timestamp, _, _) = effect { encoded.append(timestamp) }
-                guard let answer = answer(effect, key) else { continue }
+                guard let answer = answer(effect, key, isLater: waits >= 2) else { continue }
                 if case .send(let server, _) = effect, late.contains(server) {
                     lateAnswers.append(answer)
                     continue
@@ -161,12 +168,13 @@ struct ScriptedReading {
         preconditionFailure("a read does not end at its deadline")
     }
 
-    private func answer(_ effect: Reader.Effect, _ key: ObjectKey) -> Reader.Input? {
+    private func answer(_ effect: Reader.Effect, _ key: ObjectKey, isLater: Bool) -> Reader.Input? {
         switch Reader.step(effect, key: key, verifier: group.verifier) {
         case .send(let server, let request):
-            guard !silent.contains(server), let reply = servers[server]?.answer(server, request, in: group) else {
-                return nil
-            }
+            guard !silent.contains(server), var shown = servers[server] else { return nil }
+            if isLater, refusing.contains(server) { return .reply(server, .refused(.busy)) }
+            if isLater, repaired.contains(server) { shown.hasLostFragments = false }
+            guard let reply = shown.answer(server, request, in: group) else { return nil }
             return .reply(server, reply)
         case .work(_, let work), .encode(let work): return work()
         case .startHedge, .finish: return nil
