@@ -129,10 +129,26 @@ public final class ObjectClient: Sendable {
         return try await write(key, .value(value, metadata, salt: .random()))
     }
 
-    /// Deletes the object by writing a tombstone; deleting what does not exist succeeds too.
+    /// Deletes the object by writing a tombstone. Reads first, and writes nothing where there is nothing: a tombstone
+    /// takes space, too. The read and the write have the client's whole time each.
+    ///
+    /// - Returns: What was written, in the write's rounds; nil when there was no object.
+    /// - Throws: as `put`.
+    public func delete(_ key: ObjectKey) async throws(ClientError) -> PutResult? {
+        do throws(ClientError) {
+            _ = try await read(key, wantsValue: false)
+        } catch .notFound {
+            return nil
+        } catch .unavailable(_, .tooFewFragments, _) {
+            // In the modes that verify later it takes the fragments to read anything. What has lost them is there.
+        }
+        return try await writeTombstone(key)
+    }
+
+    /// Writes a tombstone whatever there is: it stands above versions that were begun and never committed, too.
     ///
     /// - Throws: as `put`.
-    public func delete(_ key: ObjectKey) async throws(ClientError) -> PutResult {
+    package func writeTombstone(_ key: ObjectKey) async throws(ClientError) -> PutResult {
         try await write(key, .deletion(modifiedMilliseconds: Self.currentMilliseconds()))
     }
 

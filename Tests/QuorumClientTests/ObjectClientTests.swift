@@ -69,7 +69,7 @@ struct ObjectClientTests {
                 #expect(put.timestamp.counter == counter)
                 #expect(try await client.get(key).value == testBytes(5000, seed: counter))
             }
-            #expect(try await client.delete(key).timestamp.counter == 4)
+            #expect(try await client.delete(key)?.timestamp.counter == 4)
             for isHead in [true, false] {
                 do {
                     if isHead { _ = try await client.head(key) } else { _ = try await client.get(key) }
@@ -80,6 +80,23 @@ struct ObjectClientTests {
             }
             #expect(try await client.put(key, testBytes(7, seed: 9)).timestamp.counter == 5)
             #expect(try await client.get(key).value == testBytes(7, seed: 9))
+        }
+    }
+
+    @Test("deleting what is absent writes nothing, whether it was never there or was deleted")
+    func deleteAbsent() async throws {
+        try await withCluster { cluster, client in
+            let key = try ObjectKey("bucket/key")
+            func storedChanges() -> [UInt64?] { cluster.servers.map { $0?.counters.storedChanges } }
+            let before = storedChanges()
+            #expect(try await client.delete(key)?.timestamp == nil)
+            #expect(storedChanges() == before)
+            _ = try await client.put(key, testBytes(1000, seed: 1))
+            #expect(try await client.delete(key)?.timestamp.counter == 2)
+            #expect(try await client.delete(key)?.timestamp == nil)
+            // Who has to stand above what was begun writes all the same; of what went before nothing was written.
+            #expect(try await client.writeTombstone(key).timestamp.counter == 3)
+            #expect(storedChanges() != before)
         }
     }
 

@@ -144,16 +144,18 @@ final class TortureWorkload: Sendable {
 
     private func write(
         _ kind: TortureProgress.Kind, _ value: String?, _ key: ObjectKey, as client: Int,
-        _ body: (ObjectClient) async throws(ClientError) -> PutResult
+        _ body: (ObjectClient) async throws(ClientError) -> PutResult?
     ) async {
         let function: HistoryEvent.Function = kind == .put ? .write : .delete
         let process = processes.withLock { $0[client] }
         recorder.note(process: process, .invoke, function, key: "\(key)", value: value)
         do throws(ClientError) {
             let result = try await body(clients[client % clients.count])
-            progress.observed(result.observations)
+            if let result { progress.observed(result.observations) }
+            // What deletes nothing has only read.
             progress.completed(
-                kind, atNanoseconds: recorder.note(process: process, .ok, function, key: "\(key)", value: value))
+                result == nil ? .read : kind,
+                atNanoseconds: recorder.note(process: process, .ok, function, key: "\(key)", value: value))
         } catch {
             let isUnknown = error.mayHaveTakenEffect
             recorder.note(process: process, isUnknown ? .info : .fail, function, key: "\(key)", value: value)

@@ -141,7 +141,7 @@ struct ClientPurge: AsyncParsableCommand, ReportingCommand {
                     existing.append(key)
                 } else {
                     // What was begun may have the counter of the first deletion, never that of the second.
-                    for _ in 0..<2 { _ = try await client.delete(key) }
+                    for _ in 0..<2 { _ = try await client.writeTombstone(key) }
                     purged.append(key)
                 }
             }

@@ -24,8 +24,8 @@ struct Remove: AsyncParsableCommand, ReportingCommand {
         let home = try access.home()
         let quorums = home.cluster.parameters.quorums
         let result = try await access.withClient(home, for: target.object) { client throws(ClientError) in
-            _ = try await client.head(target.object)
-            return try await client.delete(target.object)
+            guard let result = try await client.delete(target.object) else { throw .notFound(target.object) }
+            return result
         }
         Report.warn(result.observations)
         try Report.finish(
