@@ -9,8 +9,12 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var requests: UInt64 = 0
     /// Those of them that came from servers, which verify.
     package var serverRequests: UInt64 = 0
-    /// Refusals, by the name of their case.
+    /// Refusals, by their names.
     package var refusals: [String: UInt64] = [:]
+    /// Refusals as too many pending that carried the list of these versions, and those that did not: the client had
+    /// been given lists lately, or none of the versions could be read.
+    package var listsGiven: UInt64 = 0
+    package var listsWithheld: UInt64 = 0
     /// Frames of authenticated peers that were no message of this cluster.
     package var malformedFrames: UInt64 = 0
     /// One-way messages of a type that this release does not know.
@@ -54,6 +58,10 @@ final class ServerStatistics: Sendable {
     }
 
     func countRefusal(_ refusal: Refusal) {
-        counters.withLock { $0.refusals[refusal.name, default: 0] += 1 }
+        counters.withLock { counters in
+            counters.refusals[refusal.name, default: 0] += 1
+            guard case .tooManyPending(let versions) = refusal else { return }
+            if versions.isEmpty { counters.listsWithheld += 1 } else { counters.listsGiven += 1 }
+        }
     }
 }
