@@ -69,6 +69,9 @@ public enum Quota: UInt8, CaseIterable, Sendable {
     case uncommittedBytesOfAll = 3
     /// Versions at objects of which no version is committed.
     case bareVersions = 4
+
+    /// What counters call it.
+    package var name: String { "\(self)Quota" }
 }
 
 /// A version that a client left uncommitted at a server, with the server's fresh statement on it.
@@ -97,7 +100,8 @@ public struct RefusalTraits: OptionSet, Hashable, Sendable {
     public static let answersPrepareOnly = RefusalTraits(rawValue: 2)
 }
 
-/// The reasons without their evidence: the raw value is the number on the wire, the case's name the name in counters.
+/// The reasons without their evidence: the raw value is the number on the wire; the case's name is the name
+/// in counters, except for quotas, which have one each.
 package enum RefusalKind: UInt16, CaseIterable, Sendable {
     case notEntitled = 1
     case foreignTimestamp = 2
@@ -189,8 +193,11 @@ extension Refusal {
         }
     }
 
-    /// The name of the case, for counters and logs.
-    package var name: String { kind.map { "\($0)" } ?? "other" }
+    /// What it is called in counters and logs: the case's name, or the limit's where one case has several.
+    package var name: String {
+        if case .quotaExceeded(let quota, _, _) = self { return quota.name }
+        return kind.map { "\($0)" } ?? "other"
+    }
 
     /// Whether this answers a PREPARE and nothing else; in another phase it is a late answer and says nothing.
     package var answersPrepareOnly: Bool { traits.contains(.answersPrepareOnly) }

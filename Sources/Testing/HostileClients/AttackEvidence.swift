@@ -1,11 +1,13 @@
 // How to tell an attack that was made from one that came to nothing.
 
+import QuorumProtocol
+
 extension AttackKind {
     /// Whether the servers have had to do with the attack, as far as its counters show.
     package func isFelt(_ counters: AttackCounters) -> Bool {
         func answered(_ names: String...) -> Bool { names.contains { counters.answers[$0, default: 0] > 0 } }
         return switch self {
-        case .endlessKeys: answered("prepared", "quotaExceeded")
+        case .endlessKeys: answered("prepared", Quota.bareVersions.name)
         case .fullQueue: answered("prepared", "busy")
         case .lists: answered("tooManyPending")
         case .forged: answered("invalidFragment", "invalidCertificate")
