@@ -61,6 +61,27 @@ extension Clusters {
         }
 
         @Test(
+            "a server that names a huge committed version costs a client one detour, and is known as a liar then",
+            .timeLimit(.minutes(3)))
+        func alarming() async throws {
+            let cluster = try await SharedCluster.current(in: .fingerprint)
+            try await cluster.startLiar(Self.liar, .alarmingPrepared)
+            let key = try ObjectKey("tests/alarmed")
+            try await cluster.withClient { client in
+                // The first write asks for the timestamp, and is not open to alarm.
+                #expect(try await client.put(key, SharedBytes([0])).rounds == 3)
+                // The liar need not be among the servers that a write waits for, so it may take some.
+                var rounds: [Int] = []
+                while rounds.count < 400, rounds.last.map({ $0 <= 2 }) ?? true {
+                    rounds.append(try await client.put(key, SharedBytes([1])).rounds)
+                }
+                for _ in 0..<40 { rounds.append(try await client.put(key, SharedBytes([2])).rounds) }
+                #expect(rounds.count { $0 > 2 } == 1, "\(rounds)")
+            }
+            expectAllAlive(cluster)
+        }
+
+        @Test(
             "whatever it calls sound or poisonous, clients read the last sound version, and servers go on verifying",
             .timeLimit(.minutes(3)), arguments: [VerificationMode.lazy, .readTime],
             [ServerFaultKind.falsePoison, .falseVouching])
