@@ -26,8 +26,8 @@ extension Clusters {
                     home: cluster.clientHome("hostile"), objects: [object],
                     stores: cluster.servers.map { "\(cluster.home($0))/store" },
                     perSecond: Self.attacksPerSecond, group: group)
-                // What lists there are is made of few objects, or the test would mostly write.
-                let attack = kind.attack(objectCount: 32)
+                // Lists are of more objects than one client is given lists of at a time.
+                let attack = kind.attack(objectCount: 96)
                 try await attack.prepare(by: attacker)
                 attacker.beginPace()
                 let siege = Task { await attack.run(by: attacker) }
@@ -38,6 +38,52 @@ extension Clusters {
                         _ = try await client.put(object, value)
                         #expect(try await client.get(object).value == value)
                         number += 1
+                    }
+                }
+                siege.cancel()
+                await siege.value
+                for server in cluster.servers {
+                    #expect(cluster.isAlive(server))
+                    guard kind == .lists else { continue }
+                    let counted = try await cluster.counters(of: server)
+                    #expect(counted.listsGiven > 0 && counted.listsWithheld > 0, "\(counted)")
+                    #expect(counted.listsGiven + counted.listsWithheld == counted.refusals["tooManyPending"])
+                }
+                try await group.shutdownGracefully()
+            }
+        }
+
+        @Test(
+            "32 sessions with open frames and unread answers are not read from, and memory stays within its budget",
+            .timeLimit(.minutes(3)))
+        func memory() async throws {
+            try await withCluster(starts: false, clientNames: ["first", "hostile"]) { cluster in
+                for server in cluster.servers {
+                    let file = cluster.home(server) + "/server.toml"
+                    try File.write(file, Array((try File.text(file) + "memory_mib = 64\n").utf8))
+                }
+                try await cluster.startAll()
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                let attacker = try Attacker(home: cluster.clientHome("hostile"), objects: [], group: group)
+                let attack = AttackKind.sessions.attack
+                try await attack.prepare(by: attacker)
+                let siege = Task { await attack.run(by: attacker) }
+                try await cluster.withClient { client in
+                    var number = 0
+                    var paused = 0
+                    while paused < cluster.servers.count {
+                        let key = try ObjectKey("tests/besieged-\(number % 8)")
+                        let value = SeededBytes.make("besieged \(number)", 300_000)
+                        _ = try await client.put(key, value)
+                        #expect(try await client.get(key).value == value)
+                        number += 1
+                        paused = 0
+                        for server in cluster.servers {
+                            let memory = try await cluster.counters(of: server).memory
+                            #expect(memory.budgetBytes == 64 << 20)
+                            #expect(memory.mostHeldBytes <= memory.budgetBytes, "\(memory)")
+                            if memory.pauses > 0 { paused += 1 }
+                        }
                     }
                 }
                 siege.cancel()
