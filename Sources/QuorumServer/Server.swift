@@ -26,7 +26,7 @@ package final class Server: Sendable {
     private let store: ObjectStore
     private let statistics: ServerStatistics
     private let group: MultiThreadedEventLoopGroup
-    private let workers: NIOThreadPool
+    private let threads: ServerThreads
     private let versionVerifier: VersionVerifier
     private let ticker: RepeatedTask
     private let logger: Logger
@@ -62,10 +62,10 @@ package final class Server: Sendable {
         }
         let statistics = ServerStatistics()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
-        let workers = NIOThreadPool(numberOfThreads: configuration.workerCount)
-        workers.start()
-        let lists = ListService(keeper: keeper, workers: workers, logger: logger)
-        let status = StatusService(workers: workers)
+        let threads = ServerThreads(
+            workerCount: configuration.workerCount, readerCount: configuration.readerCount)
+        let lists = ListService(keeper: keeper, workers: threads.workers, logger: logger)
+        let status = StatusService(workers: threads.workers)
         let sessions = RequestSessions(
             parameters: configuration.parameters, lists: lists, status: status, statistics: statistics, logger: logger,
             interposer: interposer)
@@ -98,7 +98,7 @@ package final class Server: Sendable {
         let host = ReplicaHost(
             parameters: configuration.parameters, node: configuration.node, access: cluster.lists.access.contents,
             store: protocolStore, charges: charges, verifier: verifier, signer: signer, statistics: statistics,
-            workers: workers, logger: logger,
+            threads: threads, logger: logger,
             without: configuration.without, interposer: interposer, sender: { sessions.sender(of: $0) }, reply: reply)
         host.tick(milliseconds: currentMilliseconds())
         sessions.attach(host)
@@ -128,7 +128,7 @@ package final class Server: Sendable {
                 logger: logger)
             // Names may have to be asked for, which may take as long as it likes.
             let keepPlaces: @Sendable (ClusterDescription) -> Void = { cluster in
-                workers.submit { _ in endpoint.keepPlaces(for: cluster.nodeSources) }
+                threads.workers.submit { _ in endpoint.keepPlaces(for: cluster.nodeSources) }
             }
             keepPlaces(cluster)
             let readyAt = NIODeadline.now()
@@ -164,7 +164,7 @@ package final class Server: Sendable {
             return Server(
                 lists: lists, status: status, endpoint: endpoint, sessions: sessions, host: host, store: store,
                 statistics: statistics, group: group,
-                workers: workers, versionVerifier: made, ticker: ticker, logger: logger)
+                threads: threads, versionVerifier: made, ticker: ticker, logger: logger)
         } catch {
             sessions.detach()
             if let versionVerifier {
@@ -172,7 +172,7 @@ package final class Server: Sendable {
             } else {
                 await verificationThreads.shutdown()
             }
-            try? await workers.shutdownGracefully()
+            await threads.shutdown()
             await host.shutdown()
             try? store.close()
             try? await group.shutdownGracefully()
@@ -183,7 +183,7 @@ package final class Server: Sendable {
     private init(
         lists: ListService, status: StatusService, endpoint: ServerEndpoint, sessions: RequestSessions,
         host: ReplicaHost, store: ObjectStore,
-        statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, workers: NIOThreadPool,
+        statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, threads: ServerThreads,
         versionVerifier: VersionVerifier, ticker: RepeatedTask, logger: Logger
     ) {
         self.lists = lists
@@ -194,7 +194,7 @@ package final class Server: Sendable {
         self.store = store
         self.statistics = statistics
         self.group = group
-        self.workers = workers
+        self.threads = threads
         self.versionVerifier = versionVerifier
         self.ticker = ticker
         self.logger = logger
@@ -210,6 +210,7 @@ package final class Server: Sendable {
         counters.openRequests = UInt64(sessions.openCount)
         let changes = host.changes
         counters.waitingChanges = changes.queued - changes.done
+        counters.servedLast = threads.servedLastCount
         counters.connections = endpoint.counters
         counters.memory = endpoint.memory
         return counters
@@ -235,7 +236,7 @@ package final class Server: Sendable {
         await endpoint.shutdown(grace: Self.shutdownGrace)
         sessions.detach()
         await versionVerifier.shutdown()
-        try? await workers.shutdownGracefully()
+        await threads.shutdown()
         await host.shutdown()
         do {
             try store.close()

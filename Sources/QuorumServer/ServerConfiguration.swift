@@ -30,8 +30,10 @@ package struct ServerConfiguration: Sendable {
     package var descriptorLimit: Int?
     /// How many event loops carry the connections.
     package var eventLoopCount = 2
-    /// How many threads verify and read large fragments.
+    /// How many threads verify.
     package var workerCount = 2
+    /// How many threads read from the disk.
+    package var readerCount = 8
     /// Bytes that requests and answers of all connections together may hold in memory.
     package var memoryBudgetBytes: Int
     /// How many connections there may be.

@@ -39,6 +39,9 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     /// Requests that are not answered now, and changes that wait for the disk now.
     package var openRequests: UInt64 = 0
     package var waitingChanges: UInt64 = 0
+    /// Requests that waited until nobody else's did, since too much had been spent on refusing others of the same
+    /// principal.
+    package var servedLast: UInt64 = 0
     /// What became of connections.
     package var connections = TransportCounters()
     /// What requests and answers hold of memory.

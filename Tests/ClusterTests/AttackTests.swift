@@ -26,8 +26,8 @@ extension Clusters {
                     home: cluster.clientHome("hostile"), objects: [object],
                     stores: cluster.servers.map { "\(cluster.home($0))/store" },
                     perSecond: Self.attacksPerSecond, group: group)
-                // Lists are of more objects than one client is given lists of at a time.
-                let attack = kind.attack(objectCount: 96)
+                // Few, so that a list of the same object is asked for again before the next one is due.
+                let attack = kind.attack(objectCount: 4)
                 try await attack.prepare(by: attacker)
                 attacker.beginPace()
                 let siege = Task { await attack.run(by: attacker) }

@@ -1,4 +1,5 @@
-// One server's disk hangs: nothing grows without bound meanwhile, and all goes on when it comes back.
+// Disks that hang: nothing grows without bound meanwhile, what does not need them goes on, and so does all the rest when
+// they come back.
 
 import ErasureCode
 import Foundation
@@ -11,10 +12,11 @@ import Testing
 
 @Suite("A disk that hangs", .timeLimit(.minutes(4)))
 struct HangingDiskTests {
-    /// What every sync waits for.
+    /// What every access waits for.
     private final class Disk: Sendable {
         private let condition = NSCondition()
         private let isHanging = Mutex(false)
+        private let waiting = Mutex(0)
 
         func hang() { isHanging.withLock { $0 = true } }
 
@@ -27,9 +29,13 @@ struct HangingDiskTests {
 
         func pass() {
             condition.lock()
+            waiting.withLock { $0 += 1 }
             while isHanging.withLock({ $0 }) { condition.wait() }
+            waiting.withLock { $0 -= 1 }
             condition.unlock()
         }
+
+        var waitingCount: Int { waiting.withLock { $0 } }
     }
 
     private func put(_ count: Int, _ label: String, by client: ObjectClient) async throws {
@@ -93,6 +99,47 @@ struct HangingDiskTests {
             // The server is needed for each quorum now.
             await cluster.stop(3)
             try await put(20, "after", by: client)
+        }
+    }
+
+    /// Each server has one worker, and reads of this client's are enough for several times all readers.
+    @Test("keeps nobody who needs nothing from it waiting for another's reads")
+    func coldReads() async throws {
+        try await withCluster { cluster, client in
+            let cold = try (0..<64).map { try ObjectKey("tests/cold-\($0)") }
+            let value = testBytes(400_000, seed: 1)
+            for key in cold { _ = try await client.put(key, value) }
+            let disk = Disk()
+            defer { disk.comeBack() }
+            for index in cluster.servers.indices {
+                await cluster.stop(index)
+                try await cluster.start(index) { configuration in
+                    configuration.storage.system.files = AlteredFiles(read: { _ in disk.pass() })
+                }
+            }
+            disk.hang()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for key in cold {
+                    group.addTask {
+                        let found = try await client.get(key)
+                        #expect(found.value == value)
+                    }
+                }
+                // Of one principal, no more than one server's readers less one at each.
+                try await eventually("each server waits for its disk") { disk.waitingCount >= 4 * 7 }
+                try await cluster.withClient(ClientOptions()) { other in
+                    for number in 0..<8 {
+                        // Small ones are in the index, large ones are verified by workers.
+                        let key = try ObjectKey("tests/warm-\(number)")
+                        _ = try await other.put(key, testBytes(500_000, seed: 2))
+                        _ = try await other.put(key, testBytes(300, seed: 3))
+                        #expect(try await other.get(key).value == testBytes(300, seed: 3))
+                    }
+                }
+                #expect(disk.waitingCount == 4 * 7, "one client has all readers")
+                disk.comeBack()
+                try await group.waitForAll()
+            }
         }
     }
 }

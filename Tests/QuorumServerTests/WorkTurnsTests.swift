@@ -15,13 +15,16 @@ struct WorkTurnsTests {
     private static let mallory = Principal.client(ClientID(high: 0, low: 2))
 
     /// What is done in which order when all of it waits for the only thread.
-    private func order(_ turns: (WorkTurns, @escaping @Sendable (String) -> Void) -> Void) async throws -> [String] {
+    private func order(
+        owing debts: RefusalDebts = RefusalDebts(),
+        _ turns: (WorkTurns, @escaping @Sendable (String) -> Void) -> Void
+    ) async throws -> [String] {
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
         let gate = DispatchSemaphore(value: 0)
         pool.submit { _ in gate.wait() }
         let done = Mutex<[String]>([])
-        turns(WorkTurns(pool: pool)) { name in done.withLock { $0.append(name) } }
+        turns(WorkTurns(pool: pool, threadCount: 1, debts: debts)) { name in done.withLock { $0.append(name) } }
         gate.signal()
         // What is submitted now is done when all before it is.
         await withCheckedContinuation { continuation in pool.submit { _ in continuation.resume() } }
@@ -42,20 +45,48 @@ struct WorkTurnsTests {
 
     @Test("one whose requests proved nothing is served last, and not for ever")
     func debts() async throws {
-        let order = try await order { turns, done in
-            turns.charge(Self.mallory, .milliseconds(20))
-            #expect(!turns.isIndebted(Self.mallory))
-            turns.charge(Self.mallory, .hours(1))
-            #expect(turns.isIndebted(Self.mallory) && !turns.isIndebted(Self.alice))
+        let debts = RefusalDebts()
+        debts.charge(Self.mallory, .milliseconds(20))
+        #expect(!debts.isIndebted(Self.mallory))
+        debts.charge(Self.mallory, .hours(1))
+        #expect(debts.isIndebted(Self.mallory) && !debts.isIndebted(Self.alice))
+        let order = try await order(owing: debts) { turns, done in
             for number in 0..<3 { turns.submit(for: Self.mallory) { done("mallory \(number)") } }
             for number in 0..<3 { turns.submit(for: Self.alice) { done("alice \(number)") } }
+            #expect(turns.servedLastCount == 3)
         }
         #expect(order == ["alice 0", "alice 1", "alice 2", "mallory 0", "mallory 1", "mallory 2"])
     }
 
+    /// As a slow disk has it wait: none of mallory's work ends before the others' has.
+    @Test("nobody has all threads, and what had to wait for that is done afterwards", arguments: 2...4)
+    func slow(threadCount: Int) async throws {
+        let pool = NIOThreadPool(numberOfThreads: threadCount)
+        pool.start()
+        let turns = WorkTurns(pool: pool, threadCount: threadCount, debts: RefusalDebts())
+        let disk = DispatchSemaphore(value: 0)
+        let workCount = 3 * threadCount
+        let done = Mutex(0)
+        for _ in 0..<workCount {
+            turns.submit(for: Self.mallory) {
+                disk.wait()
+                done.withLock { $0 += 1 }
+            }
+        }
+        for owner in [Self.alice, nil, Self.alice, nil] {
+            await withCheckedContinuation { continuation in
+                turns.submit(for: owner) { continuation.resume() }
+            }
+        }
+        #expect(done.withLock { $0 } == 0)
+        for _ in 0..<workCount { disk.signal() }
+        while done.withLock({ $0 }) < workCount { await Task.yield() }
+        try await pool.shutdownGracefully()
+    }
+
     @Test("a debt is bounded, and goes by time")
     func ends() {
-        var debt = WorkTurns.Debt(asOf: .uptimeNanoseconds(0))
+        var debt = RefusalDebts.Debt(asOf: .uptimeNanoseconds(0))
         debt.add(.hours(1), at: .uptimeNanoseconds(0))
         #expect(debt.isTooMuch(at: .uptimeNanoseconds(UInt64(TimeAmount.seconds(8).nanoseconds))))
         #expect(!debt.isTooMuch(at: .uptimeNanoseconds(UInt64(TimeAmount.seconds(10).nanoseconds))))

@@ -1,6 +1,6 @@
-// Who is next, at an object and at what else many want (docs/protocol.md, Fair shares). Principals take turns, so that nobody waits for all that
-// another has sent; within a principal's, and within the server's own, the first one comes first. Mostly there is one
-// element, which needs no memory of its own.
+// Who is next, at an object and at what else many want (docs/protocol.md, Fair shares). Principals take turns, so that
+// nobody waits for all that another has sent; within a principal's, and within the server's own, the first one comes
+// first. Mostly there is one element, which needs no memory of its own.
 
 import DequeModule
 
@@ -95,7 +95,23 @@ package struct FairQueue<Element: Sendable>: Sendable {
             return only
         }
         let isRepeated = lanes.count > 1 && lanes[0].owner == lastOwner
-        var lane = lanes.remove(at: isRepeated ? 1 : 0)
+        return popFirst(ofLane: isRepeated ? 1 : 0)
+    }
+
+    /// The first one of those whose owners may be served now, and its owner; nil when there is none.
+    package mutating func popFirst(where mayBeServed: (Owner) -> Bool) -> (owner: Owner, element: Element)? {
+        if isOnlyFirst {
+            guard mayBeServed(firstOwner) else { return nil }
+            return popFirst().map { (lastOwner, $0) }
+        }
+        let served = lanes.indices.filter { mayBeServed(lanes[$0].owner) }
+        guard let next = served.first(where: { lanes[$0].owner != lastOwner }) ?? served.first else { return nil }
+        count -= 1
+        return popFirst(ofLane: next).map { (lastOwner, $0) }
+    }
+
+    private mutating func popFirst(ofLane index: Int) -> Element? {
+        var lane = lanes.remove(at: index)
         let popped = lane.elements.popFirst()
         lastOwner = lane.owner
         if !lane.elements.isEmpty { lanes.append(lane) }

@@ -81,6 +81,11 @@ package enum ReplicaWork {
         }
     }
 
+    /// Whether it reads what may not be in memory.
+    package var takesDisk: Bool {
+        if case .verify = self { false } else { true }
+    }
+
     /// For whose request it is, if it is told with it.
     package var principal: Principal? {
         switch self {

@@ -4,13 +4,13 @@
 // The machines live behind a mutex; whatever thread brings an event runs it through. Changes to store are queued while
 // the mutex is held, so that they reach the disk in the machine's order. Everything else is done after it is released:
 // small proofs, and small reads of what is in memory, at once on the calling thread, since waking another costs more
-// than they do; all else on worker threads. So no event loop waits for a disk.
+// than they do. What takes the disk is done on a pool of readers, and what takes a processor on workers, so that neither
+// event loops nor proofs wait for a disk.
 
 import ErasureCode
 import Fingerprint
 import Logging
 import NIOCore
-import NIOPosix
 import ProtocolStorage
 import QuorumProtocol
 import Synchronization
@@ -38,8 +38,7 @@ final class ReplicaHost: Sendable {
     /// The same without waiting for its disk.
     private let memory: ProtocolStore
     private let verifier: StatementVerifier
-    private let workers: NIOThreadPool
-    private let turns: WorkTurns
+    private let threads: ServerThreads
     private let interposer: (any ServerInterposer)?
     private let pipeline: Mutex<StoragePipeline?>
     private let reply: @Sendable (RequestTag, Reply) -> Void
@@ -57,7 +56,7 @@ final class ReplicaHost: Sendable {
     init(
         parameters: ClusterParameters, node: NodeID, access: AccessList, store: ProtocolStore,
         charges: [ClientCharge], verifier: StatementVerifier,
-        signer: StatementSigner, statistics: ServerStatistics, workers: NIOThreadPool, logger: Logger,
+        signer: StatementSigner, statistics: ServerStatistics, threads: ServerThreads, logger: Logger,
         without: Set<Optimisation> = [], interposer: (any ServerInterposer)? = nil,
         sender: @escaping @Sendable (RequestTag) -> Principal?,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
@@ -76,8 +75,7 @@ final class ReplicaHost: Sendable {
         self.store = store
         memory = store.inMemory
         self.verifier = verifier
-        self.workers = workers
-        turns = WorkTurns(pool: workers)
+        self.threads = threads
         self.interposer = interposer
         self.sender = sender
         self.reply = reply
@@ -118,7 +116,7 @@ final class ReplicaHost: Sendable {
         }
     }
 
-    /// Finds, on a worker thread, at most `limit` objects above one at which a client has versions and none is committed.
+    /// Finds, on a reader's thread, at most `limit` objects above one at which a client has versions and none is committed.
     func pendingObjects(
         of client: ClientID, after last: ObjectKey?, limit: Int, for principal: Principal,
         _ answer: @escaping @Sendable (Result<[ObjectKey], Refusal>) -> Void
@@ -126,7 +124,7 @@ final class ReplicaHost: Sendable {
         if let refusal = access.withLock({ $0 }).refusalOfPending(of: client, to: principal) {
             answer(.failure(refusal))
         } else {
-            turns.submit(for: principal) {
+            threads.readTurns.submit(for: principal) {
                 answer(.success(self.store.bareObjects(of: client, after: last, limit: limit)))
             }
         }
@@ -140,7 +138,7 @@ final class ReplicaHost: Sendable {
         if let refusal = access.withLock({ $0 }).refusalOfListing(bucket: query.bucket, to: principal) {
             answer(.failure(refusal))
         } else {
-            turns.submit(for: principal) { answer(self.store.list(query)) }
+            threads.readTurns.submit(for: principal) { answer(self.store.list(query)) }
         }
     }
 
@@ -159,7 +157,7 @@ final class ReplicaHost: Sendable {
         let doneCount = changes.done
         guard dueScan.withLock({ $0.begins(doneCount: doneCount) }) else { return }
         // Their records are read, too, which the event loop that ticks is not to wait for.
-        workers.submit { _ in
+        threads.readTurns.submit(for: nil) {
             if let space = self.store.store.space {
                 let looked = Accounts.Space(capacityBytes: space.capacityBytes, freeBytes: space.freeBytes)
                 self.machines.withLock { $0.accounts.look(at: looked) }
@@ -219,10 +217,11 @@ final class ReplicaHost: Sendable {
             finish(outcome, of: group)
         case .work(let work):
             // Whoever is served last is never served at once.
-            let isLast = work.principal.map { turns.isIndebted($0) } ?? false
+            let isLast = work.principal.map { threads.debts.isIndebted($0) } ?? false
             if !isLast, work.costBytes <= Self.inlineWorkSizeBytesMax, let outcome = attempt(work, in: memory) {
                 finish(outcome, of: group)
             } else {
+                let turns = work.takesDisk ? threads.readTurns : threads.workTurns
                 turns.submit(for: work.principal ?? work.tag.flatMap(sender)) {
                     guard let outcome = self.attempt(work, in: self.store) else {
                         preconditionFailure("a store that waits for its disk does not say what is in memory")
@@ -238,7 +237,7 @@ final class ReplicaHost: Sendable {
         let start = work.principal == nil ? nil : NIODeadline.now()
         let outcome = work.attempt(in: store, verifier: verifier, parameters: parameters, node: node)
         if let start, let principal = work.principal, case .input(.verified(_, .failure))? = outcome {
-            turns.charge(principal, .now() - start)
+            threads.debts.charge(principal, .now() - start)
         }
         return outcome
     }

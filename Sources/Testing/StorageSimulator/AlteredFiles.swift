@@ -6,17 +6,19 @@ import ObjectStorage
 package struct AlteredFiles: StorageFiles {
     private let base = PosixFiles()
     private let free: (@Sendable (String) -> UInt64?)?
-    private let failure: (@Sendable (String) -> StorageError?)?
+    private let alteration: AlteredFile.Alteration
 
     /// - Parameters:
     ///   - freeBytes: in place of what the file system says.
     ///   - syncFailure: asked, with the file's path, in place of each sync of data that a writer makes; nil lets it
     ///     happen.
+    ///   - read: called, with the file's path, before each read of the disk; nothing is known to be in memory then.
     package init(
-        freeBytes: (@Sendable (String) -> UInt64?)? = nil, syncFailure: (@Sendable (String) -> StorageError?)? = nil
+        freeBytes: (@Sendable (String) -> UInt64?)? = nil, syncFailure: (@Sendable (String) -> StorageError?)? = nil,
+        read: (@Sendable (String) -> Void)? = nil
     ) {
         free = freeBytes
-        failure = syncFailure
+        alteration = AlteredFile.Alteration(syncFailure: syncFailure, read: read)
     }
 
     package func makeDirectory(_ path: String) throws(StorageError) { try base.makeDirectory(path) }
@@ -26,12 +28,12 @@ package struct AlteredFiles: StorageFiles {
     package func remove(_ path: String) throws(StorageError) { try base.remove(path) }
 
     package func create(_ path: String) throws(StorageError) -> any StorageFile {
-        AlteredFile(base: try base.create(path), failure: failure)
+        AlteredFile(base: try base.create(path), alteration)
     }
 
     package func open(_ path: String, forWriting: Bool) throws(StorageError) -> (any StorageFile)? {
         guard let file = try base.open(path, forWriting: forWriting) else { return nil }
-        return AlteredFile(base: file, failure: failure)
+        return AlteredFile(base: file, alteration)
     }
 
     package func lock(_ path: String, creating: Bool) throws(StorageError) -> any Sendable & AnyObject {
@@ -47,30 +49,38 @@ package struct AlteredFiles: StorageFiles {
 }
 
 private final class AlteredFile: StorageFile {
-    private let base: any StorageFile
-    private let failure: (@Sendable (String) -> StorageError?)?
+    struct Alteration: Sendable {
+        let syncFailure: (@Sendable (String) -> StorageError?)?
+        let read: (@Sendable (String) -> Void)?
+    }
 
-    init(base: any StorageFile, failure: (@Sendable (String) -> StorageError?)?) {
+    private let base: any StorageFile
+    private let alteration: Alteration
+
+    init(base: any StorageFile, _ alteration: Alteration) {
         self.base = base
-        self.failure = failure
+        self.alteration = alteration
     }
 
     var path: String { base.path }
     func sizeBytes() throws(StorageError) -> UInt64 { try base.sizeBytes() }
     func readFromMemory(into target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) -> Int {
-        try base.readFromMemory(into: target, at: offset)
+        if alteration.read != nil { throw .notInMemory }
+        return try base.readFromMemory(into: target, at: offset)
     }
 
     func read(into target: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(StorageError) -> Int {
-        try base.read(into: target, at: offset)
+        alteration.read?(path)
+        return try base.read(into: target, at: offset)
     }
+
     func write(_ pieces: [SharedBytes], at offset: UInt64) throws(StorageError) {
         try base.write(pieces, at: offset)
     }
     func allocate(_ size: UInt64) throws(StorageError) { try base.allocate(size) }
     func synchronize() throws(StorageError) { try base.synchronize() }
     func synchronizeData() throws(StorageError) {
-        if let error = failure?(path) { throw error }
+        if let error = alteration.syncFailure?(path) { throw error }
         try base.synchronizeData()
     }
     func dropCache() { base.dropCache() }

@@ -191,6 +191,25 @@ struct FairQueueTests {
         #expect(served == [0, 1, 9, 2, 3])
     }
 
+    @Test("passes over those who may not be served now, and serves them when they may")
+    func passed() {
+        var queue = FairQueue<String>()
+        let alice = Principal.client(.alice)
+        let bob = Principal.client(.bob)
+        queue.append("a1", of: alice)
+        #expect(queue.popFirst { $0 != alice } == nil && queue.count == 1)
+        queue.append("a2", of: alice)
+        queue.append("b1", of: bob)
+        queue.append("b2", of: bob)
+        let first = queue.popFirst { $0 == bob }
+        #expect(first?.owner == bob && first?.element == "b1")
+        #expect(queue.popFirst { $0 == bob }?.element == "b2")
+        #expect(queue.popFirst { $0 == bob } == nil && queue.count == 2)
+        #expect(queue.popFirst { _ in true }?.element == "a1")
+        #expect(queue.popFirst { _ in true }?.element == "a2")
+        #expect(queue.isEmpty && queue.popFirst { _ in true } == nil)
+    }
+
     @Test("gives up the newest of one owner, never the one whose turn is next")
     func newest() {
         var queue = FairQueue<Int>()

@@ -1,0 +1,32 @@
+// A server's threads besides its event loops and those of verification: workers for what takes a processor, readers for
+// what takes the disk. A slow disk then delays nobody's proofs, and one who reads much from it nobody else's reads.
+
+import NIOPosix
+
+/// Two pools of threads, and whose turn it is on them.
+final class ServerThreads: Sendable {
+    let workers: NIOThreadPool
+    private let readers: NIOThreadPool
+    let debts = RefusalDebts()
+    let workTurns: WorkTurns
+    let readTurns: WorkTurns
+
+    /// Starts them.
+    init(workerCount: Int, readerCount: Int) {
+        workers = NIOThreadPool(numberOfThreads: workerCount)
+        readers = NIOThreadPool(numberOfThreads: readerCount)
+        workers.start()
+        readers.start()
+        workTurns = WorkTurns(pool: workers, threadCount: workerCount, debts: debts)
+        readTurns = WorkTurns(pool: readers, threadCount: readerCount, debts: debts)
+    }
+
+    /// How often somebody was served after all others.
+    var servedLastCount: UInt64 { workTurns.servedLastCount + readTurns.servedLastCount }
+
+    /// Finishes what was submitted, and ends all threads.
+    func shutdown() async {
+        try? await workers.shutdownGracefully()
+        try? await readers.shutdownGracefully()
+    }
+}
