@@ -153,7 +153,9 @@ extension AccessList: ListFile {
 }
 
 extension AccessEntry: ListFileEntry {
-    package static let columns: Set = ["name", "id", "certificate_pin", "rights", "quota_bytes"]
+    package static let columns: Set = [
+        "name", "id", "certificate_pin", "rights", "quota_bytes", "quota_uncommitted_percent", "quota_bare_versions",
+    ]
 
     package init(_ table: StrictTable, _ uniqueness: inout Uniqueness) throws(ConfigurationError) {
         let name = try table.text("name", expected: "the client's name")
@@ -170,16 +172,31 @@ extension AccessEntry: ListFileEntry {
             }
             grants.append(grant)
         }
-        let quota = try table.integer(
-            "quota_bytes", expected: "how many bytes each server keeps for the client", default: -1)
-        guard quota >= -1 else { throw table.invalid("quota_bytes", quota, "a number of bytes, or no line at all") }
-        self.init(name: name, id: id, pin: pin, grants: grants, quotaBytes: quota < 0 ? nil : UInt64(quota))
+        let quotas = ClientQuotas(
+            storedBytes: try Self.quota("quota_bytes", UInt64(Int.max), "bytes", in: table),
+            uncommittedPercent: try Self.quota(
+                "quota_uncommitted_percent", ClientQuotas.uncommittedPercentMax, "hundredths of the disk", in: table),
+            bareVersions: try Self.quota(
+                "quota_bare_versions", ClientQuotas.bareVersionsMax, "versions", in: table))
+        self.init(name: name, id: id, pin: pin, grants: grants, quotas: quotas)
+    }
+
+    private static func quota<Number: FixedWidthInteger & UnsignedInteger>(
+        _ key: String, _ most: Number, _ unit: String, in table: StrictTable
+    ) throws(ConfigurationError) -> Number? {
+        let number = try table.integer(key, expected: "how many \(unit) each server keeps for the client", default: -1)
+        guard number >= -1, number <= Int(most) else {
+            throw table.invalid(key, number, "at most \(most) \(unit), or no line at all")
+        }
+        return number < 0 ? nil : Number(number)
     }
 
     package var lines: [String] {
         [
             "name = \"\(name)\"", "id = \"\(id)\"", "certificate_pin = \"\(pin)\"",
             "rights = [\(grants.map { "\"\($0)\"" }.joined(separator: ", "))]",
-        ] + (quotaBytes.map { ["quota_bytes = \($0)"] } ?? [])
+        ] + (quotas.storedBytes.map { ["quota_bytes = \($0)"] } ?? [])
+            + (quotas.uncommittedPercent.map { ["quota_uncommitted_percent = \($0)"] } ?? [])
+            + (quotas.bareVersions.map { ["quota_bare_versions = \($0)"] } ?? [])
     }
 }

@@ -108,10 +108,12 @@ package struct OperatorHome {
         return try write(access, with: access.contents.clients.filter { $0.name != name })
     }
 
-    /// Sets how many bytes each server keeps for a client; nil: what servers keep for one of whom nothing is said.
+    /// Changes what each server keeps for a client.
     ///
     /// - Returns: the access list that was written.
-    package func setQuota(_ name: String, bytes: UInt64?) throws(ConfigurationError) -> SignedList<AccessList> {
+    package func setQuotas(
+        _ name: String, _ change: (inout ClientQuotas) -> Void
+    ) throws(ConfigurationError) -> SignedList<AccessList> {
         let access = try accessList()
         guard let place = access.contents.clients.firstIndex(where: { $0.name == name }) else {
             throw .unknownClient(
@@ -119,8 +121,9 @@ package struct OperatorHome {
         }
         var clients = access.contents.clients
         let old = clients[place]
-        clients[place] = AccessEntry(
-            name: old.name, id: old.id, pin: old.pin, grants: old.grants, quotaBytes: bytes)
+        var quotas = old.quotas
+        change(&quotas)
+        clients[place] = AccessEntry(name: old.name, id: old.id, pin: old.pin, grants: old.grants, quotas: quotas)
         return try write(access, with: clients)
     }
 

@@ -22,7 +22,8 @@ package enum PendingObjects {
         let found = Mutex<[NodeID: [ObjectKey]]>([:])
         let parameters = home.cluster.parameters
         // No correct server holds more.
-        let limit = parameters.limits.bareVersionsPerClientMax
+        let quotas = home.cluster.lists.access.contents.quotas[client] ?? ClientQuotas()
+        let limit = quotas.bareVersions(parameters.limits)
         return try await EveryServer<[ObjectKey]>.ask(
             home, timeoutMilliseconds: timeoutMilliseconds,
             first: PendingMessage.list(of: client, after: nil).encoded(request: 1)

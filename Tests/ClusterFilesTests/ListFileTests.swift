@@ -41,6 +41,15 @@ import Testing
         Fault(file: "access.toml", key: "clients[0].rights", replaced: "*:read,write", by: "_buckets:read,write"),
         Fault(
             file: "access.toml", key: "clients[0].rights", replaced: "[\"*:read,write,list,admin\"]", by: "\"*:read\""),
+        Fault(
+            file: "access.toml", key: "clients[0].quota_uncommitted_percent", replaced: "rights = [",
+            by: "quota_uncommitted_percent = 101\nrights = ["),
+        Fault(
+            file: "access.toml", key: "clients[0].quota_bare_versions", replaced: "rights = [",
+            by: "quota_bare_versions = 1000001\nrights = ["),
+        Fault(
+            file: "access.toml", key: "clients[0].quota_bytes", replaced: "rights = [",
+            by: "quota_bytes = -2\nrights = ["),
         Fault(file: "access.toml", key: "colour", replaced: "format = 1", by: "format = 1\ncolour = 1"),
         Fault(file: "access.toml", key: "version", replaced: "version = 1", by: "version = 0"),
         Fault(file: "access.toml", key: "format = 2", replaced: "format = 1", by: "format = 2"),

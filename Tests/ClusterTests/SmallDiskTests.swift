@@ -26,7 +26,9 @@ extension Clusters {
                     disks.append(try SmallDisk(over: cluster.home(server) + name, sizeBytes: sizeBytes))
                 }
                 // The disks are to be what is full.
-                _ = try OperatorHome(clusterDirectory: cluster.directory).setQuota("first", bytes: 1 << 50)
+                _ = try OperatorHome(clusterDirectory: cluster.directory).setQuotas("first") {
+                    $0.storedBytes = 1 << 50
+                }
                 try await cluster.startAll()
                 try await body(cluster, disks)
                 for server in cluster.servers {

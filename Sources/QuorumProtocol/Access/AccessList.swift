@@ -15,15 +15,14 @@ public struct AccessEntry: Hashable, Sendable {
     public let pin: Digest256
     /// In the order of the buckets' names, each bucket once.
     public let grants: [Grant]
-    /// How many bytes each server keeps for the client; nil for the server's own limit.
-    public let quotaBytes: UInt64?
+    public let quotas: ClientQuotas
 
     /// - Parameter grants: those of one bucket are taken together.
-    package init(name: String, id: ClientID, pin: Digest256, grants: [Grant], quotaBytes: UInt64? = nil) {
+    package init(name: String, id: ClientID, pin: Digest256, grants: [Grant], quotas: ClientQuotas = ClientQuotas()) {
         self.name = name
         self.id = id
         self.pin = pin
-        self.quotaBytes = quotaBytes
+        self.quotas = quotas
         let byBucket = Dictionary(grants.map { ($0.bucket, $0.rights) }) { $0.union($1) }
         self.grants = byBucket.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
             .compactMap { Grant(bucket: $0.key, rights: $0.value) }
@@ -60,10 +59,10 @@ public struct AccessList: Hashable, Sendable {
         self.places = places
     }
 
-    /// How many bytes each server keeps for a client; of those of whom the list says so.
-    package var quotas: [ClientID: UInt64] {
-        var quotas: [ClientID: UInt64] = [:]
-        for client in clients { quotas[client.id] = client.quotaBytes }
+    /// The quotas of those clients of whom the list says any.
+    package var quotas: [ClientID: ClientQuotas] {
+        var quotas: [ClientID: ClientQuotas] = [:]
+        for client in clients where !client.quotas.isEmpty { quotas[client.id] = client.quotas }
         return quotas
     }
 
@@ -141,8 +140,7 @@ extension AccessList: ClusterList {
                 encoder.append(counted: Array(grant.bucket.utf8))
                 encoder.append(grant.rights.rawValue)
             }
-            encoder.append(UInt8(client.quotaBytes == nil ? 0 : 1))
-            encoder.append(client.quotaBytes ?? 0)
+            client.quotas.encode(into: &encoder)
         }
     }
 
@@ -162,11 +160,8 @@ extension AccessList: ClusterList {
                     }
                     grants.append(grant)
                 }
-                let hasQuota = try decoder.flag("has a quota")
-                let quota: UInt64 = try decoder.integer("quota")
-                guard hasQuota || quota == 0 else { throw MalformedEncoding.notCanonical(field: "quota") }
-                let entry = AccessEntry(
-                    name: name, id: id, pin: pin, grants: grants, quotaBytes: hasQuota ? quota : nil)
+                let quotas = try ClientQuotas(from: &decoder)
+                let entry = AccessEntry(name: name, id: id, pin: pin, grants: grants, quotas: quotas)
                 guard entry.grants == grants else { throw MalformedEncoding.notCanonical(field: "grants") }
                 clients.append(entry)
             }

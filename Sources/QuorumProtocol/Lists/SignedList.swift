@@ -1,6 +1,6 @@
 // A list as it is signed, kept and sent:
 //
-//   tag "solidus.list.1" | cluster 16 | kind u8 | version u64 | contents counted | signature 64
+//   tag "solidus.list.2" | cluster 16 | kind u8 | version u64 | contents counted | signature 64
 //
 // The signature (P-256, ECDSA over SHA-256, r ‖ s) is over all before it. Whoever takes a list checks the signature
 // before it looks at the contents.
@@ -199,7 +199,7 @@ private struct OpenedList {
 
 /// What the operator signs, and how.
 package enum OperatorSignature {
-    static let tag = "solidus.list.1"
+    static let tag = "solidus.list.2"
     package static let sizeBytes = 64
 
     /// The bytes that are signed.

@@ -15,18 +15,26 @@ package struct Accounts: Sendable {
             self.capacityBytes = capacityBytes
             self.freeBytes = freeBytes
         }
+
+        func share(percent: UInt8) -> UInt64 {
+            capacityBytes / 100 * UInt64(percent) + capacityBytes % 100 * UInt64(percent) / 100
+        }
     }
+
+    /// A client's quota of what it has not committed, in hundredths of the disk, when none is set. A gateway needs more,
+    /// since it is many users.
+    private static let uncommittedPercent: UInt8 = 10
 
     private var charges: [ClientID: Charge] = [:]
     private var uncommittedBytes: Int64 = 0
-    private var quotas: [ClientID: UInt64] = [:]
+    private var quotas: [ClientID: ClientQuotas] = [:]
     /// Nil while nobody has looked: then nothing is known to be scarce.
     private var space: Space?
 
     /// - Parameter charges: what the store says that clients were charged when it was closed.
     package init(_ charges: [ClientCharge] = []) { apply(charges) }
 
-    package mutating func go(by quotas: [ClientID: UInt64]) { self.quotas = quotas }
+    package mutating func go(by quotas: [ClientID: ClientQuotas]) { self.quotas = quotas }
 
     package mutating func look(at space: Space) { self.space = space }
 
@@ -49,11 +57,7 @@ package struct Accounts: Sendable {
         apply(changes.map { ClientCharge(client: $0.client, charge: -$0.charge) })
     }
 
-    /// What a client may have stored when nothing else was set: nine tenths of the disk, so that one who is alone can
-    /// use it and one who is not leaves something.
-    private func quota(of client: ClientID) -> UInt64 {
-        quotas[client] ?? space.map { $0.capacityBytes / 10 * 9 } ?? .max
-    }
+    private func quotas(of client: ClientID) -> ClientQuotas { quotas[client] ?? ClientQuotas() }
 
     /// Why there is no room for one more version of a client's, or nil.
     ///
@@ -66,17 +70,19 @@ package struct Accounts: Sendable {
         of client: ClientID, sizeBytes: UInt64, isBare: Bool, frees: Bool, _ limits: ProtocolLimits
     ) -> Refusal? {
         let charge = charge(of: client)
-        if isBare, charge.bareVersions >= Int64(limits.bareVersionsPerClientMax) {
+        let quotas = quotas(of: client)
+        let bareVersionsMax = quotas.bareVersions(limits)
+        if isBare, charge.bareVersions >= Int64(bareVersionsMax) {
             return .quotaExceeded(
-                .bareVersions, limit: UInt64(limits.bareVersionsPerClientMax),
-                used: UInt64(clamping: charge.bareVersions))
+                .bareVersions, limit: UInt64(bareVersionsMax), used: UInt64(clamping: charge.bareVersions))
         }
         guard !frees else { return nil }
-        let quota = quota(of: client)
+        // Nine tenths of the disk, so that one who is alone can use it and one who is not leaves something.
+        let quota = quotas.storedBytes ?? space.map { $0.capacityBytes / 10 * 9 } ?? .max
         let used = UInt64(clamping: charge.storedBytes) &+ UInt64(clamping: charge.uncommittedBytes)
         guard used &+ sizeBytes <= quota else { return .quotaExceeded(.storedBytes, limit: quota, used: used) }
         guard let space, space.freeBytes < space.capacityBytes / 2 else { return nil }
-        let share = space.capacityBytes / 10
+        let share = space.share(percent: quotas.uncommittedPercent ?? Self.uncommittedPercent)
         let own = UInt64(clamping: charge.uncommittedBytes)
         guard own &+ sizeBytes <= share else { return .quotaExceeded(.uncommittedBytes, limit: share, used: own) }
         let half = space.capacityBytes / 2
@@ -87,6 +93,6 @@ package struct Accounts: Sendable {
 
     /// Whether a client nears its limit of versions at objects without a commit: time to find out what was committed.
     func isNearBareLimit(_ client: ClientID, _ limits: ProtocolLimits) -> Bool {
-        2 * charge(of: client).bareVersions >= Int64(limits.bareVersionsPerClientMax)
+        2 * charge(of: client).bareVersions >= Int64(quotas(of: client).bareVersions(limits))
     }
 }

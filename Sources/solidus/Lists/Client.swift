@@ -19,7 +19,7 @@ struct Client: ParsableCommand {
 }
 
 /// What came of a change of the access list, in JSON.
-private struct ChangedClient: Encodable {
+struct ChangedClient: Encodable {
     let client: String
     let home: String?
     let lists: DistributedLists
@@ -100,55 +100,6 @@ struct ClientRevoke: ParsableCommand, ReportingCommand {
     }
 }
 
-struct ClientQuota: ParsableCommand, ReportingCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "quota",
-        abstract: "Set how many bytes each server keeps for a client.",
-        discussion: """
-            A value of S bytes takes about S/M bytes at each server, where M is the cluster's number of data fragments, and \
-            2 KiB in its index. What is stored already stays. Without a quota a client may have nine tenths of each server's disk.
-            """)
-
-    @OptionGroup var target: ClusterAndClient
-    @Option(help: "A number of bytes, with KiB, MiB, GiB or TiB if you like, or 'none'.", transform: Quota.init)
-    var bytes: Quota
-    @OptionGroup var report: ReportOptions
-
-    /// A number of bytes, or none.
-    struct Quota {
-        let bytes: UInt64?
-
-        init(_ text: String) throws {
-            if text == "none" {
-                bytes = nil
-                return
-            }
-            let units: [(String, Int)] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40), ("", 0)]
-            for (unit, shift) in units where text.hasSuffix(unit) {
-                guard let number = UInt64(text.dropLast(unit.count)), number <= (UInt64(1) << 62) >> shift else {
-                    break
-                }
-                bytes = number << shift
-                return
-            }
-            throw ValidationError("'\(text)' is no number of bytes: write something like 500GiB, or 'none'.")
-        }
-    }
-
-    func run() throws {
-        let (target, name) = (try target.place, target.name)
-        let list = try OperatorHome(clusterDirectory: target.path).setQuota(name, bytes: bytes.bytes)
-        let cluster = try ClusterDescription(contentsOf: target.clusterFile)
-        let distribution = try ListDistribution(target, cluster)
-        distribution.warn()
-        let what = bytes.bytes.map { "\($0) bytes at each server" } ?? "what each server's own limit is"
-        try Report.finish(
-            report,
-            ChangedClient(client: name, home: nil, lists: DistributedLists(cluster, distribution)),
-            text: "client \(name) may have \(what); access list \(list.version) is \(distribution.text)")
-    }
-}
-
 struct ClientList: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Show the clients of the access list and their rights.")
@@ -161,7 +112,7 @@ struct ClientList: ParsableCommand, ReportingCommand {
             let name: String
             let id: String
             let rights: [String]
-            let quotaBytes: UInt64?
+            let quotas: ClientQuotaReport
         }
         let version: UInt64
         let clients: [Client]
@@ -175,7 +126,7 @@ struct ClientList: ParsableCommand, ReportingCommand {
         let lines = clients.map { client in
             client.name + String(repeating: " ", count: width - client.name.count + 2) + "\(client.id)  "
                 + client.grants.map(\.description).joined(separator: " ")
-                + (client.quotaBytes.map { "  quota \($0) bytes" } ?? "")
+                + (client.quotas.text.map { "  quota \($0)" } ?? "")
         }
         try Report.finish(
             report,
@@ -184,7 +135,7 @@ struct ClientList: ParsableCommand, ReportingCommand {
                 clients: clients.map { client in
                     Outcome.Client(
                         name: client.name, id: client.id.description, rights: client.grants.map(\.description),
-                        quotaBytes: client.quotaBytes)
+                        quotas: ClientQuotaReport(client.quotas))
                 }),
             text: (["access list, version \(access.version)"] + lines).joined(separator: "\n"))
     }

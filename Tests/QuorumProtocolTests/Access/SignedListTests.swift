@@ -36,7 +36,11 @@ import Testing
             names.enumerated().map { place, name in
                 AccessEntry(
                     name: name, id: ClientID(high: 0, low: UInt64(place)), pin: .sha256([UInt8(100 + place)]),
-                    grants: [Grant("*:read")!, Grant("photos:write")!])
+                    grants: [Grant("*:read")!, Grant("photos:write")!],
+                    quotas: [
+                        ClientQuotas(), ClientQuotas(storedBytes: 1 << 40, bareVersions: 1),
+                        ClientQuotas(uncommittedPercent: 100),
+                    ][place % 3])
             })
     }
 

@@ -105,7 +105,7 @@ struct AccountTests {
         #expect(isStored(prepare(host, first)))
         commit(host, first)
         let used = UInt64(host.accounts.charge(of: .alice).storedBytes)
-        host.accounts.go(by: [.alice: used + 10])
+        host.accounts.go(by: [.alice: ClientQuotas(storedBytes: used + 10)])
         let before = host.store
         let more = group.version(.other, "more", counter: 1)
         #expect(
@@ -118,10 +118,10 @@ struct AccountTests {
         commit(host, tombstone)
         host.runToEnd(.tick(milliseconds: 100_000_000))
         host.runToEnd(.due([.photo]))
-        host.accounts.go(by: [.alice: used + 2048])
+        host.accounts.go(by: [.alice: ClientQuotas(storedBytes: used + 2048)])
         #expect(isStored(prepare(host, more)))
         // A tombstone that lets go of nothing costs its place in the index, and finds no way around the quota.
-        host.accounts.go(by: [.alice: 1])
+        host.accounts.go(by: [.alice: ClientQuotas(storedBytes: 1)])
         let nothing = group.version(keys(1)[0], nil, counter: 1)
         guard case .refused(.quotaExceeded(.storedBytes, _, _)) = prepare(host, nothing) else {
             Issue.record("a tombstone of nothing was taken")
@@ -132,7 +132,7 @@ struct AccountTests {
     @Test("never refuse what is committed, or admitted by f + 1 others")
     func neverRefused() {
         let host = ReplicaHost(group, 0)
-        host.accounts.go(by: [.alice: 0])
+        host.accounts.go(by: [.alice: ClientQuotas(storedBytes: 0)])
         let version = group.version(.photo, "a value", counter: 1)
         guard case .refused(.quotaExceeded) = prepare(host, version) else {
             Issue.record("over quota and taken")
@@ -156,7 +156,7 @@ struct AccountTests {
         let size = UInt64(self.size(version, host))
         // A disk whose tenth has room for one such version and not for two.
         let capacity = 15 * size
-        host.accounts.go(by: [.alice: .max])
+        host.accounts.go(by: [.alice: ClientQuotas(storedBytes: .max)])
         host.accounts.look(at: Accounts.Space(capacityBytes: capacity, freeBytes: capacity))
         #expect(isStored(prepare(host, version)))
         let second = group.version(.other, "a value", counter: 1)
@@ -229,6 +229,28 @@ struct AccountTests {
         commit(host, versions[0])
         #expect(host.bareObjects(of: .alice, after: nil, limit: 9) == versions[1..<6].map(\.key))
         #expect(isStored(prepare(host, versions[6])))
+    }
+
+    @Test("bind as the access list has them, client by client")
+    func listed() {
+        let host = ReplicaHost(group, 0)
+        host.accounts.go(by: [.alice: ClientQuotas(bareVersions: 2)])
+        let versions = keys(4).map { group.version($0, "value", counter: 1) }
+        for version in versions.prefix(2) { #expect(isStored(prepare(host, version))) }
+        #expect(prepare(host, versions[2]) == .refused(.quotaExceeded(.bareVersions, limit: 2, used: 2)))
+        #expect(isStored(prepare(host, group.version(versions[3].key, "bob's", counter: 1, writer: .bob))))
+        host.accounts.go(by: [.alice: ClientQuotas(uncommittedPercent: 0)])
+        let scarce = Accounts.Space(capacityBytes: 1 << 40, freeBytes: 1 << 38)
+        host.accounts.look(at: scarce)
+        guard case .refused(.quotaExceeded(.uncommittedBytes, limit: 0, _)) = prepare(host, versions[2]) else {
+            Issue.record("more is uncommitted than may be")
+            return
+        }
+        host.accounts.look(at: Accounts.Space(capacityBytes: 1 << 40, freeBytes: 1 << 39))
+        #expect(isStored(prepare(host, versions[2])))
+        host.accounts.look(at: scarce)
+        host.accounts.go(by: [:])
+        #expect(isStored(prepare(host, versions[3])))
     }
 
     @Test("the server catches up with all objects that have no commit, some at a time")
