@@ -21,6 +21,8 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var ignoredMessages: UInt64 = 0
     /// Stored parts that no longer match their checksum, or that the disk did not give back.
     package var lostParts: UInt64 = 0
+    /// How often the record of an object was wanted that is lost.
+    package var lostRecords: UInt64 = 0
     /// Stored parts that could not be read at the moment.
     package var unreadableParts: UInt64 = 0
     /// Group commits, and the changes made durable by them.

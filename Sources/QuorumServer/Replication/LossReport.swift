@@ -28,7 +28,11 @@ final class LossReport: Sendable {
     /// Whether what cannot be shown may be marked as lost, if it is.
     func take(_ loss: StoreLoss) -> Bool {
         switch loss {
-        case .record, .listing:
+        case .record:
+            statistics.count { $0.lostRecords += 1 }
+            logger.error("\(loss)")
+            return true
+        case .listing:
             logger.error("\(loss)")
             return true
         case .unreadable:
