@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import BenchmarkResults
+import CommandArguments
 import Foundation
 import HostileClients
 import QuorumProtocol
@@ -19,6 +20,8 @@ struct HostileBenchmark: ParsableCommand {
 
     @Option(help: "The attacks, with commas; all when not given.")
     var kinds: CommaList<AttackName>?
+    @Option(help: "How the cluster verifies; what poison does depends on it.")
+    var mode = ModeArgument(.fingerprint)
     @Option(help: "How many servers may fail (f).")
     var faults = 1
     @Option(help: "The size of values: B, KiB or MiB.")
@@ -80,9 +83,9 @@ struct HostileBenchmark: ParsableCommand {
             identityCount: Self.identityCount, program: try SolidusProgram.path(program), network: nil)
         plan.otherClientNames = [Self.visitor] + HostileRunner.clients(chosenKinds, rounds: chosenRounds)
         plan.clientTimeoutMilliseconds = Self.timeoutMilliseconds
-        Progress.say("starting \(plan.serverCount) servers, f = \(faults)")
+        Progress.say("starting \(plan.serverCount) servers, mode \(mode.mode), f = \(faults)")
         let cluster = try BenchmarkCluster(
-            plan, variant: Variant(mode: .fingerprint, without: [.partialWrites]),
+            plan, variant: Variant(mode: mode.mode, without: [.partialWrites]),
             directory: "\(scratch.path)/cluster")
         defer { try? waiting { await cluster.remove() } }
         leftovers.add { for server in cluster.servers { server.kill() } }
