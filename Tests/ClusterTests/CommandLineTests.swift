@@ -87,6 +87,17 @@ extension Clusters {
             let shown = try await run("get", "tests/value", "-")
             #expect(shown.end == .exit(0) && shown.output.contains("text"), "\(shown)")
 
+            #expect(try await run("cat", "tests/value", "tests/value").output.hasPrefix("texttext"))
+            for (range, expected) in [("1-2", "ex"), ("2-", "xt"), ("-3", "ext"), ("0-99", "text"), ("-99", "text")] {
+                let part = try await run("cat", "tests/value", "--range=\(range)")
+                #expect(part.end == .exit(0) && part.output == expected, "\(range): \(part)")
+            }
+            #expect(try await run("cat", "tests/value", "--range", "4-").end == .exit(5))
+            for wrong in ["", "-", "2-1", "a-", "1-+2", "1"] {
+                #expect(try await run("cat", "tests/value", "--range=\(wrong)").end == .exit(64), "\(wrong)")
+            }
+            try await copies(directory, cluster)
+
             #expect(try await run("rm", "tests/value").end == .exit(0))
             for command in [["get", "tests/value", target], ["stat", "tests/value"]] {
                 let result = try await Executable.run(command + ["--cluster", cluster], in: directory)
@@ -102,6 +113,30 @@ extension Clusters {
 
             try File.write(source, SeededBytes.make("kept", 1 << 20).array)
             #expect(try await run("put", "tests/kept", source).end == .exit(0))
+        }
+
+        private func copies(_ directory: String, _ cluster: String) async throws {
+            func run(_ arguments: String...) async throws -> CommandResult {
+                try await Executable.run(arguments + ["--cluster", cluster], in: directory)
+            }
+            let source = directory + "/source"
+            let put = try await run(
+                "put", "copies/one", source, "--content-type", "text/plain", "--meta", "author=somebody")
+            #expect(put.end == .exit(0), "\(put)")
+            let copied = try await run("cp", "copies/one", "copies/a/two")
+            #expect(copied.end == .exit(0) && copied.output.contains("4 bytes"), "\(copied)")
+            let stat = try await run("stat", "copies/a/two")
+            #expect(stat.output.contains("text/plain") && stat.output.contains("somebody"), "\(stat)")
+            let moved = try await run("mv", "copies/one", "copies/a/three", "--json")
+            #expect(moved.end == .exit(0) && moved.output.contains("\"object\":\"copies/a/three\""), "\(moved)")
+            #expect(try await run("cat", "copies/a/three").output == "text")
+            #expect(try await run("cat", "copies/one").end == .exit(3))
+            #expect(try await run("cp", "copies/one", "copies/four").end == .exit(3))
+            #expect(try await run("mv", "copies/a/two", "copies/a/two").end == .exit(64))
+            let used = try await run("du", "copies/a/")
+            #expect(used.end == .exit(0) && used.output == "8 bytes in 2 objects of copies/a/\n", "\(used)")
+            let json = try await run("du", "copies", "--json")
+            #expect(json.output.contains("\"objects\":2") && json.output.contains("\"length_bytes\":8"), "\(json)")
         }
 
         @Test("help names the modes and the one that is taken by default", .timeLimit(.minutes(1)))

@@ -44,10 +44,7 @@ enum InputFile {
 enum OutputFile {
     /// Writes the bytes beside the file and renames; a pipe or device, which cannot be renamed onto, is written to.
     static func write(_ value: SharedBytes, to file: FileArgument) throws(Failure) {
-        if file.isStandard {
-            try check(value.withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }, "standard output")
-            return
-        }
+        if file.isStandard { return try writeToStandardOutput(value) }
         let name = file.readable.printable
         var status = stat()
         let exists = stat(file.path, &status) == 0
@@ -62,6 +59,10 @@ enum OutputFile {
         guard descriptor >= 0 else { throw Failure(.inputOutput, "\(name): \(systemText(errno))") }
         defer { close(descriptor) }
         try check(value.withUnsafeBytes { writeAll(descriptor, $0) }, name)
+    }
+
+    static func writeToStandardOutput(_ value: SharedBytes) throws(Failure) {
+        try check(value.withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }, "standard output")
     }
 
     /// - Parameter mode: the permission bits of the file that is replaced; nil when there is none.

@@ -17,14 +17,8 @@ struct List: AsyncParsableCommand, ReportingCommand {
             write that was complete when it began, or a later one.
             """)
 
-    @Argument(
-        help: "The bucket, or BUCKET/PREFIX.",
-        transform: { text in
-            var bytes = ArgumentBytes.bytes(of: text)
-            if !bytes.contains(UInt8(ascii: "/")) { bytes.append(UInt8(ascii: "/")) }
-            return Prefix(bytes: bytes)
-        })
-    var prefix: Prefix
+    @Argument(help: "The bucket, or BUCKET/PREFIX.", transform: PrefixArgument.init)
+    var prefix: PrefixArgument
     @Flag(name: .shortAndLong, help: "Every object by itself.")
     var recursive = false
     @Option(help: "Only what comes behind this key, BUCKET/KEY, or behind a prefix as it was printed.")
@@ -33,11 +27,6 @@ struct List: AsyncParsableCommand, ReportingCommand {
     var limit: Int?
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
-
-    /// Bytes that need be no text.
-    struct Prefix {
-        let bytes: [UInt8]
-    }
 
     private struct Line: Encodable {
         let object: String?
@@ -56,7 +45,7 @@ struct List: AsyncParsableCommand, ReportingCommand {
         let home = try access.home()
         let report = report
         var left = limit ?? .max
-        try await access.withClient(home) { client throws(ClientError) in
+        let failed = try await access.withClient(home) { client async throws(ClientError) -> Failure? in
             let listing = try client.list(
                 prefix: prefix.bytes, delimiter: recursive ? [] : Array("/".utf8),
                 after: after.map { ArgumentBytes.bytes(of: $0) })
@@ -67,7 +56,8 @@ struct List: AsyncParsableCommand, ReportingCommand {
                 do throws(Failure) { try Self.show(entry, report) } catch { failed = error }
             }
             return failed
-        }.map { throw $0 }
+        }
+        if let failed { throw failed }
     }
 
     private static func show(_ entry: ListingEntry, _ report: ReportOptions) throws(Failure) {

@@ -63,16 +63,27 @@ struct ClientArguments: ParsableArguments {
 
 /// An object's key on the command line.
 struct ObjectArgument: ParsableArguments {
-    @Argument(
-        help: "The object, BUCKET/KEY.",
-        transform: { text in
-            do throws(ObjectKeyError) {
-                return try ObjectKey(bytes: ArgumentBytes.bytes(of: text))
-            } catch {
-                throw ValidationError(error.description)
-            }
-        })
+    @Argument(help: "The object, BUCKET/KEY.", transform: key)
     var object: ObjectKey
+
+    static func key(_ text: String) throws -> ObjectKey {
+        do throws(ObjectKeyError) {
+            return try ObjectKey(bytes: ArgumentBytes.bytes(of: text))
+        } catch {
+            throw ValidationError(error.description)
+        }
+    }
+}
+
+/// A bucket, or a prefix of keys, on the command line: bytes that need be no text.
+struct PrefixArgument {
+    /// With the slash behind the bucket's name at least.
+    let bytes: [UInt8]
+
+    init(_ text: String) {
+        let bytes = ArgumentBytes.bytes(of: text)
+        self.bytes = bytes.contains(UInt8(ascii: "/")) ? bytes : bytes + [UInt8(ascii: "/")]
+    }
 }
 
 extension Timestamp {
