@@ -14,7 +14,7 @@ import Testing
 extension Clusters {
     @Suite("Fair shares", .serialized) struct FairShares {
         @Test(
-            "a rotten fragment is noticed, durably held no more, and taken again from who brings it",
+            "a rotten fragment is noticed, durably held no more, not vouched for, and taken again from who brings it",
             .timeLimit(.minutes(2)))
         func rottenFragment() async throws {
             try await withCluster { cluster in
@@ -24,68 +24,108 @@ extension Clusters {
                 let placement = cluster.configuration.parameters.placement(of: key)
                 // The first data fragment is the value's first half.
                 let server = placement.nodes[0]
-                #expect(try await cluster.terminate(server) == .exit(0))
-                try rot(cluster, server, containing: Array(value.array[100..<140]))
-                try await cluster.start(server)
-                let read = try await cluster.withClient { try await $0.get(key).value }
-                #expect(read == value)
+                let place = try self.place(cluster, server, of: Array(value.array[100..<140]))
+                try flip(place)
 
                 let home = try cluster.clientHome()
                 let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-                for _ in 0..<2 {
-                    let peer = try RawPeer(cluster, server, identity: home.identity, group: group)
+                func connect() throws -> RawPeer {
+                    try RawPeer(cluster, server, identity: home.identity, group: group)
+                }
+                func held(_ peer: RawPeer) async throws -> HeldParts {
                     let reply = try await peer.ask(.read(Read(key: key, portion: .fragments)))
-                    guard case .version(_, let parts?) = reply else {
-                        Issue.record("not a version: \(reply)")
-                        break
-                    }
-                    #expect(parts.fragments == nil)
+                    guard case .version(_, let parts?) = reply else { throw RawPeer.NoAnswer(what: "\(reply)") }
+                    return parts
+                }
+                var peer = try connect()
+                #expect(try await held(peer).fragments == nil)
+                #expect(try await cluster.counters(of: server).lostParts > 0)
+                let found = try await cluster.withClient { try await $0.get(key).value }
+                #expect(found == value)
+
+                // It is known after a crash, too, whatever the disk gives back then.
+                try flip(place)
+                let encoded = CrossChecksum.encode(block: value, code: peer.parameters.quorums.code)
+                for _ in 0..<2 {
+                    try await expectNoVouching(cluster, server, peer, key: key, fragment: encoded.fragments[0])
                     peer.close()
-                    // It is known after a crash, too, without another look at the disk.
                     cluster.kill(server)
                     try await cluster.start(server)
+                    peer = try connect()
+                    #expect(try await held(peer).fragments == nil)
+                    #expect(try await cluster.counters(of: server).lostParts == 0, "it was read again")
                 }
-                let peer = try RawPeer(cluster, server, identity: home.identity, group: group)
-                guard case .version(_, let parts?) = try await peer.ask(.read(Read(key: key, portion: .descriptor)))
-                else {
-                    Issue.record("the descriptor is gone")
-                    return
-                }
-                let encoded = CrossChecksum.encode(block: value, code: peer.parameters.quorums.code)
-                let prepare = Prepare(
-                    key: key, timestamp: parts.timestamp, position: Position(0), descriptor: parts.descriptor,
-                    fragments: [encoded.fragments[0]])
+
+                let prepare = try await self.prepare(peer, key, encoded.fragments[0])
                 guard case .prepared(let statement, _) = try await peer.ask(.prepare(prepare)) else {
                     Issue.record("the fragment was not taken again")
                     return
                 }
                 #expect(statement.claim == .stored)
-                guard case .version(_, let healed?) = try await peer.ask(.read(Read(key: key, portion: .fragments)))
-                else {
-                    Issue.record("nothing is held")
-                    return
-                }
-                #expect(healed.fragments == [encoded.fragments[0]])
+                #expect(try await held(peer).fragments == [encoded.fragments[0]])
+                peer.close()
+                cluster.kill(server)
+                try await cluster.start(server)
+                peer = try connect()
+                #expect(try await held(peer).fragments == [encoded.fragments[0]])
                 peer.close()
                 try await group.shutdownGracefully()
             }
         }
 
-        /// Turns a byte of what a stopped server's journal holds.
-        private func rot(_ cluster: TestCluster, _ server: NodeID, containing bytes: [UInt8]) throws {
-            let directory = "\(cluster.home(server))/store/journal"
-            for name in try FileManager.default.contentsOfDirectory(atPath: directory) {
-                let url = URL(fileURLWithPath: "\(directory)/\(name)")
-                var data = try Data(contentsOf: url)
-                guard let range = data.range(of: Data(bytes)) else { continue }
-                data[range.lowerBound] ^= 1
-                let handle = try FileHandle(forWritingTo: url)
-                try handle.seek(toOffset: UInt64(range.lowerBound))
-                try handle.write(contentsOf: data[range.lowerBound...range.lowerBound])
-                try handle.close()
+        /// Whatever is asked of the version, the server signs nothing on it, though it has lately.
+        private func expectNoVouching(
+            _ cluster: TestCluster, _ server: NodeID, _ peer: RawPeer, key: ObjectKey, fragment: SharedBytes
+        ) async throws {
+            let signed = try await cluster.counters(of: server).signedStatements
+            let parts = try await prepare(peer, key, fragment)
+            var wrong = fragment.array
+            wrong[0] ^= 1
+            let reply = try await peer.ask(.prepare(try await prepare(peer, key, SharedBytes(wrong))))
+            guard case .refused(.invalidFragment) = reply else {
+                Issue.record("a wrong fragment was answered with \(reply)")
                 return
             }
-            Issue.record("\(server) does not hold the fragment")
+            guard case .certificate(_, let certificate?) = try await peer.ask(.certificate(key, parts.timestamp)),
+                case .committed = try await peer.ask(.commit(Commit(key: key, certificate: certificate))),
+                case .committed = try await peer.ask(
+                    .describe(Describe(key: key, timestamp: parts.timestamp, descriptor: parts.descriptor)))
+            else {
+                Issue.record("the version is committed no more")
+                return
+            }
+            #expect(try await cluster.counters(of: server).signedStatements == signed)
+        }
+
+        /// A PREPARE of the object's committed version.
+        private func prepare(_ peer: RawPeer, _ key: ObjectKey, _ fragment: SharedBytes) async throws -> Prepare {
+            let reply = try await peer.ask(.read(Read(key: key, portion: .descriptor)))
+            guard case .version(_, let parts?) = reply else { throw RawPeer.NoAnswer(what: "\(reply)") }
+            return Prepare(
+                key: key, timestamp: parts.timestamp, position: peer.position(of: key), descriptor: parts.descriptor,
+                fragments: [fragment])
+        }
+
+        /// Where a server's journal holds these bytes.
+        private func place(
+            _ cluster: TestCluster, _ server: NodeID, of bytes: [UInt8]
+        ) throws -> (path: String, offset: Int) {
+            let directory = "\(cluster.home(server))/store/journal"
+            for name in try File.names(directory) {
+                let data = Data(try File.read("\(directory)/\(name)"))
+                if let range = data.range(of: Data(bytes)) { return ("\(directory)/\(name)", range.lowerBound) }
+            }
+            throw RawPeer.NoAnswer(what: "\(server) does not hold the fragment")
+        }
+
+        /// Turns the byte there, or turns it back.
+        private func flip(_ place: (path: String, offset: Int)) throws {
+            let handle = try #require(FileHandle(forUpdatingAtPath: place.path))
+            defer { try? handle.close() }
+            try handle.seek(toOffset: UInt64(place.offset))
+            let byte = try #require(try handle.read(upToCount: 1)?.first)
+            try handle.seek(toOffset: UInt64(place.offset))
+            try handle.write(contentsOf: Data([byte ^ 1]))
         }
 
         @Test(

@@ -1,6 +1,8 @@
 // Somebody without a certificate that counts, at the door of a real server.
 
+import ClusterFiles
 import Foundation
+import Glibc
 import LoopbackPorts
 import NIOPosix
 import QuorumProtocol
@@ -26,6 +28,7 @@ extension Clusters {
                 let other = NodeID(2)
                 cluster.kill(other)
                 try await cluster.start(other)
+                try await expectTries(cluster, other)
                 // The besieged server is needed for each quorum now.
                 cluster.kill(NodeID(3))
                 for round in 0..<5 {
@@ -39,6 +42,66 @@ extension Clusters {
                     $0.connections.evictedHandshakes > 1000
                 }
             }
+        }
+
+        /// Whoever counts, from an address that the stranger does not have, is let in within ten tries.
+        private func expectTries(_ cluster: TestCluster, _ other: NodeID) async throws {
+            let client = try cluster.clientHome()
+            let server = try ServerHome(path: cluster.home(other))
+            let incarnation = Incarnation(1)
+            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            for _ in 0..<30 {
+                let peers = [
+                    try RawPeer(cluster, target, identity: client.identity, group: group),
+                    try RawPeer(
+                        cluster, target, identity: server.identity, group: group,
+                        scope: server.cluster.scope(incarnation: incarnation)),
+                ]
+                for peer in peers {
+                    try await peer.settle()
+                    #expect(peer.disconnectionCount < 10, "\(peer.disconnections)")
+                    peer.close()
+                }
+            }
+            try await group.shutdownGracefully()
+        }
+
+        @Test("a server rotates its log: it keeps four older files, and none grows", .timeLimit(.minutes(2)))
+        func rotation() async throws {
+            let sizeBytesMax: UInt64 = 16 << 20
+            try await withCluster(starts: false, clientNames: ["first", "hostile"]) { cluster in
+                let path = "\(cluster.home(target))/server.log"
+                try cluster.launch(target, ["serve", "--home", cluster.home(target), "--log", path])
+                try await cluster.waitUntilListening(target)
+                let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+                let hostile = try RawPeer(
+                    cluster, target, identity: cluster.clientHome("hostile").identity, group: group)
+                for round in 0..<7 {
+                    // Nearly as if so much had been written.
+                    try #require(truncate(path, off_t(sizeBytesMax)) == 0)
+                    try await hostile.exchange([255, UInt8(round)])
+                    let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
+                    while !((try? File.text(path).contains("no request")) ?? false) || sizeBytes(path) >= sizeBytesMax {
+                        try #require(ContinuousClock.now < deadline, "round \(round): \(sizeBytes(path)) bytes")
+                        try await Task.sleep(for: .milliseconds(10))
+                    }
+                }
+                hostile.close()
+                try await group.shutdownGracefully()
+                #expect(try await cluster.terminate(target) == .exit(0))
+                let names = try File.names(cluster.home(target)).filter { $0.hasPrefix("server.log") }
+                #expect(names == ["server.log"] + (1...4).map { "server.log.\($0)" })
+                #expect(try File.text(path).contains("stops on signal"))
+                for name in names {
+                    let size = sizeBytes("\(cluster.home(target))/\(name)")
+                    #expect((1...sizeBytesMax + 4096).contains(size), "\(name) has \(size) bytes")
+                }
+            }
+        }
+
+        private func sizeBytes(_ path: String) -> UInt64 {
+            var status = stat()
+            return stat(path, &status) == 0 ? UInt64(status.st_size) : 0
         }
 
         @Test(

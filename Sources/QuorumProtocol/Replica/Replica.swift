@@ -309,12 +309,14 @@ extension Replica {
             effects.append(.reply(waiting.tag, .certificate(claim, record.certificate(of: timestamp))))
         case .read(let read):
             guard read.portion > .timestamp, let timestamp = read.version ?? claim.timestamp,
-                record.version(timestamp) != nil
+                let version = record.version(timestamp)
             else {
                 effects.append(.reply(waiting.tag, .version(claim, nil)))
                 return
             }
-            effects.append(.replyWithVersion(waiting.tag, claim, key, timestamp, read.portion))
+            // What was lost once is not looked for again, whatever the disk would give back this time.
+            let portion = version.holdsFragments ? read.portion : min(read.portion, .descriptor)
+            effects.append(.replyWithVersion(waiting.tag, claim, key, timestamp, portion))
         case .again(let prepare, let statement):
             // What is held no more, or was found to be poisonous since, is not vouched for again.
             guard record.version(prepare.timestamp)?.holdsFragments == true, !record.isPoisonous(prepare.timestamp)

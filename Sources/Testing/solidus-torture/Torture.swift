@@ -40,7 +40,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     @Option(
         help: """
             Have the nemesis fill the servers' disks, too: their stores are moved onto file systems in memory, of so \
-            many MiB each, and back at the end. As root; left out otherwise.
+            many MiB each, and back at the end. As root; otherwise the summary says that it was skipped.
             """)
     var smallDisks: Int?
     @Option(
@@ -109,7 +109,8 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let recorder = try HistoryRecorder(history)
         let stores = try openClients(configuration)
         let progress = TortureProgress()
-        let hasSmallDisks = try canFillDisks(identityCount: stores.count)
+        let obstacle = try obstacleToSmallDisks(identityCount: stores.count)
+        let hasSmallDisks = smallDisks != nil && obstacle == nil
         let workload = TortureWorkload(
             clients: stores, clientCount: clients, keys: try (0..<objects).map { try ObjectKey("\(prefix)/\($0)") },
             recorder: recorder, progress: progress, seed: seed, hasSmallDisks: hasSmallDisks)
@@ -128,7 +129,10 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let outcome: Result<TortureSummary, any Error>
         do {
             try await keeper.start()
-            outcome = .success(try await torment(workload, keeper, recorder, plan, disks, ballast))
+            outcome = .success(
+                try await torment(
+                    workload, keeper, recorder, plan, disks, ballast,
+                    skipped: obstacle.map { ["--small-disks: \($0)"] } ?? []))
         } catch {
             outcome = .failure(error)
         }
@@ -158,7 +162,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     /// Runs the clients for their time, heals the servers and has everything read once more.
     private func torment(
         _ workload: TortureWorkload, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan,
-        _ disks: TortureDisks?, _ ballast: TortureBallast?
+        _ disks: TortureDisks?, _ ballast: TortureBallast?, skipped: [String]
     ) async throws -> TortureSummary {
         let end = ContinuousClock.now + .seconds(seconds)
         let isOver: @Sendable () -> Bool = {
@@ -197,7 +201,8 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             state: state,
             disks: disks.flatMap { disks in
                 ballast.map { TortureSummary.Disks(disks, $0.counts, counts) }
-            })
+            },
+            skipped: skipped)
     }
 
     private func reportProgress(
@@ -275,17 +280,15 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         }
     }
 
-    /// Whether disks are to be filled, and can be.
-    private func canFillDisks(identityCount: Int) throws -> Bool {
-        guard smallDisks != nil else { return false }
+    /// Why the disks that are to be filled cannot be; nil when they can, or none is to be.
+    private func obstacleToSmallDisks(identityCount: Int) throws -> String? {
+        guard smallDisks != nil else { return nil }
         guard identityCount > 1 else {
             throw ValidationError("--small-disks takes a cluster with at least two clients.")
         }
-        if let obstacle = TortureDisks.obstacle {
-            Standard.complain("torture: no disks are filled: \(obstacle)")
-            return false
-        }
-        return true
+        let obstacle = TortureDisks.obstacle
+        if let obstacle { Standard.complain("torture: SKIPPED --small-disks: \(obstacle)") }
+        return obstacle
     }
 
     /// What begins keys that nobody wrote before: histories begin with nothing there.

@@ -64,7 +64,7 @@ final class TortureDisks: Sendable {
 
     /// Why file systems cannot be mounted here; nil when they can be.
     static var obstacle: String? {
-        SmallDisk.isAvailable ? nil : "file systems of their own can only be mounted as root"
+        SmallDisk.isAvailable ? nil : "file systems of their own can only be mounted as root, where that may mount"
     }
 
     /// Moves the servers' stores onto file systems of their own. No server may be running.

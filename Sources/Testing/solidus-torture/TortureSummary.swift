@@ -24,8 +24,10 @@ struct TortureSummary: Encodable {
     let firstFailure: String?
     let stallLimitSeconds: Double
     let nemesis: [String: Int]
-    /// nil when no disks were to be filled.
+    /// nil when no disks were filled.
     let disks: Disks?
+    /// What was asked for and not done, and why.
+    let skipped: [String]
     let liar: Liar?
     /// What hostile clients did; told once the servers are left.
     var attacks: [Attack] = []
@@ -137,7 +139,7 @@ struct TortureSummary: Encodable {
     init(
         seed: UInt64, clients: Int, objects: Int, counts: TortureProgress.Counts, readBack: Int, readBackFailed: Int,
         firstFailure: String?, misbehaviours: [Int: (count: Int, first: String)], stallLimitSeconds: Double,
-        plan: TorturePlan, state: TortureKeeper.State, disks: Disks?
+        plan: TorturePlan, state: TortureKeeper.State, disks: Disks?, skipped: [String]
     ) {
         self.seed = seed
         self.clients = clients
@@ -147,6 +149,7 @@ struct TortureSummary: Encodable {
         writes = Completions(counts.writes)
         puts = Completions(counts.puts)
         self.disks = disks
+        self.skipped = skipped
         failed = counts.failed
         unknown = counts.unknown
         self.readBack = readBack
@@ -193,7 +196,8 @@ struct TortureSummary: Encodable {
         if readBackFailed > 0 { lines.append("STALLED: \(readBackFailed) reads failed with every server well again") }
         let actions = nemesis.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         lines.append("nemesis: \(nemesis.values.reduce(0, +)) actions\(actions.isEmpty ? "" : ": \(actions)")")
-        lines.append(disks?.text ?? "no disks were filled")
+        if let disks { lines.append(disks.text) }
+        lines += skipped.map { "SKIPPED \($0)" }
         if let liar { lines.append("server \(liar.server) was a liar: \(liar.policy)") }
         lines += attacks.map(\.text)
         for seen in misbehaving {
