@@ -81,7 +81,8 @@ package struct NewCluster: Sendable {
 
     /// What is in a cluster's directory; cluster.toml, without which it is none, comes last.
     private static let entries = [
-        "servers", "clients", "operator", ClusterConfiguration.runDirectoryName, AddressList.fileName, KeyList.fileName, AccessList.fileName,
+        "servers", "clients", "operator", ClusterConfiguration.runDirectoryName, AddressList.fileName, KeyList.fileName,
+        AccessList.fileName,
         ClusterConfiguration.fileName,
     ]
 
