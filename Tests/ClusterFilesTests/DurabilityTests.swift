@@ -48,7 +48,11 @@ private final class PowerFailure: Sendable {
             case .moved(let path, let target):
                 func isWithin(_ other: String) -> Bool { other == path || other.hasPrefix(path + "/") }
                 func moved(_ other: String) -> String { isWithin(other) ? target + other.dropFirst(path.count) : other }
-                if (state.files.union(state.directories)).contains(where: isWithin) { state.early.append(target) }
+                // With cluster.toml a directory is a cluster: then all else has to be there.
+                let isLast = target.hasSuffix("/cluster.toml")
+                if state.files.union(state.directories).contains(where: { isLast || isWithin($0) }) {
+                    state.early.append(target)
+                }
                 state.files = Set(state.files.map(moved))
                 state.directories = Set(state.directories.map(moved))
                 state.synchronized = Set(state.synchronized.map(moved))
