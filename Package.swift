@@ -204,7 +204,7 @@ let package = Package(
             swiftSettings: strictSwift),
         .target(
             name: "ServerProcesses",
-            dependencies: ["CProcessControl", "CommandOutcome", "DurableFiles", "QuorumTransport"],
+            dependencies: ["CProcessControl", "ClusterFiles", "CommandOutcome", "DurableFiles", "QuorumTransport"],
             swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus",
@@ -287,7 +287,8 @@ let package = Package(
             name: "BenchmarkResultsTests", dependencies: ["BenchmarkResults", "QuorumProtocol"],
             swiftSettings: strictSwift),
         .testTarget(
-            name: "ClusterFilesTests", dependencies: ["ClusterFiles", "QuorumProtocol", "QuorumTransport", crypto],
+            name: "ClusterFilesTests",
+            dependencies: ["ClusterFiles", "DurableFiles", "QuorumProtocol", "QuorumTransport", crypto],
             swiftSettings: strictSwift),
         .testTarget(
             name: "ClusterTests",

@@ -11,6 +11,8 @@ import QuorumProtocol
 public struct ClusterConfiguration: Sendable {
     /// The file's name in a cluster's directory.
     package static let fileName = "cluster.toml"
+    /// The directory, within a cluster's, of what is running.
+    package static let runDirectoryName = "run"
     /// The format that this program reads and writes.
     static let format = 3
     /// What a stripe, and so for now a value, may measure.

@@ -85,8 +85,9 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
         case .foreignOperatorKey(let path, let listedIn):
             "\(path): this is not the operator's key that \(listedIn) names; it may be another cluster's"
         case .unknownClient(let path, let name, let listed):
-            "\(path): no client '\(name)' is listed; "
-                + (listed.isEmpty ? "there are none" : "there is \(listed.joined(separator: ", "))")
+            listed.isEmpty
+                ? "\(path): no client is listed; 'solidus client add' makes one"
+                : "\(path): no client '\(name)' is listed; there is \(listed.joined(separator: ", "))"
         case .foreignCertificate(let path, let listedIn, let owner, let expected, let found):
             "\(path): this certificate (pin \(found)) is not the one that \(listedIn) lists for \(owner) "
                 + "(pin \(expected)); it may be another cluster's: put the right key.pem and certificate.pem here"

@@ -58,7 +58,8 @@ struct KeptLists {
         return (newest, complaints)
     }
 
-    private func lists(for configuration: ClusterConfiguration) throws(ConfigurationError) -> [AnySignedList] {
+    /// What is kept.
+    func lists(for configuration: ClusterConfiguration) throws(ConfigurationError) -> [AnySignedList] {
         var lists: [AnySignedList] = []
         if let list = try kept(AddressList.self, configuration) { lists.append(.addresses(list)) }
         if let list = try kept(KeyList.self, configuration) { lists.append(.keys(list)) }
@@ -115,17 +116,33 @@ package final class ListKeeper: Sendable {
     private let turn = Mutex(())
     private let known: Mutex<ClusterDescription>
 
-    /// Makes durable what a server is about to go by.
+    /// Why newer lists than those that were kept are not gone by: they could not be made durable.
+    package let complaints: [ConfigurationError]
+
+    /// Makes durable what a server is about to go by. A newer list that cannot be, since the disk is full, is not taken:
+    /// the server goes by the one that it has kept, as it does when it is handed that list later.
     ///
     /// - Parameters:
     ///   - directory: where lists are kept.
     ///   - cluster: the newest that is known, as `ServerHome` has found it.
+    /// - Throws: when a list cannot be made durable and none was kept.
     package init(directory: String, cluster: ClusterDescription) throws(ConfigurationError) {
         files = KeptLists(directory)
-        known = Mutex(cluster)
+        var newest = cluster
+        var complaints: [ConfigurationError] = []
         for kind in ListKind.allCases {
-            if let list = cluster.lists.list(kind) { try files.keep(list) }
+            guard let list = cluster.lists.list(kind) else { continue }
+            do {
+                try files.keep(list)
+            } catch {
+                let kept = try files.lists(for: cluster.configuration).first { $0.kind == kind }
+                guard let kept, kept.version < list.version else { throw error }
+                newest.restore(kept)
+                complaints.append(error)
+            }
         }
+        known = Mutex(newest)
+        self.complaints = complaints
     }
 
     /// The newest that is known.

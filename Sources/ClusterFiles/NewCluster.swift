@@ -81,7 +81,8 @@ package struct NewCluster: Sendable {
 
     /// What is in a cluster's directory; cluster.toml, without which it is none, comes last.
     private static let entries = [
-        "servers", "clients", "operator", AddressList.fileName, KeyList.fileName, AccessList.fileName,
+        "servers", "clients", "operator", ClusterConfiguration.runDirectoryName, AddressList.fileName, KeyList.fileName,
+        AccessList.fileName,
         ClusterConfiguration.fileName,
     ]
 
@@ -148,11 +149,22 @@ package struct NewCluster: Sendable {
         } catch {
             throw .invalidParameters(reason: "\(error)")
         }
-        try TextFile.create("\(root)/\(AddressList.fileName)", lists.addresses.toml(), mode: 0o644)
-        try TextFile.create("\(root)/\(KeyList.fileName)", lists.keys.toml(), mode: 0o644)
-        try TextFile.create("\(root)/\(AccessList.fileName)", lists.access.toml(), mode: 0o644)
+        try Self.create(lists, in: root)
+        // What servers need to start and to be started is there from the beginning: later a disk may be full.
+        for server in servers {
+            let directory = HomeFiles("\(root)/servers/\(server.node.rawValue)").lists
+            try HomeFiles.makeDirectory(directory)
+            try Self.create(lists, in: directory)
+        }
+        try HomeFiles.makeDirectory("\(root)/\(ClusterConfiguration.runDirectoryName)")
         try TextFile.create("\(root)/\(ClusterConfiguration.fileName)", configuration.toml(), mode: 0o644)
         return ClusterDescription(configuration: configuration, lists: lists, directory: place.path)
+    }
+
+    private static func create(_ lists: ClusterLists, in directory: String) throws(ConfigurationError) {
+        try TextFile.create("\(directory)/\(AddressList.fileName)", lists.addresses.toml(), mode: 0o644)
+        try TextFile.create("\(directory)/\(KeyList.fileName)", lists.keys.toml(), mode: 0o644)
+        try TextFile.create("\(directory)/\(AccessList.fileName)", lists.access.toml(), mode: 0o644)
     }
 
     private func checkedQuorums() throws(ConfigurationError) -> QuorumConfiguration {

@@ -126,9 +126,13 @@ struct NewDirectory {
         if let slash = bytes.lastIndex(of: UInt8(ascii: "/")) {
             try makeParents(String(decoding: bytes[..<slash], as: UTF8.self))
         }
-        guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
-            throw .cannotWrite(path: path, reason: systemText(errno))
+        try TextFile.writing { () throws(FileError) in
+            do throws(FileError) {
+                try DurableFile.makeDirectory(path, mode: 0o777)
+            } catch {
+                guard error.code == EEXIST else { throw error }
+            }
+            try DurableFile.synchronizeDirectory(containing: path)
         }
-        try TextFile.writing { () throws(FileError) in try DurableFile.synchronizeDirectory(containing: path) }
     }
 }

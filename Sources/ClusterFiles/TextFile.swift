@@ -65,11 +65,10 @@ enum TextFile {
     private static func synchronize(_ path: String, ifItSays text: String) throws(ConfigurationError) -> Bool {
         guard let bytes = try? read(path, advice: "", sizeBytesMax: text.utf8.count), bytes.elementsEqual(text.utf8)
         else { return false }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw .cannotWrite(path: path, reason: systemText(errno)) }
-        try writing { () throws(FileError) in try DurableFile.synchronizeDirectory(containing: path) }
+        try writing { () throws(FileError) in
+            try DurableFile.synchronize(path)
+            try DurableFile.synchronizeDirectory(containing: path)
+        }
         return true
     }
 

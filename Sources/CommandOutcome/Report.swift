@@ -75,7 +75,8 @@ package enum Report {
             let object = Object(
                 error: .init(code: failure.status.name, message: failure.message),
                 servers: ObservedServers(failure.observations))
-            try? Standard.write(json(object))
+            // Where standard output takes nothing, as on a full disk, people are told all the same.
+            if (try? Standard.write(json(object))) == nil { Standard.complain("error: \(failure.message)") }
             return
         }
         // A refusal's message lists who refused; only what the message does not say is added.

@@ -16,9 +16,24 @@ package struct FileError: Error, Equatable, Sendable {
     }
 }
 
+/// What was just done to a file or a directory, by its path.
+package enum FileStep: Equatable, Sendable {
+    /// A file has its bytes, which are not durable yet.
+    case wrote(String)
+    case synchronized(String)
+    case madeDirectory(String)
+    case moved(String, to: String)
+    /// Which names are in the directory is durable.
+    case synchronizedDirectory(String)
+}
+
 /// Files that are there in full and durably, or not at all. Paths are zero-terminated bytes, since that is what they
 /// are; the overloads with text are for those of our own making.
 package enum DurableFile {
+    /// Told of each step that was done, by those who want to know what a crash after it leaves, and whether all became
+    /// durable that should.
+    @TaskLocal package static var observer: (@Sendable (FileStep) -> Void)?
+
     /// Writes a file that must not exist yet, with exactly these permission bits. Its name is durable only once its
     /// directory is synced: for many files of a new directory that is done once, by `synchronizeTree`.
     package static func create(_ path: String, _ bytes: [UInt8], mode: mode_t) throws(FileError) {
@@ -50,6 +65,7 @@ package enum DurableFile {
         do throws(FileError) {
             try fill(descriptor, temporary, bytes, mode: mode)
             guard rename(temporary, path) == 0 else { throw failure(path) }
+            observer?(.moved(text(temporary), to: text(path)))
         } catch {
             unlink(temporary)
             throw error
@@ -57,14 +73,16 @@ package enum DurableFile {
         try synchronizeDirectory(parent(of: path))
     }
 
-    /// Makes a directory that only its owner may enter.
-    package static func makeDirectory(_ path: String) throws(FileError) {
-        guard mkdir(path, 0o700) == 0 else { throw failure(Array(path.utf8CString)) }
+    /// Makes a directory that only its owner may enter, unless another mode is given.
+    package static func makeDirectory(_ path: String, mode: mode_t = 0o700) throws(FileError) {
+        guard mkdir(path, mode) == 0 else { throw failure(Array(path.utf8CString)) }
+        observer?(.madeDirectory(path))
     }
 
     /// Gives what is at one path another name, durably, where nothing or an empty directory is.
     package static func move(_ path: String, to target: String) throws(FileError) {
         guard rename(path, target) == 0 else { throw failure(Array(target.utf8CString)) }
+        observer?(.moved(path, to: target))
         try synchronizeDirectory(containing: target)
         try synchronizeDirectory(containing: path)
     }
@@ -90,15 +108,22 @@ package enum DurableFile {
             guard lstat(child, &status) == 0 else { throw failure(Array(child.utf8CString)) }
             switch status.st_mode & S_IFMT {
             case S_IFDIR: try synchronizeTree(child)
-            case S_IFREG: try synchronize(Array(child.utf8CString), O_RDONLY | O_CLOEXEC)
+            case S_IFREG: try synchronize(child)
             default: break
             }
         }
         try synchronizeDirectory(zeroTerminated)
     }
 
+    /// Makes durable what is in a file.
+    package static func synchronize(_ path: String) throws(FileError) {
+        try synchronize(Array(path.utf8CString), O_RDONLY | O_CLOEXEC)
+        observer?(.synchronized(path))
+    }
+
     private static func synchronizeDirectory(_ path: [CChar]) throws(FileError) {
         try synchronize(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        observer?(.synchronizedDirectory(text(path)))
     }
 
     private static func synchronize(_ path: [CChar], _ flags: Int32) throws(FileError) {
@@ -132,12 +157,18 @@ package enum DurableFile {
                 code = count == 0 ? ENOSPC : errno
             }
         }
+        if code == 0 { observer?(.wrote(text(path))) }
         if code == 0, fsync(descriptor) != 0 { code = errno }
+        if code == 0 { observer?(.synchronized(text(path))) }
         if close(descriptor) != 0, code == 0 { code = errno }
         guard code == 0 else { throw failure(path, code) }
     }
 
     private static func failure(_ path: [CChar], _ code: Int32 = errno) -> FileError {
-        FileError(path: String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self), code: code)
+        FileError(path: text(path), code: code)
+    }
+
+    private static func text(_ path: [CChar]) -> String {
+        String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

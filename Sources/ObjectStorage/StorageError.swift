@@ -100,8 +100,10 @@ extension StorageError: CustomStringConvertible {
         case .overLimit(let field, let value, let limit):
             "\(field) is \(value), over the limit of \(limit)"
         case .io(let path, let operation, let code):
-            "\(operation) \(path): \(String(cString: strerror(code)))"
-                + (isFullDisk(code) ? "; make room on that disk: nothing that was acknowledged is lost" : "")
+            isFullDisk(code)
+                ? "\(operation) \(path): the disk is full (\(String(cString: strerror(code)))); make room there: "
+                    + "nothing that was acknowledged is lost"
+                : "\(operation) \(path): \(String(cString: strerror(code)))"
         case .failed(let reason):
             "the store stopped accepting changes after a failed write: \(reason)"
         case .notInMemory:

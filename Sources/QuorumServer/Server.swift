@@ -44,7 +44,12 @@ package final class Server: Sendable {
         } catch {
             throw .lists(error)
         }
-        let cluster = configuration.cluster
+        for complaint in keeper.complaints {
+            logger.error("a newer list is not taken, the server goes by the one that it has: \(complaint)")
+        }
+        let cluster = keeper.current
+        var configuration = configuration
+        configuration.cluster = cluster
         let store: ObjectStore
         do {
             store = try ObjectStore(

@@ -1,5 +1,6 @@
 // DIR/run: which processes 'cluster up' started, and the lock that lets one command at a time start or stop them.
 
+import ClusterFiles
 import CommandOutcome
 import Glibc
 import QuorumTransport
@@ -7,17 +8,22 @@ import QuorumTransport
 /// The pid files of a cluster's servers and of their supervisor.
 package struct RunDirectory {
     package let path: String
+    private let clusterDirectory: String
 
     /// The directory of the cluster in `clusterDirectory`; it need not exist.
     package init(clusterDirectory: String) {
-        path = clusterDirectory + "/run"
+        self.clusterDirectory = clusterDirectory
+        path = "\(clusterDirectory)/\(ClusterConfiguration.runDirectoryName)"
     }
 
     package func serverFile(_ index: Int) -> String { "\(path)/server-\(index).pid" }
     package var supervisorFile: String { path + "/supervisor.pid" }
 
-    /// The process of a server, if it runs.
-    package func server(_ index: Int) -> ProcessStamp? { Self.running(serverFile(index)) }
+    /// The process of a server, if it runs on this machine: by its pid file, or else, if that was lost or somebody else
+    /// has started the server, by its store.
+    package func server(_ index: Int) -> ProcessStamp? {
+        Self.running(serverFile(index)) ?? StoreHolder.process(ofHome: "\(clusterDirectory)/servers/\(index)")
+    }
 
     /// The process of a 'cluster up' in the foreground, if it runs.
     package var supervisor: ProcessStamp? { Self.running(supervisorFile) }
@@ -26,6 +32,16 @@ package struct RunDirectory {
     package func create() throws(Failure) {
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
             throw Failure(.inputOutput, "\(path): \(systemText(errno))")
+        }
+    }
+
+    /// Writes a pid file. If that cannot be, there may be no room on the disk: that is no reason not to run, since a
+    /// server is found by its store as well.
+    package func note(_ stamp: ProcessStamp?, in file: String) {
+        do throws(Failure) {
+            try stamp?.write(to: file)
+        } catch {
+            Standard.complain("warning: \(error.message)")
         }
     }
 

@@ -56,6 +56,8 @@ package struct ServerProcess {
     /// The pipe on which the server says that it is ready; nil once it is closed.
     package private(set) var readyPipe: Int32?
     package private(set) var isReady = false
+    /// What it said through the pipe instead of being ready.
+    private var reason = ""
     package private(set) var end: ProcessEnd?
 
     /// Starts the server whose home is `home`, with its output appended to `home`/server.log, which it rotates.
@@ -88,10 +90,14 @@ package struct ServerProcess {
     /// Reads what came through the ready pipe; call it when there is something to read.
     package mutating func readPipe() {
         guard let pipe = readyPipe else { return }
-        var byte: UInt8 = 0
-        let count = Glibc.read(pipe, &byte, 1)
+        var bytes = [UInt8](repeating: 0, count: ReadyPipe.messageSizeBytesMax)
+        let count = Glibc.read(pipe, &bytes, bytes.count)
         if count < 0 && errno == EINTR { return }
-        isReady = count == 1
+        switch ReadyPipe.message(bytes.prefix(max(0, count))) {
+        case .ready: isReady = true
+        case .failed(let text): reason = text
+        case nil: break
+        }
         close(pipe)
         readyPipe = nil
     }
@@ -100,11 +106,21 @@ package struct ServerProcess {
     package mutating func collect() {
         guard end == nil else { return }
         var status: Int32 = 0
-        if waitpid(processID, &status, WNOHANG) == processID { end = ProcessEnd(waitStatus: status) }
+        guard waitpid(processID, &status, WNOHANG) == processID else { return }
+        end = ProcessEnd(waitStatus: status)
+        // Its last word may lie there still.
+        readPipe()
+    }
+
+    /// The last lines of this start: those of the log, or what it said otherwise if the log took none, as on a full
+    /// disk.
+    package var lastLines: [Substring] {
+        let lines = lastLogLines
+        return lines.isEmpty ? reason.split(separator: "\n") : lines
     }
 
     /// The last lines that this start wrote into the log.
-    package var lastLogLines: [Substring] {
+    private var lastLogLines: [Substring] {
         guard let file = FileHandle(forReadingAtPath: logPath) else { return [] }
         defer { try? file.close() }
         let readMax: UInt64 = 4096

@@ -36,7 +36,7 @@ package struct Supervisor {
                     index: home.index, home: home.path, program: .correct(ProgramFile.own),
                     diesWithCaller: diesWithCaller)
                 servers.append(server)
-                try server.stamp?.write(to: run.serverFile(home.index))
+                run.note(server.stamp, in: run.serverFile(home.index))
             } catch {
                 failures.append((home.index, Failure(error.status, "server \(home.index): \(error.message)")))
             }
@@ -48,9 +48,7 @@ package struct Supervisor {
                 throw Failure(.unexpected, "interrupted; every server was stopped")
             }
         }
-        // One whose pid file could not be written has failed, too: nobody could stop it.
-        let known = Set(failures.map(\.server))
-        for server in servers where !server.isReady && !known.contains(server.index) {
+        for server in servers where !server.isReady {
             if let end = server.end {
                 failures.append((server.index, Self.failure(of: server, end)))
             } else {
@@ -73,7 +71,7 @@ package struct Supervisor {
     private static func failure(of server: ServerProcess, _ end: ProcessEnd) -> Failure {
         let status: ExitStatus =
             if case .exited(let code) = end { ExitStatus(rawValue: code) ?? .unexpected } else { .unexpected }
-        let lines = server.lastLogLines.map { "  \($0)" }
+        let lines = server.lastLines.map { "  \($0)" }
         let heading = "server \(server.index) did not start (\(end)); the end of \(server.logPath):"
         return Failure(status == .success ? .unexpected : status, ([heading] + lines).joined(separator: "\n"))
     }

@@ -9,6 +9,7 @@ import Glibc
 import Logging
 import QuorumServer
 import QuorumTransport
+import ServerProcesses
 
 struct Serve: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
@@ -44,35 +45,22 @@ struct Serve: AsyncParsableCommand, ReportingCommand {
         }
         // Nobody may be listening to the log any more, or to whether it is ready; that is no reason to stop.
         signal(SIGPIPE, SIG_IGN)
-        let log = try Self.log(log)
-        let home = try ServerHome(path: home)
-        for complaint in home.complaints {
-            Standard.complain("warning: \(complaint); the server goes by the list that it has in \(home.listDirectory)")
+        let errors = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10)
+        let running: Running
+        do {
+            running = try await start()
+        } catch {
+            tell(error, on: errors)
+            throw error
         }
-        let logger = log.logger(label: "solidus.server.\(home.node.rawValue)")
+        close(errors)
+        let (home, server, logger) = (running.home, running.server, running.logger)
+        logger.info("\(home.node) is ready at \(home.entry.address)")
+        if readyPipe { ReadyPipe.say(.ready) }
         let reports = Task {
-            while (try? await Task.sleep(for: .seconds(60))) != nil { log.report(to: logger) }
+            while (try? await Task.sleep(for: .seconds(60))) != nil { running.log.report(to: logger) }
         }
         defer { reports.cancel() }
-        var configuration = ServerConfiguration(home: home)
-        configuration.descriptorLimit = DescriptorLimit.raise()
-        if let limit = configuration.descriptorLimit, limit < DescriptorLimit.recommended {
-            // The segments of the journal that are kept open are fewer, too.
-            configuration.storage.openSegmentsMax = max(1, min(configuration.storage.openSegmentsMax, limit / 8))
-            logger.warning(
-                """
-                this process may have \(limit) files open, which bounds its connections; raise the hard limit \
-                (ulimit -Hn) to \(DescriptorLimit.recommended) or more
-                """)
-        }
-        let server = try await Server.start(configuration, logger: logger)
-        logger.info("\(home.node) is ready at \(home.entry.address)")
-        if readyPipe {
-            _ = Array("ready\n".utf8).withUnsafeBytes {
-                writeAll(Int32(process_control_ready_descriptor), $0)
-            }
-            close(Int32(process_control_ready_descriptor))
-        }
         let counters = ReportFile("counters.json", of: home)
         let lists = ReportFile(ReportFile.listsName, of: home)
         let number = await Self.firstSignal(signals) { number in
@@ -91,6 +79,48 @@ struct Serve: AsyncParsableCommand, ReportingCommand {
                     server: Int(home.node.rawValue), stoppedBySignal: Int(number), counters: server.counters),
                 text: "")
         }
+    }
+
+    private struct Running {
+        let log: ServerLog
+        let logger: Logger
+        let home: ServerHome
+        let server: Server
+    }
+
+    private func start() async throws -> Running {
+        let log = try Self.log(log)
+        let home = try ServerHome(path: home)
+        for complaint in home.complaints {
+            Standard.complain("warning: \(complaint); the server goes by the list that it has in \(home.listDirectory)")
+        }
+        let logger = log.logger(label: "solidus.server.\(home.node.rawValue)")
+        var configuration = ServerConfiguration(home: home)
+        configuration.descriptorLimit = DescriptorLimit.raise()
+        if let limit = configuration.descriptorLimit, limit < DescriptorLimit.recommended {
+            // The segments of the journal that are kept open are fewer, too.
+            configuration.storage.openSegmentsMax = max(1, min(configuration.storage.openSegmentsMax, limit / 8))
+            logger.warning(
+                """
+                this process may have \(limit) files open, which bounds its connections; raise the hard limit \
+                (ulimit -Hn) to \(DescriptorLimit.recommended) or more
+                """)
+        }
+        let server = try await Server.start(configuration, logger: logger)
+        return Running(log: log, logger: logger, home: home, server: server)
+    }
+
+    /// Tells why the server does not start, beside its log: with `--log` standard error is that log, which nobody looks
+    /// at yet, and which takes nothing on a full disk.
+    ///
+    /// - Parameter errors: standard error as it was before.
+    private func tell(_ error: any Error, on errors: Int32) {
+        let reason = Failure(ofAny: error)?.message ?? "\(error)"
+        if readyPipe { ReadyPipe.say(.failed(reason)) }
+        var (before, now) = (stat(), stat())
+        guard fstat(errors, &before) == 0, fstat(STDERR_FILENO, &now) == 0 else { return }
+        guard before.st_dev != now.st_dev || before.st_ino != now.st_ino else { return }
+        _ = Array("error: \(reason)\n".utf8).withUnsafeBytes { writeAll(errors, $0) }
     }
 
     private static func log(_ path: String?) throws(Failure) -> ServerLog {

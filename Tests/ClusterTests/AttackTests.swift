@@ -7,7 +7,7 @@ import QuorumClient
 import QuorumProtocol
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     /// Not among them: cold reads, for which hundreds of megabytes have to be stored first. Benchmarks have these.
     @Suite("Attacks", .serialized) struct Attacks {
         /// No more than shows what they do: other tests need the machine, too.

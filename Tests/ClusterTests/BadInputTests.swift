@@ -311,19 +311,22 @@ extension Clusters {
             .timeLimit(.minutes(2)))
         func full() async throws {
             var storage = StorageOptions()
-            storage.segmentSizeBytes = 64 << 10
+            storage.segmentSizeBytes = 256 << 10
             try await withCluster(starts: false, storage: storage) { cluster in
-                // In this process, so that the disks can be said to be full.
-                let isFull = Flags()
+                // In this process, so that the disks can be said to be full, and to fail.
+                let (isFull, fails, log) = (Flags(), Flags(), RecordedLog())
                 var servers: [Server] = []
                 for server in cluster.servers {
                     var configuration = ServerConfiguration(home: try ServerHome(path: cluster.home(server)))
                     configuration.storage = storage
                     let number = Int(server.rawValue)
-                    configuration.storage.system.files = AlteredFiles(freeBytes: { _ in
-                        isFull.isRaised(number) ? 1 << 20 : 1 << 40
-                    })
-                    servers.append(try await Server.start(configuration, logger: .silent))
+                    configuration.storage.system.files = AlteredFiles(
+                        freeBytes: { _ in isFull.isRaised(number) ? 1 << 20 : 1 << 40 },
+                        syncFailure: { path in
+                            fails.isRaised(number) ? .io(path: path, operation: "fdatasync", errno: EIO) : nil
+                        })
+                    servers.append(
+                        try await Server.start(configuration, logger: number == 2 ? log.logger : .silent))
                 }
                 do {
                     try await cluster.withClient { client in
@@ -331,8 +334,16 @@ extension Clusters {
                         isFull.raise(2)
                         try await cluster.check(stored, client)
                         let during = try await cluster.checkOperations(client, "one-full")
+                        // The last bit of room takes small values, and no large ones.
+                        for number in 0..<10 {
+                            for size in [1 << 20, 5] {
+                                _ = try await client.put(
+                                    try ObjectKey("tests/turns/\(size)"), SeededBytes.make("\(number)", size))
+                            }
+                        }
                         isFull.raise(0)
                         try await cluster.check(stored + during, client)
+                        #expect(try await hasStatus(cluster, ["FULL", "works", "FULL", "works"]))
                         await expectStorageFull(client, at: [0, 2])
                         let file = cluster.directory + "/value"
                         try File.write(file, stored[4].value.array)
@@ -343,11 +354,32 @@ extension Clusters {
                         isFull.lowerAll()
                         try await cluster.check(stored + during, client)
                         try await cluster.checkOperations(client, "space-again")
+                        // Servers that a write did not wait for may have it still before them.
+                        for number in 0..<200 where log.count("stored again") == 0 {
+                            _ = try await client.put(
+                                try ObjectKey("tests/again"), SeededBytes.make("\(number)", 64 << 10))
+                        }
+                        #expect(log.count("cannot be stored") == 1 && log.count("stored again") == 1, "\(log.lines)")
+                        fails.raise(1)
+                        var isTold = false
+                        for number in 0..<100 where !isTold {
+                            _ = try await client.put(try ObjectKey("tests/fails"), SeededBytes.make("\(number)", 5))
+                            isTold = try await hasStatus(cluster, ["works", "READ-ONLY", "works", "works"])
+                        }
+                        #expect(isTold, "a server that cannot write is not told to be READ-ONLY")
                     }
                 } catch {
                     Issue.record(error)
                 }
                 for server in servers { await server.shutdown() }
+            }
+        }
+
+        /// Whether `solidus status` tells of each server so, in their order.
+        private func hasStatus(_ cluster: TestCluster, _ states: [String]) async throws -> Bool {
+            let lines = try await cluster.run(["status", cluster.directory]).output.split(separator: "\n")
+            return states.enumerated().allSatisfy { server, state in
+                lines.contains { $0.hasPrefix("server \(server) ") && $0.contains("  \(state)") }
             }
         }
 
@@ -403,4 +435,15 @@ final class Flags: Sendable {
     func isRaised(_ number: Int) -> Bool { raised.withLock { $0.contains(number) } }
     func raise(_ number: Int) { raised.withLock { _ = $0.insert(number) } }
     func lowerAll() { raised.withLock { $0 = [] } }
+}
+
+/// A log's lines, for tests that count them.
+final class RecordedLog: TextOutputStream, Sendable {
+    private let written = Mutex<[String]>([])
+
+    var lines: [String] { written.withLock { $0 } }
+    var logger: Logger { Logger(label: "recorded") { StreamLogHandler(label: $0, stream: self) } }
+
+    func write(_ string: String) { written.withLock { $0.append(string) } }
+    func count(_ text: String) -> Int { lines.count { $0.contains(text) } }
 }

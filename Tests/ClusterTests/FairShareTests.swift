@@ -11,7 +11,7 @@ import QuorumProtocol
 import QuorumServer
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     @Suite("Fair shares", .serialized) struct FairShares {
         @Test(
             "a rotten fragment is noticed, durably held no more, not vouched for, and taken again from who brings it",

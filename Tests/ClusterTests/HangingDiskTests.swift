@@ -7,7 +7,7 @@ import QuorumProtocol
 import QuorumServer
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     @Suite(
         "A real disk that hangs", .serialized,
         .enabled(if: FreezableDisk.isAvailable, "needs to freeze a file system of its own: run as root"))

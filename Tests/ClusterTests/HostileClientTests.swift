@@ -15,7 +15,7 @@ import QuorumWire
 import Synchronization
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     @Suite("A hostile client", .serialized) struct HostileClient {
         private static let frameCount = 2000
         private static let connectionCount = 4

@@ -9,7 +9,7 @@ import QuorumFaults
 import QuorumProtocol
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     @Suite("Quotas", .serialized) struct Quotas {
         @Test(
             "a client over its quota is refused, says why, can delete, and goes on with a larger one; others never notice",

@@ -9,7 +9,7 @@ import QuorumProtocol
 import QuorumServer
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     @Suite("A rotten index", .serialized) struct RottenIndex {
         private let target = NodeID(1)
         private static let objectCount = 120

@@ -9,7 +9,7 @@ import QuorumProtocol
 import SmallDisks
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     @Suite(
         "Real disks, really full", .serialized,
         .enabled(if: SmallDisk.isAvailable, "needs to mount file systems of its own: run as root"))
@@ -77,6 +77,8 @@ extension Clusters {
                         stored += try await putUntilRefused(client, sizeBytes: size)
                     }
                     #expect(stored.count > 20)
+                    let status = try await cluster.run(["status", cluster.directory])
+                    #expect(status.end == .exit(0) && status.output.contains("FULL: takes no puts"), "\(status)")
                     try await cluster.check(stored, client)
                     let deleted = stored.filter { $0.value.count == 1 << 20 }
                     for item in deleted {

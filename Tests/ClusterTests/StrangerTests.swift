@@ -10,7 +10,7 @@ import QuorumServer
 import QuorumTransport
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     @Suite("Strangers", .serialized) struct Strangers {
         private let target = NodeID(1)
 

@@ -9,7 +9,7 @@ import QuorumProtocol
 import SmallDisks
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     @Suite("Torture", .serialized) struct TortureTests {
         private struct Outcome: Decodable {
             struct Judgement: Decodable {
@@ -45,6 +45,8 @@ extension Clusters {
             let attacks: [Attack]
             let disks: Disks?
             let findings: [String]
+            let ranSeconds: Double
+            let readBackFailed: Int
             let judgement: Judgement
 
             /// How often the nemesis harmed a server.
@@ -257,6 +259,19 @@ extension Clusters {
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.reads.completed > 0 && outcome.writes.completed > 0)
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+            }
+        }
+
+        @Test("a run ends in its time, however long what hangs may take", .timeLimit(.minutes(4)))
+        func endsInTime() async throws {
+            try await withCluster { cluster in
+                for server in cluster.servers.dropFirst(2) { cluster.freeze(server) }
+                let (outcome, _) = try await torture(
+                    cluster, seconds: 1, ["--clients", "2", "--nemesis", "0", "--timeout", "3600"], stallSeconds: 1,
+                    endingWith: 9)
+                #expect(outcome.completed == 0 && outcome.readBack == 0 && outcome.readBackFailed > 0)
+                #expect((1..<60).contains(outcome.ranSeconds), "\(outcome.ranSeconds)")
+                for server in cluster.servers { cluster.thaw(server) }
             }
         }
 

@@ -55,8 +55,7 @@ final class StoragePipeline: Sendable {
     private let logger: Logger
     private let thread = NIOThreadPool(numberOfThreads: 1)
     private let state = Mutex(State())
-    /// The failure that the log was last told of; nil when changes were stored since.
-    private let reported = Mutex<StoreFailure?>(nil)
+    private let reported = Mutex(ReportedFailures())
     /// What the log was last told of giving space back; nil when that went well since.
     private let reclaimReported = Mutex<String?>(nil)
     private let completed: @Sendable ([(group: GroupID, input: ReplicaInput)]) -> Void
@@ -184,21 +183,22 @@ final class StoragePipeline: Sendable {
     /// Logs when changes begin to fail for a reason and when that ends, not for each change: on a full disk every one
     /// that stores something fails, as often as clients care to ask.
     private func report(_ changes: [ObjectChange], _ outcomes: [Result<Void, StorageError>]) {
-        var failure: StoreFailure?
+        var hasStored = false
+        var hasFailed = false
         for (change, outcome) in zip(changes, outcomes) {
             switch outcome {
             case .failure(let error):
-                let current = StoreFailure(error)
-                failure = current
-                if reported.withLock({ $0.exchange(with: current) }) != current {
+                hasFailed = true
+                if reported.withLock({ $0.insert(error) }) {
                     logger.error("changes cannot be stored, the first one of \(change.key): \(error)")
                 }
-            case .success where !change.freesSpace && failure == nil:
-                if reported.withLock({ $0.exchange(with: nil) }) != nil { logger.notice("changes are stored again") }
             case .success:
-                break
+                hasStored = hasStored || !change.freesSpace
             }
         }
+        guard hasStored, !hasFailed, reported.withLock({ $0.canEnd }) else { return }
+        let condition = store.store.condition
+        if reported.withLock({ $0.end(condition) }) { logger.notice("changes are stored again") }
     }
 
     /// One signature over all, or one for each where batches are not signed; nothing when the library refuses, which
@@ -256,6 +256,37 @@ final class StoragePipeline: Sendable {
         } catch {
             reclaimFailed(error)
         }
+    }
+}
+
+/// The failures that the log was told of and that have not ended.
+private struct ReportedFailures {
+    private var failures: Set<StoreFailure> = []
+    /// The largest change that there was no room for. That a small one still finds some does not end it: the log would
+    /// tell of both with every put.
+    private var refusedSizeBytes: UInt64 = 0
+
+    /// Whether there are any that success may end. A lost record does not come back, whatever becomes of other objects.
+    var canEnd: Bool { failures.contains { $0 != .recordLost } }
+
+    /// Notes a failure.
+    ///
+    /// - Returns: whether the log is to be told.
+    mutating func insert(_ error: StorageError) -> Bool {
+        if case .noSpace(let needed, _) = error { refusedSizeBytes = max(refusedSizeBytes, UInt64(needed)) }
+        return failures.insert(StoreFailure(error)).inserted
+    }
+
+    /// Takes back what has ended now that something was stored.
+    ///
+    /// - Returns: whether anything has.
+    mutating func end(_ condition: StoreCondition) -> Bool {
+        var hasEnded = failures.remove(.failed) != nil
+        if condition.state == .writable, condition.freeBytes - condition.reservedBytes > refusedSizeBytes {
+            hasEnded = failures.remove(.full) != nil || hasEnded
+            refusedSizeBytes = 0
+        }
+        return hasEnded
     }
 }
 

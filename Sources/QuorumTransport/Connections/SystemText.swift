@@ -11,8 +11,13 @@ func addressText(_ address: SocketAddress) -> String {
     return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
 }
 
-/// The system's text for an error number.
+/// The system's text for an error number; of a full disk also what to do, since that is all that is wrong.
 package func systemText(_ number: Int32) -> String {
+    switch number {
+    case ENOSPC: return "the disk is full; make room there and try again"
+    case EDQUOT: return "the quota on that disk is used up; make room there and try again"
+    default: break
+    }
     var buffer = [CChar](repeating: 0, count: 256)
     guard strerror_r(number, &buffer, buffer.count) == 0 else { return "error \(number)" }
     return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

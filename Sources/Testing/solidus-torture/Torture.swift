@@ -164,7 +164,8 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         _ workload: TortureWorkload, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan,
         _ disks: TortureDisks?, _ ballast: TortureBallast?, skipped: [String]
     ) async throws -> TortureSummary {
-        let end = ContinuousClock.now + .seconds(seconds)
+        let start = ContinuousClock.now
+        let end = start + .seconds(seconds)
         let isOver: @Sendable () -> Bool = {
             let state = keeper.current
             guard !state.isInterrupted, state.failure == nil else { return true }
@@ -184,18 +185,20 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         defer { finisher.cancel() }
         let filling = Task { await ballast?.run() }
         await workload.run(until: isOver)
+        let ran = ContinuousClock.now - start
         // What the servers' healing takes is no time in which operations should have completed.
         let counts = workload.progress.counts
         try await keeper.heal()
         ballast?.end()
         await filling.value
         let before = workload.progress.counts
-        await workload.readBack(until: .now + Self.closing)
+        // A read that takes longer than the limit has failed, however patient its client is.
+        await Self.bounded(Self.closing + .seconds(stall)) { await workload.readBack(until: .now + Self.closing) }
         let after = workload.progress.counts
-        await workload.clearUp(until: .now + Self.closing)
+        await Self.bounded(Self.closing + Self.finishing) { await workload.clearUp(until: .now + Self.closing) }
         let state = keeper.current
         return TortureSummary(
-            seed: plan.seed, clients: clients, objects: objects, counts: counts,
+            seed: plan.seed, clients: clients, objects: objects, ranSeconds: ran / .seconds(1), counts: counts,
             readBack: after.completed - before.completed, readBackFailed: after.failed - before.failed,
             firstFailure: after.firstFailure, misbehaviours: after.misbehaviours, stallLimitSeconds: stall, plan: plan,
             state: state,
@@ -203,6 +206,17 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
                 ballast.map { TortureSummary.Disks(disks, $0.counts, counts) }
             },
             skipped: skipped)
+    }
+
+    /// Has `body` give up after so long.
+    private static func bounded(_ patience: Duration, _ body: @escaping @Sendable () async -> Void) async {
+        let work = Task { await body() }
+        let timer = Task {
+            try await Task.sleep(for: patience)
+            work.cancel()
+        }
+        await work.value
+        timer.cancel()
     }
 
     private func reportProgress(

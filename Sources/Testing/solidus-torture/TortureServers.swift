@@ -41,7 +41,7 @@ final class TortureServers {
     /// How the server's process ended, for people.
     func end(_ index: Int) -> String {
         guard let child = slots[index].child, let end = child.end else { return "its process is gone" }
-        let lines = child.lastLogLines.map { "\n    \($0)" }.joined()
+        let lines = child.lastLines.map { "\n    \($0)" }.joined()
         return "\(end); the end of \(child.logPath):\(lines)"
     }
 
@@ -53,7 +53,7 @@ final class TortureServers {
         var child = try ServerProcess(
             index: index, home: homes[index], program: try program.found(), diesWithCaller: !slots[index].wasRunning)
         slots[index].stamp = child.stamp
-        try child.stamp?.write(to: run.serverFile(index))
+        run.note(child.stamp, in: run.serverFile(index))
         let deadline = ContinuousClock.now + .milliseconds(Self.patienceMilliseconds)
         while !child.isReady, child.end == nil, ContinuousClock.now < deadline {
             if let pipe = child.readyPipe {

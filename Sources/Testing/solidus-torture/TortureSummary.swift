@@ -8,6 +8,8 @@ struct TortureSummary: Encodable {
     let seed: UInt64
     let clients: Int
     let objects: Int
+    /// How long clients put, got and deleted.
+    let ranSeconds: Double
     /// Reads and writes together.
     let completed: Int
     let reads: Completions
@@ -137,13 +139,14 @@ struct TortureSummary: Encodable {
     }
 
     init(
-        seed: UInt64, clients: Int, objects: Int, counts: TortureProgress.Counts, readBack: Int, readBackFailed: Int,
-        firstFailure: String?, misbehaviours: [Int: (count: Int, first: String)], stallLimitSeconds: Double,
-        plan: TorturePlan, state: TortureKeeper.State, disks: Disks?, skipped: [String]
+        seed: UInt64, clients: Int, objects: Int, ranSeconds: Double, counts: TortureProgress.Counts, readBack: Int,
+        readBackFailed: Int, firstFailure: String?, misbehaviours: [Int: (count: Int, first: String)],
+        stallLimitSeconds: Double, plan: TorturePlan, state: TortureKeeper.State, disks: Disks?, skipped: [String]
     ) {
         self.seed = seed
         self.clients = clients
         self.objects = objects
+        self.ranSeconds = ranSeconds
         completed = counts.completed
         reads = Completions(counts.reads)
         writes = Completions(counts.writes)
@@ -206,7 +209,7 @@ struct TortureSummary: Encodable {
         lines += findings.map { "FOUND: \($0)" }
         if let firstFailure { lines.append("the first operation that failed by itself: \(firstFailure)") }
         if wasInterrupted { lines.append("interrupted before its time was over") }
-        lines.append("seed \(seed)")
+        lines.append("clients were at work for \(seconds(ranSeconds)) s, seed \(seed)")
         return lines.joined(separator: "\n")
     }
 }

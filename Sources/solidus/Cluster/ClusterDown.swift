@@ -9,8 +9,11 @@ import ServerProcesses
 struct ClusterDown: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "down",
-        abstract: "Stop the servers that 'cluster up' started; those that do not run are no error.",
-        discussion: "A server that has not ended ten seconds after SIGTERM is killed.")
+        abstract: "Stop the servers that run on this machine; those that do not run are no error.",
+        discussion: """
+            Also those that were started in another way than by 'cluster up', or whose pid files were lost. A server that \
+            has not ended ten seconds after SIGTERM is killed.
+            """)
 
     @OptionGroup var target: ClusterArgument
     @OptionGroup var selection: ServerSelection
@@ -27,10 +30,11 @@ struct ClusterDown: ParsableCommand, ReportingCommand {
         let chosen = try selection.chosen(of: cluster)
         let run = target.run
         try ProcessStamp.checkProcesses()
-        guard access(run.path, F_OK) == 0 else {
+        guard access(run.path, F_OK) == 0 || chosen.contains(where: { run.server($0) != nil }) else {
             try finish(stopped: [], killed: [])
             return
         }
+        try run.create()
         try run.locked {
             // A supervisor in the foreground would report each server that is stopped behind its back; asked to end, it
             // stops its servers itself.

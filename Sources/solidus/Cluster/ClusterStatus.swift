@@ -40,7 +40,7 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
             let reachable: Bool
             let problem: String?
             let status: Status?
-            /// Its process, where 'cluster up' started it on this machine.
+            /// Its process, where it runs on this machine.
             let process: Int?
         }
         struct Status: Encodable {

@@ -64,7 +64,7 @@ struct ClusterUp: ParsableCommand, ReportingCommand {
                 chosen.filter { earlier[$0] == nil }.map { (index: $0, path: target.home($0)) },
                 diesWithCaller: !detach, waitMilliseconds: Int(wait * 1000))
             // A later supervisor of other servers leaves the first one its file.
-            if !detach, !started.ready.isEmpty, run.supervisor == nil { try own?.write(to: run.supervisorFile) }
+            if !detach, !started.ready.isEmpty, run.supervisor == nil { run.note(own, in: run.supervisorFile) }
             return started
         }
         defer { if let own { run.remove(run.supervisorFile, of: own) } }

@@ -16,12 +16,20 @@ struct ClusterReload: ParsableCommand, ReportingCommand {
             """)
 
     @OptionGroup var target: ClusterArgument
+    @Option(help: "How many seconds the servers may take.")
+    var timeout = Double(ListDistribution.patienceMilliseconds) / 1000
     @OptionGroup var report: ReportOptions
+
+    mutating func validate() throws {
+        guard timeout > 0, timeout <= 86_400 else {
+            throw ValidationError("--timeout must be more than 0 and at most 86400 seconds.")
+        }
+    }
 
     func run() throws {
         let target = try target.place
         let cluster = try ClusterDescription(contentsOf: target.clusterFile)
-        let distribution = try ListDistribution(target, cluster)
+        let distribution = try ListDistribution(target, cluster, patienceMilliseconds: max(1, Int(timeout * 1000)))
         distribution.warn()
         guard distribution.isInForce else { throw distribution.failure }
         try Report.finish(report, DistributedLists(cluster, distribution), text: distribution.text)

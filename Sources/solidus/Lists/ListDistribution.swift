@@ -10,7 +10,7 @@ import ServerProcesses
 
 /// Which servers go by the lists of a cluster's directory.
 struct ListDistribution {
-    private static let patienceMilliseconds = 15_000
+    static let patienceMilliseconds = 15_000
     private static let pollMicroseconds: UInt32 = 10_000
 
     /// Those that said that they do, in order.
@@ -19,6 +19,8 @@ struct ListDistribution {
     private(set) var refused: [(server: Int, why: String)] = []
     /// Those that do not run here, or did not answer in time.
     private(set) var unreached: [Int] = []
+    /// Those among them that run here, and what seems to keep them from answering.
+    private(set) var silent: [(server: Int, why: String)] = []
     /// The groups of which fewer than q servers confirmed.
     private(set) var groupsWithoutQuorum: [Int] = []
     private let serverCount: Int
@@ -26,7 +28,9 @@ struct ListDistribution {
     /// Signals the running servers and waits for their reports.
     ///
     /// - Throws: when no process can be found on this machine.
-    init(_ target: ClusterDirectory, _ cluster: ClusterDescription) throws(Failure) {
+    init(
+        _ target: ClusterDirectory, _ cluster: ClusterDescription, patienceMilliseconds: Int = Self.patienceMilliseconds
+    ) throws(Failure) {
         try ProcessStamp.checkProcesses()
         let servers = cluster.servers.map { Int($0.node.rawValue) }
         serverCount = servers.count
@@ -40,7 +44,7 @@ struct ListDistribution {
             stamp.signal(SIGHUP)
             waiting.append(server)
         }
-        let deadline = ContinuousClock.now + .milliseconds(Self.patienceMilliseconds)
+        let deadline = ContinuousClock.now + .milliseconds(patienceMilliseconds)
         while !waiting.isEmpty, ContinuousClock.now < deadline {
             waiting.removeAll { server in
                 guard let report = Self.report(target, server) else { return false }
@@ -57,6 +61,7 @@ struct ListDistribution {
             if !waiting.isEmpty { usleep(Self.pollMicroseconds) }
         }
         unreached += waiting
+        silent = waiting.map { ($0, Self.silence(target.home($0))) }
         unreached.sort()
         confirmed.sort()
         let known = Set(confirmed.map { NodeID(UInt16($0)) })
@@ -64,6 +69,15 @@ struct ListDistribution {
         groupsWithoutQuorum = configuration.groups
             .filter { $0.members.count(where: known.contains) < configuration.quorums.quorum }
             .map { Int($0.id.rawValue) }
+    }
+
+    /// Why a server that runs may not have written its report.
+    private static func silence(_ home: String) -> String {
+        var disk = statvfs()
+        if statvfs(home, &disk) == 0, disk.f_bavail == 0 {
+            return "the disk of \(home), where it would report, is full; make room there and try again"
+        }
+        return "its log, \(home)/server.log unless it was started otherwise, may tell why"
     }
 
     private static func reportPath(_ target: ClusterDirectory, _ server: Int) -> String {
@@ -93,6 +107,9 @@ struct ListDistribution {
     /// Tells what servers complained about.
     func warn() {
         for (server, why) in refused { Standard.complain("warning: server \(server) does not take a list: \(why)") }
+        for (server, why) in silent {
+            Standard.complain("warning: server \(server) runs here, and does not say which lists it goes by: \(why)")
+        }
     }
 
     /// What a command fails with that is not done before the lists hold.
