@@ -98,7 +98,7 @@ private final class PowerFailure: Sendable {
             #expect(added.isSynchronized("\(cluster.client("second"))/\(name)"), "\(name)")
         }
         #expect(added.isSynchronized(cluster.accessFile) && added.loses.isEmpty, "\(added.loses)")
-        let limited = try PowerFailure.after { _ = try operatorHome.setQuota("second", bytes: 1) }
+        let limited = try PowerFailure.after { _ = try operatorHome.setQuotas("second") { $0.storedBytes = 1 } }
         #expect(limited.isSynchronized(cluster.accessFile) && limited.loses.isEmpty, "\(limited.loses)")
         let revoked = try PowerFailure.after { _ = try operatorHome.revoke("second") }
         #expect(revoked.isSynchronized(cluster.accessFile) && revoked.loses.isEmpty, "\(revoked.loses)")
