@@ -8,9 +8,12 @@ import ObjectStorage
 import QuorumProtocol
 
 extension ProtocolStore {
-    /// Rows that one answer looks at.
-    private static var visitedMax: Int { 4096 }
-    private static var chunk: Int { 256 }
+    /// Rows that one answer looks at: enough to find a key of each group below every prefix that there is room for, of
+    /// which a correct server is not to tell few at a time.
+    private static var visitedMax: Int { 1 << 16 }
+    /// Rows that are read at a time: few behind a prefix that was passed over, more and more as long as they are wanted.
+    private static var chunkMin: Int { 8 }
+    private static var chunkMax: Int { 256 }
 
     /// The live objects that a query asks for.
     ///
@@ -21,11 +24,13 @@ extension ProtocolStore {
         }
         var start: [UInt8]? = query.lowest
         var visitedCount = 0
+        var chunk = query.delimiter.isEmpty ? Self.chunkMax : Self.chunkMin
         do {
             while let first = start {
-                let rows = try store.liveObjects(from: first, below: query.end, limit: Self.chunk)
+                let rows = try store.liveObjects(from: first, below: query.end, limit: chunk)
                 // The end of the range, unless there may be more behind these.
-                start = rows.count < Self.chunk ? nil : rows.last.map { $0.key + [0] }
+                start = rows.count < chunk ? nil : rows.last.map { $0.key + [0] }
+                chunk = min(2 * chunk, Self.chunkMax)
                 rows: for row in rows {
                     visitedCount += 1
                     switch assembly.take(try ObjectKey(bytes: row.key), try LiveVersion(decoding: row.head)) {
@@ -39,6 +44,7 @@ extension ProtocolStore {
                             return .success(assembly.answer(below: next))
                         }
                         start = next
+                        chunk = Self.chunkMin
                         break rows
                     }
                 }

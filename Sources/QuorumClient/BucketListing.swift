@@ -70,10 +70,10 @@ public struct BucketListing: AsyncSequence, Sendable {
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
 }
 
-/// Which servers have named objects that then were not there, or not in that version, or told of little at a time.
+/// Which servers have named versions above all that was then found, or told of little at a time.
 struct Inventors {
-    /// A correct server does the one while something is written or deleted, and the other below huge prefixes; but not
-    /// all the time.
+    /// A correct server does the one while something is written, and the other below huge prefixes; but not all the
+    /// time.
     private static let inventionsMax = 64
     private static let inventionsPerEarlyEnd = 8
     /// How often those left out are asked again since too few are left. A listing must not go on for ever.
@@ -81,7 +81,12 @@ struct Inventors {
     private var counts: [NodeID: Int] = [:]
     private var forgivenCount = 0
 
-    mutating func add(_ node: NodeID) { counts[node, default: 0] += 1 }
+    /// Takes who has named an object as what, and the version that was then found, which may be a tombstone. Who names
+    /// a lower one may have missed that, and whoever names what was found is right.
+    mutating func add(_ named: [NodeID: Timestamp], found: Timestamp?) {
+        for (node, timestamp) in named where found.precedes(timestamp) { counts[node, default: 0] += 1 }
+    }
+
     mutating func addEarlyEnd(of node: NodeID) { counts[node, default: 0] += Self.inventionsPerEarlyEnd }
 
     /// Who is left out of this listing: no more than may be faulty.
@@ -157,12 +162,7 @@ extension ObjectClient {
         let open = judge.keys.compactMap { key, verdict -> (ObjectKey, [NodeID: Timestamp])? in
             if case .open(let named) = verdict { (key, named) } else { nil }
         }
-        let read = try await heads(of: open.map(\.0))
-        for (key, named) in open {
-            let found = read[key]?.timestamp
-            // Nobody has committed what a later read does not find, unless it was being written.
-            for (node, timestamp) in named where found.precedes(timestamp) { inventors.add(node) }
-        }
+        let read = try await heads(of: Dictionary(uniqueKeysWithValues: open), &inventors)
         var entries: [ListingEntry] = judge.keys.compactMap { key, verdict in
             switch verdict {
             case .settled(let live): ListedObject(key, live).map { .object($0) }
@@ -187,13 +187,14 @@ extension ObjectClient {
         _ prefix: [UInt8], _ verdict: ListingJudge.PrefixVerdict, _ inventors: inout Inventors
     ) async throws(ClientError) -> Bool {
         guard case .open(let witnesses) = verdict else { return true }
-        if try await !heads(of: witnesses).isEmpty { return true }
+        if try await !heads(of: witnesses, &inventors).isEmpty { return true }
         guard var query = ListingQuery(prefix: prefix, limit: 1) else { return false }
         while true {
             let page = try await page(query, &inventors)
             if !page.entries.isEmpty { return true }
-            guard let next = page.next else { return false }
-            query = query.from(next)
+            // What was first is gone, and so may be much that a server behind still names.
+            guard let next = page.next, let rest = ListingQuery(prefix: prefix, start: next) else { return false }
+            query = rest
         }
     }
 
@@ -245,18 +246,23 @@ extension ObjectClient {
         }
     }
 
-    /// Reads what is to know of objects; those that do not exist are left out.
-    private func heads(of keys: [ObjectKey]) async throws(ClientError) -> [ObjectKey: ObjectStatus] {
-        let results = await withTaskGroup(
-            of: (ObjectKey, Result<ObjectStatus, ClientError>).self,
-            returning: [(ObjectKey, Result<ObjectStatus, ClientError>)].self
-        ) { group in
-            var results: [(ObjectKey, Result<ObjectStatus, ClientError>)] = []
-            for (number, key) in keys.enumerated() {
-                if number >= Self.headsAtATime, let result = await group.next() { results.append(result) }
+    /// Reads what is to know of objects, of each of which somebody has named a version; those that do not exist are left
+    /// out.
+    private func heads(
+        of named: [ObjectKey: [NodeID: Timestamp]], _ inventors: inout Inventors
+    ) async throws(ClientError) -> [ObjectKey: ObjectStatus] {
+        typealias Result = (key: ObjectKey, outcome: Swift.Result<ReadOutcome, ClientError>)
+        let results = await withTaskGroup(of: Result.self, returning: [Result].self) { group in
+            var results: [Result] = []
+            for (number, key) in named.keys.enumerated() {
+                if number >= Self.headsAtATime, let result = await group.next() {
+                    results.append(result)
+                    // One that cannot be read ends the listing, so no more are tried.
+                    if case .failure = result.outcome { break }
+                }
                 group.addTask {
                     do throws(ClientError) {
-                        return (key, .success(try await self.head(key)))
+                        return (key, .success(try await self.find(key, wantsValue: false)))
                     } catch {
                         return (key, .failure(error))
                     }
@@ -266,12 +272,10 @@ extension ObjectClient {
             return results
         }
         var found: [ObjectKey: ObjectStatus] = [:]
-        for (key, result) in results {
-            switch result {
-            case .success(let status): found[key] = status
-            case .failure(.notFound): break
-            case .failure(let error): throw error
-            }
+        for (key, outcome) in results {
+            let outcome = try outcome.get()
+            inventors.add(named[key] ?? [:], found: outcome.found.timestamp)
+            found[key] = ObjectStatus(key, outcome)
         }
         return found
     }

@@ -225,6 +225,17 @@ extension ObjectClient {
     private func read(
         _ key: ObjectKey, wantsValue: Bool
     ) async throws(ClientError) -> (status: ObjectStatus, descriptor: Descriptor, stripes: [[VerifiedFragment]]) {
+        let outcome = try await find(key, wantsValue: wantsValue)
+        guard case .version(_, let sealed, let stripes) = outcome.found, let status = ObjectStatus(key, outcome) else {
+            throw .notFound(key)
+        }
+        return (status, sealed.descriptor, stripes)
+    }
+
+    /// What a read finds, be it nothing.
+    ///
+    /// - Throws: as `get`, but `.notFound`.
+    func find(_ key: ObjectKey, wantsValue: Bool) async throws(ClientError) -> ReadOutcome {
         try checkOpen()
         let reader = Reader(
             parameters: parameters, key: key, wantsValue: wantsValue,
@@ -232,19 +243,13 @@ extension ObjectClient {
             alwaysWritesBack: !readsInOneRound)
         let operation = Operation(
             reader, key: key, deadline: context.deadline, hedge: readHedge, context: context)
-        let result = await operation.run()
-        let outcome: ReadOutcome
-        switch result {
-        case .success(let success): outcome = success
-        case .failure(let failure): throw error(key, failure, operation.seenReplies)
+        switch await operation.run() {
+        case .success(let outcome):
+            demote(outcome.observations)
+            return outcome
+        case .failure(let failure):
+            throw error(key, failure, operation.seenReplies)
         }
-        demote(outcome.observations)
-        guard case .version(let timestamp, let sealed, let stripes) = outcome.found else { throw .notFound(key) }
-        let descriptor = sealed.descriptor
-        let status = ObjectStatus(
-            key: key, lengthBytes: descriptor.lengthBytes, timestamp: timestamp, metadata: descriptor.metadata,
-            rounds: outcome.rounds, observations: outcome.observations)
-        return (status, descriptor, stripes)
     }
 
     private static func joined(_ blocks: [SharedBytes]) -> SharedBytes {
@@ -256,6 +261,17 @@ extension ObjectClient {
                 offset += block.count
             }
         }
+    }
+}
+
+extension ObjectStatus {
+    /// Nil when nothing was found, or a tombstone.
+    init?(_ key: ObjectKey, _ outcome: ReadOutcome) {
+        guard case .version(let timestamp, let sealed, _) = outcome.found else { return nil }
+        let descriptor = sealed.descriptor
+        self.init(
+            key: key, lengthBytes: descriptor.lengthBytes, timestamp: timestamp, metadata: descriptor.metadata,
+            rounds: outcome.rounds, observations: outcome.observations)
     }
 }
 

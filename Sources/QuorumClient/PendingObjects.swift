@@ -21,9 +21,10 @@ package enum PendingObjects {
     ) async throws(TransportError) -> [NodeID: Answer] {
         let found = Mutex<[NodeID: [ObjectKey]]>([:])
         let parameters = home.cluster.parameters
-        // No correct server holds more.
+        // What is there was written under an earlier quota, too, so a smaller one of now says nothing. Where a larger one
+        // was taken back, the rest comes when the first are finished; liars are not to make up more than that.
         let quotas = home.cluster.lists.access.contents.quotas[client] ?? ClientQuotas()
-        let limit = quotas.bareVersions(parameters.limits)
+        let limit = max(quotas.bareVersions(parameters.limits), parameters.limits.bareVersionsPerClientMax)
         return try await EveryServer<[ObjectKey]>.ask(
             home, timeoutMilliseconds: timeoutMilliseconds,
             first: PendingMessage.list(of: client, after: nil).encoded(request: 1)

@@ -13,6 +13,11 @@ package final class ListingRound: ListingReceiver {
         package var refusals: [NodeID: Refusal] = [:]
         /// Servers whose answer is none to what was asked.
         package var liars: Set<NodeID> = []
+
+        /// Whether nothing more is expected of the server.
+        fileprivate func hasHeard(of node: NodeID) -> Bool {
+            answers[node] != nil || refusals[node] != nil || liars.contains(node)
+        }
     }
 
     private struct State {
@@ -90,10 +95,7 @@ package final class ListingRound: ListingReceiver {
     }
 
     private func lacks(_ node: NodeID) -> Bool {
-        state.withLock { state in
-            state.outcome.answers[node] == nil && state.outcome.refusals[node] == nil
-                && !state.outcome.liars.contains(node)
-        }
+        state.withLock { !$0.outcome.hasHeard(of: node) }
     }
 
     private func ask(_ node: NodeID) {
@@ -109,7 +111,7 @@ package final class ListingRound: ListingReceiver {
 
     package func receive(_ answer: ListingAnswer, from server: NodeID) {
         note { outcome in
-            guard outcome.answers[server] == nil else { return }
+            guard outcome.answers[server] == nil, !outcome.liars.contains(server) else { return }
             if answer.answers(self.query) {
                 outcome.answers[server] = answer
                 outcome.refusals[server] = nil
@@ -122,7 +124,7 @@ package final class ListingRound: ListingReceiver {
     package func receive(_ reply: Reply, from server: NodeID) {
         guard case .refused(let refusal) = reply else { return }
         note { outcome in
-            if outcome.answers[server] == nil { outcome.refusals[server] = refusal }
+            if !outcome.hasHeard(of: server) { outcome.refusals[server] = refusal }
         }
     }
 
@@ -137,8 +139,7 @@ package final class ListingRound: ListingReceiver {
         let next = state.withLock { state -> Next in
             change(&state.outcome)
             let outcome = state.outcome
-            let heard = outcome.answers.count + outcome.refusals.count + outcome.liars.count
-            if heard >= nodes.count { return .finish }
+            if nodes.allSatisfy(outcome.hasHeard) { return .finish }
             guard !state.isHedging, hasEnough(outcome) else { return .wait }
             state.isHedging = true
             return .hedge

@@ -84,6 +84,29 @@ struct WorkTurnsTests {
         try await pool.shutdownGracefully()
     }
 
+    @Test("what had to wait is done, however much it is, when the pool is shut down meanwhile")
+    func shutdown() async throws {
+        let pool = NIOThreadPool(numberOfThreads: 2)
+        pool.start()
+        let turns = WorkTurns(pool: pool, threadCount: 2, debts: RefusalDebts())
+        let gate = DispatchSemaphore(value: 0)
+        let workCount = 100_000
+        let done = Atomic(0)
+        turns.submit(for: Self.mallory) { gate.wait() }
+        for _ in 0..<workCount { turns.submit(for: Self.mallory) { done.add(1, ordering: .relaxed) } }
+        // The other thread has passed all of mallory's by now.
+        await withCheckedContinuation { continuation in turns.submit(for: Self.alice) { continuation.resume() } }
+        let end = Task { try await pool.shutdownGracefully() }
+        let isShutDown = Atomic(false)
+        while !isShutDown.load(ordering: .relaxed) {
+            pool.submit { item in if item == .cancelled { isShutDown.store(true, ordering: .relaxed) } }
+            await Task.yield()
+        }
+        gate.signal()
+        try await end.value
+        #expect(done.load(ordering: .relaxed) == workCount)
+    }
+
     @Test("a debt is bounded, and goes by time")
     func ends() {
         var debt = RefusalDebts.Debt(asOf: .uptimeNanoseconds(0))

@@ -98,7 +98,8 @@ import Testing
         #expect(!good.answers(query.from(Array("bucket/d".utf8))), "an answer without progress")
         let elsewhere = try ["bucket/a/b", "other/a"].map { try Self.listed($0) }
         for change in [
-            { $0.below = Array("bucket/c/2".utf8) }, { $0.prefixes[0] = ListedPrefix([1], witnesses: $0.objects) },
+            { $0.below = Array("bucket/c/2".utf8) }, { $0.below = query.end + [0] },
+            { $0.prefixes[0] = ListedPrefix([1], witnesses: $0.objects) },
             { $0.objects = [elsewhere[0]] }, { $0.objects = [elsewhere[1]] },
         ] as [(inout ListingAnswer) -> Void] {
             var answer = good
@@ -125,7 +126,11 @@ import Testing
         #expect(try ListingMessage.decode(frame).message == .listing(answer))
         let query = try #require(ListingQuery(prefix: Array("\(String(repeating: "b", count: 63))/".utf8)))
         #expect(!answer.endsEarly(query))
-        answer.objects.removeLast(3)
+        answer.objects.removeLast(answer.objects.count - 100)
+        #expect(!answer.endsEarly(query), "below each prefix a server may have to look at many keys")
+        answer.objects.removeLast()
         #expect(answer.endsEarly(query))
+        let few = try #require(ListingQuery(prefix: query.prefix, limit: 99))
+        #expect(!answer.endsEarly(few))
     }
 }

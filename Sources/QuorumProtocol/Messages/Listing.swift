@@ -130,10 +130,13 @@ package struct ListingAnswer: Equatable, Sendable {
         2 * listed.key.bytes.count + (listed.live.head?.etag.utf8.count ?? 0) + 128
     }
 
-    /// Whether there would have been room for more. A correct server ends so only when it had to look at very many keys
-    /// below one prefix.
+    /// Fewer items than a correct server tells of before it has looked at too many keys.
+    private static let fewItems = 100
+
+    /// Whether it tells of little and there would have been room for more. A correct server ends so only when it had to
+    /// look at very many keys below a prefix.
     package func endsEarly(_ query: ListingQuery) -> Bool {
-        guard below != nil, objects.count + prefixes.count < query.limit else { return false }
+        guard below != nil, objects.count + prefixes.count < min(query.limit, Self.fewItems) else { return false }
         let sizeBytes = (objects + prefixes.flatMap(\.witnesses)).reduce(0) { $0 + Self.sizeBytes(of: $1) }
         let largest = 2 * (ObjectKey.sizeBytesMax + ObjectMetadata.etagSizeBytesMax)
         return sizeBytes + largest <= Self.sizeBytesMax
@@ -143,9 +146,9 @@ package struct ListingAnswer: Equatable, Sendable {
     package func answers(_ query: ListingQuery) -> Bool {
         guard objects.count + prefixes.count <= query.limit else { return false }
         if let below {
-            guard query.lowest.lexicographicallyPrecedes(below), below.count <= ObjectKey.sizeBytesMax + 1 else {
-                return false
-            }
+            guard query.lowest.lexicographicallyPrecedes(below), !query.end.lexicographicallyPrecedes(below),
+                below.count <= ObjectKey.sizeBytesMax + 1
+            else { return false }
         }
         func isWithin(_ key: ObjectKey) -> Bool {
             key.bytes.starts(with: query.prefix) && !key.bytes.lexicographicallyPrecedes(query.lowest)

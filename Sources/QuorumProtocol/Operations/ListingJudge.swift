@@ -16,8 +16,8 @@ package struct ListingJudge {
     /// What becomes of everything that begins alike.
     package enum PrefixVerdict: Equatable, Sendable {
         case live
-        /// It exists if one of these does; if none does, what is below it has to be listed.
-        case open(witnesses: [ObjectKey])
+        /// It exists if one of these does; if none does, what is below it has to be listed. Who has named each as what.
+        case open(witnesses: [ObjectKey: [NodeID: Timestamp]])
     }
 
     /// In the order of keys.
@@ -88,15 +88,22 @@ package struct ListingJudge {
             if parameters.mode.verifiesLater, equal.count(where: \.live.isSound) < vouchers { continue }
             return .settled(LiveVersion(timestamp: timestamp, isSound: true, head: head))
         }
-        return .open(Dictionary(votes.map { ($0.node, $0.live.timestamp) }) { first, _ in first })
+        return .open(namers(votes))
+    }
+
+    private static func namers(_ votes: [(node: NodeID, live: LiveVersion)]) -> [NodeID: Timestamp] {
+        Dictionary(votes.map { ($0.node, $0.live.timestamp) }) { first, _ in first }
     }
 
     private mutating func judgePrefixes(_ answers: [NodeID: ListingAnswer], _ parameters: ClusterParameters) {
         var named: [[UInt8]: [ObjectKey: [(node: NodeID, live: LiveVersion)]]] = [:]
         for (node, answer) in answers {
             for listed in answer.prefixes where covers(listed.prefix) {
-                for witness in listed.witnesses
-                where parameters.configuration.group(of: witness.key.slot).contains(node) {
+                // The first of each group is its witness; a liar may name any number.
+                var told: Set<GroupID> = []
+                for witness in listed.witnesses {
+                    let group = parameters.configuration.group(of: witness.key.slot)
+                    guard group.contains(node), told.insert(group.id).inserted else { continue }
                     named[listed.prefix, default: [:]][witness.key, default: []].append((node, witness.live))
                 }
             }
@@ -105,7 +112,7 @@ package struct ListingJudge {
             let isLive = witnesses.values.contains {
                 if case .settled = Self.verdict($0, parameters) { true } else { false }
             }
-            return (prefix, isLive ? .live : .open(witnesses: witnesses.keys.sorted()))
+            return (prefix, isLive ? .live : .open(witnesses: witnesses.mapValues(Self.namers)))
         }.sorted { $0.prefix.lexicographicallyPrecedes($1.prefix) }
     }
 }

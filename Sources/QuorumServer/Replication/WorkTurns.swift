@@ -75,10 +75,13 @@ final class WorkTurns: Sendable {
 
     /// One for each piece of work: whose turn it is shows when a thread is free.
     private func callThread() {
-        pool.submit { _ in
-            guard let next = self.state.withLock({ $0.begin(threadsMax: self.threadsPerPrincipalMax) }) else { return }
-            next.work()
-            if self.state.withLock({ $0.end(of: next.owner) }) { self.callThread() }
+        pool.submit { item in
+            while let next = self.state.withLock({ $0.begin(threadsMax: self.threadsPerPrincipalMax) }) {
+                next.work()
+                guard self.state.withLock({ $0.end(of: next.owner) }) else { return }
+                // A pool that is shut down has this called at once, on this thread's stack.
+                if item == .active { return self.callThread() }
+            }
         }
     }
 }

@@ -199,9 +199,40 @@ struct ListingJudgeTests {
             return try ListingJudge(query, answers, parameters).prefixes.first?.verdict
         }
         #expect(try judge([("x", 1), ("x", 1), ("x", 1), nil]) == .live)
+        func named(_ counters: [UInt64]) -> [NodeID: Timestamp] {
+            Dictionary(uniqueKeysWithValues: zip(nodes, counters.map(Self.timestamp)))
+        }
         #expect(
-            try judge([("x", 1), ("x", 1), ("y", 1), nil]) == .open(witnesses: [.of("photos/a/x"), .of("photos/a/y")]))
-        #expect(try judge([("x", 1), ("x", 2), ("x", 3), nil]) == .open(witnesses: [.of("photos/a/x")]))
+            try judge([("x", 1), ("x", 1), ("y", 1), nil])
+                == .open(witnesses: [
+                    .of("photos/a/x"): named([1, 1]), .of("photos/a/y"): [nodes[2]: Self.timestamp(1)],
+                ]))
+        #expect(
+            try judge([("x", 1), ("x", 2), ("x", 3), nil]) == .open(witnesses: [.of("photos/a/x"): named([1, 2, 3])]))
         #expect(try judge([nil, nil, nil, nil]) == nil)
+    }
+
+    @Test("take one witness of a group from a server, however many it names")
+    func manyWitnesses() throws {
+        let cluster = OverlappingCluster()
+        let parameters = cluster.parameters
+        let query = try #require(ListingQuery(prefix: Array("photos/".utf8), delimiter: Array("/".utf8)))
+        let keys = (0..<500).map { ObjectKey.of("photos/a/\($0)") }.sorted()
+        var answers: [NodeID: ListingAnswer] = [:]
+        for node in parameters.configuration.nodes.map(\.id) { answers[node] = ListingAnswer() }
+        let liar = try #require(parameters.configuration.nodes.first).id
+        answers[liar]?.prefixes = [
+            ListedPrefix(Array("photos/a/".utf8), witnesses: keys.map { ListedKey($0, Self.live(1)) })
+        ]
+        guard case .open(let witnesses)? = try ListingJudge(query, answers, parameters).prefixes.first?.verdict else {
+            Issue.record("one server's word is enough")
+            return
+        }
+        let groups = parameters.configuration.groups(of: liar)
+        #expect(witnesses.count == groups.count)
+        for group in groups {
+            let first = keys.first { parameters.configuration.group(of: $0.slot).id == group.id }
+            #expect(first.flatMap { witnesses[$0] } == [liar: Self.timestamp(1)])
+        }
     }
 }
