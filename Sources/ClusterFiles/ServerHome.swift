@@ -7,7 +7,7 @@ import QuorumTransport
 /// The directory of one server, loaded and checked against the cluster's configuration and lists:
 /// `server.toml` (format, number; for a server that may run without defence against liars, faults; what verification in
 /// idle time may take, verification_mib_per_second and verification_processor_percent; what requests and answers may
-/// hold of memory, memory_mib; for measurements, without),
+/// hold of memory, memory_mib; the size of the journal's segments, segment_mib; for measurements, without),
 /// `key.pem`, `certificate.pem`, `statement-key.pem`, `store/`, and `lists/` with the newest lists that the server has
 /// seen. `cluster.toml` and the lists beside it lie in it or two directories up.
 package struct ServerHome: Sendable {
@@ -22,6 +22,7 @@ package struct ServerHome: Sendable {
     private static let bytesKey = "verification_mib_per_second"
     private static let processorKey = "verification_processor_percent"
     private static let memoryKey = "memory_mib"
+    private static let segmentKey = "segment_mib"
     private static let faultsExpected = "\"byzantine\" or \"crash\""
 
     /// The home's path.
@@ -44,6 +45,8 @@ package struct ServerHome: Sendable {
     package let verificationBudget: VerificationBudget
     /// Bytes that requests and answers of all connections together may hold in memory.
     package let memoryBudgetBytes: Int
+    /// Size of a segment of the store's journal.
+    package let segmentSizeBytes: Int
     /// Optimisations that this server is told to leave out.
     package let without: Set<Optimisation>
 
@@ -55,7 +58,10 @@ package struct ServerHome: Sendable {
         let advice = "a server's home is DIR/servers/NUMBER of a cluster that 'solidus cluster init DIR' made"
         let file = try StrictTable(
             parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
-            keys: ["format", "number", "faults", Self.bytesKey, Self.processorKey, Self.memoryKey, "without"])
+            keys: [
+                "format", "number", "faults", Self.bytesKey, Self.processorKey, Self.memoryKey, Self.segmentKey,
+                "without",
+            ])
         try file.checkFormat(Self.format)
         let number = try file.integer("number", expected: "the server's number, counted from 0")
         let clusterFile = files.clusterFile
@@ -90,6 +96,7 @@ package struct ServerHome: Sendable {
         verificationBudget = try Self.verificationBudget(file)
         memoryBudgetBytes = try Self.memoryBudgetBytes(
             file, stripeSizeBytes: cluster.parameters.limits.stripeSizeBytesMax)
+        segmentSizeBytes = try Self.segmentSizeBytes(file)
         without = try Self.without(file)
     }
 
@@ -125,6 +132,16 @@ package struct ServerHome: Sendable {
         let budget = try file.integer(memoryKey, expected: expected, default: max(512, stripeSizeBytes >> 14))
         guard allowed.contains(budget) else { throw file.invalid(memoryKey, budget, "it is \(expected)") }
         return budget << 20
+    }
+
+    private static func segmentSizeBytes(_ file: StrictTable) throws(ConfigurationError) -> Int {
+        let allowed = 1...1024
+        let expected =
+            "the size of the journal's segments in MiB, an integer from \(allowed.lowerBound) to "
+            + "\(allowed.upperBound)"
+        let size = try file.integer(segmentKey, expected: expected, default: 64)
+        guard allowed.contains(size) else { throw file.invalid(segmentKey, size, "it is \(expected)") }
+        return size << 20
     }
 
     private static func without(_ file: StrictTable) throws(ConfigurationError) -> Set<Optimisation> {

@@ -5,6 +5,9 @@
 // held. Every batch is applied in its order, so what changes meanwhile is said after it or before it, as it was. Once
 // the round is over, all that is true was said in or after the batch before which it began: that is the new horizon.
 // Every batch tells the newest one, and facts before the one that the index on the disk knows are given back.
+//
+// What a round would say is known from the last one, until much was deleted since. So the index is walked over now and
+// then without saying anything, to see how much it is by now.
 
 import ErasureCode
 
@@ -25,6 +28,8 @@ package struct RestatingProgress: Equatable, Sendable {
 struct RestatingState {
     enum Phase {
         case resting
+        /// Looking how much is true; the walk goes on at `cursor`.
+        case measuring(sizeBytes: UInt64, cursor: [UInt8])
         /// `start` is where the round began, `facts` what the facts took then; the walk goes on at `cursor`.
         case walking(start: JournalPosition, factsBefore: UInt64, cursor: [UInt8])
     }
@@ -32,8 +37,10 @@ struct RestatingState {
     var phase = Phase.resting
     /// What the facts from the horizon on take in the journal.
     var factsSizeBytes: UInt64
-    /// What they took right after the last round: what saying everything takes.
+    /// What saying everything takes, as the last round or measurement has it.
     var lastSizeBytes: UInt64 = 0
+    /// What the facts took then.
+    var measuredFactsSizeBytes: UInt64 = 0
     /// Whether no batch has told the newest horizon yet.
     var isUntold = false
 
@@ -104,7 +111,7 @@ extension ObjectStore {
             return RestatingProgress()
         }
         guard case .walking(let start, let factsBefore, var cursor) = writer.restating.phase else {
-            guard writer.isRestatingWorthwhile else { return RestatingProgress() }
+            guard writer.isRestatingWorthwhile else { return try measure(sizeBytesMax: sizeBytesMax, &writer) }
             writer.restating.phase = .walking(
                 start: writer.end, factsBefore: writer.restating.factsSizeBytes, cursor: Self.restatedTables[0])
             return try restate(sizeBytesMax: sizeBytesMax, &writer)
@@ -135,7 +142,34 @@ extension ObjectStore {
         writer.horizon = isPlanted(.horizonTooLate) ? writer.end : start
         writer.restating.factsSizeBytes -= min(factsBefore, writer.restating.factsSizeBytes)
         writer.restating.lastSizeBytes = writer.restating.factsSizeBytes
+        writer.restating.measuredFactsSizeBytes = writer.restating.factsSizeBytes
         writer.restating.isUntold = true
+        return progress
+    }
+
+    /// Makes one step of looking how much is true, if that may be less by now than the last round said.
+    private func measure(sizeBytesMax: Int, _ writer: inout JournalWriter) throws(StorageError) -> RestatingProgress {
+        var size: UInt64 = 0
+        var cursor = Self.restatedTables[0]
+        if case .measuring(let before, let next) = writer.restating.phase {
+            (size, cursor) = (before, next)
+        } else {
+            guard writer.isMeasuringWorthwhile else { return RestatingProgress() }
+            writer.restating.measuredFactsSizeBytes = writer.restating.factsSizeBytes
+        }
+        // Until all is well; where it is not, more has to be said before it is tried again.
+        writer.restating.phase = .resting
+        for mutation in try nextEntries(&cursor, sizeBytesMax: sizeBytesMax) {
+            size += UInt64(mutation.metadataSizeBytes + mutation.payloadSizeBytes)
+        }
+        var progress = RestatingProgress()
+        if cursor.isEmpty {
+            writer.restating.lastSizeBytes = size
+            progress.hasMore = writer.isRestatingWorthwhile
+        } else {
+            writer.restating.phase = .measuring(sizeBytes: size, cursor: cursor)
+            progress.hasMore = true
+        }
         return progress
     }
 
@@ -215,6 +249,13 @@ extension ObjectStore {
 extension JournalWriter {
     /// Whether the facts take so much more than saying all that is true would that it is to be said again.
     fileprivate var isRestatingWorthwhile: Bool { restating.factsSizeBytes >= restatingThresholdBytes }
+
+    /// Whether so much was said since all that is true was last measured that it may be far less by now.
+    fileprivate var isMeasuringWorthwhile: Bool {
+        let interval = UInt64(max(options.restatingIntervalBytes, 1))
+        let (facts, measured) = (restating.factsSizeBytes, restating.measuredFactsSizeBytes)
+        return facts >= interval && facts >= measured + max(measured, interval) / 8
+    }
 
     fileprivate var restatingThresholdBytes: UInt64 {
         let interval = UInt64(max(options.restatingIntervalBytes, 1))

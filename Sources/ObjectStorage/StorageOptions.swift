@@ -35,6 +35,17 @@ package struct StorageOptions: Sendable {
     package var system = StorageSystem()
 
     package init() {}
+
+    /// Those of segments of another size: what may be wasted, and what is done from time to time, goes with it.
+    package init(segmentSizeBytes: Int) {
+        let usual = self.segmentSizeBytes
+        func scaled(_ bytes: Int) -> Int { max(1, Int(Double(bytes) / Double(usual) * Double(segmentSizeBytes))) }
+        self.segmentSizeBytes = segmentSizeBytes
+        flushIntervalBytes = scaled(flushIntervalBytes)
+        reclaimFlushBytes = scaled(reclaimFlushBytes)
+        compactionWasteBytesMin = scaled(compactionWasteBytesMin)
+        restatingIntervalBytes = scaled(restatingIntervalBytes)
+    }
 }
 
 /// What a store stands on: files and an index. Tests and the simulator have others than production.

@@ -57,6 +57,7 @@ package struct ServerConfiguration: Sendable {
         listDirectory = home.listDirectory
         statementKey = home.statementKey
         storeDirectory = home.storeDirectory
+        storage = StorageOptions(segmentSizeBytes: home.segmentSizeBytes)
         memoryBudgetBytes = home.memoryBudgetBytes
         verificationBudget = home.verificationBudget
         without = home.without

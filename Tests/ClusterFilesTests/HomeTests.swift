@@ -340,6 +340,28 @@ import Testing
         #expect(reason.contains("an integer from \(max(64, 16 * stripeMebibytes)) to 1048576"))
     }
 
+    @Test(
+        "The size of segments is said in server.toml, and is 64 MiB otherwise",
+        arguments: [("", 64), ("segment_mib = 1\n", 1), ("segment_mib = 1024\n", 1024)])
+    func segments(lines: String, expectedMebibytes: Int) throws {
+        let cluster = try TemporaryCluster { _ in }
+        try cluster.edit(cluster.server(0) + "/server.toml") { $0 + lines }
+        #expect(try ServerHome(path: cluster.server(0)).segmentSizeBytes == expectedMebibytes << 20)
+    }
+
+    @Test("Segments of nothing, below it or beyond reason are refused", arguments: [0, -1, 1025, Int.max])
+    func wrongSegments(value: Int) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let path = cluster.server(0) + "/server.toml"
+        try cluster.edit(path) { $0 + "segment_mib = \(value)\n" }
+        let error = configurationError { _ = try ServerHome(path: cluster.server(0)) }
+        guard case .invalidValue(path, "segment_mib", _, let reason)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(reason.contains("an integer from 1 to 1024"))
+    }
+
     @Test("Unknown keys and another format in server.toml and client.toml are refused")
     func strictHomes() throws {
         let cluster = try TemporaryCluster { _ in }

@@ -75,6 +75,43 @@ import Testing
         try expect(alive, in: try fixture.open())
     }
 
+    @Test("Facts of what was deleted come back, too, although they were many when all was last said again")
+    func facts() throws {
+        var options = options
+        options.restatingIntervalBytes = 32 << 10
+        let files = MemoryFiles(dice: Dice(seed: 1))
+        options.system = StorageSystem(files: files, indexes: MemoryIndexes(files: files, dice: Dice(seed: 2)))
+        try ObjectStore.create(directory: "/store", incarnation: 1, options: options)
+        let store = try ObjectStore(directory: "/store", options: options)
+        func work() throws {
+            while try store.restate(sizeBytesMax: 16 << 10).hasMore {}
+            try store.flushIndex()
+            _ = try store.reclaimAll()
+            while try store.compact(sizeBytesMax: 64 << 10).hasMore {}
+        }
+        let empty = files.occupiedBytes
+        for start in stride(from: 0, to: 2000, by: Self.objectsPerBatch) {
+            try store.applyAll(
+                (start..<start + Self.objectsPerBatch).map {
+                    ObjectMutation(key: name($0), record: .set([1]), puts: [put(1, bytes(400, seed: UInt64($0)))])
+                })
+            try work()
+        }
+        let full = files.occupiedBytes
+        let (dead, alive) = split(2000)
+        for start in stride(from: 0, to: dead.count, by: 100) {
+            try delete(store, Array(dead[start..<start + 100]))
+            try work()
+        }
+        for _ in 0..<3 { try work() }
+        let left = files.occupiedBytes
+        #expect(5 * (left - empty) <= 2 * (full - empty), "of \(full - empty) bytes, \(left - empty) are left")
+        #expect(try store.objects(after: nil, limit: .max).count == alive.count)
+        store.abandon()
+        let reopened = try ObjectStore(directory: "/store", options: options)
+        #expect(try reopened.objects(after: nil, limit: .max).count == alive.count)
+    }
+
     @Test("The same on files in memory")
     func onInjectedFiles() throws {
         var options = options
