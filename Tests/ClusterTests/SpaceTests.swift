@@ -7,7 +7,7 @@ import QuorumClient
 import QuorumProtocol
 import Testing
 
-extension Clusters {
+extension BesiegedClusters {
     @Suite("Space on real servers", .serialized) struct Space {
         /// So many that small segments are filled and emptied several times.
         private static let objectCount = 800
