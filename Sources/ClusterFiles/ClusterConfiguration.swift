@@ -6,6 +6,7 @@
 import Crypto
 import Fingerprint
 import QuorumProtocol
+import QuorumTransport
 
 /// The configuration of a cluster's epoch with its limits, signed by the operator.
 public struct ClusterConfiguration: Sendable {
@@ -49,6 +50,28 @@ public struct ClusterConfiguration: Sendable {
 
     /// SHA-256 of what is signed without cluster, kind and version.
     var digest: Digest256 { .sha256(Self.contents(parameters)) }
+
+    /// Tags of its parts, in the order of `ConfigurationPart`.
+    var partTags: [UInt32] {
+        ConfigurationPart.allCases.map { part in
+            let configuration = parameters.configuration
+            let text =
+                switch part {
+                case .mode: "\(parameters.mode)"
+                case .quorums: "\(parameters.quorums.faults) \(parameters.quorums.dataFragmentCount)"
+                case .stripeSize: "\(parameters.limits.stripeSizeBytesMax)"
+                case .servers: configuration.nodes.map { "\($0.id.rawValue) \($0.zone)" }.joined(separator: "\n")
+                case .groups:
+                    (configuration.groups.map { "\($0.id.rawValue) \($0.members.map(\.rawValue))" }
+                        + configuration.slots.indices.map { slot in
+                            "\(configuration.group(of: Slot(UInt16(slot))).id.rawValue)"
+                        }).joined(separator: "\n")
+                }
+            return Digest256.sha256(Array(text.utf8)).withUnsafeBytes { bytes in
+                bytes.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
+            }
+        }
+    }
 
     /// Reads and checks the file at `path`.
     ///

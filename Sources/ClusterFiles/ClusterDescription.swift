@@ -136,6 +136,7 @@ public struct ClusterDescription: Sendable {
             let scope = ClusterScope(
                 clusterID: parameters.configuration.cluster.bytes, epoch: parameters.configuration.epoch,
                 configurationDigest: configuration.digest.withUnsafeBytes { [UInt8]($0) },
+                partTags: configuration.partTags,
                 listVersions: ListVersions(
                     addresses: lists.addresses.version, keys: lists.keys.version, access: lists.access.version),
                 incarnation: incarnation?.rawValue)

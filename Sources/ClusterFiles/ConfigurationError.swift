@@ -46,6 +46,8 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
     case directoryNotEmpty(path: String)
     /// The numbers asked for make no cluster.
     case invalidParameters(reason: String)
+    /// No client can be made of what was asked for.
+    case invalidClient(name: String, reason: String)
     /// A file or directory could not be written; `reason` is the system's text.
     case cannotWrite(path: String, reason: String)
 
@@ -104,6 +106,8 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
             "\(path): not empty; a new cluster needs an empty or absent directory"
         case .invalidParameters(let reason):
             "no cluster can be made of these numbers: \(reason)"
+        case .invalidClient(let name, let reason):
+            "client '\(name)' cannot be added: \(reason)"
         case .cannotWrite(let path, let reason):
             "\(path): cannot be written: \(reason)"
         }

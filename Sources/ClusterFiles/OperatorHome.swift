@@ -47,7 +47,9 @@ package struct OperatorHome {
     ///
     /// - Returns: the access list that was written.
     package func add(_ client: NewClient) throws(ConfigurationError) -> SignedList<AccessList> {
-        guard ClientName.isValid(client.name) else { throw .invalidParameters(reason: ClientName.rule) }
+        guard ClientName.isValid(client.name) else {
+            throw .invalidClient(name: client.name, reason: ClientName.rule)
+        }
         let access = try accessList()
         let home = "\(directory)/clients/\(client.name)"
         // A client is listed once its home is durable, and the home gets its name once the client is listed: a name
@@ -55,7 +57,7 @@ package struct OperatorHome {
         let staging = "\(directory)/clients/.\(client.name).new"
         if let listed = access.contents.client(named: client.name) {
             guard Glibc.access(home, F_OK) != 0, Self.holds(staging, listed) else {
-                throw .invalidParameters(reason: "there is a client '\(client.name)' already")
+                throw .invalidClient(name: client.name, reason: "there is one of this name already")
             }
             try TextFile.writing { () throws(FileError) in try DurableFile.move(staging, to: home) }
             return access
@@ -138,7 +140,7 @@ package struct OperatorHome {
         do {
             contents = try AccessList(clients)
         } catch {
-            throw .invalidParameters(reason: error.description)
+            throw .inconsistent(path: "\(directory)/\(AccessList.fileName)", reason: error.description)
         }
         return try write(contents, version: earlier.version + 1)
     }
@@ -155,7 +157,8 @@ package struct OperatorHome {
             throw .cannotWrite(path: path, reason: error.reason)
         }
         guard list.bytes.count <= AnySignedList.sizeBytesMax else {
-            throw .invalidParameters(
+            throw .cannotWrite(
+                path: path,
                 reason: "the \(Contents.kind) would have \(list.bytes.count) bytes; "
                     + "it may have \(AnySignedList.sizeBytesMax)")
         }

@@ -20,7 +20,7 @@ package struct Failure: Error {
         let status: ExitStatus =
             switch error {
             case .cannotWrite: .inputOutput
-            case .invalidParameters: .usage
+            case .invalidParameters, .invalidClient: .usage
             default: .configuration
             }
         self.init(status, error.description)

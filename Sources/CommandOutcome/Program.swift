@@ -4,6 +4,7 @@ import ArgumentParser
 import CProcessControl
 import CommandArguments
 import Glibc
+import QuorumProtocol
 
 /// A program's root command.
 package protocol Program: ParsableCommand {}
@@ -64,7 +65,7 @@ extension Program {
             return failure.status.rawValue
         }
         let code = exitCode(for: error)
-        let message = ArgumentBytes.readable(fullMessage(for: error))
+        let message = printable(fullMessage(for: error))
         if code.isSuccess {
             do {
                 try Standard.write(message + "\n")
@@ -76,11 +77,19 @@ extension Program {
         }
         let status = code == .validationFailure ? ExitStatus.usage : .unexpected
         if json {
-            let short = ArgumentBytes.readable(self.message(for: error))
+            let short = printable(self.message(for: error))
             Report.fail(Failure(status, status == .usage ? short : "\(error)"), json: true)
         } else {
             Standard.complain(status == .usage ? message : "error: \(error)")
         }
         return status.rawValue
+    }
+
+    /// The parser's message. The arguments that it quotes may be keys of other people's making, with ends of lines.
+    private static func printable(_ message: String) -> String {
+        ArgumentBytes.readable(
+            givenArguments.filter { $0 != $0.printable }.reduce(message) { message, argument in
+                message.replacing(argument, with: argument.printable)
+            })
     }
 }

@@ -43,14 +43,14 @@ package enum Report {
     package static func finish(_ options: ReportOptions, _ object: some Encodable, text: @autoclosure () -> String)
         throws
     {
-        try Standard.write(options.json ? json(object) : text() + "\n")
+        try Standard.write(options.json ? json(object) : text().printableLines + "\n")
     }
 
     /// Prints one of several results, each as JSON on a line of its own, or as text.
     package static func line(
         _ options: ReportOptions, _ object: some Encodable, text: @autoclosure () -> String
     ) throws(Failure) {
-        guard options.json else { return try Standard.write(text() + "\n") }
+        guard options.json else { return try Standard.write(text().printableLines + "\n") }
         guard let line = try? json(object) else { preconditionFailure("a result that is no JSON") }
         try Standard.write(line)
     }
@@ -103,8 +103,10 @@ package enum Standard {
         if let failed { throw Failure(.inputOutput, "standard output cannot be written: \(systemText(failed))") }
     }
 
-    package static func complain(_ line: String) {
-        _ = Array((line + "\n").utf8).withUnsafeBytes { writeAll(STDERR_FILENO, $0) }
+    /// Writes lines on standard error, without what would move the cursor: keys and paths of other people's making may
+    /// be in any of them.
+    package static func complain(_ lines: String) {
+        _ = Array((lines.printableLines + "\n").utf8).withUnsafeBytes { writeAll(STDERR_FILENO, $0) }
     }
 }
 

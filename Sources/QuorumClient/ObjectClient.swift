@@ -201,7 +201,8 @@ extension ObjectClient {
             demote(outcome.observations)
             remembered.put(outcome.proof)
             return PutResult(
-                key: key, timestamp: outcome.timestamp, rounds: outcome.rounds, observations: outcome.observations)
+                key: key, timestamp: outcome.timestamp, rounds: outcome.rounds,
+                durableAt: outcome.certificate.statements.map(\.node), observations: outcome.observations)
         case .failure(let failure):
             throw error(key, failure, operation.seenReplies)
         }

@@ -9,6 +9,8 @@ public struct PutResult: Sendable {
     public let timestamp: Timestamp
     /// Rounds of messages: in the common case 3, or 2 when the client has written the object before.
     public let rounds: Int
+    /// The servers that have proved to hold it durably, a quorum; others may, too.
+    public let durableAt: [NodeID]
     public let observations: ServerObservations
 }
 

@@ -36,6 +36,8 @@ package final class ServerConnections: Sendable {
         /// The versions of its lists; nil without a connection.
         var listVersions: ListVersions?
         var demotedUntil = NIODeadline.distantPast
+        /// What ended the last connection, or kept it from being made, until there is one again.
+        var lastError: TransportError?
     }
 
     private struct State {
@@ -287,12 +289,16 @@ package final class ServerConnections: Sendable {
     private func handle(_ event: PeerConnectionEvent, from server: NodeID) {
         switch event {
         case .connected(let scope):
-            state.withLock { $0.peers[server]?.listVersions = scope.listVersions }
+            state.withLock { state in
+                state.peers[server]?.listVersions = scope.listVersions
+                state.peers[server]?.lastError = nil
+            }
             exchangeLists(with: server, scope.listVersions)
             for receiver in state.withLock({ Array($0.receivers.values) }) { receiver.connected(to: server) }
         case .disconnected(let error):
             state.withLock { state in
                 state.peers[server]?.listVersions = nil
+                state.peers[server]?.lastError = error
                 state.fetches = state.fetches.filter { $0.value != server }
             }
             logger.debug("\(error)")
@@ -356,9 +362,14 @@ package final class ServerConnections: Sendable {
         state.withLock { $0.peers[server]?.demotedUntil }.map { $0 > .now() } ?? false
     }
 
-    /// Where the channel to a server stands, and what it is called: "server 2 at 10.0.0.3:7002".
+    /// Where the channel to a server stands, and what it is called: "server 2 at 10.0.0.3:7002". One that is tried again
+    /// stands where it stood before: that tells more than that it is being tried.
     package func channel(to server: NodeID) -> (state: PeerConnectionState, peer: String) {
-        guard let connection = state.withLock({ $0.peers[server]?.connection }) else { return (.idle, "\(server)") }
-        return (connection.state, connection.configuration.peer)
+        guard let peer = state.withLock({ $0.peers[server] }) else { return (.idle, "\(server)") }
+        let state = peer.connection.state
+        if state == .connecting, let error = peer.lastError {
+            return (.disconnected(error), peer.connection.configuration.peer)
+        }
+        return (state, peer.connection.configuration.peer)
     }
 }

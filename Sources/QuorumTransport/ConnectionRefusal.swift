@@ -12,7 +12,7 @@ package enum ConnectionRefusal: Equatable, Hashable, Sendable {
     /// The peer's HELLO names another cluster.
     case wrongCluster
     /// The peer's HELLO names another configuration of the epoch that is the highest here.
-    case otherConfiguration(epoch: UInt64)
+    case otherConfiguration(ConfigurationDifferences)
     /// The peer speaks another version of the transport protocol.
     case unsupportedVersion(supported: UInt16)
     /// The peer's first frame is no HELLO.
@@ -39,7 +39,8 @@ package enum ConnectionRefusal: Equatable, Hashable, Sendable {
         case .certificateNotYetValid(let second):
             Row(code: 3, name: "certificate not yet valid", detail: UInt64(bitPattern: second))
         case .wrongCluster: Row(code: 4, name: "wrong cluster")
-        case .otherConfiguration(let epoch): Row(code: 5, name: "other configuration", detail: epoch)
+        case .otherConfiguration(let differences):
+            Row(code: 5, name: "other configuration", detail: differences.rawValue)
         case .unsupportedVersion(let supported):
             Row(code: 6, name: "unsupported version", detail: UInt64(supported))
         case .malformedHello: Row(code: 7, name: "malformed HELLO")
@@ -69,7 +70,7 @@ package enum ConnectionRefusal: Equatable, Hashable, Sendable {
         case 2: self = .certificateExpired(notAfter: Int64(bitPattern: detail))
         case 3: self = .certificateNotYetValid(notBefore: Int64(bitPattern: detail))
         case 4: self = .wrongCluster
-        case 5: self = .otherConfiguration(epoch: detail)
+        case 5: self = .otherConfiguration(ConfigurationDifferences(rawValue: detail))
         case 6: self = .unsupportedVersion(supported: UInt16(truncatingIfNeeded: detail))
         case 7: self = .malformedHello
         case 8: self = .tooManyConnections(limit: UInt32(truncatingIfNeeded: detail))
@@ -92,8 +93,9 @@ extension ConnectionRefusal: CustomStringConvertible {
             "our certificate is valid only from \(CertificateValidity.text(second: notBefore)); compare the clocks"
         case .wrongCluster:
             "it belongs to another cluster; compare the cluster id in both configurations"
-        case .otherConfiguration(let epoch):
-            "it has another configuration of epoch \(epoch); compare cluster.toml on both sides"
+        case .otherConfiguration(let differences):
+            "its cluster.toml of this epoch is another than ours"
+                + (differences.names.map { ": they differ in \($0)" } ?? "") + "; put the right file on both sides"
         case .unsupportedVersion(let supported):
             "it speaks version \(supported) of the transport protocol; install the same release on both sides"
         case .malformedHello:

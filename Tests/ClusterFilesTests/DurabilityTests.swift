@@ -215,7 +215,7 @@ private final class KilledAttempts: Sendable {
             let error = configurationError { _ = try OperatorHome(clusterDirectory: state).add(client) }
             if isWhole {
                 wholeCount += 1
-                guard case .invalidParameters? = error else {
+                guard case .invalidClient? = error else {
                     Issue.record("\(state): \(String(describing: error))")
                     continue
                 }

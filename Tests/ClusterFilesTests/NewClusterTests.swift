@@ -119,7 +119,7 @@ import Testing
         let error = configurationError {
             _ = try OperatorHome(clusterDirectory: cluster.directory).add(client)
         }
-        guard case .invalidParameters? = error else {
+        guard case .invalidClient? = error else {
             Issue.record("a client was added twice")
             return
         }

@@ -188,6 +188,22 @@ extension BesiegedClusters {
             }
         }
 
+        @Test("half a history is not left under the name of a whole one", .timeLimit(.minutes(1)))
+        func history() async throws {
+            try await withCluster { cluster in
+                let disk = try SmallDisk(sizeBytes: Self.diskSizeBytes)
+                disk.fill(leavingBytes: 0)
+                let history = disk.path + "/history.jsonl"
+                let result = try await cluster.run(
+                    [
+                        "torture", "--cluster", cluster.directory, "--seconds", "1", "--nemesis", "0", "--history",
+                        history,
+                    ])
+                expectPlainWords(result, code: 7, naming: history + ".partial")
+                #expect(try File.names(disk.path) == ["filler", "history.jsonl.partial"])
+            }
+        }
+
         @Test("a server that cannot start says why, though its log takes nothing", .timeLimit(.minutes(1)))
         func log() async throws {
             try await withCluster(starts: false) { cluster in

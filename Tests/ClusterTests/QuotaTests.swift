@@ -66,7 +66,7 @@ extension BesiegedClusters {
             try await withCluster(clientNames: ["first", "hostile"]) { cluster in
                 let home = try cluster.clientHome("hostile")
                 let keys = try (0..<260).map { try ObjectKey("tests/begun-\(1000 + $0)") }
-                let other = try ObjectKey("tests/begun-by-two")
+                let other = try ObjectKey("tests/begun-by-two\u{1B}[31m")
                 let parameters = cluster.configuration.parameters
                 let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
                 // At one server only, and there before what another client writes.
@@ -86,6 +86,7 @@ extension BesiegedClusters {
                 var result = try await cluster.run(list)
                 #expect(result.end == .exit(0) && result.output.contains("261 objects with versions"), "\(result)")
                 #expect(result.output.contains("tests/begun-1259  at 1 server"), "\(result.output)")
+                #expect(!result.output.contains("\u{1B}"), "\(result.output)")
                 // Its own it may see, others' it may not.
                 result = try await cluster.run(list + ["--as", "hostile"])
                 #expect(result.end == .exit(0) && result.output.contains("261 objects"), "\(result)")

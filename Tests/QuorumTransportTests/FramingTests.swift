@@ -108,9 +108,13 @@ struct FramingTests {
                 listVersions: ListVersions(addresses: 1, keys: .max, access: 7), incarnation: 3, capabilities: 1 << 63)!
         ),
         .hello(version: 9, Fixture.scope),
+        .hello(
+            version: 2,
+            ClusterScope(
+                clusterID: [UInt8](repeating: 7, count: 16), epoch: 3, partTags: Array(repeating: .max, count: 64))!),
         .refusal(.unknownPeer), .refusal(.certificateExpired(notAfter: -5)),
         .refusal(.certificateNotYetValid(notBefore: .max)), .refusal(.wrongCluster),
-        .refusal(.otherConfiguration(epoch: .max)), .refusal(.unsupportedVersion(supported: 9)),
+        .refusal(.otherConfiguration(.init(rawValue: .max))), .refusal(.unsupportedVersion(supported: 9)),
         .refusal(.malformedHello), .refusal(.tooManyConnections(limit: .max)), .refusal(.shuttingDown),
         .refusal(.other(code: 10, isTransient: false, detail: 7)),
         .refusal(.other(code: .max, isTransient: true, detail: .max)),
@@ -140,9 +144,12 @@ struct FramingTests {
     @Test("A HELLO is its sections in ascending order; unknown ones are skipped, wherever they are")
     func helloSections() {
         let known = Self.sections
-        let expected = Greeting.hello(version: 2, Fixture.scope)
+        let expected = Greeting.hello(version: 2, ClusterScope(clusterID: [UInt8](repeating: 7, count: 16), epoch: 3)!)
         #expect(Self.hello(known) == expected)
-        #expect(Self.hello(known + [(7, [1, 2, 3])]) == expected)
+        #expect(Self.hello(known + [(8, [1, 2, 3])]) == expected)
+        for count in [0, 3, 5, 65 * 4] {
+            #expect(Self.hello(known + [(7, [UInt8](repeating: 1, count: count))]) == nil, "\(count) bytes of tags")
+        }
         #expect(Self.hello(known + [(700, []), (.max, [UInt8](repeating: 9, count: 900))]) == expected)
         #expect(Self.hello([(0, [])] + known) == nil, "sections count from 1")
         #expect(Self.hello(known.reversed()) == nil)

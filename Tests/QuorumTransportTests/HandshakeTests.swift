@@ -76,15 +76,18 @@ struct HandshakeTests {
         #expect(refusal(error) == .wrongCluster)
     }
 
-    @Test("A client with another configuration of the server's epoch is refused")
+    @Test("A client with another configuration of the server's epoch is refused, and told in what it differs")
     func otherConfiguration() async throws {
         let other = try #require(
             ClusterScope(
-                clusterID: Fixture.scope.clusterID, epoch: 3, configurationDigest: [UInt8](repeating: 1, count: 32)))
+                clusterID: Fixture.scope.clusterID, epoch: 3, configurationDigest: [UInt8](repeating: 1, count: 32),
+                partTags: [1, 2, 7, 4, 8, 9]))
         let error = try await firstError(try Fixture(), adjust: { $0.scope = other }) {
             $0.refusedOtherConfiguration >= 1
         }
-        #expect(refusal(error) == .otherConfiguration(epoch: 3))
+        let reason = refusal(error)
+        #expect(reason == .otherConfiguration([.init(.stripeSize), .init(.groups)]))
+        #expect(reason?.description.contains("stripe_bytes, groups;") == true)
     }
 
     @Test("Another epoch, and other versions of lists, are no reason to hang up; each side learns the other's")
@@ -166,7 +169,7 @@ struct HandshakeTests {
             channel.writeAndFlush(framed(hello.encoded()), promise: nil)
         }
         let error = try await liar.firstError(fixture)
-        #expect(error == .helloRejected(peer: liar.peer, reason: .otherConfiguration(epoch: 3)))
+        #expect(error == .helloRejected(peer: liar.peer, reason: .otherConfiguration([])))
         liar.close()
     }
 

@@ -110,7 +110,7 @@ final class ConnectionRecord: Sendable {
 
 /// A server with one pinned client, both able to talk; the parts may be changed before `start`.
 struct Fixture {
-    static let scope = ClusterScope(clusterID: [UInt8](repeating: 7, count: 16), epoch: 3)!
+    static let scope = ClusterScope(clusterID: [UInt8](repeating: 7, count: 16), epoch: 3, partTags: [1, 2, 3, 4, 5])!
     static let limits = ConnectionLimits(frameSizeBytesMax: 16 << 20)
     static var group: any EventLoopGroup { MultiThreadedEventLoopGroup.singleton }
     static let logger = Logger(label: "transport-tests", factory: { _ in SwiftLogNoOpLogHandler() })

@@ -8,6 +8,11 @@ extension String {
         return String(UnicodeScalarView(unicodeScalars.map { Self.isMasked($0) ? "\u{FFFD}" : $0 }))
     }
 
+    /// The same of each of the text's lines, which stay lines.
+    package var printableLines: String {
+        split(separator: "\n", omittingEmptySubsequences: false).map { String($0).printable }.joined(separator: "\n")
+    }
+
     private static func isMasked(_ scalar: Unicode.Scalar) -> Bool {
         if scalar.isASCII { return scalar.value < 0x20 || scalar.value == 0x7F }
         switch scalar.value {

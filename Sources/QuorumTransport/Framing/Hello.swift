@@ -10,6 +10,7 @@
 //           4   the versions known of the lists: addresses, keys, access, UInt64 each
 //           5   of a server: its incarnation, UInt64
 //           6   capabilities, a UInt64 of bits; none is defined yet
+//           7   a UInt32 for each part of the configuration (ConfigurationPart), from its SHA-256, at most 64
 //
 // Integers are little-endian. The first four sections must be there; those of unknown numbers are skipped. The layouts
 // are the same in every version, so that a peer of another version can read why it was refused.
@@ -35,12 +36,17 @@ package struct ClusterScope: Hashable, Sendable {
     package static let clusterIDSizeBytes = 16
     /// Number of bytes of a configuration's digest.
     package static let digestSizeBytes = 32
+    /// So many parts of a configuration have a tag at most.
+    package static let partTagCountMax = 64
     /// The cluster's id, 16 bytes.
     package let clusterID: [UInt8]
     /// The highest epoch known.
     package let epoch: UInt64
     /// SHA-256 of the configuration of that epoch, 32 bytes.
     package let configurationDigest: [UInt8]
+    /// A tag of each of its parts, in their order: whoever has another configuration learns in what it differs. Nothing
+    /// else goes by them.
+    package let partTags: [UInt32]
     /// The versions known of the lists.
     package let listVersions: ListVersions
     /// Which life of its store a server is in; nil for a client.
@@ -48,18 +54,19 @@ package struct ClusterScope: Hashable, Sendable {
     /// Bits for what not every party of a version can do; none is defined yet.
     package let capabilities: UInt64
 
-    /// A scope; nil unless `clusterID` has 16 bytes and `configurationDigest` 32.
+    /// A scope; nil unless `clusterID` has 16 bytes and `configurationDigest` 32, and the tags are at most 64.
     package init?(
         clusterID: some Collection<UInt8>, epoch: UInt64,
-        configurationDigest: [UInt8] = [UInt8](repeating: 0, count: digestSizeBytes),
+        configurationDigest: [UInt8] = [UInt8](repeating: 0, count: digestSizeBytes), partTags: [UInt32] = [],
         listVersions: ListVersions = ListVersions(), incarnation: UInt64? = nil, capabilities: UInt64 = 0
     ) {
-        guard clusterID.count == Self.clusterIDSizeBytes, configurationDigest.count == Self.digestSizeBytes else {
-            return nil
-        }
+        guard clusterID.count == Self.clusterIDSizeBytes, configurationDigest.count == Self.digestSizeBytes,
+            partTags.count <= Self.partTagCountMax
+        else { return nil }
         self.clusterID = Array(clusterID)
         self.epoch = epoch
         self.configurationDigest = configurationDigest
+        self.partTags = partTags
         self.listVersions = listVersions
         self.incarnation = incarnation
         self.capabilities = capabilities
@@ -130,7 +137,7 @@ package enum Greeting: Equatable, Sendable {
         if version != currentVersion { return .unsupportedVersion(supported: currentVersion) }
         if peerScope.clusterID != scope.clusterID { return .wrongCluster }
         guard peerScope.epoch != scope.epoch || peerScope.configurationDigest == scope.configurationDigest else {
-            return .otherConfiguration(epoch: scope.epoch)
+            return .otherConfiguration(ConfigurationDifferences(peerScope.partTags, scope.partTags))
         }
         return nil
     }
@@ -144,6 +151,7 @@ extension ClusterScope {
         case lists = 4
         case incarnation = 5
         case capabilities = 6
+        case parts = 7
     }
 
     fileprivate func encode(into buffer: inout ByteBuffer) {
@@ -164,6 +172,9 @@ extension ClusterScope {
         }
         if let incarnation { section(.incarnation) { $0.writeInteger(incarnation, endianness: .little) } }
         if capabilities != 0 { section(.capabilities) { $0.writeInteger(capabilities, endianness: .little) } }
+        if !partTags.isEmpty {
+            section(.parts) { contents in for tag in partTags { contents.writeInteger(tag, endianness: .little) } }
+        }
     }
 
     /// Nil unless the bytes are sections in ascending order, to the last byte, with the first four among them.
@@ -176,6 +187,7 @@ extension ClusterScope {
         var versions: ListVersions?
         var incarnation: UInt64?
         var capabilities: UInt64 = 0
+        var tags: [UInt32] = []
         while payload.readableBytes > 0 {
             guard let number = payload.readInteger(endianness: .little, as: UInt16.self), number > previous ?? 0,
                 let size = payload.readInteger(endianness: .little, as: UInt16.self),
@@ -199,6 +211,9 @@ extension ClusterScope {
             case .capabilities:
                 guard let value = integer(), value != 0 else { return nil }
                 capabilities = value
+            case .parts:
+                while let tag = contents.readInteger(endianness: .little, as: UInt32.self) { tags.append(tag) }
+                guard !tags.isEmpty else { return nil }
             case nil:
                 continue
             }
@@ -206,7 +221,7 @@ extension ClusterScope {
         }
         guard let clusterID, let epoch, let digest, let versions else { return nil }
         self.init(
-            clusterID: clusterID, epoch: epoch, configurationDigest: digest, listVersions: versions,
+            clusterID: clusterID, epoch: epoch, configurationDigest: digest, partTags: tags, listVersions: versions,
             incarnation: incarnation, capabilities: capabilities)
     }
 }

@@ -21,11 +21,13 @@ final class HistoryRecorder: Sendable {
     }
 
     private let path: String
+    private let file: FileArgument
     private let descriptor: Int32
     private let state = Mutex(State())
 
     /// Makes the file anew.
     init(_ file: FileArgument) throws(Failure) {
+        self.file = file
         path = file.readable.printable
         descriptor = open(file.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw Failure(.inputOutput, "\(path): \(systemText(errno))") }
@@ -60,6 +62,21 @@ final class HistoryRecorder: Sendable {
             return state.failed
         }
         if let failed { throw Failure(.inputOutput, "\(path): \(systemText(failed))") }
+    }
+
+    /// Hands over the last of it.
+    ///
+    /// - Throws: as `flush`. Then the file has another name, since its beginning might be taken for a whole history.
+    func finish() throws(Failure) {
+        do {
+            try flush()
+        } catch {
+            var status = stat()
+            let isFile = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+            let partial = file.path.dropLast() + Array(".partial".utf8CString)
+            guard isFile, rename(file.path, Array(partial)) == 0 else { throw error }
+            throw Failure(error.status, "\(error.message); the beginning is in \(path).partial")
+        }
     }
 
     private func write(_ state: inout State) {

@@ -140,7 +140,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         for store in stores { await store.close() }
         try await keeper.leave()
         var summary = try outcome.get()
-        try recorder.flush()
+        try recorder.finish()
         summary.attacks = keeper.current.attacks.map(TortureSummary.Attack.init)
         summary.findings = keeper.current.findings + (ballast?.counts.findings ?? [])
         if let disks = summary.disks {

@@ -90,3 +90,11 @@ extension Timestamp {
     /// The version's full name, for programs: counter, writer and digest.
     var fullName: String { "\(counter)@\(writer):\(digest)" }
 }
+
+extension PutResult {
+    /// Where it certainly is, for people: "3 of 4 servers (0, 1, 3)".
+    func places(of quorums: QuorumConfiguration) -> String {
+        let servers = durableAt.map { "\($0.rawValue)" }.joined(separator: ", ")
+        return "\(durableAt.count) of \(serverCount(quorums.serverCount)) (\(servers))"
+    }
+}

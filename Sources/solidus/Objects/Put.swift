@@ -31,6 +31,7 @@ struct Put: AsyncParsableCommand, ReportingCommand {
         let lengthBytes: Int
         let version: String
         let rounds: Int
+        let durableAt: [Int]
         let servers: ObservedServers
     }
 
@@ -53,9 +54,10 @@ struct Put: AsyncParsableCommand, ReportingCommand {
             report,
             Outcome(
                 object: result.key.text, lengthBytes: value.count, version: result.timestamp.fullName,
-                rounds: result.rounds, servers: ObservedServers(result.observations)),
+                rounds: result.rounds, durableAt: result.durableAt.map { Int($0.rawValue) },
+                servers: ObservedServers(result.observations)),
             text: "stored \(result.key): \(value.count) bytes as version \(result.timestamp), durable at "
-                + "\(quorums.quorum) or more of \(quorums.serverCount) servers")
+                + result.places(of: quorums))
     }
 
     private func userMetadata() throws -> [String: String] {

@@ -17,6 +17,7 @@ struct Remove: AsyncParsableCommand, ReportingCommand {
         let object: String
         let version: String
         let rounds: Int
+        let durableAt: [Int]
         let servers: ObservedServers
     }
 
@@ -32,8 +33,9 @@ struct Remove: AsyncParsableCommand, ReportingCommand {
             report,
             Outcome(
                 object: result.key.text, version: result.timestamp.fullName, rounds: result.rounds,
+                durableAt: result.durableAt.map { Int($0.rawValue) },
                 servers: ObservedServers(result.observations)),
-            text: "deleted \(result.key) by version \(result.timestamp), durable at \(quorums.quorum) or more of "
-                + "\(quorums.serverCount) servers")
+            text: "deleted \(result.key) by version \(result.timestamp), durable at "
+                + result.places(of: quorums))
     }
 }
