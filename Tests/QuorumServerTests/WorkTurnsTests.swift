@@ -24,7 +24,9 @@ struct WorkTurnsTests {
         let gate = DispatchSemaphore(value: 0)
         pool.submit { _ in gate.wait() }
         let done = Mutex<[String]>([])
-        turns(WorkTurns(pool: pool, threadCount: 1, debts: debts)) { name in done.withLock { $0.append(name) } }
+        turns(WorkTurns(pool: pool, threadsPerPrincipalMax: 1, debts: debts)) { name in
+            done.withLock { $0.append(name) }
+        }
         gate.signal()
         // What is submitted now is done when all before it is.
         await withCheckedContinuation { continuation in pool.submit { _ in continuation.resume() } }
@@ -63,7 +65,7 @@ struct WorkTurnsTests {
     func slow(threadCount: Int) async throws {
         let pool = NIOThreadPool(numberOfThreads: threadCount)
         pool.start()
-        let turns = WorkTurns(pool: pool, threadCount: threadCount, debts: RefusalDebts())
+        let turns = WorkTurns(pool: pool, threadsPerPrincipalMax: threadCount - 1, debts: RefusalDebts())
         let disk = DispatchSemaphore(value: 0)
         let workCount = 3 * threadCount
         let done = Mutex(0)
@@ -84,11 +86,32 @@ struct WorkTurnsTests {
         try await pool.shutdownGracefully()
     }
 
+    @Test("a record that one asked for who comes last is read in the turn of whoever else waits for it, once")
+    func loads() async throws {
+        let debts = RefusalDebts()
+        debts.charge(Self.mallory, .hours(1))
+        let loads = ColdLoads()
+        let (key, other) = (try ObjectKey("tests/cold"), try ObjectKey("tests/other"))
+        #expect(loads.join(key, Self.alice) == nil)
+        let order = try await order(owing: debts) { turns, done in
+            turns.submit(for: Self.mallory, loads.begin(other, for: Self.mallory) { done("other") })
+            turns.submit(for: Self.mallory, loads.begin(key, for: Self.mallory) { done("load") })
+            for number in 0..<3 { turns.submit(for: nil) { done("server \(number)") } }
+            // It is in mallory's turn already, and then in alice's.
+            #expect(loads.join(key, Self.mallory) == nil)
+            if let piece = loads.join(key, Self.alice) { turns.submit(for: Self.alice, piece) }
+            #expect(loads.join(key, Self.alice) == nil)
+            for number in 0..<2 { turns.submit(for: Self.alice) { done("alice \(number)") } }
+        }
+        #expect(order == ["server 0", "load", "server 1", "alice 0", "server 2", "alice 1", "other"])
+        #expect(loads.join(key, Self.alice) == nil)
+    }
+
     @Test("what had to wait is done, however much it is, when the pool is shut down meanwhile")
     func shutdown() async throws {
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
-        let turns = WorkTurns(pool: pool, threadCount: 2, debts: RefusalDebts())
+        let turns = WorkTurns(pool: pool, threadsPerPrincipalMax: 1, debts: RefusalDebts())
         let gate = DispatchSemaphore(value: 0)
         let workCount = 100_000
         let done = Atomic(0)

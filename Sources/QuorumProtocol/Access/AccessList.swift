@@ -85,11 +85,13 @@ public struct AccessList: Hashable, Sendable {
         return asking == client || isAdministrator ? nil : .notEntitled(principal, lacksAll: .admin)
     }
 
-    /// Why the sender may not be told what is in a bucket; nil when he may.
+    /// Why the sender may not be told what is in a bucket; nil when he may. It takes the right to read or to write, too:
+    /// what servers do not tell alike is read, and whoever could not would be kept from listing by any one of them.
     package func refusalOfListing(bucket: String, to principal: Principal) -> Refusal? {
         guard case .client(let client) = principal, let place = places[client] else { return .notEntitled(principal) }
-        let mayList = clients[place].rights(onBucket: Array(bucket.utf8)[...]).contains(.list)
-        return mayList ? nil : .notEntitled(principal, lacksAll: .list)
+        let rights = clients[place].rights(onBucket: Array(bucket.utf8)[...])
+        guard rights.contains(.list) else { return .notEntitled(principal, lacksAll: .list) }
+        return rights.isDisjoint(with: [.read, .write]) ? .notEntitled(principal, lacksAll: [.read, .write]) : nil
     }
 
     /// Why a request is none of the sender's business; nil when it may ask it.

@@ -39,6 +39,7 @@ final class ReplicaHost: Sendable {
     private let memory: ProtocolStore
     private let verifier: StatementVerifier
     private let threads: ServerThreads
+    private let coldLoads = ColdLoads()
     private let interposer: (any ServerInterposer)?
     private let pipeline: Mutex<StoragePipeline?>
     private let reply: @Sendable (RequestTag, Reply) -> Void
@@ -113,6 +114,8 @@ final class ReplicaHost: Sendable {
             reply(tag, .refused(.foreignGroup(route.group, expected: owner)))
         } else {
             submit(.request(tag, from: principal, request), to: route.group)
+            guard let load = coldLoads.join(request.key, principal) else { return }
+            threads.readTurns.submit(for: principal, load)
         }
     }
 
@@ -138,7 +141,7 @@ final class ReplicaHost: Sendable {
         if let refusal = access.withLock({ $0 }).refusalOfListing(bucket: query.bucket, to: principal) {
             answer(.failure(refusal))
         } else {
-            threads.readTurns.submit(for: principal) { answer(self.store.list(query)) }
+            threads.listTurns.submit(for: principal) { answer(self.store.list(query)) }
         }
     }
 
@@ -222,11 +225,17 @@ final class ReplicaHost: Sendable {
                 finish(outcome, of: group)
             } else {
                 let turns = work.takesDisk ? threads.readTurns : threads.workTurns
-                turns.submit(for: work.principal ?? work.tag.flatMap(sender)) {
+                let owner = work.principal ?? work.tag.flatMap(sender)
+                let piece: WorkTurns.Work = {
                     guard let outcome = self.attempt(work, in: self.store) else {
                         preconditionFailure("a store that waits for its disk does not say what is in memory")
                     }
                     self.finish(outcome, of: group)
+                }
+                if case .wait(.load(let key, _)) = work {
+                    turns.submit(for: owner, coldLoads.begin(key, for: owner, piece))
+                } else {
+                    turns.submit(for: owner, piece)
                 }
             }
         }

@@ -10,6 +10,8 @@ final class ServerThreads: Sendable {
     let debts = RefusalDebts()
     let workTurns: WorkTurns
     let readTurns: WorkTurns
+    /// For scans of the index, of which each principal has one at a time.
+    let listTurns: WorkTurns
 
     /// Starts them.
     init(workerCount: Int, readerCount: Int) {
@@ -17,12 +19,14 @@ final class ServerThreads: Sendable {
         readers = NIOThreadPool(numberOfThreads: readerCount)
         workers.start()
         readers.start()
-        workTurns = WorkTurns(pool: workers, threadCount: workerCount, debts: debts)
-        readTurns = WorkTurns(pool: readers, threadCount: readerCount, debts: debts)
+        // Proofs end soon. What waits for the disk may not, and what another wants may be in memory.
+        workTurns = WorkTurns(pool: workers, threadsPerPrincipalMax: workerCount, debts: debts)
+        readTurns = WorkTurns(pool: readers, threadsPerPrincipalMax: max(1, readerCount - 1), debts: debts)
+        listTurns = WorkTurns(pool: readers, threadsPerPrincipalMax: 1, debts: debts)
     }
 
     /// How often somebody was served after all others.
-    var servedLastCount: UInt64 { workTurns.servedLastCount + readTurns.servedLastCount }
+    var servedLastCount: UInt64 { workTurns.servedLastCount + readTurns.servedLastCount + listTurns.servedLastCount }
 
     /// Finishes what was submitted, and ends all threads.
     func shutdown() async {

@@ -1,6 +1,6 @@
 // Who is next on a pool of threads (docs/protocol.md, Fair shares). Principals take turns, so that one with much to do
-// keeps nobody from the little that another wants; who is in debt comes after all others. No principal has all threads
-// at once: its work may wait for a slow disk, and what another wants may be in memory.
+// keeps nobody from the little that another wants; who is in debt comes after all others. No principal has more than
+// some of the threads at once: its work may wait for a slow disk, and what another wants may be in memory.
 
 import NIOCore
 import NIOPosix
@@ -51,12 +51,12 @@ final class WorkTurns: Sendable {
     var servedLastCount: UInt64 { lastCount.load(ordering: .relaxed) }
 
     /// - Parameters:
-    ///   - threadCount: how many threads the pool has.
+    ///   - threadsPerPrincipalMax: on how many threads one principal's work may run at once, at least 1.
     ///   - debts: who comes last.
-    init(pool: NIOThreadPool, threadCount: Int, debts: RefusalDebts) {
+    init(pool: NIOThreadPool, threadsPerPrincipalMax: Int, debts: RefusalDebts) {
         self.pool = pool
         self.debts = debts
-        threadsPerPrincipalMax = max(1, threadCount - 1)
+        self.threadsPerPrincipalMax = threadsPerPrincipalMax
     }
 
     /// Has work done on a thread of the pool, in its principal's turn; nil: the server's own.

@@ -118,6 +118,18 @@ import Testing
     }
 
     @Test(
+        "Listing takes the right to list, and to read or write what is in doubt",
+        arguments: [
+            (["photos:list"], [.read, .write] as Rights), (["photos:read,write,admin"], .list), ([], .list),
+            (["photos:list", "other:read"], [.read, .write]), (["photos:list,read"], nil), (["*:list,write"], nil),
+            (["*:read", "photos:list"], nil),
+        ] as [([String], Rights?)])
+    func listing(grants: [String], lacking: Rights?) throws {
+        let refusal = try Self.list(grants).refusalOfListing(bucket: "photos", to: .client(Self.client))
+        #expect(refusal == lacking.map { .notEntitled(.client(Self.client), lacksAll: $0) })
+    }
+
+    @Test(
         "Grants read back as they are written, and nothing else is one",
         arguments: [
             ("*:read", true), ("photos:read,write,list,admin", true), ("a.b-c:admin", true),
