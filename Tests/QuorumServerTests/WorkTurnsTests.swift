@@ -103,11 +103,12 @@ struct WorkTurnsTests {
             #expect(loads.join(key, Self.alice) == nil)
             for number in 0..<2 { turns.submit(for: Self.alice) { done("alice \(number)") } }
         }
-        #expect(order == ["server 0", "load", "server 1", "alice 0", "server 2", "alice 1", "other"])
+        #expect(order == ["load", "server 0", "alice 0", "server 1", "alice 1", "server 2", "other"])
         #expect(loads.join(key, Self.alice) == nil)
     }
 
-    @Test("what had to wait is done, however much it is, when the pool is shut down meanwhile")
+    @Test(
+        "what had to wait is done, however much it is, when the pool is shut down meanwhile", .timeLimit(.minutes(2)))
     func shutdown() async throws {
         let pool = NIOThreadPool(numberOfThreads: 2)
         pool.start()
@@ -127,7 +128,8 @@ struct WorkTurnsTests {
         }
         gate.signal()
         try await end.value
-        #expect(done.load(ordering: .relaxed) == workCount)
+        // What the pool had not begun when it was shut down is done beside it, and may end later.
+        while done.load(ordering: .relaxed) < workCount { try await Task.sleep(for: .milliseconds(1)) }
     }
 
     @Test("a debt is bounded, and goes by time")
