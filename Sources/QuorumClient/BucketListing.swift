@@ -122,8 +122,8 @@ extension ObjectClient {
     ///   - delimiter: names that go on alike up to this, behind the prefix, become one entry; nil for none.
     ///   - after: only entries behind this name, or behind all that begins with it if it ends as an entry of a prefix
     ///     does.
-    /// - Returns: entries that throw `.listingUnavailable`, `.listingRefused`, `.unavailable`, `.closed`, and
-    ///   `.cancelled`.
+    /// - Returns: entries that throw `.listingUnavailable`, also of a task that is cancelled; `.listingRefused`,
+    ///   `.closed`; and of an object that has to be read `.unavailable`, `.refused` and `.cancelled`.
     /// - Throws: `.invalidListing`.
     public func list(
         _ bucket: String, prefix: String = "", delimiter: String? = nil, after: String? = nil
