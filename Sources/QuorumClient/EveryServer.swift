@@ -38,18 +38,21 @@ final class EveryServer<Answer: Sendable>: Sendable {
     /// Asks all servers at once, as the client whose home this is.
     ///
     /// - Parameters:
+    ///   - only: nobody else is asked; nil: all are.
     ///   - first: what each server is asked first.
     ///   - take: judges what a server has sent; called for one frame of a server after the other.
     /// - Returns: an answer for each server, when all are there or the time is over.
     /// - Throws: `.identity` when the client's key or certificate cannot be used.
     static func ask(
-        _ home: ClientHome, timeoutMilliseconds: Int, first: EncodedMessage,
+        _ home: ClientHome, only: Set<NodeID>? = nil, timeoutMilliseconds: Int, first: EncodedMessage,
         take: @escaping @Sendable (NodeID, ByteBuffer) -> Step
     ) async throws(TransportError) -> [NodeID: ServerAnswer<Answer>] {
         let asking = EveryServer(first: first, take: take)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
-            for server in home.cluster.servers { try asking.prepare(server, home, group.next()) }
+            for server in home.cluster.servers where only?.contains(server.node) ?? true {
+                try asking.prepare(server, home, group.next())
+            }
         } catch {
             group.shutdownGracefully { _ in }
             throw error

@@ -42,6 +42,10 @@ extension BesiegedClusters {
                 #expect(try await cluster.counters(of: server).lostParts > 0)
                 let found = try await cluster.withClient { try await $0.get(key).value }
                 #expect(found == value)
+                let verify = ["verify", key.text, "--cluster", cluster.directory]
+                var verified = try await cluster.run(verify)
+                #expect(verified.end == .exit(11) && verified.output.contains("3 of 4 fragments are good"))
+                #expect(verified.output.contains("server \(server.rawValue)  fragment 0  lost"), "\(verified)")
 
                 // It is known after a crash, too, whatever the disk gives back then.
                 try flip(place)
@@ -68,6 +72,12 @@ extension BesiegedClusters {
                 try await cluster.start(server)
                 peer = try connect()
                 #expect(try await held(peer).fragments == [encoded.fragments[0]])
+                verified = try await cluster.run(verify)
+                #expect(verified.end == .exit(0) && verified.output.contains("4 of 4"), "\(verified)")
+                cluster.kill(placement.nodes[3])
+                verified = try await cluster.run(verify + ["--json", "--timeout", "3"])
+                #expect(verified.end == .exit(11) && verified.output.contains("\"good\":3"), "\(verified)")
+                #expect(verified.output.contains("not reachable"), "\(verified)")
                 peer.close()
                 try await group.shutdownGracefully()
             }
