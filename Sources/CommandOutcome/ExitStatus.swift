@@ -46,7 +46,7 @@ package enum ExitStatus: Int32, CaseIterable {
         case .notLinearizable: "the history is not linearizable"
         case .stalled: "operations stopped, or a server failed by itself, although no more failed than may"
         case .undecided: "the history was too hard to judge"
-        case .partial: "done for some of the servers that were asked for, not for all"
+        case .partial: "done in part: not for all that was asked for"
         case .usage: "wrong arguments"
         }
     }

@@ -21,7 +21,8 @@ final class ServerThreads: Sendable {
         readers.start()
         // Proofs end soon. What waits for the disk may not, and what another wants may be in memory.
         workTurns = WorkTurns(pool: workers, threadsPerPrincipalMax: workerCount, debts: debts)
-        readTurns = WorkTurns(pool: readers, threadsPerPrincipalMax: max(1, readerCount - 1), debts: debts)
+        // One that lists and reads has all but one of the threads.
+        readTurns = WorkTurns(pool: readers, threadsPerPrincipalMax: max(1, readerCount - 2), debts: debts)
         listTurns = WorkTurns(pool: readers, threadsPerPrincipalMax: 1, debts: debts)
     }
 

@@ -60,20 +60,27 @@ struct Concatenate: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let home = try access.home()
-        for key in objects {
-            let object = try await access.withClient(home, for: key) { client throws(ClientError) in
-                try await client.get(key)
+        let failed = try await access.withClient(try access.home()) {
+            client async throws(ClientError) -> Failure? in
+            for key in objects {
+                let object = try await client.get(key)
+                ClientArguments.warn(of: client, key)
+                do throws(Failure) { try show(object) } catch { return error }
             }
-            Report.warn(object.status.observations)
-            var value = object.value
-            if let range {
-                guard let bounds = range.bounds(in: value.count) else {
-                    throw Failure(.refused, "\(key) has \(value.count) bytes; the range begins behind them")
-                }
-                value = value[bounds]
-            }
-            try OutputFile.writeToStandardOutput(value)
+            return nil
         }
+        if let failed { throw failed }
+    }
+
+    private func show(_ object: StoredObject) throws(Failure) {
+        Report.warn(object.status.observations)
+        var value = object.value
+        if let range {
+            guard let bounds = range.bounds(in: value.count) else {
+                throw Failure(.refused, "\(object.status.key) has \(value.count) bytes; the range begins behind them")
+            }
+            value = value[bounds]
+        }
+        try OutputFile.writeToStandardOutput(value)
     }
 }

@@ -36,6 +36,16 @@ private struct Outcome: Encodable {
     }
 }
 
+/// Reports what was done.
+private func finish(_ copy: CopyResult, _ done: String, _ report: ReportOptions) throws {
+    Report.warn(copy.source.observations)
+    Report.warn(copy.written.observations)
+    try Report.finish(
+        report, Outcome(copy),
+        text: "\(done) \(copy.source.key) to \(copy.written.key): \(copy.source.lengthBytes) bytes as version "
+            + "\(copy.written.timestamp)")
+}
+
 struct Copy: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         commandName: "cp", abstract: "Copy an object to another key.",
@@ -50,12 +60,7 @@ struct Copy: AsyncParsableCommand, ReportingCommand {
             client throws(ClientError) in
             try await client.copy(objects.source, to: objects.target)
         }
-        Report.warn(copy.source.observations)
-        Report.warn(copy.written.observations)
-        try Report.finish(
-            report, Outcome(copy),
-            text: "copied \(objects.source) to \(objects.target): \(copy.source.lengthBytes) bytes as version "
-                + "\(copy.written.timestamp)")
+        try finish(copy, "copied", report)
     }
 }
 
@@ -77,18 +82,13 @@ struct Move: AsyncParsableCommand, ReportingCommand {
             client async throws(ClientError) -> CopyResult? in
             let copy = try await client.copy(source, to: target)
             guard try await client.head(source).timestamp == copy.source.timestamp else { return nil }
-            _ = try await client.delete(source)
+            _ = try await client.writeTombstone(source)
             return copy
         }
         guard let copy else {
             throw Failure(
                 .partial, "\(source) was written while it was copied to \(target): both are there. Move it again.")
         }
-        Report.warn(copy.source.observations)
-        Report.warn(copy.written.observations)
-        try Report.finish(
-            report, Outcome(copy),
-            text: "moved \(source) to \(target): \(copy.source.lengthBytes) bytes as version "
-                + "\(copy.written.timestamp)")
+        try finish(copy, "moved", report)
     }
 }

@@ -53,10 +53,15 @@ struct ClientArguments: ParsableArguments {
     ) async throws(ClientError) -> T {
         try await withClient(home, writesPartially: writesPartially) { client throws(ClientError) in
             let result = try await body(client)
-            for trouble in client.unreachableServers(of: key) {
-                Standard.complain("warning: \(trouble.server) did not take part: \(trouble.what)")
-            }
+            Self.warn(of: client, key)
             return result
+        }
+    }
+
+    /// Warns of servers of the object that cannot be reached.
+    static func warn(of client: ObjectClient, _ key: ObjectKey) {
+        for trouble in client.unreachableServers(of: key) {
+            Standard.complain("warning: \(trouble.server) did not take part: \(trouble.what)")
         }
     }
 }
