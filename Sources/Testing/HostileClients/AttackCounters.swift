@@ -23,6 +23,13 @@ package struct AttackCounters: Equatable, Sendable, Codable {
 
     package init() {}
 
+    /// What was done and what came of it, for people.
+    package var summary: String {
+        let named = answers.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        return "\(connections) connections tried, \(sessions) sessions, \(endedByServer) ended by servers, "
+            + "\(requests) requests; answers: \(named.isEmpty ? "none" : named)"
+    }
+
     /// All answers.
     package var answerCount: UInt64 { answers.values.reduce(0, +) }
 }

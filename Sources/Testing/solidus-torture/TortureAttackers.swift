@@ -48,7 +48,7 @@ struct TortureAttackers {
             reports.append(report)
             if !kind.isFelt(report.counters) {
                 let reason = report.problem.map { ": \($0)" } ?? ""
-                findings.append("the attack \(kind.rawValue) came to nothing\(reason)")
+                findings.append("the attack \(kind.rawValue) came to nothing\(reason) (\(report.counters.summary))")
             }
         }
         return (reports, findings)

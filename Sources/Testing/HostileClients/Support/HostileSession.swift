@@ -27,6 +27,7 @@ final class HostileSession: Sendable {
     private let state = Mutex(State())
 
     private static let handshakeTimeout = TimeAmount.seconds(5)
+    private static let answerTimeout = TimeAmount.seconds(10)
 
     /// Connects, and returns when the server's HELLO has come.
     ///
@@ -125,12 +126,17 @@ final class HostileSession: Sendable {
     }
 
     /// Sends a request and returns its answer, however many are without one.
+    ///
+    /// - Throws: `AttackError.sessionEnded`, also when no answer has come within `answerTimeout`: the session is ended
+    ///   then, so that what prepares an attack is tried anew rather than waited for without end.
     func ask(_ request: Request) async throws -> Reply {
         let number = state.withLock { state in
             defer { state.nextNumber += 1 }
             return state.nextNumber
         }
         let frame = frame(request, number: number)
+        let timer = channel.eventLoop.scheduleTask(in: Self.answerTimeout) { self.abandon() }
+        defer { timer.cancel() }
         return try await withCheckedThrowingContinuation { continuation in
             let isOpen = state.withLock { state in
                 guard state.isOpen else { return false }
