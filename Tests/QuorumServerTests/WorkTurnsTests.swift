@@ -139,4 +139,26 @@ struct WorkTurnsTests {
         #expect(debt.isTooMuch(at: .uptimeNanoseconds(UInt64(TimeAmount.seconds(8).nanoseconds))))
         #expect(!debt.isTooMuch(at: .uptimeNanoseconds(UInt64(TimeAmount.seconds(10).nanoseconds))))
     }
+
+    @Test("one who reads and lists leaves a reader to others", .timeLimit(.minutes(1)))
+    func readsAndLists() async throws {
+        let threads = ServerThreads(workerCount: 1, readerCount: 4)
+        let gate = DispatchSemaphore(value: 0)
+        let begun = Mutex(0)
+        let hang: @Sendable () -> Void = {
+            begun.withLock { $0 += 1 }
+            gate.wait()
+        }
+        for _ in 0..<8 { threads.readTurns.submit(for: Self.mallory, hang) }
+        for _ in 0..<8 { threads.listTurns.submit(for: Self.mallory, hang) }
+        await withCheckedContinuation { continuation in
+            threads.readTurns.submit(for: Self.alice) { continuation.resume() }
+        }
+        await withCheckedContinuation { continuation in
+            threads.listTurns.submit(for: Self.alice) { continuation.resume() }
+        }
+        #expect(begun.withLock { $0 } <= 3, "one client has all readers")
+        for _ in 0..<16 { gate.signal() }
+        await threads.shutdown()
+    }
 }

@@ -5,7 +5,8 @@ import QuorumWire
 import Synchronization
 
 /// As many sessions as one identity may have at a server. Half of them leave a frame open that was announced as the
-/// largest there may be; the others ask for large answers and take none.
+/// largest there may be; the others ask for large answers and take none. Where nothing large could be stored, as while
+/// servers are harmed, they ask for what others write.
 final class IdleSessions: Attack {
     /// As many as a server lets one identity have.
     private static let sessionsPerServer = AdmissionLimits().maximumSessionsPerPeer
