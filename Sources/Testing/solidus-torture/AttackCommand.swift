@@ -43,6 +43,8 @@ struct AttackCommand: AsyncParsableCommand {
     var objects: [String] = []
     @Option(name: .customLong("store"), help: "The store of a server on this machine; may be repeated.")
     var stores: [String] = []
+    @Option(help: "How many requests and connections together go to each server a second, once all is prepared.")
+    var perSecond: Double?
     @Option(help: "Write what was sent and what came back to this file, as JSON.")
     var report: String
 
@@ -57,7 +59,7 @@ struct AttackCommand: AsyncParsableCommand {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let home = try ClientHome(clusterDirectory: cluster, client: Self.clientPrefix + kind.rawValue)
         let attacker = try Attacker(
-            home: home, objects: objects.map { try ObjectKey($0) }, stores: stores, group: group)
+            home: home, objects: objects.map { try ObjectKey($0) }, stores: stores, perSecond: perSecond, group: group)
         let kind = kind
         let siege = Task { await Self.besiege(kind, attacker) }
         let sign = Task { await Self.sayWhenFelt(kind, attacker) }
@@ -84,6 +86,7 @@ struct AttackCommand: AsyncParsableCommand {
             do {
                 try await attack.prepare(by: attacker)
                 problem = nil
+                attacker.beginPace()
                 await attack.run(by: attacker)
             } catch {
                 if !Task.isCancelled { problem = "\(error)" }

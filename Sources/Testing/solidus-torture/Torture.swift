@@ -50,6 +50,12 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             cluster if need be, for which the operator's key has to be there.
             """)
     var attacks: [AttackKind] = []
+    @Option(
+        help: """
+            How many requests and connections together each attack of --hostile makes to a server a second, once it is \
+            prepared; as many as it can unless given.
+            """)
+    var attackRate: Double?
     @Flag(help: "Have clients write partially, as 'solidus put --partial' does.")
     var partial = false
     @Option(help: "How many seconds an operation may take.")
@@ -74,6 +80,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         }
         guard Set(attacks).count == attacks.count else {
             throw ValidationError("--hostile names a kind of attack twice; each has one client.")
+        }
+        guard attackRate.map({ $0 > 0 && $0 <= 1_000_000 }) ?? true else {
+            throw ValidationError("--attack-rate must be more than 0 and at most 1000000 a second.")
         }
         if let smallDisks {
             let allowed = TortureDisks.sizeMebibytesMin...(1 << 20)
@@ -264,7 +273,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
                 throw ValidationError("A cluster of the mode none does not stand up to --hostile clients.")
             }
             let attacked = (0..<min(objects, Self.attackedObjectsMax)).map { "\(objectPrefix)/\($0)" }
-            plan.attacks = AttackPlan(kinds: attacks, objects: attacked)
+            plan.attacks = AttackPlan(kinds: attacks, objects: attacked, perSecond: attackRate)
         }
         return plan
     }

@@ -13,6 +13,8 @@ struct AttackPlan: Sendable {
     var kinds: [AttackKind]
     /// Objects that correct clients write.
     var objects: [String]
+    /// How much each does to a server a second; nil for as much as it can.
+    var perSecond: Double?
 }
 
 /// A running `solidus-torture attack` for each kind. They die with the thread that started them.
@@ -20,7 +22,7 @@ struct TortureAttackers {
     private var running: [TortureAttacker] = []
 
     init(_ plan: AttackPlan, _ location: ClusterLocation) throws(Failure) {
-        for kind in plan.kinds { running.append(try TortureAttacker(kind, on: plan.objects, location)) }
+        for kind in plan.kinds { running.append(try TortureAttacker(kind, plan, location)) }
     }
 
     /// Whether servers have had to do with every attack.
@@ -68,14 +70,15 @@ private struct TortureAttacker {
     private var feltPipe: Int32?
     private var hasBeenFelt = false
 
-    init(_ kind: AttackKind, on objects: [String], _ location: ClusterLocation) throws(Failure) {
+    init(_ kind: AttackKind, _ plan: AttackPlan, _ location: ClusterLocation) throws(Failure) {
         self.kind = kind
         log = "\(location.run.path)/attack-\(kind.rawValue).log"
         reportPath = "\(location.run.path)/attack-\(kind.rawValue).json"
         unlink(reportPath)
         var words = ["solidus-torture", "attack", "--kind", kind.rawValue, "--cluster", location.directory]
         words += ["--report", reportPath]
-        words += objects.flatMap { ["--object", $0] } + location.homes.flatMap { ["--store", $0 + "/store"] }
+        words += plan.objects.flatMap { ["--object", $0] } + location.homes.flatMap { ["--store", $0 + "/store"] }
+        if let rate = plan.perSecond { words += ["--per-second", "\(rate)"] }
         let file = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
         guard file >= 0 else { throw Failure(.inputOutput, "\(log): \(systemText(errno))") }
         defer { close(file) }
