@@ -24,6 +24,11 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
             Groups of m + 2f servers hold the objects, up to f of each may fail. With more servers there are several \
             groups, and each object belongs to one. A zone is what fails together: with --zone the groups are laid such \
             that any one zone may fail, if that can be.
+
+            Examples:
+              solidus cluster init demo
+              solidus cluster init store --servers 8 --faults 1
+              solidus cluster init store --servers 12 --zone east=3 --zone west=3 --zone north=3 --zone south=3
             """)
 
     @OptionGroup var target: ClusterArgument
