@@ -306,10 +306,11 @@ let package = Package(
         .testTarget(
             name: "ClusterTests",
             dependencies: [
-                "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "Fingerprint", "HistoryChecker", "HostileClients",
-                "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol",
-                "QuorumServer", "QuorumTransport", "QuorumWire", "SmallDisks", "StorageSimulator", "solidus",
-                "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, crypto, logging,
+                "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "FileTransfers", "Fingerprint",
+                "HistoryChecker", "HostileClients", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumFaults",
+                "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "SmallDisks",
+                "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore,
+                nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
     ],

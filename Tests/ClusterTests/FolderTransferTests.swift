@@ -2,6 +2,7 @@
 
 import CommandOutcome
 import ErasureCode
+import FileTransfers
 import Foundation
 import Glibc
 import QuorumClient
@@ -68,7 +69,8 @@ extension Clusters {
 
                 // Nothing is done twice, in either direction.
                 try await expect(
-                    "put", "-r", "folders/x/", source, "--sync", "--exclude", "*.tmp", with: "nothing done, 24 unchanged")
+                    "put", "-r", "folders/x/", source, "--sync", "--exclude", "*.tmp",
+                    with: "nothing done, 24 unchanged")
                 try await expect("get", "-r", "folders/x", target, "--sync", with: "nothing done, 24 unchanged")
                 try await expect(
                     "put", "-r", "folders/x", target, "--sync", "--checksum", with: "nothing done, 24 unchanged")
@@ -78,7 +80,8 @@ extension Clusters {
                 try File.write(target + "/a", [1])
                 File.remove(target + "/many/7")
                 try await expect(
-                    "put", "-r", "folders/x", target, "--sync", "--delete", "--json", with: "\"deleted\":1,\"stored\":1")
+                    "put", "-r", "folders/x", target, "--sync", "--delete", "--json", with: "\"deleted\":1,\"stored\":1"
+                )
                 try await expect("cat", "folders/x/many/7", ending: 3)
                 #expect(try await run(["cat", "folders/x/a"]).output == "\u{1}")
                 try await expect("get", "-r", "folders/x", source, "--sync", "--delete", with: "1 read")
@@ -94,14 +97,42 @@ extension Clusters {
             }
         }
 
+        /// Every line of standard output is JSON, and the last one is the summary.
+        private func expectLines(
+            _ words: String, _ outcomes: [String?], failing: Int, ending code: Int32,
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) async throws {
+            let cluster = try SharedCluster.current
+            let output = cluster.directory + "/lines"
+            defer { File.remove(output) }
+            let process = try ChildProcess(
+                "/bin/sh",
+                ["-c", "\"$0\" \(words) --cluster \"$1\" 2>/dev/null", Executable.path(), cluster.directory],
+                outputPath: output, group: Watchdog.group.get())
+            defer { process.destroy() }
+            #expect(try await process.wait(seconds: 60) == .exit(code), sourceLocation: sourceLocation)
+            let lines = try process.output.split(separator: "\n").map {
+                try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
+            }
+            let found = lines.map { $0?["outcome"] as? String }
+            #expect(
+                found.dropLast().map { $0 ?? "" }.sorted() == outcomes.compactMap(\.self), "\(process.output)",
+                sourceLocation: sourceLocation)
+            let summary = lines.last??["summary"] as? [String: Any]
+            #expect(summary?["failed"] as? Int == failing, "\(process.output)", sourceLocation: sourceLocation)
+        }
+
         @Test("never lead out of the target, and each name that cannot be is told of", .timeLimit(.minutes(1)))
         func hostileNames() async throws {
             try await withTemporaryDirectory { directory in
                 let cluster = try SharedCluster.current
                 try await cluster.makeBucket("hostile")
+                // No file system has names of this length.
+                let long = String(repeating: "n", count: 300)
                 try await cluster.withClient { client in
-                    for name in ["good", "../out", "a/../../out", "/out", "b//c", "good/file", "mark/", "."] {
-                        _ = try await client.put(try ObjectKey("hostile/" + name), SharedBytes(name == "mark/" ? [] : [1]))
+                    for name in ["good", "../out", "a/../../out", "/out", "b//c", "good/file", "mark/", ".", long] {
+                        let value = SharedBytes(name == "mark/" ? [] : [1])
+                        _ = try await client.put(try ObjectKey("hostile/" + name), value)
                     }
                 }
                 let target = directory + "/in/target"
@@ -110,15 +141,58 @@ extension Clusters {
                 for name in ["../out", "a/../../out", "/out", "b//c", "good/file", "."] {
                     #expect(result.output.contains("error: \(name): no file can be called that"), "\(result)")
                 }
+                #expect(result.output.contains("\(long): File name too long"), "\(result)")
                 #expect(try File.names(directory) == ["in"])
+                // One by one they are what they are.
+                for name in ["../out", "/out", "b//c", "."] {
+                    #expect(try await run(["cat", "hostile/" + name]).output == "\u{1}", "\(name)")
+                }
                 #expect(try File.names(target).sorted() == ["good", "mark"])
 
                 let odd = directory + "/odd"
                 try make(odd, ["fine"])
-                let descriptor = open(Array((odd + "/caf").utf8CString.dropLast()) + [-23, 0], O_CREAT | O_WRONLY, 0o600)
+                let path = Array((odd + "/caf").utf8CString.dropLast()) + [-23, 0]
+                let descriptor = open(path, O_CREAT | O_WRONLY, 0o600)
                 close(descriptor)
                 try await expect("put", "-r", "hostile/odd", odd, ending: 12, with: "caf\\xE9: its name is not UTF-8")
                 try await expect("ls", "-r", "hostile/odd/", with: "hostile/odd/fine")
+                try await expectLines(
+                    "put -r hostile/odd '\(odd)' --json", ["failed", "stored", nil], failing: 1, ending: 12)
+                try await expectLines(
+                    "put -r hostile/odd '\(odd)' --json --sync", ["failed", "unchanged", nil], failing: 1, ending: 12)
+            }
+        }
+
+        @Test("a file that is changed while it is read is not stored, unless that is allowed", .timeLimit(.minutes(1)))
+        func changedFile() async throws {
+            try await withTemporaryDirectory { directory in
+                let path = directory + "/file"
+                let key = try ObjectKey("tests/changed")
+                try await SharedCluster.current.withClient { client in
+                    for isAllowed in [false, true] {
+                        try File.write(path, [1, 2, 3])
+                        // It is open, and changes before its end is reached.
+                        let source = try SourceFile(path: Array(path.utf8))
+                        try File.write(path, [4, 5])
+                        do throws(Failure) {
+                            _ = try await FileTransfer(client).upload(
+                                source, to: key, metadata: ObjectMetadata(), allowsChanging: isAllowed)
+                            #expect(isAllowed, "a file that was changed was stored")
+                        } catch {
+                            #expect(!isAllowed && error.status == .sourceChanged, "\(error.message)")
+                            await #expect(throws: ClientError.self) { try await client.head(key) }
+                        }
+                    }
+                    let object = try await client.get(key)
+                    #expect([SharedBytes([1, 2, 3]), SharedBytes([4, 5])].contains(object.value))
+                    // The tag is the content's digest.
+                    let source = try SourceFile(path: Array(path.utf8))
+                    let stored = try await FileTransfer(client).upload(source, to: key, metadata: ObjectMetadata())
+                    let head = try await client.head(key)
+                    #expect(stored.sizeBytes == 2)
+                    #expect(head.metadata.modifiedMilliseconds == source.facts?.modifiedMilliseconds)
+                    #expect(try await FileTransfer(client).tag(of: SourceFile(path: Array(path.utf8))) == head.etag)
+                }
             }
         }
 
@@ -170,7 +244,8 @@ extension Clusters {
                 cluster.freeze(NodeID(0))
                 cluster.freeze(NodeID(1))
                 for (command, number, code) in [
-                    (["put", "signals/key", pipe], SIGINT, 130), (["put", "signals/key", folder + "/file"], SIGHUP, 129),
+                    (["put", "signals/key", pipe], SIGINT, 130),
+                    (["put", "signals/key", folder + "/file"], SIGHUP, 129),
                     (["get", "signals/key", folder + "/file"], SIGTERM, 143), (["rm", "signals/key"], SIGINT, 130),
                     (["put", "-r", "signals", folder], SIGTERM, 143),
                 ] as [([String], Int32, Int32)] {

@@ -89,7 +89,9 @@ package final class TransferConsole: TransferObserver {
             case .planned(let action, let sizeBytes):
                 state.counts.doneItems += 1
                 show(line ?? Self.text(action, action.future, names, sizeBytes), &state)
-            case .same: break
+            case .same:
+                // People are told how many there are.
+                if let line { show(line, &state) }
             case .leftOut(let what):
                 if let line { show(line, &state) }
                 if !options.json, !options.quiet {
@@ -220,7 +222,6 @@ package final class TransferConsole: TransferObserver {
                 let failed: Int
                 let transferredBytes: UInt64
                 let deletionsSuppressed: String?
-                let isInterrupted: Bool
                 let outcome: String
             }
             let summary: Counts
@@ -228,12 +229,12 @@ package final class TransferConsole: TransferObserver {
         func named(_ counts: [ItemAction: Int]) -> [String: Int] {
             Dictionary(uniqueKeysWithValues: counts.map { ($0.key.rawValue, $0.value) })
         }
+        let status = tally.isInterrupted ? Interruption.status ?? .interrupted : tally.status
         return Report.jsonLine(
             Summary(
                 summary: .init(
                     done: named(tally.done), planned: named(tally.planned), unchanged: tally.sameCount,
                     leftOut: tally.leftOutCount, failed: tally.failedCount, transferredBytes: tally.transferredBytes,
-                    deletionsSuppressed: tally.deletionsSuppressed, isInterrupted: tally.isInterrupted,
-                    outcome: tally.status.name)))
+                    deletionsSuppressed: tally.deletionsSuppressed, outcome: status.name)))
     }
 }

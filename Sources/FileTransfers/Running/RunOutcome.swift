@@ -71,7 +71,7 @@ package struct RunTally: Sendable, Equatable {
         }
     }
 
-    /// How many things were found in all.
+    /// Whether nothing was found at all.
     package var isEmpty: Bool {
         done.isEmpty && planned.isEmpty && sameCount == 0 && leftOutCount == 0 && failedCount == 0
     }
@@ -89,11 +89,12 @@ package struct RunTally: Sendable, Equatable {
     package var text: String {
         var parts: [String] = []
         for action in ItemAction.allCases {
-            if let count = done[action] { parts.append("\(count) \(action.rawValue)") }
-            if let count = planned[action] { parts.append("\(count) \(action.future)") }
+            // Only one of the actions transfers.
+            let bytes = action != .deleted && transferredBytes > 0 ? " (\(transferredBytes) bytes)" : ""
+            if let count = done[action] { parts.append("\(count) \(action.rawValue)\(bytes)") }
+            if let count = planned[action] { parts.append("\(count) \(action.future)\(bytes)") }
         }
         if parts.isEmpty { parts.append("nothing done") }
-        if transferredBytes > 0 { parts[parts.count - 1] += " (\(transferredBytes) bytes)" }
         if sameCount > 0 { parts.append("\(sameCount) unchanged") }
         if leftOutCount > 0 { parts.append("\(leftOutCount) left out") }
         if failedCount > 0 { parts.append("\(failedCount) FAILED") }

@@ -117,6 +117,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
                 "zone \(label): servers \(members.map(String.init).joined(separator: ", "))"
                     + (stopped.isEmpty ? "" : "; its loss stops \(stopped)"))
         }
+        lines.append("start it with 'solidus cluster up \(target.path)'; 'solidus mb NAME' then makes a bucket")
         lines.append("keep \(target.path)/operator/key.pem offline: it decides who may use the cluster")
         try Report.finish(
             report,
