@@ -48,7 +48,7 @@ package enum ExitStatus: Int32, CaseIterable {
         switch self {
         case .success: "success"
         case .unexpected: "an error inside solidus"
-        case .notFound: "the object does not exist"
+        case .notFound: "the object, or the bucket, does not exist"
         case .unavailable: "too few servers answered within the time limit"
         case .refused: "the servers, or the limits of the store, refuse what was asked"
         case .configuration: "a configuration file, key or certificate is missing, wrong or expired"
