@@ -97,6 +97,32 @@ private func store(_ text: String, _ sink: any ByteSink, time: UInt64 = 0) throw
         }
     }
 
+    @Test("as a target it may be missing, as a source it may not; names that are no keys matter to a source only")
+    func entries() throws {
+        try withFolder { folder in
+            let prefix = try KeyPrefix(Array("bucket".utf8))
+            func kinds(_ folder: String, _ prefix: KeyPrefix?) -> [String] {
+                var entries = FolderEntries(Array(folder.utf8), filter: PathFilter(), keysBelow: prefix)
+                var kinds: [String] = []
+                while let entry = entries.next() {
+                    switch entry {
+                    case .item: kinds.append("item")
+                    case .unusable: kinds.append("unusable")
+                    case .gap(_, let failure): kinds.append("gap \(failure.message.hasPrefix(folder))")
+                    case .folder, .leftOut: kinds.append("other")
+                    }
+                }
+                return kinds
+            }
+            #expect(kinds(folder + "/missing", nil).isEmpty)
+            #expect(kinds(folder + "/missing", prefix) == ["gap true"])
+            let descriptor = open((Array((folder + "/caf").utf8) + [0xE9]).zeroTerminated, O_CREAT | O_WRONLY, 0o600)
+            close(descriptor)
+            #expect(kinds(folder, nil) == ["item"])
+            #expect(kinds(folder, prefix) == ["unusable"])
+        }
+    }
+
     @Test("a folder that may not be read is a failure of its own", .enabled(if: geteuid() != 0))
     func unreadable() throws {
         try withFolder { folder in

@@ -7,6 +7,7 @@ import Glibc
 import QuorumProtocol
 import QuorumTransport
 
+/// A folder on a local disk; files in it are named by the names on the way to them.
 package struct LocalFolder: Sendable {
     private let root: [UInt8]
     /// Whether names that differ in case or composition only are the same file there.
@@ -36,15 +37,15 @@ package struct LocalFolder: Sendable {
     /// Makes a file and looks for it under a name that differs in case and composition.
     private static func foldsNames(_ directory: Int32) -> Bool {
         let stem = FolderWalk.temporaryPrefix + UUID().uuidString
-        let name = Array((stem + "\u{E9}" + FolderWalk.temporarySuffix).utf8).zeroTerminated
+        let name = Array((stem + "a\u{E9}" + FolderWalk.temporarySuffix).utf8).zeroTerminated
         let descriptor = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return false }
         defer {
             close(descriptor)
             unlinkat(directory, name, 0)
         }
-        return [(stem.uppercased().lowercased(), "\u{E9}"), (stem, "e\u{301}")].contains { stem, letter in
-            let other = Array((stem + letter + FolderWalk.temporarySuffix).utf8).zeroTerminated
+        return ["A\u{E9}", "ae\u{301}"].contains { letters in
+            let other = Array((stem + letters + FolderWalk.temporarySuffix).utf8).zeroTerminated
             return faccessat(directory, other, F_OK, 0) == 0
         }
     }

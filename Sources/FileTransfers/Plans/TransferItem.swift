@@ -1,6 +1,7 @@
 // What a run over many objects or files is about, and where it comes from.
 
 import CommandOutcome
+import Glibc
 import QuorumClient
 import QuorumProtocol
 
@@ -53,10 +54,10 @@ package protocol TransferEntries: SendableMetatype {
 package struct FolderEntries: TransferEntries {
     private var walk: FolderWalk
     private let folder: [UInt8]
-    /// Nil when any path will do.
+    /// Of a source; nil for a target, where any path will do, and a folder that is not there is an empty one.
     private let prefix: KeyPrefix?
 
-    /// - Parameter prefix: paths that are no keys below it are unusable.
+    /// - Parameter prefix: of a source: paths that are no keys below it are unusable.
     package init(_ folder: [UInt8], filter: PathFilter, keysBelow prefix: KeyPrefix?) {
         walk = FolderWalk(folder, filter: filter)
         self.folder = folder
@@ -78,6 +79,7 @@ package struct FolderEntries: TransferEntries {
                 TransferItem(path: path, sizeBytes: facts.sizeBytes, modifiedMilliseconds: facts.modifiedMilliseconds))
         case .folder(let path, let isEmpty): return .folder(path, isEmpty: isEmpty)
         case .other(let path, let what): return .leftOut(path, what)
+        case .failed([], ENOENT) where prefix == nil: return next()
         case .failed(let path, let code):
             return .gap(path, FolderWalk.failure(folder, path, code))
         }
