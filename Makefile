@@ -1,7 +1,7 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
-.PHONY: run test simulate simulate-slice simulator torture bench build format lint setup check-core sanitize fuzz \
-    check-aarch64 check-avx512 check-instructions
+.PHONY: run test simulate simulate-slice simulator torture bench build man install format lint setup check-core sanitize \
+    fuzz check-aarch64 check-avx512 check-instructions
 
 SWIFT_SOURCES = Package.swift Sources Tests bench
 
@@ -86,6 +86,20 @@ bench: setup
 
 build: setup
 	swift build -c release --product solidus
+
+# A manual page for each command, from its help.
+MANUAL = .build/manual
+
+man: build
+	swift build -c release --product generate-manual
+	scripts/make-manual "$$(swift build -c release --show-bin-path)/generate-manual" \
+	    "$$(swift build -c release --show-bin-path)/solidus" $(MANUAL)
+
+# The program, its manual, and what completes its commands in bash, zsh and fish.
+PREFIX ?= /usr/local
+
+install: man
+	scripts/install "$$(swift build -c release --show-bin-path)/solidus" $(MANUAL) "$(DESTDIR)$(PREFIX)"
 
 format:
 	swift format --in-place --recursive --parallel $(SWIFT_SOURCES)

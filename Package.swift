@@ -202,6 +202,14 @@ let package = Package(
                 "QuorumTransport", arguments,
             ],
             swiftSettings: strictSwift),
+        // Files to objects and back, many at a time: the part of the command line that needs no command.
+        .target(
+            name: "FileTransfers",
+            dependencies: [
+                "CProcessControl", "CommandArguments", "CommandOutcome", "ErasureCode", "QuorumClient",
+                "QuorumProtocol", "QuorumTransport", crypto, deques,
+            ],
+            swiftSettings: strictSwift),
         .target(
             name: "ServerProcesses",
             dependencies: ["CProcessControl", "ClusterFiles", "CommandOutcome", "DurableFiles", "QuorumTransport"],
@@ -209,8 +217,9 @@ let package = Package(
         .executableTarget(
             name: "solidus",
             dependencies: [
-                "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "DurableFiles", "ErasureCode",
-                "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
+                "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "DurableFiles",
+                "FileTransfers", "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport",
+                "QuorumWire",
                 "ServerProcesses", arguments, logging,
             ],
             swiftSettings: strictSwift),
@@ -287,16 +296,21 @@ let package = Package(
             name: "BenchmarkResultsTests", dependencies: ["BenchmarkResults", "QuorumProtocol"],
             swiftSettings: strictSwift),
         .testTarget(
+            name: "FileTransfersTests",
+            dependencies: ["CommandOutcome", "ErasureCode", "FileTransfers", "QuorumProtocol"],
+            swiftSettings: strictSwift),
+        .testTarget(
             name: "ClusterFilesTests",
             dependencies: ["ClusterFiles", "DurableFiles", "QuorumProtocol", "QuorumTransport", crypto],
             swiftSettings: strictSwift),
         .testTarget(
             name: "ClusterTests",
             dependencies: [
-                "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HistoryChecker", "HostileClients",
-                "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumFaults", "QuorumOperations", "QuorumProtocol",
-                "QuorumServer", "QuorumTransport", "QuorumWire", "SmallDisks", "StorageSimulator", "solidus",
-                "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, crypto, logging,
+                "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "FileTransfers", "Fingerprint",
+                "HistoryChecker", "HostileClients", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumFaults",
+                "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "SmallDisks",
+                "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore,
+                nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
     ],

@@ -13,7 +13,12 @@ package enum ExitStatus: Int32, CaseIterable {
     case stalled = 9
     case undecided = 10
     case partial = 11
+    case incomplete = 12
+    case sourceChanged = 13
     case usage = 64
+    case hungUp = 129
+    case interrupted = 130
+    case terminated = 143
 
     /// The code's name in JSON.
     package var name: String {
@@ -29,7 +34,12 @@ package enum ExitStatus: Int32, CaseIterable {
         case .stalled: "stalled"
         case .undecided: "undecided"
         case .partial: "partial"
+        case .incomplete: "incomplete"
+        case .sourceChanged: "source_changed"
         case .usage: "usage"
+        case .hungUp: "hung_up"
+        case .interrupted: "interrupted"
+        case .terminated: "terminated"
         }
     }
 
@@ -38,7 +48,7 @@ package enum ExitStatus: Int32, CaseIterable {
         switch self {
         case .success: "success"
         case .unexpected: "an error inside solidus"
-        case .notFound: "the object does not exist"
+        case .notFound: "the object, or the bucket, does not exist"
         case .unavailable: "too few servers answered within the time limit"
         case .refused: "the servers, or the limits of the store, refuse what was asked"
         case .configuration: "a configuration file, key or certificate is missing, wrong or expired"
@@ -47,7 +57,12 @@ package enum ExitStatus: Int32, CaseIterable {
         case .stalled: "operations stopped, or a server failed by itself, although no more failed than may"
         case .undecided: "the history was too hard to judge"
         case .partial: "done in part: not for all that was asked for"
+        case .incomplete: "some of many were done, others failed; each is named"
+        case .sourceChanged: "a file was changed while it was read, and was not stored"
         case .usage: "wrong arguments"
+        case .hungUp: "ended by SIGHUP"
+        case .interrupted: "ended by SIGINT (Ctrl-C)"
+        case .terminated: "ended by SIGTERM"
         }
     }
 
@@ -55,7 +70,7 @@ package enum ExitStatus: Int32, CaseIterable {
     package static var table: String {
         let rows = allCases.map { status in
             let number = String(status.rawValue)
-            return "  " + String(repeating: " ", count: 2 - number.count) + "\(number)  \(status.meaning)"
+            return "  " + String(repeating: " ", count: 3 - number.count) + "\(number)  \(status.meaning)"
         }
         return (["Exit codes:"] + rows).joined(separator: "\n")
     }

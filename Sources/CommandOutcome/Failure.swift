@@ -29,10 +29,12 @@ package struct Failure: Error {
     package init(_ error: ClientError) {
         let status: ExitStatus =
             switch error {
-            case .notFound: .notFound
+            case .notFound, .noBucket: .notFound
             case .unavailable, .listingUnavailable: .unavailable
             case .invalidListing: .usage
-            case .listingRefused, .refused, .valueTooLarge, .invalidMetadata: .refused
+            case .listingRefused, .refused, .valueTooLarge, .invalidMetadata, .bucketExists, .bucketNotEmpty,
+                .reservedKey:
+                .refused
             case .identity: .configuration
             case .cancelled, .closed: .unexpected
             }

@@ -51,8 +51,13 @@ package enum Report {
         _ options: ReportOptions, _ object: some Encodable, text: @autoclosure () -> String
     ) throws(Failure) {
         guard options.json else { return try Standard.write(text().printableLines + "\n") }
+        try Standard.write(jsonLine(object))
+    }
+
+    /// An object as JSON on a line of its own.
+    package static func jsonLine(_ object: some Encodable) -> String {
         guard let line = try? json(object) else { preconditionFailure("a result that is no JSON") }
-        try Standard.write(line)
+        return line
     }
 
     /// Prints what the servers did wrong, one line each.
@@ -61,19 +66,26 @@ package enum Report {
         for (server, why) in observations.refusing { Standard.complain("warning: \(server) refused: \(why)") }
     }
 
+    /// A failure in JSON: the exit code's name, and what is said to people.
+    package struct ErrorDetail: Encodable {
+        package let code: String
+        package let message: String
+
+        package init(_ failure: Failure) {
+            code = failure.status.name
+            message = failure.message
+        }
+    }
+
     /// Prints a failure as the options ask.
     package static func fail(_ failure: Failure, json isJSON: Bool) {
         struct Object: Encodable {
-            struct Detail: Encodable {
-                let code: String
-                let message: String
-            }
-            let error: Detail
+            let error: ErrorDetail
             let servers: ObservedServers
         }
         if isJSON {
             let object = Object(
-                error: .init(code: failure.status.name, message: failure.message),
+                error: ErrorDetail(failure),
                 servers: ObservedServers(failure.observations))
             // Where standard output takes nothing, as on a full disk, people are told all the same.
             if (try? Standard.write(json(object))) == nil { Standard.complain("error: \(failure.message)") }
@@ -100,7 +112,16 @@ package enum Standard {
 
     package static func write(_ bytes: [UInt8]) throws(Failure) {
         let failed = bytes.withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
+        if failed == EPIPE { endByBrokenPipe() }
         if let failed { throw Failure(.inputOutput, "standard output cannot be written: \(systemText(failed))") }
+    }
+
+    /// Ends the process as SIGPIPE does, without a word: whoever read standard output, `head` say, has seen enough.
+    package static func endByBrokenPipe() -> Never {
+        signal(SIGPIPE, SIG_DFL)
+        raise(SIGPIPE)
+        // Somebody blocks the signal.
+        _exit(128 + SIGPIPE)
     }
 
     /// Writes lines on standard error, without what would move the cursor: keys and paths of other people's making may

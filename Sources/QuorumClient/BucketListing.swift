@@ -128,7 +128,10 @@ extension ObjectClient {
     public func list(
         _ bucket: String, prefix: String = "", delimiter: String? = nil, after: String? = nil
     ) throws(ClientError) -> BucketListing {
-        try list(
+        guard ObjectKey.isBucket(bucket) else {
+            throw .invalidListing(ObjectKeyError.invalidBucket(bucket).description)
+        }
+        return try list(
             prefix: Array("\(bucket)/\(prefix)".utf8), delimiter: Array((delimiter ?? "").utf8),
             after: after.map { Array("\(bucket)/\($0)".utf8) })
     }

@@ -64,6 +64,14 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case listingUnavailable(bucket: String, groups: [GroupID], troubles: [ServerTrouble])
     /// So many servers refused to tell what is in the bucket that too few are left.
     case listingRefused(bucket: String, refusals: [ServerTrouble])
+    /// Nobody has made the bucket.
+    case noBucket(String)
+    /// Somebody has made the bucket before.
+    case bucketExists(String)
+    /// There are objects in the bucket, at least so many.
+    case bucketNotEmpty(String, objectCountMin: Int)
+    /// The key is one of those that the cluster keeps for itself.
+    case reservedKey(ObjectKey)
     /// There is no such bucket's name, prefix or delimiter; what is wrong with it.
     case invalidListing(String)
     /// The client's own key or certificate cannot be used.
@@ -99,6 +107,16 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
             return
                 (["the bucket \(bucket) cannot be listed: \(refusals.count) servers refused"]
                 + refusals.map { "  \($0.server): \($0.what)" }).joined(separator: "\n")
+        case .noBucket(let bucket):
+            return "the bucket \(bucket) does not exist; 'solidus mb \(bucket)' makes it"
+        case .bucketExists(let bucket):
+            return "the bucket \(bucket) exists already"
+        case .bucketNotEmpty(let bucket, let count):
+            return
+                "the bucket \(bucket) is not empty: it has \(count) \(count == 1 ? "object" : "objects") at least; "
+                + "'solidus rb --force \(bucket)' deletes them, too"
+        case .reservedKey(let key):
+            return "\(key) cannot be written: names that begin with '_' are the cluster's own"
         case .invalidListing(let reason):
             return reason
         case .identity(let reason):

@@ -21,6 +21,9 @@ public struct ClientOptions: Sendable {
     /// same; what goes for good, as servers cannot rebuild fragments yet, is the redundancy beyond it
     /// (docs/protocol.md, Partial writes).
     public var writesPartially = false
+    /// Whether a write first asks whether its bucket exists, unless it was there less than a minute ago. A bucket is a
+    /// name and no more, and an object can well be in one that nobody made; who lists buckets does not see it then.
+    public var checksBuckets = false
     /// Whether a read of what a quorum names returns at once instead of writing it back; off only to measure its worth.
     package var readsInOneRound = true
     /// How many event loops carry the connections.

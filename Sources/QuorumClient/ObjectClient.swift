@@ -28,6 +28,10 @@ public final class ObjectClient: Sendable {
     private let writeHedge: HedgeTime
     let demotionTime: TimeAmount
     private let writesPartially: Bool
+    /// Nil when writes do not ask whether their bucket exists.
+    let knownBuckets: KnownBuckets?
+    /// The rights that the access list of the client's home gives it.
+    let grants: [Grant]
     private let readsInOneRound: Bool
     private let group: MultiThreadedEventLoopGroup
     private let turns = WriteTurns()
@@ -64,6 +68,8 @@ public final class ObjectClient: Sendable {
         readHedge = HedgeTime(leastMilliseconds: options.hedgeMilliseconds)
         writeHedge = HedgeTime(leastMilliseconds: options.hedgeMilliseconds)
         writesPartially = options.writesPartially
+        knownBuckets = options.checksBuckets ? KnownBuckets() : nil
+        grants = home.cluster.lists.access.contents.client(named: home.name)?.grants ?? []
         readsInOneRound = options.readsInOneRound
         context = OperationContext(
             parameters: home.cluster.parameters,
@@ -110,8 +116,9 @@ public final class ObjectClient: Sendable {
 
     /// Stores a value of at most one stripe (`parameters.limits.stripeSizeBytesMax`) as the object's new version.
     ///
-    /// - Throws: `.valueTooLarge`, `.invalidMetadata`, `.unavailable`, `.refused`, `.cancelled`, `.closed`. After
-    ///   `.unavailable` the write may yet take effect if its failure says so.
+    /// - Throws: `.valueTooLarge`, `.invalidMetadata`, `.reservedKey`, `.noBucket` where the options say that it is asked,
+    ///   `.unavailable`, `.refused`, `.cancelled`, `.closed`. After `.unavailable` the write may yet take effect if its
+    ///   failure says so.
     public func put(
         _ key: ObjectKey, _ value: SharedBytes, metadata: ObjectMetadata = ObjectMetadata()
     ) async throws(ClientError) -> PutResult {
@@ -126,6 +133,7 @@ public final class ObjectClient: Sendable {
         } catch {
             throw .invalidMetadata(key, error)
         }
+        try await checkBucket(of: key)
         return try await write(key, .value(value, metadata, salt: .random()))
     }
 
@@ -135,6 +143,7 @@ public final class ObjectClient: Sendable {
     /// - Returns: What was written, in the write's rounds; nil when there was no object.
     /// - Throws: as `put`.
     public func delete(_ key: ObjectKey) async throws(ClientError) -> PutResult? {
+        guard key.recordedBucket == nil else { throw .reservedKey(key) }
         do throws(ClientError) {
             _ = try await read(key, wantsValue: false)
         } catch .notFound {
@@ -179,7 +188,7 @@ public final class ObjectClient: Sendable {
 // MARK: - Writing
 
 extension ObjectClient {
-    private func write(_ key: ObjectKey, _ content: WriteContent) async throws(ClientError) -> PutResult {
+    func write(_ key: ObjectKey, _ content: WriteContent) async throws(ClientError) -> PutResult {
         try checkOpen()
         // Waiting for a turn is part of the operation's time, so that a queue of writes that cannot succeed fails
         // together.
@@ -316,7 +325,7 @@ extension ObjectClient {
         }
     }
 
-    private static func currentMilliseconds() -> UInt64 {
+    static func currentMilliseconds() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000

@@ -12,14 +12,16 @@ public struct CopyResult: Sendable {
 }
 
 extension ObjectClient {
-    /// Reads an object and stores its value, type, tag and user metadata as a new version of another one. The read and
-    /// the write have the client's whole time each.
+    /// Reads an object and stores its value, type, tag and user metadata as a new version of another one. The copy of an
+    /// object without a tag of its writer's is tagged with the version that it was made of, so that it can be seen
+    /// whether it is still the same. The read and the write have the client's whole time each.
     ///
     /// - Throws: as `get` and `put`; `.notFound` of the source.
     public func copy(_ source: ObjectKey, to target: ObjectKey) async throws(ClientError) -> CopyResult {
         let object = try await get(source)
         var metadata = object.status.metadata
         metadata.modifiedMilliseconds = 0
+        metadata.etag = object.status.etag
         return CopyResult(
             source: object.status, written: try await put(target, object.value, metadata: metadata))
     }

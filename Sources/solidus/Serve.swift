@@ -19,6 +19,8 @@ struct Serve: AsyncParsableCommand, ReportingCommand {
             four older ones are kept, FILE.1 to FILE.4. On SIGUSR1 the server writes what it has counted since its start into \
             HOME/counters.json, one line of JSON. On SIGHUP it takes over newer lists (addresses.toml, keys.toml, \
             access.toml beside cluster.toml), and writes into HOME/lists.json which versions it then goes by.
+
+            Example: solidus serve --home demo/servers/0
             """)
 
     @Option(help: "The server's home, DIR/servers/NUMBER.", completion: .directory)

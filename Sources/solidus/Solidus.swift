@@ -12,8 +12,9 @@ struct Solidus: Program {
         discussion: ExitStatus.table,
         version: "solidus \(Release.version)",
         subcommands: [
-            Cluster.self, Client.self, Serve.self, Put.self, Get.self, Concatenate.self, List.self, DiskUsage.self,
-            Stat.self, Verify.self, Copy.self, Move.self, Remove.self, Torture.self, Check.self,
+            Cluster.self, Client.self, Serve.self, MakeBucket.self, RemoveBucket.self, Put.self, Get.self,
+            Concatenate.self, List.self, DiskUsage.self, Stat.self, Verify.self, Copy.self, Move.self, Remove.self,
+            Torture.self, Check.self,
             ClusterStatus.self,
         ])
 

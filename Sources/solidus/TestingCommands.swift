@@ -13,7 +13,11 @@ struct Torture: TestingCommand {
     static let configuration = CommandConfiguration(
         commandName: name,
         abstract: "Have clients work while servers are killed, stopped and damaged, and judge what they saw.",
-        discussion: "Needs the program \(testingProgram) beside this one.")
+        discussion: """
+            Needs the program \(testingProgram) beside this one.
+
+            Example: solidus torture --cluster demo --history history.json --seconds 60
+            """)
 
     @Argument(parsing: .captureForPassthrough) var arguments: [FileArgument] = []
 }
@@ -23,7 +27,11 @@ struct Check: TestingCommand {
     static let configuration = CommandConfiguration(
         commandName: name,
         abstract: "Judge a history: is every object in it linearizable?",
-        discussion: "Needs the program \(testingProgram) beside this one.")
+        discussion: """
+            Needs the program \(testingProgram) beside this one.
+
+            Example: solidus check history.json
+            """)
 
     @Argument(parsing: .captureForPassthrough) var arguments: [FileArgument] = []
 }

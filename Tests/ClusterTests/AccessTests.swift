@@ -287,6 +287,7 @@ extension Clusters {
                     #expect(added.end == .exit(0) && added.output.contains("in force at all 4 servers"), "\(added)")
                     let list = try await run("client", "list", cluster)
                     #expect(list.end == .exit(0) && list.output.contains("photos:read"), "\(list)")
+                    #expect(try await run("mb", "photos", "--cluster", cluster).end == .exit(0))
                     try File.write(directory + "/value", [1, 2, 3])
                     let put = try await run(
                         "put", "photos/a", directory + "/value", "--cluster", cluster, "--client", "guest")

@@ -347,6 +347,7 @@ extension Clusters {
                         await expectStorageFull(client, at: [0, 2])
                         let file = cluster.directory + "/value"
                         try File.write(file, stored[4].value.array)
+                        try await cluster.makeBucket("tests")
                         let result = try await cluster.run(
                             ["put", "tests/full", file, "--cluster", cluster.directory])
                         #expect(result.end == .exit(5) && result.output.contains("disk is full"), "\(result)")

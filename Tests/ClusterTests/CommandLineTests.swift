@@ -47,6 +47,7 @@ extension Clusters {
             func run(_ arguments: String...) async throws -> CommandResult {
                 try await Executable.run(arguments + ["--cluster", cluster], in: directory)
             }
+            try await buckets(directory, cluster)
             let (source, target) = (directory + "/source", directory + "/target")
             for size in [0, 1, 5, 64 << 10, 1 << 20, 8 << 20] {
                 let bytes = SeededBytes.make("command line \(size)", size).array
@@ -113,6 +114,35 @@ extension Clusters {
 
             try File.write(source, SeededBytes.make("kept", 1 << 20).array)
             #expect(try await run("put", "tests/kept", source).end == .exit(0))
+        }
+
+        private func buckets(_ directory: String, _ cluster: String) async throws {
+            func run(_ arguments: String...) async throws -> CommandResult {
+                try await Executable.run(arguments + ["--cluster", cluster], in: directory)
+            }
+            let nowhere = try await run("put", "tests/value", "/dev/null")
+            #expect(nowhere.end == .exit(3) && nowhere.output.contains("solidus mb tests"), "\(nowhere)")
+            #expect(try await run("ls", "tests").end == .exit(3))
+            for bucket in ["tests", "copies", "empty"] {
+                let made = try await run("mb", bucket)
+                #expect(made.end == .exit(0), "\(made)")
+            }
+            #expect(try await run("ls", "tests").output.isEmpty)
+            #expect(try await run("mb", "tests").end == .exit(5))
+            let list = try await run("ls")
+            let lines = list.output.split(separator: "\n").map { $0.split(separator: " ") }
+            #expect(lines.map { $0.dropFirst() } == ["copies", "empty", "tests"].map { [$0, "first"] }, "\(list)")
+            #expect(try await run("rb", "empty").end == .exit(0))
+            #expect(try await run("rb", "empty").end == .exit(3))
+            for command in [["put", "_buckets/copies", "/dev/null"], ["ls", "_buckets"], ["mb", "_own"]] {
+                let reserved = try await Executable.run(command + ["--cluster", cluster], in: directory)
+                #expect(reserved.end == .exit(64) && reserved.output.contains("reserved"), "\(reserved)")
+            }
+            #expect(try await run("put", "copies/a", "/dev/null").end == .exit(0))
+            let full = try await run("rb", "copies")
+            #expect(full.end == .exit(5) && full.output.contains("1 object at least"), "\(full)")
+            #expect(try await run("rb", "copies", "--force").end == .exit(0))
+            #expect(try await run("mb", "copies").end == .exit(0))
         }
 
         private func copies(_ directory: String, _ cluster: String) async throws {

@@ -44,6 +44,7 @@ extension Clusters {
             try await withCluster { cluster in
                 var generator = SeededGenerator("writer killed")
                 let key = try ObjectKey("tests/abandoned")
+                try await cluster.makeBucket("tests")
                 let file = cluster.directory + "/value"
                 for number in 1...10 {
                     let value = SelfCheckingValue.make(key, number: UInt64(number), sizeBytes: 200_000)

@@ -69,6 +69,7 @@ extension Clusters {
                     try FileManager.default.moveItem(atPath: "\(home)/copy/\(name)", toPath: "\(home)/\(name)")
                 }
                 try await cluster.startAll()
+                try await cluster.makeBucket("b")
                 try File.write(cluster.directory + "/value", [1])
                 let put = try await cluster.run(
                     ["put", "b/k", cluster.directory + "/value", "--cluster", cluster.directory])

@@ -69,10 +69,11 @@ public struct AccessList: Hashable, Sendable {
     /// The client of this name; nil when there is none.
     public func client(named name: String) -> AccessEntry? { clients.first { $0.name == name } }
 
-    /// What a client may do with an object; nothing when it is not listed.
+    /// What a client may do with an object's bucket, or with the one whose record the object is; nothing when it is not
+    /// listed.
     package func rights(of client: ClientID, on key: ObjectKey) -> Rights {
         guard let place = places[client] else { return [] }
-        return clients[place].rights(onBucket: key.bucketBytes)
+        return clients[place].rights(onBucket: key.recordedBucket ?? key.bucketBytes)
     }
 
     /// Why the sender may not be told what a client has left unfinished; nil when he may: everybody his own, and who
@@ -118,9 +119,16 @@ public struct AccessList: Hashable, Sendable {
 
 extension Request {
     /// The rights of which a client needs one. Writers in doubt read. Readers write back, and a certificate or a digest
-    /// speaks for itself, so COMMIT and DESCRIPTOR take any.
+    /// speaks for itself, so COMMIT and DESCRIPTOR take any. A bucket's record is its administrators' to write, and
+    /// everybody's to read who has anything to do with the bucket.
     var sufficientRights: Rights {
-        switch self {
+        if key.recordedBucket != nil {
+            switch self {
+            case .readTimestamp, .prepare: return .admin
+            case .read, .certificate, .commit, .describe: return .all
+            }
+        }
+        return switch self {
         case .readTimestamp, .prepare: .write
         case .read, .certificate: [.read, .write]
         case .commit, .describe: .all

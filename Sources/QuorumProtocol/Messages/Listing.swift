@@ -69,10 +69,12 @@ package struct ListingQuery: Equatable, Sendable {
 }
 
 extension ObjectKey {
-    /// The bucket of all keys that begin with these bytes; nil when they are not a bucket and a slash at least.
+    /// The bucket of all keys that begin with these bytes, be it that of the records; nil when they are not a bucket and
+    /// a slash at least.
     package static func bucket(ofPrefix prefix: [UInt8]) -> String? {
         guard let slash = prefix.firstIndex(of: UInt8(ascii: "/")),
-            let bucket = String(validating: prefix[..<slash], as: UTF8.self), isBucket(bucket)
+            let bucket = String(validating: prefix[..<slash], as: UTF8.self),
+            isBucket(bucket) || bucket == bucketOfRecords
         else { return nil }
         return bucket
     }

@@ -22,15 +22,18 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
     /// letter or digit; the name is 1 to 1,024 bytes of UTF-8.
     public init(_ text: String) throws(ObjectKeyError) {
         try self.init(bytes: Array(text.utf8))
+        guard recordedBucket == nil else { throw .invalidBucket(Self.bucketOfRecords) }
     }
 
-    /// The key from its bytes, checked as above and for being UTF-8.
+    /// The key from its bytes, checked as above and for being UTF-8; also that of a bucket's record, `_buckets/name`.
     public init(bytes: [UInt8]) throws(ObjectKeyError) {
         guard bytes.count <= Self.sizeBytesMax else { throw .tooLong(sizeBytes: bytes.count) }
         guard let slash = bytes.firstIndex(of: UInt8(ascii: "/")) else { throw .noBucket }
         let bucket = bytes[..<slash]
         let name = bytes[(slash + 1)...]
-        guard Self.isBucket(bucket) else { throw .invalidBucket(String(decoding: bucket, as: UTF8.self)) }
+        guard Self.isBucket(bucket) || Self.isBucketOfRecords(bucket) && Self.isBucket(name) else {
+            throw .invalidBucket(String(decoding: bucket, as: UTF8.self))
+        }
         guard !name.isEmpty else { throw .emptyName }
         guard name.count <= Self.nameSizeBytesMax else { throw .tooLong(sizeBytes: bytes.count) }
         guard String(validating: bytes, as: UTF8.self) != nil else { throw .notUTF8 }

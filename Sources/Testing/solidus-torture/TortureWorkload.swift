@@ -203,7 +203,9 @@ extension ClientError {
         switch self {
         case .unavailable(_, let failure, _), .refused(_, let failure), .cancelled(_, let failure):
             failure.mayHaveTakenEffect
-        case .valueTooLarge, .invalidMetadata, .identity, .invalidListing, .listingRefused, .listingUnavailable: false
+        case .valueTooLarge, .invalidMetadata, .identity, .invalidListing, .listingRefused, .listingUnavailable,
+            .noBucket, .bucketExists, .bucketNotEmpty, .reservedKey:
+            false
         case .notFound, .closed: true
         }
     }

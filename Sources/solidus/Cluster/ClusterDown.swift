@@ -13,6 +13,10 @@ struct ClusterDown: ParsableCommand, ReportingCommand {
         discussion: """
             Also those that were started in another way than by 'cluster up', or whose pid files were lost. A server that \
             has not ended ten seconds after SIGTERM is killed.
+
+            Examples:
+              solidus cluster down demo
+              solidus cluster down demo --server 2
             """)
 
     @OptionGroup var target: ClusterArgument

@@ -24,6 +24,11 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
             Groups of m + 2f servers hold the objects, up to f of each may fail. With more servers there are several \
             groups, and each object belongs to one. A zone is what fails together: with --zone the groups are laid such \
             that any one zone may fail, if that can be.
+
+            Examples:
+              solidus cluster init demo
+              solidus cluster init store --servers 8 --faults 1
+              solidus cluster init store --servers 12 --zone east=3 --zone west=3 --zone north=3 --zone south=3
             """)
 
     @OptionGroup var target: ClusterArgument
@@ -112,6 +117,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
                 "zone \(label): servers \(members.map(String.init).joined(separator: ", "))"
                     + (stopped.isEmpty ? "" : "; its loss stops \(stopped)"))
         }
+        lines.append("start it with 'solidus cluster up \(target.path)'; 'solidus mb NAME' then makes a bucket")
         lines.append("keep \(target.path)/operator/key.pem offline: it decides who may use the cluster")
         try Report.finish(
             report,

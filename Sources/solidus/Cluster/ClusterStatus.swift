@@ -17,6 +17,10 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
             Asks over the network, as a client of the cluster, so it works from any machine with a client's home. What a \
             server says of itself is not signed. Fails with exit code 4 when a group has fewer servers at work than are \
             needed.
+
+            Examples:
+              solidus cluster status demo
+              solidus status --json
             """)
 
     @OptionGroup var target: ClusterArgument

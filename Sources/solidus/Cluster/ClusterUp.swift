@@ -15,6 +15,10 @@ struct ClusterUp: ParsableCommand, ReportingCommand {
             Prints "ready" when every server is. One that cannot start, or that is up already, does not stop the others: \
             it is named, and the exit code is 11. In the foreground, Ctrl-C or SIGTERM stops those that were started, and \
             none of them outlives this command. What a server says goes to DIR/servers/INDEX/server.log.
+
+            Examples:
+              solidus cluster up demo --detach
+              solidus cluster up demo --server 2 --detach
             """)
 
     @OptionGroup var target: ClusterArgument

@@ -33,6 +33,10 @@ struct ClientAdd: ParsableCommand, ReportingCommand {
             Rights are read, write, list and admin, on one bucket or on every one ('*'). Reading takes read or write, since \
             a writer in doubt reads; writing and deleting take write. Servers that are not reached learn of the client when \
             they are given the list.
+
+            Examples:
+              solidus client add demo guest --grant photos:read,list
+              solidus client add demo keeper --grant 'photos:admin,write' --grant '*:read'
             """)
 
     @OptionGroup var target: ClusterAndClient
@@ -78,6 +82,8 @@ struct ClientRevoke: ParsableCommand, ReportingCommand {
             It is done when a quorum of each group goes by the new list; until then the command fails (exit code 4), and \
             'solidus cluster reload' is to be repeated. What the client wrote stays. Its home stays, too, and is worth \
             nothing any more.
+
+            Example: solidus client revoke demo guest
             """)
 
     @OptionGroup var target: ClusterAndClient
@@ -102,7 +108,8 @@ struct ClientRevoke: ParsableCommand, ReportingCommand {
 
 struct ClientList: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Show the clients of the access list and their rights.")
+        commandName: "list", abstract: "Show the clients of the access list and their rights.",
+        discussion: "Example: solidus client list demo")
 
     @OptionGroup var target: ClusterArgument
     @OptionGroup var report: ReportOptions

@@ -81,6 +81,8 @@ struct ClientPending: AsyncParsableCommand, ReportingCommand {
             Servers keep such versions, and each keeps at most 10,000 of a client. The client finishes one by writing or \
             deleting the object. What another client has left takes the right 'admin' on every bucket to see. A client that \
             was revoked is named by its id.
+
+            Example: solidus client pending demo guest
             """)
 
     @OptionGroup var pending: PendingArguments
@@ -117,6 +119,8 @@ struct ClientPurge: AsyncParsableCommand, ReportingCommand {
             out to exist is left alone. Meant for clients that were revoked: nobody else should begin to write these objects \
             meanwhile. A server that lies may name objects that nobody began; what is deleted of these does not exist. Takes \
             the right 'admin' on every bucket.
+
+            Example: solidus client purge demo 0123456789abcdef0123456789abcdef
             """)
 
     @OptionGroup var pending: PendingArguments

@@ -13,6 +13,10 @@ struct ClientQuota: ParsableCommand, ReportingCommand {
             What is not named stays as it is; 'none' takes a quota back. A value of S bytes takes about S/M bytes at each \
             server, where M is the cluster's number of data fragments, and 2 KiB in its index. What is stored already stays. \
             A gateway, which is many users in one client, may need more than a tenth of a disk for what is under way.
+
+            Examples:
+              solidus client quota demo guest --bytes 500GiB
+              solidus client quota demo guest --bytes none
             """)
 
     @OptionGroup var target: ClusterAndClient

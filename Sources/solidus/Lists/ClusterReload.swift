@@ -13,6 +13,8 @@ struct ClusterReload: ParsableCommand, ReportingCommand {
             and names those that it could not reach. It fails unless a quorum of each group does. Clients that a list \
             revokes are cut off, and what they had under way is over when this ends. A server refuses a list with a wrong \
             signature, one with a lower version than it has seen, and another one of the same version.
+
+            Example: solidus cluster reload demo
             """)
 
     @OptionGroup var target: ClusterArgument
@@ -44,6 +46,8 @@ struct ClusterSign: ParsableCommand, ReportingCommand {
             Takes the operator's key, DIR/operator/key.pem. 'solidus cluster reload DIR' hands the lists to the servers; \
             homes on other machines get copies of the files. An entry of keys.toml may never be removed or changed: no \
             server would take the list. cluster.toml cannot be signed anew, since an epoch's configuration never changes.
+
+            Example: solidus cluster sign demo
             """)
 
     @OptionGroup var target: ClusterArgument

@@ -1,20 +1,36 @@
 // solidus cp and solidus mv
 
 import ArgumentParser
+import ClusterFiles
 import CommandArguments
 import CommandOutcome
+import FileTransfers
 import QuorumClient
 import QuorumProtocol
 
-/// The two objects of a copy.
+/// The two objects of a copy, or the two places of many.
 struct CopyArguments: ParsableArguments {
-    @Argument(help: "The object to read, BUCKET/KEY.", transform: ObjectArgument.key)
-    var source: ObjectKey
-    @Argument(help: "The object to write, BUCKET/KEY.", transform: ObjectArgument.key)
-    var target: ObjectKey
+    @Argument(
+        help: "The object to read, BUCKET/KEY; with --recursive BUCKET or BUCKET/PREFIX.",
+        transform: PlaceArgument.init)
+    var source: PlaceArgument
+    @Argument(
+        help: "The object to write, BUCKET/KEY; with --recursive BUCKET or BUCKET/PREFIX.",
+        transform: PlaceArgument.init)
+    var target: PlaceArgument
+    @OptionGroup var many: ManyArguments
+    @OptionGroup var shown: ShownArguments
 
     mutating func validate() throws {
-        guard source != target else { throw ValidationError("\(source) cannot be copied onto itself.") }
+        if many.recursive {
+            let (source, target) = (try source.prefix(), try target.prefix())
+            guard !source.overlaps(target) else {
+                throw ValidationError("\(source) and \(target) are one within the other.")
+            }
+        } else {
+            let source = try source.key()
+            guard source != (try target.key()) else { throw ValidationError("\(source) cannot be copied onto itself.") }
+        }
     }
 }
 
@@ -36,40 +52,80 @@ private struct Outcome: Encodable {
     }
 }
 
-/// Reports what was done.
-private func finish(_ copy: CopyResult, _ done: String, _ report: ReportOptions) throws {
-    Report.warn(copy.source.observations)
-    Report.warn(copy.written.observations)
-    try Report.finish(
-        report, Outcome(copy),
-        text: "\(done) \(copy.source.key) to \(copy.written.key): \(copy.source.lengthBytes) bytes as version "
-            + "\(copy.written.timestamp)")
+/// Copies or moves, and reports.
+private func run(
+    _ objects: CopyArguments, moves: Bool, _ access: ClientArguments, _ options: RunOptions, _ report: ReportOptions
+) async throws {
+    let home = try access.home()
+    let quiet = objects.shown.quiet
+    guard objects.many.recursive else {
+        let (source, target) = (try objects.source.key(), try objects.target.key())
+        return try await access.withTransfers(home) { client in
+            let copy = try await client.copy(source, to: target)
+            if moves { try await client.removeMoved(copy) }
+            ClientArguments.warn(of: client, target)
+            Report.warn(copy.source.observations)
+            Report.warn(copy.written.observations)
+            guard report.json || !quiet else { return }
+            try Report.finish(
+                report, Outcome(copy),
+                text: "\(moves ? "moved" : "copied") \(copy.source.key) to \(copy.written.key): "
+                    + "\(copy.source.lengthBytes) bytes as version \(copy.written.timestamp)")
+        }
+    }
+    let (source, target, filter) = (try objects.source.prefix(), try objects.target.prefix(), objects.many.filter)
+    let console = TransferConsole(objects.shown.console(report)) { path in
+        ItemNames(source: (source.bytes + path).readablePath, target: (target.bytes + path).readablePath)
+    }
+    let place = options.comparison == .none && !options.deletes ? source.description : nil
+    try await access.withTransfers(home) { client in
+        try await client.requireBucket(of: source)
+        try await client.requireBucket(of: target)
+        let ends = CopyEnds(client, from: source, to: target, moves: moves)
+        try await TransferRun(ends, options, observer: console).runAndReport(console, place: place) {
+            () throws(Failure) in
+            try ObjectEntries(client, below: source, filter: filter)
+        } target: { () throws(Failure) in
+            try ObjectEntries(client, below: target, filter: filter)
+        }
+    }
 }
 
 struct Copy: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cp", abstract: "Copy an object to another key.",
-        discussion: "Type and user metadata go along; the time of modification is now.")
+        commandName: "cp", abstract: "Copy an object to another key, or many below another prefix.",
+        discussion: """
+            Type, tag and user metadata go along; the time of modification is now. The copy of an object without a tag of \
+            its own is tagged with the version that it was made of. By size and tag --sync tells what is a copy already.
+
+            Examples:
+              solidus cp photos/cat.jpg photos/old/cat.jpg
+              solidus cp -r photos/2024 archive/2024 --sync
+            """)
 
     @OptionGroup var objects: CopyArguments
+    @OptionGroup var sync: SyncArguments
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
 
+    mutating func validate() throws { try sync.check(objects.many) }
+
     func run() async throws {
-        let copy = try await access.withClient(try access.home(), for: objects.target) {
-            client throws(ClientError) in
-            try await client.copy(objects.source, to: objects.target)
-        }
-        try finish(copy, "copied", report)
+        let options = sync.apply(to: objects.many.runOptions, ofObjects: true)
+        try await solidus.run(objects, moves: false, access, options, report)
     }
 }
 
 struct Move: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
-        commandName: "mv", abstract: "Copy an object to another key, then delete it.",
+        commandName: "mv", abstract: "Copy an object to another key, or many below another prefix, then delete them.",
         discussion: """
             Not atomic: for a while both are there. An object that is written meanwhile is left where it is (exit code \
             11), as far as that is seen: what is written between the last look and the deletion goes with it.
+
+            Examples:
+              solidus mv photos/cat.jpg photos/dog.jpg
+              solidus mv -r photos/2024 archive/2024
             """)
 
     @OptionGroup var objects: CopyArguments
@@ -77,18 +133,6 @@ struct Move: AsyncParsableCommand, ReportingCommand {
     @OptionGroup var report: ReportOptions
 
     func run() async throws {
-        let (source, target) = (objects.source, objects.target)
-        let copy = try await access.withClient(try access.home(), for: target) {
-            client async throws(ClientError) -> CopyResult? in
-            let copy = try await client.copy(source, to: target)
-            guard try await client.head(source).timestamp == copy.source.timestamp else { return nil }
-            _ = try await client.writeTombstone(source)
-            return copy
-        }
-        guard let copy else {
-            throw Failure(
-                .partial, "\(source) was written while it was copied to \(target): both are there. Move it again.")
-        }
-        try finish(copy, "moved", report)
+        try await solidus.run(objects, moves: true, access, objects.many.runOptions, report)
     }
 }

@@ -12,6 +12,8 @@ struct DiskUsage: AsyncParsableCommand, ReportingCommand {
         discussion: """
             What they take on the servers' disks is n/m times that, and 2 KiB at each server of an object. Like a \
             listing, it is no snapshot.
+
+            Example: solidus du photos/2024/
             """)
 
     @Argument(help: "The bucket, or BUCKET/PREFIX.", transform: PrefixArgument.init)
@@ -36,6 +38,7 @@ struct DiskUsage: AsyncParsableCommand, ReportingCommand {
                 objects += 1
                 lengthBytes = lengthBytes.addingReportingOverflow(object.lengthBytes).partialValue
             }
+            if objects == 0, try await !client.bucketExists(prefix.bucket) { throw .noBucket(prefix.bucket) }
             return (objects, lengthBytes)
         }
         let name = String(decoding: prefix.bytes, as: UTF8.self)

@@ -4,30 +4,55 @@ import ArgumentParser
 import ClusterFiles
 import CommandArguments
 import CommandOutcome
+import FileTransfers
 import QuorumClient
 import QuorumProtocol
 
 struct Get: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Read an object into a file.",
-        discussion: "The file appears, or is replaced, only once all of its bytes are written.")
+        abstract: "Read an object into a file, or many into a folder.",
+        discussion: """
+            A file appears, or is replaced, only once all of its bytes are written and synced, and has its object's time \
+            of modification.
 
-    @OptionGroup var target: ObjectArgument
-    @Argument(help: "The file to write, or - for standard output.")
+            With --recursive nothing outside of the folder is written: keys with '..', '.', an empty part or a zero byte \
+            in them fail by name, and so does what a symbolic link is in the way of. An empty object whose key ends with a \
+            slash becomes a folder. --delete deletes files, and leaves folders.
+
+            Examples:
+              solidus get photos/cat.jpg cat.jpg
+              solidus get -r photos/2024 pictures/2024
+              solidus get -r photos pictures --sync --include '*.jpg'
+            """)
+
+    @Argument(
+        help: "The object, BUCKET/KEY; with --recursive BUCKET or BUCKET/PREFIX.", transform: PlaceArgument.init)
+    var source: PlaceArgument
+    @Argument(help: "The file to write, or - for standard output; with --recursive the folder.")
     var file: FileArgument
+    @OptionGroup var many: ManyArguments
+    @OptionGroup var sync: SyncArguments
+    @OptionGroup var shown: ShownArguments
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
 
     private struct Outcome: Encodable {
         let object: String
         let file: String
-        let lengthBytes: Int
+        let lengthBytes: UInt64
         let version: String
         let rounds: Int
         let servers: ObservedServers
     }
 
     mutating func validate() throws {
+        try sync.check(many)
+        if many.recursive {
+            _ = try source.prefix()
+            if file.isStandard { throw ValidationError("Standard output is no folder.") }
+        } else {
+            _ = try source.key()
+        }
         if report.json && file.isStandard {
             throw ValidationError("--json and the object's bytes cannot both go to standard output.")
         }
@@ -35,22 +60,57 @@ struct Get: AsyncParsableCommand, ReportingCommand {
 
     func run() async throws {
         let home = try access.home()
-        let object = try await access.withClient(home, for: target.object) { client throws(ClientError) in
-            try await client.get(target.object)
+        if many.recursive {
+            try await getMany(home)
+        } else {
+            try await getOne(home)
         }
-        Report.warn(object.status.observations)
-        try OutputFile.write(object.value, to: file)
-        let text = "read \(object.status.key): \(object.value.count) bytes of version \(object.status.timestamp)"
-        if file.isStandard {
-            Standard.complain(text)
-            return
+    }
+
+    private func getOne(_ home: ClientHome) async throws {
+        let (key, file, report, quiet) = (try source.key(), file, report, shown.quiet)
+        let console = TransferConsole(shown.console(report, name: key.text)) { _ in
+            ItemNames(source: key.text, target: file.readable)
         }
-        try Report.finish(
-            report,
-            Outcome(
-                object: object.status.key.text, file: file.readable, lengthBytes: object.value.count,
-                version: object.status.timestamp.fullName, rounds: object.status.rounds,
-                servers: ObservedServers(object.status.observations)),
-            text: text)
+        try await access.withTransfers(home) { client in
+            defer { console.finish() }
+            let status = try await FileTransfer(client).download(
+                key, to: file.isStandard ? .standardOutput : .file(file.bytes), progress: console.progressed)
+            console.finish()
+            ClientArguments.warn(of: client, key)
+            Report.warn(status.observations)
+            let text = "read \(status.key): \(status.lengthBytes) bytes of version \(status.timestamp)"
+            guard report.json || !quiet else { return }
+            guard !file.isStandard else { return Standard.complain(text) }
+            try Report.finish(
+                report,
+                Outcome(
+                    object: status.key.text, file: file.readable, lengthBytes: status.lengthBytes,
+                    version: status.timestamp.fullName, rounds: status.rounds,
+                    servers: ObservedServers(status.observations)),
+                text: text)
+        }
+    }
+
+    private func getMany(_ home: ClientHome) async throws {
+        let (prefix, folder, filter) = (try source.prefix(), file.bytes, many.filter)
+        let shownFolder = LocalFolder(existing: folder)
+        let console = TransferConsole(shown.console(report)) { path in
+            ItemNames(source: (prefix.bytes + path).readablePath, target: shownFolder.name(path.pathParts))
+        }
+        let options = sync.apply(to: many.runOptions)
+        let place = sync.sync || sync.delete ? nil : prefix.description
+        try await access.withTransfers(home) { client in
+            try await client.requireBucket(of: prefix)
+            let local = try options.isDryRun ? shownFolder : LocalFolder(folder)
+            let ends = DownloadEnds(FileTransfer(client), from: prefix, to: local)
+            try await TransferRun(ends, options, observer: console).runAndReport(console, place: place) {
+                () throws(Failure) in
+                NamedEntries(
+                    try ObjectEntries(client, below: prefix, filter: filter), foldsNames: local.foldsNames)
+            } target: { () throws(Failure) in
+                FolderEntries(folder, filter: filter, keysBelow: nil)
+            }
+        }
     }
 }

@@ -4,21 +4,30 @@ import ArgumentParser
 import ClusterFiles
 import CommandArguments
 import CommandOutcome
+import FileTransfers
 import Foundation
 import QuorumClient
 import QuorumProtocol
 
 struct List: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ls", abstract: "List the objects of a bucket.",
+        commandName: "ls", abstract: "List the objects of a bucket, or the buckets.",
         discussion: """
-            Prints size, time and key of each object, in the order of the keys' bytes. Keys that go on alike up to a \
+            Without a bucket: when each was made, its name and its owner, of all buckets to a client that has the rights \
+            'list' and 'read' on every one, else of those that it has any right on by name.
+
+            With one: prints size, time and key of each object, in the order of the keys' bytes. Keys that go on alike up to a \
             slash are one line, unless --recursive is given. A listing is no snapshot: of each object it shows the last \
             write that was complete when it began, or a later one.
+
+            Examples:
+              solidus ls
+              solidus ls photos/2024/
+              solidus ls -r photos --after photos/2024/cat.jpg --limit 100
             """)
 
-    @Argument(help: "The bucket, or BUCKET/PREFIX.", transform: PrefixArgument.init)
-    var prefix: PrefixArgument
+    @Argument(help: "The bucket, or BUCKET/PREFIX; the buckets are listed without.", transform: PrefixArgument.init)
+    var prefix: PrefixArgument?
     @Flag(name: .shortAndLong, help: "Every object by itself.")
     var recursive = false
     @Option(help: "Only what comes behind this key, BUCKET/KEY, or behind a prefix as it was printed.")
@@ -39,10 +48,14 @@ struct List: AsyncParsableCommand, ReportingCommand {
 
     mutating func validate() throws {
         if let limit, limit < 1 { throw ValidationError("--limit is at least 1.") }
+        if prefix == nil, recursive || after != nil {
+            throw ValidationError("--recursive and --after are about objects: name a bucket.")
+        }
     }
 
     func run() async throws {
         let home = try access.home()
+        guard let prefix else { return try await listBuckets(home) }
         let report = report
         var left = limit ?? .max
         let failed = try await access.withClient(home) { client async throws(ClientError) -> Failure? in
@@ -51,13 +64,29 @@ struct List: AsyncParsableCommand, ReportingCommand {
                 after: after.map { ArgumentBytes.bytes(of: $0) })
             var entries = listing.makeAsyncIterator()
             var failed: Failure?
+            var isEmpty = true
             while left > 0, failed == nil, let entry = try await entries.next() {
                 left -= 1
+                isEmpty = false
                 do throws(Failure) { try Self.show(entry, report) } catch { failed = error }
             }
+            // Nothing in it is one thing, and no such bucket another.
+            if isEmpty, try await !client.bucketExists(prefix.bucket) { throw .noBucket(prefix.bucket) }
             return failed
         }
         if let failed { throw failed }
+    }
+
+    private func listBuckets(_ home: ClientHome) async throws {
+        let list = try await access.withClient(home) { client async throws(ClientError) in try await client.buckets() }
+        for bucket in list.buckets.prefix(limit ?? .max) {
+            let line = BucketReport(bucket, home.cluster.lists.access.contents.clients)
+            try Report.line(report, line, text: line.text)
+        }
+        if !list.isComplete {
+            Standard.complain(
+                "only buckets that \(home.name) has rights on by name: the list of all takes 'list' and 'read' on '*'")
+        }
     }
 
     private static func show(_ entry: ListingEntry, _ report: ReportOptions) throws(Failure) {

@@ -27,14 +27,19 @@ struct ClientArguments: ParsableArguments {
         try ClientHome(clusterDirectory: ClusterDirectory(cluster).path, client: client)
     }
 
+    func options(writesPartially: Bool = false) -> ClientOptions {
+        var options = ClientOptions()
+        options.timeoutMilliseconds = max(1, Int(timeout * 1000))
+        options.writesPartially = writesPartially
+        options.checksBuckets = true
+        return options
+    }
+
     /// Runs `body` with a client that is closed afterwards.
     func withClient<T>(
         _ home: ClientHome, writesPartially: Bool = false, _ body: (ObjectClient) async throws(ClientError) -> T
     ) async throws(ClientError) -> T {
-        var options = ClientOptions()
-        options.timeoutMilliseconds = max(1, Int(timeout * 1000))
-        options.writesPartially = writesPartially
-        let client = try ObjectClient(home: home, options: options)
+        let client = try ObjectClient(home: home, options: options(writesPartially: writesPartially))
         do throws(ClientError) {
             let result = try await body(client)
             await client.close()
@@ -72,11 +77,7 @@ struct ObjectArgument: ParsableArguments {
     var object: ObjectKey
 
     static func key(_ text: String) throws -> ObjectKey {
-        do throws(ObjectKeyError) {
-            return try ObjectKey(bytes: ArgumentBytes.bytes(of: text))
-        } catch {
-            throw ValidationError(error.description)
-        }
+        try PlaceArgument(text).key()
     }
 }
 
@@ -85,15 +86,39 @@ struct PrefixArgument {
     /// With the slash behind the bucket's name at least.
     let bytes: [UInt8]
 
-    init(_ text: String) {
+    init(_ text: String) throws {
         let bytes = ArgumentBytes.bytes(of: text)
+        try BucketArgument.refuseReserved(bytes)
         self.bytes = bytes.contains(UInt8(ascii: "/")) ? bytes : bytes + [UInt8(ascii: "/")]
+    }
+
+    /// What stands before the first slash.
+    var bucket: String { String(decoding: bytes.prefix { $0 != UInt8(ascii: "/") }, as: UTF8.self) }
+}
+
+/// A bucket's name on the command line.
+enum BucketArgument {
+    static func name(_ text: String) throws -> String {
+        let bytes = ArgumentBytes.bytes(of: text)
+        try refuseReserved(bytes)
+        let name = bytes.last == UInt8(ascii: "/") ? String(text.dropLast()) : text
+        guard ObjectKey.isBucket(name) else {
+            throw ValidationError(ObjectKeyError.invalidBucket(ArgumentBytes.readable(name)).description)
+        }
+        return name
+    }
+
+    /// Refuses names that are the cluster's own.
+    static func refuseReserved(_ bytes: [UInt8]) throws {
+        guard bytes.first != UInt8(ascii: "_") else {
+            throw ValidationError("Names that begin with '_' are reserved for the cluster's own objects.")
+        }
     }
 }
 
-extension Timestamp {
-    /// The version's full name, for programs: counter, writer and digest.
-    var fullName: String { "\(counter)@\(writer):\(digest)" }
+extension FileArgument {
+    /// Standard input or output.
+    var isStandard: Bool { bytes == [UInt8(ascii: "-")] }
 }
 
 extension PutResult {

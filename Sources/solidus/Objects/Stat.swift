@@ -2,12 +2,15 @@
 
 import ArgumentParser
 import CommandOutcome
+import FileTransfers
 import Foundation
 import QuorumClient
 import QuorumProtocol
 
 struct Stat: AsyncParsableCommand, ReportingCommand {
-    static let configuration = CommandConfiguration(abstract: "Show what is known of an object beside its bytes.")
+    static let configuration = CommandConfiguration(
+        abstract: "Show what is known of an object beside its bytes.",
+        discussion: "Example: solidus stat photos/cat.jpg --json")
 
     @OptionGroup var target: ObjectArgument
     @OptionGroup var access: ClientArguments

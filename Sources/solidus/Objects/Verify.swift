@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import CommandOutcome
+import FileTransfers
 import QuorumClient
 import QuorumProtocol
 
@@ -13,6 +14,8 @@ struct Verify: AsyncParsableCommand, ReportingCommand {
             rotten notes that it has lost it. Writing the object again makes all of them anew. Fails with exit code 11 \
             when a server does not hold what it should, or does not say. In the mode 'none' there is nothing to check \
             a fragment by but its size.
+
+            Example: solidus verify photos/cat.jpg
             """)
 
     @OptionGroup var target: ObjectArgument

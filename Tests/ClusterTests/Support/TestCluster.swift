@@ -149,6 +149,11 @@ final class TestCluster: Sendable {
         }
     }
 
+    /// Makes the bucket without which the command line stores nothing in it.
+    func makeBucket(_ name: String) async throws {
+        try await withClient { client in _ = try await client.createBucket(name) }
+    }
+
     /// Runs the command line against this cluster.
     func run(_ arguments: [String], seconds: Double = 60) async throws -> CommandResult {
         try await Executable.run(arguments, in: directory, seconds: seconds)

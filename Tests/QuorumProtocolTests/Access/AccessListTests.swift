@@ -26,7 +26,9 @@ import Testing
     enum Kind: CaseIterable {
         case read, readTimestamp, certificate, prepare, commit, describe
 
-        var request: Request {
+        var request: Request { request(key) }
+
+        func request(_ key: ObjectKey) -> Request {
             let parameters = ClusterParameters(configuration)
             let value = EncodedValue(tombstone: key, modifiedMilliseconds: 1, parameters: parameters)
             let timestamp = Timestamp(counter: 1, writer: client, digest: value.descriptor.digest)
@@ -92,6 +94,54 @@ import Testing
                 ? nil : .notEntitled(.client(Self.client), lacksAll: try #require(needs[kind]))
             #expect(refusal == expected, "\(row.grants), \(kind)")
         }
+    }
+
+    @Test(
+        "A bucket's record is its administrators' to write, and to read for who has any right on the bucket",
+        arguments: [
+            Row(grants: [], allowed: []),
+            Row(grants: ["photos:list"], allowed: [.read, .certificate, .commit, .describe]),
+            Row(grants: ["*:read,write,list"], allowed: [.read, .certificate, .commit, .describe]),
+            Row(grants: ["photos:admin"], allowed: Set(Kind.allCases)),
+            Row(grants: ["*:admin"], allowed: Set(Kind.allCases)),
+            Row(grants: ["buckets:admin", "other:admin"], allowed: []),
+        ])
+    func records(row: Row) throws {
+        let list = try Self.list(row.grants)
+        let record = try ObjectKey(recordOf: "photos")
+        for kind in Kind.allCases {
+            let refusal = list.refusal(
+                of: kind.request(record), from: .client(Self.client), in: Self.configuration)
+            let needed: Rights = [.readTimestamp, .prepare].contains(kind) ? .admin : .all
+            let expected: Refusal? =
+                row.allowed.contains(kind) ? nil : .notEntitled(.client(Self.client), lacksAll: needed)
+            #expect(refusal == expected, "\(row.grants), \(kind)")
+        }
+    }
+
+    @Test(
+        "The list of buckets is for those who may list every one",
+        arguments: [
+            (["*:list,read"], nil), (["*:list"], [.read, .write]), (["photos:list,read,admin", "*:read"], .list),
+        ] as [([String], Rights?)])
+    func listOfBuckets(grants: [String], lacking: Rights?) throws {
+        let refusal = try Self.list(grants).refusalOfListing(
+            bucket: ObjectKey.bucketOfRecords, to: .client(Self.client))
+        #expect(refusal == lacking.map { .notEntitled(.client(Self.client), lacksAll: $0) })
+    }
+
+    @Test(
+        "Only a bucket has a record, and names that begin with an underscore are nobody else's",
+        arguments: [
+            ("_buckets/photos", true), ("_buckets/Photos", false), ("_buckets/a/b", false), ("_buckets/", false),
+        ])
+    func recordKeys(text: String, isOne: Bool) throws {
+        let key = try? ObjectKey(bytes: Array(text.utf8))
+        #expect(key?.recordedBucket.map(Array.init) == (isOne ? Array("photos".utf8) : nil))
+        #expect(throws: ObjectKeyError.invalidBucket("_buckets")) { try ObjectKey(text) }
+        #expect(throws: ObjectKeyError.invalidBucket("_other")) { try ObjectKey(bytes: Array("_other/a".utf8)) }
+        #expect(try ObjectKey(recordOf: "photos").text == "_buckets/photos")
+        #expect(throws: ObjectKeyError.invalidBucket("_buckets")) { try ObjectKey(recordOf: "_buckets") }
     }
 
     @Test("Who is not listed may ask nothing, whoever else may", arguments: Kind.allCases)

@@ -1,0 +1,32 @@
+// What the system says of a file: to compare it with an object, and with itself a moment later.
+
+import Glibc
+
+/// Size, time and identity of a file.
+package struct FileFacts: Equatable, Sendable {
+    package let sizeBytes: UInt64
+    /// Since 1970; 1 for what is older, since an object's 0 means that nobody said.
+    package let modifiedMilliseconds: UInt64
+    private let modified: (seconds: Int, nanoseconds: Int)
+    private let identity: (device: UInt64, inode: UInt64)
+
+    package init(_ status: stat) {
+        sizeBytes = UInt64(clamping: status.st_size)
+        modified = (status.st_mtim.tv_sec, status.st_mtim.tv_nsec)
+        modifiedMilliseconds = UInt64(
+            clamping: max(1, status.st_mtim.tv_sec * 1000 + status.st_mtim.tv_nsec / 1_000_000))
+        identity = (UInt64(status.st_dev), UInt64(status.st_ino))
+    }
+
+    package static func == (left: FileFacts, right: FileFacts) -> Bool {
+        left.sizeBytes == right.sizeBytes && left.modified == right.modified && left.identity == right.identity
+    }
+}
+
+/// Whether the times of a file and of an object are the same, as far as the file's system can tell: some keep whole
+/// seconds, some every other one. It is never asked which one is later, since the clocks are not the same.
+package func isSameTime(fileMilliseconds file: UInt64, objectMilliseconds object: UInt64) -> Bool {
+    if file == object { return true }
+    guard file.isMultiple(of: 1000), file <= object else { return false }
+    return object - file < (file.isMultiple(of: 2000) ? 2000 : 1000)
+}

@@ -1,0 +1,148 @@
+// A file that appears, or takes another one's place, only once all of its bytes are written and synced.
+
+import CommandOutcome
+import Foundation
+import Glibc
+import QuorumProtocol
+import QuorumTransport
+
+/// Where the bytes of a download go, in order.
+package protocol ByteSink {
+    mutating func append(_ bytes: UnsafeRawBufferPointer) throws(Failure)
+    /// All bytes are there.
+    ///
+    /// - Parameter modifiedMilliseconds: the object's time of modification.
+    mutating func finish(modifiedMilliseconds: UInt64) throws(Failure)
+    /// Nothing more comes, and what is there is worth nothing.
+    mutating func discard()
+}
+
+/// A file under another name beside its own until it is finished.
+struct NewFile: ByteSink {
+    private let name: String
+    private let directory: Int32
+    private let descriptor: Int32
+    private let temporary: [CChar]
+    private let target: [CChar]
+    /// By which the temporary file is known to `TemporaryFiles`.
+    private let temporaryPath: [CChar]
+
+    /// - Parameters:
+    ///   - directory: a descriptor of the file's directory, which becomes this file's to close.
+    ///   - directoryPath: its path.
+    ///   - lastName: the file's name in it.
+    ///   - mode: exact permission bits; nil for those that the process's mask leaves of 0666.
+    ///   - name: for people.
+    init(
+        in directory: Int32, path directoryPath: [UInt8], called lastName: [UInt8], mode: mode_t?, name: String
+    ) throws(Failure) {
+        let temporary = Array((FolderWalk.temporaryPrefix + UUID().uuidString + FolderWalk.temporarySuffix).utf8)
+        self.name = name
+        self.directory = directory
+        self.temporary = temporary.zeroTerminated
+        target = lastName.zeroTerminated
+        temporaryPath = (directoryPath + [UInt8(ascii: "/")] + temporary).zeroTerminated
+        TemporaryFiles.add(temporaryPath)
+        descriptor = openat(directory, self.temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
+        guard descriptor >= 0 else {
+            let code = errno
+            TemporaryFiles.forget(temporaryPath)
+            close(directory)
+            throw Self.failure(name, code)
+        }
+        if let mode, fchmod(descriptor, mode) != 0 {
+            let code = errno
+            discard()
+            throw Self.failure(name, code)
+        }
+    }
+
+    func append(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
+        if let code = writeAll(descriptor, bytes) { throw Self.failure(name, code) }
+    }
+
+    func finish(modifiedMilliseconds: UInt64) throws(Failure) {
+        setTime(modifiedMilliseconds)
+        guard fsync(descriptor) == 0, renameat(directory, temporary, directory, target) == 0 else {
+            let code = errno
+            discard()
+            throw Self.failure(name, code)
+        }
+        TemporaryFiles.forget(temporaryPath)
+        let isDurable = fsync(directory) == 0
+        let code = errno
+        close(descriptor)
+        close(directory)
+        guard isDurable else { throw Self.failure(name, code) }
+    }
+
+    func discard() {
+        unlinkat(directory, temporary, 0)
+        TemporaryFiles.forget(temporaryPath)
+        close(descriptor)
+        close(directory)
+    }
+
+    /// A file whose time cannot be set keeps the one it has.
+    private func setTime(_ milliseconds: UInt64) {
+        guard milliseconds > 0, milliseconds < UInt64(Int64.max) else { return }
+        let modified = timespec(
+            tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
+        // UTIME_OMIT, which Swift does not see: the time of access stays.
+        let times = [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2), modified]
+        _ = futimens(descriptor, times)
+    }
+
+    private static func failure(_ name: String, _ code: Int32) -> Failure {
+        Failure(.inputOutput, "\(name): \(systemText(code))")
+    }
+}
+
+/// A pipe or a device, which cannot be renamed onto, or standard output.
+struct OpenOutput: ByteSink {
+    let descriptor: Int32
+    let name: String
+    let isOwned: Bool
+
+    func append(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
+        guard let code = writeAll(descriptor, bytes) else { return }
+        if code == EPIPE, descriptor == STDOUT_FILENO { Standard.endByBrokenPipe() }
+        throw Failure(.inputOutput, "\(name): \(systemText(code))")
+    }
+
+    func finish(modifiedMilliseconds: UInt64) { discard() }
+
+    func discard() { if isOwned { close(descriptor) } }
+}
+
+extension NewFile {
+    /// The sink for a file that people name by its path: a pipe or device is written to; what a symbolic link points to
+    /// is replaced, not the link.
+    static func sink(_ path: [UInt8]) throws(Failure) -> any ByteSink {
+        let name = path.readablePath.printable
+        var status = stat()
+        let exists = stat(path.zeroTerminated, &status) == 0
+        if exists, status.st_mode & S_IFMT != S_IFREG {
+            guard status.st_mode & S_IFMT != S_IFDIR else { throw failure(name, EISDIR) }
+            let descriptor = open(path.zeroTerminated, O_WRONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw failure(name, errno) }
+            return OpenOutput(descriptor: descriptor, name: name, isOwned: true)
+        }
+        let target = exists ? resolved(path) : path
+        let slash = target.lastIndex(of: UInt8(ascii: "/"))
+        let directoryPath = slash.map { $0 == 0 ? [UInt8(ascii: "/")] : Array(target[..<$0]) } ?? [UInt8(ascii: ".")]
+        let lastName = slash.map { Array(target[($0 + 1)...]) } ?? target
+        guard !lastName.isEmpty else { throw failure(name, exists ? EISDIR : ENOENT) }
+        let directory = open(directoryPath.zeroTerminated, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw failure(name, errno) }
+        return try NewFile(
+            in: directory, path: directoryPath, called: lastName, mode: exists ? status.st_mode & 0o777 : nil,
+            name: name)
+    }
+
+    private static func resolved(_ path: [UInt8]) -> [UInt8] {
+        guard let resolved = realpath(path.zeroTerminated, nil) else { return path }
+        defer { free(resolved) }
+        return Array(UnsafeRawBufferPointer(start: resolved, count: strlen(resolved)))
+    }
+}
