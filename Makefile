@@ -45,8 +45,8 @@ simulate: setup simulator
 SLICE_START ?= 1
 
 simulate-slice: setup simulator
-	SIMULATE_START=$(SLICE_START) scripts/simulate $(SIMULATOR) 6000 1000 1
-	$(SIMULATOR) storage --seeds $(SLICE_START)..$$(($(SLICE_START) + 499))
+	SIMULATE_START=$(SLICE_START) scripts/simulate $(SIMULATOR) 4000 700 1
+	$(SIMULATOR) storage --seeds $(SLICE_START)..$$(($(SLICE_START) + 299))
 	$(SIMULATOR) mutants --except poisonSignedOnce --except readWithoutQuorum --except poisonUnasked \
 	    --except oneVoucherVerified --except proofFromManyOnly --except oneProofAsked --except poisonDroppedUnproven
 

@@ -19,6 +19,11 @@ public struct ClusterConfiguration: Sendable {
     /// What a stripe, and so for now a value, may measure.
     package static let stripeSizeBytesRange = (1 << 20)...(64 << 20)
 
+    /// A power of two in that range, so that a large value's stripes can have any smaller such size.
+    package static func isStripeSize(_ sizeBytes: Int) -> Bool {
+        stripeSizeBytesRange.contains(sizeBytes) && sizeBytes.nonzeroBitCount == 1
+    }
+
     /// The cluster's identity, quorums, groups and limits.
     public let parameters: ClusterParameters
     /// Whom the cluster believes its configurations and lists.
@@ -146,10 +151,10 @@ private struct Head {
         limits.stripeSizeBytesMax = try table.integer(
             "stripe_bytes", expected: "a stripe's size in bytes, an integer", default: limits.stripeSizeBytesMax)
         let stripes = ClusterConfiguration.stripeSizeBytesRange
-        guard stripes.contains(limits.stripeSizeBytesMax) else {
+        guard ClusterConfiguration.isStripeSize(limits.stripeSizeBytesMax) else {
             throw table.invalid(
                 "stripe_bytes", limits.stripeSizeBytesMax,
-                "a stripe has \(stripes.lowerBound) to \(stripes.upperBound) bytes")
+                "a stripe has \(stripes.lowerBound) to \(stripes.upperBound) bytes, a power of two")
         }
         operatorKey = OperatorKey(try table.publicKey("operator_key", expected: "the operator's public P-256 key"))
         self.mode = mode

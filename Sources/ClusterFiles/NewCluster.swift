@@ -168,8 +168,9 @@ package struct NewCluster: Sendable {
     }
 
     private func checkedQuorums() throws(ConfigurationError) -> QuorumConfiguration {
-        guard ClusterConfiguration.stripeSizeBytesRange.contains(stripeSizeBytesMax) else {
-            throw .invalidParameters(reason: "a stripe of \(stripeSizeBytesMax) bytes is out of range")
+        guard ClusterConfiguration.isStripeSize(stripeSizeBytesMax) else {
+            throw .invalidParameters(
+                reason: "a stripe of \(stripeSizeBytesMax) bytes is out of range, or no power of two")
         }
         do {
             return try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount)

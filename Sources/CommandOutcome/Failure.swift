@@ -31,7 +31,8 @@ package struct Failure: Error {
             switch error {
             case .notFound, .noBucket: .notFound
             case .unavailable, .listingUnavailable: .unavailable
-            case .invalidListing: .usage
+            case .invalidListing, .invalidRange: .usage
+            case .wrongLength: .inputOutput
             case .listingRefused, .refused, .valueTooLarge, .invalidMetadata, .bucketExists, .bucketNotEmpty,
                 .reservedKey:
                 .refused

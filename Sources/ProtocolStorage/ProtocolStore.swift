@@ -12,6 +12,8 @@ package enum StoreLoss: Sendable {
     /// A part of a version is damaged or gone.
     case part(ObjectKey, Timestamp, any Error)
     case descriptor(ObjectKey, Timestamp, any Error)
+    /// A stripe that is staged, or its entry.
+    case stripe(ObjectKey, AttemptName, UInt32, any Error)
     /// The descriptor is whole and another version's.
     case foreignDescriptor(ObjectKey, Timestamp)
     /// Something cannot be read at the moment.
@@ -25,6 +27,8 @@ extension StoreLoss: CustomStringConvertible {
         switch self {
         case .record(let key, let error): "the record of \(key) is lost: \(error)"
         case .part(let key, let timestamp, let error): "a part of \(key) at \(timestamp) is lost: \(error)"
+        case .stripe(let key, let attempt, let stripe, let error):
+            "stripe \(stripe) of \(attempt) of \(key) is lost: \(error)"
         case .descriptor(let key, let timestamp, let error):
             "the descriptor of \(key) at \(timestamp) is unreadable: \(error)"
         case .foreignDescriptor(let key, let timestamp): "the descriptor of \(key) at \(timestamp) is another one's"
@@ -127,12 +131,37 @@ package struct ProtocolStore: ReplicaStore, Sendable {
         return .held(fragments)
     }
 
+    package func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> {
+        let (version, number) = attempt.storedPlace(of: stripe)
+        switch part(.page(number), of: version, key: key, lost: { .stripe(key, attempt, stripe, $0) }) {
+        case .held(let bytes): return .held(bytes.array)
+        case .absent: return .absent
+        case .lost: return .lost
+        case .unreadable: return .unreadable
+        case .notInMemory: return .notInMemory
+        }
+    }
+
+    package func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> {
+        guard let position = parameters.placement(of: key).position(of: node)?.fragmentIndex else { return .absent }
+        let (version, number) = attempt.storedPlace(of: stripe)
+        return part(
+            .fragment(position, StripeIndex(number)), of: version, key: key,
+            lost: { .stripe(key, attempt, stripe, $0) })
+    }
+
     private func part(_ part: VersionPart, of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SharedBytes> {
+        self.part(part, of: timestamp.storedVersion, key: key, lost: { .part(key, timestamp, $0) })
+    }
+
+    private func part(
+        _ part: VersionPart, of version: StoredVersion, key: ObjectKey, lost loss: (any Error) -> StoreLoss
+    ) -> StoredParts<SharedBytes> {
         var hasFailed = false
         while true {
             do throws(StorageError) {
                 let bytes = try store.part(
-                    of: key.bytes, version: timestamp.storedVersion, part: part, inMemory: waitsForNothing)
+                    of: key.bytes, version: version, part: part, inMemory: waitsForNothing)
                 return bytes.map(StoredParts.held) ?? .absent
             } catch {
                 if error == .notInMemory { return .notInMemory }
@@ -142,7 +171,7 @@ package struct ProtocolStore: ReplicaStore, Sendable {
                 }
                 // Lost is what is seen to be lost twice, the second time by whoever may wait for the disk.
                 if waitsForNothing { return .notInMemory }
-                if hasFailed { return lost(.part(key, timestamp, error)) ? .lost : .unreadable }
+                if hasFailed { return lost(loss(error)) ? .lost : .unreadable }
                 hasFailed = true
             }
         }
@@ -153,7 +182,7 @@ package struct ProtocolStore: ReplicaStore, Sendable {
     /// - Throws: `StorageError` when the index cannot be read, `MalformedEncoding` when a version's name is no
     ///   timestamp.
     package func timestamps(of key: ObjectKey) throws -> [Timestamp] {
-        try store.versions(of: key.bytes).map { try Timestamp($0) }
+        try store.versions(of: key.bytes).filter { $0.bytes.count == Timestamp.sizeBytes }.map { try Timestamp($0) }
     }
 
     /// The objects of a slot that have a record, each with its highest committed version, in the order of their keys.

@@ -68,6 +68,34 @@ extension ObjectMutation {
                         bytes: fragment.bytes))
             }
         }
+        for drop in change.stagedDrops {
+            drops += (0..<drop.chunkCount).map { drop.attempt.storedVersion(chunk: $0) }
+        }
+        for staged in change.stagedPuts {
+            let (version, number) = staged.attempt.storedPlace(of: staged.stripe)
+            puts.append(PartPut(version: version, part: .page(number), bytes: SharedBytes(staged.entry)))
+            puts.append(
+                PartPut(
+                    version: version, part: .fragment(staged.fragment.index, StripeIndex(number)),
+                    bytes: staged.fragment.bytes))
+        }
+    }
+}
+
+extension AttemptName {
+    /// What the store calls a run of 4,096 stripes of the attempt: shorter than any version's name, so that neither is
+    /// taken for the other.
+    func storedVersion(chunk: UInt32) -> StoredVersion {
+        var encoder = CanonicalEncoder(reservingBytes: 64)
+        encoder.append(tag: "staged")
+        encode(into: &encoder)
+        encoder.append(chunk)
+        return StoredVersion(encoder.bytes)
+    }
+
+    /// Where the store has a stripe: under which version, and which number there.
+    func storedPlace(of stripe: UInt32) -> (version: StoredVersion, number: UInt32) {
+        (storedVersion(chunk: stripe / StagedLimits.stripesPerChunk), stripe % StagedLimits.stripesPerChunk)
     }
 }
 

@@ -54,6 +54,10 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case notFound(ObjectKey)
     /// The value is larger than one stripe.
     case valueTooLarge(ObjectKey, sizeBytes: Int, limitBytes: Int)
+    /// A source gave another number of bytes than was said.
+    case wrongLength(ObjectKey, got: UInt64, expected: UInt64)
+    /// The range begins behind the object's end.
+    case invalidRange(ObjectKey, lengthBytes: UInt64)
     /// The metadata is over a limit.
     case invalidMetadata(ObjectKey, MalformedEncoding)
     /// Too few servers gave a usable answer in time; what is known of those who did not.
@@ -90,6 +94,10 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
             return
                 "\(key) cannot be stored: it has \(measured) \(limit) bytes, and \(limit) bytes is the largest value "
                 + "that this version stores"
+        case .wrongLength(let key, let got, let expected):
+            return "\(key) was not stored: its source gave \(got) bytes and not the \(expected) that it had at first"
+        case .invalidRange(let key, let length):
+            return "\(key) has \(length) bytes; there is nothing in the range that was asked for"
         case .invalidMetadata(let key, let error):
             return "the metadata of \(key) cannot be stored: \(error)"
         case .unavailable(let key, let failure, let troubles):
@@ -125,6 +133,18 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
             return "\(key): cancelled" + (failure.mayHaveTakenEffect ? "; the write may yet take effect" : "")
         case .closed:
             return "the client is closed"
+        }
+    }
+
+    /// Whether a write that failed so may yet take effect; false only when it certainly does not.
+    public var mayHaveTakenEffect: Bool {
+        switch self {
+        case .unavailable(_, let failure, _), .refused(_, let failure), .cancelled(_, let failure):
+            failure.mayHaveTakenEffect
+        case .valueTooLarge, .wrongLength, .invalidRange, .invalidMetadata, .identity, .invalidListing,
+            .listingRefused, .listingUnavailable, .noBucket, .bucketExists, .bucketNotEmpty, .reservedKey:
+            false
+        case .notFound, .closed: true
         }
     }
 

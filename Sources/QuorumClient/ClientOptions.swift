@@ -26,6 +26,13 @@ public struct ClientOptions: Sendable {
     public var checksBuckets = false
     /// Whether a read of what a quorum names returns at once instead of writing it back; off only to measure its worth.
     package var readsInOneRound = true
+    /// How long a stripe of a large value that a quorum has is kept for the other servers at least. Who has not taken it
+    /// then is behind, gets no more for now, and is filled later, which costs more. It grows as the other one does.
+    public var stageHedgeMilliseconds = 1_000
+    /// How many stripes of a large value are under way at a time, in either direction.
+    public var stripesInFlight = 4
+    /// After what time without any progress the transfer of a large value fails. Nothing bounds the time of the whole.
+    public var stallMilliseconds = 60_000
     /// How many event loops carry the connections.
     public var eventLoopCount = 1
     /// How many threads encode, verify and decode.

@@ -25,6 +25,9 @@ public final class ObjectClient: Sendable {
 
     let context: OperationContext
     let readHedge: HedgeTime
+    let stageHedge: HedgeTime
+    let stripesInFlight: Int
+    let stallTime: TimeAmount
     private let writeHedge: HedgeTime
     let demotionTime: TimeAmount
     private let writesPartially: Bool
@@ -67,6 +70,9 @@ public final class ObjectClient: Sendable {
         demotionTime = .milliseconds(Int64(options.demotionMilliseconds))
         readHedge = HedgeTime(leastMilliseconds: options.hedgeMilliseconds)
         writeHedge = HedgeTime(leastMilliseconds: options.hedgeMilliseconds)
+        stageHedge = HedgeTime(leastMilliseconds: options.stageHedgeMilliseconds)
+        stripesInFlight = max(1, options.stripesInFlight)
+        stallTime = .milliseconds(Int64(options.stallMilliseconds))
         writesPartially = options.writesPartially
         knownBuckets = options.checksBuckets ? KnownBuckets() : nil
         grants = home.cluster.lists.access.contents.client(named: home.name)?.grants ?? []
@@ -114,7 +120,8 @@ public final class ObjectClient: Sendable {
     /// Whether finished writes still have something to send to the servers beyond the quorum.
     package var hasQueuedRequests: Bool { context.connections.hasQueuedRequests }
 
-    /// Stores a value of at most one stripe (`parameters.limits.stripeSizeBytesMax`) as the object's new version.
+    /// Stores a value as the object's new version. One that is not in memory is better taken piece by piece, by
+    /// `put(_:lengthBytes:metadata:progress:seal:from:)`.
     ///
     /// - Throws: `.valueTooLarge`, `.invalidMetadata`, `.reservedKey`, `.noBucket` where the options say that it is asked,
     ///   `.unavailable`, `.refused`, `.cancelled`, `.closed`. After `.unavailable` the write may yet take effect if its
@@ -122,10 +129,16 @@ public final class ObjectClient: Sendable {
     public func put(
         _ key: ObjectKey, _ value: SharedBytes, metadata: ObjectMetadata = ObjectMetadata()
     ) async throws(ClientError) -> PutResult {
-        let limit = parameters.limits.stripeSizeBytesMax
-        guard value.count <= limit else {
-            throw .valueTooLarge(key, sizeBytes: value.count, limitBytes: limit)
+        if value.count > parameters.limits.stripeSizeBytesMax {
+            return try await putStriped(key, value, metadata: metadata)
         }
+        let metadata = try validated(metadata, of: key)
+        try await checkBucket(of: key)
+        return try await write(key, .value(value, metadata, salt: .random()))
+    }
+
+    /// With the time of now, if it has none.
+    func validated(_ metadata: ObjectMetadata, of key: ObjectKey) throws(ClientError) -> ObjectMetadata {
         var metadata = metadata
         if metadata.modifiedMilliseconds == 0 { metadata.modifiedMilliseconds = Self.currentMilliseconds() }
         do {
@@ -133,8 +146,7 @@ public final class ObjectClient: Sendable {
         } catch {
             throw .invalidMetadata(key, error)
         }
-        try await checkBucket(of: key)
-        return try await write(key, .value(value, metadata, salt: .random()))
+        return metadata
     }
 
     /// Deletes the object by writing a tombstone. Reads first, and writes nothing where there is nothing: a tombstone
@@ -166,15 +178,24 @@ public final class ObjectClient: Sendable {
     /// - Throws: `.notFound`, `.unavailable`, `.refused`, `.cancelled`, `.closed`.
     public func get(_ key: ObjectKey) async throws(ClientError) -> StoredObject {
         let (status, descriptor, stripes) = try await read(key, wantsValue: true)
-        var blocks: [SharedBytes] = []
-        for (stripe, fragments) in zip(descriptor.stripes, stripes) {
-            do {
-                blocks.append(try stripe.decode(fragments))
-            } catch {
-                preconditionFailure("m verified fragments of one stripe do not decode: \(error)")
-            }
+        if let staged = descriptor.staged {
+            let pieces = PieceReader(
+                staged, key: key, timestamp: status.timestamp, range: 0..<staged.lengthBytes, client: self)
+            return StoredObject(value: Self.joined(try await pieces.rest()), status: status)
         }
-        return StoredObject(value: Self.joined(blocks), status: status)
+        return StoredObject(value: Self.decode(stripes, of: descriptor), status: status)
+    }
+
+    /// The value whose fragments came with its descriptor.
+    static func decode(_ stripes: [[VerifiedFragment]], of descriptor: Descriptor) -> SharedBytes {
+        joined(
+            zip(descriptor.stripes, stripes).map { stripe, fragments in
+                do {
+                    return try stripe.decode(fragments)
+                } catch {
+                    preconditionFailure("m verified fragments of one stripe do not decode: \(error)")
+                }
+            })
     }
 
     /// Reads what is to know of the object beside its bytes.
@@ -232,7 +253,7 @@ extension ObjectClient {
 // MARK: - Reading
 
 extension ObjectClient {
-    private func read(
+    func read(
         _ key: ObjectKey, wantsValue: Bool
     ) async throws(ClientError) -> (status: ObjectStatus, descriptor: Descriptor, stripes: [[VerifiedFragment]]) {
         let outcome = try await find(key, wantsValue: wantsValue)
@@ -262,7 +283,7 @@ extension ObjectClient {
         }
     }
 
-    private static func joined(_ blocks: [SharedBytes]) -> SharedBytes {
+    static func joined(_ blocks: [SharedBytes]) -> SharedBytes {
         if blocks.count <= 1 { return blocks.first ?? SharedBytes() }
         return SharedBytes(count: blocks.reduce(0) { $0 + $1.count }) { target in
             var offset = 0
@@ -293,14 +314,14 @@ extension ObjectClient {
     }
 
     /// Servers that misbehaved, refused or kept an operation waiting are asked last for some time.
-    private func demote(_ observations: ServerObservations) {
+    func demote(_ observations: ServerObservations) {
         liars.add(observations.liars)
         for (server, _) in observations.misbehaving { context.connections.demote(server, for: demotionTime) }
         for (server, _) in observations.refusing { context.connections.demote(server, for: demotionTime) }
         for server in observations.slow { context.connections.demote(server, for: demotionTime) }
     }
 
-    private func error(
+    func error(
         _ key: ObjectKey, _ failure: OperationFailure, _ seen: SeenReplies = SeenReplies()
     ) -> ClientError {
         demote(failure.observations)

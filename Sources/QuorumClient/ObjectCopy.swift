@@ -12,17 +12,27 @@ public struct CopyResult: Sendable {
 }
 
 extension ObjectClient {
-    /// Reads an object and stores its value, type, tag and user metadata as a new version of another one. The copy of an
-    /// object without a tag of its writer's is tagged with the version that it was made of, so that it can be seen
-    /// whether it is still the same. The read and the write have the client's whole time each.
+    /// Reads an object and stores its value, type, tag and user metadata as a new version of another one, piece by
+    /// piece. The copy of an object without a tag of its writer's is tagged with the version that it was made of, so
+    /// that it can be seen whether it is still the same.
     ///
-    /// - Throws: as `get` and `put`; `.notFound` of the source.
-    public func copy(_ source: ObjectKey, to target: ObjectKey) async throws(ClientError) -> CopyResult {
-        let object = try await get(source)
+    /// - Parameter progress: told how many bytes of the copy are safe.
+    /// - Throws: as `open` and `put`; `.notFound` of the source.
+    public func copy(
+        _ source: ObjectKey, to target: ObjectKey, progress: (@Sendable (UInt64) -> Void)? = nil
+    ) async throws(ClientError) -> CopyResult {
+        let object = try await open(source)
         var metadata = object.status.metadata
         metadata.modifiedMilliseconds = 0
         metadata.etag = object.status.etag
-        return CopyResult(
-            source: object.status, written: try await put(target, object.value, metadata: metadata))
+        do {
+            let written = try await put(
+                target, lengthBytes: object.status.lengthBytes, metadata: metadata, progress: progress, from: object)
+            return CopyResult(source: object.status, written: written)
+        } catch let error as ClientError {
+            throw error
+        } catch {
+            preconditionFailure("a copy fails as reads and writes do, not by \(error)")
+        }
     }
 }

@@ -5,6 +5,7 @@ import NIOCore
 import QuorumProtocol
 import QuorumTransport
 import QuorumWire
+import Synchronization
 
 /// What one server holds of a version.
 package enum Holding: Sendable {
@@ -12,6 +13,8 @@ package enum Holding: Sendable {
     case good(knowsCommit: Bool)
     /// The descriptor, and no fragments.
     case noFragments
+    /// The fragments of some stripes of a large value.
+    case someStripes(good: UInt64, missing: UInt64)
     /// Nothing of the version; the highest one that it names as committed.
     case nothing(highest: Timestamp?)
     /// Something that is not what the version's descriptor says; a correct server sends no such thing.
@@ -33,6 +36,9 @@ package struct ObjectHoldings: Sendable {
         }
     }
 
+    /// How long the question for one stripe may take on average.
+    private static let stripeMilliseconds = 250
+
     /// Reads what is to know of the object, as anybody does, then has every server of its group send its fragments of
     /// that version. A server that finds its own rotten notes that it has lost them.
     ///
@@ -45,17 +51,27 @@ package struct ObjectHoldings: Sendable {
         let placement = parameters.placement(of: key)
         let read = Read(key: key, version: status.timestamp, portion: .fragments)
         let answers: [NodeID: Answer]
+        let probes = Mutex<[NodeID: StripeProbe]>([:])
+        // Large values are asked for stripe by stripe.
+        let stripeCount = Int(clamping: status.lengthBytes >> 20)
         do throws(TransportError) {
             answers = try await EveryServer<Holding>.ask(
-                home, only: Set(placement.nodes), timeoutMilliseconds: timeoutMilliseconds,
+                home, only: Set(placement.nodes),
+                timeoutMilliseconds: timeoutMilliseconds + stripeCount * Self.stripeMilliseconds,
                 first: Request.read(read).encoded(request: 1, to: placement.route)
             ) { node, frame in
-                switch try? Reply.decode(frame, parameters: parameters) {
-                case (_, .version(let claim, let parts))?:
-                    guard let position = placement.position(of: node) else { return .giveUp("it is not asked") }
-                    return .finish(Holding(of: read, at: position, claim, parts))
-                case (_, .refused(let refusal))?: return .giveUp("it refused: \(refusal)")
-                default: return .giveUp("it sent something else than was asked")
+                guard let position = placement.position(of: node),
+                    let (number, reply) = try? Reply.decode(frame, parameters: parameters)
+                else { return .giveUp("it sent something else than was asked") }
+                let step = probes.withLock { probes in
+                    var probe = probes[node] ?? StripeProbe(read, at: position, parameters: parameters)
+                    defer { probes[node] = probe }
+                    return probe.take(reply)
+                }
+                switch step {
+                case .ask(let request): return .ask(request.encoded(request: number + 1, to: placement.route))
+                case .finish(let holding): return .finish(holding)
+                case .giveUp(let reason): return .giveUp(reason)
                 }
             }
         } catch {
@@ -69,7 +85,7 @@ package struct ObjectHoldings: Sendable {
 
 extension Holding {
     /// What a server's answer shows.
-    fileprivate init(of read: Read, at position: Position, _ claim: CommittedClaim, _ parts: HeldParts?) {
+    init(of read: Read, at position: Position, _ claim: CommittedClaim, _ parts: HeldParts?) {
         guard let parts else {
             self = .nothing(highest: claim.timestamp)
             return

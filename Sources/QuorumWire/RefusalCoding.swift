@@ -50,6 +50,18 @@ extension Refusal {
             encoder.append(quota.rawValue)
             encoder.append(limit)
             encoder.append(used)
+        case .stripesMissing(let missing):
+            encoder.append(UInt16(min(missing.count, StagedLimits.missingMax)))
+            for run in missing.prefix(StagedLimits.missingMax) {
+                encoder.append(run.part)
+                encoder.append(run.stripes.lowerBound)
+                encoder.append(run.stripes.upperBound)
+            }
+        case .otherStripeSize(let size, let expected):
+            encoder.append(size)
+            encoder.append(expected)
+        case .tooManyAttempts(let limit), .tooScattered(let limit):
+            encoder.append(UInt32(clamping: limit))
         case .unsupported(let type):
             encoder.append(type)
         case .foreignGroup(let group, let expected):
@@ -64,7 +76,7 @@ extension Refusal {
         case .other(_, _, let evidence):
             encoder.append(raw: evidence)
         case .digestMismatch, .foreignDescriptor, .notCommitted, .busy, .storageFull, .storageFailed, .recordLost,
-            .poisonous:
+            .poisonous, .uploadEnded, .stripeHeld:
             break
         }
     }
@@ -140,6 +152,29 @@ extension Refusal {
             }
             let limit: UInt64 = try decoder.integer("limit")
             self = .quotaExceeded(quota, limit: limit, used: try decoder.integer("use"))
+        case .stripesMissing:
+            let count = try decoder.count("missing stripes", as: UInt16.self, limit: StagedLimits.missingMax)
+            var missing: [MissingStripes] = []
+            for _ in 0..<count {
+                let part: UInt16 = try decoder.integer("part")
+                let lower: UInt32 = try decoder.integer("first stripe")
+                let upper: UInt32 = try decoder.integer("end of stripes")
+                guard lower < upper, upper <= StagedLimits.stripesMax, Int(part) < StagedLimits.partsMax else {
+                    throw MalformedEncoding.notCanonical(field: "missing stripes")
+                }
+                missing.append(MissingStripes(part: part, stripes: lower..<upper))
+            }
+            self = .stripesMissing(missing)
+        case .otherStripeSize:
+            self = .otherStripeSize(try decoder.integer("stripe size"), expected: try decoder.integer("stripe size"))
+        case .tooManyAttempts:
+            let limit: UInt32 = try decoder.integer("limit")
+            self = .tooManyAttempts(limit: Int(limit))
+        case .tooScattered:
+            let limit: UInt32 = try decoder.integer("limit")
+            self = .tooScattered(limit: Int(limit))
+        case .uploadEnded: self = .uploadEnded
+        case .stripeHeld: self = .stripeHeld
         case .unsupported: self = .unsupported(type: try decoder.integer("message type"))
         case .foreignGroup:
             self = .foreignGroup(

@@ -37,6 +37,17 @@ extension Reply {
             claim.encode(into: &head)
             head.append(certificate)
             return EncodedMessage(type: .certificateReply, request: number, head: head)
+        case .staged:
+            return EncodedMessage(type: .stagedReply, request: number, head: head)
+        case .discarded:
+            return EncodedMessage(type: .discardedReply, request: number, head: head)
+        case .fetched(let parts):
+            head.append(parts.position.rawValue)
+            head.append(UInt8(parts.page == nil ? 0 : 1))
+            if let page = parts.page { head.append(counted: page) }
+            let fragments = parts.fragment.map { [$0] } ?? []
+            head.appendSizes(of: fragments)
+            return EncodedMessage(type: .fetchedReply, request: number, head: head, fragments: fragments)
         case .refused(let refusal):
             refusal.encode(into: &head)
             return EncodedMessage(type: .refusedReply, request: number, head: head)
@@ -69,7 +80,16 @@ extension Reply {
                 reply = .certificate(claim, try message.head.optionalCertificate())
             case .refusedReply:
                 reply = .refused(try Refusal(from: &message.head, parameters: parameters))
-            case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .fetchList, .offerList,
+            case .stagedReply: reply = .staged
+            case .discardedReply: reply = .discarded
+            case .fetchedReply:
+                let position = Position(try message.head.integer("position"))
+                let limit = StripePage.sizeBytesMax(parameters)
+                let page = try message.head.flag("page") ? Array(try message.head.counted("page", limit: limit)) : nil
+                reply = .fetched(
+                    FetchedParts(position: position, fragment: try message.fragments().first, page: page))
+            case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .stage, .fetch, .discard,
+                .fetchList, .offerList,
                 .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing:
                 throw WireError.misdirected(message.type)
             }

@@ -34,6 +34,28 @@ extension Request {
             head.append(describe.timestamp)
             head.append(counted: describe.descriptor.bytes)
             return EncodedMessage(type: .descriptor, request: number, head: head)
+        case .stage(let stage):
+            stage.attempt.encode(into: &head)
+            head.append(stage.position.rawValue)
+            head.append(stage.stripeSizeBytes)
+            head.append(stage.stripe)
+            StripeEntry.encode(stage.crossChecksum, into: &head)
+            head.appendSizes(of: [stage.fragment])
+            return EncodedMessage(type: .stage, request: number, head: head, fragments: [stage.fragment])
+        case .discard(let discard):
+            head.append(discard.upload)
+            return EncodedMessage(type: .discard, request: number, head: head)
+        case .fetch(let fetch):
+            fetch.attempt.encode(into: &head)
+            head.append(UInt8(fetch.stripe == nil ? 0 : 1))
+            if let stripe = fetch.stripe { head.append(stripe) }
+            head.append(UInt8(fetch.page == nil ? 0 : 1))
+            if let page = fetch.page {
+                head.append(page.first)
+                head.append(page.count)
+            }
+            head.append(fetch.pin)
+            return EncodedMessage(type: .fetch, request: number, head: head)
         case .read(let read):
             head.append(read.version)
             head.append(read.portion.rawValue)
@@ -80,13 +102,71 @@ extension Request {
                     throw MalformedEncoding.unknownValue(field: "portion", value: UInt64(portionValue))
                 }
                 request = .read(Read(key: key, version: version, portion: portion))
+            case .stage:
+                key = try message.head.objectKey("object key")
+                request = .stage(try Stage(key: key, from: &message, parameters: parameters))
+            case .discard:
+                key = try message.head.objectKey("object key")
+                request = .discard(Discard(key: key, upload: try message.head.name("upload")))
+            case .fetch:
+                key = try message.head.objectKey("object key")
+                request = .fetch(try Fetch(key: key, from: &message.head))
             case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
-                .fetchList, .offerList, .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing:
+                .stagedReply, .fetchedReply, .discardedReply, .fetchList, .offerList, .list, .fetchStatus, .status,
+                .listPending, .pending, .listObjects, .listing:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()
             return (message.request, route, request)
         }
+    }
+}
+
+extension Stage {
+    fileprivate convenience init(key: ObjectKey, from message: inout OpenedMessage, parameters: ClusterParameters)
+        throws
+    {
+        let attempt = try AttemptName(from: &message.head)
+        let position = Position(try message.head.integer("position"))
+        let stripeSizeBytes: UInt32 = try message.head.integer("stripe size")
+        let stripe: UInt32 = try message.head.integer("stripe")
+        guard stripe < StagedLimits.stripesMax else {
+            throw MalformedEncoding.overLimit(
+                field: "stripe", value: UInt64(stripe), limit: UInt64(StagedLimits.stripesMax - 1))
+        }
+        let limit = UInt32(parameters.limits.stripeSizeBytesMax)
+        guard StagedContents.isStripeSize(stripeSizeBytes, limit: limit) else {
+            throw MalformedEncoding.notCanonical(field: "stripe size")
+        }
+        let crossChecksum = try StripeEntry.decode(&message.head, parameters: parameters)
+        guard crossChecksum.blockSizeBytes <= Int(stripeSizeBytes) else {
+            throw MalformedEncoding.overLimit(
+                field: "block size", value: UInt64(crossChecksum.blockSizeBytes), limit: UInt64(stripeSizeBytes))
+        }
+        let fragments = try message.fragments()
+        guard fragments.count == 1 else { throw MalformedEncoding.notCanonical(field: "fragments") }
+        self.init(
+            key: key, attempt: attempt, position: position, stripeSizeBytes: stripeSizeBytes, stripe: stripe,
+            crossChecksum: crossChecksum, fragment: fragments[0])
+    }
+}
+
+extension Fetch {
+    fileprivate convenience init(key: ObjectKey, from head: inout CanonicalDecoder) throws(MalformedEncoding) {
+        let attempt = try AttemptName(from: &head)
+        let stripe: UInt32? = try head.flag("stripe") ? try head.integer("stripe") : nil
+        var page: PageRange?
+        if try head.flag("page") {
+            let first: UInt32 = try head.integer("page's first stripe")
+            let count: UInt16 = try head.integer("page's stripes")
+            guard first % StripePage.stripesMax == 0, (1...StripePage.stripesMax).contains(UInt32(count)),
+                first < StagedLimits.stripesMax
+            else { throw .notCanonical(field: "page") }
+            page = PageRange(first: first, count: count)
+        }
+        guard (stripe ?? 0) < StagedLimits.stripesMax else { throw .notCanonical(field: "stripe") }
+        self.init(
+            key: key, attempt: attempt, stripe: stripe, page: page, pin: try head.optionalTimestamp("pinned version"))
     }
 }
 

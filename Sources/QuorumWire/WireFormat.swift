@@ -24,6 +24,9 @@ package enum MessageType: UInt8, Sendable {
     case offerList = 6
     case fetchCertificate = 7
     case descriptor = 8
+    case stage = 9
+    case fetch = 10
+    case discard = 11
     case fetchStatus = 16
     case listPending = 17
     case listObjects = 18
@@ -34,6 +37,9 @@ package enum MessageType: UInt8, Sendable {
     case refusedReply = 133
     case list = 134
     case certificateReply = 135
+    case stagedReply = 136
+    case fetchedReply = 137
+    case discardedReply = 138
     case status = 144
     case pending = 145
     case listing = 146
@@ -41,9 +47,10 @@ package enum MessageType: UInt8, Sendable {
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
         switch self {
-        case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor: true
+        case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .stage, .fetch, .discard: true
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
-            .fetchList, .offerList, .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing:
+            .stagedReply, .fetchedReply, .discardedReply, .fetchList, .offerList, .list, .fetchStatus, .status,
+            .listPending, .pending, .listObjects, .listing:
             false
         }
     }
@@ -54,15 +61,15 @@ package enum WireLimits {
     /// Type, request number and head size.
     package static let preambleSizeBytes = 1 + 8 + 4
     /// The largest head; a refusal lists only as many pending versions with their descriptors as fit.
-    package static let headSizeBytesMax = 1 << 20
+    package static let headSizeBytesMax = 2 << 20
     /// Fragments in one message.
     package static let fragmentCountMax = 1
 
     /// What follows a claim in a head at most: the count of the listed versions, a held version's descriptor and what
     /// goes with it, or a certificate.
-    static let claimFollowerSizeBytesMax = 1 << 18
+    static let claimFollowerSizeBytesMax = 1 << 20
     /// What the poisonous versions of a claim may take of a head.
-    static let poisonousSizeBytesMax = headSizeBytesMax / 2
+    static let poisonousSizeBytesMax = headSizeBytesMax / 4
     /// The most poisonous versions that a claim may name.
     static let claimedVersionsMax = 1 << 12
 

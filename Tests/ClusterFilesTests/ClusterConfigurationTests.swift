@@ -83,6 +83,9 @@ import Testing
             "stripe too large", key: "cluster.stripe_bytes", replace: "stripe_bytes = 8388608",
             by: "stripe_bytes = 67108865", isInvalid),
         Fault(
+            "stripe no power of two", key: "cluster.stripe_bytes", replace: "stripe_bytes = 8388608",
+            by: "stripe_bytes = 3145728", isInvalid),
+        Fault(
             "number out of range", key: "servers[3].number", replace: "number = 3", by: "number = 65536", isInvalid),
         Fault("number twice", key: "servers[3].number", replace: "number = 3", by: "number = 2", isDuplicate),
         Fault(

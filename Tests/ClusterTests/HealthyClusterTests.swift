@@ -66,23 +66,33 @@ extension Clusters {
         }
 
         @Test(
-            "a value larger than a stripe is refused by name and limit before anything is sent", .timeLimit(.minutes(1))
-        )
-        func tooLarge() async throws {
+            "files of many stripes go in and come out by the command line, whole, in ranges and through pipes",
+            .timeLimit(.minutes(3)))
+        func manyStripes() async throws {
             let cluster = try SharedCluster.current
-            try await cluster.withClient { client in
-                let key = try ObjectKey("tests/large")
-                let limit = cluster.stripeSizeBytes
-                let error = try await #require(throws: ClientError.self) {
-                    _ = try await client.put(key, SharedBytes(count: limit + 1) { _ in })
-                }
-                guard case .valueTooLarge(key, sizeBytes: limit + 1, limitBytes: limit) = error else {
-                    Issue.record("\(error)")
-                    return
-                }
-                #expect(error.description.contains("tests/large") && error.description.contains("\(limit)"))
-                await expectNotFound(client, key)
+            let (file, back) = (cluster.directory + "/many-stripes", cluster.directory + "/many-stripes-back")
+            // Letters, so that some of them can be told from a command's output.
+            let value = SeededBytes.make("many stripes", 19 << 20 | 7).array.map { UInt8(ascii: "a") + $0 % 26 }
+            try File.write(file, value)
+            try await cluster.makeBucket("stripes")
+            func run(_ arguments: String...) async throws -> CommandResult {
+                try await cluster.run(arguments + ["--cluster", cluster.directory], seconds: 120)
             }
+            #expect(try await run("put", "stripes/file", file).end == .exit(0))
+            #expect(try await run("cp", "stripes/file", "stripes/copy").end == .exit(0))
+            for object in ["stripes/file", "stripes/copy"] {
+                #expect(try await run("get", object, back).end == .exit(0))
+                #expect(try File.read(back) == value, "\(object)")
+                let verified = try await run("verify", object)
+                #expect(verified.end == .exit(0) && verified.output.contains("4 of 4"), "\(verified)")
+            }
+            let range = try await run("cat", "stripes/file", "--range", "\(18 << 20)-\(18 << 20 | 9)")
+            let wanted = value[(18 << 20)...(18 << 20 | 9)]
+            #expect(range.end == .exit(0) && range.output == String(decoding: wanted, as: UTF8.self), "\(range)")
+            let status = try await run("stat", "stripes/copy")
+            #expect(status.output.contains("\(value.count)"), "\(status)")
+            #expect(try await run("rm", "stripes/file").end == .exit(0))
+            #expect(try await run("get", "stripes/file", back).end != .exit(0))
         }
 
         @Test("many operations of one client over many objects run at once", .timeLimit(.minutes(2)))

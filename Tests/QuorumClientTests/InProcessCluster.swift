@@ -19,7 +19,8 @@ final class InProcessCluster {
     /// - Parameter interposers: by server, who makes it do what no correct one does.
     init(
         serverCount: Int? = nil, faults: Int = 1, dataFragmentCount: Int? = nil, stripeSizeBytesMax: Int = 1 << 20,
-        without: Set<Optimisation> = [], interposers: [Int: any ServerInterposer] = [:]
+        mode: VerificationMode = .fingerprint, without: Set<Optimisation> = [],
+        interposers: [Int: any ServerInterposer] = [:]
     ) async throws {
         self.interposers = interposers
         directory = NSTemporaryDirectory() + "solidus-\(UUID().uuidString)"
@@ -28,6 +29,7 @@ final class InProcessCluster {
         new.dataFragmentCount = dataFragmentCount
         new.stripeSizeBytesMax = stripeSizeBytesMax
         new.without = without
+        new.mode = mode
         new.serverCount = serverCount
         let quorums = try QuorumConfiguration(faults: faults, dataFragmentCount: dataFragmentCount)
         let count = serverCount ?? quorums.serverCount

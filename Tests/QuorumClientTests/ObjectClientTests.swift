@@ -100,19 +100,14 @@ struct ObjectClientTests {
         }
     }
 
-    @Test("a value larger than a stripe is refused before anything is sent")
-    func tooLarge() async throws {
+    @Test("a value larger than a stripe is stored as any other")
+    func severalStripes() async throws {
         try await withCluster { _, client in
             let key = try ObjectKey("bucket/large")
-            let limit = client.parameters.limits.stripeSizeBytesMax
-            do {
-                _ = try await client.put(key, testBytes(limit + 1, seed: 1))
-                Issue.record("the value was stored")
-            } catch ClientError.valueTooLarge(_, let size, let named) {
-                #expect(size == limit + 1)
-                #expect(named == limit)
-            }
-            await #expect(throws: ClientError.self) { try await client.head(key) }
+            let value = testBytes(3 * client.parameters.limits.stripeSizeBytesMax + 1, seed: 1)
+            #expect(try await client.put(key, value).timestamp.counter == 1)
+            #expect(try await client.get(key).value == value)
+            #expect(try await client.put(key, value).timestamp.counter == 2)
         }
     }
 

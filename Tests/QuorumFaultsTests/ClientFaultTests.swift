@@ -41,6 +41,9 @@ struct ClientFaultTests {
                     case .certificate(let key, let timestamp): "fetch-certificate \(key) \(timestamp)"
                     case .describe(let describe):
                         "describe \(describe.key) \(describe.timestamp) \(describe.descriptor.digest)"
+                    case .stage(let stage): "stage \(stage.key) \(stage.attempt) \(stage.stripe)"
+                    case .discard(let discard): "discard \(discard.key) \(discard.upload)"
+                    case .fetch(let fetch): "fetch \(fetch.key) \(fetch.attempt) \(String(describing: fetch.stripe))"
                     }
                 return "\(server) \(what) \(replies.map(ServerFaultTests.shape))"
             }

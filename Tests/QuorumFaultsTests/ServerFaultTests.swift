@@ -68,6 +68,11 @@ struct ServerFaultTests {
                 parts.map { "\($0.timestamp) \($0.position) \($0.descriptor.digest) \(String(describing: bytes))" }
                 ?? "none"
             return "version \(shape(claim)) \(what)"
+        case .staged, .discarded:
+            return "\(reply)"
+        case .fetched(let parts):
+            return "fetched \(parts.position) \(String(describing: parts.fragment?.array)) "
+                + String(describing: parts.page)
         case .refused(.tooManyPending(let versions)):
             return "full \(versions.map { "\($0.timestamp) \($0.descriptor.digest) \(shape($0.statement))" })"
         case .refused(let refusal):
@@ -93,7 +98,7 @@ struct ServerFaultTests {
             switch exchanges[place].honest {
             case .timestamp(let truth), .version(let truth, _):
                 (exchanges[place].exchange.request.key, claim.timestamp, proof, truth.timestamp)
-            case .certificate, .prepared, .committed, .refused: nil
+            case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .refused: nil
             }
         }
     }

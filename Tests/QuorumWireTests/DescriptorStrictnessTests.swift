@@ -21,6 +21,8 @@ struct RawDescriptor: Sendable {
     var etag: [UInt8] = []
     var userCount: UInt16?
     var user: [(name: [UInt8], value: [UInt8])] = []
+    /// Whether a layout of parts follows.
+    var staged: UInt8 = 0
     var crossChecksums: [UInt8] = []
 
     /// The size of one stripe's cross-checksum of the tests' cluster.
@@ -45,6 +47,7 @@ struct RawDescriptor: Sendable {
                 encoder.append(counted: entry.name)
                 encoder.append(counted: entry.value)
             }
+            encoder.append(staged)
             encoder.append(raw: crossChecksums)
         }
     }
@@ -163,7 +166,7 @@ struct DescriptorStrictnessTests {
         let names = (0..<100).map { index in Array("\(index + 100)".utf8) }
         return [
             Case("another format", .malformed(.notCanonical(field: "descriptor format"))) {
-                $0.tag = "solidus.descriptor.2"
+                $0.tag = "solidus.descriptor.3"
             },
             Case("kind 0", .malformed(.unknownValue(field: "kind", value: 0))) { $0.kind = 0 },
             Case("kind 3", .malformed(.unknownValue(field: "kind", value: 3))) { $0.kind = 3 },

@@ -7,7 +7,7 @@ import QuorumProtocol
 import QuorumWire
 
 enum RequestKind: CaseIterable {
-    case readTimestamp, prepare, commit, read, certificate, describe
+    case readTimestamp, prepare, commit, read, certificate, describe, stage, discard, fetch
 
     init(_ request: Request) {
         switch request {
@@ -17,6 +17,9 @@ enum RequestKind: CaseIterable {
         case .read: self = .read
         case .certificate: self = .certificate
         case .describe: self = .describe
+        case .stage: self = .stage
+        case .discard: self = .discard
+        case .fetch: self = .fetch
         }
     }
 
@@ -53,9 +56,30 @@ enum RequestKind: CaseIterable {
                 .certificate(Sample.longKey, Sample.timestamp(.max, of: Sample.tombstone)),
             ]
         case .describe:
-            [Sample.value, Sample.threeStripes, Sample.described, Sample.tombstone].map {
+            [
+                Sample.value, Sample.threeStripes, Sample.described, Sample.tombstone, Sample.stagedInPages,
+                Sample.stagedByName,
+            ].map {
                 .describe(Describe(key: Sample.key, timestamp: Sample.timestamp(3, of: $0), descriptor: $0))
             }
+        case .stage:
+            [(UInt32(0), UInt32(4096)), (StagedLimits.stripesMax - 1, 1)].map { stripe, size in
+                .stage(
+                    Stage(
+                        key: Sample.key, attempt: Sample.attempt, position: 2, stripeSizeBytes: 4096, stripe: stripe,
+                        crossChecksum: Sample.crossChecksum(Int(size)), fragment: Sample.fragment))
+            }
+        case .discard:
+            [.discard(Discard(key: Sample.longKey, upload: Sample.attempt.upload))]
+        case .fetch:
+            [
+                .fetch(Fetch(key: Sample.key, attempt: Sample.attempt)),
+                .fetch(Fetch(key: Sample.key, attempt: Sample.attempt, stripe: 7)),
+                .fetch(
+                    Fetch(
+                        key: Sample.longKey, attempt: Sample.attempt, stripe: StagedLimits.stripesMax - 1,
+                        page: Fetch.PageRange(first: 512, count: 256), pin: Sample.timestamp(3, of: Sample.value))),
+            ]
         case .read:
             Sample.portions.flatMap { portion -> [Request] in
                 [
@@ -68,7 +92,7 @@ enum RequestKind: CaseIterable {
 }
 
 enum ReplyKind: CaseIterable {
-    case timestamp, prepared, committed, version, certificate, refused
+    case timestamp, prepared, committed, version, certificate, staged, discarded, fetched, refused
 
     init(_ reply: Reply) {
         switch reply {
@@ -77,6 +101,9 @@ enum ReplyKind: CaseIterable {
         case .committed: self = .committed
         case .version: self = .version
         case .certificate: self = .certificate
+        case .staged: self = .staged
+        case .discarded: self = .discarded
+        case .fetched: self = .fetched
         case .refused: self = .refused
         }
     }
@@ -113,6 +140,14 @@ enum ReplyKind: CaseIterable {
                 .version(unknown, nil), .version(known, nil), .version(unknown, parts(Sample.value, nil)),
                 .version(known, parts(Sample.value, [Sample.fragment])), .version(known, parts(Sample.emptyValue, [])),
                 .version(known, parts(Sample.tombstone, [SharedBytes()])),
+            ]
+        case .staged: return [.staged]
+        case .discarded: return [.discarded]
+        case .fetched:
+            return [
+                .fetched(FetchedParts(position: 3, fragment: nil, page: nil)),
+                .fetched(FetchedParts(position: 0, fragment: Sample.fragment, page: nil)),
+                .fetched(FetchedParts(position: 1, fragment: SharedBytes(), page: Array("page".utf8))),
             ]
         case .refused:
             return RefusalKind.allCases.flatMap(\.samples).map { .refused($0) }
@@ -157,6 +192,19 @@ extension RefusalKind {
         case .foreignGroup: return [.foreignGroup(GroupID(1), expected: GroupID(.max))]
         case .unknownEpoch: return [.unknownEpoch(4, newest: 3), .unknownEpoch(0, newest: .max)]
         case .foreignPosition: return [.foreignPosition(1, expected: 2), .foreignPosition(255, expected: 0)]
+        case .stripesMissing:
+            return [
+                .stripesMissing([]),
+                .stripesMissing([
+                    MissingStripes(part: 0, stripes: 0..<1),
+                    MissingStripes(part: 9999, stripes: 7..<StagedLimits.stripesMax),
+                ]),
+            ]
+        case .otherStripeSize: return [.otherStripeSize(0, expected: .max)]
+        case .tooManyAttempts: return [.tooManyAttempts(limit: 10_050)]
+        case .tooScattered: return [.tooScattered(limit: 64)]
+        case .uploadEnded: return [.uploadEnded]
+        case .stripeHeld: return [.stripeHeld]
         case .unsupported: return [0, 5, .max].map { .unsupported(type: $0) }
         }
     }
@@ -272,6 +320,37 @@ enum Sample {
             user: ["": "", "b": "2", "a": "1", "\u{e9}": "composed", "\u{1f63a}": "cat"]))
     static let tombstone = SealedDescriptor(
         Descriptor(tombstone: key, modifiedMilliseconds: 1_700_000_000_000, parameters: cluster))
+
+    static let attempt = AttemptName(
+        stager: writer, upload: UploadID(high: 3, low: .max), part: 10_000, number: .max)
+
+    static func crossChecksum(_ sizeBytes: Int) -> CrossChecksum {
+        CrossChecksum.encode(
+            block: SharedBytes(Array(repeating: 7, count: sizeBytes)), code: cluster.quorums.code
+        ).crossChecksum
+    }
+
+    /// A value of 17 stripes in two parts, of which only pages are named.
+    static let stagedInPages = staged([
+        StagedPart(attempt: attempt(1), lengthBytes: 4096 * 16, stripeSizeBytes: 4096, pages: [.sha256([1])]),
+        StagedPart(attempt: attempt(2), lengthBytes: 1, stripeSizeBytes: 4096, pages: [.sha256([2])]),
+    ])
+    /// One whose two stripes are named.
+    static let stagedByName = staged([
+        StagedPart(
+            attempt: attempt(7), lengthBytes: 4097, stripeSizeBytes: 4096,
+            named: [crossChecksum(4096), crossChecksum(1)])
+    ])
+
+    private static func attempt(_ part: UInt16) -> AttemptName {
+        AttemptName(stager: part == 2 ? otherWriter : writer, upload: UploadID(high: 3, low: 4), part: part, number: 1)
+    }
+
+    private static func staged(_ parts: [StagedPart]) -> SealedDescriptor {
+        SealedDescriptor(
+            Descriptor(
+                value: key, staged: StagedContents(parts: parts), metadata: ObjectMetadata(), parameters: cluster))
+    }
 
     static let certificate = certificate(timestamp(5, of: value), [0, 1, 3].map { statement($0) })
     /// Its paths are as long as paths may be.

@@ -90,6 +90,10 @@ extension InProcessServer: ReplicaStore {
         (versions[timestamp]?.fragments).map(StoredParts.held) ?? .absent
     }
 
+    // The values measured here go with PREPARE.
+    func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> { .absent }
+    func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> { .absent }
+
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] { [] }
 
     func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { [] }

@@ -7,6 +7,7 @@ import Foundation
 import Glibc
 import QuorumClient
 import QuorumProtocol
+import Synchronization
 
 /// Bytes of a value, as HTTP's Range header has them.
 package enum ByteRange: Equatable, Sendable {
@@ -70,85 +71,165 @@ package struct FileTransfer: Sendable {
 
     package init(_ client: ObjectClient) { self.client = client }
 
-    /// Stores what is in a file, or comes from a pipe. The object's tag is the SHA-256 of its bytes, unless the metadata
-    /// have one, and its time of modification is the file's.
+    /// Stores what is in a file, or comes from a pipe, piece by piece. The object's tag is the SHA-256 of its bytes,
+    /// unless the metadata have one, and its time of modification is the file's.
     ///
     /// - Parameter allowsChanging: stores what was read also when the file was written meanwhile.
     /// - Throws: `.sourceChanged`, `.inputOutput`, and as `ObjectClient.put`.
     package func upload(
         _ source: SourceFile, to key: ObjectKey, metadata: ObjectMetadata, allowsChanging: Bool = false,
-        progress: Progress = { _ in }
+        progress: @escaping Progress = { _ in }
     ) async throws(Failure) -> Uploaded {
-        // One byte more than may be stored shows that a file is too large without reading all of it.
-        let limit = client.parameters.limits.stripeSizeBytesMax
-        let value = try await Blocking.run { isCancelled throws(Failure) in
-            try source.read(sizeBytesMax: limit + 1, isCancelled: isCancelled)
-        }
-        if !allowsChanging, value.count <= limit { try source.checkUnchanged(readBytes: value.count) }
         var metadata = metadata
-        if metadata.etag.isEmpty { metadata.etag = Self.tag(of: value) }
         if metadata.modifiedMilliseconds == 0 {
             metadata.modifiedMilliseconds = source.facts?.modifiedMilliseconds ?? 0
         }
-        do throws(ClientError) {
-            let result = try await client.put(key, value, metadata: metadata)
-            progress(UInt64(value.count))
-            return Uploaded(result: result, sizeBytes: UInt64(value.count))
-        } catch {
+        let pieces = SourcePieces(source)
+        do {
+            let result = try await client.put(
+                key, lengthBytes: allowsChanging ? nil : source.facts?.sizeBytes, metadata: metadata,
+                progress: Self.steps(progress),
+                seal: { metadata in
+                    let (tag, readBytes) = pieces.end()
+                    if !allowsChanging { try source.checkUnchanged(readBytes: readBytes) }
+                    if metadata.etag.isEmpty { metadata.etag = tag }
+                }, from: pieces)
+            return Uploaded(result: result, sizeBytes: UInt64(pieces.end().readBytes))
+        } catch ClientError.wrongLength(_, let got, _) {
+            try source.checkUnchanged(readBytes: Int(clamping: got))
+            throw Failure(.sourceChanged, "\(source.name) was changed while it was read; nothing was stored")
+        } catch let error as ClientError {
             throw Failure(error)
+        } catch {
+            throw Failure(ofAny: error) ?? Failure(.unexpected, "\(key): interrupted; nothing was stored")
         }
     }
 
-    /// Reads an object, or some of its bytes, to its destination. No byte is written before it is known to be right, and
-    /// a file appears, or is replaced, only once all of its bytes are written.
+    /// Reads an object, or some of its bytes, to its destination, piece by piece. No byte is written before it is known
+    /// to be right, and a file appears, or is replaced, only once all of its bytes are written.
     ///
-    /// - Throws: `.refused` when the range begins behind the end; `.inputOutput`, and as `ObjectClient.get`.
+    /// - Throws: `.refused` when the range begins behind the end; `.inputOutput`, and as `ObjectClient.open`.
     package func download(
-        _ key: ObjectKey, range: ByteRange? = nil, to destination: Destination, progress: Progress = { _ in }
+        _ key: ObjectKey, range: ByteRange? = nil, to destination: Destination,
+        progress: @escaping Progress = { _ in }
     ) async throws(Failure) -> ObjectStatus {
-        let object: StoredObject
+        let object = try await open(key, range)
+        let sink = try await Blocking.run { _ throws(Failure) in OpenSink(try destination.open()) }
+        do throws(Failure) {
+            var pieces = object.makeAsyncIterator()
+            while let piece = try await Self.next(&pieces) {
+                try await Blocking.run { _ throws(Failure) in try sink.append(piece) }
+                progress(UInt64(piece.count))
+            }
+        } catch {
+            sink.discard()
+            throw error
+        }
+        let modified = object.status.metadata.modifiedMilliseconds
+        try await Blocking.run { _ throws(Failure) in try sink.finish(modifiedMilliseconds: modified) }
+        return object.status
+    }
+
+    private func open(_ key: ObjectKey, _ range: ByteRange?) async throws(Failure) -> ObjectBytes {
+        let object: ObjectBytes
         do throws(ClientError) {
-            object = try await client.get(key)
+            object = try await client.open(key)
         } catch {
             throw Failure(error)
         }
-        var value = object.value
-        if let range {
-            guard let bounds = range.bounds(in: UInt64(value.count)) else {
-                throw Failure(.refused, "\(key) has \(value.count) bytes; the range begins behind them")
-            }
-            value = value[Int(bounds.lowerBound)..<Int(bounds.upperBound)]
+        guard let range else { return object }
+        guard let bounds = range.bounds(in: object.status.lengthBytes) else {
+            throw Failure(.refused, "\(key) has \(object.status.lengthBytes) bytes; the range begins behind them")
         }
-        let (bytes, modified) = (value, object.status.metadata.modifiedMilliseconds)
-        try await Blocking.run { _ throws(Failure) in
-            var sink = try destination.open()
-            do throws(Failure) {
-                try bytes.withUnsafeBytes { bytes throws(Failure) in try sink.append(bytes) }
-            } catch {
-                sink.discard()
-                throw error
-            }
-            try sink.finish(modifiedMilliseconds: modified)
+        return object.slice(bounds)
+    }
+
+    private static func next(_ pieces: inout ObjectBytes.AsyncIterator) async throws(Failure) -> SharedBytes? {
+        do throws(ClientError) {
+            return try await pieces.next()
+        } catch {
+            throw Failure(error)
         }
-        progress(UInt64(value.count))
-        return object.status
     }
 
     /// The tag by which an object is known to have a file's content.
     package func tag(of source: SourceFile) async throws(Failure) -> String {
-        let limit = client.parameters.limits.stripeSizeBytesMax
-        return try await Blocking.run { isCancelled throws(Failure) in
-            let value = try source.read(sizeBytesMax: limit + 1, isCancelled: isCancelled)
-            try source.checkUnchanged(readBytes: value.count)
-            return Self.tag(of: value)
+        let pieces = SourcePieces(source)
+        var iterator = pieces.makeAsyncIterator()
+        while try await iterator.next() != nil {}
+        let (tag, readBytes) = pieces.end()
+        try source.checkUnchanged(readBytes: readBytes)
+        return tag
+    }
+
+    /// From what is told of all bytes to what is told of some more.
+    static func steps(_ progress: @escaping Progress) -> @Sendable (UInt64) -> Void {
+        let told = Mutex<UInt64>(0)
+        return { all in
+            let more = told.withLock { told in
+                defer { told = max(told, all) }
+                return all > told ? all - told : 0
+            }
+            if more > 0 { progress(more) }
+        }
+    }
+}
+
+/// A sink that is used on one thread after the other.
+private final class OpenSink: @unchecked Sendable {
+    private var sink: any ByteSink
+
+    init(_ sink: any ByteSink) { self.sink = sink }
+
+    func append(_ piece: SharedBytes) throws(Failure) {
+        try piece.withUnsafeBytes { bytes throws(Failure) in try sink.append(bytes) }
+    }
+
+    func finish(modifiedMilliseconds: UInt64) throws(Failure) {
+        try sink.finish(modifiedMilliseconds: modifiedMilliseconds)
+    }
+
+    func discard() { sink.discard() }
+}
+
+/// What is in a file, in pieces, and the SHA-256 of what was read. For one reading.
+private final class SourcePieces: AsyncSequence, Sendable {
+    typealias Element = SharedBytes
+
+    private static let pieceSizeBytes = 1 << 20
+
+    private let source: SourceFile
+    private let state = Mutex((hash: SHA256(), readBytes: 0))
+
+    init(_ source: SourceFile) { self.source = source }
+
+    struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate let pieces: SourcePieces
+
+        mutating func next() async throws(Failure) -> SharedBytes? { try await pieces.next() }
+    }
+
+    func makeAsyncIterator() -> AsyncIterator { AsyncIterator(pieces: self) }
+
+    fileprivate func next() async throws(Failure) -> SharedBytes? {
+        let piece = try await Blocking.run { isCancelled throws(Failure) in
+            let piece = try self.source.read(sizeBytesMax: Self.pieceSizeBytes, isCancelled: isCancelled)
+            self.take(piece)
+            return piece
+        }
+        return piece.count > 0 ? piece : nil
+    }
+
+    private func take(_ piece: SharedBytes) {
+        state.withLock { state in
+            piece.withUnsafeBytes { state.hash.update(bufferPointer: $0) }
+            state.readBytes += piece.count
         }
     }
 
-    private static func tag(of value: SharedBytes) -> String {
-        value.withUnsafeBytes { bytes in
-            var hash = SHA256()
-            hash.update(bufferPointer: bytes)
-            return hash.finalize().map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
-        }
+    /// What was read so far: its tag, and how much it is.
+    func end() -> (tag: String, readBytes: Int) {
+        let (hash, readBytes) = state.withLock { ($0.hash, $0.readBytes) }
+        return (hash.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(), readBytes)
     }
 }

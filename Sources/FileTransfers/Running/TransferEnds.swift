@@ -126,12 +126,11 @@ package struct CopyEnds: TransferEnds {
         let (from, to) = (try source.knownKey(item), try target.knownKey(item))
         let copy: CopyResult
         do throws(ClientError) {
-            copy = try await client.copy(from, to: to)
+            copy = try await client.copy(from, to: to, progress: FileTransfer.steps(progress))
         } catch {
             throw Failure(error)
         }
         if moves { try await client.removeMoved(copy) }
-        progress(copy.source.lengthBytes)
         return TransferredItem(sizeBytes: copy.source.lengthBytes, version: copy.written.timestamp.fullName)
     }
 

@@ -110,7 +110,7 @@ public struct AccessList: Hashable, Sendable {
             switch request {
             case .read, .certificate:
                 return configuration.group(of: request.key.slot).contains(node) ? nil : .notEntitled(principal)
-            case .readTimestamp, .prepare, .commit, .describe:
+            case .readTimestamp, .prepare, .commit, .describe, .stage, .discard, .fetch:
                 return .notEntitled(principal)
             }
         }
@@ -124,13 +124,13 @@ extension Request {
     var sufficientRights: Rights {
         if key.recordedBucket != nil {
             switch self {
-            case .readTimestamp, .prepare: return .admin
-            case .read, .certificate, .commit, .describe: return .all
+            case .readTimestamp, .prepare, .stage, .discard: return .admin
+            case .read, .certificate, .fetch, .commit, .describe: return .all
             }
         }
         return switch self {
-        case .readTimestamp, .prepare: .write
-        case .read, .certificate: [.read, .write]
+        case .readTimestamp, .prepare, .stage, .discard: .write
+        case .read, .certificate, .fetch: [.read, .write]
         case .commit, .describe: .all
         }
     }

@@ -64,6 +64,24 @@ package enum Flaw: String, Sendable, CaseIterable {
     /// PREPARE replaces the client's older pending versions, for which a certificate may exist.
     case pendingReplaced
 
+    // Server: large values
+    /// A stripe that a version holds may be staged anew with other contents.
+    case heldStripesReplaced
+    /// A version is stored although stripes of it are not staged.
+    case stripesUnlooked
+    /// A version is stored although other stripes are staged under the names that it names.
+    case otherStripesCounted
+    /// An attempt goes with the first of the versions that hold it.
+    case sharedStripesGivenBack
+    /// An attempt goes with its last version although its stager may yet need it.
+    case unspentStripesGivenBack
+    /// DISCARD takes stripes that a version holds.
+    case discardTakesHeld
+    /// Stripes that a version holds expire.
+    case heldStripesExpire
+    /// A version that is being read goes as any other.
+    case pinsForgotten
+
     // Server: COMMIT, DESCRIPTOR and retention
     /// A descriptor is kept of a version that is not committed.
     case uncommittedDescribed

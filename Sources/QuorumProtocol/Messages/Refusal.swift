@@ -53,10 +53,34 @@ public enum Refusal: Error, Equatable, Sendable {
     case storageFailed
     /// The server has lost what it knew of this object; of others it has not.
     case recordLost
+    /// Stripes of the version are not staged here, or others are: runs of them by part, as many as are named at a time.
+    case stripesMissing([MissingStripes])
+    /// The attempt has stripes of another size.
+    case otherStripeSize(UInt32, expected: UInt32)
+    /// So many attempts are staged at the object that there is no place for another.
+    case tooManyAttempts(limit: Int)
+    /// The attempt's stripes lie in so many runs that none apart from them is taken.
+    case tooScattered(limit: Int)
+    /// The upload was discarded, or a version of it committed.
+    case uploadEnded
+    /// A version holds the stripe.
+    case stripeHeld
     /// The server knows no message of this type.
     case unsupported(type: UInt8)
     /// A reason of another release's, of which only the traits are known.
     case other(code: UInt16, traits: RefusalTraits, evidence: [UInt8])
+}
+
+/// A run of stripes of a part that a server has not.
+public struct MissingStripes: Hashable, Sendable {
+    /// The part's place in the value, from 0.
+    public let part: UInt16
+    public let stripes: Range<UInt32>
+
+    package init(part: UInt16, stripes: Range<UInt32>) {
+        self.part = part
+        self.stripes = stripes
+    }
 }
 
 /// What there is a limit of for each client (docs/protocol.md, Accounts).
@@ -127,18 +151,25 @@ package enum RefusalKind: UInt16, CaseIterable, Sendable {
     case notCommitted = 22
     case recordLost = 23
     case quotaExceeded = 24
+    case stripesMissing = 25
+    case otherStripeSize = 26
+    case tooManyAttempts = 27
+    case tooScattered = 28
+    case uploadEnded = 29
+    case stripeHeld = 30
 
     package var traits: RefusalTraits {
         switch self {
         case .foreignTimestamp, .foreignPosition, .wrongFragmentCount, .tooManyStripes, .invalidFragment,
             .justificationRequired, .counterSkipped, .invalidAdmission, .tooManyPending:
             .answersPrepareOnly
-        case .tooManyUnverified, .quotaExceeded:
+        case .tooManyUnverified, .quotaExceeded, .stripesMissing:
             [.answersPrepareOnly, .transient]
         case .busy, .unknownEpoch, .notCommitted:
             .transient
         case .notEntitled, .digestMismatch, .foreignDescriptor, .foreignGroup, .invalidCertificate, .poisonous,
-            .storageFull, .storageFailed, .recordLost, .unsupported:
+            .storageFull, .storageFailed, .recordLost, .unsupported, .otherStripeSize, .tooManyAttempts,
+            .tooScattered, .uploadEnded, .stripeHeld:
             []
         }
     }
@@ -171,6 +202,12 @@ extension Refusal {
         case .storageFull: .storageFull
         case .storageFailed: .storageFailed
         case .recordLost: .recordLost
+        case .stripesMissing: .stripesMissing
+        case .otherStripeSize: .otherStripeSize
+        case .tooManyAttempts: .tooManyAttempts
+        case .tooScattered: .tooScattered
+        case .uploadEnded: .uploadEnded
+        case .stripeHeld: .stripeHeld
         case .unsupported: .unsupported
         case .other: nil
         }
@@ -246,6 +283,14 @@ extension Refusal: CustomStringConvertible {
         case .storageFull: "the server's disk is full"
         case .storageFailed: "the server cannot use its storage"
         case .recordLost: "the server has lost what it knew of this object, and makes it again at its next start"
+        case .stripesMissing(let missing):
+            "\(missing.reduce(0) { $0 + $1.stripes.count }) of the version's stripes are not staged at the server"
+        case .otherStripeSize(let size, let expected):
+            "a stripe size of \(size) bytes; the attempt has stripes of \(expected)"
+        case .tooManyAttempts(let limit): "\(limit) attempts are staged at the object, as many as may be"
+        case .tooScattered(let limit): "the attempt's stripes lie in \(limit) runs, as many as may be"
+        case .uploadEnded: "the upload was discarded, or is complete"
+        case .stripeHeld: "a version holds the stripe"
         case .unsupported(let type): "the server knows no message of type \(type)"
         case .other(let code, _, _): "a reason with the number \(code), which this release does not know"
         }

@@ -17,6 +17,12 @@ package indirect enum Reply: Equatable, Sendable {
     /// To FETCH-CERTIFICATE: the claim of now, and the certificate of the version asked for or, if that is not named
     /// any more, of the highest one that is; nil when none is.
     case certificate(CommittedClaim, Certificate?)
+    /// To STAGE: the stripe is durable here.
+    case staged
+    /// To DISCARD: what was staged to the upload is given back.
+    case discarded
+    /// To FETCH: what the server has of it.
+    case fetched(FetchedParts)
     /// To any request: what was wrong with it; it changed nothing.
     case refused(Refusal)
 }

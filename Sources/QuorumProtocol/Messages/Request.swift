@@ -15,6 +15,9 @@ package enum Request: Equatable, Sendable {
     /// Prove what you named: show this version's certificate.
     indirect case certificate(ObjectKey, Timestamp)
     case describe(Describe)
+    case stage(Stage)
+    case discard(Discard)
+    case fetch(Fetch)
 
     package var key: ObjectKey {
         switch self {
@@ -24,6 +27,9 @@ package enum Request: Equatable, Sendable {
         case .read(let read): read.key
         case .certificate(let key, _): key
         case .describe(let describe): describe.key
+        case .stage(let stage): stage.key
+        case .discard(let discard): discard.key
+        case .fetch(let fetch): fetch.key
         }
     }
 }

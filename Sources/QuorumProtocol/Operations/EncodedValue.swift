@@ -8,6 +8,8 @@ package indirect enum WriteContent: Sendable {
     /// The salt tells versions apart that are equal in all else, in the mode `none`.
     case value(SharedBytes, ObjectMetadata, salt: VersionSalt)
     case deletion(modifiedMilliseconds: UInt64)
+    /// A large value, all of which is staged.
+    case staged(StagedContents, ObjectMetadata, salt: VersionSalt)
 }
 
 /// The encoding of what a write makes of its object, to be done once and anywhere.
@@ -22,6 +24,11 @@ package struct EncodingJob: Sendable {
             EncodedValue(value, key: key, metadata: metadata, parameters: parameters, salt: salt)
         case .deletion(let modified):
             EncodedValue(tombstone: key, modifiedMilliseconds: modified, parameters: parameters)
+        case .staged(let staged, let metadata, let salt):
+            EncodedValue(
+                descriptor: SealedDescriptor(
+                    Descriptor(value: key, staged: staged, metadata: metadata, parameters: parameters, salt: salt)),
+                fragments: Array<[SharedBytes]>(repeating: [], count: parameters.quorums.serverCount))
         }
     }
 }
@@ -31,6 +38,11 @@ package struct EncodedValue: Sendable {
     package let descriptor: SealedDescriptor
     /// For each server what PREPARE carries of each stripe: the server's fragment or, in the mode `full`, the block.
     package let fragments: [[SharedBytes]]
+
+    fileprivate init(descriptor: SealedDescriptor, fragments: [[SharedBytes]]) {
+        self.descriptor = descriptor
+        self.fragments = fragments
+    }
 
     /// Cuts a value into stripes and encodes them as the cluster's mode wants it.
     package init(

@@ -36,6 +36,7 @@ public enum OperationPhase: Sendable, CustomStringConvertible {
     case commit
     case read
     case writeBack
+    case stage
 
     public var description: String {
         switch self {
@@ -44,6 +45,7 @@ public enum OperationPhase: Sendable, CustomStringConvertible {
         case .commit: "committing"
         case .read: "reading"
         case .writeBack: "writing back what was read"
+        case .stage: "sending the value"
         }
     }
 }

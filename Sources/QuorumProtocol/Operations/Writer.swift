@@ -236,6 +236,8 @@ package struct Writer: Sendable {
             case .nothing: break
             }
             askProofs(into: &effects)
+        case .staged, .discarded, .fetched:
+            observations.misbehaviours[server] = .unexpectedReply
         case .refused(let refusal):
             refused(refusal, by: server, into: &effects)
         case .version(let claim, let parts):
@@ -380,7 +382,10 @@ extension Writer {
     /// Fails at once when more than f servers refused for good: waiting cannot bring a quorum any more.
     mutating func giveUpIfHopeless(into effects: inout [Effect]) {
         let full = preparation?.fullness.servers ?? []
-        let final = observations.refusals.filter { !$0.value.isTransient && !full.contains($0.key) }
+        let final = observations.refusals.filter { server, refusal in
+            // Nobody stages stripes that are missing while the write goes on, but at f servers that were left behind.
+            (!refusal.isTransient || refusal.kind == .stripesMissing) && !full.contains(server)
+        }
         guard final.count > quorums.faults else { return }
         finish(.failure(.refused(operationPhase, observations: observations)), into: &effects)
     }

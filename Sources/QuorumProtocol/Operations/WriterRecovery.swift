@@ -262,7 +262,8 @@ extension Writer {
     }
 
     mutating func refusedCompletion(_ refusal: Refusal, by server: Position, into effects: inout [Effect]) {
-        guard case .complete(var completion) = phase, !refusal.isTransient else { return }
+        guard case .complete(var completion) = phase, !refusal.isTransient || refusal.kind == .stripesMissing
+        else { return }
         switch refusal {
         case .tooManyPending:
             // A late answer to our own PREPARE: this one carries an admission.

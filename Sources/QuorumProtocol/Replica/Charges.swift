@@ -111,6 +111,17 @@ extension ObjectRecord {
             }
             list.add(sign(charge), to: version.timestamp.writer)
         }
+        for attempt in staged {
+            var charge = Charge()
+            charge.uncommittedBytes = Int64(clamping: attempt.unheldBytes)
+            list.add(sign(charge), to: attempt.name.stager)
+        }
+        guard committed == nil else { return }
+        for stager in stagers {
+            var charge = Charge()
+            charge.bareVersions = 1
+            list.add(sign(charge), to: stager)
+        }
     }
 
     /// Whose versions are here although none is committed.
@@ -120,6 +131,7 @@ extension ObjectRecord {
         for version in held where !writers.contains(version.timestamp.writer) {
             writers.append(version.timestamp.writer)
         }
+        for stager in stagers where !writers.contains(stager) { writers.append(stager) }
         return writers
     }
 

@@ -110,6 +110,18 @@ package struct FairQueue<Element: Sendable>: Sendable {
         return popFirst(ofLane: next).map { (lastOwner, $0) }
     }
 
+    /// The one whose turn it is, if it is one of these.
+    mutating func popFirst(if isMeant: (Element) -> Bool) -> Element? {
+        guard count > 0 else { return nil }
+        if isOnlyFirst {
+            guard let only = first, isMeant(only) else { return nil }
+        } else {
+            let isRepeated = lanes.count > 1 && lanes[0].owner == lastOwner
+            guard let next = lanes[isRepeated ? 1 : 0].elements.first, isMeant(next) else { return nil }
+        }
+        return popFirst()
+    }
+
     private mutating func popFirst(ofLane index: Int) -> Element? {
         var lane = lanes.remove(at: index)
         let popped = lane.elements.popFirst()

@@ -77,6 +77,7 @@ package struct ObjectRecord: Equatable, Sendable {
         var claim: CommittedClaim
         var verificationDueMilliseconds: UInt64?
         var held: [HeldVersion]
+        var staged: [StagedAttempt] = []
 
         init() {
             claim = CommittedClaim(sound: nil)
@@ -90,12 +91,13 @@ package struct ObjectRecord: Equatable, Sendable {
             claim = other.claim
             verificationDueMilliseconds = other.verificationDueMilliseconds
             held = other.held
+            staged = other.staged
         }
 
         func equals(_ other: Contents) -> Bool {
             held == other.held && condemned == other.condemned
                 && verificationDueMilliseconds == other.verificationDueMilliseconds
-                && claim == other.claim
+                && claim == other.claim && staged == other.staged
         }
     }
 
@@ -190,6 +192,15 @@ package struct ObjectRecord: Equatable, Sendable {
         }
     }
 
+    /// In ascending order of their names.
+    package var staged: [StagedAttempt] {
+        _read { yield contents.staged }
+        _modify {
+            makeOwn()
+            yield &contents.staged
+        }
+    }
+
     package static func == (left: ObjectRecord, right: ObjectRecord) -> Bool {
         left.contents === right.contents || left.contents.equals(right.contents)
     }
@@ -261,6 +272,9 @@ package struct ObjectRecord: Equatable, Sendable {
             expiry = min(expiry ?? .max, superseded)
         }
         expiry = expiry.map { $0 &+ parameters.limits.retentionMilliseconds }
+        for attempt in staged where attempt.holders.isEmpty {
+            expiry = min(expiry ?? .max, attempt.lastMilliseconds &+ parameters.limits.stagedMilliseconds)
+        }
         let verification = parameters.mode == .lazy ? verificationDueMilliseconds : nil
         guard let expiry, let verification else { return expiry ?? verification }
         return min(expiry, verification)
@@ -322,7 +336,7 @@ extension ObjectRecord {
     /// The canonical bytes in which the store keeps the record.
     package var bytes: [UInt8] {
         var encoder = CanonicalEncoder(reservingBytes: 1024)
-        encoder.append(tag: "solidus.object.6")
+        encoder.append(tag: "solidus.object.7")
         encoder.append(UInt8(committed == nil ? 0 : 1))
         committed?.encode(into: &encoder)
         encoder.append(UInt32(unverified.count))
@@ -344,6 +358,8 @@ extension ObjectRecord {
             encoder.append(UInt8(version.supersededMilliseconds == nil ? 0 : 1))
             encoder.append(version.supersededMilliseconds ?? 0)
         }
+        encoder.append(UInt32(staged.count))
+        for attempt in staged { attempt.encode(into: &encoder) }
         return encoder.bytes
     }
 
@@ -351,7 +367,7 @@ extension ObjectRecord {
     package init(decoding bytes: [UInt8]) throws(MalformedEncoding) {
         contents = Contents()
         var decoder = CanonicalDecoder(bytes)
-        try decoder.expect(tag: "solidus.object.6", "record format")
+        try decoder.expect(tag: "solidus.object.7", "record format")
         let committed = try decoder.flag("committed") ? try CommittedVersion(from: &decoder) : nil
         let unverified = try decoder.committedVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
         let poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
@@ -383,6 +399,14 @@ extension ObjectRecord {
                 HeldVersion(
                     timestamp: timestamp, holdsFragments: holdsFragments, hasStripes: hasStripes, head: head,
                     sizeBytes: sizeBytes, supersededMilliseconds: isSuperseded ? milliseconds : nil))
+        }
+        let stagedCount = try decoder.count("staged attempts", as: UInt32.self, limit: Self.heldCountMax)
+        for _ in 0..<stagedCount {
+            let attempt = try StagedAttempt(from: &decoder)
+            guard staged.last.map({ $0.name < attempt.name }) ?? true else {
+                throw .notCanonical(field: "staged attempts' order")
+            }
+            staged.append(attempt)
         }
         try decoder.finish()
     }
@@ -475,6 +499,16 @@ extension ObjectRecord.Contents {
             let isSuperseded = timestamp.precedes(committed)
             if isSuperseded != (held[position].supersededMilliseconds != nil) {
                 return "version \(held[position].timestamp) is marked superseded exactly when it is not"
+            }
+        }
+        for attempt in staged {
+            if attempt.isSpent, attempt.holders.isEmpty { return "\(attempt.name) is nobody's any more" }
+            for holder in attempt.holders {
+                guard let version = held.first(where: { $0.timestamp == holder.timestamp }), version.holdsFragments
+                else {
+                    return "\(attempt.name) is held by \(holder.timestamp), which is not here"
+                }
+                if !attempt.stripes.covers(upTo: holder.stripeCount) { return "\(attempt.name) lacks held stripes" }
             }
         }
         return nil

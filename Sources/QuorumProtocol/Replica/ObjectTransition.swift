@@ -8,12 +8,20 @@ struct ObjectTransition {
     let key: ObjectKey
     let parameters: ClusterParameters
     let nowMilliseconds: UInt64
-    private(set) var record: ObjectRecord
+    var record: ObjectRecord
+    /// Versions that are superseded and being read, which are kept a while longer.
+    let pinned: Set<Timestamp>
+    var stagedPuts: [StagedStripe] = []
+    var stagedDrops: [StagedDrop] = []
     private var puts: [ObjectChange.VersionParts] = []
     private var drops: [Timestamp] = []
     private let original: ObjectRecord
 
-    init(key: ObjectKey, record: ObjectRecord, parameters: ClusterParameters, nowMilliseconds: UInt64) {
+    init(
+        key: ObjectKey, record: ObjectRecord, parameters: ClusterParameters, nowMilliseconds: UInt64,
+        pinned: Set<Timestamp> = []
+    ) {
+        self.pinned = pinned
         self.key = key
         self.record = record
         original = record
@@ -23,9 +31,10 @@ struct ObjectTransition {
 
     /// The change to store, or nil when nothing changes.
     var change: ObjectChange? {
-        guard !puts.isEmpty || !drops.isEmpty || record != original else { return nil }
+        guard !puts.isEmpty || !drops.isEmpty || !stagedPuts.isEmpty || !stagedDrops.isEmpty || record != original
+        else { return nil }
         return ObjectChange(
-            key: key, record: record, puts: puts, drops: drops,
+            key: key, record: record, puts: puts, drops: drops, stagedPuts: stagedPuts, stagedDrops: stagedDrops,
             nextDueMilliseconds: record.nextDueMilliseconds(parameters),
             charges: original.charges(becoming: record), bareWriters: original.bareWriters(becoming: record),
             live: original.liveChange(becoming: record))
@@ -64,9 +73,14 @@ struct ObjectTransition {
             return .sign(.superseded)
         }
         let isCommitted = timestamp == committed || record.isUnverified(timestamp)
-        let hasStripes = !prepare.descriptor.descriptor.stripes.isEmpty
-        let sizeBytes = evidence.fragments.reduce(UInt64(prepare.descriptor.bytes.count)) {
-            $0 + UInt64($1.bytes.count)
+        let hasStripes = prepare.descriptor.descriptor.hasStripes
+        let staged = prepare.descriptor.descriptor.staged
+        let sizeBytes = evidence.fragments.reduce(
+            UInt64(prepare.descriptor.bytes.count) &+ (staged?.chargeBytes(parameters.quorums) ?? 0)
+        ) { $0 + UInt64($1.bytes.count) }
+        if let staged, !isPlanted(.stripesUnlooked) {
+            let missing = record.missingStripes(of: staged)
+            guard missing.isEmpty else { return .refuse(.stripesMissing(missing)) }
         }
         if !isCommitted {
             let base = max(record.highestCommitted.counter, (evidence.certificate?.timestamp).counter)
@@ -89,7 +103,9 @@ struct ObjectTransition {
             }
             if evidence.admission.isEmpty, !pending.contains(where: { $0.timestamp == timestamp }),
                 let refusal = accounts.refusal(
-                    of: timestamp.writer, sizeBytes: sizeBytes, isBare: record.highestCommitted == nil,
+                    of: timestamp.writer,
+                    sizeBytes: sizeBytes &- (staged.map { chargedBytes(of: $0, to: timestamp.writer) } ?? 0),
+                    isBare: record.highestCommitted == nil,
                     frees: !hasStripes && record.mayHoldValue(below: timestamp), parameters.limits)
             {
                 return .refuse(refusal)
@@ -104,6 +120,10 @@ struct ObjectTransition {
         puts.append(
             ObjectChange.VersionParts(
                 timestamp: timestamp, descriptor: prepare.descriptor, fragments: evidence.fragments))
+        if let staged {
+            holdStripes(of: timestamp, staged)
+            if isCommitted { spendStripes(of: timestamp) }
+        }
         if isCommitted { settleIfEmpty(timestamp) }
         return .sign(.stored)
     }
@@ -168,6 +188,7 @@ struct ObjectTransition {
     private mutating func settle(_ certificate: Certificate) {
         let timestamp = certificate.timestamp
         record.settle(certificate)
+        spendStripes(of: timestamp)
         supersede(below: timestamp)
         scheduleVerification()
         if isPlanted(.commitDropsPending) {
@@ -178,7 +199,7 @@ struct ObjectTransition {
     /// Keeps the descriptor of a version whose PREPARE did not come here.
     private mutating func holdDescriptor(_ descriptor: SealedDescriptor, of timestamp: Timestamp) {
         guard record.version(timestamp) == nil else { return }
-        let hasStripes = !descriptor.descriptor.stripes.isEmpty
+        let hasStripes = descriptor.descriptor.hasStripes
         record.hold(
             HeldVersion(
                 timestamp: timestamp, holdsFragments: !hasStripes, hasStripes: hasStripes,
@@ -272,11 +293,14 @@ struct ObjectTransition {
     /// Drops retained versions whose grace time is over.
     mutating func expire() {
         let due = record.held.filter { version in
-            guard let since = version.supersededMilliseconds else { return false }
+            guard let since = version.supersededMilliseconds, !pinned.contains(version.timestamp) else {
+                return false
+            }
             let (due, overflow) = since.addingReportingOverflow(parameters.limits.retentionMilliseconds)
             return !overflow && due <= nowMilliseconds
         }
         drop(due.map(\.timestamp))
+        expireStripes()
         if isPlanted(.currentVersionExpires), !due.isEmpty, let current = record.committedTimestamp,
             record.version(current) != nil
         {
@@ -296,7 +320,7 @@ struct ObjectTransition {
     private mutating func boundRetained() {
         let excess = record.retained.count - parameters.limits.retainedVersionsMax
         guard excess > 0, !isPlanted(.retentionUnbounded) else { return }
-        drop(record.held.prefix(excess).map(\.timestamp))
+        drop(record.held.prefix(excess).map(\.timestamp).filter { !pinned.contains($0) })
     }
 
     private mutating func drop(_ due: [Timestamp]) {
@@ -304,5 +328,6 @@ struct ObjectTransition {
         record.held.removeAll { due.contains($0.timestamp) }
         puts.removeAll { due.contains($0.timestamp) }
         drops += due
+        letGoStripes(of: due)
     }
 }

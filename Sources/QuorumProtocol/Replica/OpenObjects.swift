@@ -49,6 +49,8 @@ enum WaitingChange: Sendable {
     case prepare(RequestTag, Prepare, VerificationEvidence)
     case commit(RequestTag, VerifiedCertificate)
     case describe(RequestTag, Describe)
+    case stage(RequestTag, Stage, VerifiedFragment)
+    case discard(RequestTag, UploadID, of: ClientID)
     /// What is due at the object's time: versions to drop, or to verify.
     case due
     /// What this server should hold and has lost.
@@ -60,9 +62,15 @@ enum WaitingChange: Sendable {
 
     var tag: RequestTag? {
         switch self {
-        case .prepare(let tag, _, _), .commit(let tag, _), .describe(let tag, _): tag
+        case .prepare(let tag, _, _), .commit(let tag, _), .describe(let tag, _), .stage(let tag, _, _),
+            .discard(let tag, _, _):
+            tag
         case .due, .lost, .found, .signed: nil
         }
+    }
+
+    var isStage: Bool {
+        if case .stage = self { true } else { false }
     }
 }
 
@@ -87,6 +95,8 @@ struct InFlight: Sendable {
         case prepared(RequestTag, Timestamp, Claim)
         case reply(RequestTag, Reply)
         case tooManyPending(RequestTag, [Timestamp])
+        /// Stripes are staged, each for one request.
+        case staged([RequestTag])
         /// The statements are on these versions, which are poisonous.
         case poisonous([Timestamp])
         case nothing
@@ -95,7 +105,7 @@ struct InFlight: Sendable {
         var tag: RequestTag? {
             switch self {
             case .prepared(let tag, _, _), .reply(let tag, _), .tooManyPending(let tag, _): tag
-            case .poisonous, .nothing: nil
+            case .staged, .poisonous, .nothing: nil
             }
         }
     }
@@ -105,6 +115,13 @@ struct InFlight: Sendable {
     /// What it has charged.
     let charges: [ClientCharge]
     let answer: Answer
+    /// What is stored once it is known that all that it names is staged; nil when it is on its way to the disk.
+    var inspected: Inspected?
+
+    struct Inspected: Sendable {
+        let change: ObjectChange
+        let statement: Statement
+    }
 }
 
 /// An object with something going on, or, closed, the place of one that had.

@@ -25,12 +25,14 @@ package struct Replica: Sendable {
     private var verifying = VerifyingRequests()
     private var remembered = RememberedStatements()
     private var lists = ListShares()
+    var pins = VersionPins()
+    private var discards = RecentDiscards()
     /// How far the server has caught up with clients that near their limit of versions at objects without a commit.
     private var catchUps: [ClientID: CatchUp] = [:]
     /// The node's, while an input is handled.
     private var accounts = Accounts()
     private var lastTokenNumber: UInt32 = 0
-    private var nowMilliseconds: UInt64 = 0
+    private(set) var nowMilliseconds: UInt64 = 0
 
     package init(parameters: ClusterParameters, group: Group, node: NodeID, incarnation: Incarnation) {
         precondition(group.contains(node))
@@ -58,8 +60,11 @@ package struct Replica: Sendable {
             verified(token, result, into: &effects)
         case .stored(let token, let result):
             stored(token, result, into: &effects)
+        case .inspected(let token, let result):
+            inspected(token, result, into: &effects)
         case .tick(let milliseconds):
             nowMilliseconds = max(nowMilliseconds, milliseconds)
+            pins.expire(nowMilliseconds: nowMilliseconds)
             effects.append(.findDue(beforeMilliseconds: nowMilliseconds))
         case .due(let keys):
             for key in keys { enqueueDue(key, into: &effects) }
@@ -112,6 +117,20 @@ extension Replica {
             } else {
                 enqueue(.describe(tag, describe), of: principal, key: describe.key, into: &effects)
             }
+        case .stage(let stage):
+            if let refusal = refusal(of: stage, from: principal) {
+                effects.append(.reply(tag, .refused(refusal)))
+            } else {
+                verify(.stage(stage), tag: tag, from: principal, into: &effects)
+            }
+        case .discard(let discard):
+            if case .client(let client) = principal {
+                enqueue(.discard(tag, discard.upload, of: client), of: principal, key: discard.key, into: &effects)
+            } else {
+                effects.append(.reply(tag, .refused(.notEntitled(principal))))
+            }
+        case .fetch(let request):
+            fetch(request, tag: tag, from: principal, into: &effects)
         }
     }
 
@@ -140,6 +159,10 @@ extension Replica {
         }
         let stripes = prepare.descriptor.descriptor.stripes.count
         guard stripes <= 1 else { return .tooManyStripes(got: stripes, limit: 1) }
+        let staged = prepare.descriptor.descriptor.staged?.stripeCount ?? 0
+        guard staged == 0 || prepare.fragments.isEmpty else {
+            return .wrongFragmentCount(got: prepare.fragments.count, expected: 0)
+        }
         guard prepare.fragments.count == stripes else {
             return .wrongFragmentCount(got: prepare.fragments.count, expected: stripes)
         }
@@ -189,6 +212,9 @@ extension Replica {
                 preconditionFailure("a COMMIT was verified without its certificate")
             }
             enqueue(.commit(tag, certificate), of: waiting.principal, key: commit.key, into: &effects)
+        case .stage(let stage):
+            enqueue(
+                .stage(tag, stage, evidence.fragments[0]), of: waiting.principal, key: stage.key, into: &effects)
         }
     }
 }
@@ -344,7 +370,8 @@ extension Replica {
     ) {
         let key = objects.at[place].key
         var transition = ObjectTransition(
-            key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds)
+            key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds,
+            pinned: pins.pinned(key, nowMilliseconds: nowMilliseconds))
         switch change {
         case .prepare(let tag, let prepare, let evidence):
             switch transition.prepare(prepare, evidence: evidence, accounts: accounts) {
@@ -358,6 +385,14 @@ extension Replica {
                     return
                 }
                 let statement = statement(key: key, timestamp: prepare.timestamp, claim: claim)
+                if claim == .stored, let change, let staged = prepare.descriptor.descriptor.staged,
+                    change.puts.contains(where: { $0.timestamp == prepare.timestamp })
+                {
+                    inspect(
+                        staged, then: change, leadingTo: transition.record, at: place, tag: tag,
+                        prepare.timestamp, statement, into: &effects)
+                    return
+                }
                 store(
                     change, leadingTo: transition.record, at: place,
                     answer: .prepared(tag, prepare.timestamp, claim), statements: [statement], into: &effects)
@@ -375,6 +410,16 @@ extension Replica {
         case .describe(let tag, let describe):
             let refusal = transition.describe(describe)
             acknowledge(describe.timestamp, transition, refusal, at: place, tag: tag, into: &effects)
+        case .stage(let tag, let stage, let fragment):
+            self.stage([(tag, stage, fragment)], transition, at: place, into: &effects)
+        case .discard(let tag, let upload, let client):
+            discards.add(upload, of: client, at: key)
+            transition.discard(upload, of: client)
+            guard let change = transition.change else {
+                effects.append(.reply(tag, .discarded))
+                return
+            }
+            store(change, leadingTo: transition.record, at: place, answer: .reply(tag, .discarded), into: &effects)
         case .due:
             objects.at[place].isDueWaiting = false
             transition.expire()
@@ -401,6 +446,72 @@ extension Replica {
             if let change = transition.change {
                 store(change, leadingTo: transition.record, at: place, answer: .nothing, into: &effects)
             }
+        }
+    }
+
+    /// Stages the stripe, and all others that wait for the object's turn, in one change: each would wait for the disk
+    /// otherwise.
+    private mutating func stage(
+        _ first: [(tag: RequestTag, stage: Stage, fragment: VerifiedFragment)], _ transition: ObjectTransition,
+        at place: OpenObjects.Place, into effects: inout [ReplicaEffect]
+    ) {
+        var transition = transition
+        var waiting = first
+        var tags: [RequestTag] = []
+        while let (tag, stage, fragment) = waiting.popLast() {
+            let refusal =
+                discards.contains(stage.attempt, at: stage.key)
+                ? .uploadEnded : transition.stage(stage, fragment, accounts: accounts)
+            if let refusal {
+                effects.append(.reply(tag, .refused(refusal)))
+            } else {
+                tags.append(tag)
+            }
+            guard tags.count < Self.stagedPerChangeMax,
+                let next = objects.at[place].changes.popFirst(if: \.isStage)
+            else { break }
+            if case .stage(let tag, let stage, let fragment) = next { waiting.append((tag, stage, fragment)) }
+        }
+        guard let change = transition.change else { return }
+        store(change, leadingTo: transition.record, at: place, answer: .staged(tags), into: &effects)
+    }
+
+    /// So many stripes are stored by one change of an object.
+    private static let stagedPerChangeMax = 16
+
+    /// Has it found out whether what is staged is what the version's descriptor says, before it is stored and signed.
+    private mutating func inspect(
+        _ staged: StagedContents, then change: ObjectChange, leadingTo record: ObjectRecord,
+        at place: OpenObjects.Place, tag: RequestTag, _ timestamp: Timestamp, _ statement: Statement,
+        into effects: inout [ReplicaEffect]
+    ) {
+        lastTokenNumber &+= 1
+        let token = WorkToken(number: lastTokenNumber, place: place)
+        accounts.apply(change.charges)
+        objects.at[place].begin(
+            InFlight(
+                token: token, record: record, charges: change.charges, answer: .prepared(tag, timestamp, .stored),
+                inspected: InFlight.Inspected(change: change, statement: statement)))
+        effects.append(.inspect(token, change.key, staged, of: .client(timestamp.writer)))
+    }
+
+    private mutating func inspected(
+        _ token: WorkToken, _ result: Result<Void, Refusal>, into effects: inout [ReplicaEffect]
+    ) {
+        let place = token.place
+        guard objects.at.indices.contains(place), let inFlight = objects.at[place].takeInFlight(token),
+            let inspected = inFlight.inspected
+        else { preconditionFailure("something was inspected that nobody asked for") }
+        switch result {
+        case .success:
+            objects.at[place].begin(
+                InFlight(
+                    token: token, record: inFlight.record, charges: inFlight.charges, answer: inFlight.answer))
+            effects.append(.store(token, inspected.change, [inspected.statement]))
+        case .failure(let refusal):
+            accounts.takeBack(inFlight.charges)
+            if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(refusal))) }
+            advance(place, into: &effects)
         }
     }
 
@@ -515,6 +626,8 @@ extension Replica {
                 effects.append(.reply(tag, .prepared(statements[0], committed: inFlight.record.highestCommitted)))
             case .reply(let tag, let reply):
                 effects.append(.reply(tag, reply))
+            case .staged(let tags):
+                for tag in tags { effects.append(.reply(tag, .staged)) }
             case .tooManyPending(let tag, let timestamps):
                 let pending = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
                 for (timestamp, statement) in pending {
@@ -536,6 +649,9 @@ extension Replica {
             // Nothing of it was written. After another failure it may be durable, and is charged.
             if failure == .full { accounts.takeBack(inFlight.charges) }
             if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
+            if case .staged(let tags) = inFlight.answer {
+                for tag in tags { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
+            }
             // What the store holds now is not known here: the change may be durable and only its signing have failed.
             objects.at[place].record = nil
             if objects.at[place].isIdle {

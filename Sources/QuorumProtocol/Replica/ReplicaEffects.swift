@@ -49,6 +49,8 @@ package enum ReplicaInput: Sendable {
     case verified(WorkToken, Result<VerificationEvidence, Refusal>)
     /// Answers `.store`: the change is durable, and the statements are signed in the order asked.
     case stored(WorkToken, Result<[SignedStatement], StoreFailure>)
+    /// Answers `.inspect`.
+    case inspected(WorkToken, Result<Void, Refusal>)
     /// The server's clock, in milliseconds; used for retention only, never for safety.
     case tick(milliseconds: UInt64)
     /// Answers `.findDue`.
@@ -83,6 +85,10 @@ package enum ReplicaEffect: Sendable {
     case reply(RequestTag, Reply)
     /// Reply `.version(claim, parts)` with what the store holds of the version.
     case replyWithVersion(RequestTag, CommittedClaim, ObjectKey, Timestamp, Read.Portion)
+    /// Reply `.fetched` with what the store has of what is asked for.
+    case replyWithFetched(RequestTag, Fetch)
+    /// Find out whether what is staged of a version is what its descriptor says.
+    case inspect(WorkToken, ObjectKey, StagedContents, of: Principal)
     /// Reply `.refused(.tooManyPending)` with the versions' descriptors from the store.
     case replyTooManyPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
     /// Read the object's record from the store, for whose request; nil: for the server itself.
@@ -129,6 +135,10 @@ package struct ObjectChange: Sendable {
     package let puts: [VersionParts]
     /// Versions whose descriptor and fragments are given back.
     package let drops: [Timestamp]
+    /// Stripes for versions to come.
+    package let stagedPuts: [StagedStripe]
+    /// Attempts of which all that is stored is given back, before anything is put.
+    package let stagedDrops: [StagedDrop]
     /// When the object next has something to drop or to verify; nil for never.
     package let nextDueMilliseconds: UInt64?
     /// What it changes of what clients are charged; none of them is nothing.
@@ -147,9 +157,10 @@ package struct ObjectChange: Sendable {
     /// one of something. So each that is taken on a full disk needs a value that was stored before, but for the pending
     /// versions that a client may have anyway.
     package var freesSpace: Bool {
-        puts.allSatisfy { parts in
-            parts.descriptor.descriptor.stripes.isEmpty && record.mayHoldValue(below: parts.timestamp)
-        }
+        stagedPuts.isEmpty
+            && puts.allSatisfy { parts in
+                !parts.descriptor.descriptor.hasStripes && record.mayHoldValue(below: parts.timestamp)
+            }
     }
 
     /// What is stored of one version.

@@ -35,6 +35,10 @@ package protocol ReplicaStore {
     func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor>
     /// The server's fragments of the version, one for each stripe.
     func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> StoredParts<[SharedBytes]>
+    /// The entry of a stripe that is staged, in the bytes that a page has.
+    func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]>
+    /// The server's fragment of a stripe that is staged.
+    func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes>
     /// At most `limit` objects that have something to drop or to verify before the given time, in order.
     func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey]
     /// At most `limit` objects above `after` at which the client has versions and none is committed, in order.
@@ -60,6 +64,8 @@ package enum ReplicaWork {
     case verify(WorkToken, VerificationJob, of: Principal)
     case readFragments(RequestTag, CommittedClaim, ObjectKey, Timestamp, SealedDescriptor)
     case listPending(RequestTag, ObjectKey, [(timestamp: Timestamp, statement: SignedStatement)])
+    case fetch(RequestTag, Fetch)
+    case inspect(WorkToken, ObjectKey, StagedContents, of: Principal)
     case findDue(beforeMilliseconds: UInt64)
     case findBare(ClientID, after: ObjectKey?)
     /// What could not be done at once, since it takes the disk.
@@ -76,8 +82,9 @@ package enum ReplicaWork {
         case .verify(_, let job, _): job.costBytes
         case .readFragments(_, _, _, _, let descriptor):
             descriptor.descriptor.stripes.reduce(0) { $0 + $1.fragmentSizeBytes }
+        case .fetch(_, let fetch): fetch.stripe == nil ? 64 << 10 : 1 << 20
         // So much is read that no thread is to wait for it which has anything else to do.
-        case .listPending, .findDue, .findBare, .wait: .max
+        case .inspect, .listPending, .findDue, .findBare, .wait: .max
         }
     }
 
@@ -89,19 +96,19 @@ package enum ReplicaWork {
     /// For whose request it is, if it is told with it.
     package var principal: Principal? {
         switch self {
-        case .verify(_, _, let principal): principal
+        case .verify(_, _, let principal), .inspect(_, _, _, let principal): principal
         case .wait(.load(_, let principal)): principal
-        case .readFragments, .listPending, .findDue, .findBare, .wait: nil
+        case .readFragments, .listPending, .fetch, .findDue, .findBare, .wait: nil
         }
     }
 
     /// Which request it is to answer, if it is one's.
     package var tag: RequestTag? {
         switch self {
-        case .readFragments(let tag, _, _, _, _), .listPending(let tag, _, _),
+        case .readFragments(let tag, _, _, _, _), .listPending(let tag, _, _), .fetch(let tag, _),
             .wait(.replyWithVersion(let tag, _, _, _, _)):
             tag
-        case .verify, .findDue, .findBare, .wait: nil
+        case .verify, .inspect, .findDue, .findBare, .wait: nil
         }
     }
 
@@ -138,6 +145,16 @@ package enum ReplicaWork {
             let reply = Reply.version(claim, parts)
             guard fragments.isLost else { return .reply(tag, reply) }
             return .input(.lost(key, [LostParts(timestamp: timestamp, kind: .fragments)], answering: tag, reply))
+        case .fetch(let tag, let fetch):
+            return Self.fetch(fetch, in: store, parameters: parameters, node: node).map { .reply(tag, $0) }
+        case .inspect(let token, let key, let staged, _):
+            switch staged.inspect(key, in: store, parameters: parameters) {
+            case .held(let wrong):
+                let result: Result<Void, Refusal> = wrong.isEmpty ? .success(()) : .failure(.stripesMissing(wrong))
+                return .input(.inspected(token, result))
+            case .absent, .lost, .unreadable: return .input(.inspected(token, .failure(.storageFailed)))
+            case .notInMemory: return nil
+            }
         case .listPending(let tag, let key, let versions):
             var pending: [PendingVersion] = []
             var lost: [LostParts] = []
@@ -166,6 +183,31 @@ package enum ReplicaWork {
                 return work.attempt(in: store, verifier: verifier, parameters: parameters, node: node)
             }
         }
+    }
+}
+
+extension ReplicaWork {
+    /// What the store has of what is fetched; nil when it takes the disk to tell.
+    private static func fetch(
+        _ fetch: Fetch, in store: some ReplicaStore, parameters: ClusterParameters, node: NodeID
+    ) -> Reply? {
+        guard let position = parameters.placement(of: fetch.key).position(of: node) else {
+            return .refused(.notEntitled(.server(node)))
+        }
+        var page: [UInt8]?
+        if let range = fetch.page {
+            let stripes = range.first..<(range.first + UInt32(range.count))
+            let found = store.page(of: fetch.attempt, stripes, key: fetch.key, parameters: parameters)
+            if case .notInMemory = found { return nil }
+            page = found.value
+        }
+        var fragment: SharedBytes?
+        if let stripe = fetch.stripe {
+            let found = store.stagedFragment(of: fetch.attempt, stripe: stripe, key: fetch.key)
+            if case .notInMemory = found { return nil }
+            fragment = found.value
+        }
+        return .fetched(FetchedParts(position: position, fragment: fragment, page: page))
     }
 }
 
@@ -201,6 +243,10 @@ extension ReplicaEffect {
             return .done(.reply(tag, .version(claim, parts)))
         case .replyTooManyPending(let tag, let key, let versions):
             return .work(.listPending(tag, key, versions))
+        case .replyWithFetched(let tag, let fetch):
+            return .work(.fetch(tag, fetch))
+        case .inspect(let token, let key, let staged, let principal):
+            return .work(.inspect(token, key, staged, of: principal))
         case .load(let key, let principal):
             switch store.record(of: key) {
             case .held(let record): return .done(.input(.loaded(key, .success(record))))

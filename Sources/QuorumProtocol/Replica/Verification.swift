@@ -7,11 +7,13 @@ import Fingerprint
 package enum VerificationJob: Sendable {
     case prepare(Prepare)
     case commit(Commit)
+    case stage(Stage)
 
     private var key: ObjectKey {
         switch self {
         case .prepare(let prepare): prepare.key
         case .commit(let commit): commit.key
+        case .stage(let stage): stage.key
         }
     }
 
@@ -20,12 +22,14 @@ package enum VerificationJob: Sendable {
         switch self {
         case .prepare(let prepare): prepare.justification
         case .commit(let commit): commit.certificate
+        case .stage: nil
         }
     }
 
     /// How long the checks take, as the number of bytes that could be hashed and fingerprinted in that time.
     package var costBytes: Int {
         let signatureCostBytes = 8 << 10
+        if case .stage(let stage) = self { return stage.fragment.count }
         let signatures = certificate?.statements.count ?? 0
         guard case .prepare(let prepare) = self else { return signatures * signatureCostBytes }
         return prepare.fragments.reduce(0) { $0 + $1.count }
@@ -38,12 +42,18 @@ package enum VerificationJob: Sendable {
         verifier: StatementVerifier, parameters: ClusterParameters
     ) -> Result<VerificationEvidence, Refusal> {
         do {
+            if case .stage(let stage) = self {
+                let fragment = try Self.verify(
+                    [stage.fragment], against: [stage.crossChecksum], mode: parameters.mode,
+                    at: FragmentIndex(stage.position.rawValue))
+                return .success(VerificationEvidence(certificate: nil, admission: [], fragments: fragment))
+            }
             guard case .prepare(let prepare) = self else {
                 let certificate = try verifyCertificate(verifier)
                 return .success(VerificationEvidence(certificate: certificate, admission: [], fragments: []))
             }
             let fragments = try Self.verify(
-                prepare.fragments, against: prepare.descriptor,
+                prepare.fragments, against: prepare.descriptor.descriptor.stripes, mode: parameters.mode,
                 at: FragmentIndex(prepare.position.rawValue))
             return .success(
                 VerificationEvidence(
@@ -57,9 +67,8 @@ package enum VerificationJob: Sendable {
     }
 
     private static func verify(
-        _ fragments: [SharedBytes], against sealed: SealedDescriptor, at index: FragmentIndex
+        _ fragments: [SharedBytes], against stripes: [CrossChecksum], mode: VerificationMode, at index: FragmentIndex
     ) throws(Refusal) -> [VerifiedFragment] {
-        let (stripes, mode) = (sealed.descriptor.stripes, sealed.descriptor.mode)
         guard fragments.count == stripes.count else {
             throw .wrongFragmentCount(got: fragments.count, expected: stripes.count)
         }

@@ -11,21 +11,26 @@ public struct Descriptor: Hashable, Sendable {
         case tombstone = 2
     }
 
-    package static let formatTag = "solidus.descriptor.1"
+    package static let formatTag = "solidus.descriptor.2"
     /// A descriptor's largest encoding in bytes, checked before one is read.
-    package static let sizeBytesMax = 64 << 10
+    package static let sizeBytesMax = 768 << 10
+    /// The same where the value's fragments go with it.
+    package static let unstagedSizeBytesMax = 64 << 10
 
     public let kind: Kind
     public let key: ObjectKey
     /// The value's length; 0 for a tombstone.
     public let lengthBytes: UInt64
-    /// Every stripe but the last has so many bytes.
+    /// Every stripe but the last has so many bytes; of a large value, every stripe of the first part.
     public let stripeSizeBytes: UInt32
     public let dataFragmentCount: UInt8
     public let fragmentCount: UInt8
     public let mode: VerificationMode
-    /// One cross-checksum for each stripe, covering what the mode says: ⌈length / stripe size⌉ of them.
+    /// One cross-checksum for each stripe whose fragments go with the descriptor, covering what the mode says:
+    /// ⌈length / stripe size⌉ of them; none of a large value.
     public let stripes: [CrossChecksum]
+    /// A large value's layout; nil where the fragments go with the descriptor.
+    package let staged: StagedContents?
     /// Tells a version from others of its writer where no hashes do; nil where they do.
     package let salt: VersionSalt?
     public let metadata: ObjectMetadata
@@ -44,6 +49,25 @@ public struct Descriptor: Hashable, Sendable {
         fragmentCount = UInt8(parameters.quorums.serverCount)
         mode = parameters.mode
         self.stripes = stripes
+        staged = nil
+        self.metadata = metadata
+        self.salt = mode.coverage == .nothing ? salt : nil
+    }
+
+    /// A large value's descriptor, of what was staged before.
+    package init(
+        value key: ObjectKey, staged: StagedContents, metadata: ObjectMetadata, parameters: ClusterParameters,
+        salt: VersionSalt = .random()
+    ) {
+        kind = .value
+        self.key = key
+        lengthBytes = staged.lengthBytes
+        stripeSizeBytes = staged.parts[0].stripeSizeBytes
+        dataFragmentCount = UInt8(parameters.quorums.dataFragmentCount)
+        fragmentCount = UInt8(parameters.quorums.serverCount)
+        mode = parameters.mode
+        stripes = []
+        self.staged = staged
         self.metadata = metadata
         self.salt = mode.coverage == .nothing ? salt : nil
     }
@@ -58,9 +82,13 @@ public struct Descriptor: Hashable, Sendable {
         fragmentCount = UInt8(parameters.quorums.serverCount)
         mode = parameters.mode
         stripes = []
+        staged = nil
         metadata = ObjectMetadata(modifiedMilliseconds: modifiedMilliseconds)
         salt = nil
     }
+
+    /// Whether servers hold fragments of the version: of every value but the empty one.
+    package var hasStripes: Bool { !stripes.isEmpty || staged != nil }
 
     /// How many bytes of the value the stripe holds.
     package func blockSizeBytes(of stripe: StripeIndex) -> Int {
@@ -96,6 +124,11 @@ public struct Descriptor: Hashable, Sendable {
         encoder.append(mode.rawValue)
         metadata.encode(into: &encoder)
         if let salt { encoder.append(raw: salt.bytes) }
+        encoder.append(UInt8(staged == nil ? 0 : 1))
+        if let staged {
+            staged.encode(into: &encoder)
+            return encoder.bytes
+        }
         for stripe in stripes {
             for hash in stripe.hashes { encoder.append(hash) }
             for fingerprint in stripe.fingerprints { encoder.append(raw: fingerprint.bytes) }
@@ -152,6 +185,21 @@ public struct Descriptor: Hashable, Sendable {
         let coverage = mode.coverage
         salt =
             coverage == .nothing && kind == .value ? VersionSalt(bytes: try decoder.raw(16, "salt")) : nil
+        if try decoder.flag("staged") {
+            let staged = try StagedContents(from: &decoder, parameters: parameters)
+            try decoder.finish()
+            guard kind == .value, staged.lengthBytes == lengthBytes, !mode.verifiesLater,
+                staged.parts[0].stripeSizeBytes == stripeSizeBytes
+            else { throw MalformedEncoding.notCanonical(field: "staged") }
+            self.staged = staged
+            stripes = []
+            return
+        }
+        guard bytes.count <= Self.unstagedSizeBytesMax else {
+            throw MalformedEncoding.overLimit(
+                field: "descriptor", value: UInt64(bytes.count), limit: UInt64(Self.unstagedSizeBytesMax))
+        }
+        staged = nil
         let fullStripes = lengthBytes / UInt64(stripeSizeBytes)
         let stripeCount = fullStripes + (lengthBytes % UInt64(stripeSizeBytes) == 0 ? 0 : 1)
         guard stripeCount <= UInt64(Self.stripeCountMax(in: decoder.remaining, code: code, coverage: coverage)) else {
@@ -160,22 +208,8 @@ public struct Descriptor: Hashable, Sendable {
         var stripes: [CrossChecksum] = []
         stripes.reserveCapacity(Int(stripeCount))
         for stripe in 0..<Int(stripeCount) {
-            var hashes: [Digest256] = []
-            if coverage != .nothing {
-                for _ in 0..<code.fragmentCount { hashes.append(try decoder.digest("fragment hash")) }
-            }
-            var fingerprints: [Fingerprint] = []
-            if coverage == .hashesAndFingerprints {
-                for _ in 0..<code.dataFragmentCount {
-                    guard let fingerprint = Fingerprint(bytes: try decoder.raw(16, "fingerprint")) else {
-                        throw MalformedEncoding.truncated(field: "fingerprint")
-                    }
-                    fingerprints.append(fingerprint)
-                }
-            }
             let size = Self.blockSizeBytes(of: stripe, lengthBytes: lengthBytes, stripeSizeBytes: stripeSizeBytes)
-            stripes.append(
-                try CrossChecksum(code: code, blockSizeBytes: size, hashes: hashes, fingerprints: fingerprints))
+            stripes.append(try decoder.crossChecksum(blockSizeBytes: size, parameters: parameters))
         }
         self.stripes = stripes
         try decoder.finish()

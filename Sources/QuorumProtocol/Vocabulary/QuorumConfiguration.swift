@@ -116,7 +116,7 @@ public struct ProtocolLimits: Hashable, Sendable {
     public var verificationDelayMilliseconds: UInt64 = 1000
     /// How long a superseded version is kept for slow readers.
     public var retentionMilliseconds: UInt64 = 30_000
-    /// The largest stripe, and so for now the largest value.
+    /// The largest stripe: a power of two.
     public var stripeSizeBytesMax = 8 << 20
     /// How many requests may wait for one object at a server.
     public var requestsPerObjectMax = 1024
@@ -124,6 +124,13 @@ public struct ProtocolLimits: Hashable, Sendable {
     public var requestsPerPrincipalMax = 16
     /// How many versions of a client a server holds at objects of which no version is committed there.
     public var bareVersionsPerClientMax = 10_000
+    /// How many attempts of one client, and of all, are staged at one object.
+    public var attemptsPerClientMax = StagedLimits.attemptsPerClientMax
+    public var attemptsMax = StagedLimits.attemptsMax
+    /// How long what is staged is kept after its stager's last sign.
+    public var stagedMilliseconds: UInt64 = 7 * 86_400_000
+    /// How long a superseded version that is being read is kept after each sign of its reader.
+    public var pinMilliseconds: UInt64 = 60_000
     /// How often a client is given the list of its uncommitted versions at one object.
     public var listIntervalMilliseconds: UInt64 = 500
     /// How many such lists, of different objects, a client is given in that time.

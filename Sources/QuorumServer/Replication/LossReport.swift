@@ -39,7 +39,7 @@ final class LossReport: Sendable {
             statistics.count { $0.unreadableParts += 1 }
             logger.warning("\(loss)")
             return false
-        case .part, .descriptor, .foreignDescriptor:
+        case .part, .descriptor, .stripe, .foreignDescriptor:
             statistics.count { $0.lostParts += 1 }
             let number = count()
             if number <= Self.lossesPerMinuteMax {

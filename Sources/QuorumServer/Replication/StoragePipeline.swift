@@ -20,7 +20,11 @@ final class StoragePipeline: Sendable {
         let statements: [Statement]
 
         var partSizeBytes: Int {
-            change?.puts.reduce(0) { $1.fragments.reduce($0 + $1.descriptor.bytes.count) { $0 + $1.bytes.count } } ?? 0
+            guard let change else { return 0 }
+            let staged = change.stagedPuts.reduce(0) { $0 + $1.entry.count + $1.fragment.bytes.count }
+            return change.puts.reduce(staged) {
+                $1.fragments.reduce($0 + $1.descriptor.bytes.count) { $0 + $1.bytes.count }
+            }
         }
     }
 

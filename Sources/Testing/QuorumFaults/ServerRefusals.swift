@@ -66,7 +66,7 @@ struct PendingHider: ServerFault {
                 return [reply]
             }
             return [.version(claim, nil)]
-        case .timestamp, .version, .certificate, .prepared, .committed, .refused:
+        case .timestamp, .version, .certificate, .prepared, .committed, .staged, .discarded, .fetched, .refused:
             return [reply]
         }
     }
@@ -128,6 +128,10 @@ struct ContraryServer: ServerFault {
             return .answer([.version(claim, nil), .timestamp(claim)])
         case .describe:
             return .answer([.certificate(claim, nil), .timestamp(claim)])
+        case .stage, .discard:
+            return .answer([.fetched(FetchedParts(position: Position(0), fragment: nil, page: nil)), acknowledgement])
+        case .fetch:
+            return .answer([.staged, .discarded, .version(claim, nil)])
         case .prepare(let prepare):
             return .answer([
                 .version(claim, nil), .committed(prepare.timestamp, needsDescriptor: true), .timestamp(claim),

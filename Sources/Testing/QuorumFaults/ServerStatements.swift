@@ -16,7 +16,11 @@ struct UnstoringServer: ServerFault {
             .answer([.committed(commit.certificate.timestamp, needsDescriptor: false)])
         case .describe(let describe):
             .answer([.committed(describe.timestamp, needsDescriptor: false)])
-        case .read, .readTimestamp, .certificate:
+        case .stage:
+            .answer([.staged])
+        case .discard:
+            .answer([.discarded])
+        case .read, .readTimestamp, .certificate, .fetch:
             .pass(request)
         }
     }

@@ -201,6 +201,14 @@ final class ServerStore {
         opened?.fragments(of: timestamp, key: key, stripeCount: stripeCount) ?? .unreadable
     }
 
+    func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> {
+        opened?.stagedEntry(of: attempt, stripe: stripe, key: key) ?? .unreadable
+    }
+
+    func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> {
+        opened?.stagedFragment(of: attempt, stripe: stripe, key: key) ?? .unreadable
+    }
+
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
         opened?.bareObjects(of: client, after: after, limit: limit) ?? []
     }

@@ -52,7 +52,7 @@ final class SimulatedClient {
         case .commit:
             commitsLeft? -= 1
             return commitsLeft == 0
-        case .readTimestamp, .read, .certificate, .describe:
+        case .readTimestamp, .read, .certificate, .describe, .stage, .discard, .fetch:
             return false
         }
     }

@@ -99,6 +99,14 @@ extension SimulatedServer: ReplicaStore {
         disk.fragments(key, timestamp, stripeCount: stripeCount)
     }
 
+    func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> {
+        disk.stagedEntry(of: attempt, stripe: stripe, key: key)
+    }
+
+    func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> {
+        disk.stagedFragment(of: attempt, stripe: stripe, key: key)
+    }
+
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
         disk.bareObjects(of: client, after: after, limit: limit)
     }

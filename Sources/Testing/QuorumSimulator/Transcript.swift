@@ -28,6 +28,14 @@ struct Transcript {
             return "FETCH-CERTIFICATE \(key) \(timestamp)"
         case .describe(let describe):
             return "DESCRIPTOR \(describe.key) \(describe.timestamp)"
+        case .stage(let stage):
+            return "STAGE \(stage.key), stripe \(stage.stripe) of \(stage.attempt) at \(stage.position)"
+        case .discard(let discard):
+            return "DISCARD \(discard.key), upload \(discard.upload)"
+        case .fetch(let fetch):
+            let stripe = fetch.stripe.map { ", stripe \($0)" } ?? ""
+            let page = fetch.page.map { ", page of \($0.count) from \($0.first)" } ?? ""
+            return "FETCH \(fetch.key), \(fetch.attempt)\(stripe)\(page)"
         case .read(let read):
             let version = read.version.map { " at \($0)" } ?? ""
             return "READ \(read.key)\(version), \(read.portion)"
@@ -50,6 +58,13 @@ struct Transcript {
             guard let parts else { return "committed is \(describe(claim)), no parts" }
             let fragments = parts.fragments.map { "\($0.count) fragments" } ?? "no fragments"
             return "committed is \(describe(claim)), of \(parts.timestamp) the descriptor and \(fragments)"
+        case .staged:
+            return "staged"
+        case .discarded:
+            return "discarded"
+        case .fetched(let parts):
+            return "fetched \(parts.fragment == nil ? "no fragment" : "a fragment"), "
+                + (parts.page == nil ? "no page" : "a page")
         case .refused(let refusal):
             return "refused: \(refusal)"
         }

@@ -25,7 +25,21 @@ package struct VirtualDisk {
         var record: ObjectRecord
         var isRecordReadable = true
         var parts: [Parts] = []
+        /// By attempt and stripe; nil is what has rotted.
+        var staged: [StagedPlace: StagedParts?] = [:]
         var nextDueMilliseconds: UInt64?
+    }
+
+    /// Where a staged stripe lies.
+    fileprivate struct StagedPlace: Hashable {
+        let attempt: AttemptName
+        let stripe: UInt32
+    }
+
+    /// What is staged of one stripe.
+    fileprivate struct StagedParts {
+        let entry: [UInt8]
+        let fragment: SharedBytes
     }
 
     /// One `.store` effect.
@@ -231,6 +245,32 @@ package struct VirtualDisk {
         return record.version(timestamp)?.holdsFragments == true ? .lost : .absent
     }
 
+    /// What is staged of a stripe.
+    private func staged(_ attempt: AttemptName, _ stripe: UInt32, _ key: ObjectKey) -> StoredParts<StagedParts> {
+        guard let place = place(of: key),
+            let found = objects[place].staged[StagedPlace(attempt: attempt, stripe: stripe)]
+        else { return .absent }
+        return found.map(StoredParts.held) ?? .lost
+    }
+
+    package func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> {
+        if let store { return store.stagedEntry(of: attempt, stripe: stripe, key: key) }
+        return switch staged(attempt, stripe, key) {
+        case .held(let parts): .held(parts.entry)
+        case .lost: .lost
+        default: .absent
+        }
+    }
+
+    package func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> {
+        if let store { return store.stagedFragment(of: attempt, stripe: stripe, key: key) }
+        return switch staged(attempt, stripe, key) {
+        case .held(let parts): .held(parts.fragment)
+        case .lost: .lost
+        default: .absent
+        }
+    }
+
     /// Objects that have something to drop or to verify before the given time, in order of their keys.
     func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] {
         if let store { return store.due(beforeMilliseconds: time, limit: limit).sorted() }
@@ -243,7 +283,8 @@ package struct VirtualDisk {
         if let store { return store.bareObjects(of: client, after: after, limit: limit) }
         let bare = objects.filter { object in
             object.record.highestCommitted == nil
-                && object.record.held.contains { $0.timestamp.writer == client }
+                && (object.record.held.contains { $0.timestamp.writer == client }
+                    || object.record.staged.contains { $0.name.stager == client })
                 && after.map { $0 < object.key } ?? true
         }
         return Array(bare.map(\.key).sorted().prefix(limit))
@@ -297,12 +338,18 @@ package struct VirtualDisk {
 
 extension VirtualDisk.Object {
     fileprivate mutating func apply(_ change: ObjectChange) {
+        for drop in change.stagedDrops { staged = staged.filter { $0.key.attempt != drop.attempt } }
+        for put in change.stagedPuts {
+            staged[VirtualDisk.StagedPlace(attempt: put.attempt, stripe: put.stripe)] = .some(
+                VirtualDisk.StagedParts(entry: put.entry, fragment: put.fragment.bytes))
+        }
         record = change.record
         isRecordReadable = true
         nextDueMilliseconds = change.nextDueMilliseconds
         for put in change.puts {
             let fragments = put.fragments.map(\.bytes)
-            let isDescriptorOnly = fragments.isEmpty && !put.descriptor.descriptor.stripes.isEmpty
+            let isDescriptorOnly =
+                fragments.isEmpty && change.record.version(put.timestamp)?.holdsFragments == false
             if let position = parts.indices.first(where: { parts[$0].timestamp == put.timestamp }) {
                 parts[position].descriptor = put.descriptor
                 if !isDescriptorOnly { parts[position].fragments = fragments }

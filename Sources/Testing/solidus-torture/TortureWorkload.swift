@@ -196,17 +196,3 @@ final class TortureWorkload: Sendable {
         }
     }
 }
-
-extension ClientError {
-    /// Whether a write that failed so may yet take effect; false only when it certainly does not.
-    fileprivate var mayHaveTakenEffect: Bool {
-        switch self {
-        case .unavailable(_, let failure, _), .refused(_, let failure), .cancelled(_, let failure):
-            failure.mayHaveTakenEffect
-        case .valueTooLarge, .invalidMetadata, .identity, .invalidListing, .listingRefused, .listingUnavailable,
-            .noBucket, .bucketExists, .bucketNotEmpty, .reservedKey:
-            false
-        case .notFound, .closed: true
-        }
-    }
-}

@@ -47,7 +47,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
     var force = false
     @Option(help: "How fragments are verified; none tolerates crashes only.")
     var mode = ModeArgument(.fingerprint)
-    @Option(help: "The size of a stripe in bytes, and so of the largest value; 1 to 64 MiB.")
+    @Option(help: "The size of the largest stripe in bytes: 1 to 64 MiB, a power of two.")
     var stripeBytes: Int?
     @Option(help: "The port of server 0; server i gets the i-th after it.")
     var basePort = 7400

@@ -11,7 +11,8 @@ struct Concatenate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cat", abstract: "Write the bytes of objects to standard output, one behind the other.",
         discussion: """
-            No byte of an object is written before all of them are known to be right.
+            No byte is written before it is known to be right. A large object is written piece by piece: when it cannot \
+            be read to its end, the exit code says so.
 
             Examples:
               solidus cat logs/monday logs/tuesday | grep error

@@ -70,6 +70,8 @@ struct Verify: AsyncParsableCommand, ReportingCommand {
         case .answer(.good(let knowsCommit)):
             (true, knowsCommit ? "good" : "good; it has not been told that the version is committed")
         case .answer(.noFragments): (false, "lost, or never sent there: it knows the version and has no fragment")
+        case .answer(.someStripes(let good, let missing)):
+            (false, "incomplete: of \(good + missing) stripes it lacks \(missing)")
         case .answer(.nothing(nil)): (false, "missing: it knows no version of the object")
         case .answer(.nothing(let highest?)): (false, "missing: its newest version is \(highest)")
         case .answer(.wrong(let reason)): (false, "WRONG: \(reason)")

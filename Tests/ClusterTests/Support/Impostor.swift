@@ -364,6 +364,9 @@ extension Request {
         case .read: "read"
         case .certificate: "certificate"
         case .describe: "describe"
+        case .stage: "stage"
+        case .discard: "discard"
+        case .fetch: "fetch"
         }
     }
 }

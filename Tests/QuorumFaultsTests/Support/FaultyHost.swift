@@ -121,6 +121,10 @@ extension FaultyHost: ReplicaStore {
         (parts[timestamp]?.fragments).map(StoredParts.held) ?? .absent
     }
 
+    // No client of these tests stages anything.
+    func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> { .absent }
+    func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> { .absent }
+
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] { [] }
 
     func due(beforeMilliseconds time: UInt64, limit: Int) -> [ObjectKey] { [] }
@@ -207,7 +211,7 @@ extension Request {
     var asksForClaim: Bool {
         switch self {
         case .readTimestamp, .read: true
-        case .prepare, .commit, .certificate, .describe: false
+        case .prepare, .commit, .certificate, .describe, .stage, .discard, .fetch: false
         }
     }
 }
@@ -218,7 +222,7 @@ extension Exchange {
         replies.compactMap { reply in
             switch reply {
             case .timestamp(let claim), .version(let claim, _): claim
-            case .certificate, .prepared, .committed, .refused: nil
+            case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .refused: nil
             }
         }.last
     }

@@ -24,7 +24,7 @@ import Testing
 
     /// A request of each kind.
     enum Kind: CaseIterable {
-        case read, readTimestamp, certificate, prepare, commit, describe
+        case read, readTimestamp, certificate, prepare, commit, describe, stage, discard, fetch
 
         var request: Request { request(key) }
 
@@ -46,8 +46,20 @@ import Testing
                 return .commit(Commit(key: key, certificate: certificate))
             case .describe:
                 return .describe(Describe(key: key, timestamp: timestamp, descriptor: value.descriptor))
+            case .stage:
+                return .stage(
+                    Stage(
+                        key: key, attempt: Self.attempt, position: Position(0), stripeSizeBytes: 1 << 16, stripe: 0,
+                        crossChecksum: CrossChecksum.encode(
+                            block: SharedBytes([1]), code: parameters.quorums.code
+                        ).crossChecksum, fragment: SharedBytes()))
+            case .discard: return .discard(Discard(key: key, upload: Self.attempt.upload))
+            case .fetch: return .fetch(Fetch(key: key, attempt: Self.attempt))
             }
         }
+
+        private static let attempt = AttemptName(
+            stager: client, upload: UploadID(high: 1, low: 2), part: 1, number: 0)
     }
 
     private static func list(_ grants: [String]) throws -> AccessList {
@@ -69,23 +81,24 @@ import Testing
         "What a client may ask follows from its rights on the object's bucket, or on every one",
         arguments: [
             Row(grants: [], allowed: []),
-            Row(grants: ["photos:read"], allowed: [.read, .certificate, .commit, .describe]),
-            Row(grants: ["*:read"], allowed: [.read, .certificate, .commit, .describe]),
+            Row(grants: ["photos:read"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
+            Row(grants: ["*:read"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
             Row(grants: ["photos:write"], allowed: Set(Kind.allCases)),
             Row(grants: ["*:write"], allowed: Set(Kind.allCases)),
             Row(grants: ["photos:list"], allowed: [.commit, .describe]),
             Row(grants: ["*:admin"], allowed: [.commit, .describe]),
             Row(grants: ["photo:read,write"], allowed: []),
             Row(grants: ["photos.:read", "photoss:write"].filter { Grant($0) != nil }, allowed: []),
-            Row(grants: ["*:list", "photos:read"], allowed: [.read, .certificate, .commit, .describe]),
+            Row(grants: ["*:list", "photos:read"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
             Row(
-                grants: ["*:read", "photos:admin", "other:write"], allowed: [.read, .certificate, .commit, .describe]),
+                grants: ["*:read", "photos:admin", "other:write"],
+                allowed: [.read, .certificate, .commit, .describe, .fetch]),
         ])
     func clients(row: Row) throws {
         let list = try Self.list(row.grants)
         let needs: [Kind: Rights] = [
             .read: [.read, .write], .certificate: [.read, .write], .readTimestamp: .write, .prepare: .write,
-            .commit: .all, .describe: .all,
+            .commit: .all, .describe: .all, .stage: .write, .discard: .write, .fetch: [.read, .write],
         ]
         for kind in Kind.allCases {
             let refusal = list.refusal(of: kind.request, from: .client(Self.client), in: Self.configuration)
@@ -100,8 +113,8 @@ import Testing
         "A bucket's record is its administrators' to write, and to read for who has any right on the bucket",
         arguments: [
             Row(grants: [], allowed: []),
-            Row(grants: ["photos:list"], allowed: [.read, .certificate, .commit, .describe]),
-            Row(grants: ["*:read,write,list"], allowed: [.read, .certificate, .commit, .describe]),
+            Row(grants: ["photos:list"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
+            Row(grants: ["*:read,write,list"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
             Row(grants: ["photos:admin"], allowed: Set(Kind.allCases)),
             Row(grants: ["*:admin"], allowed: Set(Kind.allCases)),
             Row(grants: ["buckets:admin", "other:admin"], allowed: []),
@@ -112,7 +125,7 @@ import Testing
         for kind in Kind.allCases {
             let refusal = list.refusal(
                 of: kind.request(record), from: .client(Self.client), in: Self.configuration)
-            let needed: Rights = [.readTimestamp, .prepare].contains(kind) ? .admin : .all
+            let needed: Rights = [.readTimestamp, .prepare, .stage, .discard].contains(kind) ? .admin : .all
             let expected: Refusal? =
                 row.allowed.contains(kind) ? nil : .notEntitled(.client(Self.client), lacksAll: needed)
             #expect(refusal == expected, "\(row.grants), \(kind)")

@@ -108,7 +108,7 @@ struct Scenario06CompletionTests {
             switch request {
             case .prepare: server.offset >= group.quorums.dataFragmentCount
             case .commit: true
-            case .read, .readTimestamp, .certificate, .describe: false
+            case .read, .readTimestamp, .certificate, .describe, .stage, .discard, .fetch: false
             }
         }
         for _ in 0..<group.parameters.limits.pendingVersionsPerClientMax {
@@ -118,7 +118,8 @@ struct Scenario06CompletionTests {
         }
         simulation.loses = { _ in false }
         for liar in group.servers[group.quorums.quorum...] { simulation.lies[liar] = { _, _, _ in [] } }
-        #expect(simulation.write("at last").wrote?.timestamp.counter == 2)
+        // Under its first timestamp if that is above what it finishes, as their digests will have it.
+        #expect(simulation.write("at last").wrote != nil)
         #expect(simulation.read().text == "at last")
     }
 

@@ -64,6 +64,9 @@ enum Liar {
         case .describe(let describe):
             let needsDescriptor = simulation.generator.chance(percent: 50)
             return [.committed(describe.timestamp, needsDescriptor: needsDescriptor)]
+        case .stage: return [.staged]
+        case .discard: return [.discarded]
+        case .fetch: return [.fetched(FetchedParts(position: server, fragment: nil, page: nil))]
         }
     }
 
@@ -99,7 +102,11 @@ enum Liar {
             return .certificate(CommittedClaim(certificate: altered), altered)
         case .certificate(_, nil):
             return reply
-        case .prepared, .committed, .refused:
+        case .fetched(let parts):
+            let garbage = parts.fragment.map { SharedBytes($0.array.map { $0 ^ 0x55 }) }
+            return .fetched(
+                FetchedParts(position: parts.position, fragment: garbage, page: parts.page.map { [1] + $0 }))
+        case .prepared, .committed, .staged, .discarded, .refused:
             return .refused(.storageFull)
         }
     }

@@ -11,9 +11,20 @@ struct MemoryStore: Equatable {
         let fragments: [SharedBytes]
     }
 
+    struct StagedPlace: Hashable {
+        let attempt: AttemptName
+        let stripe: UInt32
+    }
+
+    struct StagedParts: Equatable {
+        let entry: [UInt8]
+        let fragment: SharedBytes
+    }
+
     struct Object: Equatable {
         var record: [UInt8]
         var parts: [Timestamp: Parts] = [:]
+        var staged: [StagedPlace: StagedParts] = [:]
         var nextDueMilliseconds: UInt64?
     }
 
@@ -35,6 +46,18 @@ struct MemoryStore: Equatable {
             object.parts[put.timestamp] = Parts(descriptor: put.descriptor.bytes, fragments: put.fragments.map(\.bytes))
         }
         for drop in change.drops { object.parts[drop] = nil }
+        for drop in change.stagedDrops {
+            object.staged = object.staged.filter { $0.key.attempt != drop.attempt }
+        }
+        for put in change.stagedPuts {
+            object.staged[StagedPlace(attempt: put.attempt, stripe: put.stripe)] = StagedParts(
+                entry: put.entry, fragment: put.fragment.bytes)
+        }
+        for attempt in change.record.staged {
+            precondition(
+                attempt.stripes.count == object.staged.keys.count { $0.attempt == attempt.name },
+                "the store holds the stripes that the record names")
+        }
         precondition(
             Set(object.parts.keys) == Set(change.record.held.map(\.timestamp)), "the store holds what the record says")
         objects[change.key] = object
@@ -48,7 +71,10 @@ struct MemoryStore: Equatable {
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
         let bare = objects.keys.filter { key in
             guard let record = record(key), record.highestCommitted == nil else { return false }
-            return record.held.contains { $0.timestamp.writer == client } && after.map { $0 < key } ?? true
+            let isHis =
+                record.held.contains { $0.timestamp.writer == client }
+                || record.staged.contains { $0.name.stager == client }
+            return isHis && after.map { $0 < key } ?? true
         }
         return Array(bare.sorted().prefix(limit))
     }
@@ -176,6 +202,18 @@ extension ReplicaHost: ReplicaStore {
         guard record(key).version(timestamp)?.holdsFragments ?? false else { return .absent }
         if rotten.contains(LostParts(timestamp: timestamp, kind: .fragments)) { return .lost }
         return (store.parts(key, timestamp)?.fragments).map(StoredParts.held) ?? .absent
+    }
+
+    private func staged(_ attempt: AttemptName, _ stripe: UInt32, _ key: ObjectKey) -> MemoryStore.StagedParts? {
+        store.objects[key]?.staged[MemoryStore.StagedPlace(attempt: attempt, stripe: stripe)]
+    }
+
+    func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> {
+        staged(attempt, stripe, key).map { .held($0.entry) } ?? .absent
+    }
+
+    func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> {
+        staged(attempt, stripe, key).map { .held($0.fragment) } ?? .absent
     }
 
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {

@@ -58,6 +58,9 @@ enum TranscriptNames {
                 + ", signed by \(signers(commit.certificate.statements))"
         case .certificate(_, let timestamp): return "FETCH-CERTIFICATE \(name(timestamp))" + object
         case .describe(let describe): return "DESCRIPTOR \(name(describe.timestamp))" + object
+        case .stage(let stage): return "STAGE stripe \(stage.stripe)" + object
+        case .discard: return "DISCARD" + object
+        case .fetch(let fetch): return "FETCH " + (fetch.stripe.map { "stripe \($0)" } ?? "no stripe") + object
         case .read(let read):
             let what =
                 switch read.portion {
@@ -87,6 +90,9 @@ enum TranscriptNames {
                 text += parts.timestamp == claim.timestamp ? "it" : name(parts.timestamp)
             }
             return text
+        case .staged: return "STAGED"
+        case .discarded: return "DISCARDED"
+        case .fetched(let parts): return "FETCHED, " + (parts.fragment == nil ? "nothing" : "a fragment")
         case .refused(let refusal): return "REFUSED, " + text(refusal)
         }
     }

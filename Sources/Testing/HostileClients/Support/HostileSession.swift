@@ -318,6 +318,9 @@ extension Reply {
         case .timestamp: "timestamp"
         case .prepared: "prepared"
         case .committed: "committed"
+        case .staged: "staged"
+        case .discarded: "discarded"
+        case .fetched: "fetched"
         case .version: "version"
         case .certificate: "certificate"
         case .refused(let refusal): refusal.name

@@ -1,0 +1,85 @@
+// Single stripes in and out, for uploads and downloads.
+
+import ErasureCode
+import NIOCore
+import NIOPosix
+import QuorumOperations
+import QuorumProtocol
+
+/// A stripe that was fetched and decoded.
+struct FetchedStripe: Sendable {
+    let block: SharedBytes
+    let page: StripePage?
+}
+
+extension ObjectClient {
+    /// The most stripes of one part: what a descriptor has room for, and where pages are larger than a message's head,
+    /// those that it names one by one.
+    static func stripesMax(_ parameters: ClusterParameters) -> UInt32 {
+        let pageFits = StripePage.sizeBytesMax(parameters) <= StagedLimits.pageSizeBytesMax
+        return pageFits
+            ? UInt32(StagedLimits.pageDigestsMax) * StripePage.stripesMax : UInt32(StagedLimits.namedStripesMax)
+    }
+
+    /// The time without progress after which a transfer fails.
+    private var stallDeadline: NIODeadline { .now() + stallTime }
+
+    func stage(
+        _ stripe: StripeToStage, of key: ObjectKey, at targets: PositionSet, need: Int
+    ) async throws(ClientError) -> StageOutcome {
+        try checkOpen()
+        let stager = StripeStager(parameters: parameters, key: key, stripe: stripe, targets: targets, need: need)
+        let operation = Operation(stager, key: key, deadline: stallDeadline, hedge: stageHedge, context: context)
+        switch await operation.run() {
+        case .success(let outcome): return outcome
+        case .failure(let failure): throw error(key, failure, operation.seenReplies)
+        }
+    }
+
+    /// Fetches and decodes one stripe.
+    ///
+    /// - Parameter timestamp: the version that is read, which is kept meanwhile; nil for none yet.
+    func fetch(
+        _ stripe: StripeToFetch, of key: ObjectKey, at timestamp: Timestamp?
+    ) async throws -> FetchedStripe {
+        try checkOpen()
+        let fetcher = StripeFetcher(
+            parameters: parameters, key: key, timestamp: timestamp, wanted: stripe,
+            preference: context.connections.preference(parameters.placement(of: key)))
+        let operation = Operation(fetcher, key: key, deadline: stallDeadline, hedge: readHedge, context: context)
+        switch await operation.run() {
+        case .success(let outcome):
+            demote(outcome.observations)
+            let block = try await work {
+                do {
+                    return try outcome.crossChecksum.decode(outcome.fragments)
+                } catch {
+                    preconditionFailure("m verified fragments of one stripe do not decode: \(error)")
+                }
+            }
+            return FetchedStripe(block: block, page: outcome.page)
+        case .failure(let failure):
+            throw error(key, failure, operation.seenReplies)
+        }
+    }
+
+    /// Tells all servers of an object something that needs no quorum.
+    func announce(_ request: Request) async {
+        let announcer = Announcer(parameters: parameters, request: request)
+        _ = await Operation(
+            announcer, key: request.key, deadline: context.deadline, hedge: readHedge, context: context
+        ).run()
+    }
+
+    /// Whether the channel to a server stands.
+    package func isConnected(to node: NodeID) -> Bool { context.connections.channel(to: node).state == .connected }
+
+    func isConnected(to position: Position, of key: ObjectKey) -> Bool {
+        context.connections.channel(to: parameters.placement(of: key).node(at: position)).state == .connected
+    }
+
+    /// Has something done on a worker.
+    func work<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value {
+        try await context.workers.runIfActive { body() }
+    }
+}

@@ -1,0 +1,108 @@
+// What large values take beside the other messages: stripes go ahead of PREPARE, and are fetched one by one
+// (docs/protocol.md, Large values).
+
+import ErasureCode
+import Fingerprint
+
+/// "Store your fragment of this stripe, for a version to come." The sender is the attempt's stager.
+package final class Stage: Equatable, Sendable {
+    package let key: ObjectKey
+    package let attempt: AttemptName
+    /// The receiver's among the object's.
+    package let position: Position
+    /// Of the attempt's stripes but the last; the same in each STAGE of the attempt.
+    package let stripeSizeBytes: UInt32
+    /// The stripe's number in its part.
+    package let stripe: UInt32
+    package let crossChecksum: CrossChecksum
+    /// The receiver's own fragment; in the mode `full` the stripe's block.
+    package let fragment: SharedBytes
+
+    package init(
+        key: ObjectKey, attempt: AttemptName, position: Position, stripeSizeBytes: UInt32, stripe: UInt32,
+        crossChecksum: CrossChecksum, fragment: SharedBytes
+    ) {
+        self.key = key
+        self.attempt = attempt
+        self.position = position
+        self.stripeSizeBytes = stripeSizeBytes
+        self.stripe = stripe
+        self.crossChecksum = crossChecksum
+        self.fragment = fragment
+    }
+
+    package static func == (left: Stage, right: Stage) -> Bool {
+        left === right
+            || left.key == right.key && left.attempt == right.attempt && left.position == right.position
+                && left.stripeSizeBytes == right.stripeSizeBytes && left.stripe == right.stripe
+                && left.crossChecksum == right.crossChecksum && left.fragment == right.fragment
+    }
+}
+
+/// "I need nothing more of what I staged to this upload." What versions hold stays as long as these do.
+package final class Discard: Equatable, Sendable {
+    package let key: ObjectKey
+    package let upload: UploadID
+
+    package init(key: ObjectKey, upload: UploadID) {
+        self.key = key
+        self.upload = upload
+    }
+
+    package static func == (left: Discard, right: Discard) -> Bool {
+        left === right || left.key == right.key && left.upload == right.upload
+    }
+}
+
+/// "Send your fragment of this stripe, and the page that names it", each only if it is wanted; and keep a superseded
+/// version a while longer, since it is being read.
+package final class Fetch: Equatable, Sendable {
+    /// A run of stripes whose entries are wanted as a page.
+    package struct PageRange: Hashable, Sendable {
+        package let first: UInt32
+        /// 1 to 256.
+        package let count: UInt16
+
+        package init(first: UInt32, count: UInt16) {
+            self.first = first
+            self.count = count
+        }
+    }
+
+    package let key: ObjectKey
+    package let attempt: AttemptName
+    package let stripe: UInt32?
+    package let page: PageRange?
+    /// The version that is being read.
+    package let pin: Timestamp?
+
+    package init(
+        key: ObjectKey, attempt: AttemptName, stripe: UInt32? = nil, page: PageRange? = nil, pin: Timestamp? = nil
+    ) {
+        self.key = key
+        self.attempt = attempt
+        self.stripe = stripe
+        self.page = page
+        self.pin = pin
+    }
+
+    package static func == (left: Fetch, right: Fetch) -> Bool {
+        left === right
+            || left.key == right.key && left.attempt == right.attempt && left.stripe == right.stripe
+                && left.page == right.page && left.pin == right.pin
+    }
+}
+
+/// What a server has of what FETCH asked for; nil is what it has not, or was not asked for.
+package struct FetchedParts: Equatable, Sendable {
+    package let position: Position
+    package let fragment: SharedBytes?
+    /// Canonical bytes of a `StripePage`.
+    package let page: [UInt8]?
+
+    package init(position: Position, fragment: SharedBytes?, page: [UInt8]?) {
+        self.position = position
+        self.fragment = fragment
+        self.page = page
+    }
+}

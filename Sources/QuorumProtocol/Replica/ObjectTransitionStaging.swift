@@ -1,0 +1,133 @@
+// The rules by which what is staged at an object changes (docs/protocol.md, Large values).
+
+import ErasureCode
+import Fingerprint
+
+/// A stripe of an attempt that a change stores.
+package struct StagedStripe: Sendable {
+    package let attempt: AttemptName
+    package let stripe: UInt32
+    /// The stripe's entry of its page.
+    package let entry: [UInt8]
+    package let fragment: VerifiedFragment
+}
+
+/// An attempt of which a change gives back all that is stored.
+package struct StagedDrop: Equatable, Sendable {
+    package let attempt: AttemptName
+    package let chunkCount: UInt32
+}
+
+extension ObjectTransition {
+    /// STAGE, verified. Returns why it was refused; then nothing has changed.
+    mutating func stage(_ stage: Stage, _ fragment: VerifiedFragment, accounts: borrowing Accounts) -> Refusal? {
+        let limits = parameters.limits
+        let known = record.attempt(stage.attempt)
+        let chargeBytes = StagedLimits.chargeBytes(ofStripe: stage.stripeSizeBytes, parameters.quorums)
+        var attempt =
+            known
+            ?? StagedAttempt(
+                stage.attempt, stripeSizeBytes: stage.stripeSizeBytes, stripeChargeBytes: chargeBytes,
+                milliseconds: nowMilliseconds)
+        guard !attempt.isSpent else { return .uploadEnded }
+        guard attempt.stripeSizeBytes == stage.stripeSizeBytes else {
+            return .otherStripeSize(stage.stripeSizeBytes, expected: attempt.stripeSizeBytes)
+        }
+        guard stage.stripe >= attempt.heldCount || isPlanted(.heldStripesReplaced) else { return .stripeHeld }
+        if known == nil {
+            let own = record.staged.count { $0.name.stager == stage.attempt.stager }
+            guard own < limits.attemptsPerClientMax else {
+                return .tooManyAttempts(limit: limits.attemptsPerClientMax)
+            }
+            guard record.staged.count < limits.attemptsMax else { return .tooManyAttempts(limit: limits.attemptsMax) }
+        }
+        if !attempt.stripes.contains(stage.stripe) {
+            attempt.stripes.insert(stage.stripe)
+            guard attempt.stripes.ranges.count <= StagedLimits.rangesMax else {
+                return .tooScattered(limit: StagedLimits.rangesMax)
+            }
+            let isBare = record.highestCommitted == nil && !record.stagers.contains(stage.attempt.stager)
+            if let refusal = accounts.refusal(
+                of: stage.attempt.stager, sizeBytes: chargeBytes, isBare: isBare, frees: false, limits)
+            {
+                return refusal
+            }
+        }
+        attempt.lastMilliseconds = nowMilliseconds
+        record.set(attempt)
+        stagedPuts.append(
+            StagedStripe(
+                attempt: stage.attempt, stripe: stage.stripe, entry: StripeEntry.bytes(stage.crossChecksum),
+                fragment: fragment))
+        return nil
+    }
+
+    /// DISCARD: what no version holds goes; the rest goes with the versions.
+    mutating func discard(_ upload: UploadID, of stager: ClientID) {
+        spend { $0.stager == stager && $0.upload == upload }
+        if isPlanted(.discardTakesHeld) {
+            for attempt in record.staged where attempt.name.stager == stager && attempt.name.upload == upload {
+                giveBack(attempt)
+            }
+        }
+    }
+
+    /// What of a version's stripes its writer is charged for already, and will not be once the version is held.
+    func chargedBytes(of contents: StagedContents, to writer: ClientID) -> UInt64 {
+        contents.parts.reduce(0) { sum, part in
+            guard part.attempt.stager == writer, let attempt = record.attempt(part.attempt), attempt.heldCount == 0
+            else { return sum }
+            return sum &+ UInt64(part.stripeCount)
+                &* StagedLimits.chargeBytes(ofStripe: part.stripeSizeBytes, parameters.quorums)
+        }
+    }
+
+    /// The version holds the stripes that it names, all of which are there.
+    mutating func holdStripes(of timestamp: Timestamp, _ contents: StagedContents) {
+        for part in contents.parts {
+            guard var attempt = record.attempt(part.attempt) else { continue }
+            attempt.holders.append(StagedAttempt.Holder(timestamp: timestamp, stripeCount: part.stripeCount))
+            record.set(attempt)
+        }
+    }
+
+    /// The versions are here no more.
+    mutating func letGoStripes(of timestamps: [Timestamp]) {
+        for var attempt in record.staged where attempt.holders.contains(where: { timestamps.contains($0.timestamp) }) {
+            attempt.holders.removeAll { timestamps.contains($0.timestamp) }
+            record.set(attempt)
+            if attempt.holders.isEmpty, attempt.isSpent || isPlanted(.unspentStripesGivenBack) { giveBack(attempt) }
+            if isPlanted(.sharedStripesGivenBack) { giveBack(attempt) }
+        }
+    }
+
+    /// The version is committed: its writer needs no more what it staged to that upload.
+    mutating func spendStripes(of timestamp: Timestamp) {
+        let held = record.staged.filter { attempt in attempt.holders.contains { $0.timestamp == timestamp } }
+        guard let upload = held.first(where: { $0.name.stager == timestamp.writer })?.name.upload else { return }
+        spend { $0.stager == timestamp.writer && $0.upload == upload }
+    }
+
+    private mutating func spend(_ isMeant: (AttemptName) -> Bool) {
+        for var attempt in record.staged where isMeant(attempt.name) && !attempt.isSpent {
+            attempt.isSpent = true
+            record.set(attempt)
+            if attempt.holders.isEmpty { giveBack(attempt) }
+        }
+    }
+
+    /// What nobody has gone on with for long goes, unless a version holds it.
+    mutating func expireStripes() {
+        for attempt in record.staged where attempt.holders.isEmpty || isPlanted(.heldStripesExpire) {
+            let (due, overflow) = attempt.lastMilliseconds.addingReportingOverflow(
+                parameters.limits.stagedMilliseconds)
+            if !overflow, due <= nowMilliseconds { giveBack(attempt) }
+        }
+    }
+
+    private mutating func giveBack(_ attempt: StagedAttempt) {
+        record.staged.removeAll { $0.name == attempt.name }
+        stagedPuts.removeAll { $0.attempt == attempt.name }
+        stagedDrops.append(StagedDrop(attempt: attempt.name, chunkCount: attempt.chunkCount))
+    }
+}
