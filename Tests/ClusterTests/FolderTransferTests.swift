@@ -196,6 +196,36 @@ extension Clusters {
             }
         }
 
+        @Test(
+            "show on a terminal how far things are, in one line that is gone at the end", .timeLimit(.minutes(1)),
+            .enabled(if: access("/usr/bin/script", X_OK) == 0))
+        func terminal() async throws {
+            try await withTemporaryDirectory { directory in
+                let cluster = try SharedCluster.current
+                try await cluster.makeBucket("terminal")
+                try make(directory + "/files", ["a"])
+                // Without a quorum it waits, however fast this machine is.
+                let frozen = [NodeID(0), NodeID(1)]
+                for server in frozen { cluster.freeze(server) }
+                defer { for server in frozen { cluster.thaw(server) } }
+                let command =
+                    try "stty cols 60; exec '\(Executable.path())' put -r terminal '\(directory)/files' "
+                    + "--cluster '\(cluster.directory)' --timeout 60"
+                let process = try ChildProcess(
+                    "/bin/sh", ["-c", "TERM=xterm exec script -q -e -c \"$0\" /dev/null", command],
+                    outputPath: directory + "/output", group: Watchdog.group.get())
+                defer { process.destroy() }
+                for _ in 0..<5000 where !process.output.contains("\r\u{1B}[K0 of ") {
+                    try await Task.sleep(for: .milliseconds(10))
+                }
+                for server in frozen { cluster.thaw(server) }
+                #expect(try await process.wait(seconds: 60) == .exit(0), "\(process.output)")
+                let output = process.output
+                #expect(output.contains("\r\u{1B}[K0 of ") && output.contains("1 stored (1001 bytes)"), "\(output)")
+                #expect(output.split(separator: "\r\u{1B}[K").last?.contains(" of ") == false, "\(output)")
+            }
+        }
+
         @Test("a command that reads no more of a pipe ends without a word", .timeLimit(.minutes(1)))
         func brokenPipe() async throws {
             let cluster = try SharedCluster.current
