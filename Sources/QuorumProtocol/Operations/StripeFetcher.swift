@@ -131,14 +131,14 @@ package struct StripeFetcher: Sendable {
             }
             advance(into: &effects)
         case .connected(let server):
-            if asked.contains(server), !has(server) { ask(server, into: &effects) }
+            if asked.contains(server), !hasSent(server) { ask(server, into: &effects) }
         case .hedge:
             isHedging = true
             advance(into: &effects)
         case .retransmit:
             isHedging = true
             failed = []
-            for server in parameters.quorums.positions where !has(server) { ask(server, into: &effects) }
+            for server in parameters.quorums.positions where !hasSent(server) { ask(server, into: &effects) }
         case .deadline:
             isFinished = true
             effects.append(.finish(.failure(shortfall)))
@@ -150,13 +150,15 @@ package struct StripeFetcher: Sendable {
             || early.contains { $0.server == server }
     }
 
+    /// Whether the server has sent all that is wanted of it: a fragment without the page that names it may have come of
+    /// a server whose answer with the page was lost.
+    private func hasSent(_ server: Position) -> Bool { has(server) && !isPageWanted(of: server) }
+
     /// The page comes from whoever is asked first, and from all others once that one has not sent it.
     private mutating func ask(_ server: Position, into effects: inout [Effect]) {
         asked.insert(server)
         var range: Fetch.PageRange?
-        if case .page(let wanted, _) = wanted.name, crossChecksum == nil,
-            askedPage.isEmpty || isHedging || askedPage.contains(server) || askedPage.allSatisfy(failed.contains)
-        {
+        if case .page(let wanted, _) = wanted.name, isPageWanted(of: server) {
             range = wanted
             askedPage.insert(server)
         }
@@ -236,15 +238,14 @@ package struct StripeFetcher: Sendable {
         }
         guard isHedging || !failed.isEmpty else { return }
         for server in parameters.quorums.positions
-        where !asked.contains(server)
-            || crossChecksum == nil && needsPage && !askedPage.contains(server)
-        {
+        where !asked.contains(server) || isPageWanted(of: server) && !askedPage.contains(server) {
             ask(server, into: &effects)
         }
     }
 
-    private var needsPage: Bool {
-        if case .page = wanted.name { true } else { false }
+    /// Whether the page is to come from this server, too, or again.
+    private func isPageWanted(of server: Position) -> Bool {
+        crossChecksum == nil && (isHedging || askedPage.contains(server) || askedPage.allSatisfy(failed.contains))
     }
 
     private var shortfall: OperationFailure {
