@@ -69,7 +69,7 @@ extension ObjectMutation {
             }
         }
         for drop in change.stagedDrops {
-            drops += (0..<drop.chunkCount).map { drop.attempt.storedVersion(chunk: $0) }
+            drops += drop.chunks.joined().map { drop.attempt.storedVersion(chunk: $0) }
         }
         for staged in change.stagedPuts {
             let (version, number) = staged.attempt.storedPlace(of: staged.stripe)

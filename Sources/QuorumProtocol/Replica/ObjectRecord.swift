@@ -273,7 +273,8 @@ package struct ObjectRecord: Equatable, Sendable {
         }
         expiry = expiry.map { $0 &+ parameters.limits.retentionMilliseconds }
         for attempt in staged where attempt.holders.isEmpty {
-            expiry = min(expiry ?? .max, attempt.lastMilliseconds &+ parameters.limits.stagedMilliseconds)
+            guard let due = attempt.dueMilliseconds(parameters.limits) else { continue }
+            expiry = min(expiry ?? .max, due)
         }
         let verification = parameters.mode == .lazy ? verificationDueMilliseconds : nil
         guard let expiry, let verification else { return expiry ?? verification }
@@ -358,8 +359,7 @@ extension ObjectRecord {
             encoder.append(UInt8(version.supersededMilliseconds == nil ? 0 : 1))
             encoder.append(version.supersededMilliseconds ?? 0)
         }
-        encoder.append(UInt32(staged.count))
-        for attempt in staged { attempt.encode(into: &encoder) }
+        encodeStaged(into: &encoder)
         return encoder.bytes
     }
 
@@ -400,14 +400,7 @@ extension ObjectRecord {
                     timestamp: timestamp, holdsFragments: holdsFragments, hasStripes: hasStripes, head: head,
                     sizeBytes: sizeBytes, supersededMilliseconds: isSuperseded ? milliseconds : nil))
         }
-        let stagedCount = try decoder.count("staged attempts", as: UInt32.self, limit: Self.heldCountMax)
-        for _ in 0..<stagedCount {
-            let attempt = try StagedAttempt(from: &decoder)
-            guard staged.last.map({ $0.name < attempt.name }) ?? true else {
-                throw .notCanonical(field: "staged attempts' order")
-            }
-            staged.append(attempt)
-        }
+        try decodeStaged(from: &decoder, countMax: Self.heldCountMax)
         try decoder.finish()
     }
 }
@@ -502,7 +495,6 @@ extension ObjectRecord.Contents {
             }
         }
         for attempt in staged {
-            if attempt.isSpent, attempt.holders.isEmpty { return "\(attempt.name) is nobody's any more" }
             for holder in attempt.holders {
                 guard let version = held.first(where: { $0.timestamp == holder.timestamp }), version.holdsFragments
                 else {

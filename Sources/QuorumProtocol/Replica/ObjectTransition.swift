@@ -13,6 +13,8 @@ struct ObjectTransition {
     let pinned: Set<Timestamp>
     var stagedPuts: [StagedStripe] = []
     var stagedDrops: [StagedDrop] = []
+    /// What the stripes of this change are charged, which no account shows yet.
+    var newlyStagedBytes: UInt64 = 0
     private var puts: [ObjectChange.VersionParts] = []
     private var drops: [Timestamp] = []
     private let original: ObjectRecord
@@ -81,6 +83,8 @@ struct ObjectTransition {
         if let staged, !isPlanted(.stripesUnlooked) {
             let missing = record.missingStripes(of: staged)
             guard missing.isEmpty else { return .refuse(.stripesMissing(missing)) }
+            // Other versions have to go first.
+            guard hasRoom(forHolding: staged.parts.count, of: timestamp.writer) else { return .refuse(.busy) }
         }
         if !isCommitted {
             let base = max(record.highestCommitted.counter, (evidence.certificate?.timestamp).counter)
@@ -101,11 +105,13 @@ struct ObjectTransition {
             if verifiesLater, let limit = exceededUnverifiedLimit(timestamp), !isPlanted(.unverifiedUnlimited) {
                 return .refuse(.tooManyUnverified(limit: limit))
             }
+            // Whoever has staged something of it counts already where the object has no commit.
+            let ownBytes = staged.map { chargedBytes(of: $0, to: timestamp.writer) } ?? 0
+            let isCounted = ownBytes > 0 && pending.isEmpty
             if evidence.admission.isEmpty, !pending.contains(where: { $0.timestamp == timestamp }),
                 let refusal = accounts.refusal(
-                    of: timestamp.writer,
-                    sizeBytes: sizeBytes &- (staged.map { chargedBytes(of: $0, to: timestamp.writer) } ?? 0),
-                    isBare: record.highestCommitted == nil,
+                    of: timestamp.writer, sizeBytes: sizeBytes &- ownBytes,
+                    isBare: record.highestCommitted == nil && !isCounted,
                     frees: !hasStripes && record.mayHoldValue(below: timestamp), parameters.limits)
             {
                 return .refuse(refusal)

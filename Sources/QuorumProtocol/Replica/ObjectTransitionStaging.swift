@@ -15,7 +15,10 @@ package struct StagedStripe: Sendable {
 /// An attempt of which a change gives back all that is stored.
 package struct StagedDrop: Equatable, Sendable {
     package let attempt: AttemptName
-    package let chunkCount: UInt32
+    /// The pieces in which the store has it.
+    package let chunks: [Range<UInt32>]
+
+    var chunkCount: Int { chunks.reduce(0) { $0 + $1.count } }
 }
 
 extension ObjectTransition {
@@ -42,16 +45,23 @@ extension ObjectTransition {
             guard record.staged.count < limits.attemptsMax else { return .tooManyAttempts(limit: limits.attemptsMax) }
         }
         if !attempt.stripes.contains(stage.stripe) {
+            let rangeCount = attempt.stripes.ranges.count
             attempt.stripes.insert(stage.stripe)
             guard attempt.stripes.ranges.count <= StagedLimits.rangesMax else {
                 return .tooScattered(limit: StagedLimits.rangesMax)
             }
+            if attempt.stripes.ranges.count > rangeCount, !hasRoom(of: stage.attempt.stager) {
+                return known == nil
+                    ? .tooManyAttempts(limit: record.staged.count) : .tooScattered(limit: rangeCount)
+            }
             let isBare = record.highestCommitted == nil && !record.stagers.contains(stage.attempt.stager)
             if let refusal = accounts.refusal(
-                of: stage.attempt.stager, sizeBytes: chargeBytes, isBare: isBare, frees: false, limits)
+                of: stage.attempt.stager, sizeBytes: newlyStagedBytes &+ chargeBytes, isBare: isBare, frees: false,
+                limits)
             {
                 return refusal
             }
+            newlyStagedBytes &+= chargeBytes
         }
         attempt.lastMilliseconds = nowMilliseconds
         record.set(attempt)
@@ -60,6 +70,20 @@ extension ObjectTransition {
                 attempt: stage.attempt, stripe: stage.stripe, entry: StripeEntry.bytes(stage.crossChecksum),
                 fragment: fragment))
         return nil
+    }
+
+    /// Whether the record has room for one more run of stripes of the client's: what it takes of the record must stay
+    /// bounded, or nothing could be stored of the object any more, and some of it is left to others.
+    private func hasRoom(of stager: ClientID) -> Bool {
+        let limit = parameters.limits.stagedRecordSizeBytesMax
+        let taken = record.stagedSizeBytes(of: stager)
+        return taken.all < limit && taken.own < limit / 16 * 13
+    }
+
+    /// Whether the record has room for a version that holds so many attempts.
+    func hasRoom(forHolding attemptCount: Int, of writer: ClientID) -> Bool {
+        let limit = parameters.limits.stagedRecordSizeBytesMax / 2 * 3
+        return record.stagedSizeBytes(of: writer).all + attemptCount * StagedAttempt.holderSizeBytes <= limit
     }
 
     /// DISCARD: what no version holds goes; the rest goes with the versions.
@@ -116,18 +140,19 @@ extension ObjectTransition {
         }
     }
 
-    /// What nobody has gone on with for long goes, unless a version holds it.
+    /// What nobody has gone on with for long goes, unless a version holds it; and what is left of earlier changes.
     mutating func expireStripes() {
         for attempt in record.staged where attempt.holders.isEmpty || isPlanted(.heldStripesExpire) {
-            let (due, overflow) = attempt.lastMilliseconds.addingReportingOverflow(
-                parameters.limits.stagedMilliseconds)
-            if !overflow, due <= nowMilliseconds { giveBack(attempt) }
+            if attempt.isExpired(nowMilliseconds, parameters.limits) { giveBack(attempt) }
         }
     }
 
+    /// Gives back what is stored of the attempt; at the next look if the change gives back as much as one may.
     private mutating func giveBack(_ attempt: StagedAttempt) {
+        let given = stagedDrops.reduce(0) { $0 + $1.chunkCount }
+        guard given < parameters.limits.stagedDropsPerChangeMax else { return }
         record.staged.removeAll { $0.name == attempt.name }
         stagedPuts.removeAll { $0.attempt == attempt.name }
-        stagedDrops.append(StagedDrop(attempt: attempt.name, chunkCount: attempt.chunkCount))
+        stagedDrops.append(StagedDrop(attempt: attempt.name, chunks: attempt.chunks))
     }
 }

@@ -2,7 +2,7 @@
 // staged by one client under a name of its own, so that nobody spoils another's; versions hold stripes by naming them.
 //
 // Invariants: below a version's bound in an attempt no stripe changes or goes; an attempt that no version holds, and
-// whose stager is done with it, is not there any more.
+// whose stager is done with it, goes at once, or at the next look where one change would give back too much.
 
 import Fingerprint
 
@@ -32,31 +32,68 @@ package struct StagedAttempt: Equatable, Sendable {
         lastMilliseconds = milliseconds
     }
 
+    /// When it goes as long as no version holds it; nil for never.
+    func dueMilliseconds(_ limits: ProtocolLimits) -> UInt64? {
+        if isSpent { return 0 }
+        let (due, overflow) = lastMilliseconds.addingReportingOverflow(limits.stagedMilliseconds)
+        return overflow ? nil : due
+    }
+
+    func isExpired(_ nowMilliseconds: UInt64, _ limits: ProtocolLimits) -> Bool {
+        dueMilliseconds(limits).map { $0 <= nowMilliseconds } ?? false
+    }
+
     /// Stripes below this are some version's.
     package var heldCount: UInt32 { holders.reduce(0) { max($0, $1.stripeCount) } }
 
     /// What its stager is charged for: stripes that no version has.
     var unheldBytes: UInt64 { stripes.count(from: heldCount) &* stripeChargeBytes }
 
-    /// In how many pieces a store has it.
-    package var chunkCount: UInt32 { stripes.end == 0 ? 0 : (stripes.end - 1) / StagedLimits.stripesPerChunk + 1 }
+    /// In which pieces a store has it. A stripe far above the others is one piece, not all up to there.
+    package var chunks: [Range<UInt32>] {
+        var chunks: [Range<UInt32>] = []
+        for range in stripes.ranges {
+            let first = range.lowerBound / StagedLimits.stripesPerChunk
+            let end = (range.upperBound - 1) / StagedLimits.stripesPerChunk + 1
+            if let last = chunks.last, first < last.upperBound {
+                chunks[chunks.count - 1] = last.lowerBound..<max(last.upperBound, end)
+            } else {
+                chunks.append(first..<end)
+            }
+        }
+        return chunks
+    }
 
-    func encode(into encoder: inout CanonicalEncoder) {
-        name.encode(into: &encoder)
+    /// What it takes of a record, beside the name of its upload.
+    var recordSizeBytes: Int { 31 + 8 * stripes.ranges.count + Self.holderSizeBytes * holders.count }
+
+    static let holderSizeBytes = 6
+
+    /// - Parameter held: the record's versions, by whose places holders are named: a value has many parts.
+    func encode(into encoder: inout CanonicalEncoder, held: [HeldVersion]) {
+        encoder.append(name.part)
+        encoder.append(name.number)
         encoder.append(stripeSizeBytes)
         encoder.append(stripeChargeBytes)
         stripes.encode(into: &encoder)
         encoder.append(lastMilliseconds)
         encoder.append(UInt8(isSpent ? 1 : 0))
-        encoder.append(UInt16(holders.count))
-        for holder in holders {
-            encoder.append(holder.timestamp)
+        let places = holders.compactMap { holder in
+            held.firstIndex { $0.timestamp == holder.timestamp }.map { (place: $0, stripeCount: holder.stripeCount) }
+        }
+        encoder.append(UInt16(places.count))
+        for holder in places {
+            encoder.append(UInt16(holder.place))
             encoder.append(holder.stripeCount)
         }
     }
 
-    init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
-        name = try AttemptName(from: &decoder)
+    init(
+        from decoder: inout CanonicalDecoder, stager: ClientID, upload: UploadID, held: [HeldVersion]
+    ) throws(MalformedEncoding) {
+        let part: UInt16 = try decoder.integer("part")
+        guard (1...StagedLimits.partsMax).contains(Int(part)) else { throw .notCanonical(field: "part") }
+        name = AttemptName(stager: stager, upload: upload, part: part, number: try decoder.integer("attempt"))
         stripeSizeBytes = try decoder.integer("stripe size")
         stripeChargeBytes = try decoder.integer("charge of a stripe")
         stripes = try StripeRanges(from: &decoder)
@@ -64,17 +101,74 @@ package struct StagedAttempt: Equatable, Sendable {
         isSpent = try decoder.flag("spent")
         let holderCount: UInt16 = try decoder.integer("holders")
         for _ in 0..<holderCount {
-            let timestamp = try decoder.timestamp("holder")
+            let place: UInt16 = try decoder.integer("holder")
             let stripeCount: UInt32 = try decoder.integer("held stripes")
-            guard stripeCount > 0, stripes.covers(upTo: stripeCount) else {
+            guard held.indices.contains(Int(place)), stripeCount > 0, stripes.covers(upTo: stripeCount) else {
                 throw .notCanonical(field: "held stripes")
             }
-            holders.append(Holder(timestamp: timestamp, stripeCount: stripeCount))
+            holders.append(Holder(timestamp: held[Int(place)].timestamp, stripeCount: stripeCount))
         }
     }
 }
 
 extension ObjectRecord {
+    /// A stager and an upload, and how many attempts follow.
+    private static let uploadSizeBytes = 36
+
+    /// The attempts, those of one client's upload together, since its name is longer than what is to be said of them.
+    func encodeStaged(into encoder: inout CanonicalEncoder) {
+        let firsts = staged.indices.filter(beginsUpload)
+        encoder.append(UInt32(firsts.count))
+        for (first, end) in zip(firsts, firsts.dropFirst() + [staged.endIndex]) {
+            encoder.append(staged[first].name.stager)
+            encoder.append(staged[first].name.upload)
+            encoder.append(UInt32(end - first))
+            for attempt in staged[first..<end] { attempt.encode(into: &encoder, held: held) }
+        }
+    }
+
+    /// Whether the attempt in this place is the first of its upload.
+    private func beginsUpload(_ place: Int) -> Bool {
+        guard place > 0 else { return true }
+        let (last, name) = (staged[place - 1].name, staged[place].name)
+        return last.stager != name.stager || last.upload != name.upload
+    }
+
+    mutating func decodeStaged(from decoder: inout CanonicalDecoder, countMax: Int) throws(MalformedEncoding) {
+        var attempts: [StagedAttempt] = []
+        let uploadCount = try decoder.count("uploads", as: UInt32.self, limit: countMax)
+        var last: (stager: ClientID, upload: UploadID)?
+        for _ in 0..<uploadCount {
+            let stager: ClientID = try decoder.name("stager")
+            let upload: UploadID = try decoder.name("upload")
+            guard last.map({ ($0.stager, $0.upload) < (stager, upload) }) ?? true else {
+                throw .notCanonical(field: "uploads' order")
+            }
+            last = (stager, upload)
+            let count = try decoder.count("staged attempts", as: UInt32.self, limit: countMax)
+            guard count > 0 else { throw .notCanonical(field: "staged attempts") }
+            for _ in 0..<count {
+                let attempt = try StagedAttempt(from: &decoder, stager: stager, upload: upload, held: held)
+                guard attempts.last.map({ $0.name < attempt.name }) ?? true else {
+                    throw .notCanonical(field: "staged attempts' order")
+                }
+                attempts.append(attempt)
+            }
+        }
+        staged = attempts
+    }
+
+    /// What the attempts take of the record, all of them and one client's.
+    func stagedSizeBytes(of stager: ClientID) -> (all: Int, own: Int) {
+        var (all, own) = (0, 0)
+        for position in staged.indices {
+            let size = staged[position].recordSizeBytes + (beginsUpload(position) ? Self.uploadSizeBytes : 0)
+            all += size
+            if staged[position].name.stager == stager { own += size }
+        }
+        return (all, own)
+    }
+
     package func attempt(_ name: AttemptName) -> StagedAttempt? {
         // They are in order.
         var (low, high) = (staged.startIndex, staged.endIndex)

@@ -127,6 +127,11 @@ public struct ProtocolLimits: Hashable, Sendable {
     /// How many attempts of one client, and of all, are staged at one object.
     public var attemptsPerClientMax = StagedLimits.attemptsPerClientMax
     public var attemptsMax = StagedLimits.attemptsMax
+    /// What attempts take of an object's record at most, in bytes: of one client the greater part of it, of all
+    /// together this, and with the versions that hold them half as much again.
+    public var stagedRecordSizeBytesMax = 512 << 10
+    /// How many pieces of attempts one change gives back, or a few more.
+    public var stagedDropsPerChangeMax = 4096
     /// How long what is staged is kept after its stager's last sign.
     public var stagedMilliseconds: UInt64 = 7 * 86_400_000
     /// How long a superseded version that is being read is kept after each sign of its reader.
