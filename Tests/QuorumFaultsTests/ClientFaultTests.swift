@@ -93,6 +93,25 @@ struct ClientFaultTests {
         #expect(!cluster.commits.isEmpty, "a version finds its quorum all the same")
     }
 
+    @Test("of stripes that are not the same everywhere is stored by those that have just what it names, and kept so")
+    func otherStripes() {
+        let cluster = run(.otherStripes)
+        var reasons: Set<RefusalKind> = []
+        for (_, request, replies) in cluster.exchanges {
+            guard case .refused(let refusal)? = replies.first, let kind = refusal.kind else { continue }
+            switch request {
+            case .prepare: #expect(kind == .stripesMissing)
+            case .stage: reasons.insert(kind)
+            default: break
+            }
+        }
+        #expect(cluster.prepares.contains { !isStored($0.replies) })
+        #expect(cluster.prepares.contains { isStored($0.replies) })
+        #expect(!cluster.commits.isEmpty, "a version finds its quorum all the same")
+        // What a version holds is not replaced, before its COMMIT and after.
+        #expect(reasons == [.stripeHeld, .uploadEnded])
+    }
+
     @Test("that an earlier life of the cluster signed, in another mode, is taken by nobody")
     func earlierLife() {
         let cluster = run(.earlierLife)

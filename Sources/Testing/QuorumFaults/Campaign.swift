@@ -191,7 +191,7 @@ struct CampaigningClient: ClientFault {
         guard campaignCount < Self.campaignCountMax else { return [] }
         campaignCount += 1
         // An earlier life is the whole cluster's, and most have none.
-        let kinds = ClientFaultKind.allCases.filter { $0 != .mixture && $0 != .earlierLife }
+        let kinds = ClientFaultKind.allCases.filter { $0 != .mixture && $0 != .earlierLife && $0 != .otherStripes }
         script = (kind == .mixture ? kinds[context.generator.below(kinds.count)] : kind).script()
         let key = context.keys[context.generator.below(context.keys.count)]
         campaign = Campaign(key: key, serverCount: context.positions.count)

@@ -30,6 +30,7 @@ extension ClientFaultKind {
         case .foreignGroups: ForeignGroups()
         case .foreignEpochs: ForeignEpochs()
         case .strangers: Strangers()
+        case .otherStripes: OtherStripes()
         }
     }
 }

@@ -86,5 +86,6 @@ package enum ClientFaultKind: String, CaseIterable, Sendable {
     case foreignGroups = "foreign-groups"
     case foreignEpochs = "foreign-epochs"
     case strangers
+    case otherStripes = "other-stripes"
     case mixture
 }

@@ -17,8 +17,37 @@ extension PartsLiar {
     mutating func send(
         _ reply: Reply, to client: ClientID, answering request: Request, _ context: inout FaultContext
     ) -> [Reply] {
-        guard case .version(let claim, let parts?) = reply else { return [reply] }
-        return [.version(claim, self.parts(inPlaceOf: parts, of: request.key, &context))]
+        switch reply {
+        case .version(let claim, let parts?):
+            return [.version(claim, self.parts(inPlaceOf: parts, of: request.key, &context))]
+        case .fetched(let parts):
+            return [.fetched(parts.spoiled(&context.generator))]
+        default:
+            return [reply]
+        }
+    }
+}
+
+extension FetchedParts {
+    /// The same question answered with nothing, too little, or other bytes.
+    fileprivate func spoiled(_ generator: inout SeededGenerator) -> FetchedParts {
+        func altered(_ bytes: [UInt8]) -> [UInt8]? {
+            var bytes = bytes
+            switch generator.below(4) {
+            case 0: return nil
+            case 1: return Array(bytes.dropLast())
+            case 2 where !bytes.isEmpty: bytes[generator.below(bytes.count)] ^= 1
+            default: bytes = bytes.map { ~$0 }
+            }
+            return bytes
+        }
+        // A bad page with a good fragment, and the reverse.
+        let spoilsPage = page != nil && generator.chance(percent: 60)
+        return FetchedParts(
+            position: position,
+            fragment: spoilsPage && generator.chance(percent: 50)
+                ? fragment : fragment.flatMap { altered($0.array).map { SharedBytes($0) } },
+            page: spoilsPage ? page.flatMap(altered) : page)
     }
 }
 

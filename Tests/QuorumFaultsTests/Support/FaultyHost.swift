@@ -6,12 +6,19 @@ import QuorumFaults
 import QuorumProtocol
 
 final class FaultyHost {
+    private struct StagedPlace: Hashable {
+        let key: ObjectKey
+        let attempt: AttemptName
+        let stripe: UInt32
+    }
+
     let group: FaultGroup
     let server: NodeID
     private var replicas: [Replica]
     private var accounts = Accounts()
     private var records: [ObjectKey: ObjectRecord] = [:]
     private var parts: [Timestamp: HeldParts] = [:]
+    private var staged: [StagedPlace: StagedStripe] = [:]
     private var requestCount: UInt64 = 0
     private var fault: (any ServerFault)?
     private var context: FaultContext
@@ -107,6 +114,12 @@ final class FaultyHost {
                 fragments: put.descriptor.descriptor.stripes.isEmpty ? [] : fragments)
         }
         for drop in change.drops { parts[drop] = nil }
+        for drop in change.stagedDrops {
+            staged = staged.filter { $0.key.key != change.key || $0.key.attempt != drop.attempt }
+        }
+        for put in change.stagedPuts {
+            staged[StagedPlace(key: change.key, attempt: put.attempt, stripe: put.stripe)] = put
+        }
     }
 }
 
@@ -121,9 +134,14 @@ extension FaultyHost: ReplicaStore {
         (parts[timestamp]?.fragments).map(StoredParts.held) ?? .absent
     }
 
-    // No client of these tests stages anything.
-    func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> { .absent }
-    func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> { .absent }
+    func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> {
+        (staged[StagedPlace(key: key, attempt: attempt, stripe: stripe)]?.entry).map(StoredParts.held) ?? .absent
+    }
+
+    func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> {
+        (staged[StagedPlace(key: key, attempt: attempt, stripe: stripe)]?.fragment.bytes).map(StoredParts.held)
+            ?? .absent
+    }
 
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] { [] }
 
