@@ -56,7 +56,10 @@ extension StagedContents {
                     if !(isRight && isShaped), !isPlanted(.otherStripesCounted) {
                         wrong.append(MissingStripes(part: UInt16(index), stripes: run))
                     }
-                case .absent, .lost: wrong.append(MissingStripes(part: UInt16(index), stripes: run))
+                case .absent, .lost:
+                    if !isPlanted(.stripesUnlooked) {
+                        wrong.append(MissingStripes(part: UInt16(index), stripes: run))
+                    }
                 case .unreadable: return .unreadable
                 case .notInMemory: return .notInMemory
                 }

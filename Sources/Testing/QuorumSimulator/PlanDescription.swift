@@ -69,7 +69,7 @@ extension WorldPlan {
             let crash = operation.crash.map { ", crash \($0.moment)" } ?? ""
             lines.append(
                 "operation:\(operation.number) client \(operation.client), object \(operation.object), "
-                    + "\(operation.kind)\(crash)")
+                    + "\(operation.kind)\(operation.staging?.summary ?? "")\(crash)")
         }
         return lines
     }

@@ -90,6 +90,7 @@ extension WorldPlan {
         drawTheme(options.faults, &generator)
         drawEarlierEpoch(&placing)
         stores = Self.drawStores(seed, options)
+        drawLargeValues(options.faults)
         clear(options.faults)
         if !mode.isSigned { leaveOutLiars() }
         self = without(options.removed)
@@ -256,8 +257,10 @@ extension WorldPlan {
         let drawnCount = [0, 0, 0, 1, 1, 2][generator.below(6)]
         let count = selection.isInsistent ? 1 : drawnCount
         var clients: [Int: ClientFaultKind] = [:]
-        // An earlier life comes as a theme, or by name.
-        let kinds = selection.isInsistent ? selection.clients : selection.clients.filter { $0 != .earlierLife }
+        // An earlier life comes as a theme, other stripes with large values, or both by name.
+        let kinds =
+            selection.isInsistent
+            ? selection.clients : selection.clients.filter { $0 != .earlierLife && $0 != .otherStripes }
         for number in 0..<count {
             if let kind = generator.pick(kinds) { clients[number] = kind }
         }

@@ -290,6 +290,9 @@ extension ServerStore {
         change { key, record in
             var kept = record
             kept.held.removeAll { record.highestCommitted.precedes($0.timestamp) }
+            for attempt in kept.staged.indices {
+                kept.staged[attempt].holders.removeAll { record.highestCommitted.precedes($0.timestamp) }
+            }
             return ObjectMutation(
                 key: key.bytes, slot: key.slot.rawValue, record: .set(kept.bytes),
                 summary: kept.highestCommitted?.storedVersion.bytes ?? [],

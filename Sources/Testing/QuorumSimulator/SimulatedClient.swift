@@ -17,6 +17,12 @@ final class SimulatedClient {
     var operation: Int?
     var writer: Writer?
     var reader: Reader?
+    /// A large value of the operation under way on its way to or from the servers.
+    var transfer: StripeTransfer?
+    /// Counts the machines of operations: an answer to one is none to the next.
+    var machineNumber = 0
+    /// What is staged of each object all over the servers and was not seen committed; kept across crashes.
+    var uploads: [ObjectKey: StagedUpload] = [:]
     /// When the operation under way must be over.
     var deadlineMicroseconds: UInt64 = 0
     /// Whether it crashes instead of sending its first COMMIT of the operation under way.
@@ -61,6 +67,8 @@ final class SimulatedClient {
         operation = nil
         writer = nil
         reader = nil
+        transfer = nil
+        machineNumber = 0
     }
 
     /// The process ends; the next one has the same identity and remembers nothing.

@@ -114,7 +114,7 @@ package struct VirtualDisk {
     private mutating func sync(_ change: ObjectChange?, _ generator: inout SeededGenerator) -> StoreFailure? {
         guard let change else { return nil }
         switch trouble {
-        case .full where !change.puts.isEmpty:
+        case .full where !change.puts.isEmpty || !change.stagedPuts.isEmpty:
             return .full
         case .failing(let percent) where generator.chance(percent: percent):
             // A failed sync says nothing about what has reached the disk.
@@ -178,6 +178,9 @@ package struct VirtualDisk {
             let committed = objects[place].record.highestCommitted
             objects[place].parts.removeAll { committed.precedes($0.timestamp) }
             objects[place].record.held.removeAll { committed.precedes($0.timestamp) }
+            for attempt in objects[place].record.staged.indices {
+                objects[place].record.staged[attempt].holders.removeAll { committed.precedes($0.timestamp) }
+            }
         }
     }
 
@@ -240,6 +243,8 @@ package struct VirtualDisk {
 
     func fragments(_ key: ObjectKey, _ timestamp: Timestamp, stripeCount: Int) -> StoredParts<[SharedBytes]> {
         if let store { return store.fragments(key, timestamp, stripeCount: stripeCount) }
+        // Of a large value nothing lies with the version.
+        if stripeCount == 0 { return .held([]) }
         guard let record = lastRecord(key), let parts = parts(key, timestamp) else { return .absent }
         if let fragments = parts.fragments { return .held(fragments) }
         return record.version(timestamp)?.holdsFragments == true ? .lost : .absent

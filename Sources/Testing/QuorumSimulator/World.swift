@@ -105,6 +105,10 @@ package final class World {
     /// Which operation made a descriptor.
     var authors: [Digest256: Int] = [:]
     var valuesRead: [Timestamp: [UInt8]] = [:]
+    /// Large values that were fetched, and so kept a while.
+    var readVersions: Set<Timestamp> = []
+    /// Uploads that a client said it needs no more.
+    var discards: Set<UploadID> = []
     var violation: Violation?
     var step = 0
     /// Empty arrays to collect effects in, so that not every input needs a new one.
@@ -311,7 +315,9 @@ extension World {
         case .retransmission(let client, let operation, let interval):
             retransmit(clients[client], operation, intervalMicroseconds: interval)
         case .hedge(let client, let operation):
-            if clients[client].writer != nil {
+            if clients[client].transfer != nil {
+                feed(clients[client], operation, StripeTransfer.Input.hedge)
+            } else if clients[client].writer != nil {
                 feed(clients[client], operation, Writer.Input.hedge)
             } else {
                 feed(clients[client], operation, Reader.Input.hedge)

@@ -164,12 +164,19 @@ extension World {
             guard let parts = server.disk.parts(key, version.timestamp), let descriptor = parts.descriptor,
                 descriptor.digest == version.timestamp.digest
             else { return Violation(.integrity, "\(server.node) lacks the descriptor of \(version.timestamp)") }
+            if let staged = descriptor.descriptor.staged {
+                if version.holdsFragments, let wrong = lack(of: server, key, version.timestamp, staged) {
+                    return Violation(.storage, "\(server.node) holds \(version.timestamp) of \(key), and \(wrong)")
+                }
+                continue
+            }
             let holds = parts.fragments != nil || descriptor.descriptor.stripes.isEmpty
             guard holds == version.holdsFragments else {
                 return Violation(.storage, "\(server.node) is wrong about holding \(version.timestamp)'s fragments")
             }
         }
-        if record.retained.count > parameters.limits.retainedVersionsMax {
+        // Versions that are being read are kept beside them.
+        if record.retained.count > parameters.limits.retainedVersionsMax + readVersions.count {
             return Violation(.bound, "\(server.node) retains \(record.retained.count) versions of \(key)")
         }
         // One of the servers whose statements admit a version beyond K is correct and counted it within its own K.
@@ -293,6 +300,13 @@ extension World {
             if let fragments = parts.fragments { holders.append((server.node, position, fragments)) }
         }
         guard let descriptor else { return violation(.durability, "no correct server holds \(key) at \(timestamp)") }
+        if let staged = descriptor.descriptor.staged {
+            let holders = correct.filter { $0.disk.lastRecord(key)?.version(timestamp)?.holdsFragments == true }
+            switch read(staged, of: key, at: timestamp, holders) {
+            case .failure(let violation): return (violation, false)
+            case .success(let value): return (judgeValue(of: key, at: timestamp, isTombstone: false, value), false)
+            }
+        }
         let m = parameters.quorums.dataFragmentCount
         guard holders.count >= m || descriptor.descriptor.stripes.isEmpty else {
             return violation(

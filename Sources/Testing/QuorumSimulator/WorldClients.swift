@@ -22,22 +22,26 @@ extension World {
         guard client.operation == nil, let planned = client.remaining.popFirst() else { return }
         let key = keys[planned.object]
         let operation = history.count
-        var bytes: [UInt8]?
-        if case .write(let size) = planned.kind { bytes = value(operation, sizeBytes: size) }
+        let reused = planned.staging?.reuses == true ? client.uploads[key] : nil
+        var bytes = reused?.bytes
+        if case .write(let size) = planned.kind, bytes == nil { bytes = value(operation, sizeBytes: size) }
         history.append(
             RecordedOperation(
                 client: client.number, object: planned.object, kind: planned.kind, bytes: bytes,
-                beganHealed: isHealed, invokedAtStep: step))
+                beganHealed: isHealed, invokedAtStep: step, isStaged: planned.staging != nil, isReused: reused != nil))
         step += 1
         client.operation = operation
         note("client \(client.number) begins operation \(operation): \(planned.kind) of \(key)")
+        if let staging = planned.staging, let bytes, reused == nil {
+            startTimers(client, operation, crash: planned.crash)
+            beginStaging(bytes, staging, of: client, operation)
+            return
+        }
         switch planned.kind {
         case .write, .delete:
-            client.writer = Writer(
-                parameters: parameters, key: key, writer: client.id, content: content(bytes, operation: operation),
-                remembered: plan.clientsRemember ? client.remembered[key] : nil,
-                spares: plan.writesArePartial ? parameters.quorums.spares : [],
-                distrusted: client.liars.compactMap { parameters.placement(of: key).position(of: $0) }.sorted())
+            client.writer = writer(
+                of: client, key,
+                reused.map { content($0, operation: operation) } ?? content(bytes, operation: operation))
         case .read, .head:
             let isShuffled = generator.chance(percent: 50)
             let positions = parameters.quorums.positions
@@ -51,6 +55,14 @@ extension World {
         } else {
             feed(client, operation, Reader.Input.start)
         }
+    }
+
+    func writer(of client: SimulatedClient, _ key: ObjectKey, _ content: WriteContent) -> Writer {
+        Writer(
+            parameters: parameters, key: key, writer: client.id, content: content,
+            remembered: plan.clientsRemember ? client.remembered[key] : nil,
+            spares: plan.writesArePartial ? parameters.quorums.spares : [],
+            distrusted: client.liars.compactMap { parameters.placement(of: key).position(of: $0) }.sorted())
     }
 
     private func startTimers(_ client: SimulatedClient, _ operation: Int, crash: PlannedOperation.Crash?) {
@@ -142,6 +154,7 @@ extension World {
                 startHedge(client, operation)
             case .finish(.success(let outcome)):
                 client.remembered[key] = outcome.proof
+                if history[operation].isStaged { client.uploads[key] = nil }
                 blame(outcome.observations.liars, of: key, by: client)
                 finish(client, operation, .wrote(outcome.timestamp))
             case .finish(.failure(let failure)):
@@ -198,20 +211,23 @@ extension World {
         if let broken, violation == nil { violation = Violation(.invariant, "\(machine()): \(broken)") }
     }
 
-    private func startHedge(_ client: SimulatedClient, _ operation: Int) {
+    func startHedge(_ client: SimulatedClient, _ operation: Int) {
         heap.add(
             .hedge(client: client.number, operation: operation),
             at: nowMicroseconds + plan.patience.hedgeMicroseconds)
     }
 
     /// Sends a request of an operation, unless its client has crashed meanwhile.
-    private func send(_ request: Request, to position: Position, of client: SimulatedClient, _ operation: Int) {
+    func send(_ request: Request, to position: Position, of client: SimulatedClient, _ operation: Int) {
         guard client.operation == operation else { return }
         let key = keys[history[operation].object]
         send(
             request, to: parameters.placement(of: key).node(at: position), route: routeNumber(of: key),
-            client: client.number, operation: operation)
+            client: client.number, operation: operation | (client.machineNumber & 0xfff) << Self.operationBits)
     }
+
+    /// So many bits of an answer's address name the operation, those above it the machine.
+    static let operationBits = 20
 
     /// The server's position for the object of an operation; nil when it is no member of its group.
     func position(of server: NodeID, in operation: Int) -> Position? {
@@ -224,7 +240,9 @@ extension World {
         heap.add(
             .retransmission(client: client.number, operation: operation, intervalMicroseconds: next),
             at: nowMicroseconds + next)
-        if client.writer != nil {
+        if client.transfer != nil {
+            feed(client, operation, StripeTransfer.Input.retransmit)
+        } else if client.writer != nil {
             feed(client, operation, Writer.Input.retransmit)
         } else {
             feed(client, operation, Reader.Input.retransmit)
@@ -233,7 +251,9 @@ extension World {
 
     func reachDeadline(_ client: SimulatedClient, _ operation: Int) {
         guard client.operation == operation, nowMicroseconds >= client.deadlineMicroseconds else { return }
-        if client.writer != nil {
+        if client.transfer != nil {
+            feed(client, operation, StripeTransfer.Input.deadline)
+        } else if client.writer != nil {
             feed(client, operation, Writer.Input.deadline)
         } else {
             feed(client, operation, Reader.Input.deadline)
@@ -242,7 +262,9 @@ extension World {
 
     func connected(_ client: SimulatedClient, to server: NodeID) {
         guard let operation = client.operation, let position = position(of: server, in: operation) else { return }
-        if client.writer != nil {
+        if client.transfer != nil {
+            feed(client, operation, StripeTransfer.Input.connected(position))
+        } else if client.writer != nil {
             feed(client, operation, Writer.Input.connected(position))
         } else {
             feed(client, operation, Reader.Input.connected(position))
@@ -252,11 +274,15 @@ extension World {
     // MARK: Ends
 
     private func observe(_ outcome: ReadOutcome, of operation: Int, by client: SimulatedClient) {
-        var observation: Observation
+        let observation: Observation
         switch outcome.found {
         case .nothing(let timestamp):
             observation = Observation(timestamp: timestamp, isTombstone: timestamp != nil, bytes: nil)
         case .version(let timestamp, let sealed, let stripes):
+            if history[operation].kind == .read, let staged = sealed.descriptor.staged {
+                beginFetching(staged, timestamp, of: client, operation)
+                return
+            }
             var bytes: [UInt8]?
             if history[operation].kind == .read {
                 let blocks = zip(sealed.descriptor.stripes, stripes).map { try? $0.decode($1) }
@@ -267,20 +293,26 @@ extension World {
             }
             observation = Observation(timestamp: timestamp, isTombstone: false, bytes: bytes)
         }
+        conclude(observation, of: operation, by: client)
+    }
+
+    /// A read is over.
+    func conclude(_ found: Observation, of operation: Int, by client: SimulatedClient) {
+        var observation = found
         if phase == .readingBack, let planted = plan.planted { observation = observation.with(planted) }
         if let found = judge(observation, of: operation) { violation = violation ?? found }
         finish(client, operation, .read(observation))
         if phase == .working { countRead() }
     }
 
-    private func finish(_ client: SimulatedClient, _ operation: Int, _ outcome: RecordedOperation.Outcome) {
+    func finish(_ client: SimulatedClient, _ operation: Int, _ outcome: RecordedOperation.Outcome) {
         step += 1
         history[operation].completedAtStep = step
         history[operation].outcome = outcome
-        note("client \(client.number) ends operation \(operation): \(outcome)")
+        note("client \(client.number) ends operation \(operation): \(Transcript.describe(outcome))")
         // One under way when the faults ended was given as much time as those that begin later.
         let hadTime = history[operation].beganHealed || isHealed && nowMicroseconds >= client.deadlineMicroseconds
-        if case .failed(let failure) = outcome, hadTime,
+        if case .failed(let failure) = outcome, hadTime, !mayFail(operation, of: client, failure),
             !(history[operation].isWrite && isShutOut(client.id, keys[history[operation].object]))
         {
             violation =

@@ -54,6 +54,9 @@ struct RecordedOperation {
     let beganHealed: Bool
     /// Steps of the world, of which each is later than the one before.
     let invokedAtStep: Int
+    /// Whether a write's value was staged ahead of it, and if so by an earlier operation.
+    let isStaged: Bool
+    let isReused: Bool
     var completedAtStep: Int?
     var outcome = Outcome.running
 

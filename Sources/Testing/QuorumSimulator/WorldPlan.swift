@@ -36,6 +36,16 @@ package struct PlannedOperation: Sendable, Equatable {
         }
     }
 
+    /// How a large value is written: its stripes are staged ahead of the version.
+    package struct Staging: Sendable, Equatable {
+        /// How many of the stripes are the first part, if any are another.
+        package let firstPartStripes: Int
+        /// Whether what the client staged before of the object, and did not see committed, is named again instead.
+        package let reuses: Bool
+        /// Whether that is discarded first.
+        package let discards: Bool
+    }
+
     /// Its place among all operations of the plan, before any was removed.
     package let number: Int
     package let client: Int
@@ -44,6 +54,8 @@ package struct PlannedOperation: Sendable, Equatable {
     /// How long the client waits after the operation before.
     package var pauseMicroseconds: UInt64
     package var crash: Crash?
+    /// Of a write; nil when the value goes with its version.
+    package var staging: Staging?
 }
 
 /// What happens to messages.

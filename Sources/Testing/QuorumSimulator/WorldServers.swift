@@ -144,8 +144,14 @@ extension World {
             return
         }
         let honest = clients[client]
-        guard honest.operation == operation, let position = position(of: server, in: operation) else { return }
-        if honest.writer != nil {
+        let machine = operation >> Self.operationBits
+        let operation = operation & (1 << Self.operationBits - 1)
+        guard honest.operation == operation, honest.machineNumber & 0xfff == machine,
+            let position = position(of: server, in: operation)
+        else { return }
+        if honest.transfer != nil {
+            feed(honest, operation, StripeTransfer.Input.reply(position, reply))
+        } else if honest.writer != nil {
             feed(honest, operation, Writer.Input.reply(position, reply))
         } else {
             feed(honest, operation, Reader.Input.reply(position, reply))
@@ -197,6 +203,7 @@ extension World {
             complete(server, replica, input)
         case .store(let token, let change, let statements):
             var kept = change
+            if let change { judge(change, of: server) }
             if let change, let liar = server.liar, !liar.keeps(change, nowMicroseconds) { kept = nil }
             server.disk.enqueue(VirtualDisk.Item(replica: replica, token: token, change: kept, statements: statements))
             beginBatch(server)

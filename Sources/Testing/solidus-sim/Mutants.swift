@@ -35,7 +35,8 @@ struct Mutants: ParsableCommand {
     func run() throws {
         #if PlantedFlaws
             let left = try except.map { try Self.flaw($0).rawValue }
-            let chosen = try (flaws.isEmpty ? PlantableFlaw.all : flaws.map(Self.flaw))
+            let seen = PlantableFlaw.all.filter { !PlantableFlaw.unseenInWorlds.contains($0.rawValue) }
+            let chosen = try (flaws.isEmpty ? seen : flaws.map(Self.flaw))
                 .filter { !left.contains($0.rawValue) }
             var searchCount = 0
             var missed: [String] = []

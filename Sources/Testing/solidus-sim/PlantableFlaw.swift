@@ -14,6 +14,9 @@
         /// Those of the store that worlds with real stores have to see, too: what they lose, servers have promised.
         static let ofStoreInWorlds: [StorageFlaw] = [.syncOmitted, .replayEndsEarly]
 
+        /// Those that no world shows, since none of its readers is slow enough; tests of the replica do.
+        static let unseenInWorlds = [Flaw.pinsForgotten.rawValue]
+
         static let all =
             Flaw.allCases.map(PlantableFlaw.ofProtocol) + TranslationFlaw.allCases.map(PlantableFlaw.translation)
             + StorageFlaw.allCases.map(PlantableFlaw.store)
