@@ -184,7 +184,10 @@ struct CanonicalCodingTests {
         ),
         (
             [UInt8](repeating: 0, count: Descriptor.sizeBytesMax + 1),
-            .malformed(.overLimit(field: "descriptor", value: 65537, limit: 65536))
+            .malformed(
+                .overLimit(
+                    field: "descriptor", value: UInt64(Descriptor.sizeBytesMax + 1),
+                    limit: UInt64(Descriptor.sizeBytesMax)))
         ),
     ]
 

@@ -118,6 +118,8 @@ struct WorldTests {
             var plan = try plan(seed)
             plan.healMicroseconds = 10_000_000
             plan.patience.deadlineMicroseconds = 20_000_000
+            // What is staged is to outlive the partition.
+            plan.limits.stagedMilliseconds = 7 * 86_400_000
             // Servers 0 and 1 on one side; 2 and 3 with all clients on the other, one short of a quorum of three.
             plan.partitions[0] = PlannedPartition(
                 startMicroseconds: 0, durationMicroseconds: 5_000_000, side: 0b0011)
