@@ -14,6 +14,7 @@ run: setup
 # fuzzing and of simulation a slice.
 test: setup lint
 	swift build --build-tests --explicit-target-dependency-import-check error
+	swift build --product generate-manual
 	scripts/run-tests
 	$(MAKE) check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
