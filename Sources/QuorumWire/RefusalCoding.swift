@@ -159,7 +159,10 @@ extension Refusal {
                 let part: UInt16 = try decoder.integer("part")
                 let lower: UInt32 = try decoder.integer("first stripe")
                 let upper: UInt32 = try decoder.integer("end of stripes")
-                guard lower < upper, upper <= StagedLimits.stripesMax, Int(part) < StagedLimits.partsMax else {
+                // In order and apart: whoever goes through them does so once, whatever a liar names.
+                let isBehind = missing.last.map { ($0.part, $0.stripes.upperBound) <= (part, lower) } ?? true
+                guard lower < upper, upper <= StagedLimits.stripesMax, Int(part) < StagedLimits.partsMax, isBehind
+                else {
                     throw MalformedEncoding.notCanonical(field: "missing stripes")
                 }
                 missing.append(MissingStripes(part: part, stripes: lower..<upper))

@@ -290,6 +290,13 @@ struct StagingStrictnessTests {
         for run in [(0, 1, 1), (0, 2, 1), (0, 0, 1 << 24 + 1), (10_000, 0, 1)] as [(UInt16, UInt32, UInt32)] {
             #expect(refusal([run]) == wrong)
         }
+        // The same runs again and again would have a client go through millions of stripes.
+        #expect(refusal([(0, 0, 9), (0, 9, 10), (1, 0, 1)]) == nil)
+        for runs in [[(0, 0, 9), (0, 0, 9)], [(0, 0, 9), (0, 8, 10)], [(1, 0, 1), (0, 0, 1)]]
+            as [[(UInt16, UInt32, UInt32)]]
+        {
+            #expect(refusal(runs) == wrong)
+        }
         #expect(
             refusal([], count: 1001)
                 == .malformed(.overLimit(field: "missing stripes", value: 1001, limit: 1000)))

@@ -12,6 +12,8 @@ struct UploadTally: Sendable {
     let stripeSizeBytes: UInt32
     private let parameters: ClusterParameters
     private(set) var lengthBytes: UInt64 = 0
+    /// Where the part ends, once its last stripe is known by being shorter than the others.
+    private var endBytes: UInt64?
     private(set) var stripeCount: UInt32 = 0
     private var pages: [UInt32: Digest256] = [:]
     /// Of pages that are not full.
@@ -45,6 +47,9 @@ struct UploadTally: Sendable {
         guard fresh.count <= room else { return PositionSet(fresh.dropFirst(max(0, room))) }
         for server in lacking { missing[server, default: []].insert(stripe) }
         name(stripe, crossChecksum)
+        if crossChecksum.blockSizeBytes < Int(stripeSizeBytes) {
+            endBytes = UInt64(stripe) * UInt64(stripeSizeBytes) + UInt64(crossChecksum.blockSizeBytes)
+        }
         lengthBytes += UInt64(crossChecksum.blockSizeBytes)
         stripeCount = max(stripeCount, stripe + 1)
         return []
@@ -73,7 +78,7 @@ struct UploadTally: Sendable {
     /// The server said that it lacks stripes of the complete part.
     mutating func lacks(_ runs: [MissingStripes], at server: Position) {
         for run in runs where run.part == 0 {
-            for stripe in run.stripes where stripe < stripeCount { missing[server, default: []].insert(stripe) }
+            for stripe in run.stripes.clamped(to: 0..<stripeCount) { missing[server, default: []].insert(stripe) }
         }
     }
 
@@ -82,8 +87,7 @@ struct UploadTally: Sendable {
         if let known = open[stripe] ?? first[stripe] { return .known(known) }
         let start = stripe - stripe % StripePage.stripesMax
         guard let digest = pages[start] else { return nil }
-        let count = min(StripePage.stripesMax, max(stripeCount, start + StripePage.stripesMax) - start)
-        return .page(Fetch.PageRange(first: start, count: UInt16(count)), digest)
+        return .page(Fetch.PageRange(first: start, count: UInt16(StripePage.stripesMax)), digest)
     }
 
     /// The part, once all stripes are there.
@@ -103,6 +107,7 @@ struct UploadTally: Sendable {
 
     /// A part of which the stripe may be fetched while it is not complete.
     var partSoFar: StagedPart {
-        StagedPart(attempt: attempt, lengthBytes: UInt64(stripeSizeBytes) << 24, stripeSizeBytes: stripeSizeBytes)
+        StagedPart(
+            attempt: attempt, lengthBytes: endBytes ?? UInt64(stripeSizeBytes) << 24, stripeSizeBytes: stripeSizeBytes)
     }
 }

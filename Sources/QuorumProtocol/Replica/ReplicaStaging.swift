@@ -35,7 +35,7 @@ extension StagedContents {
     /// Whether what is staged at a server is what the version's descriptor says: the same cross-checksums under the
     /// same names, whoever staged them.
     ///
-    /// - Throws: why the version is not stored; which stripes are others.
+    /// - Returns: runs of stripes that are others, or cannot be shown; at most as many as are named at a time.
     func inspect(
         _ key: ObjectKey, in store: some ReplicaStore, parameters: ClusterParameters
     ) -> StoredParts<[MissingStripes]> {

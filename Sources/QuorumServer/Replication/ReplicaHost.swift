@@ -245,8 +245,11 @@ final class ReplicaHost: Sendable {
     private func attempt(_ work: ReplicaWork, in store: ProtocolStore) -> ReplicaOutcome? {
         let start = work.principal == nil ? nil : NIODeadline.now()
         let outcome = work.attempt(in: store, verifier: verifier, parameters: parameters, node: node)
-        if let start, let principal = work.principal, case .input(.verified(_, .failure))? = outcome {
+        guard let start, let principal = work.principal else { return outcome }
+        switch outcome {
+        case .input(.verified(_, .failure))?, .input(.inspected(_, .failure))?:
             threads.debts.charge(principal, .now() - start)
+        default: break
         }
         return outcome
     }
