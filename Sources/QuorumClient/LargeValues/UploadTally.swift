@@ -75,13 +75,6 @@ struct UploadTally: Sendable {
         if missing[server]?.isEmpty ?? false { missing[server] = nil }
     }
 
-    /// The server said that it lacks stripes of the complete part.
-    mutating func lacks(_ runs: [MissingStripes], at server: Position) {
-        for run in runs where run.part == 0 {
-            for stripe in run.stripes.clamped(to: 0..<stripeCount) { missing[server, default: []].insert(stripe) }
-        }
-    }
-
     /// How the stripe is known.
     func name(of stripe: UInt32) -> StripeToFetch.Name? {
         if let known = open[stripe] ?? first[stripe] { return .known(known) }

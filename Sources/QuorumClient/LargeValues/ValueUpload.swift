@@ -14,7 +14,6 @@ final class ValueUpload: Sendable {
     /// is prepared without them; and how long at most, unless the upload itself has taken longer.
     private static let fillPatience = Duration.seconds(3)
     private static let fillTimeMax = Duration.seconds(30)
-    private static let writesMax = 3
 
     private let client: ObjectClient
     private let key: ObjectKey
@@ -190,22 +189,6 @@ final class ValueUpload: Sendable {
 
     private func write(_ metadata: ObjectMetadata) async throws(ClientError) -> PutResult {
         let contents = StagedContents(parts: [tally.withLock { $0.part() }])
-        var tries = 0
-        while true {
-            tries += 1
-            do throws(ClientError) {
-                return try await client.write(key, .staged(contents, metadata, salt: .random()))
-            } catch {
-                // A server that had acknowledged stripes lacks them: it is filled once more.
-                let lacking = error.observations.refusals.compactMap { server, refusal in
-                    if case .stripesMissing(let runs) = refusal { (server, runs) } else { nil }
-                }
-                guard !lacking.isEmpty, tries < Self.writesMax, !Task.isCancelled else { throw error }
-                tally.withLock { tally in
-                    for (server, runs) in lacking { tally.lacks(runs, at: server) }
-                }
-                await waitForFilling()
-            }
-        }
+        return try await client.write(key, .staged(contents, metadata, salt: .random()))
     }
 }

@@ -160,6 +160,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     case beginsAnewUnreminded
     /// Who finishes a version that rests on a poisonous one does not look for that one's certificate.
     case poisonUnasked
+    /// Who prepares a large version brings no server the stripes that it lacks.
+    case stripesUnfilled
     /// A write that began with a remembered certificate does not look at what the servers have committed since.
     case rememberedUndoubted
 

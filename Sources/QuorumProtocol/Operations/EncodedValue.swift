@@ -33,6 +33,34 @@ package struct EncodingJob: Sendable {
     }
 }
 
+/// The encoding of stripes of which m good fragments each are known, as PREPARE or STAGE carries them; to be done once
+/// and anywhere.
+package struct ReencodingJob: Sendable {
+    let timestamp: Timestamp
+    /// Which stripe of a large value this is; nil for all stripes of another value.
+    let stripe: StripeIndex?
+    let crossChecksums: [CrossChecksum]
+    let fragments: [[VerifiedFragment]]
+    let mode: VerificationMode
+
+    /// What is to be hashed or coded.
+    package var costBytes: Int { crossChecksums.reduce(0) { $0 + $1.blockSizeBytes } }
+
+    /// For each server what it takes, one entry a stripe.
+    package func run() -> [[SharedBytes]] {
+        guard let code = crossChecksums.first?.code else { preconditionFailure("nothing is to be encoded") }
+        var servers: [[SharedBytes]] = Array(repeating: [], count: code.fragmentCount)
+        for (crossChecksum, good) in zip(crossChecksums, fragments) {
+            guard let block = try? crossChecksum.decode(good) else {
+                preconditionFailure("m verified fragments of one stripe do not decode")
+            }
+            let whole = mode.sendsBlocks ? servers.map { _ in block } : code.encode(block: block)
+            for server in servers.indices { servers[server].append(whole[server]) }
+        }
+        return servers
+    }
+}
+
 /// A value, or the absence of one, ready to be written.
 package struct EncodedValue: Sendable {
     package let descriptor: SealedDescriptor

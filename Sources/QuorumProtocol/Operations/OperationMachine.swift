@@ -98,10 +98,8 @@ extension Writer: OperationMachine {
             .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
                 .encodingChecked(timestamp, isSound: Reader.isSound(stripes, of: descriptor))
             }
-        case .reencode(let timestamp, let descriptor, let stripes):
-            .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
-                .reencoded(timestamp, fragments: Writer.reencode(stripes, of: descriptor))
-            }
+        case .reencode(let job):
+            .work(costBytes: job.costBytes) { .reencoded(job, fragments: job.run()) }
         case .startHedge:
             .startHedge
         case .finish(let result):

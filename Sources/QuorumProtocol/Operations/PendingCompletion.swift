@@ -4,7 +4,8 @@
 // m servers or more have signed that they hold the version. m ≥ f + 1, so a correct server got it from this client:
 // liars alone cannot make one up. Yet up to f of the m may hold nothing, and a server with room does not say what it
 // holds, so every server is asked for its fragments. m good ones give the block, and its encoding gives what the other
-// servers lack; these take it by PREPARE, with f + 1 of the statements as admission, until q have signed.
+// servers lack; these take it by PREPARE, with f + 1 of the statements as admission, until q have signed. PREPARE of a
+// large value carries no fragments: whoever answers that it lacks stripes is brought these (StripeFilling.swift).
 
 import ErasureCode
 import Fingerprint
@@ -48,13 +49,16 @@ struct PendingCompletion: Sendable {
     private let placement: Placement
     private let admission: [SignedStatement]
     private var statements: SignedStatements
+    /// What servers lack of a large value; nil for another.
+    var filling: StripeFilling?
     private var step = Step.gather(Gathering())
 
     /// - Parameter stored: verified *stored* statements of at least m servers.
     init(
-        timestamp: Timestamp, descriptor: SealedDescriptor, stored: SignedStatements, quorums: QuorumConfiguration,
+        timestamp: Timestamp, descriptor: SealedDescriptor, stored: SignedStatements, parameters: ClusterParameters,
         placement: Placement
     ) {
+        let quorums = parameters.quorums
         precondition(stored.count >= quorums.dataFragmentCount)
         self.timestamp = timestamp
         self.descriptor = descriptor
@@ -62,6 +66,9 @@ struct PendingCompletion: Sendable {
         self.placement = placement
         statements = stored
         admission = Array(stored.inOrder.prefix(quorums.vouchers))
+        filling = descriptor.descriptor.staged.map {
+            StripeFilling($0, of: descriptor.descriptor.key, by: timestamp.writer, parameters: parameters)
+        }
         if descriptor.descriptor.stripes.isEmpty {
             step = .prepare(fragments: Array(repeating: [], count: quorums.serverCount), refusing: [])
         }

@@ -78,6 +78,8 @@ package struct StripeFetcher: Sendable {
     private let preference: [Position]
     /// Those who had nothing good.
     private var failed: PositionSet = []
+    /// Those who said that they have no fragment, or sent a bad one.
+    private var lacking: PositionSet = []
     private var asked: PositionSet = []
     /// Those who were asked for the page, too.
     private var askedPage: PositionSet = []
@@ -128,6 +130,7 @@ package struct StripeFetcher: Sendable {
             case .failure(let error):
                 observations.misbehaviours[server] = .invalidFragment(error)
                 failed.insert(server)
+                lacking.insert(server)
             }
             advance(into: &effects)
         case .connected(let server):
@@ -144,6 +147,9 @@ package struct StripeFetcher: Sendable {
             effects.append(.finish(.failure(shortfall)))
         }
     }
+
+    /// Whether fewer than m servers can have the stripe.
+    var isHopeless: Bool { lacking.count > parameters.quorums.serverCount - need }
 
     private func has(_ server: Position) -> Bool {
         good.contains { $0.server == server } || verifying.contains(server)
@@ -182,6 +188,7 @@ package struct StripeFetcher: Sendable {
             guard !has(server) else { return }
             guard let bytes = parts.fragment else {
                 failed.insert(server)
+                lacking.insert(server)
                 return
             }
             if let crossChecksum {

@@ -39,6 +39,14 @@ package struct StripeToStage: Sendable {
             fragments: parameters.mode.sendsBlocks
                 ? Array(repeating: block, count: parameters.quorums.serverCount) : encoded.fragments)
     }
+
+    /// The STAGE for a server.
+    func request(of key: ObjectKey, to server: Position) -> Request {
+        .stage(
+            Stage(
+                key: key, attempt: attempt, position: server, stripeSizeBytes: stripeSizeBytes, stripe: stripe,
+                crossChecksum: crossChecksum, fragment: fragments[server.offset]))
+    }
 }
 
 /// What became of staging one stripe.
@@ -123,14 +131,7 @@ package struct StripeStager: Sendable {
     private var positions: [Position] { quorums.positions.filter(targets.contains) }
 
     private func send(to server: Position, into effects: inout [Effect]) {
-        effects.append(
-            .send(
-                server,
-                .stage(
-                    Stage(
-                        key: key, attempt: stripe.attempt, position: server, stripeSizeBytes: stripe.stripeSizeBytes,
-                        stripe: stripe.stripe, crossChecksum: stripe.crossChecksum,
-                        fragment: stripe.fragments[server.offset]))))
+        effects.append(.send(server, stripe.request(of: key, to: server)))
     }
 
     private mutating func advance(into effects: inout [Effect]) {

@@ -38,8 +38,8 @@ package struct Writer: Sendable {
             Position, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
         /// Answers `.checkEncoding`.
         indirect case encodingChecked(Timestamp, isSound: Bool)
-        /// For each server its fragments of a version that was left behind.
-        indirect case reencoded(Timestamp, fragments: [[SharedBytes]])
+        /// For each server its fragments of a version that was left behind, or of one of its stripes.
+        indirect case reencoded(ReencodingJob, fragments: [[SharedBytes]])
         /// The channel to the server is there again: what it may have missed is sent again.
         case connected(Position)
         /// The servers that are not spares have had their time.
@@ -57,8 +57,8 @@ package struct Writer: Sendable {
         indirect case verifyStatement(Position, SignedStatement, Timestamp)
         /// Verify bytes that the server sent as its fragment of the stripe.
         indirect case verifyFragment(Position, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
-        /// Make every server's fragments (`Writer.reencode`) from m good ones of each stripe.
-        indirect case reencode(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+        /// Make every server's fragments from m good ones of each stripe.
+        indirect case reencode(ReencodingJob)
         /// Find out whether the version is sound (`Reader.isSound`).
         indirect case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
         /// From now on the servers that are no spares have their time.
@@ -197,11 +197,12 @@ package struct Writer: Sendable {
             }
         case .encodingChecked(let timestamp, let isSound):
             examine(.encodingChecked(timestamp, isSound: isSound), into: &effects)
-        case .reencoded(let timestamp, let fragments):
-            reencoded(timestamp, fragments, into: &effects)
+        case .reencoded(let job, let fragments):
+            reencoded(job, fragments, into: &effects)
         case .connected(let server):
             tally.forgetAsked(of: server)
             resend(to: server, into: &effects)
+            fill(into: &effects) { $0.connected(server, into: &$1) }
             askProofs(into: &effects)
         case .hedge:
             hedge(into: &effects)
@@ -236,7 +237,9 @@ package struct Writer: Sendable {
             case .nothing: break
             }
             askProofs(into: &effects)
-        case .staged, .discarded, .fetched:
+        case .staged, .fetched:
+            takeStaging(reply, of: server, into: &effects)
+        case .discarded:
             observations.misbehaviours[server] = .unexpectedReply
         case .refused(let refusal):
             refused(refusal, by: server, into: &effects)
@@ -383,8 +386,8 @@ extension Writer {
     mutating func giveUpIfHopeless(into effects: inout [Effect]) {
         let full = preparation?.fullness.servers ?? []
         let final = observations.refusals.filter { server, refusal in
-            // Nobody stages stripes that are missing while the write goes on, but at f servers that were left behind.
-            (!refusal.isTransient || refusal.kind == .stripesMissing) && !full.contains(server)
+            let isFinal = !refusal.isTransient || preparation?.unfillable.contains(server) ?? false
+            return isFinal && !full.contains(server)
         }
         guard final.count > quorums.faults else { return }
         finish(.failure(.refused(operationPhase, observations: observations)), into: &effects)

@@ -26,12 +26,22 @@ struct OwnVersion: Sendable {
     var base: Base
     var statements = SignedStatements()
     var fullness = Fullness()
+    /// What servers lack of a large value; nil for another.
+    var filling: StripeFilling?
+    /// Servers that cannot be brought what they lack.
+    var unfillable: PositionSet = []
 
-    init(_ timestamp: Timestamp, _ descriptor: SealedDescriptor, fragments: [[SharedBytes]], above base: Timestamp?) {
+    init(
+        _ timestamp: Timestamp, _ descriptor: SealedDescriptor, fragments: [[SharedBytes]], above base: Timestamp?,
+        parameters: ClusterParameters
+    ) {
         self.timestamp = timestamp
         self.descriptor = descriptor
         self.fragments = fragments
         self.base = Base(timestamp: base)
+        filling = descriptor.descriptor.staged.map {
+            StripeFilling($0, of: descriptor.descriptor.key, by: timestamp.writer, parameters: parameters)
+        }
     }
 
     mutating func record(_ statement: VerifiedStatement, of server: Position) {
@@ -57,7 +67,7 @@ extension Writer {
         }
         let timestamp = Timestamp(counter: counter, writer: writer, digest: descriptor.digest)
         beginRound(.prepare)
-        preparation = OwnVersion(timestamp, descriptor, fragments: fragments, above: highest)
+        preparation = OwnVersion(timestamp, descriptor, fragments: fragments, above: highest, parameters: parameters)
         for server in quorums.positions where !spares.contains(server) { sendPrepare(to: server, into: &effects) }
         effects.append(.startHedge)
     }
@@ -211,7 +221,13 @@ extension Writer {
             // Without a list when it gave one lately, which still stands.
             if !versions.isEmpty { collect(versions, of: server, into: &effects) }
             admit(into: &effects)
+        case .stripesMissing(let runs) where own.filling != nil:
+            observations.refusals[server] = refusal
+            drawInSpares(into: &effects)
+            fill(into: &effects) { $0.take(runs, of: server, into: &$1) }
         default:
+            fill(into: &effects) { _ = $0.take(.refused(refusal), of: server, into: &$1) }
+            guard case .prepare = phase else { return }
             if !refusal.isTransient { own.fullness.servers.removeAll { $0 == server } }
             observations.refusals[server] = refusal
             drawInSpares(into: &effects)

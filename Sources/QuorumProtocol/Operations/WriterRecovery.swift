@@ -127,6 +127,7 @@ extension Writer {
                 takeNextWay(into: &effects)
                 return
             }
+            fill(into: &effects) { $0.retransmit(into: &$1) }
         case .complete(var completion):
             completion.reminders += 1
             phase = .complete(completion)
@@ -134,6 +135,7 @@ extension Writer {
                 takeNextWay(into: &effects)
                 return
             }
+            fill(into: &effects) { $0.retransmit(into: &$1) }
         case .doubt:
             examine(.hedge, into: &effects)
             examine(.retransmit, into: &effects)
@@ -161,7 +163,7 @@ extension Writer {
         hasDetoured = true
         rounds += 1
         let completion = PendingCompletion(
-            timestamp: timestamp, descriptor: left.descriptor, stored: left.statements, quorums: quorums,
+            timestamp: timestamp, descriptor: left.descriptor, stored: left.statements, parameters: parameters,
             placement: placement)
         phase = .complete(completion)
         resendToAll(into: &effects)
@@ -200,7 +202,11 @@ extension Writer {
         case .waiting:
             break
         case .reencode(let stripes):
-            effects.append(.reencode(timestamp, descriptor, stripes: stripes))
+            effects.append(
+                .reencode(
+                    ReencodingJob(
+                        timestamp: timestamp, stripe: nil, crossChecksums: descriptor.descriptor.stripes,
+                        fragments: stripes, mode: parameters.mode)))
         case .certified(let certificate):
             beginRecoveryCommit(certificate, descriptor, into: &effects)
         case .hopeless:
@@ -239,15 +245,23 @@ extension Writer {
         _ server: Position, _ timestamp: Timestamp, _ stripe: StripeIndex,
         _ result: Result<VerifiedFragment, FragmentVerificationError>, into effects: inout [Effect]
     ) {
+        if isFilling(timestamp) {
+            fill(into: &effects) { $0.verified(result, of: server, stripe, into: &$1) }
+            return
+        }
         if case .failure(let error) = result { observations.misbehaviours[server] = .invalidFragment(error) }
         guard case .complete(var completion) = phase, completion.timestamp == timestamp else { return }
         completion.verified(result, of: server, stripe)
         advance(completion, into: &effects)
     }
 
-    mutating func reencoded(_ timestamp: Timestamp, _ fragments: [[SharedBytes]], into effects: inout [Effect]) {
-        guard case .complete(var completion) = phase, completion.timestamp == timestamp,
-            !completion.isPreparing
+    mutating func reencoded(_ job: ReencodingJob, _ fragments: [[SharedBytes]], into effects: inout [Effect]) {
+        if let stripe = job.stripe {
+            guard isFilling(job.timestamp) else { return }
+            fill(into: &effects) { $0.encoded(stripe, fragments.flatMap { $0 }, into: &$1) }
+            return
+        }
+        guard case .complete(var completion) = phase, completion.timestamp == job.timestamp, !completion.isPreparing
         else { return }
         rounds += 1
         completion.reencoded(fragments)
@@ -262,9 +276,12 @@ extension Writer {
     }
 
     mutating func refusedCompletion(_ refusal: Refusal, by server: Position, into effects: inout [Effect]) {
+        fill(into: &effects) { _ = $0.take(.refused(refusal), of: server, into: &$1) }
         guard case .complete(var completion) = phase, !refusal.isTransient || refusal.kind == .stripesMissing
         else { return }
         switch refusal {
+        case .stripesMissing(let runs) where completion.filling != nil:
+            fill(into: &effects) { $0.take(runs, of: server, into: &$1) }
         case .tooManyPending:
             // A late answer to our own PREPARE: this one carries an admission.
             return
@@ -285,6 +302,19 @@ extension Writer {
         }
     }
 
+    /// The server cannot be brought what it lacks.
+    mutating func unfillable(_ server: Position, into effects: inout [Effect]) {
+        switch phase {
+        case .prepare:
+            own.unfillable.insert(server)
+            giveUpIfHopeless(into: &effects)
+        case .complete(var completion):
+            completion.refused(by: server)
+            advance(completion, into: &effects)
+        case .encode, .readTimestamp, .doubt, .commit, .finished: break
+        }
+    }
+
     /// Sends PREPARE again to servers that want to be shown that the counter below was reached, as soon as that can be
     /// done: by the certificate of a poisonous version, which those that had committed it keep.
     mutating func convince(into effects: inout [Effect]) {
@@ -302,25 +332,5 @@ extension Writer {
         for timestamp in tally.poisonousVersions(justifying: completion.timestamp) {
             for server in tally.askProof(of: timestamp) { effects.append(.send(server, .certificate(key, timestamp))) }
         }
-    }
-
-    /// What PREPARE carries of a value to each server, from m good fragments of each stripe: pure work for the shell.
-    package static func reencode(
-        _ stripes: [[VerifiedFragment]], of descriptor: SealedDescriptor
-    ) -> [[SharedBytes]] {
-        var fragments: [[SharedBytes]] = Array(repeating: [], count: Int(descriptor.descriptor.fragmentCount))
-        for (crossChecksum, good) in zip(descriptor.descriptor.stripes, stripes) {
-            guard let block = try? crossChecksum.decode(good) else {
-                preconditionFailure("m verified fragments of one stripe do not decode")
-            }
-            if descriptor.descriptor.mode.sendsBlocks {
-                for server in fragments.indices { fragments[server].append(block) }
-                continue
-            }
-            for (server, fragment) in crossChecksum.code.encode(block: block).enumerated() {
-                fragments[server].append(fragment)
-            }
-        }
-        return fragments
     }
 }

@@ -76,8 +76,14 @@ package final class Attacker: Sendable {
         at server: ServerEntry, _ body: @Sendable (HostileSession) async throws -> T
     ) async throws -> T {
         try Task.checkCancellation()
-        let session = try await HostileSession.open(to: server, by: self)
-        return try await withTaskCancellationHandler {
+        return try await using(try await HostileSession.open(to: server, by: self), body)
+    }
+
+    /// Hands a session to `body`, and closes it when that has ended or the task is cancelled.
+    private func using<T: Sendable>(
+        _ session: HostileSession, _ body: @Sendable (HostileSession) async throws -> T
+    ) async throws -> T {
+        try await withTaskCancellationHandler {
             do {
                 let result = try await body(session)
                 await session.close()
@@ -88,6 +94,33 @@ package final class Attacker: Sendable {
             }
         } onCancel: {
             session.abandon()
+        }
+    }
+
+    /// Keeps so many sessions at a server until the task is cancelled, each in the hands of `body` until that ends. They
+    /// are opened one after another: all at once, on a slow machine, none would get through its handshake in time.
+    ///
+    /// - Parameter pause: how long to wait after the server has refused one.
+    func hold(
+        _ count: Int, at server: ServerEntry, pause: Duration,
+        _ body: @escaping @Sendable (HostileSession, _ place: Int) async throws -> Void
+    ) async {
+        await withTaskGroup(of: Int.self) { holders in
+            var free = Array(0..<count)
+            while !Task.isCancelled {
+                if free.isEmpty, let place = await holders.next() { free.append(place) }
+                guard let place = free.last else { continue }
+                do {
+                    let session = try await HostileSession.open(to: server, by: self)
+                    free.removeLast()
+                    holders.addTask {
+                        try? await self.using(session) { try await body($0, place) }
+                        return place
+                    }
+                } catch {
+                    try? await Task.sleep(for: pause)
+                }
+            }
         }
     }
 

@@ -227,28 +227,6 @@ extension World {
             return isLeft && failure.observations.refusing.contains { $0.why.kind == .stripesMissing }
         }
         if case .tooFewFragments = failure, case .fetching? = client.transfer { return phase == .working }
-        return recorded.isWrite && isBlocked(client.id, keys[recorded.object])
-    }
-
-    /// Whether the client has left a large value pending that cannot be completed: a correct server that is needed for
-    /// it lacks its stripes, and nobody fills it (docs/protocol.md, Large values, Leftovers).
-    private func isBlocked(_ client: ClientID, _ key: ObjectKey) -> Bool {
-        let members = correctMembers(key)
-        for server in members {
-            for version in server.disk.lastRecord(key)?.pending(of: client) ?? [] {
-                guard let staged = server.disk.descriptor(key, version.timestamp).value?.descriptor.staged else {
-                    continue
-                }
-                let lacks = members.contains { member in
-                    let record = member.disk.lastRecord(key)
-                    if record?.version(version.timestamp)?.holdsFragments == true { return false }
-                    return !staged.parts.allSatisfy { part in
-                        record?.attempt(part.attempt)?.stripes.covers(upTo: part.stripeCount) ?? false
-                    }
-                }
-                if lacks { return true }
-            }
-        }
         return false
     }
 }

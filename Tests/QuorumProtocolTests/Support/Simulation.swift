@@ -372,9 +372,8 @@ final class Simulation {
             case .checkEncoding(let timestamp, let descriptor, let stripes):
                 let isSound = Reader.isSound(stripes, of: descriptor)
                 events.append(.writer(session: session, .encodingChecked(timestamp, isSound: isSound)))
-            case .reencode(let timestamp, let descriptor, let stripes):
-                let input = Writer.Input.reencoded(timestamp, fragments: Writer.reencode(stripes, of: descriptor))
-                events.append(.writer(session: session, input))
+            case .reencode(let job):
+                events.append(.writer(session: session, .reencoded(job, fragments: job.run())))
             case .startHedge: break
             case .finish(.success(let outcome)): end(session, .wrote(outcome))
             case .finish(.failure(let failure)): end(session, .failed(failure))

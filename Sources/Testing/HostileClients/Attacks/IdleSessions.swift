@@ -15,7 +15,7 @@ final class IdleSessions: Attack {
     private static let beginSizeBytes = 64 << 10
     private static let trickleSizeBytes = 1 << 10
     private static let readsPerSession = 64
-    /// This is an attack by holding sessions, not by opening them.
+    /// After a session that the server refused.
     private static let pause = Duration.milliseconds(500)
 
     private let names = Numbers()
@@ -39,8 +39,8 @@ final class IdleSessions: Attack {
 
     func run(by attacker: Attacker) async {
         guard let key = large.withLock({ $0 }) else { preconditionFailure("the attack was not prepared") }
-        await attacker.besiege(placesPerServer: Self.sessionsPerServer) { server, place in
-            await attacker.persist(at: server, pause: Self.pause) { session in
+        await attacker.besiege { server, _ in
+            await attacker.hold(Self.sessionsPerServer, at: server, pause: Self.pause) { session, place in
                 if place.isMultiple(of: 2) {
                     try await Self.leaveOpen(session, attacker)
                 } else {
