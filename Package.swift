@@ -206,8 +206,8 @@ let package = Package(
         .target(
             name: "FileTransfers",
             dependencies: [
-                "CProcessControl", "CommandArguments", "CommandOutcome", "ErasureCode", "QuorumClient",
-                "QuorumProtocol", "QuorumTransport", crypto, deques,
+                "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "DurableFiles", "ErasureCode",
+                "Fingerprint", "QuorumClient", "QuorumProtocol", "QuorumTransport", crypto, deques,
             ],
             swiftSettings: strictSwift),
         .target(

@@ -10,6 +10,8 @@ package struct Failure: Error {
     package let status: ExitStatus
     package let message: String
     package var observations = ServerObservations()
+    /// Whether an upload cannot be gone on with, but only begun anew.
+    package private(set) var endsUpload = false
 
     package init(_ status: ExitStatus, _ message: String) {
         self.status = status
@@ -29,18 +31,20 @@ package struct Failure: Error {
     package init(_ error: ClientError) {
         let status: ExitStatus =
             switch error {
-            case .notFound, .noBucket: .notFound
+            case .notFound, .noBucket, .noVersion: .notFound
             case .unavailable, .listingUnavailable: .unavailable
             case .invalidListing, .invalidRange: .usage
             case .wrongLength: .inputOutput
             case .listingRefused, .refused, .valueTooLarge, .invalidMetadata, .bucketExists, .bucketNotEmpty,
-                .reservedKey:
+                .reservedKey, .uploadEnded:
                 .refused
             case .identity: .configuration
             case .cancelled, .closed: .unexpected
             }
         self.init(status, error.description)
         observations = error.observations
+        if case .uploadEnded = error { endsUpload = true }
+        if case .refused = error { endsUpload = error.observations.refusing.contains { $0.why.endsUpload } }
     }
 
     package init(_ error: ServerError) {

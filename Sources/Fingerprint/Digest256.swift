@@ -27,6 +27,13 @@ public struct Digest256: Hashable, Comparable, Sendable, CustomStringConvertible
         }
     }
 
+    /// The digest from 64 hexadecimal digits; nil for anything else.
+    package init?(hexadecimal: String) {
+        let digits = hexadecimal.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue.map { UInt8($0) } }
+        guard hexadecimal.utf8.count == 2 * Self.sizeBytes, digits.count == 2 * Self.sizeBytes else { return nil }
+        self.init(bytes: (0..<Self.sizeBytes).map { digits[2 * $0] << 4 | digits[2 * $0 + 1] })
+    }
+
     /// SHA-256 of the bytes.
     package static func sha256(_ bytes: some Collection<UInt8>) -> Digest256 {
         bytes.withContiguousStorageIfAvailable { sha256(of: [UnsafeRawBufferPointer($0)]) }

@@ -278,7 +278,7 @@ extension ObjectClient {
         for (key, outcome) in results {
             let outcome = try outcome.get()
             inventors.add(named[key] ?? [:], found: outcome.found.timestamp)
-            found[key] = ObjectStatus(key, outcome)
+            found[key] = ObjectStatus(key, outcome, at: parameters.placement(of: key))
         }
         return found
     }

@@ -58,6 +58,10 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case wrongLength(ObjectKey, got: UInt64, expected: UInt64)
     /// The range begins behind the object's end.
     case invalidRange(ObjectKey, lengthBytes: UInt64)
+    /// The upload was stored, and something else after it, or it was given back.
+    case uploadEnded(ObjectKey)
+    /// No server quorum vouches any more that this version was the object's.
+    case noVersion(ObjectKey, Timestamp)
     /// The metadata is over a limit.
     case invalidMetadata(ObjectKey, MalformedEncoding)
     /// Too few servers gave a usable answer in time; what is known of those who did not.
@@ -98,6 +102,10 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
             return "\(key) was not stored: its source gave \(got) bytes and not the \(expected) that it had at first"
         case .invalidRange(let key, let length):
             return "\(key) has \(length) bytes; there is nothing in the range that was asked for"
+        case .uploadEnded(let key):
+            return "the upload to \(key) cannot be gone on with: it was stored and overwritten since, or given back"
+        case .noVersion(let key, let timestamp):
+            return "\(key) has no version \(timestamp.fullName): it never had, or servers keep it no more"
         case .invalidMetadata(let key, let error):
             return "the metadata of \(key) cannot be stored: \(error)"
         case .unavailable(let key, let failure, let troubles):
@@ -141,10 +149,10 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .unavailable(_, let failure, _), .refused(_, let failure), .cancelled(_, let failure):
             failure.mayHaveTakenEffect
-        case .valueTooLarge, .wrongLength, .invalidRange, .invalidMetadata, .identity, .invalidListing,
+        case .valueTooLarge, .wrongLength, .invalidRange, .noVersion, .invalidMetadata, .identity, .invalidListing,
             .listingRefused, .listingUnavailable, .noBucket, .bucketExists, .bucketNotEmpty, .reservedKey:
             false
-        case .notFound, .closed: true
+        case .notFound, .uploadEnded, .closed: true
         }
     }
 

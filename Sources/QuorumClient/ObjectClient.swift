@@ -257,7 +257,9 @@ extension ObjectClient {
         _ key: ObjectKey, wantsValue: Bool
     ) async throws(ClientError) -> (status: ObjectStatus, descriptor: Descriptor, stripes: [[VerifiedFragment]]) {
         let outcome = try await find(key, wantsValue: wantsValue)
-        guard case .version(_, let sealed, let stripes) = outcome.found, let status = ObjectStatus(key, outcome) else {
+        guard case .version(_, let sealed, let stripes) = outcome.found,
+            let status = ObjectStatus(key, outcome, at: parameters.placement(of: key))
+        else {
             throw .notFound(key)
         }
         return (status, sealed.descriptor, stripes)
@@ -297,11 +299,12 @@ extension ObjectClient {
 
 extension ObjectStatus {
     /// Nil when nothing was found, or a tombstone.
-    init?(_ key: ObjectKey, _ outcome: ReadOutcome) {
+    init?(_ key: ObjectKey, _ outcome: ReadOutcome, at placement: Placement) {
         guard case .version(let timestamp, let sealed, _) = outcome.found else { return nil }
         let descriptor = sealed.descriptor
         self.init(
             key: key, lengthBytes: descriptor.lengthBytes, timestamp: timestamp, metadata: descriptor.metadata,
+            layout: ObjectLayout(descriptor, at: placement),
             rounds: outcome.rounds, observations: outcome.observations)
     }
 }

@@ -20,12 +20,42 @@ public struct ObjectStatus: Sendable {
     public let lengthBytes: UInt64
     public let timestamp: Timestamp
     public let metadata: ObjectMetadata
+    /// How it is cut, and where its fragments lie.
+    public let layout: ObjectLayout
     /// Rounds of messages, in the common case 1.
     public let rounds: Int
     public let observations: ServerObservations
 
     /// A tag that changes with the version: the writer's own, or else the version's digest.
     public var etag: String { metadata.etag.isEmpty ? timestamp.digest.description : metadata.etag }
+}
+
+/// How an object's value is cut into stripes, and where the fragments of each lie.
+public struct ObjectLayout: Sendable, Hashable, CustomStringConvertible {
+    public let partCount: Int
+    public let stripeCount: UInt64
+    /// Of the largest stripe.
+    public let stripeSizeBytes: Int
+    /// The servers of the object's group, in the order of the fragments' positions.
+    public let servers: [NodeID]
+
+    init(_ descriptor: Descriptor, at placement: Placement) {
+        servers = placement.nodes
+        if let staged = descriptor.staged {
+            partCount = staged.parts.count
+            stripeCount = staged.stripeCount
+            stripeSizeBytes = Int(staged.parts.map(\.stripeSizeBytes).max() ?? 0)
+        } else {
+            partCount = 1
+            stripeCount = UInt64(descriptor.stripes.count)
+            stripeSizeBytes = descriptor.stripes.map(\.blockSizeBytes).max() ?? 0
+        }
+    }
+
+    public var description: String {
+        let parts = partCount == 1 ? "" : " in \(partCount) parts"
+        return stripeCount == 1 ? "1\(parts)" : "\(stripeCount)\(parts), of at most \(stripeSizeBytes) bytes"
+    }
 }
 
 /// An object that was read.

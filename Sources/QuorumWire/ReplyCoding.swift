@@ -43,11 +43,15 @@ extension Reply {
             return EncodedMessage(type: .discardedReply, request: number, head: head)
         case .fetched(let parts):
             head.append(parts.position.rawValue)
+            head.append(parts.tag)
             head.append(UInt8(parts.page == nil ? 0 : 1))
             if let page = parts.page { head.append(counted: page) }
             let fragments = parts.fragment.map { [$0] } ?? []
             head.appendSizes(of: fragments)
             return EncodedMessage(type: .fetchedReply, request: number, head: head, fragments: fragments)
+        case .held(let list):
+            list.encode(into: &head)
+            return EncodedMessage(type: .heldReply, request: number, head: head)
         case .refused(let refusal):
             refusal.encode(into: &head)
             return EncodedMessage(type: .refusedReply, request: number, head: head)
@@ -84,17 +88,63 @@ extension Reply {
             case .discardedReply: reply = .discarded
             case .fetchedReply:
                 let position = Position(try message.head.integer("position"))
+                let tag: UInt64 = try message.head.integer("tag")
                 let limit = StripePage.sizeBytesMax(parameters)
                 let page = try message.head.flag("page") ? Array(try message.head.counted("page", limit: limit)) : nil
                 reply = .fetched(
-                    FetchedParts(position: position, fragment: try message.fragments().first, page: page))
+                    FetchedParts(position: position, fragment: try message.fragments().first, page: page, tag: tag))
+            case .heldReply: reply = .held(try HeldList(from: &message.head))
             case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .stage, .fetch, .discard,
-                .fetchList, .offerList,
+                .listHeld, .fetchList, .offerList,
                 .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()
             return (message.request, reply)
+        }
+    }
+}
+
+extension HeldList {
+    fileprivate func encode(into head: inout CanonicalEncoder) {
+        switch self {
+        case .versions(let versions):
+            head.append(UInt8(1))
+            head.append(UInt32(versions.count))
+            for version in versions { version.encode(into: &head) }
+        case .staged(let attempts):
+            head.append(UInt8(2))
+            head.append(UInt32(attempts.count))
+            for attempt in attempts { attempt.encode(into: &head) }
+        }
+    }
+
+    fileprivate init(from head: inout CanonicalDecoder) throws {
+        let kind: UInt8 = try head.integer("kind of list")
+        switch kind {
+        case 1:
+            var versions: [KeptVersion] = []
+            let count = try head.count("versions", as: UInt32.self, limit: Self.versionsMax)
+            for _ in 0..<count {
+                let version = try KeptVersion(from: &head)
+                guard versions.last.map({ $0.timestamp < version.timestamp }) ?? true else {
+                    throw MalformedEncoding.notCanonical(field: "versions' order")
+                }
+                versions.append(version)
+            }
+            self = .versions(versions)
+        case 2:
+            var attempts: [StagedStatus] = []
+            let count = try head.count("staged attempts", as: UInt32.self, limit: StagedLimits.attemptsMax)
+            for _ in 0..<count {
+                let status = try StagedStatus(from: &head)
+                guard attempts.last.map({ $0.attempt < status.attempt }) ?? true else {
+                    throw MalformedEncoding.notCanonical(field: "staged attempts' order")
+                }
+                attempts.append(status)
+            }
+            self = .staged(attempts)
+        default: throw MalformedEncoding.unknownValue(field: "kind of list", value: UInt64(kind))
         }
     }
 }

@@ -55,7 +55,16 @@ extension Request {
                 head.append(page.count)
             }
             head.append(fetch.pin)
+            head.append(fetch.tag)
             return EncodedMessage(type: .fetch, request: number, head: head)
+        case .listHeld(let list):
+            switch list.kind {
+            case .versions: head.append(UInt8(1))
+            case .upload(let upload):
+                head.append(UInt8(2))
+                head.append(upload)
+            }
+            return EncodedMessage(type: .listHeld, request: number, head: head)
         case .read(let read):
             head.append(read.version)
             head.append(read.portion.rawValue)
@@ -111,8 +120,17 @@ extension Request {
             case .fetch:
                 key = try message.head.objectKey("object key")
                 request = .fetch(try Fetch(key: key, from: &message.head))
+            case .listHeld:
+                key = try message.head.objectKey("object key")
+                let kind: UInt8 = try message.head.integer("kind of list")
+                switch kind {
+                case 1: request = .listHeld(ListHeld(key: key, kind: .versions))
+                case 2: request = .listHeld(ListHeld(key: key, kind: .upload(try message.head.name("upload"))))
+                default: throw MalformedEncoding.unknownValue(field: "kind of list", value: UInt64(kind))
+                }
             case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
-                .stagedReply, .fetchedReply, .discardedReply, .fetchList, .offerList, .list, .fetchStatus, .status,
+                .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,
+                .status,
                 .listPending, .pending, .listObjects, .listing:
                 throw WireError.misdirected(message.type)
             }
@@ -166,7 +184,8 @@ extension Fetch {
         }
         guard (stripe ?? 0) < StagedLimits.stripesMax else { throw .notCanonical(field: "stripe") }
         self.init(
-            key: key, attempt: attempt, stripe: stripe, page: page, pin: try head.optionalTimestamp("pinned version"))
+            key: key, attempt: attempt, stripe: stripe, page: page, pin: try head.optionalTimestamp("pinned version"),
+            tag: try head.integer("tag"))
     }
 }
 

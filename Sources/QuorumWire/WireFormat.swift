@@ -27,6 +27,7 @@ package enum MessageType: UInt8, Sendable {
     case stage = 9
     case fetch = 10
     case discard = 11
+    case listHeld = 12
     case fetchStatus = 16
     case listPending = 17
     case listObjects = 18
@@ -40,6 +41,7 @@ package enum MessageType: UInt8, Sendable {
     case stagedReply = 136
     case fetchedReply = 137
     case discardedReply = 138
+    case heldReply = 139
     case status = 144
     case pending = 145
     case listing = 146
@@ -47,10 +49,12 @@ package enum MessageType: UInt8, Sendable {
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
         switch self {
-        case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .stage, .fetch, .discard: true
+        case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .stage, .fetch, .discard,
+            .listHeld:
+            true
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
-            .stagedReply, .fetchedReply, .discardedReply, .fetchList, .offerList, .list, .fetchStatus, .status,
-            .listPending, .pending, .listObjects, .listing:
+            .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,
+            .status, .listPending, .pending, .listObjects, .listing:
             false
         }
     }

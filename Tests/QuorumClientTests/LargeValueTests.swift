@@ -216,6 +216,89 @@ struct LargeValueTests {
         }
     }
 
+    @Test("are gone on with when an upload was interrupted: what is there is not sent again", .timeLimit(.minutes(5)))
+    func goneOnWith() async throws {
+        struct Interruption: Error {}
+        try await withCluster { _, client in
+            let key = try ObjectKey("bucket/resumed")
+            let value = testBytes(20 * Self.stripe + 7, seed: 31)
+            let upload = client.newUpload(lengthBytes: UInt64(value.count))
+            let broken = Pieces(
+                value: value, pieceSizeBytes: Self.stripe, before: { if $0 == 15 { throw Interruption() } })
+            await #expect(throws: Interruption.self) {
+                try await client.put(key, lengthBytes: UInt64(value.count), upload: upload, from: broken)
+            }
+            await #expect(throws: ClientError.self) { try await client.head(key) }
+            #expect(try await client.stored(upload, as: key) == nil)
+            let sent = client.trafficBytes.sent
+            // Its third stripe is another one by now: what is stored is what is read.
+            var changed = value.array
+            changed[2 * Self.stripe + 5] ^= 1
+            let again = SharedBytes(changed)
+            let name = try #require(ResumableUpload("\(upload)"))
+            let put = try await client.put(
+                key, lengthBytes: UInt64(value.count), upload: name,
+                from: Pieces(value: again, pieceSizeBytes: Self.stripe))
+            // Of 20 stripes 14 had been read before, of which some may not have been staged: twice their size is sent.
+            #expect(client.trafficBytes.sent - sent < UInt64(13 * 2 * Self.stripe))
+            #expect(try await client.get(key).value == again)
+            #expect(try await client.stored(upload, as: key)?.timestamp == put.timestamp)
+            // What is over is not gone on with.
+            await #expect(throws: ClientError.self) {
+                try await client.put(key, lengthBytes: UInt64(value.count), upload: upload, from: Pieces(value: value))
+            }
+            #expect(try await client.get(key).value == again)
+            await client.discard(client.newUpload(lengthBytes: nil), of: key)
+        }
+    }
+
+    @Test("and small ones are found and read by their versions while these are kept", .timeLimit(.minutes(3)))
+    func versions() async throws {
+        try await withCluster(liar: .sendsGarbage) { _, client in
+            let key = try ObjectKey("bucket/versions")
+            #expect(try await client.versions(of: key).isEmpty)
+            let values = [testBytes(100, seed: 1), testBytes(3 * Self.stripe, seed: 2), testBytes(0, seed: 3)]
+            var written: [Timestamp] = []
+            for value in values { written.append(try await client.put(key, from: Pieces(value: value)).timestamp) }
+            let deletion = try #require(try await client.delete(key))
+            let versions = try await client.versions(of: key)
+            #expect(versions.map(\.timestamp) == [deletion.timestamp] + written.reversed())
+            #expect(versions.map(\.isCurrent) == [true, false, false, false])
+            #expect(versions.map { $0.head?.lengthBytes } == [nil] + values.reversed().map { UInt64($0.count) })
+            for (timestamp, value) in zip(written, values) {
+                #expect(try await joined(client.open(key, version: timestamp)) == value.array)
+            }
+            let range = UInt64(Self.stripe - 5)..<UInt64(Self.stripe + 5)
+            let part = try await client.open(key, version: written[1], range: range)
+            #expect(try await joined(part) == Array(values[1].array[Int(range.lowerBound)..<Int(range.upperBound)]))
+            for none in [deletion.timestamp, try #require(Timestamp(fullName: "9" + written[0].fullName))] {
+                await #expect(throws: ClientError.self) { try await client.open(key, version: none) }
+            }
+        }
+    }
+
+    @Test("tell which of the bytes that an interrupted download left are theirs", .timeLimit(.minutes(3)))
+    func goodPrefix() async throws {
+        try await withCluster { _, client in
+            let key = try ObjectKey("bucket/prefix")
+            let value = testBytes(18 * Self.stripe + 9, seed: 12)
+            _ = try await client.put(key, from: Pieces(value: value))
+            let object = try await client.open(key)
+            func good(_ bytes: [UInt8]) async throws -> Int {
+                Int(
+                    try await object.goodPrefixBytes(of: UInt64(bytes.count)) { range in
+                        SharedBytes(Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
+                    })
+            }
+            #expect(try await good(value.array) == value.count)
+            #expect(try await good(Array(value.array.prefix(5 * Self.stripe + 100))) == 5 * Self.stripe)
+            #expect(try await good(Array(value.array.prefix(Self.stripe - 1))) == 0)
+            var rotten = value.array
+            rotten[17 * Self.stripe + 1] ^= 1
+            #expect(try await good(rotten) == 17 * Self.stripe)
+        }
+    }
+
     @Test("are copied piece by piece, with their metadata")
     func copied() async throws {
         try await withCluster { _, client in

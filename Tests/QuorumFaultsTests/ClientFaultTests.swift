@@ -43,6 +43,7 @@ struct ClientFaultTests {
                         "describe \(describe.key) \(describe.timestamp) \(describe.descriptor.digest)"
                     case .stage(let stage): "stage \(stage.key) \(stage.attempt) \(stage.stripe)"
                     case .discard(let discard): "discard \(discard.key) \(discard.upload)"
+                    case .listHeld(let list): "list \(list.key) \(list.kind)"
                     case .fetch(let fetch): "fetch \(fetch.key) \(fetch.attempt) \(String(describing: fetch.stripe))"
                     }
                 return "\(server) \(what) \(replies.map(ServerFaultTests.shape))"

@@ -14,7 +14,7 @@ extension ServerFaultTests {
         return exchanges.map(\.exchange).claims.compactMap { place, claim, _ in
             switch exchanges[place].honest {
             case .timestamp(let truth), .version(let truth, _): (claim, truth, exchanges[place + 1].exchange)
-            case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .refused: nil
+            case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .held, .refused: nil
             }
         }
     }

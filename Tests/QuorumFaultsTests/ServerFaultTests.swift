@@ -68,7 +68,7 @@ struct ServerFaultTests {
                 parts.map { "\($0.timestamp) \($0.position) \($0.descriptor.digest) \(String(describing: bytes))" }
                 ?? "none"
             return "version \(shape(claim)) \(what)"
-        case .staged, .discarded:
+        case .staged, .discarded, .held:
             return "\(reply)"
         case .fetched(let parts):
             return "fetched \(parts.position) \(String(describing: parts.fragment?.array)) "
@@ -98,7 +98,7 @@ struct ServerFaultTests {
             switch exchanges[place].honest {
             case .timestamp(let truth), .version(let truth, _):
                 (exchanges[place].exchange.request.key, claim.timestamp, proof, truth.timestamp)
-            case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .refused: nil
+            case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .held, .refused: nil
             }
         }
     }

@@ -7,7 +7,7 @@ import QuorumProtocol
 import QuorumWire
 
 enum RequestKind: CaseIterable {
-    case readTimestamp, prepare, commit, read, certificate, describe, stage, discard, fetch
+    case readTimestamp, prepare, commit, read, certificate, describe, stage, discard, fetch, listHeld
 
     init(_ request: Request) {
         switch request {
@@ -20,6 +20,7 @@ enum RequestKind: CaseIterable {
         case .stage: self = .stage
         case .discard: self = .discard
         case .fetch: self = .fetch
+        case .listHeld: self = .listHeld
         }
     }
 
@@ -78,7 +79,13 @@ enum RequestKind: CaseIterable {
                 .fetch(
                     Fetch(
                         key: Sample.longKey, attempt: Sample.attempt, stripe: StagedLimits.stripesMax - 1,
-                        page: Fetch.PageRange(first: 512, count: 256), pin: Sample.timestamp(3, of: Sample.value))),
+                        page: Fetch.PageRange(first: 512, count: 256), pin: Sample.timestamp(3, of: Sample.value),
+                        tag: .max - 1)),
+            ]
+        case .listHeld:
+            [
+                .listHeld(ListHeld(key: Sample.key, kind: .versions)),
+                .listHeld(ListHeld(key: Sample.longKey, kind: .upload(Sample.attempt.upload))),
             ]
         case .read:
             Sample.portions.flatMap { portion -> [Request] in
@@ -92,7 +99,7 @@ enum RequestKind: CaseIterable {
 }
 
 enum ReplyKind: CaseIterable {
-    case timestamp, prepared, committed, version, certificate, staged, discarded, fetched, refused
+    case timestamp, prepared, committed, version, certificate, staged, discarded, fetched, held, refused
 
     init(_ reply: Reply) {
         switch reply {
@@ -104,6 +111,7 @@ enum ReplyKind: CaseIterable {
         case .staged: self = .staged
         case .discarded: self = .discarded
         case .fetched: self = .fetched
+        case .held: self = .held
         case .refused: self = .refused
         }
     }
@@ -147,7 +155,23 @@ enum ReplyKind: CaseIterable {
             return [
                 .fetched(FetchedParts(position: 3, fragment: nil, page: nil)),
                 .fetched(FetchedParts(position: 0, fragment: Sample.fragment, page: nil)),
-                .fetched(FetchedParts(position: 1, fragment: SharedBytes(), page: Array("page".utf8))),
+                .fetched(FetchedParts(position: 1, fragment: SharedBytes(), page: Array("page".utf8), tag: 5 << 40)),
+            ]
+        case .held:
+            let head = ListedHead(lengthBytes: 5, etag: "tag", modifiedMilliseconds: 7)
+            return [
+                .held(.versions([])), .held(.staged([])),
+                .held(
+                    .versions([
+                        KeptVersion(timestamp: Sample.timestamp(3, of: Sample.value), head: head),
+                        KeptVersion(timestamp: Sample.timestamp(4, of: Sample.tombstone), head: nil),
+                    ])),
+                .held(
+                    .staged([
+                        StagedStatus(
+                            attempt: Sample.attempt, stripeSizeBytes: 4096, stripes: StripeRanges(upTo: 300),
+                            isSpent: true)
+                    ])),
             ]
         case .refused:
             return RefusalKind.allCases.flatMap(\.samples).map { .refused($0) }

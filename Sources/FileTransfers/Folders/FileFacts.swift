@@ -18,6 +18,11 @@ package struct FileFacts: Equatable, Sendable {
         identity = (UInt64(status.st_dev), UInt64(status.st_ino))
     }
 
+    /// All of it as text, to be compared after a restart.
+    package var text: String {
+        "\(sizeBytes) bytes, \(modified.seconds).\(modified.nanoseconds) s, \(identity.device):\(identity.inode)"
+    }
+
     package static func == (left: FileFacts, right: FileFacts) -> Bool {
         left.sizeBytes == right.sizeBytes && left.modified == right.modified && left.identity == right.identity
     }

@@ -1,6 +1,8 @@
 // A file that appears, or takes another one's place, only once all of its bytes are written and synced.
 
 import CommandOutcome
+import ErasureCode
+import Fingerprint
 import Foundation
 import Glibc
 import QuorumProtocol
@@ -24,31 +26,48 @@ struct NewFile: ByteSink {
     private let descriptor: Int32
     private let temporary: [CChar]
     private let target: [CChar]
-    /// By which the temporary file is known to `TemporaryFiles`.
-    private let temporaryPath: [CChar]
+    /// By which the temporary file is known to `TemporaryFiles`; nil for one that is kept.
+    private let temporaryPath: [CChar]?
+    /// Whether what an earlier download of another version had left was removed.
+    let replacesOther: Bool
 
     /// - Parameters:
     ///   - directory: a descriptor of the file's directory, which becomes this file's to close.
     ///   - directoryPath: its path.
     ///   - lastName: the file's name in it.
     ///   - mode: exact permission bits; nil for those that the process's mask leaves of 0666.
+    ///   - version: what the bytes are of, if they are to stay when not all of them come, and those that are there are
+    ///     to be gone on with.
     ///   - name: for people.
     init(
-        in directory: Int32, path directoryPath: [UInt8], called lastName: [UInt8], mode: mode_t?, name: String
+        in directory: Int32, path directoryPath: [UInt8], called lastName: [UInt8], mode: mode_t?,
+        keeping version: Timestamp? = nil, name: String
     ) throws(Failure) {
-        let temporary = Array((FolderWalk.temporaryPrefix + UUID().uuidString + FolderWalk.temporarySuffix).utf8)
+        let stem = version.map { _ in "\(Digest256.sha256(lastName))".prefix(16) + "-" }
+        let unique = version.map { stem! + "\(Digest256.sha256(Array($0.fullName.utf8)))".prefix(16) }
+        let text = FolderWalk.temporaryPrefix + (unique.map(String.init) ?? UUID().uuidString)
+        let temporary = Array((text + FolderWalk.temporarySuffix).utf8)
         self.name = name
         self.directory = directory
         self.temporary = temporary.zeroTerminated
         target = lastName.zeroTerminated
-        temporaryPath = (directoryPath + [UInt8(ascii: "/")] + temporary).zeroTerminated
-        TemporaryFiles.add(temporaryPath)
-        descriptor = openat(directory, self.temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
+        let path = (directoryPath + [UInt8(ascii: "/")] + temporary).zeroTerminated
+        temporaryPath = version == nil ? path : nil
+        if version == nil { TemporaryFiles.add(path) }
+        replacesOther = stem.map { Self.removeOthers(String($0), but: temporary, directory, directoryPath) } ?? false
+        let isNew = version == nil ? O_EXCL : 0
+        descriptor = openat(
+            directory, self.temporary, O_RDWR | O_CREAT | isNew | O_CLOEXEC | O_NOFOLLOW, 0o666)
         guard descriptor >= 0 else {
             let code = errno
-            TemporaryFiles.forget(temporaryPath)
+            TemporaryFiles.forget(path)
             close(directory)
             throw Self.failure(name, code)
+        }
+        if version != nil, flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            close(descriptor)
+            close(directory)
+            throw Failure(.inputOutput, "\(name) is being written by another download")
         }
         if let mode, fchmod(descriptor, mode) != 0 {
             let code = errno
@@ -56,6 +75,54 @@ struct NewFile: ByteSink {
             throw Self.failure(name, code)
         }
     }
+
+    // MARK: What an earlier download left
+
+    /// Removes what downloads of other versions into the same file have left.
+    private static func removeOthers(
+        _ stem: String, but own: [UInt8], _ directory: Int32, _ directoryPath: [UInt8]
+    ) -> Bool {
+        let prefix = Array((FolderWalk.temporaryPrefix + stem).utf8)
+        guard let entries = opendir(directoryPath.zeroTerminated) else { return false }
+        defer { closedir(entries) }
+        var hasRemoved = false
+        while let entry = readdir(entries) {
+            let bytes = withUnsafeBytes(of: entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+            guard bytes.starts(with: prefix), bytes != own else { continue }
+            if unlinkat(directory, bytes.zeroTerminated, 0) == 0 { hasRemoved = true }
+        }
+        return hasRemoved
+    }
+
+    /// How many bytes are there.
+    func sizeBytes() throws(Failure) -> UInt64 {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw Self.failure(name, errno) }
+        return UInt64(clamping: status.st_size)
+    }
+
+    /// Some of the bytes that are there.
+    func read(_ range: Range<UInt64>) throws(Failure) -> SharedBytes {
+        try SharedBytes(count: Int(range.upperBound - range.lowerBound)) { target throws(Failure) in
+            var done = 0
+            while done < target.count {
+                let count = pread(
+                    descriptor, target.baseAddress! + done, target.count - done, off_t(range.lowerBound) + off_t(done))
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { throw Self.failure(name, count == 0 ? EIO : errno) }
+                done += count
+            }
+        }
+    }
+
+    /// Goes on behind these bytes, and forgets those that follow.
+    func cut(after count: UInt64) throws(Failure) {
+        guard ftruncate(descriptor, off_t(count)) == 0, lseek(descriptor, off_t(count), SEEK_SET) >= 0 else {
+            throw Self.failure(name, errno)
+        }
+    }
+
+    // MARK: Writing
 
     func append(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
         if let code = writeAll(descriptor, bytes) { throw Self.failure(name, code) }
@@ -68,7 +135,7 @@ struct NewFile: ByteSink {
             discard()
             throw Self.failure(name, code)
         }
-        TemporaryFiles.forget(temporaryPath)
+        if let temporaryPath { TemporaryFiles.forget(temporaryPath) }
         let isDurable = fsync(directory) == 0
         let code = errno
         close(descriptor)
@@ -77,8 +144,10 @@ struct NewFile: ByteSink {
     }
 
     func discard() {
-        unlinkat(directory, temporary, 0)
-        TemporaryFiles.forget(temporaryPath)
+        if let temporaryPath {
+            unlinkat(directory, temporary, 0)
+            TemporaryFiles.forget(temporaryPath)
+        }
         close(descriptor)
         close(directory)
     }
@@ -118,7 +187,9 @@ struct OpenOutput: ByteSink {
 extension NewFile {
     /// The sink for a file that people name by its path: a pipe or device is written to; what a symbolic link points to
     /// is replaced, not the link.
-    static func sink(_ path: [UInt8]) throws(Failure) -> any ByteSink {
+    ///
+    /// - Parameter version: what the bytes are of, if they are to stay when not all of them come.
+    static func sink(_ path: [UInt8], keeping version: Timestamp? = nil) throws(Failure) -> any ByteSink {
         let name = path.readablePath.printable
         var status = stat()
         let exists = stat(path.zeroTerminated, &status) == 0
@@ -137,7 +208,7 @@ extension NewFile {
         guard directory >= 0 else { throw failure(name, errno) }
         return try NewFile(
             in: directory, path: directoryPath, called: lastName, mode: exists ? status.st_mode & 0o777 : nil,
-            name: name)
+            keeping: version, name: name)
     }
 
     private static func resolved(_ path: [UInt8]) -> [UInt8] {

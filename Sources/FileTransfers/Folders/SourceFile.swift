@@ -66,6 +66,13 @@ package final class SourceFile: @unchecked Sendable {
         facts = FileFacts(status)
     }
 
+    /// Where it lies, whatever the working directory will be.
+    package var absolutePath: String {
+        guard let resolved = realpath(lastName.zeroTerminated, nil) else { return name }
+        defer { free(resolved) }
+        return String(decoding: UnsafeRawBufferPointer(start: resolved, count: strlen(resolved)), as: UTF8.self)
+    }
+
     deinit {
         if isOwned, descriptor >= 0 { close(descriptor) }
         if directory >= 0 { close(directory) }

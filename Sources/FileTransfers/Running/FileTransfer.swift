@@ -48,10 +48,11 @@ package enum Destination: Sendable {
     /// One below a folder, by the names on the way.
     case below(LocalFolder, [[UInt8]])
 
-    func open() throws(Failure) -> any ByteSink {
+    /// - Parameter version: what the bytes are of, if they are to be kept when not all of them come.
+    func open(_ version: Timestamp? = nil) throws(Failure) -> any ByteSink {
         switch self {
         case .standardOutput: OpenOutput(descriptor: STDOUT_FILENO, name: "standard output", isOwned: false)
-        case .file(let path): try NewFile.sink(path)
+        case .file(let path): try NewFile.sink(path, keeping: version)
         case .below(let folder, let parts): try folder.sink(parts)
         }
     }
@@ -65,6 +66,8 @@ package struct FileTransfer: Sendable {
     package struct Uploaded: Sendable {
         package let result: PutResult
         package let sizeBytes: UInt64
+        /// Whether an earlier run had stored it already.
+        package var wasStored = false
     }
 
     package let client: ObjectClient
@@ -75,10 +78,11 @@ package struct FileTransfer: Sendable {
     /// unless the metadata have one, and its time of modification is the file's.
     ///
     /// - Parameter allowsChanging: stores what was read also when the file was written meanwhile.
+    /// - Parameter upload: which upload this is, so that what was staged to it before is not sent again.
     /// - Throws: `.sourceChanged`, `.inputOutput`, and as `ObjectClient.put`.
     package func upload(
         _ source: SourceFile, to key: ObjectKey, metadata: ObjectMetadata, allowsChanging: Bool = false,
-        progress: @escaping Progress = { _ in }
+        upload: ResumableUpload? = nil, progress: @escaping Progress = { _ in }
     ) async throws(Failure) -> Uploaded {
         var metadata = metadata
         if metadata.modifiedMilliseconds == 0 {
@@ -88,7 +92,7 @@ package struct FileTransfer: Sendable {
         do {
             let result = try await client.put(
                 key, lengthBytes: allowsChanging ? nil : source.facts?.sizeBytes, metadata: metadata,
-                progress: Self.steps(progress),
+                upload: upload, progress: Self.steps(progress),
                 seal: { metadata in
                     let (tag, readBytes) = pieces.end()
                     if !allowsChanging { try source.checkUnchanged(readBytes: readBytes) }
@@ -108,14 +112,30 @@ package struct FileTransfer: Sendable {
     /// Reads an object, or some of its bytes, to its destination, piece by piece. No byte is written before it is known
     /// to be right, and a file appears, or is replaced, only once all of its bytes are written.
     ///
+    /// - Parameters:
+    ///   - version: nil for the one that the object has.
+    ///   - keepsPartial: goes on where an earlier download of the same version into this file was interrupted, and keeps
+    ///     what there is when this one is.
+    ///   - notice: told what people should know.
     /// - Throws: `.refused` when the range begins behind the end; `.inputOutput`, and as `ObjectClient.open`.
     package func download(
-        _ key: ObjectKey, range: ByteRange? = nil, to destination: Destination,
-        progress: @escaping Progress = { _ in }
+        _ key: ObjectKey, version: Timestamp? = nil, range: ByteRange? = nil, to destination: Destination,
+        keepsPartial: Bool = false, notice: (String) -> Void = { _ in }, progress: @escaping Progress = { _ in }
     ) async throws(Failure) -> ObjectStatus {
-        let object = try await open(key, range)
-        let sink = try await Blocking.run { _ throws(Failure) in OpenSink(try destination.open()) }
+        var object = try await open(key, version, range)
+        let kept = keepsPartial ? object.status.timestamp : nil
+        let sink = try await Blocking.run { _ throws(Failure) in OpenSink(try destination.open(kept)) }
         do throws(Failure) {
+            if keepsPartial {
+                let good = try await sink.keepGood(of: object)
+                if good > 0 {
+                    notice("going on after \(good) bytes that are there")
+                    progress(good)
+                    object = object.slice(good..<object.range.upperBound)
+                } else if sink.replacesOther {
+                    notice("what an earlier download left was of another version; beginning anew")
+                }
+            }
             var pieces = object.makeAsyncIterator()
             while let piece = try await Self.next(&pieces) {
                 try await Blocking.run { _ throws(Failure) in try sink.append(piece) }
@@ -130,10 +150,12 @@ package struct FileTransfer: Sendable {
         return object.status
     }
 
-    private func open(_ key: ObjectKey, _ range: ByteRange?) async throws(Failure) -> ObjectBytes {
+    private func open(
+        _ key: ObjectKey, _ version: Timestamp?, _ range: ByteRange?
+    ) async throws(Failure) -> ObjectBytes {
         let object: ObjectBytes
         do throws(ClientError) {
-            object = try await client.open(key)
+            object = if let version { try await client.open(key, version: version) } else { try await client.open(key) }
         } catch {
             throw Failure(error)
         }
@@ -180,6 +202,26 @@ private final class OpenSink: @unchecked Sendable {
     private var sink: any ByteSink
 
     init(_ sink: any ByteSink) { self.sink = sink }
+
+    /// Whether something of another version was there.
+    var replacesOther: Bool { (sink as? NewFile)?.replacesOther ?? false }
+
+    /// Cuts what an earlier download left after the last byte that is the object's.
+    func keepGood(of object: ObjectBytes) async throws(Failure) -> UInt64 {
+        guard let file = sink as? NewFile else { return 0 }
+        let left = try file.sizeBytes()
+        guard left > 0 else { return 0 }
+        let good: UInt64
+        do {
+            good = try await object.goodPrefixBytes(of: min(left, object.range.upperBound)) { range in
+                try await Blocking.run { _ throws(Failure) in try file.read(range) }
+            }
+        } catch {
+            throw Failure(ofAny: error) ?? Failure(.unexpected, "\(object.status.key): interrupted")
+        }
+        try file.cut(after: good)
+        return good
+    }
 
     func append(_ piece: SharedBytes) throws(Failure) {
         try piece.withUnsafeBytes { bytes throws(Failure) in try sink.append(bytes) }

@@ -4,11 +4,6 @@ import CommandOutcome
 import QuorumClient
 import QuorumProtocol
 
-extension Timestamp {
-    /// The version's full name, for programs: counter, writer and digest.
-    package var fullName: String { "\(counter)@\(writer):\(digest)" }
-}
-
 extension [UInt8] {
     /// The names on the way to a path.
     package var pathParts: [[UInt8]] { split(separator: UInt8(ascii: "/")).map(Array.init) }

@@ -1,6 +1,7 @@
 // Values of any size as streams.
 
 import ErasureCode
+import Fingerprint
 import QuorumProtocol
 
 /// An object that is being read: a sequence of pieces in order, each verified, of which few are in memory at a time.
@@ -12,9 +13,9 @@ public struct ObjectBytes: AsyncSequence, Sendable {
     public let status: ObjectStatus
     /// Which of its bytes these are.
     public let range: Range<UInt64>
-    fileprivate let contents: Contents
+    let contents: Contents
 
-    fileprivate enum Contents: Sendable {
+    enum Contents: Sendable {
         case whole(SharedBytes)
         case staged(StagedContents, ObjectClient)
     }
@@ -68,12 +69,15 @@ extension ObjectClient {
     /// - Parameters:
     ///   - lengthBytes: how many bytes the source has, if that is known: it is checked, and small values take fewer
     ///     rounds.
+    ///   - upload: which upload this is. What was staged to it before is compared and not sent again, and is kept when
+    ///     this fails, to be gone on with. Nil: one of its own, which is given back when this fails. Values of one
+    ///     stripe are stored at once and need none.
     ///   - progress: told how many bytes are safe at a quorum of servers.
     ///   - seal: called once all bytes were read, before the version is made; may change the metadata, or throw.
-    /// - Throws: what the source throws; `.valueTooLarge`, `.wrongLength`, and as `put`.
+    /// - Throws: what the source throws; `.valueTooLarge`, `.wrongLength`, `.uploadEnded`, and as `put`.
     public func put<Source: AsyncSequence>(
         _ key: ObjectKey, lengthBytes: UInt64? = nil, metadata: ObjectMetadata = ObjectMetadata(),
-        progress: (@Sendable (UInt64) -> Void)? = nil,
+        upload: ResumableUpload? = nil, progress: (@Sendable (UInt64) -> Void)? = nil,
         seal: (@Sendable (inout ObjectMetadata) async throws -> Void)? = nil, from source: Source
     ) async throws -> PutResult where Source.Element == SharedBytes {
         try checkOpen()
@@ -102,8 +106,8 @@ extension ObjectClient {
         }
         blocks.putBack(second)
         blocks.putBack(first)
-        let upload = ValueUpload(key, stripeSizeBytes: stripeSizeBytes(for: lengthBytes), client: self)
-        return try await upload.run(
+        let names = upload ?? newUpload(lengthBytes: lengthBytes)
+        return try await ValueUpload(names, isKept: upload != nil, of: key, client: self).run(
             blocks, lengthBytes: lengthBytes, metadata: metadata, progress: progress, seal: seal)
     }
 
@@ -129,7 +133,7 @@ extension ObjectClient {
 
     /// Small stripes where the length is known and its digests fit, so that a range read moves little; else the
     /// cluster's.
-    private func stripeSizeBytes(for lengthBytes: UInt64?) -> UInt32 {
+    func stripeSizeBytes(for lengthBytes: UInt64?) -> UInt32 {
         let limit = parameters.limits.stripeSizeBytesMax
         guard let lengthBytes else { return UInt32(limit) }
         var size = min(Self.chosenStripeSizeBytes, limit)
@@ -145,6 +149,14 @@ extension ObjectClient {
     ///   `.cancelled`, `.closed`.
     public func open(_ key: ObjectKey, range: Range<UInt64>? = nil) async throws(ClientError) -> ObjectBytes {
         let (status, descriptor, stripes) = try await read(key, wantsValue: true)
+        return try opened(status, descriptor, stripes, range)
+    }
+
+    /// The bytes of a version that was found, or some of them.
+    func opened(
+        _ status: ObjectStatus, _ descriptor: Descriptor, _ stripes: [[VerifiedFragment]], _ range: Range<UInt64>?
+    ) throws(ClientError) -> ObjectBytes {
+        let key = status.key
         let wanted = range ?? 0..<status.lengthBytes
         guard wanted.lowerBound < status.lengthBytes || wanted.isEmpty || range == nil else {
             throw .invalidRange(key, lengthBytes: status.lengthBytes)

@@ -18,20 +18,23 @@ final class ValueUpload: Sendable {
     private let client: ObjectClient
     private let key: ObjectKey
     private let tally: Mutex<UploadTally>
+    /// Whether what is staged stays when this fails, for a later run to go on with.
+    private let isKept: Bool
     private let began = ContinuousClock.now
 
-    init(_ key: ObjectKey, stripeSizeBytes: UInt32, client: ObjectClient) {
+    init(_ upload: ResumableUpload, isKept: Bool, of key: ObjectKey, client: ObjectClient) {
         self.client = client
         self.key = key
-        let attempt = AttemptName(stager: client.id, upload: .random(), part: 1, number: 0)
+        self.isKept = isKept
+        let attempt = AttemptName(stager: client.id, upload: upload.upload, part: 1, number: 0)
         tally = Mutex(
-            UploadTally(attempt: attempt, stripeSizeBytes: stripeSizeBytes, parameters: client.parameters))
+            UploadTally(attempt: attempt, stripeSizeBytes: upload.stripeSizeBytes, parameters: client.parameters))
     }
 
     private var parameters: ClusterParameters { client.parameters }
 
-    /// Stores all blocks of a source as the object's new version. On failure what was staged is given back, unless the
-    /// version may yet take effect.
+    /// Stores all blocks of a source as the object's new version. On failure what was staged is given back, unless it is
+    /// kept or the version may yet take effect.
     ///
     /// - Parameters:
     ///   - lengthBytes: what the source has, if that is known.
@@ -44,7 +47,11 @@ final class ValueUpload: Sendable {
         let filling = Task { await self.fill() }
         defer { filling.cancel() }
         do {
-            try await stageAll(&source, lengthBytes: lengthBytes, progress: progress)
+            let (attempt, size) = tally.withLock { ($0.attempt, $0.stripeSizeBytes) }
+            let before =
+                isKept
+                ? try await StagedBefore.find(attempt, stripeSizeBytes: size, of: key, client: client) : nil
+            try await stageAll(&source, before, lengthBytes: lengthBytes, progress: progress)
             var metadata = metadata
             if let seal {
                 try await seal(&metadata)
@@ -54,7 +61,7 @@ final class ValueUpload: Sendable {
             return try await write(metadata)
         } catch {
             let mayTakeEffect = (error as? ClientError)?.mayHaveTakenEffect ?? false
-            if !mayTakeEffect {
+            if !mayTakeEffect, !isKept {
                 let client = client
                 let discard = Discard(key: key, upload: tally.withLock { $0.attempt.upload })
                 // Also when this task is cancelled.
@@ -67,7 +74,8 @@ final class ValueUpload: Sendable {
     // MARK: Staging
 
     private func stageAll<Iterator: AsyncIteratorProtocol>(
-        _ source: inout BlockSource<Iterator>, lengthBytes: UInt64?, progress: (@Sendable (UInt64) -> Void)?
+        _ source: inout BlockSource<Iterator>, _ before: StagedBefore?, lengthBytes: UInt64?,
+        progress: (@Sendable (UInt64) -> Void)?
     ) async throws where Iterator.Element == SharedBytes {
         let size = Int(tally.withLock { $0.stripeSizeBytes })
         var read: UInt64 = 0
@@ -91,7 +99,7 @@ final class ValueUpload: Sendable {
                     progress?(safe)
                 }
                 let number = stripe
-                stripes.addTask { try await self.stage(block, as: number) }
+                stripes.addTask { try await self.stage(block, as: number, before) }
                 underWay += 1
                 stripe += 1
             }
@@ -108,20 +116,22 @@ final class ValueUpload: Sendable {
     /// What the descriptor has room for.
     private var largestStripeCount: UInt32 { ObjectClient.stripesMax(parameters) }
 
-    private func stage(_ block: SharedBytes, as number: UInt32) async throws -> Int {
+    private func stage(_ block: SharedBytes, as number: UInt32, _ before: StagedBefore?) async throws -> Int {
         let (attempt, size) = tally.withLock { ($0.attempt, $0.stripeSizeBytes) }
         let parameters = parameters
         let stripe = try await client.work {
             StripeToStage(
                 block: block, attempt: attempt, stripeSizeBytes: size, stripe: number, parameters: parameters)
         }
-        var staged = PositionSet()
-        var targets = tally.withLock { $0.targets }
-        var need = parameters.quorums.quorum
+        var staged = await before?.servers(having: stripe.crossChecksum, as: number) ?? []
+        var targets = tally.withLock { $0.targets }.subtracting(staged)
+        var need = max(0, parameters.quorums.quorum - staged.count)
         while true {
             try Task.checkCancellation()
-            let outcome = try await client.stage(stripe, of: key, at: targets, need: need)
-            for server in outcome.staged { staged.insert(server) }
+            if !targets.isEmpty {
+                let outcome = try await client.stage(stripe, of: key, at: targets, need: need)
+                for server in outcome.staged { staged.insert(server) }
+            }
             let still = tally.withLock { $0.add(number, stripe.crossChecksum, stagedAt: staged) }
             guard !still.isEmpty else { return block.count }
             targets = still

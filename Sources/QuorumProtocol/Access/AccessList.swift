@@ -110,7 +110,7 @@ public struct AccessList: Hashable, Sendable {
             switch request {
             case .read, .certificate:
                 return configuration.group(of: request.key.slot).contains(node) ? nil : .notEntitled(principal)
-            case .readTimestamp, .prepare, .commit, .describe, .stage, .discard, .fetch:
+            case .readTimestamp, .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld:
                 return .notEntitled(principal)
             }
         }
@@ -125,12 +125,14 @@ extension Request {
         if key.recordedBucket != nil {
             switch self {
             case .readTimestamp, .prepare, .stage, .discard: return .admin
-            case .read, .certificate, .fetch, .commit, .describe: return .all
+            case .listHeld(let list) where list.kind != .versions: return .admin
+            case .read, .certificate, .fetch, .listHeld, .commit, .describe: return .all
             }
         }
         return switch self {
         case .readTimestamp, .prepare, .stage, .discard: .write
-        case .read, .certificate, .fetch: [.read, .write]
+        case .listHeld(let list) where list.kind != .versions: .write
+        case .read, .certificate, .fetch, .listHeld: [.read, .write]
         case .commit, .describe: .all
         }
     }

@@ -239,6 +239,14 @@ extension Refusal {
     /// Whether this answers a PREPARE and nothing else; in another phase it is a late answer and says nothing.
     package var answersPrepareOnly: Bool { traits.contains(.answersPrepareOnly) }
 
+    /// Whether what is staged to an upload cannot be gone on with, but only begun anew.
+    package var endsUpload: Bool {
+        switch self {
+        case .uploadEnded, .stripeHeld, .otherStripeSize: true
+        default: false
+        }
+    }
+
     /// Whether the same request may well be granted later, without anything having been wrong with it.
     package var isTransient: Bool { traits.contains(.transient) }
 }

@@ -23,6 +23,8 @@ package indirect enum Reply: Equatable, Sendable {
     case discarded
     /// To FETCH: what the server has of it.
     case fetched(FetchedParts)
+    /// To LIST-HELD.
+    case held(HeldList)
     /// To any request: what was wrong with it; it changed nothing.
     case refused(Refusal)
 }

@@ -18,6 +18,7 @@ package enum Request: Equatable, Sendable {
     case stage(Stage)
     case discard(Discard)
     case fetch(Fetch)
+    case listHeld(ListHeld)
 
     package var key: ObjectKey {
         switch self {
@@ -30,6 +31,7 @@ package enum Request: Equatable, Sendable {
         case .stage(let stage): stage.key
         case .discard(let discard): discard.key
         case .fetch(let fetch): fetch.key
+        case .listHeld(let list): list.key
         }
     }
 }

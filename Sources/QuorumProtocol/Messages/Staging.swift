@@ -75,21 +75,25 @@ package final class Fetch: Equatable, Sendable {
     package let page: PageRange?
     /// The version that is being read.
     package let pin: Timestamp?
+    /// Repeated in the answer, for an operation that fetches several stripes: late answers are none to the next one.
+    package let tag: UInt64
 
     package init(
-        key: ObjectKey, attempt: AttemptName, stripe: UInt32? = nil, page: PageRange? = nil, pin: Timestamp? = nil
+        key: ObjectKey, attempt: AttemptName, stripe: UInt32? = nil, page: PageRange? = nil, pin: Timestamp? = nil,
+        tag: UInt64 = 0
     ) {
         self.key = key
         self.attempt = attempt
         self.stripe = stripe
         self.page = page
         self.pin = pin
+        self.tag = tag
     }
 
     package static func == (left: Fetch, right: Fetch) -> Bool {
         left === right
             || left.key == right.key && left.attempt == right.attempt && left.stripe == right.stripe
-                && left.page == right.page && left.pin == right.pin
+                && left.page == right.page && left.pin == right.pin && left.tag == right.tag
     }
 }
 
@@ -99,10 +103,13 @@ package struct FetchedParts: Equatable, Sendable {
     package let fragment: SharedBytes?
     /// Canonical bytes of a `StripePage`.
     package let page: [UInt8]?
+    /// That of the request.
+    package let tag: UInt64
 
-    package init(position: Position, fragment: SharedBytes?, page: [UInt8]?) {
+    package init(position: Position, fragment: SharedBytes?, page: [UInt8]?, tag: UInt64 = 0) {
         self.position = position
         self.fragment = fragment
         self.page = page
+        self.tag = tag
     }
 }

@@ -53,10 +53,12 @@ struct PendingCompletion: Sendable {
     var filling: StripeFilling?
     private var step = Step.gather(Gathering())
 
-    /// - Parameter stored: verified *stored* statements of at least m servers.
+    /// - Parameters:
+    ///   - stored: verified *stored* statements of at least m servers.
+    ///   - number: another one for each version that the operation prepares.
     init(
-        timestamp: Timestamp, descriptor: SealedDescriptor, stored: SignedStatements, parameters: ClusterParameters,
-        placement: Placement
+        timestamp: Timestamp, descriptor: SealedDescriptor, stored: SignedStatements, number: Int,
+        parameters: ClusterParameters, placement: Placement
     ) {
         let quorums = parameters.quorums
         precondition(stored.count >= quorums.dataFragmentCount)
@@ -67,7 +69,8 @@ struct PendingCompletion: Sendable {
         statements = stored
         admission = Array(stored.inOrder.prefix(quorums.vouchers))
         filling = descriptor.descriptor.staged.map {
-            StripeFilling($0, of: descriptor.descriptor.key, by: timestamp.writer, parameters: parameters)
+            StripeFilling(
+                $0, of: descriptor.descriptor.key, by: timestamp.writer, number: number, parameters: parameters)
         }
         if descriptor.descriptor.stripes.isEmpty {
             step = .prepare(fragments: Array(repeating: [], count: quorums.serverCount), refusing: [])

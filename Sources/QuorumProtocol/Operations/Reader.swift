@@ -275,7 +275,7 @@ extension Reader {
             giveUpIfHopeless(into: &effects)
             if case .finished = phase { return }
             advance(into: &effects)
-        case .timestamp, .prepared, .staged, .discarded, .fetched:
+        case .timestamp, .prepared, .staged, .discarded, .fetched, .held:
             observations.misbehaviours[server] = .unexpectedReply
         }
     }

@@ -76,6 +76,7 @@ package struct StripeFetcher: Sendable {
     private let wanted: StripeToFetch
     private let parameters: ClusterParameters
     private let preference: [Position]
+    private let tag: UInt64
     /// Those who had nothing good.
     private var failed: PositionSet = []
     /// Those who said that they have no fragment, or sent a bad one.
@@ -96,9 +97,10 @@ package struct StripeFetcher: Sendable {
     /// - Parameters:
     ///   - timestamp: the version that is read, which is kept meanwhile; nil where there is none yet.
     ///   - preference: all positions, those first that are asked in the common case.
+    ///   - tag: what tells its answers from those to another fetcher of the same operation.
     package init(
         parameters: ClusterParameters, key: ObjectKey, timestamp: Timestamp?, wanted: StripeToFetch,
-        preference: [Position]
+        preference: [Position], tag: UInt64 = 0
     ) {
         placement = parameters.placement(of: key)
         self.parameters = parameters
@@ -106,6 +108,7 @@ package struct StripeFetcher: Sendable {
         self.timestamp = timestamp
         self.wanted = wanted
         self.preference = preference
+        self.tag = tag
         observations = ServerObservations(placement)
         if case .known(let known) = wanted.name { crossChecksum = known }
     }
@@ -119,7 +122,7 @@ package struct StripeFetcher: Sendable {
             for server in preference.prefix(need) { ask(server, into: &effects) }
             effects.append(.startHedge)
         case .reply(let server, let reply):
-            guard asked.contains(server) else { return }
+            guard asked.contains(server), !isLate(reply) else { return }
             receive(reply, from: server, into: &effects)
             advance(into: &effects)
         case .verified(let server, let result):
@@ -148,6 +151,10 @@ package struct StripeFetcher: Sendable {
         }
     }
 
+    private func isLate(_ reply: Reply) -> Bool {
+        if case .fetched(let parts) = reply { parts.tag != tag } else { false }
+    }
+
     /// Whether fewer than m servers can have the stripe.
     var isHopeless: Bool { lacking.count > parameters.quorums.serverCount - need }
 
@@ -172,7 +179,9 @@ package struct StripeFetcher: Sendable {
             .send(
                 server,
                 .fetch(
-                    Fetch(key: key, attempt: wanted.part.attempt, stripe: wanted.stripe, page: range, pin: timestamp))))
+                    Fetch(
+                        key: key, attempt: wanted.part.attempt, stripe: wanted.stripe, page: range, pin: timestamp,
+                        tag: tag))))
     }
 
     private mutating func receive(_ reply: Reply, from server: Position, into effects: inout [Effect]) {

@@ -50,11 +50,18 @@ struct StripeFilling: Sendable {
     private var brought: [Position: UInt64] = [:]
     private var givenUp: PositionSet = []
     private var step = Step.idle
+    /// Of the last fetch.
+    private var tag: UInt64
     /// The last page that was fetched, and of which part.
     private var page: (part: Int, page: StripePage)?
 
-    /// - Parameter stager: this client, which stages nothing in another's name.
-    init(_ staged: StagedContents, of key: ObjectKey, by stager: ClientID, parameters: ClusterParameters) {
+    /// - Parameters:
+    ///   - stager: this client, which stages nothing in another's name.
+    ///   - number: another one for each filling of an operation.
+    init(
+        _ staged: StagedContents, of key: ObjectKey, by stager: ClientID, number: Int, parameters: ClusterParameters
+    ) {
+        tag = UInt64(number) << 32
         self.parameters = parameters
         self.key = key
         self.stager = stager
@@ -195,9 +202,10 @@ struct StripeFilling: Sendable {
             let known = page.page.stripes[Int(place.stripe - page.page.first)]
             wanted = StripeToFetch(part: part, stripe: place.stripe, name: .known(known))
         }
+        tag += 1
         var fetcher = StripeFetcher(
             parameters: parameters, key: key, timestamp: nil, wanted: wanted,
-            preference: parameters.quorums.positions)
+            preference: parameters.quorums.positions, tag: tag)
         drive(&fetcher, .start, place, into: &effects)
         // Some of those that are asked first may be those that lack it: all are asked.
         guard case .fetch(place, var started) = step else { return }

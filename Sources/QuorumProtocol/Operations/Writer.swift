@@ -116,7 +116,8 @@ package struct Writer: Sendable {
     ///   - content: what is to be written.
     ///   - remembered: the certificate of a version of the object, which saves reading the timestamp as long as nobody
     ///     else has written since.
-    ///   - spares: at most f positions whose servers get no fragments of their own as long as the others take theirs.
+    ///   - spares: at most f positions whose servers get no fragments of their own as long as the others take theirs; a
+    ///     large value has none.
     ///   - distrusted: servers that were seen to claim what they could not prove (`Misbehaviour.unprovenClaim`); more
     ///     than f of them are none.
     package init(
@@ -132,7 +133,9 @@ package struct Writer: Sendable {
         observations = ServerObservations(placement)
         self.writer = writer
         self.content = .given(content)
-        self.spares = spares
+        // A server that is not sent PREPARE holds no stripe: with f others that know of a higher version and f that lie,
+        // too few would be left to read one below it.
+        if case .staged = content { self.spares = [] } else { self.spares = spares }
         self.distrusted = distrusted.count > parameters.quorums.faults ? [] : PositionSet(distrusted)
         tally = ClaimTally(quorums: parameters.quorums)
         guard let remembered else { return }
@@ -239,7 +242,7 @@ package struct Writer: Sendable {
             askProofs(into: &effects)
         case .staged, .fetched:
             takeStaging(reply, of: server, into: &effects)
-        case .discarded:
+        case .discarded, .held:
             observations.misbehaviours[server] = .unexpectedReply
         case .refused(let refusal):
             refused(refusal, by: server, into: &effects)

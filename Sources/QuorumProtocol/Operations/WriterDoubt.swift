@@ -51,7 +51,7 @@ extension Writer {
     /// An answer while in doubt: late ones to PREPARE say nothing to a reader.
     mutating func examine(_ reply: Reply, of server: Position, into effects: inout [Effect]) {
         switch reply {
-        case .prepared, .timestamp, .staged, .discarded, .fetched: return
+        case .prepared, .timestamp, .staged, .discarded, .fetched, .held: return
         case .refused(let refusal) where refusal.answersPrepareOnly: return
         case .version, .certificate, .committed, .refused: examine(.reply(server, reply), into: &effects)
         }

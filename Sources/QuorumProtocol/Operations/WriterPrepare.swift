@@ -31,16 +31,18 @@ struct OwnVersion: Sendable {
     /// Servers that cannot be brought what they lack.
     var unfillable: PositionSet = []
 
+    /// - Parameter number: another one for each version that the operation prepares.
     init(
         _ timestamp: Timestamp, _ descriptor: SealedDescriptor, fragments: [[SharedBytes]], above base: Timestamp?,
-        parameters: ClusterParameters
+        number: Int, parameters: ClusterParameters
     ) {
         self.timestamp = timestamp
         self.descriptor = descriptor
         self.fragments = fragments
         self.base = Base(timestamp: base)
         filling = descriptor.descriptor.staged.map {
-            StripeFilling($0, of: descriptor.descriptor.key, by: timestamp.writer, parameters: parameters)
+            StripeFilling(
+                $0, of: descriptor.descriptor.key, by: timestamp.writer, number: number, parameters: parameters)
         }
     }
 
@@ -67,7 +69,9 @@ extension Writer {
         }
         let timestamp = Timestamp(counter: counter, writer: writer, digest: descriptor.digest)
         beginRound(.prepare)
-        preparation = OwnVersion(timestamp, descriptor, fragments: fragments, above: highest, parameters: parameters)
+        preparation = OwnVersion(
+            timestamp, descriptor, fragments: fragments, above: highest, number: rounds,
+            parameters: parameters)
         for server in quorums.positions where !spares.contains(server) { sendPrepare(to: server, into: &effects) }
         effects.append(.startHedge)
     }

@@ -163,8 +163,8 @@ extension Writer {
         hasDetoured = true
         rounds += 1
         let completion = PendingCompletion(
-            timestamp: timestamp, descriptor: left.descriptor, stored: left.statements, parameters: parameters,
-            placement: placement)
+            timestamp: timestamp, descriptor: left.descriptor, stored: left.statements, number: rounds,
+            parameters: parameters, placement: placement)
         phase = .complete(completion)
         resendToAll(into: &effects)
         return true

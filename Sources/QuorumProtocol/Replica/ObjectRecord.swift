@@ -15,10 +15,12 @@ package struct HeldVersion: Equatable, Sendable {
     package let sizeBytes: UInt64
     /// When a higher version was committed, in milliseconds of the server's clock; nil while none is.
     package var supersededMilliseconds: UInt64?
+    /// Whether it was the highest version here that is committed and sound, before a higher one was.
+    package var wasCommitted: Bool
 
     package init(
         timestamp: Timestamp, holdsFragments: Bool, hasStripes: Bool = true, head: ListedHead? = nil,
-        sizeBytes: UInt64 = 0, supersededMilliseconds: UInt64? = nil
+        sizeBytes: UInt64 = 0, supersededMilliseconds: UInt64? = nil, wasCommitted: Bool = false
     ) {
         self.timestamp = timestamp
         self.holdsFragments = holdsFragments
@@ -26,6 +28,7 @@ package struct HeldVersion: Equatable, Sendable {
         self.head = head
         self.sizeBytes = sizeBytes
         self.supersededMilliseconds = supersededMilliseconds
+        self.wasCommitted = wasCommitted
     }
 }
 
@@ -337,7 +340,7 @@ extension ObjectRecord {
     /// The canonical bytes in which the store keeps the record.
     package var bytes: [UInt8] {
         var encoder = CanonicalEncoder(reservingBytes: 1024)
-        encoder.append(tag: "solidus.object.7")
+        encoder.append(tag: "solidus.object.8")
         encoder.append(UInt8(committed == nil ? 0 : 1))
         committed?.encode(into: &encoder)
         encoder.append(UInt32(unverified.count))
@@ -358,6 +361,7 @@ extension ObjectRecord {
             encoder.append(version.sizeBytes)
             encoder.append(UInt8(version.supersededMilliseconds == nil ? 0 : 1))
             encoder.append(version.supersededMilliseconds ?? 0)
+            encoder.append(UInt8(version.wasCommitted ? 1 : 0))
         }
         encodeStaged(into: &encoder)
         return encoder.bytes
@@ -367,7 +371,7 @@ extension ObjectRecord {
     package init(decoding bytes: [UInt8]) throws(MalformedEncoding) {
         contents = Contents()
         var decoder = CanonicalDecoder(bytes)
-        try decoder.expect(tag: "solidus.object.7", "record format")
+        try decoder.expect(tag: "solidus.object.8", "record format")
         let committed = try decoder.flag("committed") ? try CommittedVersion(from: &decoder) : nil
         let unverified = try decoder.committedVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
         let poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
@@ -395,10 +399,13 @@ extension ObjectRecord {
             let isSuperseded = try decoder.flag("superseded")
             let milliseconds: UInt64 = try decoder.integer("superseded at")
             guard isSuperseded || milliseconds == 0 else { throw .notCanonical(field: "superseded at") }
+            let wasCommitted = try decoder.flag("was committed")
+            guard isSuperseded || !wasCommitted else { throw .notCanonical(field: "was committed") }
             held.append(
                 HeldVersion(
                     timestamp: timestamp, holdsFragments: holdsFragments, hasStripes: hasStripes, head: head,
-                    sizeBytes: sizeBytes, supersededMilliseconds: isSuperseded ? milliseconds : nil))
+                    sizeBytes: sizeBytes, supersededMilliseconds: isSuperseded ? milliseconds : nil,
+                    wasCommitted: wasCommitted))
         }
         try decodeStaged(from: &decoder, countMax: Self.heldCountMax)
         try decoder.finish()

@@ -193,9 +193,10 @@ struct ObjectTransition {
     /// The version is committed and sound: nothing below it counts any more.
     private mutating func settle(_ certificate: Certificate) {
         let timestamp = certificate.timestamp
+        let last = record.committedTimestamp
         record.settle(certificate)
         spendStripes(of: timestamp)
-        supersede(below: timestamp)
+        supersede(below: timestamp, after: last)
         scheduleVerification()
         if isPlanted(.commitDropsPending) {
             drop(record.held.map(\.timestamp).filter { $0 > timestamp })
@@ -314,10 +315,12 @@ struct ObjectTransition {
         }
     }
 
-    private mutating func supersede(below timestamp: Timestamp) {
+    /// - Parameter committed: the version that was committed and sound until now.
+    private mutating func supersede(below timestamp: Timestamp, after committed: Timestamp?) {
         for position in record.held.indices where record.held[position].timestamp < timestamp {
             if record.held[position].supersededMilliseconds == nil {
                 record.held[position].supersededMilliseconds = nowMilliseconds
+                record.held[position].wasCommitted = record.held[position].timestamp == committed
             }
         }
     }

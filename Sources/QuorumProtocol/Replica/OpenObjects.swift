@@ -80,6 +80,7 @@ struct WaitingRead: Sendable {
         case claim
         case certificate(Timestamp)
         case read(Read)
+        case held(ListHeld.Kind)
         /// A PREPARE for which this statement was made before.
         indirect case again(Prepare, SignedStatement)
     }

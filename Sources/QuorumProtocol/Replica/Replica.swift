@@ -129,6 +129,9 @@ extension Replica {
             } else {
                 effects.append(.reply(tag, .refused(.notEntitled(principal))))
             }
+        case .listHeld(let list):
+            answer(
+                WaitingRead(tag: tag, principal: principal, question: .held(list.kind)), of: list.key, into: &effects)
         case .fetch(let request):
             fetch(request, tag: tag, from: principal, into: &effects)
         }
@@ -333,6 +336,8 @@ extension Replica {
             effects.append(.reply(waiting.tag, .timestamp(claim)))
         case .certificate(let timestamp):
             effects.append(.reply(waiting.tag, .certificate(claim, record.certificate(of: timestamp))))
+        case .held(let kind):
+            effects.append(.reply(waiting.tag, .held(HeldList(kind, of: record))))
         case .read(let read):
             guard read.portion > .timestamp, let timestamp = read.version ?? claim.timestamp,
                 let version = record.version(timestamp)

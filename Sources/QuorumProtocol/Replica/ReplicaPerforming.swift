@@ -207,7 +207,7 @@ extension ReplicaWork {
             if case .notInMemory = found { return nil }
             fragment = found.value
         }
-        return .fetched(FetchedParts(position: position, fragment: fragment, page: page))
+        return .fetched(FetchedParts(position: position, fragment: fragment, page: page, tag: fetch.tag))
     }
 }
 

@@ -40,6 +40,20 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
 }
 
 extension Timestamp {
+    /// All of it as text, COUNTER@WRITER:DIGEST, for scripts and to be asked for by.
+    public var fullName: String { "\(counter)@\(writer):\(digest)" }
+
+    /// The timestamp of a full name; nil for any other text.
+    public init?(fullName text: String) {
+        let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+        guard parts.count == 2, let counter = UInt64(parts[0]), String(counter) == parts[0] else { return nil }
+        let names = parts[1].split(separator: ":", omittingEmptySubsequences: false)
+        guard names.count == 2, let writer = ClientID(hexadecimal: String(names[0])),
+            let digest = Digest256(hexadecimal: String(names[1]))
+        else { return nil }
+        self.init(counter: counter, writer: writer, digest: digest)
+    }
+
     /// Whether `other` names a newer version; no version at all is the oldest.
     package func precedes(_ other: Timestamp?) -> Bool { other.map { self < $0 } ?? false }
 }

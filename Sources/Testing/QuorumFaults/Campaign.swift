@@ -271,7 +271,7 @@ struct CampaigningClient: ClientFault {
                 return record(signed, at: position, &campaign, &context)
             }
             return []
-        case .committed, .staged, .discarded, .fetched, .refused:
+        case .committed, .staged, .discarded, .fetched, .held, .refused:
             return []
         }
     }

@@ -69,7 +69,7 @@ extension Conspiracy {
     /// Everything that a request shows.
     func note(_ request: Request, at node: NodeID) {
         switch request {
-        case .readTimestamp, .read, .certificate, .describe, .stage, .discard, .fetch:
+        case .readTimestamp, .read, .certificate, .describe, .stage, .discard, .fetch, .listHeld:
             break
         case .prepare(let prepare):
             if let justification = prepare.justification {
@@ -112,7 +112,7 @@ extension Conspiracy {
             }
         case .refused(.tooManyPending(let versions)):
             for version in versions { note(version.statement, of: key, version.timestamp) }
-        case .timestamp, .certificate, .prepared, .committed, .staged, .discarded, .fetched, .refused:
+        case .timestamp, .certificate, .prepared, .committed, .staged, .discarded, .fetched, .held, .refused:
             break
         }
     }

@@ -38,7 +38,7 @@ extension ClaimLiar {
                 let promised = context.conspiracy.promised(timestamp, of: key)
             else { return [reply] }
             return [.certificate(CommittedClaim(certificate: promised), promised)]
-        case .prepared, .committed, .staged, .discarded, .fetched, .refused:
+        case .prepared, .committed, .staged, .discarded, .fetched, .held, .refused:
             return [reply]
         }
     }

@@ -47,7 +47,7 @@ extension FetchedParts {
             position: position,
             fragment: spoilsPage && generator.chance(percent: 50)
                 ? fragment : fragment.flatMap { altered($0.array).map { SharedBytes($0) } },
-            page: spoilsPage ? page.flatMap(altered) : page)
+            page: spoilsPage ? page.flatMap(altered) : page, tag: tag)
     }
 }
 

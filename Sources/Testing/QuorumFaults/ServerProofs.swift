@@ -24,7 +24,7 @@ struct InventingServer: ServerFault {
         case .timestamp(let genuine): return [.timestamp(Self.claim(above: genuine, of: request.key, &context))]
         case .version(let genuine, let parts):
             return [.version(Self.claim(above: genuine, of: request.key, &context), parts)]
-        case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .refused: return [reply]
+        case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .held, .refused: return [reply]
         }
     }
 

@@ -66,7 +66,7 @@ struct PendingHider: ServerFault {
                 return [reply]
             }
             return [.version(claim, nil)]
-        case .timestamp, .version, .certificate, .prepared, .committed, .staged, .discarded, .fetched, .refused:
+        case .timestamp, .version, .certificate, .prepared, .committed, .staged, .discarded, .fetched, .held, .refused:
             return [reply]
         }
     }
@@ -130,6 +130,8 @@ struct ContraryServer: ServerFault {
             return .answer([.certificate(claim, nil), .timestamp(claim)])
         case .stage, .discard:
             return .answer([.fetched(FetchedParts(position: Position(0), fragment: nil, page: nil)), acknowledgement])
+        case .listHeld:
+            return .answer([.staged, .timestamp(claim)])
         case .fetch:
             return .answer([.staged, .discarded, .version(claim, nil)])
         case .prepare(let prepare):

@@ -20,7 +20,7 @@ struct UnstoringServer: ServerFault {
             .answer([.staged])
         case .discard:
             .answer([.discarded])
-        case .read, .readTimestamp, .certificate, .fetch:
+        case .read, .readTimestamp, .certificate, .fetch, .listHeld:
             .pass(request)
         }
     }

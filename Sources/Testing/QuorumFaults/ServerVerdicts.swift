@@ -9,7 +9,7 @@ func rewritten(_ reply: Reply, _ rewrite: (CommittedClaim) -> CommittedClaim) ->
     case .timestamp(let claim): .timestamp(rewrite(claim))
     case .version(let claim, let parts): .version(rewrite(claim), parts)
     case .certificate(let claim, let certificate): .certificate(rewrite(claim), certificate)
-    case .prepared, .committed, .staged, .discarded, .fetched, .refused: reply
+    case .prepared, .committed, .staged, .discarded, .fetched, .held, .refused: reply
     }
 }
 

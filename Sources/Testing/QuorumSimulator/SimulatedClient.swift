@@ -58,7 +58,7 @@ final class SimulatedClient {
         case .commit:
             commitsLeft? -= 1
             return commitsLeft == 0
-        case .readTimestamp, .read, .certificate, .describe, .stage, .discard, .fetch:
+        case .readTimestamp, .read, .certificate, .describe, .stage, .discard, .fetch, .listHeld:
             return false
         }
     }

@@ -32,6 +32,8 @@ struct Transcript {
             return "STAGE \(stage.key), stripe \(stage.stripe) of \(stage.attempt) at \(stage.position)"
         case .discard(let discard):
             return "DISCARD \(discard.key), upload \(discard.upload)"
+        case .listHeld(let list):
+            return "LIST-HELD \(list.key), \(list.kind)"
         case .fetch(let fetch):
             let stripe = fetch.stripe.map { ", stripe \($0)" } ?? ""
             let page = fetch.page.map { ", page of \($0.count) from \($0.first)" } ?? ""
@@ -62,6 +64,8 @@ struct Transcript {
             return "staged"
         case .discarded:
             return "discarded"
+        case .held(let list):
+            return "holds \(list)"
         case .fetched(let parts):
             return "fetched \(parts.fragment == nil ? "no fragment" : "a fragment"), "
                 + (parts.page == nil ? "no page" : "a page")

@@ -31,17 +31,22 @@ struct Concatenate: AsyncParsableCommand {
             return range
         })
     var range: ByteRange?
+    @OptionGroup var version: VersionArguments
     @OptionGroup var access: ClientArguments
 
     mutating func validate() throws {
+        guard version.version == nil || objects.count == 1 else {
+            throw ValidationError("--version is of one object.")
+        }
         guard !objects.isEmpty else { throw ValidationError("Say which objects.") }
     }
 
     func run() async throws {
-        let (objects, range) = (objects, range)
+        let (objects, range, version) = (objects, range, version.version)
         try await access.withTransfers(try access.home()) { client in
             for key in objects {
-                let status = try await FileTransfer(client).download(key, range: range, to: .standardOutput)
+                let status = try await FileTransfer(client).download(
+                    key, version: version, range: range, to: .standardOutput)
                 ClientArguments.warn(of: client, key)
                 Report.warn(status.observations)
             }

@@ -13,7 +13,8 @@ struct Get: AsyncParsableCommand, ReportingCommand {
         abstract: "Read an object into a file, or many into a folder.",
         discussion: """
             A file appears, or is replaced, only once all of its bytes are written and synced, and has its object's time \
-            of modification.
+            of modification. With --continue what an interrupted download of a large object has left beside the file is \
+            checked and gone on with, if the object is still the same version; and what this one leaves stays.
 
             With --recursive nothing outside of the folder is written: keys with '..', '.', an empty part or a zero byte \
             in them fail by name, and so does what a symbolic link is in the way of. An empty object whose key ends with a \
@@ -21,6 +22,7 @@ struct Get: AsyncParsableCommand, ReportingCommand {
 
             Examples:
               solidus get photos/cat.jpg cat.jpg
+              solidus get backups/disk.img disk.img --continue
               solidus get -r photos/2024 pictures/2024
               solidus get -r photos pictures --sync --include '*.jpg'
             """)
@@ -32,6 +34,8 @@ struct Get: AsyncParsableCommand, ReportingCommand {
     var file: FileArgument
     @OptionGroup var many: ManyArguments
     @OptionGroup var sync: SyncArguments
+    @OptionGroup var continuing: ContinueArguments
+    @OptionGroup var version: VersionArguments
     @OptionGroup var shown: ShownArguments
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
@@ -47,6 +51,8 @@ struct Get: AsyncParsableCommand, ReportingCommand {
 
     mutating func validate() throws {
         try sync.check(many)
+        try continuing.check(many, file)
+        try version.check(many)
         if many.recursive {
             _ = try source.prefix()
             if file.isStandard { throw ValidationError("Standard output is no folder.") }
@@ -72,10 +78,13 @@ struct Get: AsyncParsableCommand, ReportingCommand {
         let console = TransferConsole(shown.console(report, name: key.text)) { _ in
             ItemNames(source: key.text, target: file.readable)
         }
+        let (keepsPartial, version) = (continuing.goesOn, version.version)
         try await access.withTransfers(home) { client in
             defer { console.finish() }
             let status = try await FileTransfer(client).download(
-                key, to: file.isStandard ? .standardOutput : .file(file.bytes), progress: console.progressed)
+                key, version: version, to: file.isStandard ? .standardOutput : .file(file.bytes),
+                keepsPartial: keepsPartial, notice: { Standard.complain("\(key): \($0)") },
+                progress: console.progressed)
             console.finish()
             ClientArguments.warn(of: client, key)
             Report.warn(status.observations)

@@ -84,6 +84,23 @@ struct ManyArguments: ParsableArguments {
     }
 }
 
+/// Whether a transfer of one large file may be gone on with.
+struct ContinueArguments: ParsableArguments {
+    @Flag(
+        name: .customLong("continue"),
+        help: """
+            Go on where the same command with --continue was interrupted; and when this one is, keep what there is for \
+            the next. Not with --recursive.
+            """)
+    var goesOn = false
+
+    func check(_ many: ManyArguments, _ file: FileArgument) throws {
+        guard goesOn else { return }
+        if many.recursive { throw ValidationError("--continue is for one file, not with --recursive.") }
+        if file.isStandard { throw ValidationError("--continue is for a file, not for a pipe.") }
+    }
+}
+
 /// Whether the target is to become what the source is.
 struct SyncArguments: ParsableArguments {
     @Flag(help: "Transfer only what is new, or differs in size or time of modification; with --recursive.")

@@ -81,6 +81,26 @@ struct ObjectArgument: ParsableArguments {
     }
 }
 
+/// Which version of an object is meant.
+struct VersionArguments: ParsableArguments {
+    @Option(
+        name: .customLong("version"),
+        help: ArgumentHelp(
+            "An earlier version, as 'stat --versions' names it, while the servers keep it.",
+            valueName: "COUNTER@WRITER:DIGEST"),
+        transform: { text in
+            guard let version = Timestamp(fullName: text) else {
+                throw ValidationError("--version '\(text)' is no version's full name; 'stat --versions' shows these.")
+            }
+            return version
+        })
+    var version: Timestamp?
+
+    func check(_ many: ManyArguments) throws {
+        if version != nil, many.recursive { throw ValidationError("--version is of one object.") }
+    }
+}
+
 /// A bucket, or a prefix of keys, on the command line: bytes that need be no text.
 struct PrefixArgument {
     /// With the slash behind the bucket's name at least.

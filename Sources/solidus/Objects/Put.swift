@@ -13,7 +13,8 @@ struct Put: AsyncParsableCommand, ReportingCommand {
         abstract: "Store a file as an object, or a folder as many.",
         discussion: """
             An object has its file's time of modification, and as its tag the SHA-256 of its content. A file that is \
-            changed while it is read is not stored (exit code 13).
+            changed while it is read is not stored (exit code 13). With --continue a large file that was interrupted is \
+            read again, and only what the servers do not have yet is sent; what they have waits there for seven days.
 
             With --recursive symbolic links are not followed, and pipes, sockets and devices never opened: they are named \
             and left out, as empty folders are. Each file has an outcome of its own; when some fail the exit code is 12. \
@@ -22,6 +23,7 @@ struct Put: AsyncParsableCommand, ReportingCommand {
             Examples:
               solidus put photos/cat.jpg cat.jpg
               pg_dump shop | solidus put backups/shop.sql -
+              solidus put backups/disk.img disk.img --continue
               solidus put -r photos/2024 pictures/2024 --exclude '*.tmp'
               solidus put -r photos pictures --sync --delete --dry-run
             """)
@@ -45,6 +47,7 @@ struct Put: AsyncParsableCommand, ReportingCommand {
     var allowChanging = false
     @OptionGroup var many: ManyArguments
     @OptionGroup var sync: SyncArguments
+    @OptionGroup var continuing: ContinueArguments
     @OptionGroup var shown: ShownArguments
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
@@ -61,6 +64,7 @@ struct Put: AsyncParsableCommand, ReportingCommand {
     mutating func validate() throws {
         _ = try userMetadata()
         try sync.check(many)
+        try continuing.check(many, file)
         if many.recursive {
             _ = try target.prefix()
             if file.isStandard { throw ValidationError("Standard input is no folder.") }
@@ -90,10 +94,19 @@ struct Put: AsyncParsableCommand, ReportingCommand {
             console.planIsComplete()
         }
         let (report, quiet, allowChanging) = (report, shown.quiet, allowChanging)
+        let records = continuing.goesOn ? UploadRecords(home) : nil
         try await access.withTransfers(home, writesPartially: partial) { client in
             defer { console.finish() }
-            let uploaded = try await FileTransfer(client).upload(
-                source, to: key, metadata: metadata, allowsChanging: allowChanging, progress: console.progressed)
+            let transfer = FileTransfer(client)
+            let uploaded: FileTransfer.Uploaded
+            if let records {
+                uploaded = try await transfer.upload(
+                    source, to: key, metadata: metadata, allowsChanging: allowChanging, keptIn: records,
+                    notice: { Standard.complain("\(key): \($0)") }, progress: console.progressed)
+            } else {
+                uploaded = try await transfer.upload(
+                    source, to: key, metadata: metadata, allowsChanging: allowChanging, progress: console.progressed)
+            }
             console.finish()
             let result = uploaded.result
             ClientArguments.warn(of: client, key)
@@ -105,8 +118,10 @@ struct Put: AsyncParsableCommand, ReportingCommand {
                     object: result.key.text, lengthBytes: uploaded.sizeBytes, version: result.timestamp.fullName,
                     rounds: result.rounds, durableAt: result.durableAt.map { Int($0.rawValue) },
                     servers: ObservedServers(result.observations)),
-                text: "stored \(result.key): \(uploaded.sizeBytes) bytes as version \(result.timestamp), durable at "
-                    + result.places(of: quorums))
+                text: uploaded.wasStored
+                    ? "\(result.key): \(uploaded.sizeBytes) bytes were stored already, as version \(result.timestamp)"
+                    : "stored \(result.key): \(uploaded.sizeBytes) bytes as version \(result.timestamp), durable at "
+                        + result.places(of: quorums))
         }
     }
 

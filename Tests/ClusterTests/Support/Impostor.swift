@@ -367,6 +367,7 @@ extension Request {
         case .stage: "stage"
         case .discard: "discard"
         case .fetch: "fetch"
+        case .listHeld: "listHeld"
         }
     }
 }

@@ -229,7 +229,7 @@ extension Request {
     var asksForClaim: Bool {
         switch self {
         case .readTimestamp, .read: true
-        case .prepare, .commit, .certificate, .describe, .stage, .discard, .fetch: false
+        case .prepare, .commit, .certificate, .describe, .stage, .discard, .fetch, .listHeld: false
         }
     }
 }
@@ -240,7 +240,7 @@ extension Exchange {
         replies.compactMap { reply in
             switch reply {
             case .timestamp(let claim), .version(let claim, _): claim
-            case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .refused: nil
+            case .certificate, .prepared, .committed, .staged, .discarded, .fetched, .held, .refused: nil
             }
         }.last
     }

@@ -24,7 +24,7 @@ import Testing
 
     /// A request of each kind.
     enum Kind: CaseIterable {
-        case read, readTimestamp, certificate, prepare, commit, describe, stage, discard, fetch
+        case read, readTimestamp, certificate, prepare, commit, describe, stage, discard, fetch, versions, staged
 
         var request: Request { request(key) }
 
@@ -55,6 +55,8 @@ import Testing
                         ).crossChecksum, fragment: SharedBytes()))
             case .discard: return .discard(Discard(key: key, upload: Self.attempt.upload))
             case .fetch: return .fetch(Fetch(key: key, attempt: Self.attempt))
+            case .versions: return .listHeld(ListHeld(key: key, kind: .versions))
+            case .staged: return .listHeld(ListHeld(key: key, kind: .upload(Self.attempt.upload)))
             }
         }
 
@@ -81,24 +83,27 @@ import Testing
         "What a client may ask follows from its rights on the object's bucket, or on every one",
         arguments: [
             Row(grants: [], allowed: []),
-            Row(grants: ["photos:read"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
-            Row(grants: ["*:read"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
+            Row(grants: ["photos:read"], allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
+            Row(grants: ["*:read"], allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
             Row(grants: ["photos:write"], allowed: Set(Kind.allCases)),
             Row(grants: ["*:write"], allowed: Set(Kind.allCases)),
             Row(grants: ["photos:list"], allowed: [.commit, .describe]),
             Row(grants: ["*:admin"], allowed: [.commit, .describe]),
             Row(grants: ["photo:read,write"], allowed: []),
             Row(grants: ["photos.:read", "photoss:write"].filter { Grant($0) != nil }, allowed: []),
-            Row(grants: ["*:list", "photos:read"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
+            Row(
+                grants: ["*:list", "photos:read"],
+                allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
             Row(
                 grants: ["*:read", "photos:admin", "other:write"],
-                allowed: [.read, .certificate, .commit, .describe, .fetch]),
+                allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
         ])
     func clients(row: Row) throws {
         let list = try Self.list(row.grants)
         let needs: [Kind: Rights] = [
             .read: [.read, .write], .certificate: [.read, .write], .readTimestamp: .write, .prepare: .write,
             .commit: .all, .describe: .all, .stage: .write, .discard: .write, .fetch: [.read, .write],
+            .versions: [.read, .write], .staged: .write,
         ]
         for kind in Kind.allCases {
             let refusal = list.refusal(of: kind.request, from: .client(Self.client), in: Self.configuration)
@@ -113,8 +118,8 @@ import Testing
         "A bucket's record is its administrators' to write, and to read for who has any right on the bucket",
         arguments: [
             Row(grants: [], allowed: []),
-            Row(grants: ["photos:list"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
-            Row(grants: ["*:read,write,list"], allowed: [.read, .certificate, .commit, .describe, .fetch]),
+            Row(grants: ["photos:list"], allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
+            Row(grants: ["*:read,write,list"], allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
             Row(grants: ["photos:admin"], allowed: Set(Kind.allCases)),
             Row(grants: ["*:admin"], allowed: Set(Kind.allCases)),
             Row(grants: ["buckets:admin", "other:admin"], allowed: []),
@@ -125,7 +130,7 @@ import Testing
         for kind in Kind.allCases {
             let refusal = list.refusal(
                 of: kind.request(record), from: .client(Self.client), in: Self.configuration)
-            let needed: Rights = [.readTimestamp, .prepare, .stage, .discard].contains(kind) ? .admin : .all
+            let needed: Rights = [.readTimestamp, .prepare, .stage, .discard, .staged].contains(kind) ? .admin : .all
             let expected: Refusal? =
                 row.allowed.contains(kind) ? nil : .notEntitled(.client(Self.client), lacksAll: needed)
             #expect(refusal == expected, "\(row.grants), \(kind)")

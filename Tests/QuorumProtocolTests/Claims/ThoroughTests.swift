@@ -122,7 +122,7 @@ struct ThoroughTests {
                 switch reply {
                 case .version: [.version(CommittedClaim(sound: invented), nil)]
                 case .certificate: []
-                case .timestamp, .prepared, .committed, .staged, .discarded, .fetched, .refused: [reply]
+                case .timestamp, .prepared, .committed, .staged, .discarded, .fetched, .held, .refused: [reply]
                 }
             }
         }

@@ -87,7 +87,7 @@ struct Scenario03RememberedTimestampTests {
                     case .version: [.version(stale, nil)]
                     case .prepared(let signed, _): [.prepared(signed, committed: last)]
                     case .certificate: [.certificate(stale, proof)]
-                    case .committed, .staged, .discarded, .fetched, .refused: [reply]
+                    case .committed, .staged, .discarded, .fetched, .held, .refused: [reply]
                     }
                 }
             }

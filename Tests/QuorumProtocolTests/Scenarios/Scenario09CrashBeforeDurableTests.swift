@@ -50,7 +50,7 @@ struct Scenario09CrashBeforeDurableTests {
             case .readTimestamp: [.timestamp(CommittedClaim(certificate: nil))]
             case .read: [.version(CommittedClaim(certificate: nil), nil)]
             case .certificate: [.certificate(CommittedClaim(certificate: nil), nil)]
-            case .prepare, .commit, .describe, .stage, .discard, .fetch: []
+            case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: []
             }
         }
         let silent = group.servers.dropFirst(2).prefix(1)

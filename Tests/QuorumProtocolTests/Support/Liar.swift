@@ -66,6 +66,7 @@ enum Liar {
             return [.committed(describe.timestamp, needsDescriptor: needsDescriptor)]
         case .stage: return [.staged]
         case .discard: return [.discarded]
+        case .listHeld: return [.held(.versions([])), .held(.staged([]))]
         case .fetch: return [.fetched(FetchedParts(position: server, fragment: nil, page: nil))]
         }
     }
@@ -105,8 +106,9 @@ enum Liar {
         case .fetched(let parts):
             let garbage = parts.fragment.map { SharedBytes($0.array.map { $0 ^ 0x55 }) }
             return .fetched(
-                FetchedParts(position: parts.position, fragment: garbage, page: parts.page.map { [1] + $0 }))
-        case .prepared, .committed, .staged, .discarded, .refused:
+                FetchedParts(
+                    position: parts.position, fragment: garbage, page: parts.page.map { [1] + $0 }, tag: parts.tag))
+        case .prepared, .committed, .staged, .discarded, .held, .refused:
             return .refused(.storageFull)
         }
     }

@@ -60,6 +60,7 @@ enum TranscriptNames {
         case .describe(let describe): return "DESCRIPTOR \(name(describe.timestamp))" + object
         case .stage(let stage): return "STAGE stripe \(stage.stripe)" + object
         case .discard: return "DISCARD" + object
+        case .listHeld: return "LIST-HELD" + object
         case .fetch(let fetch): return "FETCH " + (fetch.stripe.map { "stripe \($0)" } ?? "no stripe") + object
         case .read(let read):
             let what =
@@ -93,6 +94,7 @@ enum TranscriptNames {
         case .staged: return "STAGED"
         case .discarded: return "DISCARDED"
         case .fetched(let parts): return "FETCHED, " + (parts.fragment == nil ? "nothing" : "a fragment")
+        case .held: return "HELD"
         case .refused(let refusal): return "REFUSED, " + text(refusal)
         }
     }

@@ -321,6 +321,7 @@ extension Reply {
         case .staged: "staged"
         case .discarded: "discarded"
         case .fetched: "fetched"
+        case .held: "held"
         case .version: "version"
         case .certificate: "certificate"
         case .refused(let refusal): refusal.name

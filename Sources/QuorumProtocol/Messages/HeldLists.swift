@@ -1,0 +1,109 @@
+// What a server has of an object beside what READ brings: versions that are still kept, and what is staged to an upload
+// (docs/protocol.md, Versions and Going on with an upload). None of it is signed: a lying server says what it likes.
+
+import Fingerprint
+
+/// "What do you hold of this object?"
+package final class ListHeld: Equatable, Sendable {
+    package enum Kind: Hashable, Sendable {
+        /// The versions that are committed or were.
+        case versions
+        /// What is staged to this upload, whoever staged it.
+        case upload(UploadID)
+    }
+
+    package let key: ObjectKey
+    package let kind: Kind
+
+    package init(key: ObjectKey, kind: Kind) {
+        self.key = key
+        self.kind = kind
+    }
+
+    package static func == (left: ListHeld, right: ListHeld) -> Bool {
+        left === right || left.key == right.key && left.kind == right.kind
+    }
+}
+
+/// What a server holds.
+package enum HeldList: Equatable, Sendable {
+    /// In ascending order: versions that were the object's committed one here, the last of which may be it still.
+    case versions([KeptVersion])
+    /// In the order of their names.
+    case staged([StagedStatus])
+}
+
+/// A version that a server had committed, knows to be sound, and still holds.
+package struct KeptVersion: Hashable, Sendable {
+    package let timestamp: Timestamp
+    /// What its descriptor says; nil for a tombstone.
+    package let head: ListedHead?
+
+    package init(timestamp: Timestamp, head: ListedHead?) {
+        self.timestamp = timestamp
+        self.head = head
+    }
+
+    package func encode(into encoder: inout CanonicalEncoder) {
+        encoder.append(timestamp)
+        encoder.append(UInt8(head == nil ? 0 : 1))
+        head?.encode(into: &encoder)
+    }
+
+    package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        timestamp = try decoder.timestamp("kept version")
+        head = try decoder.flag("head") ? try ListedHead(from: &decoder) : nil
+    }
+}
+
+/// How far an attempt has come at one server.
+package struct StagedStatus: Hashable, Sendable {
+    package let attempt: AttemptName
+    package let stripeSizeBytes: UInt32
+    package let stripes: StripeRanges
+    /// Whether its stager is done with it, by a commit or DISCARD.
+    package let isSpent: Bool
+
+    package init(attempt: AttemptName, stripeSizeBytes: UInt32, stripes: StripeRanges, isSpent: Bool) {
+        self.attempt = attempt
+        self.stripeSizeBytes = stripeSizeBytes
+        self.stripes = stripes
+        self.isSpent = isSpent
+    }
+
+    package func encode(into encoder: inout CanonicalEncoder) {
+        attempt.encode(into: &encoder)
+        encoder.append(stripeSizeBytes)
+        encoder.append(UInt8(isSpent ? 1 : 0))
+        stripes.encode(into: &encoder)
+    }
+
+    package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        attempt = try AttemptName(from: &decoder)
+        stripeSizeBytes = try decoder.integer("stripe size")
+        isSpent = try decoder.flag("spent")
+        stripes = try StripeRanges(from: &decoder)
+    }
+}
+
+extension HeldList {
+    /// Bounds what a decoder takes: a server keeps far fewer versions.
+    package static let versionsMax = 1 << 12
+
+    /// What a record says.
+    init(_ kind: ListHeld.Kind, of record: ObjectRecord) {
+        switch kind {
+        case .versions:
+            self = .versions(
+                record.held.filter { $0.wasCommitted || $0.timestamp == record.committedTimestamp }
+                    .map { KeptVersion(timestamp: $0.timestamp, head: $0.head) })
+        case .upload(let upload):
+            self = .staged(
+                record.staged.filter { $0.name.upload == upload }.map {
+                    StagedStatus(
+                        attempt: $0.name, stripeSizeBytes: $0.stripeSizeBytes, stripes: $0.stripes,
+                        isSpent: $0.isSpent)
+                })
+        }
+    }
+}

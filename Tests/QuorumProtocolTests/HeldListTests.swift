@@ -1,0 +1,81 @@
+// What servers say they hold, and what of it is believed (docs/protocol.md, Versions).
+
+import Fingerprint
+import QuorumProtocol
+import Testing
+
+@Suite("Lists of what is held")
+struct HeldListTests {
+    private static let group = TestGroup(faults: 1)
+    private static let head = ListedHead(lengthBytes: 3, etag: "a", modifiedMilliseconds: 5)
+
+    private static func version(_ counter: UInt64, _ head: ListedHead? = head) -> KeptVersion {
+        KeptVersion(
+            timestamp: Timestamp(counter: counter, writer: .alice, digest: .sha256([UInt8(counter)])), head: head)
+    }
+
+    private static func vouched(_ lists: [[KeptVersion]], below counter: UInt64) -> [KeptVersion] {
+        let named = zip(group.servers, lists).map { ($0, HeldList.versions($1)) }
+        return HeldAnswers.versions(
+            in: Dictionary(uniqueKeysWithValues: named), vouchedForBy: group.quorums.vouchers,
+            below: version(counter).timestamp)
+    }
+
+    @Test("f servers alone have nobody believe in a version, nor in other particulars of one")
+    func vouched() {
+        let (one, two, four) = (Self.version(1), Self.version(2), Self.version(4))
+        let other = Self.version(1, ListedHead(lengthBytes: 4, etag: "a", modifiedMilliseconds: 5))
+        #expect(Self.vouched([[one, two], [one], [], []], below: 4) == [one])
+        #expect(Self.vouched([[one], [other], [], []], below: 4).isEmpty)
+        #expect(Self.vouched([[one, one, one], [], [], []], below: 4).isEmpty)
+        #expect(Self.vouched([[one, two], [two, one], [four], [four]], below: 4) == [two, one])
+        let deletion = Self.version(2, nil)
+        #expect(Self.vouched([[deletion], [deletion], [two], []], below: 4) == [deletion])
+    }
+
+    @Test("a server tells of versions that it had committed, and of no others")
+    func told() throws {
+        let host = ReplicaHost(Self.group, Self.group.servers[0])
+        let versions = (1...3).map { Self.group.version(.photo, "value \($0)", counter: UInt64($0)) }
+        for version in versions { host.prepare(version) }
+        // The second one is superseded without ever having been committed here.
+        for version in [versions[0], versions[2]] {
+            let certificate = Self.group.certificate(of: version)
+            _ = host.answer(.commit(Commit(key: .photo, certificate: certificate)))
+        }
+        guard case .held(.versions(let kept)) = host.answer(.listHeld(ListHeld(key: .photo, kind: .versions))) else {
+            Issue.record("no list")
+            return
+        }
+        #expect(kept.map(\.timestamp) == [versions[0].timestamp, versions[2].timestamp])
+        #expect(kept.allSatisfy { $0.head?.lengthBytes == 7 })
+    }
+
+    @Test("answers to another question are none, and q of the right ones suffice once the others have had their time")
+    func collected() {
+        let group = Self.group
+        let request = ListHeld(key: .photo, kind: .upload(.first))
+        var collector = HeldCollector(parameters: group.parameters, request: request)
+        var effects: [HeldCollector.Effect] = []
+        collector.handle(.start, into: &effects)
+        #expect(effects.count == group.servers.count + 1)
+        effects = []
+        let mine = AttemptName(stager: .alice, upload: .first, part: 1, number: 0)
+        let foreign = AttemptName(stager: .alice, upload: .second, part: 1, number: 0)
+        let statuses = [mine, foreign].map {
+            StagedStatus(attempt: $0, stripeSizeBytes: 512, stripes: StripeRanges(upTo: 3), isSpent: false)
+        }
+        collector.handle(.reply(group.servers[0], .held(.versions([]))), into: &effects)
+        for server in group.servers.dropFirst() {
+            collector.handle(.reply(server, .held(.staged(statuses))), into: &effects)
+        }
+        #expect(effects.isEmpty)
+        collector.handle(.hedge, into: &effects)
+        guard case .finish(.success(let answers))? = effects.first else {
+            Issue.record("\(effects)")
+            return
+        }
+        #expect(answers.lists.count == 3 && answers.observations.misbehaving.count == 1)
+        for list in answers.lists.values { #expect(list == .staged([statuses[0]])) }
+    }
+}
