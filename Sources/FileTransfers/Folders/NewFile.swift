@@ -1,7 +1,7 @@
 // A file that appears, or takes another one's place, only once all of its bytes are written and synced.
 
 import CommandOutcome
-import Foundation
+import DurableFiles
 import Glibc
 import QuorumProtocol
 import QuorumTransport
@@ -36,7 +36,7 @@ struct NewFile: ByteSink {
     init(
         in directory: Int32, path directoryPath: [UInt8], called lastName: [UInt8], mode: mode_t?, name: String
     ) throws(Failure) {
-        let temporary = Array((FolderWalk.temporaryPrefix + UUID().uuidString + FolderWalk.temporarySuffix).utf8)
+        let temporary = Array(TemporaryName.make().utf8)
         self.name = name
         self.directory = directory
         self.temporary = temporary.zeroTerminated
