@@ -10,8 +10,8 @@ run: setup
 	swift build -c release --product solidus
 	scripts/run-demo "$$(swift build -c release --show-bin-path)/solidus"
 
-# Lints, builds, checks that each target declares what it imports, and runs every test; of the C core's own checks, of
-# fuzzing and of simulation a slice.
+# Lints, builds, checks that each target declares what it imports and the library's reference that its links lead
+# somewhere, and runs every test; of the C core's own checks, of fuzzing and of simulation a slice.
 test: setup lint
 	swift build --build-tests --explicit-target-dependency-import-check error
 	swift build --product generate-manual

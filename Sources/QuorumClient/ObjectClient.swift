@@ -196,7 +196,11 @@ public final class ObjectClient: Sendable {
             if let staged = descriptor.staged {
                 let pieces = PieceReader(
                     staged, key: key, timestamp: status.timestamp, range: 0..<staged.lengthBytes, client: self)
-                return StoredObject(value: Self.joined(try await pieces.rest()), status: status)
+                do throws(ClientError) {
+                    return StoredObject(value: Self.joined(try await pieces.rest()), status: status)
+                } catch .closed where Task.isCancelled {
+                    throw cancellation(of: key)
+                }
             }
             return StoredObject(value: Self.decode(stripes, of: descriptor), status: status)
         }
@@ -375,8 +379,17 @@ extension ObjectClient {
         }
     }
 
-    /// What a transfer throws whose task was cancelled between its operations.
-    package func cancellation(of key: ObjectKey) -> ClientError {
+    /// An error of a transfer, which is told as that of any other operation when its task was cancelled between the
+    /// operations that it consists of.
+    package func told(_ error: any Error, of key: ObjectKey) -> any Error {
+        guard Task.isCancelled else { return error }
+        switch error {
+        case ClientError.closed, is CancellationError: return cancellation(of: key)
+        default: return error
+        }
+    }
+
+    private func cancellation(of key: ObjectKey) -> ClientError {
         .cancelled(
             key,
             .unavailable(.stage, answered: [], need: parameters.quorums.quorum, observations: ServerObservations()))

@@ -32,13 +32,12 @@ extension ObjectClient {
                     target, lengthBytes: object.status.lengthBytes, metadata: metadata, progress: progress, from: object
                 )
                 return CopyResult(source: object.status, written: written)
-            } catch let error as ClientError {
-                throw error
             } catch {
-                guard error is CancellationError else {
+                let error = told(error, of: target)
+                guard let error = error as? ClientError else {
                     preconditionFailure("a copy fails as reads and writes do, not by \(error)")
                 }
-                throw cancellation(of: target)
+                throw error
             }
         }
     }

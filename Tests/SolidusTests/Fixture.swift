@@ -7,6 +7,7 @@ import LoopbackPorts
 import ObjectStorage
 import QuorumServer
 import Solidus
+import Synchronization
 import Testing
 
 /// A running cluster of four servers in a temporary directory.
@@ -15,11 +16,12 @@ final class Fixture: Sendable {
     static let stripeSizeBytes = 1 << 20
 
     let directory: String
-    private let servers: [Server]
+    /// Those that run.
+    private let servers: Mutex<[Server]>
 
     private init(directory: String, servers: [Server]) {
         self.directory = directory
-        self.servers = servers
+        self.servers = Mutex(servers)
     }
 
     private static func start() async throws -> Fixture {
@@ -47,10 +49,18 @@ final class Fixture: Sendable {
     }
 
     /// Stops more servers than may fail.
-    func stopHalf() async { for server in servers.prefix(2) { await server.shutdown() } }
+    func stopHalf() async { await stop(2) }
+
+    private func stop(_ count: Int) async {
+        let stopped = servers.withLock { servers in
+            defer { servers.removeFirst(min(count, servers.count)) }
+            return servers.prefix(count)
+        }
+        for server in stopped { await server.shutdown() }
+    }
 
     private func remove() async {
-        for server in servers { await server.shutdown() }
+        await stop(4)
         try? FileManager.default.removeItem(atPath: directory)
     }
 

@@ -38,8 +38,8 @@ extension ObjectClient {
     func cancelling<R: Sendable>(_ key: ObjectKey, _ transfer: () async throws -> R) async throws -> R {
         do {
             return try await transfer()
-        } catch is CancellationError where Task.isCancelled {
-            throw cancellation(of: key)
+        } catch {
+            throw told(error, of: key)
         }
     }
 }
