@@ -317,10 +317,9 @@ let package = Package(
         .testTarget(
             name: "SolidusTests",
             dependencies: [
-                "ClusterFiles", "LoopbackPorts", "ObjectStorage", "QuorumProtocol", "QuorumServer", "Solidus", logging,
-                nioCore,
+                "ClusterFiles", "LoopbackPorts", "ObjectStorage", "QuorumServer", "Solidus", logging, tracing,
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
-                .product(name: "MetricsTestKit", package: "swift-metrics"), tracing,
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
             ],
             swiftSettings: strictSwift),
         .testTarget(
