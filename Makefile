@@ -1,20 +1,21 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
-.PHONY: run test simulate simulate-slice simulator torture bench build man install format lint setup check-core sanitize \
-    fuzz check-aarch64 check-avx512 check-instructions
+.PHONY: run test simulate simulate-slice simulator torture bench build man reference install format lint setup \
+    check-core sanitize fuzz check-aarch64 check-avx512 check-instructions
 
-SWIFT_SOURCES = Package.swift Sources Tests bench
+SWIFT_SOURCES = Package.swift Sources Tests bench Examples
 
 # Builds the program and has it store and read a real file while servers die and disks go bad.
 run: setup
 	swift build -c release --product solidus
 	scripts/run-demo "$$(swift build -c release --show-bin-path)/solidus"
 
-# Lints, builds, checks that each target declares what it imports, and runs every test; of the C core's own checks, of
-# fuzzing and of simulation a slice.
+# Lints, builds, checks that each target declares what it imports and the library's reference that its links lead
+# somewhere, and runs every test; of the C core's own checks, of fuzzing and of simulation a slice.
 test: setup lint
 	swift build --build-tests --explicit-target-dependency-import-check error
 	swift build --product generate-manual
+	scripts/make-reference "$$(swift build --show-bin-path)" $(REFERENCE)
 	scripts/run-tests
 	$(MAKE) check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
@@ -95,6 +96,14 @@ man: build
 	swift build -c release --product generate-manual
 	scripts/make-manual "$$(swift build -c release --show-bin-path)/generate-manual" \
 	    "$$(swift build -c release --show-bin-path)/solidus" $(MANUAL)
+
+# The library's reference as a site, from its comments and Sources/Solidus/Solidus.docc; a link that leads nowhere is an
+# error. `docc preview` or any web server shows it.
+REFERENCE = .build/reference
+
+reference: setup
+	swift build --target Solidus
+	scripts/make-reference "$$(swift build --show-bin-path)" $(REFERENCE)
 
 # The program, its manual, and what completes its commands in bash, zsh and fish.
 PREFIX ?= /usr/local

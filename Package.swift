@@ -18,15 +18,15 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let deques = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let metrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let tracing = Target.Dependency.product(name: "Tracing", package: "swift-distributed-tracing")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 
 let package = Package(
     name: "solidus",
     products: [
-        // The client library, with the modules whose types its interface names.
-        .library(
-            name: "QuorumClient",
-            targets: ["ClusterFiles", "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol"]),
+        // The client library: one module to import, which brings those whose types its interface names.
+        .library(name: "Solidus", targets: ["Solidus"]),
         .executable(name: "solidus", targets: ["solidus"]),
         .executable(name: "solidus-bench", targets: ["solidus-bench"]),
         .executable(name: "solidus-work", targets: ["solidus-work"]),
@@ -45,7 +45,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", exact: "1.7.3"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
@@ -159,7 +161,15 @@ let package = Package(
             name: "QuorumClient",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumOperations", "QuorumProtocol", "QuorumTransport",
-                "QuorumWire", nioCore, nioPosix, crypto, logging,
+                "QuorumWire", nioCore, nioPosix, crypto, logging, metrics, tracing,
+            ],
+            swiftSettings: strictSwift),
+        // What people import.
+        .target(
+            name: "Solidus",
+            dependencies: [
+                "ClusterFiles", "DurableFiles", "ErasureCode", "Fingerprint", "QuorumClient", "QuorumProtocol",
+                "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
 
@@ -234,6 +244,18 @@ let package = Package(
             ], path: "Sources/Testing/solidus-torture",
             swiftSettings: strictSwift),
 
+        // The programs of Examples/, which is a package of its own for those who read it. They are built and run here,
+        // where all that they depend on is built already, and see no more of the library than other packages do.
+        .executableTarget(
+            name: "example-hello", dependencies: ["Solidus"], path: "Examples/Sources/hello", packageAccess: false,
+            swiftSettings: strictSwift),
+        .executableTarget(
+            name: "example-stream", dependencies: ["Solidus"], path: "Examples/Sources/stream", packageAccess: false,
+            swiftSettings: strictSwift),
+        .executableTarget(
+            name: "example-backup", dependencies: ["Solidus"], path: "Examples/Sources/backup", packageAccess: false,
+            swiftSettings: strictSwift),
+
         // A real server that lies, for tests; the program knows nothing of faults.
         .executableTarget(
             name: "solidus-faulty-server",
@@ -293,11 +315,19 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
         .testTarget(
+            name: "SolidusTests",
+            dependencies: [
+                "ClusterFiles", "LoopbackPorts", "ObjectStorage", "QuorumServer", "Solidus", logging, tracing,
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ],
+            swiftSettings: strictSwift),
+        .testTarget(
             name: "BenchmarkResultsTests", dependencies: ["BenchmarkResults", "QuorumProtocol"],
             swiftSettings: strictSwift),
         .testTarget(
             name: "FileTransfersTests",
-            dependencies: ["CommandOutcome", "ErasureCode", "FileTransfers", "QuorumProtocol"],
+            dependencies: ["CommandOutcome", "DurableFiles", "ErasureCode", "FileTransfers", "QuorumProtocol"],
             swiftSettings: strictSwift),
         .testTarget(
             name: "ClusterFilesTests",
@@ -309,8 +339,8 @@ let package = Package(
                 "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "FileTransfers", "Fingerprint",
                 "HistoryChecker", "HostileClients", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumFaults",
                 "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "SmallDisks",
-                "StorageSimulator", "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore,
-                nioPosix, crypto, logging,
+                "StorageSimulator", "example-backup", "example-hello", "example-stream", "solidus",
+                "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, crypto, logging,
             ],
             swiftSettings: strictSwift),
     ],

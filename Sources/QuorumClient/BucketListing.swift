@@ -59,7 +59,9 @@ public struct BucketListing: AsyncSequence, Sendable {
         public mutating func next() async throws(ClientError) -> ListingEntry? {
             while waiting.isEmpty {
                 if isAtEnd { return nil }
-                let page = try await client.page(query, &inventors)
+                let page = try await client.measure(.list, .bucket(query.bucket)) { () throws(ClientError) in
+                    try await client.page(query, &inventors)
+                }
                 waiting = page.entries.reversed()
                 if let next = page.next { query = query.from(next) } else { isAtEnd = true }
             }
@@ -105,7 +107,7 @@ struct Inventors {
 }
 
 /// A part of a listing.
-struct ListingPage {
+struct ListingPage: Sendable {
     let entries: [ListingEntry]
     /// Where the rest begins; nil when there is none.
     let next: [UInt8]?

@@ -51,13 +51,15 @@ extension ObjectClient {
     ///   `admin` on the bucket.
     @discardableResult
     public func createBucket(_ name: String) async throws(ClientError) -> Bucket {
-        let record = try Self.record(of: name)
-        if try await bucket(name) != nil { throw .bucketExists(name) }
-        let created = Self.currentMilliseconds()
-        let metadata = ObjectMetadata(modifiedMilliseconds: created)
-        _ = try await write(record, .value(SharedBytes(), metadata, salt: .random()))
-        knownBuckets?.insert(name)
-        return Bucket(name: name, createdMilliseconds: created, owner: id)
+        try await measure(.createBucket, .bucket(name)) { () throws(ClientError) in
+            let record = try Self.record(of: name)
+            if try await bucket(name) != nil { throw .bucketExists(name) }
+            let created = Self.currentMilliseconds()
+            let metadata = ObjectMetadata(modifiedMilliseconds: created)
+            _ = try await write(record, .value(SharedBytes(), metadata, salt: .random()))
+            knownBuckets?.insert(name)
+            return Bucket(name: name, createdMilliseconds: created, owner: id)
+        }
     }
 
     /// Deletes a bucket in which there is nothing. What is written into it meanwhile stays, and is in no bucket that can
@@ -66,28 +68,33 @@ extension ObjectClient {
     /// - Throws: `.noBucket`, `.bucketNotEmpty`; as `put` and `list`. It takes the rights `admin` and `list`, and
     ///   `read` or `write`.
     public func deleteBucket(_ name: String) async throws(ClientError) {
-        let record = try Self.record(of: name)
-        guard try await bucket(name) != nil else { throw .noBucket(name) }
-        var entries = try list(name).makeAsyncIterator()
-        var count = 0
-        while count < Self.countedObjectsMax, try await entries.next() != nil { count += 1 }
-        guard count == 0 else { throw .bucketNotEmpty(name, objectCountMin: count) }
-        _ = try await writeTombstone(record)
-        knownBuckets?.remove(name)
+        try await measure(.deleteBucket, .bucket(name)) { () throws(ClientError) in
+            let record = try Self.record(of: name)
+            guard try await bucket(name) != nil else { throw .noBucket(name) }
+            var entries = try list(name).makeAsyncIterator()
+            var count = 0
+            while count < Self.countedObjectsMax, try await entries.next() != nil { count += 1 }
+            guard count == 0 else { throw .bucketNotEmpty(name, objectCountMin: count) }
+            _ = try await writeTombstone(record)
+            knownBuckets?.remove(name)
+        }
     }
 
     /// What is known of a bucket; nil when nobody has made it.
     ///
     /// - Throws: `.invalidListing` when no bucket may be called this; as `head`. It takes any right on the bucket.
     public func bucket(_ name: String) async throws(ClientError) -> Bucket? {
-        do throws(ClientError) {
-            let status = try await head(Self.record(of: name))
-            knownBuckets?.insert(name)
-            // Nobody writes a record twice, so its version's writer and time are the bucket's.
-            return Bucket(
-                name: name, createdMilliseconds: status.metadata.modifiedMilliseconds, owner: status.timestamp.writer)
-        } catch .notFound {
-            return nil
+        try await measure(.bucket, .bucket(name)) { () throws(ClientError) in
+            do throws(ClientError) {
+                let status = try await head(Self.record(of: name))
+                knownBuckets?.insert(name)
+                // Nobody writes a record twice, so its version's writer and time are the bucket's.
+                return Bucket(
+                    name: name, createdMilliseconds: status.metadata.modifiedMilliseconds,
+                    owner: status.timestamp.writer)
+            } catch .notFound {
+                return nil
+            }
         }
     }
 
@@ -96,24 +103,26 @@ extension ObjectClient {
     ///
     /// - Throws: as `list` and `head`.
     public func buckets() async throws(ClientError) -> BucketList {
-        do throws(ClientError) {
-            var buckets: [Bucket] = []
-            let prefix = Array("\(ObjectKey.bucketOfRecords)/".utf8)
-            var entries = try list(prefix: prefix).makeAsyncIterator()
-            while let entry = try await entries.next() {
-                guard case .object(let object) = entry, let name = object.key.recordedBucket else { continue }
-                buckets.append(
-                    Bucket(
-                        name: String(decoding: name, as: UTF8.self), createdMilliseconds: object.modifiedMilliseconds,
-                        owner: object.timestamp.writer))
+        try await measure(.buckets, .cluster) { () throws(ClientError) in
+            do throws(ClientError) {
+                var buckets: [Bucket] = []
+                let prefix = Array("\(ObjectKey.bucketOfRecords)/".utf8)
+                var entries = try list(prefix: prefix).makeAsyncIterator()
+                while let entry = try await entries.next() {
+                    guard case .object(let object) = entry, let name = object.key.recordedBucket else { continue }
+                    buckets.append(
+                        Bucket(
+                            name: String(decoding: name, as: UTF8.self),
+                            createdMilliseconds: object.modifiedMilliseconds, owner: object.timestamp.writer))
+                }
+                return BucketList(buckets: buckets, isComplete: true)
+            } catch .listingRefused {
+                var buckets: [Bucket] = []
+                for grant in grants where grant.bucket != Grant.everyBucket {
+                    if let bucket = try await bucket(grant.bucket) { buckets.append(bucket) }
+                }
+                return BucketList(buckets: buckets, isComplete: false)
             }
-            return BucketList(buckets: buckets, isComplete: true)
-        } catch .listingRefused {
-            var buckets: [Bucket] = []
-            for grant in grants where grant.bucket != Grant.everyBucket {
-                if let bucket = try await bucket(grant.bucket) { buckets.append(bucket) }
-            }
-            return BucketList(buckets: buckets, isComplete: false)
         }
     }
 

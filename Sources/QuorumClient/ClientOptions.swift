@@ -1,6 +1,8 @@
 // What a client may be told about its patience.
 
+import CoreMetrics
 import QuorumProtocol
+import Tracing
 
 /// Times and sizes of a client's operations.
 public struct ClientOptions: Sendable {
@@ -37,6 +39,10 @@ public struct ClientOptions: Sendable {
     public var eventLoopCount = 1
     /// How many threads encode, verify and decode.
     public var workerCount = 2
+    /// Who makes the client's metrics; nil: whoever `MetricsSystem` was bootstrapped with before the client was made.
+    public var metricsFactory: (any MetricsFactory)?
+    /// Who makes the spans of its operations; nil: the one of `InstrumentationSystem`.
+    public var tracer: (any Tracer)?
     /// Whether a signature that was checked is not checked again.
     package var remembersChecks = true
 

@@ -41,6 +41,7 @@ public final class ObjectClient: Sendable {
     private let remembered: RememberedCertificates
     private let liars: KnownLiars
     private let isClosed = Mutex(false)
+    let instruments: ClientInstruments
 
     /// A client that connects to a server when it first needs it.
     ///
@@ -77,6 +78,7 @@ public final class ObjectClient: Sendable {
         knownBuckets = options.checksBuckets ? KnownBuckets() : nil
         grants = home.cluster.lists.access.contents.client(named: home.name)?.grants ?? []
         readsInOneRound = options.readsInOneRound
+        instruments = ClientInstruments(options)
         context = OperationContext(
             parameters: home.cluster.parameters,
             patience: OperationPatience(
@@ -126,15 +128,20 @@ public final class ObjectClient: Sendable {
     /// - Throws: `.valueTooLarge`, `.invalidMetadata`, `.reservedKey`, `.noBucket` where the options say that it is asked,
     ///   `.unavailable`, `.refused`, `.cancelled`, `.closed`. After `.unavailable` the write may yet take effect if its
     ///   failure says so.
+    @discardableResult
     public func put(
         _ key: ObjectKey, _ value: SharedBytes, metadata: ObjectMetadata = ObjectMetadata()
     ) async throws(ClientError) -> PutResult {
-        if value.count > parameters.limits.stripeSizeBytesMax {
-            return try await putStriped(key, value, metadata: metadata)
+        try await measure(
+            .put, .object(key), facts: { OperationFacts($0, valueBytes: UInt64(value.count)) }
+        ) { () throws(ClientError) in
+            if value.count > parameters.limits.stripeSizeBytesMax {
+                return try await putStriped(key, value, metadata: metadata)
+            }
+            let metadata = try validated(metadata, of: key)
+            try await checkBucket(of: key)
+            return try await write(key, .value(value, metadata, salt: .random()))
         }
-        let metadata = try validated(metadata, of: key)
-        try await checkBucket(of: key)
-        return try await write(key, .value(value, metadata, salt: .random()))
     }
 
     /// With the time of now, if it has none.
@@ -154,16 +161,21 @@ public final class ObjectClient: Sendable {
     ///
     /// - Returns: What was written, in the write's rounds; nil when there was no object.
     /// - Throws: as `put`.
+    @discardableResult
     public func delete(_ key: ObjectKey) async throws(ClientError) -> PutResult? {
-        guard key.recordedBucket == nil else { throw .reservedKey(key) }
-        do throws(ClientError) {
-            _ = try await read(key, wantsValue: false)
-        } catch .notFound {
-            return nil
-        } catch .unavailable(_, .tooFewFragments, _) {
-            // In the modes that verify later it takes the fragments to read anything. What has lost them is there.
+        try await measure(
+            .delete, .object(key), facts: { $0.map { OperationFacts($0) } ?? OperationFacts() }
+        ) { () throws(ClientError) in
+            guard key.recordedBucket == nil else { throw .reservedKey(key) }
+            do throws(ClientError) {
+                _ = try await read(key, wantsValue: false)
+            } catch .notFound {
+                return nil
+            } catch .unavailable(_, .tooFewFragments, _) {
+                // In the modes that verify later it takes the fragments to read anything. What has lost them is there.
+            }
+            return try await writeTombstone(key)
         }
-        return try await writeTombstone(key)
     }
 
     /// Writes a tombstone whatever there is: it stands above versions that were begun and never committed, too.
@@ -177,13 +189,21 @@ public final class ObjectClient: Sendable {
     ///
     /// - Throws: `.notFound`, `.unavailable`, `.refused`, `.cancelled`, `.closed`.
     public func get(_ key: ObjectKey) async throws(ClientError) -> StoredObject {
-        let (status, descriptor, stripes) = try await read(key, wantsValue: true)
-        if let staged = descriptor.staged {
-            let pieces = PieceReader(
-                staged, key: key, timestamp: status.timestamp, range: 0..<staged.lengthBytes, client: self)
-            return StoredObject(value: Self.joined(try await pieces.rest()), status: status)
+        try await measure(
+            .get, .object(key), facts: { OperationFacts($0.status, valueBytes: UInt64($0.value.count)) }
+        ) { () throws(ClientError) in
+            let (status, descriptor, stripes) = try await read(key, wantsValue: true)
+            if let staged = descriptor.staged {
+                let pieces = PieceReader(
+                    staged, key: key, timestamp: status.timestamp, range: 0..<staged.lengthBytes, client: self)
+                do throws(ClientError) {
+                    return StoredObject(value: Self.joined(try await pieces.rest()), status: status)
+                } catch .closed where Task.isCancelled {
+                    throw cancellation(of: key)
+                }
+            }
+            return StoredObject(value: Self.decode(stripes, of: descriptor), status: status)
         }
-        return StoredObject(value: Self.decode(stripes, of: descriptor), status: status)
     }
 
     /// The value whose fragments came with its descriptor.
@@ -202,14 +222,25 @@ public final class ObjectClient: Sendable {
     ///
     /// - Throws: as `get`.
     public func head(_ key: ObjectKey) async throws(ClientError) -> ObjectStatus {
-        try await read(key, wantsValue: false).status
+        try await measure(.head, .object(key), facts: { OperationFacts($0) }) { () throws(ClientError) in
+            try await read(key, wantsValue: false).status
+        }
     }
 }
 
 // MARK: - Writing
 
 extension ObjectClient {
+    /// Writes a version. By itself this counts as the operation that it completes.
     func write(_ key: ObjectKey, _ content: WriteContent) async throws(ClientError) -> PutResult {
+        var operation = ClientOperation.put
+        if case .deletion = content { operation = .delete }
+        return try await measure(operation, .object(key), facts: { OperationFacts($0) }) { () throws(ClientError) in
+            try await writeInTurn(key, content)
+        }
+    }
+
+    private func writeInTurn(_ key: ObjectKey, _ content: WriteContent) async throws(ClientError) -> PutResult {
         try checkOpen()
         // Waiting for a turn is part of the operation's time, so that a queue of writes that cannot succeed fails
         // together.
@@ -253,16 +284,17 @@ extension ObjectClient {
 // MARK: - Reading
 
 extension ObjectClient {
+    /// Reads a version, its value too if that came with it. By itself this is what opens an object.
     func read(
         _ key: ObjectKey, wantsValue: Bool
     ) async throws(ClientError) -> (status: ObjectStatus, descriptor: Descriptor, stripes: [[VerifiedFragment]]) {
-        let outcome = try await find(key, wantsValue: wantsValue)
-        guard case .version(_, let sealed, let stripes) = outcome.found,
-            let status = ObjectStatus(key, outcome, at: parameters.placement(of: key))
-        else {
-            throw .notFound(key)
+        try await measure(.open, .object(key), facts: { OperationFacts($0.status) }) { () throws(ClientError) in
+            let outcome = try await find(key, wantsValue: wantsValue)
+            guard case .version(_, let sealed, let stripes) = outcome.found,
+                let status = ObjectStatus(key, outcome, at: parameters.placement(of: key))
+            else { throw .notFound(key) }
+            return (status, sealed.descriptor, stripes)
         }
-        return (status, sealed.descriptor, stripes)
     }
 
     /// What a read finds, be it nothing.
@@ -285,7 +317,7 @@ extension ObjectClient {
         }
     }
 
-    static func joined(_ blocks: [SharedBytes]) -> SharedBytes {
+    package static func joined(_ blocks: [SharedBytes]) -> SharedBytes {
         if blocks.count <= 1 { return blocks.first ?? SharedBytes() }
         return SharedBytes(count: blocks.reduce(0) { $0 + $1.count }) { target in
             var offset = 0
@@ -347,6 +379,22 @@ extension ObjectClient {
         case .timestampExhausted:
             return .unavailable(key, failure, troubles: [])
         }
+    }
+
+    /// An error of a transfer, which is told as that of any other operation when its task was cancelled between the
+    /// operations that it consists of.
+    package func told(_ error: any Error, of key: ObjectKey) -> any Error {
+        guard Task.isCancelled else { return error }
+        switch error {
+        case ClientError.closed, is CancellationError: return cancellation(of: key)
+        default: return error
+        }
+    }
+
+    private func cancellation(of key: ObjectKey) -> ClientError {
+        .cancelled(
+            key,
+            .unavailable(.stage, answered: [], need: parameters.quorums.quorum, observations: ServerObservations()))
     }
 
     static func currentMilliseconds() -> UInt64 {

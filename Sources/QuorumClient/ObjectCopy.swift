@@ -18,21 +18,27 @@ extension ObjectClient {
     ///
     /// - Parameter progress: told how many bytes of the copy are safe.
     /// - Throws: as `open` and `put`; `.notFound` of the source.
+    @discardableResult
     public func copy(
         _ source: ObjectKey, to target: ObjectKey, progress: (@Sendable (UInt64) -> Void)? = nil
     ) async throws(ClientError) -> CopyResult {
-        let object = try await open(source)
-        var metadata = object.status.metadata
-        metadata.modifiedMilliseconds = 0
-        metadata.etag = object.status.etag
-        do {
-            let written = try await put(
-                target, lengthBytes: object.status.lengthBytes, metadata: metadata, progress: progress, from: object)
-            return CopyResult(source: object.status, written: written)
-        } catch let error as ClientError {
-            throw error
-        } catch {
-            preconditionFailure("a copy fails as reads and writes do, not by \(error)")
+        try await measure(.copy, .object(target), facts: { OperationFacts($0) }) { () throws(ClientError) in
+            let object = try await open(source)
+            var metadata = object.status.metadata
+            metadata.modifiedMilliseconds = 0
+            metadata.etag = object.status.etag
+            do {
+                let written = try await put(
+                    target, lengthBytes: object.status.lengthBytes, metadata: metadata, progress: progress, from: object
+                )
+                return CopyResult(source: object.status, written: written)
+            } catch {
+                let error = told(error, of: target)
+                guard let error = error as? ClientError else {
+                    preconditionFailure("a copy fails as reads and writes do, not by \(error)")
+                }
+                throw error
+            }
         }
     }
 }

@@ -58,8 +58,15 @@ public struct ObjectLayout: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// An object that was read.
+/// An object that was read, or a range of its bytes.
 public struct StoredObject: Sendable {
+    /// Those that were asked for.
     public let value: SharedBytes
+    /// Of the whole object.
     public let status: ObjectStatus
+
+    package init(value: SharedBytes, status: ObjectStatus) {
+        self.value = value
+        self.status = status
+    }
 }

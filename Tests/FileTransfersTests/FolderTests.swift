@@ -1,6 +1,7 @@
 // Folders on a disk: what is found in them, and that nothing outside of them is touched.
 
 import CommandOutcome
+import DurableFiles
 import ErasureCode
 import Foundation
 import Glibc

@@ -2,6 +2,7 @@
 
 import CommandArguments
 import CommandOutcome
+import DurableFiles
 import Glibc
 import QuorumProtocol
 import QuorumTransport
@@ -21,10 +22,6 @@ package enum FolderEntry: Equatable, Sendable {
 /// as its name with a slash, so that paths come in the order of their bytes. Holds the names of the folders that it is
 /// in.
 package struct FolderWalk {
-    /// What begins so, in any folder, is what an interrupted download has left.
-    package static let temporaryPrefix = ".solidus-"
-    package static let temporarySuffix = ".partial"
-
     private struct Child {
         /// With a slash if it is a folder.
         let name: [UInt8]
@@ -64,7 +61,7 @@ package struct FolderWalk {
             switch child.status.st_mode & S_IFMT {
             case S_IFDIR: enter(path)
             case S_IFREG:
-                if isTemporary(child.name) {
+                if TemporaryName.isTemporary(child.name) {
                     waiting.append(.other(path: path, what: "an interrupted download has left it"))
                 } else if filter.takes(path) {
                     waiting.append(.file(path: path, FileFacts(child.status)))
@@ -73,11 +70,6 @@ package struct FolderWalk {
                 if filter.takes(path) { waiting.append(.other(path: path, what: Self.name(of: kind))) }
             }
         }
-    }
-
-    private func isTemporary(_ name: [UInt8]) -> Bool {
-        name.starts(with: Self.temporaryPrefix.utf8)
-            && name.suffix(Self.temporarySuffix.utf8.count).elementsEqual(Self.temporarySuffix.utf8)
     }
 
     private static func name(of kind: mode_t) -> String {

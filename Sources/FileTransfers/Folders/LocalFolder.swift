@@ -2,6 +2,7 @@
 // name on the way down is opened by itself, and a symbolic link on the way is an error.
 
 import CommandOutcome
+import DurableFiles
 import Foundation
 import Glibc
 import QuorumProtocol
@@ -36,8 +37,8 @@ package struct LocalFolder: Sendable {
 
     /// Makes a file and looks for it under a name that differs in case and composition.
     private static func foldsNames(_ directory: Int32) -> Bool {
-        let stem = FolderWalk.temporaryPrefix + UUID().uuidString
-        let name = Array((stem + "a\u{E9}" + FolderWalk.temporarySuffix).utf8).zeroTerminated
+        let stem = TemporaryName.prefix + UUID().uuidString
+        let name = Array((stem + "a\u{E9}" + TemporaryName.suffix).utf8).zeroTerminated
         let descriptor = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { return false }
         defer {
@@ -45,7 +46,7 @@ package struct LocalFolder: Sendable {
             unlinkat(directory, name, 0)
         }
         return ["A\u{E9}", "ae\u{301}"].contains { letters in
-            let other = Array((stem + letters + FolderWalk.temporarySuffix).utf8).zeroTerminated
+            let other = Array((stem + letters + TemporaryName.suffix).utf8).zeroTerminated
             return faccessat(directory, other, F_OK, 0) == 0
         }
     }

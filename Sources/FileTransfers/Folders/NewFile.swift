@@ -1,9 +1,9 @@
 // A file that appears, or takes another one's place, only once all of its bytes are written and synced.
 
 import CommandOutcome
+import DurableFiles
 import ErasureCode
 import Fingerprint
-import Foundation
 import Glibc
 import QuorumProtocol
 import QuorumTransport
@@ -44,9 +44,8 @@ struct NewFile: ByteSink {
         keeping version: Timestamp? = nil, name: String
     ) throws(Failure) {
         let stem = version.map { _ in "\(Digest256.sha256(lastName))".prefix(16) + "-" }
-        let unique = version.map { stem! + "\(Digest256.sha256(Array($0.fullName.utf8)))".prefix(16) }
-        let text = FolderWalk.temporaryPrefix + (unique.map(String.init) ?? UUID().uuidString)
-        let temporary = Array((text + FolderWalk.temporarySuffix).utf8)
+        let unique = version.map { "\(Digest256.sha256(Array($0.fullName.utf8)))".prefix(16) }
+        let temporary = Array((stem.map { TemporaryName.make(String($0 + (unique ?? ""))) } ?? TemporaryName.make()).utf8)
         self.name = name
         self.directory = directory
         self.temporary = temporary.zeroTerminated
@@ -82,7 +81,7 @@ struct NewFile: ByteSink {
     private static func removeOthers(
         _ stem: String, but own: [UInt8], _ directory: Int32, _ directoryPath: [UInt8]
     ) -> Bool {
-        let prefix = Array((FolderWalk.temporaryPrefix + stem).utf8)
+        let prefix = Array((TemporaryName.prefix + stem).utf8)
         guard let entries = opendir(directoryPath.zeroTerminated) else { return false }
         defer { closedir(entries) }
         var hasRemoved = false

@@ -1,6 +1,7 @@
 // A file, or a pipe, whose bytes become an object, and what shows whether it stayed the same meanwhile.
 
 import CommandOutcome
+import DurableFiles
 import ErasureCode
 import Glibc
 import QuorumProtocol

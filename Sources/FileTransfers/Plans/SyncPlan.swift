@@ -2,6 +2,7 @@
 // paths.
 
 import CommandOutcome
+import DurableFiles
 
 /// By what it is judged whether an item has to be transferred.
 package enum Comparison: Equatable, Sendable {
@@ -137,4 +138,12 @@ package struct SyncPlan<Source: TransferEntries, Target: TransferEntries> {
         }
         return nil
     }
+}
+
+/// Whether the times of a file and of an object are the same, as far as the file's system can tell: some keep whole
+/// seconds, some every other one. It is never asked which one is later, since the clocks are not the same.
+func isSameTime(fileMilliseconds file: UInt64, objectMilliseconds object: UInt64) -> Bool {
+    if file == object { return true }
+    guard file.isMultiple(of: 1000), file <= object else { return false }
+    return object - file < (file.isMultiple(of: 2000) ? 2000 : 1000)
 }

@@ -80,7 +80,7 @@ final class PieceReader: Sendable {
             return piece
         } catch {
             cancel()
-            throw (error as? ClientError) ?? .closed
+            throw client.told(error, of: key) as? ClientError ?? .closed
         }
     }
 

@@ -20,12 +20,14 @@ enum Executable {
         return path
     }
 
-    /// Runs it to its end; it is killed when it does not come to one.
-    static func run(_ arguments: [String], in directory: String, seconds: Double = 60) async throws -> CommandResult {
+    /// Runs it, or another program, to its end; it is killed when it does not come to one.
+    static func run(
+        _ arguments: [String], program: String = "solidus", in directory: String, seconds: Double = 60
+    ) async throws -> CommandResult {
         let outputPath = "\(directory)/output-\(UUID().uuidString)"
         defer { File.remove(outputPath) }
         let process = try ChildProcess(
-            path(), arguments, outputPath: outputPath, group: Watchdog.group.get())
+            path(program), arguments, outputPath: outputPath, group: Watchdog.group.get())
         defer { process.destroy() }
         let end = try await process.wait(seconds: seconds)
         return CommandResult(end: end, output: process.output)

@@ -49,7 +49,7 @@ struct ShownServer {
             let timestamp = commit.certificate.timestamp
             return .committed(timestamp, needsDescriptor: !held.contains { $0.timestamp == timestamp })
         case .describe(let describe): return .committed(describe.timestamp, needsDescriptor: false)
-        case .stage, .discard, .fetch: return nil
+        case .stage, .discard, .fetch, .listHeld: return nil
         case .readTimestamp: return .timestamp(claim)
         case .prepare(let prepare):
             let known = max(claim.timestamp?.counter ?? 0, prepare.justification?.timestamp.counter ?? 0)

@@ -27,11 +27,3 @@ package struct FileFacts: Equatable, Sendable {
         left.sizeBytes == right.sizeBytes && left.modified == right.modified && left.identity == right.identity
     }
 }
-
-/// Whether the times of a file and of an object are the same, as far as the file's system can tell: some keep whole
-/// seconds, some every other one. It is never asked which one is later, since the clocks are not the same.
-package func isSameTime(fileMilliseconds file: UInt64, objectMilliseconds object: UInt64) -> Bool {
-    if file == object { return true }
-    guard file.isMultiple(of: 1000), file <= object else { return false }
-    return object - file < (file.isMultiple(of: 2000) ? 2000 : 1000)
-}
