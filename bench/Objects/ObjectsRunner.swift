@@ -15,8 +15,10 @@ struct ObjectsRunner {
     private static let identityCount = 4
     /// PUTs of each client before anything is measured: keys that are used often get tables.
     private static let warmUpCount = 300
-    /// What the limits are measured with, at most.
-    private static let limitSizeBytesMax = 2 << 30
+    /// What each spell of a limit is measured with, at most.
+    private static let limitSizeBytesMax = 1 << 30
+    /// The best of some spells is the limit: what else the machine did only makes it less.
+    private static let spellCount = 3
     private static let serverMemoryMax = ModeTarget.Bound.atMost(300)
     private static let transferMemoryMax = ModeTarget.Bound.atMost(256)
 
@@ -127,9 +129,16 @@ struct ObjectsRunner {
     private mutating func list() throws {
         let client = cluster.clients[0]
         for (plan, what) in [(plain, "listing"), (lagging, "listing with a lagging server")] {
+            let before = try cluster.readProcessorTimes()
             let found = try waiting { try await ListingRun.run(plan, by: client) }
+            let after = try cluster.readProcessorTimes()
+            let pageCount = Double(plan.objectCount) / Double(ListingRun.pageSize)
             add("\(what), keys", found.keysPerSecond, "1/s", .atLeast(50_000))
             add("\(what), page of \(ListingRun.pageSize), median", found.pageMilliseconds, "ms", .atMost(50))
+            add("\(what), processor time of the client a page", (after.client - before.client) / pageCount * 1e3, "ms")
+            add(
+                "\(what), processor time of all servers a page", (after.servers - before.servers) / pageCount * 1e3,
+                "ms")
         }
     }
 
@@ -154,12 +163,19 @@ struct ObjectsRunner {
     private mutating func measureLimits() throws -> Limits {
         let quorums = cluster.clients[0].parameters.quorums
         let size = min(largeSizeBytes, Self.limitSizeBytesMax)
-        let store = try StoreLimit.valueBytesPerSecond(
-            quorums, stripeSizeBytes: 1 << 20, valueSizeBytes: size, directory: directory)
+        func best(_ spell: (Int) throws -> Double) rethrows -> Double {
+            try (0..<Self.spellCount).map(spell).max() ?? 0
+        }
+        let store = try best { spell in
+            try StoreLimit.valueBytesPerSecond(
+                quorums, stripeSizeBytes: 1 << 20, valueSizeBytes: size, directory: "\(directory)/limit-\(spell)")
+        }
         let home = cluster.servers[0].home
         func stream(_ direction: StreamLimit.Direction) throws -> Double {
-            try StreamLimit.bytesPerSecond(
-                direction, connectionCount: quorums.serverCount, sizeBytes: size, serverHome: home)
+            try best { _ in
+                try StreamLimit.bytesPerSecond(
+                    direction, connectionCount: quorums.serverCount, sizeBytes: size, serverHome: home)
+            }
         }
         let expansion = Double(quorums.serverCount) / Double(quorums.dataFragmentCount)
         let limits = Limits(
@@ -171,14 +187,13 @@ struct ObjectsRunner {
     }
 
     private mutating func transfer(_ limits: Limits) throws {
-        let size = "the large object"
         for direction in TransferDirection.allCases {
             try resetPeaks()
             let report = try TransferChild.run(
                 direction, largeKey, sizeBytes: UInt64(largeSizeBytes), cluster: cluster.directory,
                 leftovers: leftovers)
             let rate = Double(largeSizeBytes) / report.seconds
-            let name = direction == .put ? "\(size) in" : "\(size) out"
+            let name = direction == .put ? "the large object in" : "the large object out"
             add(name, report.seconds, "s")
             add("\(name), rate", rate / Double(1 << 20), "MiB/s")
             switch direction {

@@ -3,6 +3,7 @@
 
 import Dispatch
 import ErasureCode
+import Foundation
 import ObjectStorage
 import QuorumProtocol
 import Synchronization
@@ -13,12 +14,16 @@ enum StoreLimit {
 
     /// Bytes of a value a second.
     ///
-    /// - Parameter valueSizeBytes: how much of a value to store.
+    /// - Parameters:
+    ///   - valueSizeBytes: how much of a value to store.
+    ///   - directory: made for it, and removed.
     static func valueBytesPerSecond(
         _ quorums: QuorumConfiguration, stripeSizeBytes: Int, valueSizeBytes: Int, directory: String
     ) throws -> Double {
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
         let stores = try (0..<quorums.serverCount).map { number in
-            let path = "\(directory)/store-limit-\(number)"
+            let path = "\(directory)/\(number)"
             try ObjectStore.create(directory: path, incarnation: 1)
             return try ObjectStore(directory: path)
         }

@@ -12,9 +12,11 @@ enum StreamLimit {
         case toClient
     }
 
-    private static let chunkSizeBytes = 512 << 10
-    /// As much as a client has under way for one server.
-    private static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 1 << 20, high: 4 << 20)
+    private static let chunkSizeBytes = 128 << 10
+    /// As connections of the cluster have it.
+    private static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 128 << 10, high: 512 << 10)
+    private static let receiveAllocator = AdaptiveRecvByteBufferAllocator(
+        minimum: 2048, initial: 16384, maximum: 262_144)
 
     /// Bytes a second, all connections together.
     ///
@@ -46,6 +48,7 @@ enum StreamLimit {
         let accepted = Accepted(arrived)
         let listener = try ServerBootstrap(group: servers)
             .childChannelOption(.writeBufferWaterMark, value: waterMark)
+            .childChannelOption(.recvAllocator, value: receiveAllocator)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: serverContext))
@@ -64,6 +67,7 @@ enum StreamLimit {
         for promise in arrived {
             _ = try ClientBootstrap(group: clients)
                 .channelOption(.writeBufferWaterMark, value: waterMark)
+                .channelOption(.recvAllocator, value: receiveAllocator)
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture {
                         try channel.pipeline.syncOperations.addHandler(
