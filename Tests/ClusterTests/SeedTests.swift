@@ -42,9 +42,10 @@ extension Clusters {
                     let bucket = try #require(try await client.bucket("seeded"))
                     #expect(bucket.owner == client.id)
                 }
+                let last = try plan.key(count - 1).text
                 let list = try await cluster.run(["ls", "seeded"])
-                #expect(list.end == .exit(0) && list.output.contains(try plan.key(count - 1).text), "\(list)")
-                let verify = try await cluster.run(["verify", plan.key(count - 1).text])
+                #expect(list.end == .exit(0) && list.output.contains(last), "\(list)")
+                let verify = try await cluster.run(["verify", last])
                 #expect(verify.end == .exit(0) && verify.output.contains("4 of 4"), "\(verify)")
             }
         }

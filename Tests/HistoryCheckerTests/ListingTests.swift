@@ -56,6 +56,18 @@ import Testing
         #expect(Self.check(writes + [foreign]) == [.unwritten(foreign)])
     }
 
+    @Test("what listings show of a real register is right", arguments: UInt64(0)..<40)
+    func realRegister(seed: UInt64) {
+        let operations = historyOfRealRegister(HistoryShape(), seed: seed).map { operation in
+            guard operation.function == .read else { return operation }
+            return HistoryOperation(
+                process: operation.process, function: .list, key: operation.key, value: operation.value,
+                invokedNanoseconds: operation.invokedNanoseconds, outcome: operation.outcome)
+        }
+        let verdict = HistoryChecker().check(operations)
+        #expect(verdict.statistics.listings > 0 && verdict.violations.isEmpty, "\(verdict.violations)")
+    }
+
     @Test("listings are part of a history's file and are counted")
     func file() throws {
         let lines = [
