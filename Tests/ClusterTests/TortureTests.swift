@@ -122,10 +122,10 @@ extension BesiegedClusters {
             .timeLimit(.minutes(6)))
         func largeValues() async throws {
             try await withCluster(starts: false, clientNames: ["one", "two"]) {
-                $0.stripeSizeBytesMax = 64 << 10
+                $0.stripeSizeBytesMax = 1 << 20
             } _: { cluster in
                 let (outcome, history) = try await torture(
-                    cluster, seconds: 10, ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--stripes", "5"])
+                    cluster, seconds: 10, ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--stripes", "3"])
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
                 #expect(outcome.ranges > 0 && outcome.listings > 0)
