@@ -93,6 +93,4 @@ struct SeededObject {
             key: object.key.bytes, slot: object.key.slot.rawValue, record: .set(record), summary: version.bytes,
             head: head, puts: puts, expiry: .clear)
     }
-
-    var key: ObjectKey { object.key }
 }

@@ -26,14 +26,24 @@ final class SeededServer: Sendable {
             key: .p256(home.statementKey))
     }
 
+    /// - Throws: `SeedingError.exists` when there is anything in the bucket, deleted objects too: that was written by a
+    ///   protocol that seeding would go behind the back of.
+    func checkIsNew(_ bucket: String) throws {
+        let record = try ObjectKey(recordOf: bucket)
+        if try store.record(of: record.bytes) != nil { throw SeedingError.exists(record, node) }
+        let prefix = Array("\(bucket)/".utf8)
+        guard let first = try store.objects(after: prefix, limit: 1).first, first.key.starts(with: prefix) else {
+            return
+        }
+        throw SeedingError.exists(try ObjectKey(bytes: first.key), node)
+    }
+
     /// Stores what this server is to have of some new objects, in one append and with one sync.
     func store(_ objects: [SeededObject]) throws {
         var mutation = StoreMutation()
         var charges: [ClientID: Charge] = [:]
         for object in objects {
             guard let change = object.mutation(of: node) else { continue }
-            // What is there was written by a protocol that this would go behind the back of.
-            guard try store.record(of: change.key) == nil else { throw SeedingError.exists(object.key, node) }
             mutation.objects.append(change)
             for charge in object.charges {
                 charges[charge.client] = (charges[charge.client] ?? Charge()) + charge.charge

@@ -57,9 +57,11 @@ package struct StoreSeeder {
     /// Writes the bucket's record and all objects, and closes the stores.
     ///
     /// - Parameter progress: told how many objects every store has.
-    /// - Throws: `SeedingError.exists`, and `StorageError`; the stores then have some of the objects.
+    /// - Throws: `SeedingError.exists`, and then nothing was written; and `StorageError`, and then some of the objects may
+    ///   have been.
     package func run(progress: (Int) -> Void = { _ in }) throws {
         do {
+            for server in servers { try server.checkIsNew(plan.bucket) }
             try writeAll(progress)
             for server in servers { try server.close() }
         } catch {
