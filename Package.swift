@@ -182,6 +182,12 @@ let package = Package(
             name: "InProcessWork",
             dependencies: ["ErasureCode", "Fingerprint", "QuorumProtocol", "QuorumWire", crypto, nioCore],
             path: "bench/InProcess", swiftSettings: strictSwift),
+        .target(
+            name: "StoreSeeding",
+            dependencies: [
+                "ClusterFiles", "ErasureCode", "ObjectStorage", "ProtocolStorage", "QuorumProtocol", "QuorumServer",
+            ],
+            path: "bench/Seeding", swiftSettings: strictSwift),
         .executableTarget(
             name: "solidus-work",
             dependencies: [
@@ -194,12 +200,13 @@ let package = Package(
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
                 "ClusterFiles", "CommandArguments",
                 "ErasureCode", "Fingerprint", "HostileClients", "InProcessWork", "ObjectStorage", "QuorumClient",
-                "QuorumProtocol", "QuorumServer", "QuorumWire", arguments, crypto, histogram, nioCore, nioPosix,
+                "QuorumProtocol", "QuorumServer", "QuorumWire", "StoreSeeding", arguments, crypto,
+                histogram, nioCore, nioPosix, nioSSL, nioTLS,
             ],
             path: "bench",
             exclude: [
-                "CDiskSpace", "InProcess", "Results", "Work", "count-instructions", "instructions.txt", "plot",
-                "plot.py",
+                "CDiskSpace", "InProcess", "Results", "Seeding", "Work", "count-instructions", "instructions.txt",
+                "plot", "plot.py",
             ],
             swiftSettings: strictSwift),
 
@@ -337,10 +344,11 @@ let package = Package(
             name: "ClusterTests",
             dependencies: [
                 "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "FileTransfers", "Fingerprint",
-                "HistoryChecker", "HostileClients", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumFaults",
-                "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "SmallDisks",
-                "StorageSimulator", "example-backup", "example-hello", "example-stream", "solidus",
-                "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, crypto, logging,
+                "HistoryChecker", "HostileClients", "LoopbackPorts", "ObjectStorage", "ProtocolStorage", "QuorumClient",
+                "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
+                "SmallDisks", "StorageSimulator", "StoreSeeding", "example-backup", "example-hello", "example-stream",
+                "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, crypto,
+                logging,
             ],
             swiftSettings: strictSwift),
     ],

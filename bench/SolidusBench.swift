@@ -8,6 +8,7 @@ struct SolidusBench: ParsableCommand {
         commandName: "solidus-bench",
         abstract: "Measures Solidus; run a release build on quiet cores.",
         subcommands: [
-            CoreBenchmark.self, ModesBenchmark.self, GroupsBenchmark.self, HostileBenchmark.self, AttackCommand.self,
+            CoreBenchmark.self, ModesBenchmark.self, GroupsBenchmark.self, ObjectsBenchmark.self, HostileBenchmark.self,
+            SeedCommand.self, AttackCommand.self, TransferCommand.self,
         ])
 }

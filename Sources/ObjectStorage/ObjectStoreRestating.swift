@@ -37,8 +37,8 @@ struct RestatingState {
     var phase = Phase.resting
     /// What the facts from the horizon on take in the journal.
     var factsSizeBytes: UInt64
-    /// What saying everything takes, as the last round or measurement has it.
-    var lastSizeBytes: UInt64 = 0
+    /// What saying everything takes, as the last round or measurement has it; nil while there was none.
+    var lastSizeBytes: UInt64?
     /// What the facts took then.
     var measuredFactsSizeBytes: UInt64 = 0
     /// Whether no batch has told the newest horizon yet.
@@ -247,23 +247,28 @@ extension ObjectStore {
 }
 
 extension JournalWriter {
-    /// Whether the facts take so much more than saying all that is true would that it is to be said again.
-    fileprivate var isRestatingWorthwhile: Bool { restating.factsSizeBytes >= restatingThresholdBytes }
+    /// Whether the facts take so much more than saying all that is true would that it is to be said again. A store that
+    /// was just opened does not know yet, and looks before it says anything: else each start would write all of it.
+    fileprivate var isRestatingWorthwhile: Bool {
+        restating.factsSizeBytes >= restatingThresholdBytes && (restating.lastSizeBytes != nil || isShortOfRoom)
+    }
 
     /// Whether so much was said since all that is true was last measured that it may be far less by now.
     fileprivate var isMeasuringWorthwhile: Bool {
         let interval = UInt64(max(options.restatingIntervalBytes, 1))
         let (facts, measured) = (restating.factsSizeBytes, restating.measuredFactsSizeBytes)
-        return facts >= interval && facts >= measured + max(measured, interval) / 8
+        let isUnknown = restating.lastSizeBytes == nil
+        return facts >= interval && (isUnknown || facts >= measured + max(measured, interval) / 8)
     }
 
     fileprivate var restatingThresholdBytes: UInt64 {
         let interval = UInt64(max(options.restatingIntervalBytes, 1))
-        guard isShortOfRoom else { return max(interval, 2 * restating.lastSizeBytes) }
+        let last = restating.lastSizeBytes ?? 0
+        guard isShortOfRoom else { return max(interval, 2 * last) }
         // What deletions say must not use up the room that a round takes before it begins, nor keep it from what
         // stores.
         let reserve = UInt64(max(options.reservedFreeBytes, 0))
         let most = reserve > 0 ? reserve / 8 : interval / 16
-        return restating.lastSizeBytes + max(min(max(interval / 16, restating.lastSizeBytes), most), 1)
+        return last + max(min(max(interval / 16, last), most), 1)
     }
 }

@@ -9,7 +9,9 @@ import Testing
 struct CommandLineValueTests {
     @Test(
         "sizes have binary units",
-        arguments: [("4KiB", 4096), ("1MiB", 1 << 20), ("512", 512), ("7B", 7), ("1536KiB", 1536 << 10)])
+        arguments: [
+            ("4KiB", 4096), ("1MiB", 1 << 20), ("512", 512), ("7B", 7), ("1536KiB", 1536 << 10), ("8GiB", 8 << 30),
+        ])
     func size(text: String, bytes: Int) throws {
         let size = try #require(ByteSize(text))
         #expect(size.bytes == bytes)
@@ -100,5 +102,35 @@ struct ResultFileTests {
         #expect(lines[4].prefix(2) == ["fingerprint", "group-commit hedging"])
         // Without a mode to compare with, fields are empty.
         #expect(lines[3].suffix(2 * Figure.allCases.count).allSatisfy { $0.isEmpty })
+    }
+}
+
+@Suite("Figures of objects")
+struct ObjectFigureTests {
+    @Test("a figure with a bound has a verdict, one to compare with has none")
+    func verdicts() throws {
+        #expect(ObjectFigure("memory", 299, "MiB", bound: .atMost(300)).target?.verdict == .met)
+        #expect(ObjectFigure("memory", 301, "MiB", bound: .atMost(300)).target?.verdict == .missed)
+        #expect(ObjectFigure("keys", 49_999, "1/s", bound: .atLeast(50_000)).target?.verdict == .missed)
+        #expect(ObjectFigure("limit", 1, "MiB/s").target == nil)
+    }
+
+    @Test("JSON has a row for each figure, with bound and verdict where there is a promise")
+    func json() throws {
+        let file = ObjectsFile(
+            machine: MachineDescription(
+                processor: "a", processorCount: 2, memoryBytes: 1, kernel: "6", level: "portable"),
+            mode: "fingerprint", seededObjects: 1000, laggingObjects: 100, largeObjectBytes: 1 << 33,
+            secondsPerMeasurement: 1,
+            figures: [
+                ObjectFigure("page", 60, "ms", bound: .atMost(50)), ObjectFigure("limit", 7, "MiB/s"),
+            ])
+        let object = try #require(try JSONSerialization.jsonObject(with: file.json()) as? [String: Any])
+        #expect(object["seeded_objects"] as? Int == 1000 && object["large_object_bytes"] as? Int == 1 << 33)
+        let rows = try #require(object["figures"] as? [[String: Any]])
+        try #require(rows.count == 2)
+        #expect(rows[0]["figure"] as? String == "page" && rows[0]["value"] as? Double == 60)
+        #expect(rows[0]["verdict"] as? String == "missed" && rows[0]["bound"] as? String == "<= 50.00")
+        #expect(rows[1]["unit"] as? String == "MiB/s" && rows[1]["verdict"] == nil)
     }
 }

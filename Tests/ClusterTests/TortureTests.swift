@@ -26,6 +26,8 @@ extension BesiegedClusters {
             let reads: Completions
             let writes: Completions
             let readBack: Int
+            let ranges: Int
+            let listings: Int
             struct Disks: Decodable {
                 let timesFull: Int
                 let putsRefused: Int
@@ -112,6 +114,25 @@ extension BesiegedClusters {
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
                 #expect(outcome.attackCount > 0, "\(outcome.nemesis)")
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+            }
+        }
+
+        @Test(
+            "large values, ranges and listings, with one server at a time killed, stopped or damaged, are right",
+            .timeLimit(.minutes(6)))
+        func largeValues() async throws {
+            try await withCluster(starts: false, clientNames: ["one", "two"]) {
+                $0.stripeSizeBytesMax = 1 << 20
+            } _: { cluster in
+                let (outcome, history) = try await torture(
+                    cluster, seconds: 10, ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--stripes", "3"])
+                #expect(outcome.judgement.verdict == "linearizable")
+                #expect(outcome.completed > 0 && outcome.readBack == 12)
+                #expect(outcome.ranges > 0 && outcome.listings > 0)
+                #expect(outcome.attackCount > 0, "\(outcome.nemesis)")
+                #expect(outcome.findings.isEmpty, "\(outcome.findings)")
+                let events = try HistoryEvent.parse(File.read(history))
+                #expect(try HistoryChecker().check(events: events).statistics.listings >= 3 * outcome.listings)
             }
         }
 

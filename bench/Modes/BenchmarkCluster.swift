@@ -41,7 +41,11 @@ final class BenchmarkCluster: Sendable {
     private let objectCounts = Mutex<[ByteSize: Int]>([:])
 
     /// Makes the cluster in `directory`, which must not exist, and returns when all servers listen.
-    init(_ plan: ClusterPlan, variant: Variant, directory: String) throws {
+    ///
+    /// - Parameter beforeStart: does something with the cluster's files before any server runs.
+    init(
+        _ plan: ClusterPlan, variant: Variant, directory: String, beforeStart: () throws -> Void = {}
+    ) throws {
         self.variant = variant
         self.plan = plan
         self.directory = directory
@@ -63,6 +67,7 @@ final class BenchmarkCluster: Sendable {
             try ObjectStore.create(
                 directory: store.directory, owner: StoreOwner(store.node, of: store.cluster), incarnation: 1)
         }
+        try beforeStart()
         var servers: [ServerChild] = []
         var clients: [ObjectClient] = []
         do {

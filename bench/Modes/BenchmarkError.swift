@@ -18,6 +18,10 @@ enum BenchmarkError: Error, CustomStringConvertible {
     /// The same, of what correct clients do while nobody attacks.
     case failedAtRest(String, reason: String)
     case wrongValue(ObjectKey, gotBytes: Int, expectedBytes: Int)
+    /// A byte that was read back is not the one that was written.
+    case wrongBytes(ObjectKey, from: UInt64)
+    case wrongListing(bucket: String, got: Int, expected: Int)
+    case transferFailed(status: Int32, reason: String)
 
     var description: String {
         switch self {
@@ -33,6 +37,10 @@ enum BenchmarkError: Error, CustomStringConvertible {
         case .operationFailed(let what, let reason): "\(what): an operation failed: \(reason)"
         case .failedAtRest(let what, let reason): "\(what) failed while nobody attacked: \(reason)"
         case .wrongValue(let key, let got, let expected): "\(key) has \(got) bytes instead of \(expected)"
+        case .wrongBytes(let key, let offset): "\(key) has other bytes from \(offset) on than were written"
+        case .wrongListing(let bucket, let got, let expected):
+            "the listing of \(bucket)/ has \(got) keys instead of \(expected)"
+        case .transferFailed(let status, let reason): "the transfer failed (status \(status)): \(reason)"
         }
     }
 }

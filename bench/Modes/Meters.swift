@@ -1,4 +1,4 @@
-// What the system counts: processor time of processes, space of directories.
+// What the system counts: processor time and memory of processes, space of directories.
 
 import CDiskSpace
 import Foundation
@@ -15,6 +15,32 @@ enum ProcessorTime {
             throw BenchmarkError.unusable(path: path, reason: "no times in it")
         }
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+}
+
+enum PeakMemory {
+    /// The most that a process has had in memory since its start, or since `reset`, in bytes.
+    static func bytes(of processID: pid_t) throws -> Int {
+        let path = "/proc/\(processID)/status"
+        let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        let line = text.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        guard let number = line?.split(separator: " ").dropFirst().first, let kibibytes = Int(number) else {
+            throw BenchmarkError.unusable(path: path, reason: "no peak in it")
+        }
+        return kibibytes << 10
+    }
+
+    /// From now on the peak is that of what follows.
+    static func reset(of processID: pid_t) throws {
+        let path = "/proc/\(processID)/clear_refs"
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw BenchmarkError.unusable(path: path, reason: String(cString: strerror(errno)))
+        }
+        defer { close(descriptor) }
+        guard write(descriptor, "5", 1) == 1 else {
+            throw BenchmarkError.unusable(path: path, reason: String(cString: strerror(errno)))
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 // The judge: are the registers that a history speaks of linearizable, each by itself? (Linearizability is local:
-// Herlihy & Wing, *Linearizability*, 1990.)
+// Herlihy & Wing, *Linearizability*, 1990.) Listings are judged by themselves, by less.
 
 /// What is wrong with one key's history.
 package enum HistoryViolation: Hashable, Sendable {
@@ -38,6 +38,8 @@ package struct HistoryStatistics: Hashable, Sendable {
     package var reads = 0
     package var writes = 0
     package var deletions = 0
+    /// What listings showed, for each key by itself.
+    package var listings = 0
     /// Operations that took effect, that failed, and of which nobody knows.
     package var oks = 0
     package var fails = 0
@@ -89,9 +91,10 @@ package struct HistoryChecker: Sendable {
             violations: byKey.flatMap { violations($0.key, $0.operations) })
     }
 
-    private func violations(_ key: String, _ operations: [HistoryOperation]) -> [HistoryViolation] {
+    private func violations(_ key: String, _ all: [HistoryOperation]) -> [HistoryViolation] {
+        let operations = all.filter { $0.function != .list }
         let (history, unwritten) = RegisterHistory.make(operations)
-        let found = unwritten.map { HistoryViolation.unwritten($0) }
+        let found = unwritten.map { HistoryViolation.unwritten($0) } + RegularListings.violations(key, all)
         func contradiction(_ positions: [Int], of history: RegisterHistory) -> HistoryViolation {
             .contradiction(
                 key: key, operations: positions.map { operations[history.operations[$0].source] })
@@ -131,6 +134,7 @@ extension HistoryStatistics {
             case .read: reads += 1
             case .write: writes += 1
             case .delete: deletions += 1
+            case .list: listings += 1
             }
             switch operation.outcome {
             case .ok(let time):

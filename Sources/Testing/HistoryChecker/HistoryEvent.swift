@@ -17,6 +17,12 @@ package struct HistoryEvent: Hashable, Sendable {
     /// What was asked for.
     package enum Function: String, Sendable {
         case write, read, delete
+        /// What a listing shows of the key. Regular and not atomic: the last write that was complete before it began, or
+        /// one that was not.
+        case list
+
+        /// Whether it changes nothing, and its value is what was seen.
+        package var isReading: Bool { self == .read || self == .list }
     }
 
     /// Who: a process has at most one operation open, and none any more after an `info`.

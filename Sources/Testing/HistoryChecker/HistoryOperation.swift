@@ -90,7 +90,7 @@ extension HistoryOperation {
             if event.kind == .invoke {
                 guard process.openEvent == nil else { throw .stillOpen(process: event.process, event: position) }
                 guard !process.isSpent else { throw .reusedAfterInfo(process: event.process, event: position) }
-                guard event.function == .read || (event.function == .write) == (event.value != nil) else {
+                guard event.function.isReading || (event.function == .write) == (event.value != nil) else {
                     throw .unfittingValue(process: event.process, event: position)
                 }
                 process.openEvent = position
@@ -98,7 +98,7 @@ extension HistoryOperation {
                 guard let open = process.openEvent else { throw .notOpen(process: event.process, event: position) }
                 let invocation = events[open]
                 guard invocation.function == event.function, invocation.key == event.key,
-                    event.function == .read || event.value == nil || event.value == invocation.value
+                    event.function.isReading || event.value == nil || event.value == invocation.value
                 else { throw .mismatch(process: event.process, event: position) }
                 completions[open] = position
                 process.openEvent = nil
@@ -117,7 +117,7 @@ extension HistoryOperation {
         process = invocation.process
         function = invocation.function
         key = invocation.key
-        value = invocation.function == .read ? completion?.value : invocation.value
+        value = invocation.function.isReading ? completion?.value : invocation.value
         invokedNanoseconds = invocation.timeNanoseconds
         switch completion?.kind {
         case .ok?: outcome = .ok(atNanoseconds: completion?.timeNanoseconds ?? .max)
@@ -134,6 +134,7 @@ extension HistoryOperation: CustomStringConvertible {
             case .write: "wrote \(value ?? "nothing")"
             case .delete: "deleted"
             case .read: "read \(value ?? "not found")"
+            case .list: "listed \(value ?? "nothing")"
             }
         let until =
             switch outcome {

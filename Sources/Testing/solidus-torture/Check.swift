@@ -47,6 +47,7 @@ struct Judgement: Encodable {
     let reads: Int
     let writes: Int
     let deletions: Int
+    let listings: Int
     let ok: Int
     let failed: Int
     let unknown: Int
@@ -85,6 +86,7 @@ struct Judgement: Encodable {
         reads = found.statistics.reads
         writes = found.statistics.writes
         deletions = found.statistics.deletions
+        listings = found.statistics.listings
         ok = found.statistics.oks
         failed = found.statistics.fails
         unknown = found.statistics.infos
@@ -121,7 +123,8 @@ struct Judgement: Encodable {
             case .undecided: "undecided"
             }
         let summary =
-            "\(headline): \(operations) operations (\(reads) reads, \(writes) writes, \(deletions) deletions) of "
+            "\(headline): \(operations) operations (\(reads) reads, \(writes) writes, \(deletions) deletions, "
+            + "\(listings) listings) of "
             + "\(processes) processes on \(objects) objects in \(String(format: "%.1f", seconds)) s; \(ok) ok, "
             + "\(failed) failed, \(unknown) with unknown outcome"
         return ([summary] + violations.map { "  \($0.description)" }).joined(separator: "\n")

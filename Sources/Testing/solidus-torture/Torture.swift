@@ -39,6 +39,12 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     var faultyServer: Int?
     @Option(
         help: """
+            How many stripes a value may have. With more than one, clients put such values too, and read ranges and \
+            listings; a cluster with small stripes (cluster init --stripe-bytes) makes many of little.
+            """)
+    var stripes = 1
+    @Option(
+        help: """
             Have the nemesis fill the servers' disks, too: their stores are moved onto file systems in memory, of so \
             many MiB each, and back at the end. As root; otherwise the summary says that it was skipped.
             """)
@@ -75,6 +81,10 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         }
         guard (1...1024).contains(clients) else { throw ValidationError("--clients must be 1 to 1024.") }
         guard (1...100_000).contains(objects) else { throw ValidationError("--objects must be 1 to 100000.") }
+        guard (1...64).contains(stripes) else { throw ValidationError("--stripes must be 1 to 64.") }
+        guard stripes == 1 || smallDisks == nil else {
+            throw ValidationError("--stripes and --small-disks do not go together: small disks take small values.")
+        }
         guard faulty != nil || faultyServer == nil else {
             throw ValidationError("--faulty-server says which server; say with --faulty how it lies.")
         }
@@ -113,6 +123,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let configuration = try ClusterDescription(contentsOf: cluster + "/" + ClusterConfiguration.fileName)
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let prefix = Self.newPrefix()
+        guard stripes == 1 || !configuration.parameters.mode.verifiesLater else {
+            throw ValidationError("In a cluster of the mode \(configuration.parameters.mode) values have one stripe.")
+        }
         let plan = try plan(configuration, seed: seed, objectPrefix: prefix)
         try addHostileClients(configuration)
         let recorder = try HistoryRecorder(history)
@@ -122,7 +135,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let hasSmallDisks = smallDisks != nil && obstacle == nil
         let workload = TortureWorkload(
             clients: stores, clientCount: clients, keys: try (0..<objects).map { try ObjectKey("\(prefix)/\($0)") },
-            recorder: recorder, progress: progress, seed: seed, hasSmallDisks: hasSmallDisks)
+            recorder: recorder, progress: progress, seed: seed, stripeCountMax: stripes, hasSmallDisks: hasSmallDisks)
         let disks = smallDisks.flatMap { size in
             guard hasSmallDisks else { return nil as TortureDisks? }
             return TortureDisks(sizeMebibytes: size) { change in

@@ -46,6 +46,9 @@ final class TortureProgress: Sendable {
         /// Puts that were refused for want of room, and those that completed when there was room again.
         var refusedAsFull = 0
         var putsAfterFull = 0
+        /// Reads that were of ranges, and listings of all objects.
+        var ranges = 0
+        var listings = 0
         /// Failed without effect, and with unknown outcome.
         var failed = 0
         var unknown = 0
@@ -113,6 +116,14 @@ final class TortureProgress: Sendable {
 
     func refusedAsFull() {
         state.withLock { $0.counts.refusedAsFull += 1 }
+    }
+
+    func readRange() {
+        state.withLock { $0.counts.ranges += 1 }
+    }
+
+    func listed() {
+        state.withLock { $0.counts.listings += 1 }
     }
 
     func failed(isUnknown: Bool, _ reason: String?) {

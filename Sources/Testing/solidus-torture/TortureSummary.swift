@@ -13,6 +13,9 @@ struct TortureSummary: Encodable {
     /// Reads and writes together.
     let completed: Int
     let reads: Completions
+    /// Those of the reads that were of ranges, and those that were listings of all objects.
+    let ranges: Int
+    let listings: Int
     /// Puts and deletions.
     let writes: Completions
     /// Puts alone, and the longest time without one in which the disks had room.
@@ -149,6 +152,8 @@ struct TortureSummary: Encodable {
         self.ranSeconds = ranSeconds
         completed = counts.completed
         reads = Completions(counts.reads)
+        ranges = counts.ranges
+        listings = counts.listings
         writes = Completions(counts.writes)
         puts = Completions(counts.puts)
         self.disks = disks
@@ -199,6 +204,7 @@ struct TortureSummary: Encodable {
         if readBackFailed > 0 { lines.append("STALLED: \(readBackFailed) reads failed with every server well again") }
         let actions = nemesis.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         lines.append("nemesis: \(nemesis.values.reduce(0, +)) actions\(actions.isEmpty ? "" : ": \(actions)")")
+        if ranges + listings > 0 { lines.append("\(ranges) of the reads were of ranges, \(listings) were listings") }
         if let disks { lines.append(disks.text) }
         lines += skipped.map { "SKIPPED \($0)" }
         if let liar { lines.append("server \(liar.server) was a liar: \(liar.policy)") }

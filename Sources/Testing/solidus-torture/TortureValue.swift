@@ -34,11 +34,20 @@ enum TortureValue {
     private static let sizeBytesMin = 128
     private static let lineEnd = UInt8(ascii: "\n")
 
-    static func bytes(_ name: String, key: String, sizeBytesMax: Int) -> SharedBytes {
+    /// How large values may be.
+    struct Sizes: Sendable {
+        /// Of those that go with their PREPARE.
+        let smallBytesMax: Int
+        /// Of those of several stripes; nil for none.
+        let largeBytesMax: Int?
+    }
+
+    static func bytes(_ name: String, key: String, _ sizes: Sizes) -> SharedBytes {
         var generator = TortureGenerator(seed: 0x5011_d005, purpose: "\(key) \(name)")
         // Small ones lie in a server's index, middle ones are verified at once, large ones on worker threads.
-        let limits = [1 << 10, 1 << 10, 1 << 10, 16 << 10, 16 << 10, 256 << 10]
-        let limit = min(limits[Int.random(in: 0..<limits.count, using: &generator)], sizeBytesMax)
+        let small = [1 << 10, 1 << 10, 1 << 10, 16 << 10, 16 << 10, 256 << 10].map { min($0, sizes.smallBytesMax) }
+        let limits = small + (sizes.largeBytesMax.map { [$0, $0, $0] } ?? [])
+        let limit = limits[Int.random(in: 0..<limits.count, using: &generator)]
         let head = Array(name.utf8) + [lineEnd]
         precondition(head.count <= nameSizeBytesMax && limit >= sizeBytesMin)
         let size = Int.random(in: sizeBytesMin...limit, using: &generator)
@@ -58,13 +67,36 @@ enum TortureValue {
 
     /// The name of the write that a value read under `key` comes from. A value that is not exactly one write's gets a
     /// name that no write has.
-    static func name(of value: SharedBytes, key: String, sizeBytesMax: Int) -> String {
+    static func name(of value: SharedBytes, key: String, _ sizes: Sizes) -> String {
         let head = value[0..<min(value.count, nameSizeBytesMax)].array
         if let end = head.firstIndex(of: lineEnd), let name = String(validating: head[..<end], as: UTF8.self),
-            bytes(name, key: key, sizeBytesMax: sizeBytesMax) == value
+            bytes(name, key: key, sizes) == value
         {
             return name
         }
-        return "foreign bytes, \(value.count) of them, SHA-256 \(Digest256.sha256(pieces: [value]))"
+        return foreign(value)
+    }
+
+    /// The name of the write that a piece of a value comes from.
+    ///
+    /// - Parameters:
+    ///   - name: which write it claims to come from.
+    ///   - range: where in the value the piece was.
+    static func name(
+        _ name: String, of piece: SharedBytes, at range: Range<Int>, lengthBytes: Int, key: String, _ sizes: Sizes
+    ) -> String {
+        guard isName(name) else { return foreign(piece) }
+        let whole = bytes(name, key: key, sizes)
+        guard whole.count == lengthBytes, range.upperBound <= whole.count, whole[range] == piece else {
+            return foreign(piece)
+        }
+        return name
+    }
+
+    /// Whether a write may have the name; others write, too, and call their values what they like.
+    static func isName(_ name: String) -> Bool { name.utf8.count < nameSizeBytesMax }
+
+    private static func foreign(_ value: SharedBytes) -> String {
+        "foreign bytes, \(value.count) of them, SHA-256 \(Digest256.sha256(pieces: [value]))"
     }
 }

@@ -13,35 +13,40 @@ final class TortureWorkload: Sendable {
     /// Out of a hundred operations; the others are gets.
     private static let putPercent = 42
     private static let deletePercent = 6
+    /// Out of a hundred gets, where values are large.
+    private static let rangePercent = 40
+    private static let listingPercent = 10
     private static let smallDiskValueSizeBytesMax = 16 << 10
     /// How long a client whose operation failed waits before the next.
     private static let failurePause = Duration.milliseconds(50)
 
     let keys: [ObjectKey]
     let clientCount: Int
-    private let clients: [ObjectClient]
-    private let recorder: HistoryRecorder
+    let clients: [ObjectClient]
+    let recorder: HistoryRecorder
     let progress: TortureProgress
     private let seed: UInt64
-    private let valueSizeBytesMax: Int
+    let sizes: TortureValue.Sizes
     private let hasSmallDisks: Bool
     /// What each client is doing, for whoever makes it give up.
     private let running: Mutex<[Task<Void, Never>?]>
     /// Each client's name in the history: one that does not know what became of its operation goes on as another.
-    private let processes: Mutex<[Int]>
+    let processes: Mutex<[Int]>
 
     /// - Parameters:
     ///   - clients: shared by the torture's clients in turn; two of one identity share one.
     ///   - keys: of objects that nobody ever wrote.
+    ///   - stripeCountMax: how many stripes a value may have. With more than one, some values do, and some gets are of
+    ///     ranges or of listings.
     ///   - hasSmallDisks: whether the servers' disks are small. Then the values are, too, lest they fill the disks when
     ///     they are not to be full, and every second identity only reads and deletes: a put that needs a server that is
     ///     full beside one that is harmed takes its whole time.
     init(
         clients: [ObjectClient], clientCount: Int, keys: [ObjectKey], recorder: HistoryRecorder,
-        progress: TortureProgress, seed: UInt64, hasSmallDisks: Bool
+        progress: TortureProgress, seed: UInt64, stripeCountMax: Int, hasSmallDisks: Bool
     ) {
         precondition(!clients.isEmpty && clientCount > 0 && !keys.isEmpty)
-        precondition(!hasSmallDisks || (clients.count > 1 && clientCount > 1))
+        precondition(!hasSmallDisks || (clients.count > 1 && clientCount > 1 && stripeCountMax == 1))
         self.clients = clients
         self.clientCount = clientCount
         self.keys = keys
@@ -50,8 +55,10 @@ final class TortureWorkload: Sendable {
         self.seed = seed
         self.hasSmallDisks = hasSmallDisks
         let stripeSizeBytesMax = clients[0].parameters.limits.stripeSizeBytesMax
-        valueSizeBytesMax =
-            hasSmallDisks ? min(stripeSizeBytesMax, Self.smallDiskValueSizeBytesMax) : stripeSizeBytesMax
+        sizes = TortureValue.Sizes(
+            smallBytesMax: hasSmallDisks
+                ? min(stripeSizeBytesMax, Self.smallDiskValueSizeBytesMax) : stripeSizeBytesMax,
+            largeBytesMax: stripeCountMax > 1 ? stripeCountMax * stripeSizeBytesMax : nil)
         running = Mutex(Array(repeating: nil, count: clientCount))
         processes = Mutex(Array(0..<clientCount))
     }
@@ -114,13 +121,18 @@ final class TortureWorkload: Sendable {
             let key = keys[Int.random(in: keys.indices, using: &generator)]
             let name = "c\(client)-\(number)"
             let choice = Int.random(in: 0..<100, using: &generator)
+            let reading = self.reading(&generator)
             let operation = Task { [self] in
                 if choice < Self.deletePercent {
                     await delete(key, as: client)
                 } else if choice < Self.deletePercent + Self.putPercent, mayPut(client) {
                     await put(name, key, as: client)
                 } else {
-                    await get(key, as: client)
+                    switch reading {
+                    case .whole: await get(key, as: client)
+                    case .range(let from, let to): await getRange(from, to, of: key, as: client)
+                    case .listing: await list(as: client)
+                    }
                 }
             }
             running.withLock { $0[client] = operation }
@@ -129,10 +141,20 @@ final class TortureWorkload: Sendable {
         }
     }
 
+    private func reading(_ generator: inout TortureGenerator) -> TortureReading {
+        guard sizes.largeBytesMax != nil else { return .whole }
+        let choice = Int.random(in: 0..<100, using: &generator)
+        if choice < Self.listingPercent { return .listing }
+        guard choice < Self.listingPercent + Self.rangePercent else { return .whole }
+        return .range(.random(in: 0...1, using: &generator), .random(in: 0...1, using: &generator))
+    }
+
     private func put(_ name: String, _ key: ObjectKey, as client: Int) async {
-        let value = TortureValue.bytes(name, key: "\(key)", sizeBytesMax: valueSizeBytesMax)
+        let value = TortureValue.bytes(name, key: "\(key)", sizes)
+        // What shows no whole value tells by the tag which write it shows.
+        let metadata = ObjectMetadata(etag: name)
         await write(.put, name, key, as: client) { (store) throws(ClientError) in
-            try await store.put(key, value)
+            try await store.put(key, value, metadata: metadata)
         }
     }
 
@@ -173,7 +195,7 @@ final class TortureWorkload: Sendable {
             do throws(ClientError) {
                 let object = try await clients[client % clients.count].get(key)
                 progress.observed(object.status.observations)
-                value = TortureValue.name(of: object.value, key: "\(key)", sizeBytesMax: valueSizeBytesMax)
+                value = TortureValue.name(of: object.value, key: "\(key)", sizes)
             } catch .notFound {
                 value = nil
             }
@@ -186,7 +208,7 @@ final class TortureWorkload: Sendable {
         }
     }
 
-    private func failed(_ error: ClientError, isUnknown: Bool) async {
+    func failed(_ error: ClientError, isUnknown: Bool) async {
         progress.observed(error.observations)
         if case .cancelled = error {
             progress.failed(isUnknown: isUnknown, nil)

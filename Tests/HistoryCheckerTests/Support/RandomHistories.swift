@@ -73,7 +73,7 @@ func historyOfRealRegister(_ shape: HistoryShape, seed: UInt64) -> [HistoryOpera
     let byEffect = planned.indices.sorted { (planned[$0].effect, $0) < (planned[$1].effect, $1) }
     for position in byEffect where planned[position].takesEffect {
         switch planned[position].function {
-        case .read: seen[position] = values[planned[position].key]
+        case .read, .list: seen[position] = values[planned[position].key]
         case .write, .delete: values[planned[position].key] = planned[position].value
         }
     }
