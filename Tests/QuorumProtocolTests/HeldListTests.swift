@@ -36,18 +36,23 @@ struct HeldListTests {
     @Test("a server tells of versions that it had committed, and of no others")
     func told() throws {
         let host = ReplicaHost(Self.group, Self.group.servers[0])
-        let versions = (1...3).map { Self.group.version(.photo, "value \($0)", counter: UInt64($0)) }
-        for version in versions { host.prepare(version) }
-        // The second one is superseded without ever having been committed here.
-        for version in [versions[0], versions[2]] {
-            let certificate = Self.group.certificate(of: version)
-            _ = host.answer(.commit(Commit(key: .photo, certificate: certificate)))
-        }
+        let first = Self.group.version(.photo, "value 1", counter: 1)
+        // Two at a time: the one that is overtaken is superseded without ever having been committed here.
+        let (overtaken, last) = (
+            Self.group.version(.photo, "value 2", counter: 2),
+            Self.group.version(.photo, "value 3", counter: 2, writer: .zoe)
+        )
+        host.prepare(first)
+        _ = host.answer(.commit(Commit(key: .photo, certificate: Self.group.certificate(of: first))))
+        host.prepare(overtaken)
+        host.prepare(last)
+        _ = host.answer(.commit(Commit(key: .photo, certificate: Self.group.certificate(of: last))))
+        #expect(host.record(.photo).version(overtaken.timestamp) != nil)
         guard case .held(.versions(let kept)) = host.answer(.listHeld(ListHeld(key: .photo, kind: .versions))) else {
             Issue.record("no list")
             return
         }
-        #expect(kept.map(\.timestamp) == [versions[0].timestamp, versions[2].timestamp])
+        #expect(kept.map(\.timestamp) == [first.timestamp, last.timestamp])
         #expect(kept.allSatisfy { $0.head?.lengthBytes == 7 })
     }
 

@@ -146,6 +146,7 @@ private struct RawStaging {
                     encoder.append(pageCount)
                 }
                 encoder.append(UInt8(0))
+                encoder.append(UInt64(7))
             })
     }
 
@@ -244,12 +245,67 @@ struct StagingStrictnessTests {
         }
     }
 
+    @Test("a list of what is held is in order, no longer than may be, and of a known kind")
+    func held() throws {
+        func error(_ kind: UInt8, _ count: UInt32, _ items: (inout CanonicalEncoder) -> Void) -> WireError? {
+            let head = encoded { encoder in
+                encoder.append(kind)
+                encoder.append(count)
+                items(&encoder)
+            }
+            return Direction.reply.error(of: frame(.heldReply, head: head))
+        }
+        func timestamp(_ counter: UInt64) -> Timestamp {
+            Timestamp(counter: counter, writer: ClientID(high: 1, low: 2), digest: .sha256([1]))
+        }
+        func version(_ counter: UInt64, _ encoder: inout CanonicalEncoder) {
+            KeptVersion(timestamp: timestamp(counter), head: nil).encode(into: &encoder)
+        }
+        func attempt(_ number: UInt32, _ encoder: inout CanonicalEncoder) {
+            let name = AttemptName(
+                stager: ClientID(high: 1, low: 2), upload: UploadID(high: 3, low: 4), part: 1, number: number)
+            StagedStatus(attempt: name, stripeSizeBytes: 1, stripes: StripeRanges(upTo: 2), isSpent: false)
+                .encode(into: &encoder)
+        }
+        let unordered = WireError.malformed(.notCanonical(field: "versions' order"))
+        let attempts = WireError.malformed(.notCanonical(field: "staged attempts' order"))
+        #expect(
+            error(1, 2) {
+                version(1, &$0); version(2, &$0)
+            } == nil)
+        #expect(
+            error(1, 2) {
+                version(2, &$0); version(1, &$0)
+            } == unordered)
+        #expect(
+            error(1, 2) {
+                version(2, &$0); version(2, &$0)
+            } == unordered)
+        #expect(
+            error(2, 2) {
+                attempt(1, &$0); attempt(2, &$0)
+            } == nil)
+        #expect(
+            error(2, 2) {
+                attempt(2, &$0); attempt(2, &$0)
+            } == attempts)
+        #expect(error(1, 4097) { _ in } == .malformed(.overLimit(field: "versions", value: 4097, limit: 4096)))
+        #expect(
+            error(2, 10_501) { _ in }
+                == .malformed(.overLimit(field: "staged attempts", value: 10_501, limit: 10_500)))
+        for kind in [UInt8(0), 3, .max] {
+            #expect(
+                error(kind, 0) { _ in } == .malformed(.unknownValue(field: "kind of list", value: UInt64(kind))))
+        }
+    }
+
     @Test("an answer with a larger page than there are, or two fragments, is refused")
     func fetched() {
         let limit = StripePage.sizeBytesMax(cluster)
         func reply(pageSizeBytes: Int, fragmentSizes: [UInt32] = []) -> WireError? {
             let head = encoded { encoder in
                 encoder.append(UInt8(1))
+                encoder.append(UInt64(7))
                 encoder.append(UInt8(1))
                 encoder.append(counted: Array(repeating: 1, count: pageSizeBytes))
                 Claims.appendFragments(sizes: fragmentSizes, into: &encoder)

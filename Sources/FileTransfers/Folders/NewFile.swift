@@ -45,7 +45,8 @@ struct NewFile: ByteSink {
     ) throws(Failure) {
         let stem = version.map { _ in "\(Digest256.sha256(lastName))".prefix(16) + "-" }
         let unique = version.map { "\(Digest256.sha256(Array($0.fullName.utf8)))".prefix(16) }
-        let temporary = Array((stem.map { TemporaryName.make(String($0 + (unique ?? ""))) } ?? TemporaryName.make()).utf8)
+        let kept = stem.map { TemporaryName.make(String($0 + (unique ?? ""))) }
+        let temporary = Array((kept ?? TemporaryName.make()).utf8)
         self.name = name
         self.directory = directory
         self.temporary = temporary.zeroTerminated
