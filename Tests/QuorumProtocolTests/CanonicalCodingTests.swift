@@ -149,9 +149,12 @@ struct CanonicalCodingTests {
         let timestamp = Self.group.version(.photo, "v", counter: 1).timestamp
         record.held = [HeldVersion(timestamp: timestamp, holdsFragments: true)]
         var bytes = record.bytes
-        // Behind it is the count of what is staged.
-        bytes[bytes.count - 5] = 1
+        // Behind it are whether it was committed before, and the count of what is staged.
+        bytes[bytes.count - 6] = 1
         #expect(throws: MalformedEncoding.notCanonical(field: "superseded at")) { try ObjectRecord(decoding: bytes) }
+        bytes = record.bytes
+        bytes[bytes.count - 5] = 1
+        #expect(throws: MalformedEncoding.notCanonical(field: "was committed")) { try ObjectRecord(decoding: bytes) }
     }
 
     // MARK: Descriptors' fields
@@ -222,7 +225,7 @@ struct CanonicalCodingTests {
         let lists = ["unverified versions", "poisonous versions", "held versions"]
         for (position, field) in lists.enumerated() {
             var record = CanonicalEncoder()
-            record.append(tag: "solidus.object.7")
+            record.append(tag: "solidus.object.8")
             record.append(UInt8(0))
             for _ in 0..<min(position, 2) { record.append(UInt32(0)) }
             if position == 2 {
