@@ -20,6 +20,12 @@ extension ObjectClient {
     ///
     /// - Throws: as `get`, but `.notFound`: an object that was deleted has versions, too.
     public func versions(of key: ObjectKey) async throws(ClientError) -> [ObjectVersion] {
+        try await keptVersions(of: key).versions
+    }
+
+    private func keptVersions(
+        of key: ObjectKey
+    ) async throws(ClientError) -> (versions: [ObjectVersion], rounds: Int) {
         let current = try await find(key, wantsValue: false)
         let lists = try await listHeld(key, .versions)
         var versions: [ObjectVersion] = []
@@ -32,7 +38,7 @@ extension ObjectClient {
         for version in earlier {
             versions.append(ObjectVersion(timestamp: version.timestamp, isCurrent: false, head: version.head))
         }
-        return versions
+        return (versions, current.rounds + 1)
     }
 
     /// Opens one version of an object, to be read piece by piece.
@@ -41,8 +47,8 @@ extension ObjectClient {
     public func open(
         _ key: ObjectKey, version timestamp: Timestamp, range: Range<UInt64>? = nil
     ) async throws(ClientError) -> ObjectBytes {
-        guard let version = try await versions(of: key).first(where: { $0.timestamp == timestamp }),
-            version.head != nil
+        let (versions, rounds) = try await keptVersions(of: key)
+        guard let version = versions.first(where: { $0.timestamp == timestamp }), version.head != nil
         else { throw .noVersion(key, timestamp) }
         try checkOpen()
         let fetcher = VersionFetcher(
@@ -55,7 +61,7 @@ extension ObjectClient {
             let status = ObjectStatus(
                 key: key, lengthBytes: outcome.descriptor.lengthBytes, timestamp: timestamp,
                 metadata: outcome.descriptor.metadata,
-                layout: ObjectLayout(outcome.descriptor, at: parameters.placement(of: key)), rounds: 3,
+                layout: ObjectLayout(outcome.descriptor, at: parameters.placement(of: key)), rounds: rounds + 1,
                 observations: outcome.observations)
             return try opened(status, outcome.descriptor, outcome.stripes, range)
         case .failure(.tooFewFragments(_, have: 0, _, _)): throw .noVersion(key, timestamp)

@@ -64,10 +64,10 @@ struct NewFile: ByteSink {
             close(directory)
             throw Self.failure(name, code)
         }
-        if version != nil, flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+        if version != nil, let reason = unusable() {
             close(descriptor)
             close(directory)
-            throw Failure(.inputOutput, "\(name) is being written by another download")
+            throw Failure(.inputOutput, "\(name): \(reason)")
         }
         if let mode, fchmod(descriptor, mode) != 0 {
             let code = errno
@@ -77,6 +77,20 @@ struct NewFile: ByteSink {
     }
 
     // MARK: What an earlier download left
+
+    /// Why what lies under the name that is kept cannot be gone on with. The name can be guessed: where others may write
+    /// into the directory, a file of theirs must not become ours.
+    private func unusable() -> String? {
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return "it is being written by another download" }
+        var (own, named) = (stat(), stat())
+        guard fstat(descriptor, &own) == 0, fstatat(directory, temporary, &named, AT_SYMLINK_NOFOLLOW) == 0,
+            own.st_ino == named.st_ino, own.st_dev == named.st_dev
+        else { return "another download has just finished it" }
+        guard own.st_mode & S_IFMT == S_IFREG, own.st_uid == geteuid(), own.st_nlink == 1 else {
+            return "what lies beside it for an earlier download to go on with is no file of this user's"
+        }
+        return nil
+    }
 
     /// Removes what downloads of other versions into the same file have left.
     private static func removeOthers(

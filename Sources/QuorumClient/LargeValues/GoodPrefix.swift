@@ -61,7 +61,8 @@ extension ObjectClient {
             }
             guard case .fetched(let parts) = reply, let bytes = parts.page,
                 Digest256.sha256(bytes) == part.pages[Int(first / StripePage.stripesMax)],
-                let page = try? StripePage(decoding: bytes, first: first, parameters: parameters), part.fits(page)
+                let page = try? StripePage(decoding: bytes, first: first, parameters: parameters),
+                page.stripes.count == count, part.fits(page)
             else { continue }
             return page
         }

@@ -87,7 +87,7 @@ package struct StagedStatus: Hashable, Sendable {
 }
 
 extension HeldList {
-    /// Bounds what a decoder takes: a server keeps far fewer versions.
+    /// Bounds what an answer tells, the newest ones: readers' pins may keep more.
     package static let versionsMax = 1 << 12
 
     /// What a record says.
@@ -96,7 +96,7 @@ extension HeldList {
         case .versions:
             self = .versions(
                 record.held.filter { $0.wasCommitted || $0.timestamp == record.committedTimestamp }
-                    .map { KeptVersion(timestamp: $0.timestamp, head: $0.head) })
+                    .suffix(Self.versionsMax).map { KeptVersion(timestamp: $0.timestamp, head: $0.head) })
         case .upload(let upload):
             self = .staged(
                 record.staged.filter { $0.name.upload == upload }.map {
