@@ -31,12 +31,12 @@ package struct Failure: Error {
     package init(_ error: ClientError) {
         let status: ExitStatus =
             switch error {
-            case .notFound, .noBucket, .noVersion: .notFound
+            case .notFound, .noBucket, .noVersion, .noPart: .notFound
             case .unavailable, .listingUnavailable: .unavailable
             case .invalidListing, .invalidRange: .usage
             case .wrongLength: .inputOutput
             case .listingRefused, .refused, .valueTooLarge, .invalidMetadata, .bucketExists, .bucketNotEmpty,
-                .reservedKey, .uploadEnded:
+                .reservedKey, .uploadEnded, .otherPart:
                 .refused
             case .identity: .configuration
             case .cancelled, .closed: .unexpected

@@ -115,6 +115,8 @@ package enum StoreTable: UInt8, CaseIterable, Sendable {
     case staged = 5
     /// Objects at which a client has versions and none is committed.
     case bare = 6
+    /// Objects at which a client has staged what no version holds.
+    case uploads = 7
 }
 
 /// A change of a table. Keys are 1 to 2048 opaque bytes, values opaque and as large as records at most.

@@ -222,12 +222,19 @@ package struct ProtocolStore: ReplicaStore, Sendable {
 
     /// At most `limit` objects above `after` at which the client has versions and none is committed, in order.
     package func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
-        let prefix = StoreMutation.bareRow(of: client, [])
-        let first = after.map { StoreMutation.bareRow(of: client, $0.bytes) + [0] } ?? prefix
+        unfinishedObjects(.versions, of: client, after: after, limit: limit)
+    }
+
+    /// At most `limit` objects above `after` at which the client has something unfinished, in order.
+    package func unfinishedObjects(
+        _ kind: UnfinishedKind, of client: ClientID, after: ObjectKey?, limit: Int
+    ) -> [ObjectKey] {
+        let prefix = StoreMutation.row(of: client, [])
+        let first = after.map { StoreMutation.row(of: client, $0.bytes) + [0] } ?? prefix
         // Keys begin with a bucket's name, which has no such byte.
         let end = prefix + [0xff]
         do {
-            return try store.rows(.bare, from: first, below: end, limit: limit).compactMap {
+            return try store.rows(kind.table, from: first, below: end, limit: limit).compactMap {
                 try? ObjectKey(bytes: Array($0.key.dropFirst(prefix.count)))
             }
         } catch {

@@ -29,19 +29,29 @@ extension Timestamp {
 
 extension StoreMutation {
     /// The store's form of a change of the protocol's: of its object, of what clients are charged for it, and of the
-    /// list of objects without a commit.
+    /// lists of objects at which clients have left something.
     package init(_ change: ObjectChange) {
         self.init(objects: [ObjectMutation(change)])
         for charge in change.charges {
             rows.append(.add(.accounts, key: charge.client.bytes, charge.charge.numbers))
         }
-        for writer in change.bareWriters {
-            let key = Self.bareRow(of: writer.client, change.key.bytes)
-            rows.append(writer.isBare ? .put(.bare, key: key, value: [1]) : .delete(.bare, key: key))
+        for listing in change.listings {
+            let key = Self.row(of: listing.client, change.key.bytes)
+            let table = listing.kind.table
+            rows.append(listing.isListed ? .put(table, key: key, value: [1]) : .delete(table, key: key))
         }
     }
 
-    static func bareRow(of client: ClientID, _ key: [UInt8]) -> [UInt8] { client.bytes + key }
+    static func row(of client: ClientID, _ key: [UInt8]) -> [UInt8] { client.bytes + key }
+}
+
+extension UnfinishedKind {
+    var table: StoreTable {
+        switch self {
+        case .versions: .bare
+        case .uploads: .uploads
+        }
+    }
 }
 
 extension ObjectMutation {

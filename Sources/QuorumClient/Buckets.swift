@@ -137,7 +137,7 @@ extension ObjectClient {
 
     /// Refuses what nobody may write, and, if the options say so, what is in no bucket.
     func checkBucket(of key: ObjectKey) async throws(ClientError) {
-        guard key.recordedBucket == nil else { throw .reservedKey(key) }
+        guard key.reservation == nil else { throw .reservedKey(key) }
         guard knownBuckets != nil else { return }
         let bucket = String(decoding: key.bucketBytes, as: UTF8.self)
         guard try await bucketExists(bucket) else { throw .noBucket(bucket) }

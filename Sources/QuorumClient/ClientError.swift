@@ -58,8 +58,12 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case wrongLength(ObjectKey, got: UInt64, expected: UInt64)
     /// The range begins behind the object's end.
     case invalidRange(ObjectKey, lengthBytes: UInt64)
-    /// The upload was stored, and something else after it, or it was given back.
+    /// The upload was stored, and something else after it, or it was given back; or it never was.
     case uploadEnded(ObjectKey)
+    /// The upload has no such part, or none can have this number; or the numbers do not rise.
+    case noPart(ObjectKey, number: Int)
+    /// The upload's part is another one than was asked for: its tag.
+    case otherPart(ObjectKey, number: Int, etag: String)
     /// No server quorum vouches any more that this version was the object's.
     case noVersion(ObjectKey, Timestamp)
     /// The metadata is over a limit.
@@ -104,6 +108,12 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
             return "\(key) has \(length) bytes; there is nothing in the range that was asked for"
         case .uploadEnded(let key):
             return "the upload to \(key) cannot be gone on with: it was stored and overwritten since, or given back"
+        case .noPart(let key, let number):
+            return
+                "the upload to \(key) has no part \(number); parts have numbers from 1 to "
+                + "\(ObjectClient.partNumberMax) and are joined by rising ones"
+        case .otherPart(let key, let number, let etag):
+            return "part \(number) of the upload to \(key) has the tag '\(etag.printable)' and not the one asked for"
         case .noVersion(let key, let timestamp):
             return "\(key) has no version \(timestamp.fullName): it never had, or servers keep it no more"
         case .invalidMetadata(let key, let error):
@@ -149,8 +159,9 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .unavailable(_, let failure, _), .refused(_, let failure), .cancelled(_, let failure):
             failure.mayHaveTakenEffect
-        case .valueTooLarge, .wrongLength, .invalidRange, .noVersion, .invalidMetadata, .identity, .invalidListing,
-            .listingRefused, .listingUnavailable, .noBucket, .bucketExists, .bucketNotEmpty, .reservedKey:
+        case .valueTooLarge, .wrongLength, .invalidRange, .noVersion, .noPart, .otherPart, .invalidMetadata, .identity,
+            .invalidListing, .listingRefused, .listingUnavailable, .noBucket, .bucketExists, .bucketNotEmpty,
+            .reservedKey:
             false
         case .notFound, .uploadEnded, .closed: true
         }

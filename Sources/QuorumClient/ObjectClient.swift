@@ -166,7 +166,7 @@ public final class ObjectClient: Sendable {
         try await measure(
             .delete, .object(key), facts: { $0.map { OperationFacts($0) } ?? OperationFacts() }
         ) { () throws(ClientError) in
-            guard key.recordedBucket == nil else { throw .reservedKey(key) }
+            guard key.reservation == nil else { throw .reservedKey(key) }
             do throws(ClientError) {
                 _ = try await read(key, wantsValue: false)
             } catch .notFound {

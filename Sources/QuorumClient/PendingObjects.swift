@@ -7,17 +7,19 @@ import QuorumTransport
 import QuorumWire
 import Synchronization
 
-/// The objects at which a client has versions while none is committed.
+/// The objects at which a client has something unfinished.
 package enum PendingObjects {
     package typealias Answer = ServerAnswer<[ObjectKey]>
 
     /// Asks all servers at once, as the client whose home this is.
     ///
-    /// - Parameter client: whose versions; another's only an administrator of every bucket is told.
+    /// - Parameters:
+    ///   - kind: what is unfinished there.
+    ///   - client: whose it is; another's only an administrator of every bucket is told.
     /// - Returns: for each server the objects in ascending order, when all have answered or the time is over.
     /// - Throws: `.identity` when the client's key or certificate cannot be used.
     package static func ask(
-        _ home: ClientHome, of client: ClientID, timeoutMilliseconds: Int
+        _ kind: UnfinishedKind, _ home: ClientHome, of client: ClientID, timeoutMilliseconds: Int
     ) async throws(TransportError) -> [NodeID: Answer] {
         let found = Mutex<[NodeID: [ObjectKey]]>([:])
         let parameters = home.cluster.parameters
@@ -27,7 +29,7 @@ package enum PendingObjects {
         let limit = max(quotas.bareVersions(parameters.limits), parameters.limits.bareVersionsPerClientMax)
         return try await EveryServer<[ObjectKey]>.ask(
             home, timeoutMilliseconds: timeoutMilliseconds,
-            first: PendingMessage.list(of: client, after: nil).encoded(request: 1)
+            first: PendingMessage.list(kind, of: client, after: nil).encoded(request: 1)
         ) { node, frame in
             if case (_, .refused(let refusal))? = try? Reply.decode(frame, parameters: parameters) {
                 return .giveUp("it refused: \(refusal)")
@@ -43,7 +45,7 @@ package enum PendingObjects {
                 let all = known + keys
                 found[node] = all
                 guard hasMore, let last = keys.last, all.count < limit else { return .finish(all) }
-                return .ask(PendingMessage.list(of: client, after: last).encoded(request: UInt64(all.count) + 1))
+                return .ask(PendingMessage.list(kind, of: client, after: last).encoded(request: UInt64(all.count) + 1))
             }
         }
     }

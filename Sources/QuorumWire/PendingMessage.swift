@@ -3,10 +3,10 @@
 import NIOCore
 import QuorumProtocol
 
-/// LIST-PENDING asks for objects at which a client has versions while none is committed, and PENDING answers it.
+/// LIST-PENDING asks for objects at which a client has something unfinished, and PENDING answers it.
 package enum PendingMessage: Equatable, Sendable {
     /// Those above an object, or from the first one on.
-    case list(of: ClientID, after: ObjectKey?)
+    case list(UnfinishedKind, of: ClientID, after: ObjectKey?)
     /// In ascending order; there may be more behind the last one.
     case objects([ObjectKey], hasMore: Bool)
 
@@ -25,7 +25,8 @@ package enum PendingMessage: Equatable, Sendable {
     package func encoded(request number: UInt64) -> EncodedMessage {
         var head = CanonicalEncoder()
         switch self {
-        case .list(let client, let last):
+        case .list(let kind, let client, let last):
+            head.append(kind.rawValue)
             head.append(client)
             head.append(UInt8(last == nil ? 0 : 1))
             if let last { head.append(counted: last.bytes) }
@@ -48,9 +49,14 @@ package enum PendingMessage: Equatable, Sendable {
             let message: PendingMessage
             switch opened.type {
             case .listPending:
+                let kindValue: UInt8 = try opened.head.integer("kind")
+                guard let kind = UnfinishedKind(rawValue: kindValue) else {
+                    throw MalformedEncoding.unknownValue(field: "kind", value: UInt64(kindValue))
+                }
                 let client = try opened.head.name("client", as: ClientID.self)
                 let isAbove = try opened.head.flag("object before")
-                message = .list(of: client, after: isAbove ? try opened.head.objectKey("object before") : nil)
+                message = .list(
+                    kind, of: client, after: isAbove ? try opened.head.objectKey("object before") : nil)
             case .pending:
                 message = try objects(&opened.head)
             default:

@@ -116,6 +116,10 @@ extension HeldList {
             head.append(UInt8(2))
             head.append(UInt32(attempts.count))
             for attempt in attempts { attempt.encode(into: &head) }
+        case .uploads(let uploads):
+            head.append(UInt8(3))
+            head.append(UInt32(uploads.count))
+            for upload in uploads { upload.encode(into: &head) }
         }
     }
 
@@ -144,6 +148,17 @@ extension HeldList {
                 attempts.append(status)
             }
             self = .staged(attempts)
+        case 3:
+            var uploads: [UploadStatus] = []
+            let count = try head.count("uploads", as: UInt32.self, limit: StagedLimits.attemptsMax)
+            for _ in 0..<count {
+                let status = try UploadStatus(from: &head)
+                guard uploads.last.map({ $0.upload < status.upload }) ?? true else {
+                    throw MalformedEncoding.notCanonical(field: "uploads' order")
+                }
+                uploads.append(status)
+            }
+            self = .uploads(uploads)
         default: throw MalformedEncoding.unknownValue(field: "kind of list", value: UInt64(kind))
         }
     }

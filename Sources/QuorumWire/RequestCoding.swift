@@ -43,6 +43,7 @@ extension Request {
             head.appendSizes(of: [stage.fragment])
             return EncodedMessage(type: .stage, request: number, head: head, fragments: [stage.fragment])
         case .discard(let discard):
+            head.append(discard.stager)
             head.append(discard.upload)
             return EncodedMessage(type: .discard, request: number, head: head)
         case .fetch(let fetch):
@@ -63,6 +64,9 @@ extension Request {
             case .upload(let upload):
                 head.append(UInt8(2))
                 head.append(upload)
+            case .uploads(let stager):
+                head.append(UInt8(3))
+                head.append(stager)
             }
             return EncodedMessage(type: .listHeld, request: number, head: head)
         case .read(let read):
@@ -116,7 +120,8 @@ extension Request {
                 request = .stage(try Stage(key: key, from: &message, parameters: parameters))
             case .discard:
                 key = try message.head.objectKey("object key")
-                request = .discard(Discard(key: key, upload: try message.head.name("upload")))
+                let stager: ClientID = try message.head.name("stager")
+                request = .discard(Discard(key: key, stager: stager, upload: try message.head.name("upload")))
             case .fetch:
                 key = try message.head.objectKey("object key")
                 request = .fetch(try Fetch(key: key, from: &message.head))
@@ -126,6 +131,9 @@ extension Request {
                 switch kind {
                 case 1: request = .listHeld(ListHeld(key: key, kind: .versions))
                 case 2: request = .listHeld(ListHeld(key: key, kind: .upload(try message.head.name("upload"))))
+                case 3:
+                    let stager: ClientID = try message.head.name("stager")
+                    request = .listHeld(ListHeld(key: key, kind: .uploads(of: stager)))
                 default: throw MalformedEncoding.unknownValue(field: "kind of list", value: UInt64(kind))
                 }
             case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,

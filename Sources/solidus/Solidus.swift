@@ -14,6 +14,7 @@ struct Solidus: Program {
         subcommands: [
             Cluster.self, Client.self, Serve.self, MakeBucket.self, RemoveBucket.self, Put.self, Get.self,
             Concatenate.self, List.self, DiskUsage.self, Stat.self, Verify.self, Copy.self, Move.self, Remove.self,
+            Uploads.self,
             Torture.self, Check.self,
             ClusterStatus.self,
         ])

@@ -56,6 +56,39 @@ struct HeldListTests {
         #expect(kept.allSatisfy { $0.head?.lengthBytes == 7 })
     }
 
+    @Test("a server tells of a client's uploads that are not over, and of nobody else's")
+    func uploads() {
+        let group = TestGroup.staging()
+        let host = ReplicaHost(group, 0)
+        func told(of client: ClientID) -> [UploadStatus] {
+            guard
+                case .held(.uploads(let uploads)) = host.answer(
+                    .listHeld(ListHeld(key: .photo, kind: .uploads(of: client))))
+            else { return [] }
+            return uploads
+        }
+        let parts = [
+            group.part(1, lengthBytes: 1100), group.part(2, lengthBytes: 600),
+            group.part(of: .second, lengthBytes: 600),
+        ]
+        for part in parts { host.expectStaged(part) }
+        host.expectStaged(group.part(by: .bob, lengthBytes: 600))
+        #expect(told(of: .alice).map(\.upload) == [.first, .second] && told(of: .alice).map(\.attempts) == [2, 1])
+        #expect(told(of: .alice)[0].chargedBytes > told(of: .alice)[1].chargedBytes)
+        #expect(told(of: .bob).map(\.upload) == [.first] && told(of: .zoe).isEmpty)
+        #expect(
+            host.store.hasUnfinished(.uploads, of: .alice) && host.store.hasUnfinished(.uploads, of: .bob)
+                && !host.store.hasUnfinished(.uploads, of: .zoe))
+        // What a version holds is its writer's, and what is over nobody's.
+        host.expectStored(group.version([parts[2]], counter: 1))
+        #expect(told(of: .alice).map(\.upload) == [.first])
+        host.discard(.first)
+        #expect(
+            told(of: .alice).isEmpty && !host.store.hasUnfinished(.uploads, of: .alice)
+                && host.store.hasUnfinished(.uploads, of: .bob))
+        #expect(host.store.hasUnfinished(.versions, of: .alice))
+    }
+
     @Test("answers to another question are none, and q of the right ones suffice once the others have had their time")
     func collected() {
         let group = Self.group

@@ -10,8 +10,8 @@ import Testing
         let client = ClientID(high: 1, low: 2)
         let keys = try ["bucket/a", "bucket/b", "other/a"].map { try ObjectKey($0) }
         return [
-            .list(of: client, after: nil), .list(of: client, after: keys[0]), .objects([], hasMore: false),
-            .objects(keys, hasMore: true),
+            .list(.versions, of: client, after: nil), .list(.uploads, of: client, after: keys[0]),
+            .objects([], hasMore: false), .objects(keys, hasMore: true),
         ]
     }
 

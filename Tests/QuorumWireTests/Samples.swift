@@ -71,7 +71,7 @@ enum RequestKind: CaseIterable {
                         crossChecksum: Sample.crossChecksum(Int(size)), fragment: Sample.fragment))
             }
         case .discard:
-            [.discard(Discard(key: Sample.longKey, upload: Sample.attempt.upload))]
+            [.discard(Discard(key: Sample.longKey, stager: Sample.attempt.stager, upload: Sample.attempt.upload))]
         case .fetch:
             [
                 .fetch(Fetch(key: Sample.key, attempt: Sample.attempt)),
@@ -86,6 +86,7 @@ enum RequestKind: CaseIterable {
             [
                 .listHeld(ListHeld(key: Sample.key, kind: .versions)),
                 .listHeld(ListHeld(key: Sample.longKey, kind: .upload(Sample.attempt.upload))),
+                .listHeld(ListHeld(key: Sample.longKey, kind: .uploads(of: Sample.attempt.stager))),
             ]
         case .read:
             Sample.portions.flatMap { portion -> [Request] in
@@ -160,7 +161,12 @@ enum ReplyKind: CaseIterable {
         case .held:
             let head = ListedHead(lengthBytes: 5, etag: "tag", modifiedMilliseconds: 7)
             return [
-                .held(.versions([])), .held(.staged([])),
+                .held(.versions([])), .held(.staged([])), .held(.uploads([])),
+                .held(
+                    .uploads([
+                        UploadStatus(
+                            upload: Sample.attempt.upload, attempts: 3, chargedBytes: 5 << 30, lastMilliseconds: 9)
+                    ])),
                 .held(
                     .versions([
                         KeptVersion(timestamp: Sample.timestamp(3, of: Sample.value), head: head),

@@ -293,7 +293,7 @@ struct StagingStrictnessTests {
         #expect(
             error(2, 10_501) { _ in }
                 == .malformed(.overLimit(field: "staged attempts", value: 10_501, limit: 10_500)))
-        for kind in [UInt8(0), 3, .max] {
+        for kind in [UInt8(0), 4, .max] {
             #expect(
                 error(kind, 0) { _ in } == .malformed(.unknownValue(field: "kind of list", value: UInt64(kind))))
         }

@@ -10,6 +10,12 @@ package enum ClientOperation: String, CaseIterable, Sendable {
     case createBucket = "create_bucket"
     case deleteBucket = "delete_bucket"
     case bucket, buckets
+    case beginUpload = "begin_upload"
+    case putPart = "put_part"
+    case listParts = "list_parts"
+    case completeUpload = "complete_upload"
+    case abortUpload = "abort_upload"
+    case listUploads = "list_uploads"
 }
 
 /// How an operation ended, by the name that it has in metrics and spans.
@@ -47,7 +53,9 @@ package struct OperationFacts: Sendable {
     var valueBytes: UInt64?
     var observations = ServerObservations()
 
-    package init() {}
+    package init(valueBytes: UInt64? = nil) {
+        self.valueBytes = valueBytes
+    }
 
     package init(_ result: PutResult, valueBytes: UInt64? = nil) {
         rounds = result.rounds

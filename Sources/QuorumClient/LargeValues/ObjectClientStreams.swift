@@ -60,7 +60,7 @@ public struct ObjectBytes: AsyncSequence, Sendable {
 
 extension ObjectClient {
     /// The stripe size where a value's length is known and small stripes suffice.
-    private static let chosenStripeSizeBytes = 1 << 20
+    static let chosenStripeSizeBytes = 1 << 20
 
     /// Stores what a sequence gives as the object's new version, in constant memory: a value of any size up to 5 TiB.
     /// Nothing is seen of it before all of it is stored. Where versions are verified later
@@ -107,8 +107,11 @@ extension ObjectClient {
         blocks.putBack(second)
         blocks.putBack(first)
         let names = upload ?? newUpload(lengthBytes: lengthBytes)
-        return try await ValueUpload(names, isKept: upload != nil, of: key, client: self).run(
-            blocks, lengthBytes: lengthBytes, metadata: metadata, progress: progress, seal: seal)
+        let attempt = AttemptName(stager: id, upload: names.upload, part: 1, number: 0)
+        return try await ValueUpload(
+            attempt, stripeSizeBytes: names.stripeSizeBytes, isKept: upload != nil, of: key, client: self
+        ).run(
+            &blocks, lengthBytes: lengthBytes, metadata: metadata, progress: progress, seal: seal)
     }
 
     /// Stores a value of more than one stripe that is in memory.

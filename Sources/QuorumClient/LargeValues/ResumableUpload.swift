@@ -36,7 +36,7 @@ extension ObjectClient {
     /// Gives back what is staged to an upload that nobody will go on with. Whoever cannot be reached keeps it until it
     /// expires.
     public func discard(_ upload: ResumableUpload, of key: ObjectKey) async {
-        await announce(.discard(Discard(key: key, upload: upload.upload)))
+        await announce(.discard(Discard(key: key, stager: id, upload: upload.upload)))
     }
 
     /// What the upload has stored, if the object's version is its; nil if it is not, or not yet. Which servers have it

@@ -1,5 +1,5 @@
-// One large value on its way to the servers (docs/protocol.md, Large values): a window of stripes, servers that fall
-// behind and are filled from what the others have, and in the end PREPARE by reference.
+// One part of a large value, or all of it, on its way to the servers (docs/protocol.md, Large values): a window of
+// stripes, servers that fall behind and are filled from what the others have, and in the end PREPARE by reference.
 
 import ErasureCode
 import NIOCore
@@ -22,13 +22,12 @@ final class ValueUpload: Sendable {
     private let isKept: Bool
     private let began = ContinuousClock.now
 
-    init(_ upload: ResumableUpload, isKept: Bool, of key: ObjectKey, client: ObjectClient) {
+    init(_ attempt: AttemptName, stripeSizeBytes: UInt32, isKept: Bool, of key: ObjectKey, client: ObjectClient) {
         self.client = client
         self.key = key
         self.isKept = isKept
-        let attempt = AttemptName(stager: client.id, upload: upload.upload, part: 1, number: 0)
         tally = Mutex(
-            UploadTally(attempt: attempt, stripeSizeBytes: upload.stripeSizeBytes, parameters: client.parameters))
+            UploadTally(attempt: attempt, stripeSizeBytes: stripeSizeBytes, parameters: client.parameters))
     }
 
     private var parameters: ClusterParameters { client.parameters }
@@ -41,29 +40,24 @@ final class ValueUpload: Sendable {
     ///   - progress: told how many bytes are safe.
     ///   - seal: may change the metadata once all bytes are there, or refuse to go on.
     func run<Iterator: AsyncIteratorProtocol>(
-        _ source: consuming BlockSource<Iterator>, lengthBytes: UInt64?, metadata: ObjectMetadata,
+        _ source: inout BlockSource<Iterator>, lengthBytes: UInt64?, metadata: ObjectMetadata,
         progress: (@Sendable (UInt64) -> Void)?, seal: (@Sendable (inout ObjectMetadata) async throws -> Void)?
     ) async throws -> PutResult where Iterator.Element == SharedBytes {
-        let filling = Task { await self.fill() }
-        defer { filling.cancel() }
         do {
-            let (attempt, size) = tally.withLock { ($0.attempt, $0.stripeSizeBytes) }
-            let before =
-                isKept
-                ? try await StagedBefore.find(attempt, stripeSizeBytes: size, of: key, client: client) : nil
-            try await stageAll(&source, before, lengthBytes: lengthBytes, progress: progress)
+            let part = try await stage(&source, lengthBytes: lengthBytes, progress: progress)
             var metadata = metadata
             if let seal {
                 try await seal(&metadata)
                 metadata = try client.validated(metadata, of: key)
             }
-            await waitForFilling()
-            return try await write(metadata)
+            return try await client.write(
+                key, .staged(StagedContents(parts: [part]), metadata, salt: .random()))
         } catch {
             let mayTakeEffect = (error as? ClientError)?.mayHaveTakenEffect ?? false
             if !mayTakeEffect, !isKept {
                 let client = client
-                let discard = Discard(key: key, upload: tally.withLock { $0.attempt.upload })
+                let attempt = tally.withLock { $0.attempt }
+                let discard = Discard(key: key, stager: attempt.stager, upload: attempt.upload)
                 // Also when this task is cancelled.
                 await Task { await client.announce(.discard(discard)) }.value
             }
@@ -72,6 +66,22 @@ final class ValueUpload: Sendable {
     }
 
     // MARK: Staging
+
+    /// Stages all blocks of a source.
+    ///
+    /// - Parameters: as `run`.
+    func stage<Iterator: AsyncIteratorProtocol>(
+        _ source: inout BlockSource<Iterator>, lengthBytes: UInt64?, progress: (@Sendable (UInt64) -> Void)?
+    ) async throws -> StagedPart where Iterator.Element == SharedBytes {
+        let filling = Task { await self.fill() }
+        defer { filling.cancel() }
+        let (attempt, size) = tally.withLock { ($0.attempt, $0.stripeSizeBytes) }
+        let before =
+            isKept ? try await StagedBefore.find(attempt, stripeSizeBytes: size, of: key, client: client) : nil
+        try await stageAll(&source, before, lengthBytes: lengthBytes, progress: progress)
+        await waitForFilling()
+        return tally.withLock { $0.part() }
+    }
 
     private func stageAll<Iterator: AsyncIteratorProtocol>(
         _ source: inout BlockSource<Iterator>, _ before: StagedBefore?, lengthBytes: UInt64?,
@@ -193,12 +203,5 @@ final class ValueUpload: Sendable {
             }
             try? await Task.sleep(for: .milliseconds(20))
         }
-    }
-
-    // MARK: Writing
-
-    private func write(_ metadata: ObjectMetadata) async throws(ClientError) -> PutResult {
-        let contents = StagedContents(parts: [tally.withLock { $0.part() }])
-        return try await client.write(key, .staged(contents, metadata, salt: .random()))
     }
 }

@@ -73,7 +73,7 @@ public struct AccessList: Hashable, Sendable {
     /// listed.
     package func rights(of client: ClientID, on key: ObjectKey) -> Rights {
         guard let place = places[client] else { return [] }
-        return clients[place].rights(onBucket: key.recordedBucket ?? key.bucketBytes)
+        return clients[place].rights(onBucket: key.reservation?.bucket ?? key.bucketBytes)
     }
 
     /// Why the sender may not be told what a client has left unfinished; nil when he may: everybody his own, and who
@@ -87,10 +87,15 @@ public struct AccessList: Hashable, Sendable {
     }
 
     /// Why the sender may not be told what is in a bucket; nil when he may. It takes the right to read or to write, too:
-    /// what servers do not tell alike is read, and whoever could not would be kept from listing by any one of them.
-    package func refusalOfListing(bucket: String, to principal: Principal) -> Refusal? {
+    /// what servers do not tell alike is read, and whoever could not would be kept from listing by any one of them. What
+    /// a bucket's uploads are is for its writers.
+    package func refusalOfListing(_ query: ListingQuery, to principal: Principal) -> Refusal? {
         guard case .client(let client) = principal, let place = places[client] else { return .notEntitled(principal) }
-        let rights = clients[place].rights(onBucket: Array(bucket.utf8)[...])
+        if let bucket = query.bucketOfUploads {
+            return clients[place].rights(onBucket: bucket).contains(.write)
+                ? nil : .notEntitled(principal, lacksAll: .write)
+        }
+        let rights = clients[place].rights(onBucket: Array(query.bucket.utf8)[...])
         guard rights.contains(.list) else { return .notEntitled(principal, lacksAll: .list) }
         return rights.isDisjoint(with: [.read, .write]) ? .notEntitled(principal, lacksAll: [.read, .write]) : nil
     }
@@ -103,7 +108,7 @@ public struct AccessList: Hashable, Sendable {
     ) -> Refusal? {
         switch principal {
         case .client(let client):
-            let sufficient = request.sufficientRights
+            let sufficient = request.sufficientRights(of: client)
             guard rights(of: client, on: request.key).isDisjoint(with: sufficient) else { return nil }
             return .notEntitled(principal, lacksAll: sufficient)
         case .server(let node):
@@ -120,19 +125,25 @@ public struct AccessList: Hashable, Sendable {
 extension Request {
     /// The rights of which a client needs one. Writers in doubt read. Readers write back, and a certificate or a digest
     /// speaks for itself, so COMMIT and DESCRIPTOR take any. A bucket's record is its administrators' to write, and
-    /// everybody's to read who has anything to do with the bucket.
-    var sufficientRights: Rights {
-        if key.recordedBucket != nil {
-            switch self {
-            case .readTimestamp, .prepare, .stage, .discard: return .admin
-            case .listHeld(let list) where list.kind != .versions: return .admin
-            case .read, .certificate, .fetch, .listHeld, .commit, .describe: return .all
-            }
+    /// everybody's to read who has anything to do with the bucket; what is noted of a bucket's uploads is its writers'.
+    /// Others' uploads are administrators' to see and to discard.
+    func sufficientRights(of client: ClientID) -> Rights {
+        switch self {
+        case .discard(let discard) where discard.stager != client: return .admin
+        case .listHeld(let list):
+            if case .uploads(let stager) = list.kind, stager != client { return .admin }
+        case .readTimestamp, .read, .certificate, .prepare, .commit, .describe, .stage, .discard, .fetch: break
         }
+        let (writers, readers): (Rights, Rights) =
+            switch key.reservation {
+            case .record: (.admin, .all)
+            case .upload: (.write, .write)
+            case nil: (.write, [.read, .write])
+            }
         return switch self {
-        case .readTimestamp, .prepare, .stage, .discard: .write
-        case .listHeld(let list) where list.kind != .versions: .write
-        case .read, .certificate, .fetch, .listHeld: [.read, .write]
+        case .readTimestamp, .prepare, .stage, .discard: writers
+        case .listHeld(let list) where list.kind != .versions: writers
+        case .read, .certificate, .fetch, .listHeld: readers
         case .commit, .describe: .all
         }
     }

@@ -10,6 +10,9 @@ package final class ListHeld: Equatable, Sendable {
         case versions
         /// What is staged to this upload, whoever staged it.
         case upload(UploadID)
+        /// The uploads to which this client has staged what no version holds. The sender is that client, or
+        /// administers the bucket.
+        case uploads(of: ClientID)
     }
 
     package let key: ObjectKey
@@ -31,6 +34,40 @@ package enum HeldList: Equatable, Sendable {
     case versions([KeptVersion])
     /// In the order of their names.
     case staged([StagedStatus])
+    /// In the order of their names.
+    case uploads([UploadStatus])
+}
+
+/// An upload that is not over, as one server has it.
+package struct UploadStatus: Hashable, Sendable {
+    package let upload: UploadID
+    /// Its parts, each attempt at one counted.
+    package let attempts: UInt32
+    /// What its client is charged for stripes of it that no version holds.
+    package let chargedBytes: UInt64
+    /// The server's clock when a stripe of it was last staged, in milliseconds since 1970.
+    package let lastMilliseconds: UInt64
+
+    package init(upload: UploadID, attempts: UInt32, chargedBytes: UInt64, lastMilliseconds: UInt64) {
+        self.upload = upload
+        self.attempts = attempts
+        self.chargedBytes = chargedBytes
+        self.lastMilliseconds = lastMilliseconds
+    }
+
+    package func encode(into encoder: inout CanonicalEncoder) {
+        encoder.append(upload)
+        encoder.append(attempts)
+        encoder.append(chargedBytes)
+        encoder.append(lastMilliseconds)
+    }
+
+    package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+        upload = try decoder.name("upload")
+        attempts = try decoder.integer("attempts")
+        chargedBytes = try decoder.integer("charged")
+        lastMilliseconds = try decoder.integer("last staged")
+    }
 }
 
 /// A version that a server had committed, knows to be sound, and still holds.
@@ -104,6 +141,8 @@ extension HeldList {
                         attempt: $0.name, stripeSizeBytes: $0.stripeSizeBytes, stripes: $0.stripes,
                         isSpent: $0.isSpent)
                 })
+        case .uploads(let stager):
+            self = .uploads(record.uploads(of: stager))
         }
     }
 }

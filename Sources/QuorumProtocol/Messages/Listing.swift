@@ -34,6 +34,15 @@ package struct ListingQuery: Equatable, Sendable {
         return bucket
     }
 
+    /// The bucket to which all uploads go that are asked about; nil for everything else, also for those of all buckets.
+    package var bucketOfUploads: ArraySlice<UInt8>? {
+        let name = prefix.dropFirst(ObjectKey.bucketOfUploads.utf8.count + 1)
+        guard bucket == ObjectKey.bucketOfUploads, let slash = name.firstIndex(of: UInt8(ascii: "/")) else {
+            return nil
+        }
+        return name[..<slash]
+    }
+
     /// The first key that may be told of.
     package var lowest: [UInt8] { prefix.lexicographicallyPrecedes(start) ? start : prefix }
 
@@ -74,7 +83,7 @@ extension ObjectKey {
     package static func bucket(ofPrefix prefix: [UInt8]) -> String? {
         guard let slash = prefix.firstIndex(of: UInt8(ascii: "/")),
             let bucket = String(validating: prefix[..<slash], as: UTF8.self),
-            isBucket(bucket) || bucket == bucketOfRecords
+            isBucket(bucket) || bucket == bucketOfRecords || bucket == bucketOfUploads
         else { return nil }
         return bucket
     }

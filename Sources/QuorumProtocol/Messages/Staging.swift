@@ -39,18 +39,21 @@ package final class Stage: Equatable, Sendable {
     }
 }
 
-/// "I need nothing more of what I staged to this upload." What versions hold stays as long as these do.
+/// "Nothing more is needed of what this client staged to this upload." What versions hold stays as long as these do.
+/// The sender is the stager, or administers the bucket.
 package final class Discard: Equatable, Sendable {
     package let key: ObjectKey
+    package let stager: ClientID
     package let upload: UploadID
 
-    package init(key: ObjectKey, upload: UploadID) {
+    package init(key: ObjectKey, stager: ClientID, upload: UploadID) {
         self.key = key
+        self.stager = stager
         self.upload = upload
     }
 
     package static func == (left: Discard, right: Discard) -> Bool {
-        left === right || left.key == right.key && left.upload == right.upload
+        left === right || left.key == right.key && left.stager == right.stager && left.upload == right.upload
     }
 }
 

@@ -89,6 +89,8 @@ package struct HeldCollector: Sendable {
             answers.lists[server] = .versions(versions)
         case (.held(.staged(let attempts)), .upload(let upload)):
             answers.lists[server] = .staged(attempts.filter { $0.attempt.upload == upload })
+        case (.held(.uploads(let uploads)), .uploads):
+            answers.lists[server] = .uploads(uploads)
         case (.refused(let refusal), _):
             answers.observations.refusals[server] = refusal
             return

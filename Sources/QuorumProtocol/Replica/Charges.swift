@@ -124,6 +124,13 @@ extension ObjectRecord {
         }
     }
 
+    private func clients(with kind: UnfinishedKind) -> [ClientID] {
+        switch kind {
+        case .versions: bareWriters
+        case .uploads: uploaders
+        }
+    }
+
     /// Whose versions are here although none is committed.
     private var bareWriters: [ClientID] {
         guard highestCommitted == nil else { return [] }
@@ -135,12 +142,15 @@ extension ObjectRecord {
         return writers
     }
 
-    /// Who begins, and who ceases, to have versions here although none is committed, when the record becomes another
-    /// one.
-    func bareWriters(becoming other: ObjectRecord) -> [ObjectChange.BareWriter] {
-        let (before, after) = (bareWriters, other.bareWriters)
-        return after.filter { !before.contains($0) }.map { ObjectChange.BareWriter(client: $0, isBare: true) }
-            + before.filter { !after.contains($0) }.map { ObjectChange.BareWriter(client: $0, isBare: false) }
+    /// Who begins, and who ceases, to have something unfinished here when the record becomes another one.
+    func listingChanges(becoming other: ObjectRecord) -> [ObjectChange.ListingChange] {
+        UnfinishedKind.allCases.flatMap { kind in
+            let (before, after) = (clients(with: kind), other.clients(with: kind))
+            return after.filter { !before.contains($0) }
+                .map { ObjectChange.ListingChange(client: $0, kind: kind, isListed: true) }
+                + before.filter { !after.contains($0) }
+                .map { ObjectChange.ListingChange(client: $0, kind: kind, isListed: false) }
+        }
     }
 
     /// Whether the version is above the committed one and not known to be committed.

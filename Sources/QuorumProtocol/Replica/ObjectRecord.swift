@@ -275,10 +275,7 @@ package struct ObjectRecord: Equatable, Sendable {
             expiry = min(expiry ?? .max, superseded)
         }
         expiry = expiry.map { $0 &+ parameters.limits.retentionMilliseconds }
-        for attempt in staged where attempt.holders.isEmpty {
-            guard let due = attempt.dueMilliseconds(parameters.limits) else { continue }
-            expiry = min(expiry ?? .max, due)
-        }
+        for (_, due) in unheldAttempts(parameters.limits) { expiry = min(expiry ?? .max, due) }
         let verification = parameters.mode == .lazy ? verificationDueMilliseconds : nil
         guard let expiry, let verification else { return expiry ?? verification }
         return min(expiry, verification)

@@ -38,7 +38,7 @@ struct ObjectTransition {
         return ObjectChange(
             key: key, record: record, puts: puts, drops: drops, stagedPuts: stagedPuts, stagedDrops: stagedDrops,
             nextDueMilliseconds: record.nextDueMilliseconds(parameters),
-            charges: original.charges(becoming: record), bareWriters: original.bareWriters(becoming: record),
+            charges: original.charges(becoming: record), listings: original.listingChanges(becoming: record),
             live: original.liveChange(becoming: record))
     }
 
@@ -81,6 +81,7 @@ struct ObjectTransition {
             UInt64(prepare.descriptor.bytes.count) &+ (staged?.chargeBytes(parameters.quorums) ?? 0)
         ) { $0 + UInt64($1.bytes.count) }
         if let staged, !isPlanted(.stripesUnlooked) {
+            guard isCommitted || !isOver(staged) else { return .refuse(.uploadEnded) }
             let missing = record.missingStripes(of: staged)
             guard missing.isEmpty else { return .refuse(.stripesMissing(missing)) }
             // Other versions have to go first.

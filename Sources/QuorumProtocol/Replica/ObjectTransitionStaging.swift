@@ -72,6 +72,12 @@ extension ObjectTransition {
         return nil
     }
 
+    /// Whether the version names stripes of an upload that is over. Its value was committed under another timestamp, and
+    /// is not to take effect once more after what was written since; or its client has given it up.
+    func isOver(_ contents: StagedContents) -> Bool {
+        contents.parts.contains { record.attempt($0.attempt)?.isSpent ?? false }
+    }
+
     /// Whether the record has room for one more run of stripes of the client's: what it takes of the record must stay
     /// bounded, or nothing could be stored of the object any more, and some of it is left to others.
     private func hasRoom(of stager: ClientID) -> Bool {
@@ -142,8 +148,12 @@ extension ObjectTransition {
 
     /// What nobody has gone on with for long goes, unless a version holds it; and what is left of earlier changes.
     mutating func expireStripes() {
-        for attempt in record.staged where attempt.holders.isEmpty || isPlanted(.heldStripesExpire) {
-            if attempt.isExpired(nowMilliseconds, parameters.limits) { giveBack(attempt) }
+        for (attempt, due) in record.unheldAttempts(parameters.limits) where due <= nowMilliseconds {
+            giveBack(attempt)
+        }
+        if isPlanted(.heldStripesExpire) {
+            let (last, overflow) = nowMilliseconds.subtractingReportingOverflow(parameters.limits.stagedMilliseconds)
+            for attempt in record.staged where !overflow && attempt.lastMilliseconds <= last { giveBack(attempt) }
         }
     }
 

@@ -124,11 +124,8 @@ extension Replica {
                 verify(.stage(stage), tag: tag, from: principal, into: &effects)
             }
         case .discard(let discard):
-            if case .client(let client) = principal {
-                enqueue(.discard(tag, discard.upload, of: client), of: principal, key: discard.key, into: &effects)
-            } else {
-                effects.append(.reply(tag, .refused(.notEntitled(principal))))
-            }
+            enqueue(
+                .discard(tag, discard.upload, of: discard.stager), of: principal, key: discard.key, into: &effects)
         case .listHeld(let list):
             answer(
                 WaitingRead(tag: tag, principal: principal, question: .held(list.kind)), of: list.key, into: &effects)

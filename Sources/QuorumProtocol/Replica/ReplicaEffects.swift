@@ -128,6 +128,14 @@ package struct VersionFindings: Sendable {
     }
 }
 
+/// What clients leave unfinished at an object.
+package enum UnfinishedKind: UInt8, CaseIterable, Sendable {
+    /// Versions, while none is committed.
+    case versions = 1
+    /// Stripes of uploads that are not over.
+    case uploads = 2
+}
+
 /// One atomic, durable change of one object.
 package struct ObjectChange: Sendable {
     package let key: ObjectKey
@@ -143,14 +151,15 @@ package struct ObjectChange: Sendable {
     package let nextDueMilliseconds: UInt64?
     /// What it changes of what clients are charged; none of them is nothing.
     package let charges: [ClientCharge]
-    /// Who begins or ceases to have versions here although none is committed.
-    package let bareWriters: [BareWriter]
+    /// Who begins or ceases to have something unfinished here.
+    package let listings: [ListingChange]
     /// What it changes of what listings tell of the object.
     package let live: LiveChange
 
-    package struct BareWriter: Equatable, Sendable {
+    package struct ListingChange: Equatable, Sendable {
         package let client: ClientID
-        package let isBare: Bool
+        package let kind: UnfinishedKind
+        package let isListed: Bool
     }
 
     /// Whether the change leads to space being given back: everything but what stores a value, and of deletions only

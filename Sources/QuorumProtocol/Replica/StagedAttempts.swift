@@ -32,16 +32,8 @@ package struct StagedAttempt: Equatable, Sendable {
         lastMilliseconds = milliseconds
     }
 
-    /// When it goes as long as no version holds it; nil for never.
-    func dueMilliseconds(_ limits: ProtocolLimits) -> UInt64? {
-        if isSpent { return 0 }
-        let (due, overflow) = lastMilliseconds.addingReportingOverflow(limits.stagedMilliseconds)
-        return overflow ? nil : due
-    }
-
-    func isExpired(_ nowMilliseconds: UInt64, _ limits: ProtocolLimits) -> Bool {
-        dueMilliseconds(limits).map { $0 <= nowMilliseconds } ?? false
-    }
+    /// Whether its stager may yet have a version hold stripes of it that none holds.
+    var isOpen: Bool { !isSpent && unheldBytes > 0 }
 
     /// Stripes below this are some version's.
     package var heldCount: UInt32 { holders.reduce(0) { max($0, $1.stripeCount) } }
@@ -117,13 +109,13 @@ extension ObjectRecord {
 
     /// The attempts, those of one client's upload together, since its name is longer than what is to be said of them.
     func encodeStaged(into encoder: inout CanonicalEncoder) {
-        let firsts = staged.indices.filter(beginsUpload)
-        encoder.append(UInt32(firsts.count))
-        for (first, end) in zip(firsts, firsts.dropFirst() + [staged.endIndex]) {
-            encoder.append(staged[first].name.stager)
-            encoder.append(staged[first].name.upload)
-            encoder.append(UInt32(end - first))
-            for attempt in staged[first..<end] { attempt.encode(into: &encoder, held: held) }
+        let uploads = uploads
+        encoder.append(UInt32(uploads.count))
+        for attempts in uploads {
+            encoder.append(attempts[attempts.startIndex].name.stager)
+            encoder.append(attempts[attempts.startIndex].name.upload)
+            encoder.append(UInt32(attempts.count))
+            for attempt in attempts { attempt.encode(into: &encoder, held: held) }
         }
     }
 
@@ -156,6 +148,51 @@ extension ObjectRecord {
             }
         }
         staged = attempts
+    }
+
+    /// The attempts that no version holds, and when each goes: an upload is gone on with as a whole, so its last STAGE
+    /// counts for all of them. What never goes is left out.
+    func unheldAttempts(_ limits: ProtocolLimits) -> [(attempt: StagedAttempt, dueMilliseconds: UInt64)] {
+        var unheld: [(attempt: StagedAttempt, dueMilliseconds: UInt64)] = []
+        for attempts in uploads {
+            let last = attempts.reduce(0) { max($0, $1.lastMilliseconds) }
+            let (due, overflow) = last.addingReportingOverflow(limits.stagedMilliseconds)
+            for attempt in attempts where attempt.holders.isEmpty {
+                if attempt.isSpent {
+                    unheld.append((attempt, 0))
+                } else if !overflow {
+                    unheld.append((attempt, due))
+                }
+            }
+        }
+        return unheld
+    }
+
+    /// The attempts, those of one client's upload together.
+    private var uploads: [ArraySlice<StagedAttempt>] {
+        let firsts = staged.indices.filter(beginsUpload)
+        return zip(firsts, firsts.dropFirst() + [staged.endIndex]).map { staged[$0..<$1] }
+    }
+
+    /// The client's uploads of which a version may yet hold what none holds.
+    func uploads(of stager: ClientID) -> [UploadStatus] {
+        uploads.compactMap { attempts in
+            guard let name = attempts.first?.name, name.stager == stager, attempts.contains(where: \.isOpen)
+            else { return nil }
+            return UploadStatus(
+                upload: name.upload, attempts: UInt32(clamping: attempts.count),
+                chargedBytes: attempts.reduce(0) { $0 &+ $1.unheldBytes },
+                lastMilliseconds: attempts.reduce(0) { max($0, $1.lastMilliseconds) })
+        }
+    }
+
+    /// Whose uploads are not over.
+    var uploaders: [ClientID] {
+        var uploaders: [ClientID] = []
+        for attempt in staged where uploaders.last != attempt.name.stager && attempt.isOpen {
+            uploaders.append(attempt.name.stager)
+        }
+        return uploaders
     }
 
     /// What the attempts take of the record, all of them and one client's.

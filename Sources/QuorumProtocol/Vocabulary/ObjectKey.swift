@@ -22,16 +22,17 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
     /// letter or digit; the name is 1 to 1,024 bytes of UTF-8.
     public init(_ text: String) throws(ObjectKeyError) {
         try self.init(bytes: Array(text.utf8))
-        guard recordedBucket == nil else { throw .invalidBucket(Self.bucketOfRecords) }
+        guard reservation == nil else { throw .invalidBucket(String(decoding: bucketBytes, as: UTF8.self)) }
     }
 
-    /// The key from its bytes, checked as above and for being UTF-8; also that of a bucket's record, `_buckets/name`.
+    /// The key from its bytes, checked as above and for being UTF-8; also one that is reserved, such as that of a
+    /// bucket's record, `_buckets/name`.
     public init(bytes: [UInt8]) throws(ObjectKeyError) {
         guard bytes.count <= Self.sizeBytesMax else { throw .tooLong(sizeBytes: bytes.count) }
         guard let slash = bytes.firstIndex(of: UInt8(ascii: "/")) else { throw .noBucket }
         let bucket = bytes[..<slash]
         let name = bytes[(slash + 1)...]
-        guard Self.isBucket(bucket) || Self.isBucketOfRecords(bucket) && Self.isBucket(name) else {
+        guard Self.isBucket(bucket) || Self.isReserved(bucket: bucket, name: name) else {
             throw .invalidBucket(String(decoding: bucket, as: UTF8.self))
         }
         guard !name.isEmpty else { throw .emptyName }
@@ -47,7 +48,7 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
     /// The key's bytes up to the slash.
     package var bucketBytes: ArraySlice<UInt8> { bytes.prefix { $0 != UInt8(ascii: "/") } }
 
-    private static func isBucket(_ bytes: ArraySlice<UInt8>) -> Bool {
+    static func isBucket(_ bytes: ArraySlice<UInt8>) -> Bool {
         func isAlphanumeric(_ byte: UInt8) -> Bool {
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
                 || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)

@@ -37,7 +37,7 @@ public struct ObjectMetadata: Hashable, Sendable {
         try check("user metadata", size, Self.userSizeBytesMax)
     }
 
-    func encode(into encoder: inout CanonicalEncoder) {
+    package func encode(into encoder: inout CanonicalEncoder) {
         encoder.append(counted: Array(contentType.utf8))
         encoder.append(counted: Array(etag.utf8))
         encoder.append(modifiedMilliseconds)
@@ -50,7 +50,7 @@ public struct ObjectMetadata: Hashable, Sendable {
         }
     }
 
-    init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+    package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
         contentType = try decoder.text("content type", limit: Self.contentTypeSizeBytesMax)
         etag = try decoder.text("etag", limit: Self.etagSizeBytesMax)
         modifiedMilliseconds = try decoder.integer("modification time")

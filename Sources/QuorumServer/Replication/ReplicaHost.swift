@@ -119,16 +119,16 @@ final class ReplicaHost: Sendable {
         }
     }
 
-    /// Finds, on a reader's thread, at most `limit` objects above one at which a client has versions and none is committed.
+    /// Finds, on a reader's thread, at most `limit` objects above one at which a client has something unfinished.
     func pendingObjects(
-        of client: ClientID, after last: ObjectKey?, limit: Int, for principal: Principal,
+        _ kind: UnfinishedKind, of client: ClientID, after last: ObjectKey?, limit: Int, for principal: Principal,
         _ answer: @escaping @Sendable (Result<[ObjectKey], Refusal>) -> Void
     ) {
         if let refusal = access.withLock({ $0 }).refusalOfPending(of: client, to: principal) {
             answer(.failure(refusal))
         } else {
             threads.readTurns.submit(for: principal) {
-                answer(.success(self.store.bareObjects(of: client, after: last, limit: limit)))
+                answer(.success(self.store.unfinishedObjects(kind, of: client, after: last, limit: limit)))
             }
         }
     }
@@ -138,7 +138,7 @@ final class ReplicaHost: Sendable {
         _ query: ListingQuery, for principal: Principal,
         _ answer: @escaping @Sendable (Result<ListingAnswer, Refusal>) -> Void
     ) {
-        if let refusal = access.withLock({ $0 }).refusalOfListing(bucket: query.bucket, to: principal) {
+        if let refusal = access.withLock({ $0 }).refusalOfListing(query, to: principal) {
             answer(.failure(refusal))
         } else {
             threads.listTurns.submit(for: principal) { answer(self.store.list(query)) }

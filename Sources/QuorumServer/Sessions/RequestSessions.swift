@@ -227,9 +227,9 @@ final class RequestSessions: ServerEndpointDelegate {
         } catch {
             return refuse(session, frameSizeBytes: size, "\(error)")
         }
-        guard case .list(let client, let last) = message else { return }
+        guard case .list(let kind, let client, let last) = message else { return }
         let limit = PendingMessage.objectCountMax
-        host.pendingObjects(of: client, after: last, limit: limit, for: principal) { found in
+        host.pendingObjects(kind, of: client, after: last, limit: limit, for: principal) { found in
             let answer: EncodedMessage
             switch found {
             case .success(let keys):

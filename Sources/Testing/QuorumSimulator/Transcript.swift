@@ -31,7 +31,7 @@ struct Transcript {
         case .stage(let stage):
             return "STAGE \(stage.key), stripe \(stage.stripe) of \(stage.attempt) at \(stage.position)"
         case .discard(let discard):
-            return "DISCARD \(discard.key), upload \(discard.upload)"
+            return "DISCARD \(discard.key), upload \(discard.upload) of \(discard.stager)"
         case .listHeld(let list):
             return "LIST-HELD \(list.key), \(list.kind)"
         case .fetch(let fetch):

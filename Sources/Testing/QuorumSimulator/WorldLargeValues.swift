@@ -74,7 +74,8 @@ extension World {
             let upload = left.contents.parts[0].attempt.upload
             discards.insert(upload)
             for position in parameters.quorums.positions {
-                send(.discard(Discard(key: key, upload: upload)), to: position, of: client, operation)
+                send(
+                    .discard(Discard(key: key, stager: client.id, upload: upload)), to: position, of: client, operation)
             }
             // What is answered to that is nothing to what follows.
             client.machineNumber += 1
@@ -218,13 +219,17 @@ extension World {
     }
 
     /// Whether an operation may fail with large values although nothing stands in its way any more: what was staged has
-    /// expired, or was given back with the version that an earlier operation left; or what is read was overwritten.
+    /// expired, or was used up or given back with the version that an earlier operation left; or what is read was
+    /// overwritten.
     func mayFail(_ operation: Int, of client: SimulatedClient, _ failure: OperationFailure) -> Bool {
         let recorded = history[operation]
         if recorded.isStaged {
             // A server that could not be reached before the faults ended, and lies of others that had the stripes.
             let isLeft = recorded.isReused || parameters.limits.stagedMilliseconds < 1_000_000 || !recorded.beganHealed
-            return isLeft && failure.observations.refusing.contains { $0.why.kind == .stripesMissing }
+            return isLeft
+                && failure.observations.refusing.contains {
+                    $0.why.kind == .stripesMissing || recorded.isReused && $0.why.kind == .uploadEnded
+                }
         }
         if case .tooFewFragments = failure, case .fetching? = client.transfer { return phase == .working }
         return false
@@ -332,8 +337,12 @@ extension World {
             if !held.isEmpty {
                 violation = Violation(.storage, "\(server.node) gives back \(drop.attempt), which a version holds")
             }
-            let (due, overflow) = attempt.lastMilliseconds.addingReportingOverflow(
-                parameters.limits.stagedMilliseconds)
+            // An upload is gone on with as a whole.
+            let last = before.staged.reduce(0) {
+                $1.name.stager == attempt.name.stager && $1.name.upload == attempt.name.upload
+                    ? max($0, $1.lastMilliseconds) : $0
+            }
+            let (due, overflow) = last.addingReportingOverflow(parameters.limits.stagedMilliseconds)
             let isExpired = !overflow && due <= nowMicroseconds / 1000
             let isDone =
                 attempt.isSpent || discards.contains(drop.attempt.upload)

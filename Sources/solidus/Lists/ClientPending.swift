@@ -39,7 +39,7 @@ struct PendingArguments: ParsableArguments {
         let answers: [NodeID: PendingObjects.Answer]
         do {
             answers = try await PendingObjects.ask(
-                home, of: client, timeoutMilliseconds: max(1, Int(timeout * 1000)))
+                .versions, home, of: client, timeoutMilliseconds: max(1, Int(timeout * 1000)))
         } catch {
             throw Failure(.configuration, error.description)
         }

@@ -25,6 +25,7 @@ import Testing
     /// A request of each kind.
     enum Kind: CaseIterable {
         case read, readTimestamp, certificate, prepare, commit, describe, stage, discard, fetch, versions, staged
+        case uploads, othersUploads, discardOfOthers
 
         var request: Request { request(key) }
 
@@ -53,12 +54,19 @@ import Testing
                         crossChecksum: CrossChecksum.encode(
                             block: SharedBytes([1]), code: parameters.quorums.code
                         ).crossChecksum, fragment: SharedBytes()))
-            case .discard: return .discard(Discard(key: key, upload: Self.attempt.upload))
+            case .discard: return .discard(Discard(key: key, stager: Self.attempt.stager, upload: Self.attempt.upload))
             case .fetch: return .fetch(Fetch(key: key, attempt: Self.attempt))
             case .versions: return .listHeld(ListHeld(key: key, kind: .versions))
             case .staged: return .listHeld(ListHeld(key: key, kind: .upload(Self.attempt.upload)))
+            case .uploads: return .listHeld(ListHeld(key: key, kind: .uploads(of: client)))
+            case .othersUploads: return .listHeld(ListHeld(key: key, kind: .uploads(of: stranger)))
+            case .discardOfOthers:
+                return .discard(Discard(key: key, stager: stranger, upload: Self.attempt.upload))
             }
         }
+
+        /// What it takes to write an object.
+        static let writers = Set(allCases).subtracting([.othersUploads, .discardOfOthers])
 
         private static let attempt = AttemptName(
             stager: client, upload: UploadID(high: 1, low: 2), part: 1, number: 0)
@@ -85,10 +93,11 @@ import Testing
             Row(grants: [], allowed: []),
             Row(grants: ["photos:read"], allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
             Row(grants: ["*:read"], allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
-            Row(grants: ["photos:write"], allowed: Set(Kind.allCases)),
-            Row(grants: ["*:write"], allowed: Set(Kind.allCases)),
+            Row(grants: ["photos:write"], allowed: Kind.writers),
+            Row(grants: ["*:write"], allowed: Kind.writers),
+            Row(grants: ["photos:write", "*:admin"], allowed: Set(Kind.allCases)),
             Row(grants: ["photos:list"], allowed: [.commit, .describe]),
-            Row(grants: ["*:admin"], allowed: [.commit, .describe]),
+            Row(grants: ["*:admin"], allowed: [.commit, .describe, .othersUploads, .discardOfOthers]),
             Row(grants: ["photo:read,write"], allowed: []),
             Row(grants: ["photos.:read", "photoss:write"].filter { Grant($0) != nil }, allowed: []),
             Row(
@@ -96,14 +105,17 @@ import Testing
                 allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
             Row(
                 grants: ["*:read", "photos:admin", "other:write"],
-                allowed: [.read, .certificate, .commit, .describe, .fetch, .versions]),
+                allowed: [
+                    .read, .certificate, .commit, .describe, .fetch, .versions, .othersUploads, .discardOfOthers,
+                ]),
         ])
     func clients(row: Row) throws {
         let list = try Self.list(row.grants)
         let needs: [Kind: Rights] = [
             .read: [.read, .write], .certificate: [.read, .write], .readTimestamp: .write, .prepare: .write,
             .commit: .all, .describe: .all, .stage: .write, .discard: .write, .fetch: [.read, .write],
-            .versions: [.read, .write], .staged: .write,
+            .versions: [.read, .write], .staged: .write, .uploads: .write, .othersUploads: .admin,
+            .discardOfOthers: .admin,
         ]
         for kind in Kind.allCases {
             let refusal = list.refusal(of: kind.request, from: .client(Self.client), in: Self.configuration)
@@ -130,7 +142,8 @@ import Testing
         for kind in Kind.allCases {
             let refusal = list.refusal(
                 of: kind.request(record), from: .client(Self.client), in: Self.configuration)
-            let needed: Rights = [.readTimestamp, .prepare, .stage, .discard, .staged].contains(kind) ? .admin : .all
+            let isReading = [.read, .certificate, .commit, .describe, .fetch, .versions].contains(kind)
+            let needed: Rights = isReading ? .all : .admin
             let expected: Refusal? =
                 row.allowed.contains(kind) ? nil : .notEntitled(.client(Self.client), lacksAll: needed)
             #expect(refusal == expected, "\(row.grants), \(kind)")
@@ -143,8 +156,8 @@ import Testing
             (["*:list,read"], nil), (["*:list"], [.read, .write]), (["photos:list,read,admin", "*:read"], .list),
         ] as [([String], Rights?)])
     func listOfBuckets(grants: [String], lacking: Rights?) throws {
-        let refusal = try Self.list(grants).refusalOfListing(
-            bucket: ObjectKey.bucketOfRecords, to: .client(Self.client))
+        let query = try #require(ListingQuery(prefix: Array("_buckets/".utf8)))
+        let refusal = try Self.list(grants).refusalOfListing(query, to: .client(Self.client))
         #expect(refusal == lacking.map { .notEntitled(.client(Self.client), lacksAll: $0) })
     }
 
@@ -160,6 +173,45 @@ import Testing
         #expect(throws: ObjectKeyError.invalidBucket("_other")) { try ObjectKey(bytes: Array("_other/a".utf8)) }
         #expect(try ObjectKey(recordOf: "photos").text == "_buckets/photos")
         #expect(throws: ObjectKeyError.invalidBucket("_buckets")) { try ObjectKey(recordOf: "_buckets") }
+    }
+
+    @Test(
+        "What is noted of a bucket's uploads is its writers' to read, to write and to list",
+        arguments: [
+            ([], false), (["photos:read,list,admin"], false), (["photo:write"], false), (["*:write"], true),
+            (["photos:write"], true),
+        ])
+    func uploads(grants: [String], isWriter: Bool) throws {
+        let list = try Self.list(grants)
+        let note = try ObjectKey(upload: UploadID(high: 1, low: 2), to: Array("photos".utf8)[...], note: ".00001")
+        for kind in [Kind.read, .readTimestamp, .prepare, .fetch, .versions] {
+            let refusal = list.refusal(of: kind.request(note), from: .client(Self.client), in: Self.configuration)
+            #expect(
+                refusal == (isWriter ? nil : .notEntitled(.client(Self.client), lacksAll: .write)),
+                "\(grants), \(kind)")
+        }
+        for prefix in ["_uploads/photos/", "_uploads/photos/00"] {
+            let query = try #require(ListingQuery(prefix: Array(prefix.utf8)))
+            #expect((list.refusalOfListing(query, to: .client(Self.client)) == nil) == isWriter, "\(grants)")
+        }
+        // Those of all buckets are for who may list every one.
+        for prefix in ["_uploads/", "_uploads/photos"] {
+            let query = try #require(ListingQuery(prefix: Array(prefix.utf8)))
+            #expect(list.refusalOfListing(query, to: .client(Self.client)) != nil, "\(grants)")
+        }
+    }
+
+    @Test(
+        "A note of an upload names a bucket and something in it",
+        arguments: [
+            ("_uploads/photos/0", true), ("_uploads/photos/", false), ("_uploads/photos", false),
+            ("_uploads//a", false),
+            ("_uploads/_buckets/a", false), ("_uploads/a b/c", false),
+        ])
+    func uploadKeys(text: String, isOne: Bool) throws {
+        let key = try? ObjectKey(bytes: Array(text.utf8))
+        #expect(key?.reservation == (isOne ? .upload(to: Array("photos".utf8)[...]) : nil))
+        #expect(throws: ObjectKeyError.invalidBucket("_uploads")) { try ObjectKey(text) }
     }
 
     @Test("Who is not listed may ask nothing, whoever else may", arguments: Kind.allCases)
@@ -193,7 +245,8 @@ import Testing
             (["*:read", "photos:list"], nil),
         ] as [([String], Rights?)])
     func listing(grants: [String], lacking: Rights?) throws {
-        let refusal = try Self.list(grants).refusalOfListing(bucket: "photos", to: .client(Self.client))
+        let query = try #require(ListingQuery(prefix: Array("photos/".utf8)))
+        let refusal = try Self.list(grants).refusalOfListing(query, to: .client(Self.client))
         #expect(refusal == lacking.map { .notEntitled(.client(Self.client), lacksAll: $0) })
     }
 

@@ -15,7 +15,8 @@ struct StagedLifeTests {
         let host = ReplicaHost(group, 0)
         let part = group.part(lengthBytes: 1100)
         host.expectStaged(part)
-        let versions = (1...3).map { group.version([part], counter: UInt64($0)) }
+        // Its stager is done with it only when a version of its own is committed.
+        let versions = (1...3).map { group.version([part], counter: UInt64($0), writer: $0 < 3 ? .bob : .alice) }
         for (number, version) in versions.enumerated() {
             host.expectStored(version)
             host.expectCommitted(version)
@@ -129,7 +130,7 @@ struct StagedLifeTests {
         func handle(_ request: Request, number: UInt64) -> [ReplicaEffect] {
             host.handle(.request(RequestTag(session: 1, request: number), from: .client(.alice), request))
         }
-        var effects = handle(.discard(Discard(key: .photo, upload: .first)), number: 1)
+        var effects = handle(.discard(Discard(key: .photo, stager: .alice, upload: .first)), number: 1)
         effects += handle(.stage(part.stage(1, for: 0)), number: 2)
         var answers: [UInt64: Reply] = [:]
         while !effects.isEmpty {
@@ -183,23 +184,43 @@ struct StagedLifeTests {
         #expect(host.has(part))
     }
 
+    @Test("does not take effect once more under another timestamp when it was committed, also after a crash")
+    func once() {
+        let host = ReplicaHost(group, 0)
+        let part = group.part(lengthBytes: 1100)
+        host.expectStaged(part)
+        let version = group.version([part], counter: 1)
+        host.expectStored(version)
+        host.expectCommitted(version)
+        let again = group.version([part], counter: 2)
+        host.expectRefused(.prepare(again.prepare(for: 0)), .uploadEnded)
+        let next = group.version(.photo, "next", counter: 2, writer: .zoe)
+        host.prepare(next)
+        host.expectCommitted(next)
+        host.crash()
+        let late = group.version([part], counter: 3)
+        host.expectRefused(.prepare(late.prepare(for: 0)), .uploadEnded)
+    }
+
     // MARK: Expiry
 
-    @Test("expires after its stager's last sign, unless a version holds it")
+    @Test("expires after the last sign of its stager's on its upload, unless a version holds it")
     func expiry() {
         let host = ReplicaHost(group, 0)
         let held = group.part(1, lengthBytes: 1100)
         let renewed = group.part(2, lengthBytes: 1100)
-        let left = group.part(3, lengthBytes: 600)
-        for part in [held, renewed, left] { host.expectStaged(part) }
+        let left = group.part(of: .second, lengthBytes: 600)
+        let foreign = group.part(3, by: .bob, lengthBytes: 600)
+        for part in [held, renewed, left, foreign] { host.expectStaged(part) }
         host.expectStored(group.version([held], counter: 1))
         host.pass(toMilliseconds: 6 * Self.day)
-        // One stripe renews its attempt, and no other.
-        host.expectStaged(renewed, [0])
+        // One stripe renews what its client has staged to the upload, and nothing else.
+        host.expectStaged(group.part(4, lengthBytes: 600), [0])
         host.pass(toMilliseconds: 7 * Self.day - 1)
-        #expect(host.has(left))
+        #expect(host.has(left) && host.has(foreign))
         host.pass(toMilliseconds: 7 * Self.day)
-        #expect(host.isWithout(left.attempt) && host.has(renewed) && host.has(held))
+        #expect(host.isWithout(left.attempt) && host.isWithout(foreign.attempt))
+        #expect(host.has(renewed) && host.has(held))
         host.pass(toMilliseconds: 13 * Self.day)
         #expect(host.isWithout(renewed.attempt) && host.has(held))
         // Whoever overtakes the version has it go, and then what it held.

@@ -155,7 +155,8 @@ extension ReplicaHost {
     }
 
     func discard(_ upload: UploadID, of key: ObjectKey = .photo, as client: ClientID = .alice) {
-        #expect(answer(.discard(Discard(key: key, upload: upload)), from: .client(client)) == .discarded)
+        #expect(
+            answer(.discard(Discard(key: key, stager: client, upload: upload)), from: .client(client)) == .discarded)
     }
 
     /// What FETCH gives of a stripe.

@@ -28,7 +28,15 @@ struct MemoryStore: Equatable {
         var nextDueMilliseconds: UInt64?
     }
 
+    /// An object in the list of what a client has left unfinished.
+    struct UnfinishedRow: Hashable {
+        let kind: UnfinishedKind
+        let client: ClientID
+        let key: ObjectKey
+    }
+
     private(set) var objects: [ObjectKey: Object] = [:]
+    private(set) var unfinished: Set<UnfinishedRow> = []
 
     func record(_ key: ObjectKey) -> ObjectRecord? {
         guard let object = objects[key] else { return nil }
@@ -42,6 +50,11 @@ struct MemoryStore: Equatable {
         var object = objects[change.key] ?? Object(record: [])
         object.record = change.record.bytes
         object.nextDueMilliseconds = change.nextDueMilliseconds
+        for listing in change.listings {
+            let row = UnfinishedRow(kind: listing.kind, client: listing.client, key: change.key)
+            let isNew = listing.isListed ? unfinished.insert(row).inserted : unfinished.remove(row) != nil
+            precondition(isNew, "a change says what it changes, and nothing else")
+        }
         for put in change.puts {
             object.parts[put.timestamp] = Parts(descriptor: put.descriptor.bytes, fragments: put.fragments.map(\.bytes))
         }
@@ -61,6 +74,11 @@ struct MemoryStore: Equatable {
         precondition(
             Set(object.parts.keys) == Set(change.record.held.map(\.timestamp)), "the store holds what the record says")
         objects[change.key] = object
+    }
+
+    /// Whether the client has something unfinished anywhere.
+    func hasUnfinished(_ kind: UnfinishedKind, of client: ClientID) -> Bool {
+        unfinished.contains { $0.kind == kind && $0.client == client }
     }
 
     /// What is held of a version that the record names.

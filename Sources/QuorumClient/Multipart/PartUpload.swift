@@ -1,0 +1,70 @@
+// Storing one part of an upload.
+
+import ErasureCode
+import QuorumProtocol
+
+extension ObjectClient {
+    /// Stores what a sequence gives as a part of the upload, in constant memory. The same part again takes the place of
+    /// what was stored before, once it is complete; who completes the upload meanwhile has the one or the other.
+    ///
+    /// - Parameters:
+    ///   - number: 1 to `partNumberMax`; parts are joined by rising numbers.
+    ///   - lengthBytes: how many bytes the source has, if that is known: it is checked, and stripes are chosen by it.
+    ///   - progress: told how many bytes are safe at a quorum of servers.
+    ///   - etag: called once all bytes were read; says what completion may ask for, or throws.
+    /// - Throws: what the source throws; `.noPart` for a number that no part has, `.uploadEnded`, `.valueTooLarge`,
+    ///   `.wrongLength`, and as `put`.
+    @discardableResult
+    public func putPart<Source: AsyncSequence>(
+        _ number: Int, of upload: MultipartUpload, lengthBytes: UInt64? = nil,
+        progress: (@Sendable (UInt64) -> Void)? = nil, etag: (@Sendable () async throws -> String)? = nil,
+        from source: Source
+    ) async throws -> UploadedPart where Source.Element == SharedBytes {
+        let key = upload.key
+        return try await measure(
+            .putPart, .object(key), facts: { OperationFacts(valueBytes: $0.lengthBytes) }
+        ) {
+            guard (1...Self.partNumberMax).contains(number) else { throw ClientError.noPart(key, number: number) }
+            guard let note = try await note(of: upload), note.completed == nil else {
+                throw ClientError.uploadEnded(key)
+            }
+            var blocks = BlockSource(source.makeAsyncIterator())
+            let limit = parameters.limits.stripeSizeBytesMax
+            let first = try await blocks.next(sizeBytes: limit)
+            let second = first.count < limit ? SharedBytes() : try await blocks.next(sizeBytes: 1)
+            var contents: StagedPart?
+            if first.count > 0 {
+                let size = stripeSizeBytes(ofPart: second.count > 0 ? lengthBytes : UInt64(first.count))
+                blocks.putBack(second)
+                blocks.putBack(first)
+                // What was staged for the same part before has another number.
+                let attempt = AttemptName(
+                    stager: id, upload: upload.upload, part: UInt16(number), number: .random(in: .min ... .max))
+                contents = try await ValueUpload(attempt, stripeSizeBytes: size, isKept: true, of: key, client: self)
+                    .stage(&blocks, lengthBytes: lengthBytes, progress: progress)
+            } else if let lengthBytes, lengthBytes > 0 {
+                throw ClientError.wrongLength(key, got: 0, expected: lengthBytes)
+            }
+            var metadata = ObjectMetadata()
+            if let etag { metadata.etag = try await etag() }
+            metadata = try validated(metadata, of: key)
+            _ = try await write(
+                upload.note(ofPart: number),
+                .value(SharedBytes(PartNote(contents).bytes()), metadata, salt: .random()))
+            return UploadedPart(
+                number: number, lengthBytes: contents?.lengthBytes ?? 0, etag: metadata.etag,
+                modifiedMilliseconds: metadata.modifiedMilliseconds)
+        }
+    }
+
+    /// Stripes of which a part has one page, as long as the cluster's are large enough for that: so the digests of the
+    /// most parts that a value may have, and of the largest one, have room in its descriptor.
+    private func stripeSizeBytes(ofPart lengthBytes: UInt64?) -> UInt32 {
+        let limit = UInt32(parameters.limits.stripeSizeBytesMax)
+        guard let lengthBytes else { return limit }
+        var size = min(StagedLimits.stripeSizeBytesMin, limit)
+        while size < limit, size < UInt32(Self.chosenStripeSizeBytes), UInt64(size) < lengthBytes { size *= 2 }
+        while size < limit, lengthBytes > UInt64(size) * UInt64(StripePage.stripesMax) { size *= 2 }
+        return size
+    }
+}

@@ -1,0 +1,136 @@
+// Making the parts of an upload one version.
+
+import ErasureCode
+import QuorumProtocol
+
+/// A part that a version is to consist of.
+public struct PartToJoin: Sendable, Hashable {
+    public let number: Int
+    /// What the part must have; nil for anything.
+    public let etag: String?
+
+    public init(number: Int, etag: String? = nil) {
+        self.number = number
+        self.etag = etag
+    }
+}
+
+extension ObjectClient {
+    /// Makes the parts the object's new version; they are not copied. Once more for an upload that is complete it gives
+    /// the same version, also when that has been overwritten since.
+    ///
+    /// - Parameters:
+    ///   - parts: by rising numbers; all that are stored when nil. Others are given back.
+    ///   - etag: of the object; nil for that of the metadata with which the upload began.
+    /// - Throws: `.noPart`, `.otherPart`, `.uploadEnded`, `.valueTooLarge` when the parts' digests have no room in one
+    ///   descriptor; and as `put`. After an error that leaves it open whether the version was stored it can be called
+    ///   again, by another process, too.
+    public func complete(
+        _ upload: MultipartUpload, parts: [PartToJoin]? = nil, etag: String? = nil
+    ) async throws(ClientError) -> PutResult {
+        let key = upload.key
+        return try await measure(.completeUpload, .object(key), facts: { OperationFacts($0) }) {
+            () throws(ClientError) in
+            guard let note = try await note(of: upload) else { throw .uploadEnded(key) }
+            if let completed = note.completed { return Self.result(key, completed) }
+            let contents = try await joined(parts, of: upload)
+            var metadata = note.metadata
+            metadata.modifiedMilliseconds = Self.currentMilliseconds()
+            if let etag { metadata.etag = etag }
+            let result = try await write(contents, validated(metadata, of: key), of: upload)
+            var ended = note
+            ended.completed = result.timestamp
+            try await write(ended, of: upload)
+            try await forgetParts(of: upload)
+            return result
+        }
+    }
+
+    private static func result(_ key: ObjectKey, _ timestamp: Timestamp) -> PutResult {
+        PutResult(key: key, timestamp: timestamp, rounds: 1, durableAt: [], observations: ServerObservations())
+    }
+
+    /// Nil when all parts are empty.
+    private func joined(_ wanted: [PartToJoin]?, of upload: MultipartUpload) async throws(ClientError)
+        -> StagedContents?
+    {
+        let key = upload.key
+        var found: [NotedPart]
+        if let wanted {
+            for (place, part) in wanted.enumerated() where place > 0 && wanted[place - 1].number >= part.number {
+                throw .noPart(key, number: part.number)
+            }
+            found = []
+            for (part, noted) in zip(wanted, try await notedParts(wanted.map(\.number), of: upload)) {
+                guard let noted else { throw .noPart(key, number: part.number) }
+                guard part.etag == nil || part.etag == noted.part.etag else {
+                    throw .otherPart(key, number: part.number, etag: noted.part.etag)
+                }
+                found.append(noted)
+            }
+        } else {
+            found = try await notedParts(of: upload)
+        }
+        guard !found.isEmpty else { throw .noPart(key, number: 1) }
+        let parts = found.compactMap(\.contents)
+        guard !parts.isEmpty else { return nil }
+        let lengthBytes = parts.reduce(0) { $0 &+ $1.lengthBytes }
+        let contents = StagedContents(joining: parts, parameters: parameters)
+        guard lengthBytes <= StagedLimits.valueSizeBytesMax, contents.pageCount <= StagedLimits.pageDigestsMax else {
+            throw .valueTooLarge(
+                key, sizeBytes: Int(clamping: lengthBytes), limitBytes: Int(StagedLimits.valueSizeBytesMax))
+        }
+        return contents
+    }
+
+    private func write(
+        _ contents: StagedContents?, _ metadata: ObjectMetadata, of upload: MultipartUpload
+    ) async throws(ClientError) -> PutResult {
+        guard let contents else {
+            let result = try await write(upload.key, .value(SharedBytes(), metadata, salt: .random()))
+            await announce(.discard(Discard(key: upload.key, stager: id, upload: upload.upload)))
+            return result
+        }
+        do throws(ClientError) {
+            return try await write(upload.key, .staged(contents, metadata, salt: .random()))
+        } catch {
+            guard case .refused(_, let failure) = error,
+                failure.observations.refusing.contains(where: { $0.why.kind?.endsUpload ?? false })
+            else { throw error }
+            // Somebody else may have completed it, and not come to say so.
+            if let earlier = try await version(of: upload) { return Self.result(upload.key, earlier) }
+            throw .uploadEnded(upload.key)
+        }
+    }
+
+    /// The version that consists of the upload's parts, as long as servers keep it.
+    private func version(of upload: MultipartUpload) async throws(ClientError) -> Timestamp? {
+        for version in try await versions(of: upload.key) where version.timestamp.writer == id && version.head != nil {
+            do throws(ClientError) {
+                let opened = try await open(upload.key, version: version.timestamp)
+                if opened.uploadID == upload.upload { return version.timestamp }
+            } catch .noVersion {
+                continue
+            }
+        }
+        return nil
+    }
+}
+
+extension ObjectBytes {
+    /// The upload that its stripes were staged to.
+    fileprivate var uploadID: UploadID? {
+        guard case .staged(let staged, _) = contents else { return nil }
+        return staged.parts[0].attempt.upload
+    }
+}
+
+extension RefusalKind {
+    /// Whether what was staged to an upload is not there any more, or not to be used again.
+    fileprivate var endsUpload: Bool {
+        switch self {
+        case .uploadEnded, .stripesMissing: true
+        default: false
+        }
+    }
+}
