@@ -205,6 +205,43 @@ extension ObjectStore {
         try scan(IndexKey.heads, from: first, below: end, limit: limit) { LiveObject(key: $0, head: $1) }
     }
 
+    /// Where a walk over live objects goes from one of them.
+    package enum LiveWalkStep {
+        case next
+        case skip(to: [UInt8])
+        case end
+    }
+
+    /// Shows live objects in the order of their keys, from `first` on and below `end`: key and head where they lie,
+    /// valid only during the call. Whatever is changed meanwhile is not seen.
+    package func walkLiveObjects(
+        from first: [UInt8], below end: [UInt8],
+        _ body: (_ key: UnsafeRawBufferPointer, _ head: UnsafeRawBufferPointer) -> LiveWalkStep
+    ) throws(StorageError) {
+        try read { () throws(StorageError) in
+            let prefix = IndexKey.heads
+            let bound = prefix + end
+            let walk = index.walk()
+            walk.seek(prefix + first)
+            var step = LiveWalkStep.next
+            while true {
+                let isThere = try walk.withKey(startingWith: prefix) { indexKey in
+                    guard indexKey.lexicographicallyPrecedes(bound) else {
+                        step = .end
+                        return
+                    }
+                    walk.read { step = body(UnsafeRawBufferPointer(rebasing: indexKey[prefix.count...]), $0) }
+                }
+                guard isThere else { return }
+                switch step {
+                case .next: walk.next()
+                case .skip(let start): walk.seek(prefix + start)
+                case .end: return
+                }
+            }
+        }
+    }
+
     /// Objects of a slot that have a record, in the order of their keys, those above `after` (all when nil), at most
     /// `limit`.
     package func objects(inSlot slot: UInt16, after: [UInt8]?, limit: Int) throws(StorageError) -> [SlotObject] {

@@ -1,7 +1,6 @@
 // Listing a bucket (docs/protocol.md, Listing).
 //
-// Pages are judged by QuorumProtocol's ListingJudge. What the servers' answers leave open is read as any object is: a
-// head, which also brings it to the servers that had missed it. A listing holds one page at a time.
+// What is asked, read and shown is decided by QuorumProtocol's Lister; ListingDriver does what it says.
 
 import NIOCore
 import QuorumOperations
@@ -14,8 +13,20 @@ public struct ListedObject: Sendable, Equatable {
     public let timestamp: Timestamp
     /// The writer's clock, in milliseconds since 1970.
     public let modifiedMilliseconds: UInt64
+    private let writtenEtag: String
+
     /// As `ObjectStatus.etag`.
-    public let etag: String
+    public var etag: String { writtenEtag.isEmpty ? timestamp.digest.description : writtenEtag }
+
+    /// Nil without a head, which everything has that is shown.
+    init?(_ key: ObjectKey, _ live: LiveVersion) {
+        guard let head = live.head else { return nil }
+        self.key = key
+        lengthBytes = head.lengthBytes
+        timestamp = live.timestamp
+        modifiedMilliseconds = head.modifiedMilliseconds
+        writtenEtag = head.etag
+    }
 }
 
 /// What a listing consists of.
@@ -44,79 +55,42 @@ public struct BucketListing: AsyncSequence, Sendable {
     let query: ListingQuery
 
     public struct AsyncIterator: AsyncIteratorProtocol {
-        let client: ObjectClient
-        private var query: ListingQuery
-        /// In reverse order.
+        private let run: ListingRun
         private var waiting: [ListingEntry] = []
+        /// How many of them were shown.
+        private var shownCount = 0
         private var isAtEnd = false
-        private var inventors = Inventors()
 
         init(_ listing: BucketListing) {
-            client = listing.client
-            query = listing.query
+            run = ListingRun(ListingDriver(listing.query, client: listing.client))
         }
 
         public mutating func next() async throws(ClientError) -> ListingEntry? {
-            while waiting.isEmpty {
+            while shownCount == waiting.count {
                 if isAtEnd { return nil }
-                let page = try await client.measure(.list, .bucket(query.bucket)) { () throws(ClientError) in
-                    try await client.page(query, &inventors)
-                }
-                waiting = page.entries.reversed()
-                if let next = page.next { query = query.from(next) } else { isAtEnd = true }
+                let page = try await run.driver.next()
+                waiting = page.entries
+                shownCount = 0
+                isAtEnd = page.isLast
             }
-            return waiting.popLast()
+            defer { shownCount += 1 }
+            return waiting[shownCount]
         }
     }
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
 }
 
-/// Which servers have named versions above all that was then found, or told of little at a time.
-struct Inventors {
-    /// A correct server does the one while something is written, and the other below huge prefixes; but not all the
-    /// time.
-    private static let inventionsMax = 64
-    private static let inventionsPerEarlyEnd = 8
-    /// How often those left out are asked again since too few are left. A listing must not go on for ever.
-    private static let forgivenMax = 4
-    private var counts: [NodeID: Int] = [:]
-    private var forgivenCount = 0
+/// Ends what is done for a listing when nobody can ask for its rest any more.
+private final class ListingRun: Sendable {
+    let driver: ListingDriver
 
-    /// Takes who has named an object as what, and the version that was then found, which may be a tombstone. Who names
-    /// a lower one may have missed that, and whoever names what was found is right.
-    mutating func add(_ named: [NodeID: Timestamp], found: Timestamp?) {
-        for (node, timestamp) in named where found.precedes(timestamp) { counts[node, default: 0] += 1 }
-    }
+    init(_ driver: ListingDriver) { self.driver = driver }
 
-    mutating func addEarlyEnd(of node: NodeID) { counts[node, default: 0] += Self.inventionsPerEarlyEnd }
-
-    /// Who is left out of this listing: no more than may be faulty.
-    func leftOut(_ faults: Int) -> Set<NodeID> {
-        let worst = counts.filter { $0.value > Self.inventionsMax }.sorted { $0.value > $1.value }
-        return Set(worst.prefix(faults).map(\.key))
-    }
-
-    /// Whether they are to be asked again.
-    mutating func forgive() -> Bool {
-        guard forgivenCount < Self.forgivenMax, !counts.isEmpty else { return false }
-        forgivenCount += 1
-        counts = [:]
-        return true
-    }
-}
-
-/// A part of a listing.
-struct ListingPage: Sendable {
-    let entries: [ListingEntry]
-    /// Where the rest begins; nil when there is none.
-    let next: [UInt8]?
+    deinit { driver.cancel() }
 }
 
 extension ObjectClient {
-    /// How many objects are read at a time.
-    private static let headsAtATime = 16
-
     /// Lists the objects of a bucket. Nothing is asked before the first entry is.
     ///
     /// - Parameters:
@@ -159,146 +133,5 @@ extension ObjectClient {
             throw .invalidListing("the name to go on behind is longer than any key")
         }
         return BucketListing(client: self, query: behind)
-    }
-
-    /// What comes first of a listing.
-    func page(_ query: ListingQuery, _ inventors: inout Inventors) async throws(ClientError) -> ListingPage {
-        let judge = try await judge(query, &inventors)
-        let open = judge.keys.compactMap { key, verdict -> (ObjectKey, [NodeID: Timestamp])? in
-            if case .open(let named) = verdict { (key, named) } else { nil }
-        }
-        let read = try await heads(of: Dictionary(uniqueKeysWithValues: open), &inventors)
-        var entries: [ListingEntry] = judge.keys.compactMap { key, verdict in
-            switch verdict {
-            case .settled(let live): ListedObject(key, live).map { .object($0) }
-            case .open: read[key].map { .object(ListedObject($0)) }
-            }
-        }
-        var next = judge.below
-        for (prefix, verdict) in judge.prefixes {
-            guard try await isLive(prefix, verdict, &inventors) else { continue }
-            entries.append(.prefix(prefix))
-            // All below it is told of by this entry.
-            let end = ListingQuery.successor(ofPrefix: prefix)
-            if let reached = next, reached.lexicographicallyPrecedes(end), prefix.lexicographicallyPrecedes(reached) {
-                next = end
-            }
-        }
-        entries.sort { $0.bytes.lexicographicallyPrecedes($1.bytes) }
-        return ListingPage(entries: entries, next: next)
-    }
-
-    private func isLive(
-        _ prefix: [UInt8], _ verdict: ListingJudge.PrefixVerdict, _ inventors: inout Inventors
-    ) async throws(ClientError) -> Bool {
-        guard case .open(let witnesses) = verdict else { return true }
-        if try await !heads(of: witnesses, &inventors).isEmpty { return true }
-        guard var query = ListingQuery(prefix: prefix, limit: 1) else { return false }
-        while true {
-            let page = try await page(query, &inventors)
-            if !page.entries.isEmpty { return true }
-            // What was first is gone, and so may be much that a server behind still names.
-            guard let next = page.next, let rest = ListingQuery(prefix: prefix, start: next) else { return false }
-            query = rest
-        }
-    }
-
-    /// Asks the servers, without those that invent, unless too few are left without them.
-    private func judge(
-        _ query: ListingQuery, _ inventors: inout Inventors
-    ) async throws(ClientError) -> ListingJudge {
-        try checkOpen()
-        let all = parameters.configuration.nodes.map(\.id)
-        let leftOut = inventors.leftOut(parameters.quorums.faults)
-        do {
-            return try await ask(query, all.filter { !leftOut.contains($0) }, &inventors)
-        } catch {
-            guard !leftOut.isEmpty, inventors.forgive() else { throw error }
-            return try await ask(query, all, &inventors)
-        }
-    }
-
-    private func ask(
-        _ query: ListingQuery, _ nodes: [NodeID], _ inventors: inout Inventors
-    ) async throws(ClientError) -> ListingJudge {
-        let round = ListingRound(
-            query, nodes: nodes, deadline: context.deadline, hedge: readHedge, context: context)
-        let outcome = await round.run()
-        for liar in outcome.liars { context.connections.demote(liar, for: demotionTime) }
-        for (node, answer) in outcome.answers where answer.endsEarly(query) { inventors.addEarlyEnd(of: node) }
-        do {
-            return try ListingJudge(query, outcome.answers, parameters)
-        } catch {
-            try checkOpen()
-            let refused = outcome.refusals.sorted { $0.key < $1.key }
-                .map { ServerTrouble(server: $0.key, what: "refused: \($0.value)") }
-            if refused.count > parameters.quorums.faults {
-                throw .listingRefused(bucket: query.bucket, refusals: refused)
-            }
-            let silent = nodes.filter { outcome.answers[$0] == nil && outcome.refusals[$0] == nil }
-            let troubles = silent.map { node in
-                let (state, peer) = context.connections.channel(to: node)
-                if outcome.liars.contains(node) {
-                    return ServerTrouble(server: node, what: "\(peer) answered something else than what was asked")
-                }
-                if case .disconnected(let error) = state {
-                    return ServerTrouble(server: node, what: error.description)
-                }
-                return ServerTrouble(server: node, what: "\(peer) did not answer in time")
-            }
-            throw .listingUnavailable(
-                bucket: query.bucket, groups: error.groups.map(\.id), troubles: refused + troubles)
-        }
-    }
-
-    /// Reads what is to know of objects, of each of which somebody has named a version; those that do not exist are left
-    /// out.
-    private func heads(
-        of named: [ObjectKey: [NodeID: Timestamp]], _ inventors: inout Inventors
-    ) async throws(ClientError) -> [ObjectKey: ObjectStatus] {
-        typealias Result = (key: ObjectKey, outcome: Swift.Result<ReadOutcome, ClientError>)
-        let results = await withTaskGroup(of: Result.self, returning: [Result].self) { group in
-            var results: [Result] = []
-            for (number, key) in named.keys.enumerated() {
-                if number >= Self.headsAtATime, let result = await group.next() {
-                    results.append(result)
-                    // One that cannot be read ends the listing, so no more are tried.
-                    if case .failure = result.outcome { break }
-                }
-                group.addTask {
-                    do throws(ClientError) {
-                        return (key, .success(try await self.find(key, wantsValue: false)))
-                    } catch {
-                        return (key, .failure(error))
-                    }
-                }
-            }
-            for await result in group { results.append(result) }
-            return results
-        }
-        var found: [ObjectKey: ObjectStatus] = [:]
-        for (key, outcome) in results {
-            let outcome = try outcome.get()
-            inventors.add(named[key] ?? [:], found: outcome.found.timestamp)
-            found[key] = ObjectStatus(key, outcome, at: parameters.placement(of: key))
-        }
-        return found
-    }
-}
-
-extension ListedObject {
-    /// Nil without a head, which a settled object has.
-    fileprivate init?(_ key: ObjectKey, _ live: LiveVersion) {
-        guard let head = live.head else { return nil }
-        self.init(
-            key: key, lengthBytes: head.lengthBytes, timestamp: live.timestamp,
-            modifiedMilliseconds: head.modifiedMilliseconds,
-            etag: head.etag.isEmpty ? live.timestamp.digest.description : head.etag)
-    }
-
-    fileprivate init(_ status: ObjectStatus) {
-        self.init(
-            key: status.key, lengthBytes: status.lengthBytes, timestamp: status.timestamp,
-            modifiedMilliseconds: status.metadata.modifiedMilliseconds, etag: status.etag)
     }
 }

@@ -329,6 +329,9 @@ package final class ServerConnections: Sendable {
     }
 
     private func received(listing frame: ByteBuffer, from server: NodeID) {
+        // Most of what nobody waits for any more came too late, and is not worth taking apart.
+        let request = frame.getInteger(at: frame.readerIndex + 1, as: UInt64.self)
+        guard request.map({ number in state.withLock { $0.open[number]?.server == server } }) ?? true else { return }
         guard case (let number, .listing(let answer))? = try? ListingMessage.decode(frame) else {
             logger.debug("\(server) sent a listing that is none")
             demote(server, for: .seconds(10))

@@ -30,6 +30,8 @@ struct ObjectsBenchmark: ParsableCommand {
     var seconds = 10.0
     @Option(help: "How many ranges are read, and as many small objects.")
     var reads = 200
+    @Flag(help: "Measure listings and nothing else.")
+    var listings = false
     @Option(help: "Write all results to this file, as JSON.")
     var json: String?
     @Option(help: "Where the cluster is made, and removed at the end; the disk under it is what is measured.")
@@ -62,7 +64,7 @@ struct ObjectsBenchmark: ParsableCommand {
             objectCount: objects, laggingCount: laggingObjects, lackingCount: lack, largeSizeBytes: large.bytes,
             mode: mode.mode, seconds: seconds, readCount: reads, program: try SolidusProgram.path(program),
             directory: scratch.path, leftovers: leftovers.removals)
-        let figures = try runner.run()
+        let figures = try runner.run(listingsOnly: listings)
         let machine = MachineDescription.current
         print(machine.text)
         print(

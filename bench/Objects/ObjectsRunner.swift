@@ -70,11 +70,12 @@ struct ObjectsRunner {
         figures.append(ObjectFigure("seeding all objects", seeding, "s"))
     }
 
-    /// Measures all, and removes the cluster.
-    mutating func run() throws -> [ObjectFigure] {
+    /// Measures all, or listings only, and removes the cluster.
+    mutating func run(listingsOnly: Bool) throws -> [ObjectFigure] {
         defer { remove() }
         try warmUp()
         try list()
+        if listingsOnly { return figures }
         try putSmall()
         let limits = try measureLimits()
         try transfer(limits)
@@ -140,6 +141,19 @@ struct ObjectsRunner {
                 "\(what), processor time of all servers a page", (after.servers - before.servers) / pageCount * 1e3,
                 "ms")
         }
+        try listOpen()
+    }
+
+    /// With the laggard among the three that answer, what it lacks has to be read, and is brought to it.
+    private mutating func listOpen() throws {
+        guard let lackingCount = lagging.laggard?.missingCount, lackingCount > 0 else { return }
+        let (client, plan) = (cluster.clients[0], lagging)
+        servers[0].kill()
+        let found = try waiting { try await ListingRun.run(plan, by: client) }
+        let seconds = Double(plan.objectCount) / found.keysPerSecond
+        add("listing with a lagging server and one that is down, keys", found.keysPerSecond, "1/s")
+        add("the same, objects that it has to read, of all its time", Double(lackingCount) / seconds, "1/s")
+        _ = try restarted([0])
     }
 
     // MARK: Values

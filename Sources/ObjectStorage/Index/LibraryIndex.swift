@@ -138,14 +138,17 @@ final class LibraryIndexWalk: IndexWalk {
 
     func previous() { index_walk_previous(handle) }
 
-    func key(startingWith prefix: [UInt8]) throws(StorageError) -> [UInt8]? {
+    func withKey(
+        startingWith prefix: [UInt8], _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(StorageError) -> Bool {
         var start: UnsafeRawPointer?
         var count = 0
         guard try LibraryIndex.call(path, { index_walk_key(handle, &start, &count, $0) }), let start,
             count >= prefix.count,
             prefix.isEmpty || prefix.withUnsafeBytes({ memcmp(start, $0.baseAddress!, $0.count) == 0 })
-        else { return nil }
-        return Array(UnsafeRawBufferPointer(start: start, count: count))
+        else { return false }
+        body(UnsafeRawBufferPointer(start: start, count: count))
+        return true
     }
 
     func read(_ body: (UnsafeRawBufferPointer) -> Void) {

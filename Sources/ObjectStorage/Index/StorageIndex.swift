@@ -75,10 +75,13 @@ package protocol IndexWalk: AnyObject {
     /// Goes to the key before the present one; only while there is a present one.
     func previous()
 
-    /// The present key if there is one and it starts with `prefix`; throws when the walk failed.
-    func key(startingWith prefix: [UInt8]) throws(StorageError) -> [UInt8]?
+    /// Calls `body` with the present key, valid until the walk goes on, if there is one and it starts with `prefix`;
+    /// whether there is. Throws when the walk failed.
+    func withKey(
+        startingWith prefix: [UInt8], _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(StorageError) -> Bool
 
-    /// Calls `body` with the present value; only after `key` returned one.
+    /// Calls `body` with the present value; only after a present key was told.
     func read(_ body: (UnsafeRawBufferPointer) -> Void)
 }
 
@@ -94,6 +97,13 @@ extension StorageIndex {
 }
 
 extension IndexWalk {
+    /// The present key if there is one and it starts with `prefix`; throws when the walk failed.
+    func key(startingWith prefix: [UInt8]) throws(StorageError) -> [UInt8]? {
+        var key: [UInt8]?
+        _ = try withKey(startingWith: prefix) { key = Array($0) }
+        return key
+    }
+
     func seek(_ key: [UInt8]) { seek(key, backward: false) }
 
     func withValue<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {

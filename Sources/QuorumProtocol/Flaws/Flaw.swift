@@ -178,6 +178,28 @@ package enum Flaw: String, Sendable, CaseIterable {
     case readDigestUnchecked
     /// "Not found" by a tombstone is answered without writing it back.
     case tombstoneNotWrittenBack
+
+    // Listing
+    /// What 2f servers name alike is settled.
+    case settledByTooFew
+    /// 2f answers suffice to say what is not there.
+    case listedByTooFew
+    /// One server's word on a version's length, ETag and time is enough.
+    case listedHeadUnvouched
+    /// A page goes as far as the furthest answer, whatever the others cover.
+    case furthestAnswerCovers
+    /// A version counts as sound though hardly anybody knows it to be.
+    case unsoundListed
+    /// A key that is open is shown as the highest that anybody names.
+    case openBelieved
+    /// A key that is open is not shown.
+    case openLeftOut
+    /// A prefix is there as soon as anybody names a key below it.
+    case witnessBelieved
+    /// A prefix is not there when the keys are gone that were named below it.
+    case goneWitnessEnough
+    /// The next page begins where answers ended, be it below a prefix that was shown.
+    case prefixShownAgain
 }
 
 extension Flaw {
@@ -189,7 +211,7 @@ extension Flaw {
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .verificationNotRetried,
             .poisonSignedOnce, .poisonLeftUnproven, .condemnedForgotten, .proofFromManyOnly, .oneVoucherVerified,
             .onePoisonStatement, .poisonUnasked,
-            .poisonStatementsUnverified, .poisonReadAsNothing:
+            .poisonStatementsUnverified, .poisonReadAsNothing, .unsoundListed:
             .lazy
         default: .fingerprint
         }

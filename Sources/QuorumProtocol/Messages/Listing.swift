@@ -59,10 +59,15 @@ package struct ListingQuery: Equatable, Sendable {
 
     /// What the key is told of as: its bytes up to the first delimiter behind the prefix; nil for itself.
     package func commonPrefix(of key: ObjectKey) -> [UInt8]? {
-        guard !delimiter.isEmpty, key.bytes.count >= prefix.count + delimiter.count else { return nil }
-        for offset in prefix.count...(key.bytes.count - delimiter.count)
-        where key.bytes[offset..<(offset + delimiter.count)].elementsEqual(delimiter) {
-            return Array(key.bytes[..<(offset + delimiter.count)])
+        key.bytes.withUnsafeBytes { bytes in commonPrefixSize(of: bytes).map { Array(bytes[..<$0]) } }
+    }
+
+    /// The same of a key's bytes: how many of them it is.
+    func commonPrefixSize(of key: UnsafeRawBufferPointer) -> Int? {
+        guard let first = delimiter.first, key.count >= prefix.count + delimiter.count else { return nil }
+        for offset in prefix.count...(key.count - delimiter.count)
+        where key[offset] == first && key[offset..<(offset + delimiter.count)].elementsEqual(delimiter) {
+            return offset + delimiter.count
         }
         return nil
     }
@@ -127,8 +132,7 @@ package struct ListingAnswer: Equatable, Sendable {
     /// What an answer may take, in bytes of its encoding.
     package static let sizeBytesMax = 512 << 10
 
-    /// In the order of keys.
-    package var objects: [ListedKey] = []
+    package var listed = ListedKeys()
     /// In order.
     package var prefixes: [ListedPrefix] = []
     /// The answer tells of everything below this; nil when that is all there is.
@@ -136,10 +140,22 @@ package struct ListingAnswer: Equatable, Sendable {
 
     package init() {}
 
+    /// The listed objects taken apart, in the order of keys.
+    package var objects: [ListedKey] {
+        get { listed.decoded }
+        set { listed = ListedKeys(newValue) }
+    }
+
+    /// How many entries it has.
+    package var itemCount: Int { listed.count + prefixes.count }
+
     /// What one more key may take of an answer: at least what its encoding does, as a prefix's witness, too.
     package static func sizeBytes(of listed: ListedKey) -> Int {
-        2 * listed.key.bytes.count + (listed.live.head?.etag.utf8.count ?? 0) + 128
+        sizeBytes(ofKey: listed.key.bytes.count, etag: listed.live.head?.etag.utf8.count ?? 0)
     }
+
+    /// The same by the sizes of key and ETag.
+    static func sizeBytes(ofKey keySize: Int, etag etagSize: Int) -> Int { 2 * keySize + etagSize + 128 }
 
     /// Fewer items than a correct server tells of before it has looked at too many keys.
     private static let fewItems = 100
@@ -147,7 +163,7 @@ package struct ListingAnswer: Equatable, Sendable {
     /// Whether it tells of little and there would have been room for more. A correct server ends so only when it had to
     /// look at very many keys below a prefix.
     package func endsEarly(_ query: ListingQuery) -> Bool {
-        guard below != nil, objects.count + prefixes.count < min(query.limit, Self.fewItems) else { return false }
+        guard below != nil, itemCount < min(query.limit, Self.fewItems) else { return false }
         let sizeBytes = (objects + prefixes.flatMap(\.witnesses)).reduce(0) { $0 + Self.sizeBytes(of: $1) }
         let largest = 2 * (ObjectKey.sizeBytesMax + ObjectMetadata.etagSizeBytesMax)
         return sizeBytes + largest <= Self.sizeBytesMax
@@ -155,26 +171,36 @@ package struct ListingAnswer: Equatable, Sendable {
 
     /// Whether a correct server may have answered this query so.
     package func answers(_ query: ListingQuery) -> Bool {
-        guard objects.count + prefixes.count <= query.limit else { return false }
+        guard itemCount <= query.limit else { return false }
         if let below {
             guard query.lowest.lexicographicallyPrecedes(below), !query.end.lexicographicallyPrecedes(below),
                 below.count <= ObjectKey.sizeBytesMax + 1
             else { return false }
         }
-        func isWithin(_ key: ObjectKey) -> Bool {
-            key.bytes.starts(with: query.prefix) && !key.bytes.lexicographicallyPrecedes(query.lowest)
-                && below.map { key.bytes.lexicographicallyPrecedes($0) } ?? true
+        let lowest = query.lowest
+        func isWithin(_ key: UnsafeRawBufferPointer) -> Bool {
+            key.begins(with: query.prefix) && !key.precedes(lowest) && below.map(key.precedes) ?? true
         }
-        let areObjects = objects.allSatisfy { isWithin($0.key) && query.commonPrefix(of: $0.key) == nil }
-        let arePrefixes = prefixes.allSatisfy { listed in
-            listed.witnesses.allSatisfy { isWithin($0.key) && query.commonPrefix(of: $0.key) == listed.prefix }
+        // They ascend, so all are within if the first and the last are.
+        for place in Set([0, listed.count - 1]) where listed.count > 0 {
+            guard listed.withBytes(at: place, { key, _ in isWithin(key) }) else { return false }
         }
-        return areObjects && arePrefixes
+        if !query.delimiter.isEmpty {
+            for place in 0..<listed.count {
+                let isPrefixed = listed.withBytes(at: place) { key, _ in query.commonPrefixSize(of: key) != nil }
+                if isPrefixed { return false }
+            }
+        }
+        return prefixes.allSatisfy { told in
+            told.witnesses.allSatisfy { witness in
+                witness.key.bytes.withUnsafeBytes(isWithin) && query.commonPrefix(of: witness.key) == told.prefix
+            }
+        }
     }
 
     package func encode(into encoder: inout CanonicalEncoder) {
-        encoder.append(UInt16(objects.count))
-        for object in objects { object.encode(into: &encoder) }
+        encoder.append(UInt16(listed.count))
+        encoder.append(raw: listed.bytes)
         encoder.append(UInt16(prefixes.count))
         for listed in prefixes {
             encoder.append(counted: listed.prefix)
@@ -187,13 +213,7 @@ package struct ListingAnswer: Equatable, Sendable {
 
     package init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
         let objectCount = try decoder.count("listed objects", as: UInt16.self, limit: ListingQuery.itemCountMax)
-        for _ in 0..<objectCount {
-            let object = try ListedKey(from: &decoder)
-            guard objects.last.map({ $0.key < object.key }) ?? true else {
-                throw .notCanonical(field: "listed objects' order")
-            }
-            objects.append(object)
-        }
+        listed = try ListedKeys(objectCount, from: &decoder)
         let prefixCount = try decoder.count("listed prefixes", as: UInt16.self, limit: ListingQuery.itemCountMax)
         for _ in 0..<prefixCount { prefixes.append(try Self.prefix(&decoder, after: prefixes.last)) }
         if try decoder.flag("end") {

@@ -204,6 +204,16 @@ package struct CanonicalDecoder {
         bytes[try advance(count, field)]
     }
 
+    /// Passes over as many of the bytes that are left as `measure` says of them, which may fail.
+    mutating func skim(
+        _ measure: (UnsafeRawBufferPointer) throws(MalformedEncoding) -> Int
+    ) throws(MalformedEncoding) -> ArraySlice<UInt8> {
+        let count = bytes.withUnsafeBytes { all in
+            Result { () throws(MalformedEncoding) in try measure(all.part(position..<all.count)) }
+        }
+        return bytes[try advance(try count.get(), "what was measured")]
+    }
+
     /// Bytes with their count in 32 bits, at most `limit`.
     package mutating func counted(_ field: String, limit: Int) throws(MalformedEncoding) -> ArraySlice<UInt8> {
         let size = try count(field, as: UInt32.self, limit: limit)

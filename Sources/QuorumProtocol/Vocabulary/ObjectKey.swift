@@ -42,6 +42,12 @@ public struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible
         placementHash = PlacementHash(keyBytes: bytes)
     }
 
+    /// The key of bytes that are known to be one.
+    init(valid bytes: [UInt8]) {
+        self.bytes = bytes
+        placementHash = PlacementHash(keyBytes: bytes)
+    }
+
     /// Whether a bucket may be called this.
     package static func isBucket(_ name: String) -> Bool { isBucket(Array(name.utf8)[...]) }
 

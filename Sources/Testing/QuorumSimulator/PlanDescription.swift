@@ -43,7 +43,8 @@ extension WorldPlan {
                     + "\(stores.reclaimFlushBytes) dropped")
         }
         for (number, bad) in badServers.sorted(by: { $0.key < $1.key }) {
-            lines.append("bad-server:\(number) \(bad.server), \(bad.kind)")
+            let lie = listingLies[number].map { ", of listings \($0.rawValue)" } ?? ""
+            lines.append("bad-server:\(number) \(bad.server), \(bad.kind)\(lie)")
         }
         for (number, kind) in byzantineClients.sorted(by: { $0.key < $1.key }) {
             lines.append("byzantine-client:\(number) \(kind.rawValue)")

@@ -91,6 +91,7 @@ extension WorldPlan {
         drawEarlierEpoch(&placing)
         stores = Self.drawStores(seed, options)
         drawLargeValues(options.faults)
+        drawListings(options.faults)
         clear(options.faults)
         if !mode.isSigned { leaveOutLiars() }
         self = without(options.removed)
@@ -131,6 +132,7 @@ extension WorldPlan {
     /// The mode `none` promises nothing among liars, nor when a disk gives back other bytes than it was given.
     private mutating func leaveOutLiars() {
         byzantineClients = [:]
+        listingLies = [:]
         badServers = badServers.filter { if case .byzantine = $0.value.kind { false } else { true } }
     }
 

@@ -58,7 +58,7 @@ extension WorldPlan {
             let crashes = generator.chance(percent: 40)
             let away = UInt64(generator.within(100...20_000))
             switch operations[position].kind {
-            case .read, .head: break
+            case .read, .head, .list: break
             case .write, .delete:
                 guard crashes else { continue }
                 operations[position].crash = PlannedOperation.Crash(.beforeCommit, awayMicroseconds: away)
@@ -79,7 +79,7 @@ extension WorldPlan {
             let away = UInt64(generator.within(100...2_000))
             guard generator.chance(percent: 70) else { continue }
             switch operations[position].kind {
-            case .read, .head: break
+            case .read, .head, .list: break
             case .write, .delete:
                 operations[position].crash = PlannedOperation.Crash(
                     .after(microseconds: after), awayMicroseconds: away)

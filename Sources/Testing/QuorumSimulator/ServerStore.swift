@@ -213,6 +213,10 @@ final class ServerStore {
         opened?.bareObjects(of: client, after: after, limit: limit) ?? []
     }
 
+    func list(_ query: ListingQuery) -> Result<ListingAnswer, Refusal> {
+        opened?.list(query) ?? .failure(.storageFailed)
+    }
+
     /// What clients are charged by the store's own account, while it is open.
     var charges: [ClientCharge] {
         do {

@@ -19,6 +19,8 @@ final class SimulatedClient {
     var reader: Reader?
     /// A large value of the operation under way on its way to or from the servers.
     var transfer: StripeTransfer?
+    /// A listing under way; `reader` is of what it reads.
+    var listing: SimulatedListing?
     /// Counts the machines of operations: an answer to one is none to the next.
     var machineNumber = 0
     /// What is staged of each object all over the servers and was not seen committed; kept across crashes.
@@ -68,6 +70,7 @@ final class SimulatedClient {
         writer = nil
         reader = nil
         transfer = nil
+        listing = nil
         machineNumber = 0
     }
 

@@ -40,6 +40,8 @@ final class SimulatedServer {
         var context: FaultContext
         /// Requests that were let through to the replica and are not answered yet.
         var passed: [RequestTag: Request] = [:]
+        /// How it lies about listings; nil: it does not.
+        var listing: ListingLiar?
 
         init(fault: any ServerFault, context: FaultContext) {
             self.fault = fault

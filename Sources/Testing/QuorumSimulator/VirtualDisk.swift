@@ -295,6 +295,28 @@ package struct VirtualDisk {
         return Array(bare.map(\.key).sorted().prefix(limit))
     }
 
+    /// What the server has of a bucket.
+    func list(_ query: ListingQuery, node: NodeID, _ parameters: ClusterParameters) -> Result<ListingAnswer, Refusal> {
+        if let store { return store.list(query) }
+        var assembly = ListingAssembly(query, node: node, parameters)
+        var lowest = query.lowest
+        for object in objects.sorted(by: { $0.key < $1.key }) {
+            let bytes = object.key.bytes
+            guard bytes.starts(with: query.prefix), !bytes.lexicographicallyPrecedes(lowest),
+                let live = object.record.live
+            else { continue }
+            let step = bytes.withUnsafeBytes { key in
+                live.bytes.withUnsafeBytes { row in try? assembly.take(key: key, live: row) }
+            }
+            switch step {
+            case .next?: break
+            case .skip(let start)?: lowest = start
+            case .end?, nil: return .success(assembly.answer)
+            }
+        }
+        return .success(assembly.answer)
+    }
+
     /// What clients are charged for all that is stored.
     var charges: [ClientCharge] { store?.charges ?? objects.flatMap(\.record.charges) }
 

@@ -17,6 +17,10 @@ package final class World {
         /// reply reaches the client.
         case request(Request, route: Int32, client: Int, operation: Int, NodeID)
         case reply(Reply, client: Int, operation: Int, NodeID)
+        /// A LIST of an operation reaches a server; what that tells reaches the client.
+        indirect case list(ListingQuery, client: Int, operation: Int, round: Int, NodeID)
+        indirect case listing(Result<ListingAnswer, Refusal>, client: Int, operation: Int, round: Int, NodeID)
+        case listingHedge(client: Int, operation: Int, round: Int)
         /// Work of a server's process is done.
         indirect case serverInput(NodeID, life: Int, AddressedInput)
         /// A batch has reached the disk; its waiters are to be told.
@@ -24,7 +28,7 @@ package final class World {
         indirect case stored(NodeID, life: Int, [AddressedInput])
         /// Work of a client's operation is done.
         indirect case writerInput(client: Int, operation: Int, Writer.Input)
-        indirect case readerInput(client: Int, operation: Int, Reader.Input)
+        indirect case readerInput(client: Int, operation: Int, machine: Int, Reader.Input)
         /// Something befalls a server's reading of an object.
         indirect case verification(NodeID, life: Int, number: Int, VerificationEvent)
         case retransmission(client: Int, operation: Int, intervalMicroseconds: UInt64)
@@ -129,9 +133,10 @@ package final class World {
             Route(epoch: parameters.configuration.epoch, group: group.id)
         }
         keys = (0..<plan.objectCount).map { number in
-            guard let key = try? ObjectKey("bucket/object-\(number)-\(plan.keySalt)") else {
-                preconditionFailure("a valid key")
-            }
+            guard
+                let key = try? ObjectKey(
+                    plan.hasListings ? plan.listedName(number) : "bucket/object-\(number)-\(plan.keySalt)")
+            else { preconditionFailure("a valid key") }
             return key
         }
         badServers = Set(plan.badServers.values.map(\.server))
@@ -169,7 +174,7 @@ package final class World {
         var (succeeded, failed, crashed) = (0, 0, 0)
         for operation in history {
             switch operation.outcome {
-            case .wrote, .read: succeeded += 1
+            case .wrote, .read, .listed: succeeded += 1
             case .failed: failed += 1
             case .crashed: crashed += 1
             case .running: break
@@ -250,6 +255,9 @@ extension World {
             let fault = kind.make()
             network.slow(node, by: fault.delayFactor)
             liar.liar = SimulatedServer.Liar(fault: fault, context: context)
+            liar.liar?.listing = plan.badServers.first { $0.value.server == node }
+                .flatMap { plan.listingLies[$0.key] }
+                .map { ListingLiar($0, seed: plan.seed &+ UInt64(node.rawValue)) }
         }
     }
 
@@ -296,6 +304,12 @@ extension World {
             receive(request, for: routes[Int(route)], from: client, operation: operation, at: server(node))
         case .reply(let reply, let client, let operation, let server):
             receive(reply, from: server, client: client, operation: operation)
+        case .list(let query, let client, let operation, let round, let node):
+            receive(query, from: client, operation: operation, round: round, at: server(node))
+        case .listing(let told, let client, let operation, let round, let node):
+            receive(told, from: node, clients[client], operation, round: round)
+        case .listingHedge(let client, let operation, let round):
+            finishRound(round, of: clients[client], operation)
         case .serverInput(let node, let life, let addressed):
             guard server(node).life == life else { return }
             feed(server(node), addressed.replica, addressed.input)
@@ -307,7 +321,9 @@ extension World {
             stored(server(node), inputs)
         case .writerInput(let client, let operation, let input):
             feed(clients[client], operation, input)
-        case .readerInput(let client, let operation, let input):
+        case .readerInput(let client, let operation, let machine, let input):
+            // A listing has several readers, one after the other.
+            guard clients[client].machineNumber == machine else { return }
             feed(clients[client], operation, input)
         case .verification(let node, let life, let number, let event):
             guard server(node).life == life else { return }

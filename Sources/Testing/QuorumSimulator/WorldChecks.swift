@@ -48,7 +48,7 @@ extension World {
 
 extension World {
     /// What a Byzantine client tried to write at a timestamp.
-    private func attempt(at timestamp: Timestamp, of key: ObjectKey) -> AttemptedWrite? {
+    func attempt(at timestamp: Timestamp, of key: ObjectKey) -> AttemptedWrite? {
         byzantineClients.first { $0.id == timestamp.writer }?.context.attempts
             .first { $0.timestamp == timestamp && $0.key == key }
     }
@@ -105,7 +105,7 @@ extension World {
                     failure.mayHaveTakenEffect ? .unknown : .failed(atNanoseconds: completed))
             case .crashed where operation.isWrite, .running where operation.isWrite:
                 add(process, .write, "op \(number)", from: operation.invokedAtStep, .unknown)
-            case .failed, .crashed, .running:
+            case .failed, .crashed, .running, .listed:
                 continue
             case .read(let observation):
                 add(

@@ -48,9 +48,13 @@ extension World {
             let preference = isShuffled ? generator.shuffled(positions) : positions
             client.reader = Reader(
                 parameters: parameters, key: key, wantsValue: planned.kind == .read, preference: preference)
+        case .list(let listing):
+            client.listing = SimulatedListing(query(listing), parameters)
         }
         startTimers(client, operation, crash: planned.crash)
-        if client.writer != nil {
+        if client.listing != nil {
+            feed(client, operation, Lister.Input.wanted)
+        } else if client.writer != nil {
             feed(client, operation, Writer.Input.start)
         } else {
             feed(client, operation, Reader.Input.start)
@@ -120,7 +124,9 @@ extension World {
     private func complete(_ client: SimulatedClient, _ operation: Int, _ input: consuming Reader.Input) {
         if let deferral = deferral() {
             heap.add(
-                .readerInput(client: client.number, operation: operation, input), at: nowMicroseconds + deferral)
+                .readerInput(
+                    client: client.number, operation: operation, machine: client.machineNumber, input),
+                at: nowMicroseconds + deferral)
         } else {
             feed(client, operation, input)
         }
@@ -169,7 +175,7 @@ extension World {
         guard client.operation == operation, client.reader != nil else { return }
         var effects = spareReaderEffects.popLast() ?? []
         check(Self.advance(&client.reader!, input, into: &effects), of: "operation \(operation)'s reader")
-        let key = keys[history[operation].object]
+        let key = key(of: operation)
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
             switch Reader.step(effect, key: key, verifier: client.verifier) {
@@ -220,7 +226,7 @@ extension World {
     /// Sends a request of an operation, unless its client has crashed meanwhile.
     func send(_ request: Request, to position: Position, of client: SimulatedClient, _ operation: Int) {
         guard client.operation == operation else { return }
-        let key = keys[history[operation].object]
+        let key = key(of: operation)
         send(
             request, to: parameters.placement(of: key).node(at: position), route: routeNumber(of: key),
             client: client.number, operation: operation | (client.machineNumber & 0xfff) << Self.operationBits)
@@ -229,9 +235,16 @@ extension World {
     /// So many bits of an answer's address name the operation, those above it the machine.
     static let operationBits = 20
 
+    /// The object that an operation is about; of a listing, the one that it reads.
+    func key(of operation: Int) -> ObjectKey {
+        let client = clients[history[operation].client]
+        let read = client.operation == operation ? client.listing?.reading?.key : nil
+        return read ?? keys[history[operation].object]
+    }
+
     /// The server's position for the object of an operation; nil when it is no member of its group.
     func position(of server: NodeID, in operation: Int) -> Position? {
-        parameters.placement(of: keys[history[operation].object]).position(of: server)
+        parameters.placement(of: key(of: operation)).position(of: server)
     }
 
     func retransmit(_ client: SimulatedClient, _ operation: Int, intervalMicroseconds: UInt64) {
@@ -240,6 +253,7 @@ extension World {
         heap.add(
             .retransmission(client: client.number, operation: operation, intervalMicroseconds: next),
             at: nowMicroseconds + next)
+        if client.listing != nil { retransmitListing(client, operation) }
         if client.transfer != nil {
             feed(client, operation, StripeTransfer.Input.retransmit)
         } else if client.writer != nil {
@@ -251,7 +265,9 @@ extension World {
 
     func reachDeadline(_ client: SimulatedClient, _ operation: Int) {
         guard client.operation == operation, nowMicroseconds >= client.deadlineMicroseconds else { return }
-        if client.transfer != nil {
+        if client.listing != nil {
+            giveUpListing(client, operation)
+        } else if client.transfer != nil {
             feed(client, operation, StripeTransfer.Input.deadline)
         } else if client.writer != nil {
             feed(client, operation, Writer.Input.deadline)
@@ -261,6 +277,7 @@ extension World {
     }
 
     func connected(_ client: SimulatedClient, to server: NodeID) {
+        if client.listing != nil { askAgain(server, of: client) }
         guard let operation = client.operation, let position = position(of: server, in: operation) else { return }
         if client.transfer != nil {
             feed(client, operation, StripeTransfer.Input.connected(position))
@@ -274,6 +291,7 @@ extension World {
     // MARK: Ends
 
     private func observe(_ outcome: ReadOutcome, of operation: Int, by client: SimulatedClient) {
+        guard client.listing == nil else { return found(outcome, of: client, operation) }
         let observation: Observation
         switch outcome.found {
         case .nothing(let timestamp):

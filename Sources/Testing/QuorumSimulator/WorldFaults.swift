@@ -220,6 +220,7 @@ extension World {
                 PlannedOperation(
                     number: -1, client: reader.number, object: object, kind: .read, pauseMicroseconds: 0, crash: nil)
             }[...]
+        if plan.hasListings { reader.remaining += lastListings(by: reader.number) }
         busyClientCount = 1
         heap.add(.next(client: reader.number), at: nowMicroseconds + 1)
     }

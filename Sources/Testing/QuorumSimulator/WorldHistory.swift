@@ -40,6 +40,8 @@ struct RecordedOperation {
         case running
         case wrote(Timestamp)
         case read(Observation)
+        /// What a listing showed.
+        case listed([ListedEntry])
         case failed(OperationFailure)
         /// The client crashed; nobody knows.
         case crashed
@@ -63,7 +65,7 @@ struct RecordedOperation {
     var isWrite: Bool {
         switch kind {
         case .write, .delete: true
-        case .read, .head: false
+        case .read, .head, .list: false
         }
     }
 }
@@ -83,6 +85,8 @@ package struct Violation: Sendable, Equatable, CustomStringConvertible {
         case durability
         /// More is stored than the limits allow, or counters that nobody counted.
         case bound
+        /// A listing that leaves out what was there, or shows what was not.
+        case regularity
         /// An operation that does not finish although nothing stands in its way.
         case liveness
         /// A disk that holds something else than its records say, or a store that does not keep its own promises.

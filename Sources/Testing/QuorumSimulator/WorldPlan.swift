@@ -13,6 +13,7 @@ package struct PlannedOperation: Sendable, Equatable {
         case read
         /// A read of the descriptor only.
         case head
+        case list(PlannedListing)
     }
 
     /// A crash of the client in the middle of the operation, and how long it is away.
@@ -49,7 +50,7 @@ package struct PlannedOperation: Sendable, Equatable {
     /// Its place among all operations of the plan, before any was removed.
     package let number: Int
     package let client: Int
-    package let object: Int
+    package internal(set) var object: Int
     package var kind: Kind
     /// How long the client waits after the operation before.
     package var pauseMicroseconds: UInt64
@@ -180,6 +181,10 @@ package struct WorldPlan: Sendable, Equatable {
     package var slowServers: [Int: PlannedSlowServer]
     package var badServers: [Int: PlannedBadServer]
     package var byzantineClients: [Int: ClientFaultKind]
+    /// Whether the world is one with listings: its objects have names that are worth it.
+    package internal(set) var hasListings = false
+    /// How bad servers lie about listings, by their numbers among the bad ones.
+    package internal(set) var listingLies: [Int: ListingLie] = [:]
     package var planted: PlantedError?
 
     /// N: how many servers there are in all groups.
@@ -223,6 +228,7 @@ package struct WorldPlan: Sendable, Equatable {
         plan.powerFailures = powerFailures.filter { !removed.contains(.powerFailure($0.key)) }
         plan.slowServers = slowServers.filter { !removed.contains(.slowServer($0.key)) }
         plan.badServers = badServers.filter { !removed.contains(.badServer($0.key)) }
+        plan.listingLies = listingLies.filter { !removed.contains(.badServer($0.key)) }
         plan.byzantineClients = byzantineClients.filter { !removed.contains(.byzantineClient($0.key)) }
         if removed.contains(.loss) { plan.network.lossPermille = 0 }
         if removed.contains(.duplication) { plan.network.duplicationPermille = 0 }

@@ -284,13 +284,16 @@ private final class MemoryIndexWalk: IndexWalk {
     func next() { place += 1 }
     func previous() { place -= 1 }
 
-    func key(startingWith prefix: [UInt8]) throws(StorageError) -> [UInt8]? {
-        guard rows.keys.indices.contains(place) else { return nil }
+    func withKey(
+        startingWith prefix: [UInt8], _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(StorageError) -> Bool {
+        guard rows.keys.indices.contains(place) else { return false }
         if !damaged.isEmpty, damaged.contains(rows.keys[place]) {
             throw .index(path: path, reason: "a block is damaged")
         }
-        guard rows.keys[place].starts(with: prefix) else { return nil }
-        return rows.keys[place]
+        guard rows.keys[place].starts(with: prefix) else { return false }
+        rows.keys[place].withUnsafeBytes(body)
+        return true
     }
 
     func read(_ body: (UnsafeRawBufferPointer) -> Void) { rows.values[place].withUnsafeBytes(body) }

@@ -10,7 +10,8 @@ import Synchronization
 ///
 /// A policy speaks of replies, sockets of numbered requests, each answered at most once. A request that the policy does
 /// not answer is kept for a while, as owed to its client; what the policy later says beyond one reply goes out in
-/// answer to owed requests, the oldest first. So a client also gets answers that belong to something else.
+/// answer to owed requests, the oldest first. So a client also gets answers that belong to something else. Those that
+/// say nothing do not list either, and the mixture lies about listings, too.
 final class FaultInterposer: ServerInterposer {
     /// How many requests of one session may be owed before the oldest is forgotten.
     private static let owedRequestsMax = 16
@@ -26,6 +27,7 @@ final class FaultInterposer: ServerInterposer {
 
     private struct State {
         var fault: any ServerFault
+        var listing: ListingLiar?
         var context: FaultContext
         let answer: Answer
         /// Requests that the replica was given.
@@ -85,7 +87,7 @@ final class FaultInterposer: ServerInterposer {
     func begin(signer: StatementSigner, answer: @escaping @Sendable (RequestTag, Reply?) -> Void) {
         state.withLock { state in
             state = State(
-                fault: kind.make(),
+                fault: kind.make(), listing: kind.listingLie.map { ListingLiar($0, seed: seed) },
                 context: FaultContext(
                     parameters: parameters, node: signer.node, signer: signer, generator: SeededGenerator(seed: seed),
                     conspiracy: Conspiracy(signers: [signer])),
@@ -126,6 +128,13 @@ final class FaultInterposer: ServerInterposer {
         }
     }
 
+    func list(_ query: ListingQuery, _ answer: ListingAnswer) -> ListingAnswer? {
+        state.withLock { state in
+            guard state?.listing != nil else { return answer }
+            return state?.listing?.answer(query, answer)
+        }
+    }
+
     private var nowMilliseconds: UInt64 {
         let passed = start.duration(to: clock.now).components
         return UInt64(passed.seconds) * 1000 + UInt64(passed.attoseconds / 1_000_000_000_000_000)
@@ -144,6 +153,17 @@ final class FaultInterposer: ServerInterposer {
         let delay = DispatchTimeInterval.milliseconds(delayFactor * Self.usualDelayMilliseconds)
         DispatchQueue.global().asyncAfter(deadline: .now() + delay) {
             for (tag, reply) in answers { answer(tag, reply) }
+        }
+    }
+}
+
+extension ServerFaultKind {
+    /// What its name says of listings; nil: nothing.
+    fileprivate var listingLie: ListingLie? {
+        switch self {
+        case .silent, .mute: .silence
+        case .mixture: .mixture
+        default: nil
         }
     }
 }
