@@ -55,6 +55,25 @@ struct BytesTests {
         }
     }
 
+    @Test("parts, of bytes and of buffers, become one object")
+    func parts() async throws {
+        try await withObjectClient(home: OneCluster.current.home()) { client in
+            let bytes = testBytes(Fixture.stripeSizeBytes * 2 + 7, seed: 5)
+            let key = try ObjectKey("parts/key")
+            let upload = try await client.beginUpload(key, metadata: ObjectMetadata(contentType: "text/plain"))
+            try await client.putPart(2, of: upload, Array("Grüße".utf8), etag: "b")
+            let part = try await client.putPart(
+                1, of: upload, lengthBytes: UInt64(bytes.count), from: Self.stream(bytes, pieceSizeBytes: 10_007))
+            #expect(part.lengthBytes == UInt64(bytes.count) && part.etag == "")
+            #expect(try await client.parts(of: upload).map(\.etag) == ["", "b"])
+            let result = try await client.complete(
+                upload, parts: [PartToJoin(number: 1), PartToJoin(number: 2, etag: "b")], etag: "whole")
+            let object = try await client.get(key)
+            #expect(object.bytes == bytes + Array("Grüße".utf8) && object.status.timestamp == result.timestamp)
+            #expect(object.status.metadata.contentType == "text/plain" && object.status.etag == "whole")
+        }
+    }
+
     @Test("a length that the source does not have is refused, and nothing is stored", arguments: [99, 101])
     func wrongLength(stated: UInt64) async throws {
         try await withObjectClient(home: OneCluster.current.home()) { client in

@@ -72,7 +72,7 @@ public struct ObjectBuffers: AsyncSequence, Sendable {
 }
 
 /// A source's buffers as the client takes them.
-private struct SharedPieces<Base: AsyncSequence>: AsyncSequence where Base.Element == ByteBuffer {
+struct SharedPieces<Base: AsyncSequence>: AsyncSequence where Base.Element == ByteBuffer {
     typealias Element = SharedBytes
 
     let base: Base
