@@ -36,6 +36,37 @@ import Testing
         #expect(try store.objects(inSlot: 7, after: nil, limit: 9).map(\.key) == [key("b")])
     }
 
+    @Test(
+        "A walk over the listing shows what is between two keys, skips what it is told to, and ends when it is told to")
+    func walk() throws {
+        let fixture = try StoreFixture()
+        let store = try fixture.open()
+        defer { withExtendedLifetime(fixture) {} }
+        let names = ["a", "b", "ba", "bb", "c", "d", "e"]
+        try store.applyAll(
+            names.enumerated().map { ObjectMutation(key: key($1), record: .set([1]), head: .set([UInt8($0)])) })
+        func walk(
+            from first: String, below end: String, _ step: (String) -> ObjectStore.LiveWalkStep = { _ in .next }
+        ) throws -> [String] {
+            var shown: [String] = []
+            try store.walkLiveObjects(from: key(first), below: key(end)) { bytes, head in
+                let name = String(decoding: bytes, as: UTF8.self)
+                #expect(Array(head) == [UInt8(names.firstIndex(of: name) ?? 99)])
+                shown.append(name)
+                return step(name)
+            }
+            return shown
+        }
+        #expect(try walk(from: "a", below: "z") == names)
+        #expect(try walk(from: "b", below: "d") == ["b", "ba", "bb", "c"])
+        #expect(try walk(from: "aa", below: "b") == [])
+        #expect(try walk(from: "x", below: "z") == [])
+        #expect(
+            try walk(from: "a", below: "z") { $0 == "b" ? .skip(to: key("c")) : .next } == ["a", "b", "c", "d", "e"])
+        #expect(try walk(from: "a", below: "d") { $0 == "b" ? .skip(to: key("d")) : .next } == ["a", "b"])
+        #expect(try walk(from: "a", below: "z") { $0 == "bb" ? .end : .next } == ["a", "b", "ba", "bb"])
+    }
+
     @Test("One mutation changes several objects and tables, as a whole or not at all")
     func atomicity() throws {
         let fixture = try StoreFixture()

@@ -55,5 +55,34 @@ extension WorldPlan {
             else { continue }
             listingLies[number] = lie
         }
+        if generator.chance(percent: 12) { drawFlappingWitness(&generator) }
+    }
+
+    /// The first object of a directory is written and deleted all the time, and the other one stays: whoever lists
+    /// directories may hear of the first one only, and find it gone.
+    private mutating func drawFlappingWitness(_ generator: inout SeededGenerator) {
+        objectCount = 4
+        var (hasOther, isThere) = (false, false)
+        for position in operations.indices {
+            operations[position].pauseMicroseconds = 0
+            operations[position].crash = nil
+            operations[position].staging = nil
+            if operations[position].client == 1 {
+                operations[position].object = 2
+                operations[position].kind = isThere ? .delete : .write(sizeBytes: generator.within(1...64))
+                isThere.toggle()
+            } else if !hasOther {
+                operations[position].object = 3
+                operations[position].kind = .write(sizeBytes: generator.within(1...64))
+                hasOther = true
+            } else {
+                operations[position].object = 3
+                operations[position].kind = .list(
+                    PlannedListing(directory: nil, isByDirectory: true, pageSize: 1000))
+            }
+        }
+        for number in listingLies.keys.sorted() {
+            listingLies[number] = [.falseWitnesses, .staleVersions, .wrongHeads][generator.below(3)]
+        }
     }
 }

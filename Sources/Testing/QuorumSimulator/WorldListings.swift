@@ -256,6 +256,7 @@ extension World {
         guard keys.contains(key), key.bytes.starts(with: query.prefix), query.commonPrefix(of: key) == nil else {
             return Violation(.forgery, "\(what), which is not there to be listed")
         }
+        // Of what Byzantine clients write only the value is known.
         let (value, time): ([UInt8]?, UInt64?)
         if let client = clients.first(where: { $0.id == live.timestamp.writer }) {
             guard let author = authors[live.timestamp.digest], history[author].client == client.number,
@@ -269,8 +270,8 @@ extension World {
             (value, time) = (attempt.value, nil)
         }
         guard let value else { return Violation(.regularity, "\(what), which is a deletion") }
-        guard let head = live.head, head.lengthBytes == UInt64(value.count), head.etag.isEmpty,
-            time.map({ $0 == head.modifiedMilliseconds }) ?? true
+        guard let head = live.head, head.lengthBytes == UInt64(value.count),
+            time.map({ $0 == head.modifiedMilliseconds && head.etag.isEmpty }) ?? true
         else { return Violation(.integrity, "\(what) as \(String(describing: live.head))") }
         if let floor = floor(of: key, operation), live.timestamp < floor {
             return Violation(.regularity, "\(what), and \(floor) was complete before it began")

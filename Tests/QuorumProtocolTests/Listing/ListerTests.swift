@@ -170,13 +170,13 @@ struct ListerTests {
         for (lags, isSilent) in [(true, false), (false, true), (true, true)] {
             var cluster = ListedCluster()
             cluster.put(Self.names + ["gone/1", "d13/gone"])
-            cluster.put(Array(Self.names.suffix(20)) + ["later"], counter: 2, except: lags ? [NodeID(1)] : [])
+            cluster.put(Array(Self.names.suffix(20)) + ["later"], counter: 2, except: lags ? [cluster.nodes[1]] : [])
             for name in ["gone/1", "d13/gone"] {
                 let key = ObjectKey.of("photos/" + name)
                 cluster.truth[key] = nil
-                for node in cluster.nodes where !lags || node != NodeID(1) { cluster.stores[node]?[key] = nil }
+                for node in cluster.nodes where !lags || node != cluster.nodes[1] { cluster.stores[node]?[key] = nil }
             }
-            if isSilent { cluster.silent = [NodeID(2)] }
+            if isSilent { cluster.silent = [cluster.nodes[2]] }
             var listing = DrivenListing(Self.query(by: isByDirectory ? "/" : "", limit: limit), cluster)
             listing.run()
             #expect(listing.shown == Self.expected(Self.names + ["later"], by: isByDirectory))
@@ -205,7 +205,7 @@ struct ListerTests {
         var agreed = DrivenListing(Self.query(), cluster)
         agreed.run()
         #expect(agreed.waited.isEmpty && agreed.isOver)
-        cluster.put(["c"], except: [NodeID(0)])
+        cluster.put(["c"], except: [cluster.nodes[0]])
         var open = DrivenListing(Self.query(), cluster)
         open.run()
         #expect(open.waited.count == 1 && open.reads.isEmpty && open.shown == ["a", "b", "c"])
@@ -215,8 +215,8 @@ struct ListerTests {
     func manyReads() {
         var cluster = ListedCluster()
         let names = (1000..<1300).map { "\($0)" }
-        cluster.put(names, except: [NodeID(0)])
-        cluster.silent = [NodeID(3)]
+        cluster.put(names, except: [cluster.nodes[0]])
+        cluster.silent = [cluster.nodes[3]]
         var listing = DrivenListing(Self.query(), cluster, readsAtATime: 16)
         listing.run()
         #expect(listing.shown == names && listing.reads.count == 300 && listing.openReadsMax == 16)
@@ -227,7 +227,7 @@ struct ListerTests {
         var cluster = ListedCluster()
         let names = (100..<400).map { "\($0)" }
         cluster.put(names)
-        let liar = NodeID(1)
+        let liar = cluster.nodes[1]
         cluster.lie = { node, query, answer in
             guard node == liar else { return answer }
             var told = answer
@@ -235,7 +235,7 @@ struct ListerTests {
             return told
         }
         // Three are asked that matter, and one of them lies.
-        cluster.silent = [NodeID(3)]
+        cluster.silent = [cluster.nodes[3]]
         var beside = DrivenListing(Self.query(limit: 50), cluster)
         beside.run()
         #expect(beside.shown == names && beside.failure == nil)
@@ -250,7 +250,7 @@ struct ListerTests {
     @Test("looks below a prefix whose witnesses are gone, below few at a time, and shows it if anything is there")
     func descents() {
         var cluster = ListedCluster()
-        let liar = NodeID(1)
+        let liar = cluster.nodes[1]
         let prefixes = (100..<140).map { "d\($0)/" }
         cluster.put(prefixes.enumerated().filter { $0.offset.isMultiple(of: 2) }.map { $0.element + "x" })
         cluster.lie = { node, query, answer in
@@ -264,7 +264,7 @@ struct ListerTests {
             return told
         }
         // The correct ones name other witnesses than each other, and both of these are gone by the time of the read.
-        cluster.silent = [NodeID(3)]
+        cluster.silent = [cluster.nodes[3]]
         var listing = DrivenListing(Self.query(by: "/"), cluster)
         listing.run()
         #expect(listing.shown == prefixes.enumerated().filter { $0.offset.isMultiple(of: 2) }.map(\.element))
@@ -276,12 +276,12 @@ struct ListerTests {
     func fails() throws {
         var cluster = ListedCluster()
         cluster.put(["a"])
-        cluster.silent = [NodeID(0), NodeID(2)]
+        cluster.silent = [cluster.nodes[0], cluster.nodes[2]]
         var listing = DrivenListing(Self.query(), cluster)
         listing.run()
         let failure = try #require(listing.failure)
-        #expect(failure.silent == [NodeID(0), NodeID(2)] && failure.groups.count == 1)
-        #expect(failure.outcome.answers.keys.sorted() == [NodeID(1), NodeID(3)])
+        #expect(failure.silent == [cluster.nodes[0], cluster.nodes[2]] && failure.groups.count == 1)
+        #expect(failure.outcome.answers.keys.sorted() == [cluster.nodes[1], cluster.nodes[3]])
         #expect(listing.pages.isEmpty)
     }
 }
