@@ -14,6 +14,7 @@ final class ValueUpload: Sendable {
     /// is prepared without them; and how long at most, unless the upload itself has taken longer.
     private static let fillPatience = Duration.seconds(3)
     private static let fillTimeMax = Duration.seconds(30)
+    private static let cancelledDiscardTime = TimeAmount.seconds(3)
 
     private let client: ObjectClient
     private let key: ObjectKey
@@ -64,8 +65,9 @@ final class ValueUpload: Sendable {
             if !mayTakeEffect, !isKept {
                 let client = client
                 let discard = Discard(key: key, upload: tally.withLock { $0.attempt.upload })
-                // Also when this task is cancelled.
-                await Task { await client.announce(.discard(discard)) }.value
+                // Also when this task is cancelled: then whoever did that waits.
+                let limit = Task.isCancelled ? Self.cancelledDiscardTime : nil
+                await Task { await client.announce(.discard(discard), limit: limit) }.value
             }
             throw error
         }
@@ -99,7 +101,11 @@ final class ValueUpload: Sendable {
                     progress?(safe)
                 }
                 let number = stripe
-                stripes.addTask { try await self.stage(block, as: number, before) }
+                stripes.addTask {
+                    try await self.client.uploadMemory.with(self.fragmentBytes(of: block)) {
+                        try await self.stage(block, as: number, before)
+                    }
+                }
                 underWay += 1
                 stripe += 1
             }
@@ -115,6 +121,12 @@ final class ValueUpload: Sendable {
 
     /// What the descriptor has room for.
     private var largestStripeCount: UInt32 { ObjectClient.stripesMax(parameters) }
+
+    /// What the fragments of a block take in memory.
+    private func fragmentBytes(of block: SharedBytes) -> Int {
+        let quorums = parameters.quorums
+        return block.count / quorums.dataFragmentCount * quorums.serverCount
+    }
 
     private func stage(_ block: SharedBytes, as number: UInt32, _ before: StagedBefore?) async throws -> Int {
         let (attempt, size) = tally.withLock { ($0.attempt, $0.stripeSizeBytes) }
