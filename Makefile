@@ -1,6 +1,6 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
-.PHONY: run test simulate simulate-slice simulator torture bench build man reference install format lint setup \
+.PHONY: run test acceptance simulate simulate-slice simulator torture bench build man reference install format lint setup \
     check-core sanitize fuzz check-aarch64 check-avx512 check-instructions
 
 SWIFT_SOURCES = Package.swift Sources Tests bench Examples
@@ -21,6 +21,11 @@ test: setup lint
 	$(MAKE) fuzz FUZZ_SECONDS=10
 	$(MAKE) check-instructions
 	$(MAKE) simulate-slice
+
+# Those tests of real clusters that take long, and of the others all cases instead of one of a kind: half an hour.
+acceptance: setup
+	swift build --build-tests
+	SOLIDUS_ACCEPTANCE=1 scripts/run-tests --filter ClusterTests
 
 # What a PUT and a GET cost the processor, within 3 % of what they are known to.
 check-instructions:

@@ -161,7 +161,7 @@ let package = Package(
             name: "QuorumClient",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "Fingerprint", "QuorumOperations", "QuorumProtocol", "QuorumTransport",
-                "QuorumWire", nioCore, nioPosix, crypto, logging, metrics, tracing,
+                "QuorumWire", nioCore, nioPosix, crypto, deques, logging, metrics, tracing,
             ],
             swiftSettings: strictSwift),
         // What people import.
@@ -334,7 +334,10 @@ let package = Package(
             swiftSettings: strictSwift),
         .testTarget(
             name: "FileTransfersTests",
-            dependencies: ["CommandOutcome", "DurableFiles", "ErasureCode", "FileTransfers", "QuorumProtocol"],
+            dependencies: [
+                "ClusterFiles", "CommandOutcome", "DurableFiles", "ErasureCode", "FileTransfers", "QuorumClient",
+                "QuorumProtocol", "QuorumTransport",
+            ],
             swiftSettings: strictSwift),
         .testTarget(
             name: "ClusterFilesTests",

@@ -15,6 +15,7 @@ package enum ExitStatus: Int32, CaseIterable {
     case partial = 11
     case incomplete = 12
     case sourceChanged = 13
+    case different = 14
     case usage = 64
     case hungUp = 129
     case interrupted = 130
@@ -36,6 +37,7 @@ package enum ExitStatus: Int32, CaseIterable {
         case .partial: "partial"
         case .incomplete: "incomplete"
         case .sourceChanged: "source_changed"
+        case .different: "different"
         case .usage: "usage"
         case .hungUp: "hung_up"
         case .interrupted: "interrupted"
@@ -59,6 +61,7 @@ package enum ExitStatus: Int32, CaseIterable {
         case .partial: "done in part: not for all that was asked for"
         case .incomplete: "some of many were done, others failed; each is named"
         case .sourceChanged: "a file was changed while it was read, and was not stored"
+        case .different: "what was compared is not the same at both ends"
         case .usage: "wrong arguments"
         case .hungUp: "ended by SIGHUP"
         case .interrupted: "ended by SIGINT (Ctrl-C)"

@@ -148,15 +148,7 @@ package enum DurableFile {
     ) throws(FileError) {
         var code: Int32 = 0
         if let mode, fchmod(descriptor, mode) != 0 { code = errno }
-        var offset = 0
-        while code == 0, offset < bytes.count {
-            let count = write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
-            if count > 0 {
-                offset += count
-            } else if count == 0 || errno != EINTR {
-                code = count == 0 ? ENOSPC : errno
-            }
-        }
+        if code == 0 { code = OpenFile.write(descriptor, bytes) ?? 0 }
         if code == 0 { observer?(.wrote(text(path))) }
         if code == 0, fsync(descriptor) != 0 { code = errno }
         if code == 0 { observer?(.synchronized(text(path))) }

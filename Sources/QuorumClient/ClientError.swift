@@ -1,5 +1,6 @@
 // Why an operation of a client's did not succeed, in words for people.
 
+import NIOCore
 import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
@@ -8,6 +9,11 @@ import QuorumTransport
 public struct ServerTrouble: Sendable, Equatable {
     public let server: NodeID
     public let what: String
+
+    package init(server: NodeID, what: String) {
+        self.server = server
+        self.what = what
+    }
 }
 
 extension ServerConnections {
@@ -39,12 +45,43 @@ extension ServerConnections {
         }
     }
 
+    /// The servers that have not answered yet.
+    var waitedForTroubles: [ServerTrouble] {
+        waitedFor.sorted().map { server in
+            let (state, peer) = channel(to: server)
+            switch state {
+            case .disconnected(let error): return ServerTrouble(server: server, what: error.description)
+            case .connected: return ServerTrouble(server: server, what: "\(peer) has not answered yet")
+            case .idle, .connecting, .closed:
+                return ServerTrouble(server: server, what: "\(peer) is not connected yet")
+            }
+        }
+    }
+
     /// The servers of an object that no connection could be made to.
     func unreachable(at placement: Placement) -> [ServerTrouble] {
         placement.nodes.sorted().compactMap { server in
             guard case .disconnected(let error) = channel(to: server).state else { return nil }
             return ServerTrouble(server: server, what: error.description)
         }
+    }
+}
+
+extension WriteContent {
+    /// Whether bringing it to the servers may take longer than an operation: then the time without progress is bounded.
+    var isLong: Bool {
+        switch self {
+        case .value(let value, _, _): value.count > 64 << 10
+        case .staged: true
+        case .deletion: false
+        }
+    }
+}
+
+extension OperationContext {
+    /// As long an operation may go on without progress as without an answer.
+    var progress: ProgressPatience {
+        ProgressPatience(time: .milliseconds(Int64(patience.timeoutMilliseconds)))
     }
 }
 

@@ -28,6 +28,7 @@ public final class ObjectClient: Sendable {
     let stageHedge: HedgeTime
     let stripesInFlight: Int
     let stallTime: TimeAmount
+    let uploadMemory: MemoryShares
     private let writeHedge: HedgeTime
     let demotionTime: TimeAmount
     private let writesPartially: Bool
@@ -73,7 +74,8 @@ public final class ObjectClient: Sendable {
         writeHedge = HedgeTime(leastMilliseconds: options.hedgeMilliseconds)
         stageHedge = HedgeTime(leastMilliseconds: options.stageHedgeMilliseconds)
         stripesInFlight = max(1, options.stripesInFlight)
-        stallTime = .milliseconds(Int64(options.stallMilliseconds))
+        stallTime = .milliseconds(Int64(max(1, options.stallMilliseconds)))
+        uploadMemory = MemoryShares(sizeBytes: options.uploadMemoryBytes)
         writesPartially = options.writesPartially
         knownBuckets = options.checksBuckets ? KnownBuckets() : nil
         grants = home.cluster.lists.access.contents.client(named: home.name)?.grants ?? []
@@ -118,6 +120,9 @@ public final class ObjectClient: Sendable {
     package func unreachableServers(of key: ObjectKey) -> [ServerTrouble] {
         context.connections.unreachable(at: parameters.placement(of: key))
     }
+
+    /// The servers that operations under way have asked and not heard of, and how things stand with each.
+    package var waitedFor: [ServerTrouble] { context.connections.waitedForTroubles }
 
     /// Whether finished writes still have something to send to the servers beyond the quorum.
     package var hasQueuedRequests: Bool { context.connections.hasQueuedRequests }
@@ -254,7 +259,9 @@ extension ObjectClient {
         let writer = Writer(
             parameters: parameters, key: key, writer: id, content: content, remembered: remembered.take(key),
             spares: spares(for: key), distrusted: liars.positions(parameters.placement(of: key)))
-        let operation = Operation(writer, key: key, deadline: deadline, hedge: writeHedge, context: context)
+        let operation = Operation(
+            writer, key: key, deadline: deadline, progress: content.isLong ? context.progress : nil,
+            hedge: writeHedge, context: context)
         let result = await operation.run()
         defer { turns.give(key) }
         switch result {
@@ -307,7 +314,8 @@ extension ObjectClient {
             preference: context.connections.preference(parameters.placement(of: key)),
             alwaysWritesBack: !readsInOneRound)
         let operation = Operation(
-            reader, key: key, deadline: context.deadline, hedge: readHedge, context: context)
+            reader, key: key, deadline: context.deadline, progress: wantsValue ? context.progress : nil,
+            hedge: readHedge, context: context)
         switch await operation.run() {
         case .success(let outcome):
             demote(outcome.observations)

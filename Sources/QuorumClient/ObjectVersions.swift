@@ -54,7 +54,9 @@ extension ObjectClient {
         let fetcher = VersionFetcher(
             parameters: parameters, key: key, timestamp: timestamp,
             preference: context.connections.preference(parameters.placement(of: key)))
-        let operation = Operation(fetcher, key: key, deadline: context.deadline, hedge: readHedge, context: context)
+        let operation = Operation(
+            fetcher, key: key, deadline: context.deadline, progress: context.progress, hedge: readHedge,
+            context: context)
         switch await operation.run() {
         case .success(let outcome):
             demote(outcome.observations)

@@ -19,23 +19,35 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         var continuation: CheckedContinuation<Result<Machine.Outcome, OperationFailure>, Never>?
         var result: Result<Machine.Outcome, OperationFailure>?
         var seen = SeenReplies()
+        /// Who was sent what takes a slow line a while.
+        var sentMuch: Set<NodeID> = []
+        /// What had crossed the connections of the servers that were waited for when that was last looked at, and when
+        /// last enough more had.
+        var moved: [NodeID: UInt64] = [:]
+        var movedAt = NIODeadline.distantPast
     }
 
     private let key: ObjectKey
     private let placement: Placement
     private let deadline: NIODeadline
+    private let progress: ProgressPatience?
     private let hedge: HedgeTime
     private let context: OperationContext
     private let state: Mutex<State>
 
-    /// - Parameter hedge: that of all operations of this kind.
+    /// - Parameters:
+    ///   - deadline: when it must be over.
+    ///   - progress: goes on after its deadline as long as bytes move. Nil: it does not.
+    ///   - hedge: that of all operations of this kind.
     package init(
-        _ machine: Machine, key: ObjectKey, deadline: NIODeadline, hedge: HedgeTime, context: OperationContext
+        _ machine: Machine, key: ObjectKey, deadline: NIODeadline, progress: ProgressPatience? = nil,
+        hedge: HedgeTime, context: OperationContext
     ) {
         self.key = key
         placement = machine.placement
         self.hedge = hedge
         self.deadline = deadline
+        self.progress = progress
         self.context = context
         state = Mutex(State(machine: machine))
     }
@@ -79,24 +91,33 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
     package func abandon() { submit(Machine.deadline) }
 
     /// Runs an input through the machine and does what follows from it.
-    package func submit(_ input: Machine.Input) {
+    package func submit(_ input: Machine.Input) { submit(input, isRepeating: false) }
+
+    /// - Parameter isRepeating: what is sent may have been sent before.
+    private func submit(_ input: Machine.Input, isRepeating: Bool) {
         var effects: [Machine.Effect] = []
         state.withLock { state in
             if state.result == nil { state.machine.handle(input, into: &effects) }
         }
-        for effect in effects { perform(Machine.step(effect, key: key, verifier: context.verifier)) }
+        for effect in effects {
+            perform(Machine.step(effect, key: key, verifier: context.verifier), isRepeating: isRepeating)
+        }
     }
 
-    private func perform(_ step: OperationStep<Machine>) {
+    private func perform(_ step: OperationStep<Machine>, isRepeating: Bool) {
         switch step {
         case .send(let position, let request):
-            let number = context.connections.send(
-                request, along: placement.route, to: placement.node(at: position), for: self)
+            let server = placement.node(at: position)
+            let repeats = isRepeating && state.withLock { $0.sentMuch.contains(server) }
+            let sent = context.connections.send(
+                request, along: placement.route, to: server, for: self, isRepeating: repeats)
+            guard let sent else { return }
             let isOver = state.withLock { state in
-                state.requests.append(number)
+                state.requests.append(sent.number)
+                if sent.isLarge { state.sentMuch.insert(server) }
                 return state.result != nil
             }
-            if isOver { context.connections.unregister(self, requests: [number]) }
+            if isOver { context.connections.unregister(self, requests: [sent.number]) }
         case .work(let costBytes, let work):
             guard costBytes > Self.inlineWorkSizeBytesMax else {
                 submit(work())
@@ -116,7 +137,8 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
     private func startTimers() {
         let loop = context.eventLoop
         let patience = context.patience
-        keep(loop.scheduleTask(deadline: deadline) { self.submit(Machine.deadline) })
+        keep(loop.scheduleTask(deadline: deadline) { self.isDue() })
+        if let progress { keep(loop.scheduleTask(in: progress.interval) { self.lookForProgress() }) }
         retransmit(afterMilliseconds: Int64(patience.retransmitMilliseconds))
     }
 
@@ -129,11 +151,36 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         if isOver { timer.cancel() }
     }
 
+    /// The deadline is there, put off by the time in which bytes have moved.
+    private func isDue() {
+        guard let progress else { return submit(Machine.deadline) }
+        let end = state.withLock { max(deadline, $0.movedAt + progress.time) }
+        guard end > .now() else { return submit(Machine.deadline) }
+        keep(context.eventLoop.scheduleTask(deadline: end) { self.isDue() })
+    }
+
+    /// Looks whether bytes have moved to or from the servers that are waited for. Those of others say nothing.
+    private func lookForProgress() {
+        guard let progress else { return }
+        let (requests, isOver) = state.withLock { ($0.requests, $0.result != nil) }
+        guard !isOver else { return }
+        context.connections.withMovedBytes(waitingFor: requests) { server, bytes in
+            self.state.withLock { state in
+                // At first there is nothing to compare with. A connection that others have taken the place of counts
+                // from zero.
+                let before = min(bytes, state.moved[server] ?? bytes)
+                state.moved[server] = bytes
+                if bytes - before >= progress.leastBytes { state.movedAt = .now() }
+            }
+        }
+        keep(context.eventLoop.scheduleTask(in: progress.interval) { self.lookForProgress() })
+    }
+
     /// Asks again after a time, then after twice that, and so on: over a channel that stands, the first copy is still
     /// under way, and a slow server is not helped by further ones.
     private func retransmit(afterMilliseconds delay: Int64) {
         let timer = context.eventLoop.scheduleTask(in: .milliseconds(delay)) {
-            self.submit(Machine.retransmit)
+            self.submit(Machine.retransmit, isRepeating: true)
             self.retransmit(afterMilliseconds: 2 * delay)
         }
         let isOver = state.withLock { state in
@@ -170,6 +217,21 @@ package struct SeenReplies: Sendable {
         answered.insert(server)
         if case .version(_, let parts?) = reply, parts.fragments?.isEmpty == false { withFragments.insert(server) }
     }
+}
+
+/// How long an operation may go on without progress.
+package struct ProgressPatience: Sendable {
+    /// Fewer bytes than these in the whole time are no progress: a server that drips is no better than a silent one.
+    private static let floorBytes: UInt64 = 64 << 10
+    /// So many times in that time it is looked at.
+    private static let lookCount: Int64 = 8
+
+    package let time: TimeAmount
+
+    package init(time: TimeAmount) { self.time = time }
+
+    var interval: TimeAmount { .nanoseconds(max(1_000_000, time.nanoseconds / Self.lookCount)) }
+    var leastBytes: UInt64 { Self.floorBytes / UInt64(Self.lookCount) }
 }
 
 /// How patient operations are.

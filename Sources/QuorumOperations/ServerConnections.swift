@@ -38,6 +38,8 @@ package final class ServerConnections: Sendable {
         var demotedUntil = NIODeadline.distantPast
         /// What ended the last connection, or kept it from being made, until there is one again.
         var lastError: TransportError?
+        /// Bytes of requests that had been sent before.
+        var repeatedBytes: UInt64 = 0
     }
 
     private struct State {
@@ -56,6 +58,8 @@ package final class ServerConnections: Sendable {
 
     /// Room for the requests of many small operations at a time.
     private static let outboundBytesMin = 64 << 20
+
+    private static let largeRequestSizeBytes = 16 << 10
 
     package let parameters: ClusterParameters
     private let incarnation: Incarnation?
@@ -254,12 +258,35 @@ package final class ServerConnections: Sendable {
         }
     }
 
-    /// Sends a request for an operation and returns its number; without a connection, which it has made, it is lost,
-    /// and `connected(to:)` tells when it can be sent again.
+    /// What was sent.
+    struct Sent {
+        let number: UInt64
+        /// Whether it takes a slow line a while.
+        let isLarge: Bool
+    }
+
+    /// Sends a request for an operation; without a connection, which it has made, it is lost, and `connected(to:)` tells
+    /// when it can be sent again.
+    ///
+    /// - Parameter isRepeating: the operation has sent the server as much before. To one that has not even taken all that
+    ///   it was sent, it would be more of the same behind that: on a slow line most of all that is sent.
+    /// - Returns: nil when it was not sent for that reason.
     func send(
-        _ request: Request, along route: Route, to server: NodeID, for receiver: any ReplyReceiver
-    ) -> UInt64 {
-        send(to: server, for: receiver) { request.encoded(request: $0, to: route) }
+        _ request: Request, along route: Route, to server: NodeID, for receiver: any ReplyReceiver, isRepeating: Bool
+    ) -> Sent? {
+        if isRepeating, let connection = state.withLock({ $0.peers[server]?.connection }),
+            connection.state == .connected, connection.queuedBytes > 0
+        {
+            return nil
+        }
+        var sizeBytes = 0
+        let number = send(to: server, for: receiver) { number in
+            let message = request.encoded(request: number, to: route)
+            sizeBytes = OutboundFrame(message).sizeBytes
+            return message
+        }
+        if isRepeating { state.withLock { $0.peers[server]?.repeatedBytes += UInt64(sizeBytes) } }
+        return Sent(number: number, isLarge: sizeBytes > Self.largeRequestSizeBytes)
     }
 
     /// The same for a listing.
@@ -283,6 +310,27 @@ package final class ServerConnections: Sendable {
         connection.send(OutboundFrame(message(number)))
         return number
     }
+
+    /// Tells, of each server that has not answered these requests, how many bytes have crossed its connection: those of
+    /// requests that were sent again left out.
+    func withMovedBytes(
+        waitingFor requests: [UInt64], _ body: @escaping @Sendable (_ server: NodeID, _ bytes: UInt64) -> Void
+    ) {
+        let waiting = state.withLock { state in
+            var waiting: [NodeID: Peer] = [:]
+            for number in requests {
+                guard let server = state.open[number]?.server else { continue }
+                waiting[server] = state.peers[server]
+            }
+            return waiting
+        }
+        for (server, peer) in waiting {
+            peer.connection.withMovedBytes { all in body(server, all - min(all, peer.repeatedBytes)) }
+        }
+    }
+
+    /// The servers that operations under way have asked and not heard of.
+    package var waitedFor: Set<NodeID> { state.withLock { Set($0.open.values.map(\.server)) } }
 
     // MARK: Events
 

@@ -13,8 +13,8 @@ struct Solidus: Program {
         version: "solidus \(Release.version)",
         subcommands: [
             Cluster.self, Client.self, Serve.self, MakeBucket.self, RemoveBucket.self, Put.self, Get.self,
-            Concatenate.self, List.self, DiskUsage.self, Stat.self, Verify.self, Copy.self, Move.self, Remove.self,
-            Uploads.self,
+            Concatenate.self, Compare.self, List.self, DiskUsage.self, Stat.self, Verify.self, Copy.self, Move.self,
+            Remove.self, Uploads.self,
             Torture.self, Check.self,
             ClusterStatus.self,
         ])

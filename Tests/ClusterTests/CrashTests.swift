@@ -28,7 +28,9 @@ extension Clusters {
 
         @Test(
             "of one server after another and of all at once, during writes, in every other mode",
-            .timeLimit(.minutes(4)), arguments: VerificationMode.allCases.filter { $0 != .fingerprint })
+            .timeLimit(.minutes(4)),
+            arguments: acceptance(
+                VerificationMode.allCases.filter { $0 != .fingerprint }, otherwise: [.full, .lazy]))
         func inMode(_ mode: VerificationMode) async throws {
             try await withCluster(change: { $0.mode = mode }) { cluster in
                 var generator = SeededGenerator("in mode \(mode)")

@@ -221,6 +221,12 @@ extension Clusters {
                 for server in frozen { cluster.thaw(server) }
                 #expect(try await process.wait(seconds: 60) == .exit(0), "\(process.output)")
                 let output = process.output
+                let dumb = try ChildProcess(
+                    "/bin/sh", ["-c", "TERM=dumb exec script -q -e -c \"$0\" /dev/null", command],
+                    outputPath: directory + "/dumb", group: Watchdog.group.get())
+                defer { dumb.destroy() }
+                #expect(try await dumb.wait(seconds: 60) == .exit(0), "\(dumb.output)")
+                #expect(!dumb.output.contains("\u{1B}") && dumb.output.contains("1 stored (1001 bytes)"))
                 #expect(output.contains("\r\u{1B}[K0 of ") && output.contains("1 stored (1001 bytes)"), "\(output)")
                 #expect(output.split(separator: "\r\u{1B}[K").last?.contains(" of ") == false, "\(output)")
             }
@@ -290,6 +296,16 @@ extension Clusters {
                     File.remove(cluster.directory + "/output")
                     #expect(try File.names(folder) == ["file"] && File.read(folder + "/file") == [9])
                 }
+                // A second one ends it whatever it does.
+                let process = try ChildProcess(
+                    Executable.path(),
+                    ["put", "signals/key", folder + "/file", "--cluster", cluster.directory, "--timeout", "600"],
+                    outputPath: cluster.directory + "/output", group: Watchdog.group.get())
+                defer { process.destroy() }
+                try await waitUntilHandled(process)
+                process.signal(SIGINT)
+                process.signal(SIGINT)
+                #expect(try await process.wait(seconds: 60) == .exit(130), "\(process.output)")
                 cluster.thaw(NodeID(0))
                 cluster.thaw(NodeID(1))
                 try await cluster.withClient { client in

@@ -17,16 +17,18 @@ extension Clusters {
         /// every kind of lie: about fragments, statements, certificates, claims, what is kept, and instead of answers.
         private static let cases: [ModeCase<ServerFaultKind>] = casesByMode([
             .fingerprint: ServerFaultKind.allCases,
-            .full: [
-                .garbageFragments, .foreignDescriptors, .signsWithoutStoring, .foreignStatements, .stale, .mixture,
-            ],
-            .lazy: [
-                .falsePoison, .falseVouching, .colludingGarbage, .forgetful, .supersededLies, .secretiveCommits,
-                .mixture,
-            ],
-            .readTime: [
-                .withheldFragments, .oneByteOff, .frozen, .alarmingPrepared, .leakedCertificates, .mixture,
-            ],
+            .full: acceptance(
+                [.garbageFragments, .foreignDescriptors, .signsWithoutStoring, .foreignStatements, .stale, .mixture],
+                otherwise: [.signsWithoutStoring, .mixture]),
+            .lazy: acceptance(
+                [
+                    .falsePoison, .falseVouching, .colludingGarbage, .forgetful, .supersededLies, .secretiveCommits,
+                    .mixture,
+                ],
+                otherwise: [.falsePoison, .falseVouching, .mixture]),
+            .readTime: acceptance(
+                [.withheldFragments, .oneByteOff, .frozen, .alarmingPrepared, .leakedCertificates, .mixture],
+                otherwise: [.withheldFragments, .mixture]),
             .none: [.silent, .mute, .silentToSome],
         ])
 

@@ -138,7 +138,8 @@ extension BesiegedClusters {
 
         @Test(
             "partial writes, with one server at a time killed, stopped or damaged, go on and stay linearizable",
-            .timeLimit(.minutes(6)), arguments: [VerificationMode.fingerprint, .lazy, .readTime])
+            .timeLimit(.minutes(6)),
+            arguments: acceptance([VerificationMode.fingerprint, .lazy, .readTime], otherwise: [.fingerprint]))
         func partialWrites(mode: VerificationMode) async throws {
             try await withCluster(starts: false, change: { $0.mode = mode }) { cluster in
                 let (outcome, _) = try await torture(
@@ -152,7 +153,7 @@ extension BesiegedClusters {
 
         @Test(
             "hostile clients of several kinds, with one server at a time harmed, keep nobody from what is right",
-            .timeLimit(.minutes(8)), arguments: [VerificationMode.fingerprint, .lazy])
+            .timeLimit(.minutes(8)), arguments: acceptance([VerificationMode.fingerprint, .lazy], otherwise: [.lazy]))
         func hostileClients(mode: VerificationMode) async throws {
             // Strangers who take every place for a handshake may well keep a client from its idle sessions.
             let crowd = mode == .fingerprint ? "sessions" : "handshakes"
@@ -202,7 +203,7 @@ extension BesiegedClusters {
 
         @Test(
             "while the disks of all servers are full, reads and deletions go on, and puts when there is room again",
-            .enabled(if: SmallDisk.isAvailable, "needs to mount file systems of its own: run as root"),
+            .enabled(if: SmallDisk.isAvailable, "needs to mount file systems of its own: run as root"), .acceptance,
             .timeLimit(.minutes(8)))
         func fullDisks() async throws {
             var storage = StorageOptions()

@@ -73,6 +73,7 @@ private func store(_ text: String, _ sink: any ByteSink, time: UInt64 = 0) throw
         try withFolder { folder in
             for name in ["a/b", "c/d.tmp", "e.tmp"] { try write("\(folder)/\(name)") }
             #expect(mkfifo(folder + "/pipe.tmp", 0o600) == 0)
+            try FileManager.default.createSymbolicLink(atPath: folder + "/link.tmp", withDestinationPath: "gone")
             let patterns = try ["a", "*.tmp"].map { try #require(GlobPattern(Array($0.utf8), text: $0)) }
             #expect(walk(folder, PathFilter(excluded: patterns)) == ["c/"])
         }
@@ -278,6 +279,19 @@ extension WrittenFilesTests {
                 #expect(touched == .sourceChanged)
                 let removed = try check { unlink(path) }
                 #expect(removed == .sourceChanged)
+            }
+        }
+
+        @Test("that cannot be read to its end is named, with the system's reason")
+        func unreadable() throws {
+            // The system answers with an error of input and output: there is no memory at 0.
+            let file = try SourceFile(path: Array("/proc/self/mem".utf8))
+            do throws(Failure) {
+                _ = try file.read(sizeBytesMax: 10)
+                Issue.record("memory at 0 was read")
+            } catch {
+                #expect(error.status == .inputOutput)
+                #expect(error.message.contains("/proc/self/mem") && error.message.contains("Input/output error"))
             }
         }
 

@@ -132,6 +132,21 @@ extension TransferEntry {
         #expect(steps == ["leave a/", "same a/b", "delete c/"])
     }
 
+    @Test("a folder is what an object that marks it has become, and is not transferred again or deleted")
+    func folderOfMark() async throws {
+        let source: [TransferEntry] = [.item("a/", size: 0), .item("b/", size: 0)]
+        let target: [TransferEntry] = [.folder("a/", isEmpty: true), .folder("c/", isEmpty: true)]
+        #expect(try await Self.steps(source, target, .sizeAndTime, deletes: true) == ["same a/", "transfer b/"])
+        #expect(try await Self.steps(source, target) == ["transfer a/", "transfer b/"])
+    }
+
+    @Test("what is only compared is compared whatever its size")
+    func everything() async throws {
+        let steps = try await Self.steps(
+            [.item("a", size: 1), .item("b")], [.item("a", size: 2), .item("c")], .all, deletes: true)
+        #expect(steps == ["compare a a", "transfer b", "delete c"])
+    }
+
     @Test("a source that could not be seen in full is known as that")
     func gaps() async throws {
         for (entries, isComplete) in [([TransferEntry.item("a")], true), ([.item("a"), .gap("b/")], false)] {

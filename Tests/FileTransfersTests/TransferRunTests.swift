@@ -133,17 +133,17 @@ private final class Observer: TransferObserver {
         #expect(tally.status == .incomplete && !ends.done.contains("delete a"))
     }
 
-    @Test("deletes nothing when a part of the source could not be listed, looked at or read, and says so")
+    @Test("deletes nothing where the source could not be listed, looked at or read, and says so")
     func suppressed() async {
         let extra: [TransferEntry] = [.item("extra")]
         func expectNothingDeleted(_ tally: RunTally, _ ends: GivenEnds) {
             #expect(!ends.done.contains("delete extra") && tally.done[.deleted] == nil)
-            #expect(tally.status == .incomplete && tally.text.contains("nothing was deleted"), "\(tally.text)")
+            #expect(tally.status == .incomplete && tally.text.contains("1 not deleted"), "\(tally.text)")
         }
         let unread = GivenEnds(failures: ["b": .inputOutput])
         expectNothingDeleted(await run(unread, [.item("a"), .item("b")], extra) { $0.deletes = true }, unread)
         let unseen = GivenEnds()
-        expectNothingDeleted(await run(unseen, [.item("a"), .gap("b/")], extra) { $0.deletes = true }, unseen)
+        expectNothingDeleted(await run(unseen, [.item("a"), .gap("")], extra) { $0.deletes = true }, unseen)
         // Seen before the source fails.
         let unlisted = GivenEnds()
         let tally = await run(
@@ -155,6 +155,63 @@ private final class Observer: TransferObserver {
         let refused = GivenEnds(failures: ["b": .refused])
         _ = await run(refused, [.item("a"), .item("b")], extra) { $0.deletes = true }
         #expect(refused.done.contains("delete extra"))
+    }
+
+    @Test("a folder that could not be seen or read does not keep others from being deleted in")
+    func suppressedBelow() async {
+        let ends = GivenEnds(failures: ["read/b": .inputOutput])
+        let source: [TransferEntry] = [.item("a"), .gap("seen/"), .gap("odd"), .item("read/b"), .item("read/in/c")]
+        let target = ["seen", "seen/x", "seen/y/z", "seen-not/x", "odd", "odd/x", "read/x", "read/in/x", "x"]
+        let tally = await run(ends, source, target.map { .item($0) }) { $0.deletes = true }
+        #expect(
+            ends.done.filter { $0.hasPrefix("delete") } == ["delete seen", "delete seen-not/x", "delete x"])
+        #expect(tally.notDeletedCount == 5 && tally.done[.deleted] == 3 && tally.status == .incomplete)
+        #expect(
+            tally.text.contains("5 not deleted: of the source not all could be looked at (odd, read/, seen/)"),
+            "\(tally.text)")
+    }
+
+    @Test("where names that differ in case are one file, what was just written under another is not deleted")
+    func foldedExtras() async {
+        let (source, target) = ([TransferEntry.item("File"), .item("b")], [TransferEntry.item("file"), .item("c")])
+        let ends = GivenEnds()
+        _ = await run(ends, source, target) {
+            $0.deletes = true
+            $0.foldsNames = true
+        }
+        #expect(ends.done == ["delete c", "transfer File", "transfer b"])
+    }
+
+    @Test("what failed is named, and nothing else")
+    func failedPaths() async {
+        let ends = GivenEnds(failures: ["b": .unavailable, "old": .refused])
+        let tally = await run(ends, [.item("a"), .item("b"), .unusable("u"), .link("l")], [.item("old")]) {
+            $0.deletes = true
+        }
+        #expect(Set(tally.failedPaths) == Set(["b", "old", "u"].map { Array($0.utf8) }))
+        #expect(tally.failedCount == 3)
+    }
+
+    @Test("a comparison transfers and deletes nothing, and tells same, different, at one end only and unknown apart")
+    func comparison() async {
+        let source: [TransferEntry] = [
+            .item("same", etag: "1"), .item("other", etag: "1"), .item("file"), .gap("gap/"), .link("link"),
+        ]
+        let target: [TransferEntry] = [
+            .item("same", etag: "1"), .item("other", etag: "2"), .item("object"), .item("gap/x"), .item("link"),
+        ]
+        let ends = GivenEnds()
+        let tally = await run(ends, source, target) { $0.isComparison = true }
+        #expect(ends.done.isEmpty && tally.done.isEmpty && tally.planned.isEmpty)
+        #expect(tally.sameCount == 1 && tally.differing == [.content: 1, .onlyFile: 1, .onlyObject: 1])
+        #expect(tally.failedPaths == ["gap/", "gap/x"].map { Array($0.utf8) } && tally.status == .incomplete)
+        #expect(
+            tally.text == "1 different, 1 only in the folder, 1 only in the bucket, 1 same, 1 left out, 2 NOT COMPARED")
+        let equal = await run(GivenEnds(), [.item("a", etag: "1")], [.item("a", etag: "1")]) { $0.isComparison = true }
+        #expect(equal.status == .success && equal.text == "1 same")
+        let differs = await run(GivenEnds(), [.item("a")], []) { $0.isComparison = true }
+        #expect(differs.status == .different)
+        #expect(await run(GivenEnds(), [], []) { $0.isComparison = true }.text == "0 same")
     }
 
     @Test("a dry run does nothing and counts what it would do, also what it would delete")

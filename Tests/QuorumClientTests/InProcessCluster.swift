@@ -14,6 +14,8 @@ import QuorumServer
 final class InProcessCluster {
     let directory: String
     private(set) var servers: [Server?] = []
+    /// Where each server listened when it was started last.
+    private(set) var ports: [Int] = []
     private let interposers: [Int: any ServerInterposer]
 
     /// - Parameter interposers: by server, who makes it do what no correct one does.
@@ -40,6 +42,7 @@ final class InProcessCluster {
         }
         for index in 0..<count {
             servers.append(nil)
+            ports.append(0)
             try await start(index)
         }
     }
@@ -52,6 +55,7 @@ final class InProcessCluster {
         configuration.storage.segmentSizeBytes = 4 << 20
         configuration.storage.reservedFreeBytes = 0
         change(&configuration)
+        ports[index] = configuration.port
         servers[index] = try await Server.start(
             configuration, logger: Logger(label: "server \(index)"), interposer: interposers[index])
     }

@@ -53,8 +53,9 @@ package struct LocalFolder: Sendable {
 
     /// A new file, or one that takes another's place.
     ///
+    /// - Parameter isSparse: leaves holes where there are blocks of zeros.
     /// - Throws: `.inputOutput`, also where a link, a folder or anything else that is no file has the name.
-    package func sink(_ parts: [[UInt8]]) throws(Failure) -> any ByteSink {
+    package func sink(_ parts: [[UInt8]], isSparse: Bool = false) throws(Failure) -> any ByteSink {
         let name = name(parts)
         let directory = try open(parts.dropLast(), makes: true, name)
         var status = stat()
@@ -67,7 +68,8 @@ package struct LocalFolder: Sendable {
             mode = status.st_mode & 0o777
         }
         return try NewFile(
-            in: directory, path: path(parts.dropLast()), called: parts.last!, mode: mode, name: name)
+            in: directory, path: path(parts.dropLast()), called: parts.last!, mode: mode, isSparse: isSparse, name: name
+        )
     }
 
     /// Makes a folder, if it is not there.

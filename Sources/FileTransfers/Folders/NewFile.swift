@@ -30,6 +30,10 @@ struct NewFile: ByteSink {
     private let temporaryPath: [CChar]?
     /// Whether what an earlier download of another version had left was removed.
     let replacesOther: Bool
+    /// Blocks of zeros are not written, but left out.
+    private let isSparse: Bool
+    /// That of common file systems.
+    private static let holeSizeBytes = 4096
 
     /// - Parameters:
     ///   - directory: a descriptor of the file's directory, which becomes this file's to close.
@@ -38,11 +42,13 @@ struct NewFile: ByteSink {
     ///   - mode: exact permission bits; nil for those that the process's mask leaves of 0666.
     ///   - version: what the bytes are of, if they are to stay when not all of them come, and those that are there are
     ///     to be gone on with.
+    ///   - isSparse: leaves holes where there are blocks of zeros.
     ///   - name: for people.
     init(
         in directory: Int32, path directoryPath: [UInt8], called lastName: [UInt8], mode: mode_t?,
-        keeping version: Timestamp? = nil, name: String
+        keeping version: Timestamp? = nil, isSparse: Bool = false, name: String
     ) throws(Failure) {
+        self.isSparse = isSparse
         let stem = version.map { _ in "\(Digest256.sha256(lastName))".prefix(16) + "-" }
         let unique = version.map { "\(Digest256.sha256(Array($0.fullName.utf8)))".prefix(16) }
         let kept = stem.map { TemporaryName.make(String($0 + (unique ?? ""))) }
@@ -139,12 +145,39 @@ struct NewFile: ByteSink {
     // MARK: Writing
 
     func append(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
-        if let code = writeAll(descriptor, bytes) { throw Self.failure(name, code) }
+        guard isSparse else { return try write(bytes) }
+        var start = 0
+        for (end, isHole) in Self.runs(bytes) {
+            if isHole {
+                guard lseek(descriptor, off_t(end - start), SEEK_CUR) >= 0 else { throw Self.failure(name, errno) }
+            } else {
+                try write(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+            }
+            start = end
+        }
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) throws(Failure) {
+        if let code = OpenFile.write(descriptor, bytes) { throw Self.failure(name, code) }
+    }
+
+    /// Where runs of blocks of zeros end, and those of others.
+    private static func runs(_ bytes: UnsafeRawBufferPointer) -> [(end: Int, isHole: Bool)] {
+        var runs: [(end: Int, isHole: Bool)] = []
+        for start in stride(from: 0, to: bytes.count, by: holeSizeBytes) {
+            let block = bytes[start..<min(start + holeSizeBytes, bytes.count)]
+            let isHole = block.count == holeSizeBytes && block.allSatisfy { $0 == 0 }
+            if runs.last?.isHole == isHole { runs.removeLast() }
+            runs.append((block.endIndex, isHole))
+        }
+        return runs
     }
 
     func finish(modifiedMilliseconds: UInt64) throws(Failure) {
-        setTime(modifiedMilliseconds)
-        guard fsync(descriptor) == 0, renameat(directory, temporary, directory, target) == 0 else {
+        // A file that ends in a hole has its length from nothing else.
+        let hasLength = !isSparse || ftruncate(descriptor, lseek(descriptor, 0, SEEK_CUR)) == 0
+        OpenFile.setModified(descriptor, milliseconds: modifiedMilliseconds)
+        guard hasLength, fsync(descriptor) == 0, renameat(directory, temporary, directory, target) == 0 else {
             let code = errno
             discard()
             throw Self.failure(name, code)
@@ -164,16 +197,6 @@ struct NewFile: ByteSink {
         }
         close(descriptor)
         close(directory)
-    }
-
-    /// A file whose time cannot be set keeps the one it has.
-    private func setTime(_ milliseconds: UInt64) {
-        guard milliseconds > 0, milliseconds < UInt64(Int64.max) else { return }
-        let modified = timespec(
-            tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
-        // UTIME_OMIT, which Swift does not see: the time of access stays.
-        let times = [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2), modified]
-        _ = futimens(descriptor, times)
     }
 
     private static func failure(_ name: String, _ code: Int32) -> Failure {
@@ -202,8 +225,12 @@ extension NewFile {
     /// The sink for a file that people name by its path: a pipe or device is written to; what a symbolic link points to
     /// is replaced, not the link.
     ///
-    /// - Parameter version: what the bytes are of, if they are to stay when not all of them come.
-    static func sink(_ path: [UInt8], keeping version: Timestamp? = nil) throws(Failure) -> any ByteSink {
+    /// - Parameters:
+    ///   - version: what the bytes are of, if they are to stay when not all of them come.
+    ///   - isSparse: leaves holes in a file where there are blocks of zeros.
+    static func sink(
+        _ path: [UInt8], keeping version: Timestamp? = nil, isSparse: Bool = false
+    ) throws(Failure) -> any ByteSink {
         let name = path.readablePath.printable
         var status = stat()
         let exists = stat(path.zeroTerminated, &status) == 0
@@ -213,7 +240,7 @@ extension NewFile {
             guard descriptor >= 0 else { throw failure(name, errno) }
             return OpenOutput(descriptor: descriptor, name: name, isOwned: true)
         }
-        let target = exists ? resolved(path) : path
+        let target = exists ? OpenFile.resolved(path) : path
         let slash = target.lastIndex(of: UInt8(ascii: "/"))
         let directoryPath = slash.map { $0 == 0 ? [UInt8(ascii: "/")] : Array(target[..<$0]) } ?? [UInt8(ascii: ".")]
         let lastName = slash.map { Array(target[($0 + 1)...]) } ?? target
@@ -222,12 +249,6 @@ extension NewFile {
         guard directory >= 0 else { throw failure(name, errno) }
         return try NewFile(
             in: directory, path: directoryPath, called: lastName, mode: exists ? status.st_mode & 0o777 : nil,
-            keeping: version, name: name)
-    }
-
-    private static func resolved(_ path: [UInt8]) -> [UInt8] {
-        guard let resolved = realpath(path.zeroTerminated, nil) else { return path }
-        defer { free(resolved) }
-        return Array(UnsafeRawBufferPointer(start: resolved, count: strlen(resolved)))
+            keeping: version, isSparse: isSparse, name: name)
     }
 }

@@ -161,19 +161,26 @@ package struct PathFilter: Sendable {
     package var included: [GlobPattern]
     /// Not even what is included.
     package var excluded: [GlobPattern]
+    /// Nothing else is taken; nil: no list was given.
+    package var listed: PathList?
 
-    package init(included: [GlobPattern] = [], excluded: [GlobPattern] = []) {
+    package init(included: [GlobPattern] = [], excluded: [GlobPattern] = [], listed: PathList? = nil) {
         self.included = included
         self.excluded = excluded
+        self.listed = listed
     }
 
     /// Whether a path is taken. What matches a folder is about all that is in it.
     package func takes(_ path: [UInt8]) -> Bool {
-        !excludes(path) && (included.isEmpty || Self.matches(included, path))
+        guard listed?.names(path) ?? true else { return false }
+        return !excludes(path) && (included.isEmpty || Self.matches(included, path))
     }
 
-    /// Whether nothing at or below this path is taken: a folder need not be opened then.
-    package func excludes(_ path: [UInt8]) -> Bool { Self.matches(excluded, path) }
+    /// Whether nothing at or below this path is taken: a folder, whose path ends with a slash, need not be opened then.
+    package func excludes(_ path: [UInt8]) -> Bool {
+        if let listed, path.last == UInt8(ascii: "/"), !listed.mayName(below: path) { return true }
+        return Self.matches(excluded, path)
+    }
 
     private static func matches(_ patterns: [GlobPattern], _ path: [UInt8]) -> Bool {
         guard !patterns.isEmpty else { return false }

@@ -114,10 +114,17 @@ package struct FoldedNames: Sendable {
 
     /// The path before this one that is the same file there; nil if this is the first.
     package mutating func earlier(_ path: [UInt8]) -> [UInt8]? {
-        // Swift compares text by canonical equivalence.
-        let folded = String(decoding: path, as: UTF8.self).lowercased().uppercased().lowercased()
+        let folded = Self.folded(path)
         if let earlier = seen[folded], earlier != path { return earlier }
         seen[folded] = path
         return nil
+    }
+
+    /// Whether there was a path that is the same file there.
+    package func contains(_ path: [UInt8]) -> Bool { seen[Self.folded(path)] != nil }
+
+    private static func folded(_ path: [UInt8]) -> String {
+        // Swift compares text by canonical equivalence.
+        String(decoding: path, as: UTF8.self).lowercased().uppercased().lowercased()
     }
 }

@@ -14,6 +14,8 @@ package enum Comparison: Equatable, Sendable {
     case tags
     /// The object's tag and the file's content, which has to be read.
     case content
+    /// What is at both ends is compared, whatever its size.
+    case all
 }
 
 /// A step of a run.
@@ -31,13 +33,19 @@ package enum PlannedStep: Sendable {
 
 /// Steps, in the order of paths. Holds none of them.
 package struct SyncPlan<Source: TransferEntries, Target: TransferEntries> {
+    /// What the target has: an item, or the folder that an object which marks one is there.
+    private struct Present {
+        let item: TransferItem
+        let isFolder: Bool
+    }
+
     private var source: Source
     /// Nil when it does not matter what is there.
     private var target: Target?
     private let comparison: Comparison
     private let deletes: Bool
     private var nextSource: TransferEntry?
-    private var nextTarget: TransferItem?
+    private var nextTarget: Present?
     /// Whether the next of each is to be fetched. What comes before a failure is handed out before it.
     private var sourceIsDue = true
     private var targetIsDue = true
@@ -72,32 +80,35 @@ package struct SyncPlan<Source: TransferEntries, Target: TransferEntries> {
                 }
             }
             let extra = nextTarget.flatMap { target in
-                nextSource.map { target.path.lexicographicallyPrecedes($0.path) } ?? true ? target : nil
+                nextSource.map { target.item.path.lexicographicallyPrecedes($0.path) } ?? true ? target : nil
             }
             if let extra {
                 targetIsDue = true
-                if deletes, !isLeftOut(extra.path) { return .delete(extra) }
+                if deletes, !extra.isFolder, !isLeftOut(extra.item.path) { return .delete(extra.item) }
                 continue
             }
             guard let entry = nextSource else { return nil }
             sourceIsDue = true
-            guard let other = nextTarget, other.path == entry.path else { return step(entry, nil) }
+            guard let other = nextTarget, other.item.path == entry.path else { return step(entry, nil) }
             targetIsDue = true
             return step(entry, other)
         }
     }
 
-    private mutating func step(_ entry: TransferEntry, _ other: TransferItem?) -> PlannedStep {
+    private mutating func step(_ entry: TransferEntry, _ present: Present?) -> PlannedStep {
         switch entry {
         case .item(let item):
-            guard let other else { return .transfer(item) }
+            guard let present else { return .transfer(item) }
+            if present.isFolder { return item.isFolderMark && comparison != .none ? .same(item) : .transfer(item) }
+            let other = present.item
             switch comparison {
             case .none: return .transfer(item)
+            case .all: return .compare(item, with: other)
             case .sizeAndTime, .tags, .content:
                 guard item.sizeBytes == other.sizeBytes else { return .transfer(item) }
             }
             switch comparison {
-            case .none: return .transfer(item)
+            case .none, .all: return .transfer(item)
             case .sizeAndTime:
                 let isSame =
                     isSameTime(
@@ -130,9 +141,12 @@ package struct SyncPlan<Source: TransferEntries, Target: TransferEntries> {
         while let entry = try await target?.next() {
             switch entry {
             case .item(let item):
-                nextTarget = item
+                nextTarget = Present(item: item, isFolder: false)
                 return nil
-            case .folder, .leftOut, .unusable: continue
+            case .folder(let path, _):
+                nextTarget = Present(item: TransferItem(path: path, sizeBytes: 0), isFolder: true)
+                return nil
+            case .leftOut, .unusable: continue
             case .gap: return entry
             }
         }

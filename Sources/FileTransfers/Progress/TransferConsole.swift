@@ -2,6 +2,7 @@
 
 import CommandOutcome
 import Glibc
+import QuorumClient
 import QuorumProtocol
 import QuorumTransport
 import Synchronization
@@ -39,9 +40,13 @@ package final class TransferConsole: TransferObserver {
         var brokenOutput: Failure?
         /// Shows the line anew again and again.
         var clock: Task<Void, Never>?
+        var stall = StallNotice()
+        /// Looks whether anything moves.
+        var watch: Task<Void, Never>?
     }
 
     private static let refreshMilliseconds = 200
+    private static let watchMilliseconds = 1000
 
     private let options: ConsoleOptions
     private let names: @Sendable ([UInt8]) -> ItemNames
@@ -64,7 +69,36 @@ package final class TransferConsole: TransferObserver {
         return terminal != "dumb" && !terminal.isEmpty
     }
 
-    deinit { state.withLock { $0.clock?.cancel() } }
+    deinit {
+        state.withLock { state in
+            state.clock?.cancel()
+            state.watch?.cancel()
+        }
+    }
+
+    /// From now on says for whom it waits when nothing moves.
+    ///
+    /// - Parameter other: who is waited for when it is no server, as "standard input".
+    package func watch(_ client: ObjectClient, other: String) {
+        guard !options.quiet else { return }
+        let watch = Task { [weak self, weak client] in
+            while (try? await Task.sleep(for: .milliseconds(Self.watchMilliseconds))) != nil {
+                guard let self, let client else { return }
+                self.look(client, other)
+            }
+        }
+        state.withLock { $0.watch = watch }
+    }
+
+    private func look(_ client: ObjectClient, _ other: String) {
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        guard let event = state.withLock({ $0.stall.look($0.counts, at: seconds) }) else { return }
+        let text = StallNotice.text(event, servers: client.waitedFor, other: other)
+        state.withLock { state in
+            guard state.watch != nil else { return }
+            complain((options.name.map { "\($0.printable): " } ?? "") + text, &state)
+        }
+    }
 
     // MARK: What happens
 
@@ -92,6 +126,9 @@ package final class TransferConsole: TransferObserver {
             case .same:
                 // People are told how many there are.
                 if let line { show(line, &state) }
+            case .differs(let difference):
+                state.counts.doneItems += 1
+                show(line ?? Self.text(difference, names), &state)
             case .leftOut(let what):
                 if let line { show(line, &state) }
                 if !options.json, !options.quiet {
@@ -113,6 +150,15 @@ package final class TransferConsole: TransferObserver {
         return "\(done): \(source.printable) as \(names.target.printable), \(sizeBytes) bytes"
     }
 
+    private static func text(_ difference: ItemDifference, _ names: ItemNames) -> String {
+        let (file, object) = ((names.source ?? "").printable, names.target.printable)
+        switch difference {
+        case .content: return "\(difference.text): \(file) and \(object)"
+        case .onlyFile: return "\(difference.text): \(file)"
+        case .onlyObject: return "\(difference.text): \(object)"
+        }
+    }
+
     /// Ends the line that moves; then what came of all is printed.
     package func finish(_ tally: RunTally) throws(Failure) {
         finish()
@@ -129,6 +175,8 @@ package final class TransferConsole: TransferObserver {
         state.withLock { state in
             state.clock?.cancel()
             state.clock = nil
+            state.watch?.cancel()
+            state.watch = nil
             clearLine(&state)
         }
     }
@@ -202,6 +250,7 @@ package final class TransferConsole: TransferObserver {
             line = Line(source: source, target: target, outcome: "would_be_\(action.rawValue)")
             line.lengthBytes = sizeBytes
         case .same: line = Line(source: source, target: target, outcome: "unchanged")
+        case .differs(let difference): line = Line(source: source, target: target, outcome: difference.rawValue)
         case .leftOut(let what):
             line = Line(source: source, target: target, outcome: "left_out")
             line.reason = what
@@ -218,9 +267,11 @@ package final class TransferConsole: TransferObserver {
                 let done: [String: Int]
                 let planned: [String: Int]
                 let unchanged: Int
+                let differing: [String: Int]?
                 let leftOut: Int
                 let failed: Int
                 let transferredBytes: UInt64
+                let notDeleted: Int
                 let deletionsSuppressed: String?
                 let outcome: String
             }
@@ -234,7 +285,10 @@ package final class TransferConsole: TransferObserver {
             Summary(
                 summary: .init(
                     done: named(tally.done), planned: named(tally.planned), unchanged: tally.sameCount,
+                    differing: tally.isComparison
+                        ? Dictionary(uniqueKeysWithValues: tally.differing.map { ($0.key.rawValue, $0.value) }) : nil,
                     leftOut: tally.leftOutCount, failed: tally.failedCount, transferredBytes: tally.transferredBytes,
+                    notDeleted: tally.notDeletedCount,
                     deletionsSuppressed: tally.deletionsSuppressed, outcome: status.name)))
     }
 }

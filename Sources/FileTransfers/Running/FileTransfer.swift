@@ -48,12 +48,14 @@ package enum Destination: Sendable {
     /// One below a folder, by the names on the way.
     case below(LocalFolder, [[UInt8]])
 
-    /// - Parameter version: what the bytes are of, if they are to be kept when not all of them come.
-    func open(_ version: Timestamp? = nil) throws(Failure) -> any ByteSink {
+    /// - Parameters:
+    ///   - version: what the bytes are of, if they are to be kept when not all of them come.
+    ///   - isSparse: leaves holes in a file where there are blocks of zeros.
+    func open(_ version: Timestamp? = nil, isSparse: Bool = false) throws(Failure) -> any ByteSink {
         switch self {
         case .standardOutput: OpenOutput(descriptor: STDOUT_FILENO, name: "standard output", isOwned: false)
-        case .file(let path): try NewFile.sink(path, keeping: version)
-        case .below(let folder, let parts): try folder.sink(parts)
+        case .file(let path): try NewFile.sink(path, keeping: version, isSparse: isSparse)
+        case .below(let folder, let parts): try folder.sink(parts, isSparse: isSparse)
         }
     }
 }
@@ -116,15 +118,19 @@ package struct FileTransfer: Sendable {
     ///   - version: nil for the one that the object has.
     ///   - keepsPartial: goes on where an earlier download of the same version into this file was interrupted, and keeps
     ///     what there is when this one is.
+    ///   - isSparse: leaves holes in the file where there are blocks of zeros.
     ///   - notice: told what people should know.
     /// - Throws: `.refused` when the range begins behind the end; `.inputOutput`, and as `ObjectClient.open`.
     package func download(
         _ key: ObjectKey, version: Timestamp? = nil, range: ByteRange? = nil, to destination: Destination,
-        keepsPartial: Bool = false, notice: (String) -> Void = { _ in }, progress: @escaping Progress = { _ in }
+        keepsPartial: Bool = false, isSparse: Bool = false, notice: (String) -> Void = { _ in },
+        progress: @escaping Progress = { _ in }
     ) async throws(Failure) -> ObjectStatus {
         var object = try await open(key, version, range)
         let kept = keepsPartial ? object.status.timestamp : nil
-        let sink = try await Blocking.run { _ throws(Failure) in OpenSink(try destination.open(kept)) }
+        let sink = try await Blocking.run { _ throws(Failure) in
+            OpenSink(try destination.open(kept, isSparse: isSparse))
+        }
         do throws(Failure) {
             if keepsPartial {
                 let good = try await sink.keepGood(of: object)
@@ -184,6 +190,14 @@ package struct FileTransfer: Sendable {
         return tag
     }
 
+    /// The tag that an object's content would have.
+    package func tag(of key: ObjectKey) async throws(Failure) -> String {
+        var pieces = try await open(key, nil, nil).makeAsyncIterator()
+        var hash = SHA256()
+        while let piece = try await Self.next(&pieces) { piece.withUnsafeBytes { hash.update(bufferPointer: $0) } }
+        return hash.finalize().hexadecimal
+    }
+
     /// From what is told of all bytes to what is told of some more.
     static func steps(_ progress: @escaping Progress) -> @Sendable (UInt64) -> Void {
         let told = Mutex<UInt64>(0)
@@ -195,6 +209,10 @@ package struct FileTransfer: Sendable {
             if more > 0 { progress(more) }
         }
     }
+}
+
+extension SHA256.Digest {
+    fileprivate var hexadecimal: String { map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 }
 
 /// A sink that is used on one thread after the other.
@@ -272,6 +290,6 @@ private final class SourcePieces: AsyncSequence, Sendable {
     /// What was read so far: its tag, and how much it is.
     func end() -> (tag: String, readBytes: Int) {
         let (hash, readBytes) = state.withLock { ($0.hash, $0.readBytes) }
-        return (hash.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(), readBytes)
+        return (hash.finalize().hexadecimal, readBytes)
     }
 }

@@ -61,16 +61,54 @@ package struct UploadEnds: TransferEnds {
     }
 }
 
+/// Files of a folder are compared with objects below a prefix.
+package struct ComparedEnds: TransferEnds {
+    private let files: FileTransfer
+    private let folder: LocalFolder
+    private let prefix: KeyPrefix
+
+    package init(_ files: FileTransfer, _ folder: LocalFolder, with prefix: KeyPrefix) {
+        self.files = files
+        self.folder = folder
+        self.prefix = prefix
+    }
+
+    package var action: ItemAction { .read }
+
+    /// By the object's tag where that is the file's, else by the object's content: not every tag is of the content.
+    package func isSame(_ item: TransferItem, as other: TransferItem) async throws(Failure) -> Bool {
+        guard item.sizeBytes == other.sizeBytes else { return false }
+        let tag = try await files.tag(of: try folder.source(item.path.pathParts))
+        if other.etag == tag { return true }
+        return try await files.tag(of: try prefix.knownKey(other)) == tag
+    }
+
+    package func transfer(
+        _ item: TransferItem, progress: @escaping FileTransfer.Progress
+    ) async throws(Failure) -> TransferredItem {
+        throw Failure(.unexpected, "\(item.path.readablePath.printable): nothing is transferred")
+    }
+
+    package func delete(_ item: TransferItem) async throws(Failure) -> TransferredItem {
+        throw Failure(.unexpected, "\(item.path.readablePath.printable): nothing is deleted")
+    }
+
+    package func isOfSource(_ failure: ExitStatus) -> Bool { false }
+}
+
 /// Objects below a prefix become files of a folder.
 package struct DownloadEnds: TransferEnds {
     private let files: FileTransfer
     private let prefix: KeyPrefix
     private let folder: LocalFolder
+    private let isSparse: Bool
 
-    package init(_ files: FileTransfer, from prefix: KeyPrefix, to folder: LocalFolder) {
+    /// - Parameter isSparse: leaves holes in files where there are blocks of zeros.
+    package init(_ files: FileTransfer, from prefix: KeyPrefix, to folder: LocalFolder, isSparse: Bool = false) {
         self.files = files
         self.prefix = prefix
         self.folder = folder
+        self.isSparse = isSparse
     }
 
     package var action: ItemAction { .read }
@@ -83,7 +121,8 @@ package struct DownloadEnds: TransferEnds {
             try folder.makeFolder(item.path.pathParts)
             return TransferredItem(sizeBytes: 0, version: nil)
         }
-        let status = try await files.download(key, to: .below(folder, item.path.pathParts), progress: progress)
+        let status = try await files.download(
+            key, to: .below(folder, item.path.pathParts), isSparse: isSparse, progress: progress)
         return TransferredItem(sizeBytes: status.lengthBytes, version: status.timestamp.fullName)
     }
 

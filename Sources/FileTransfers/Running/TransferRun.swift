@@ -1,5 +1,5 @@
 // Many transfers at a time: each has an outcome of its own, and one that fails stops no other. Deletions come last, and
-// only when the source was seen in full.
+// only where the source was seen in full.
 
 import CommandOutcome
 import Synchronization
@@ -38,6 +38,10 @@ package struct RunOptions: Sendable {
     package var comparison = Comparison.none
     /// Deletes at the target what the source does not have.
     package var deletes = false
+    /// Nothing is transferred or deleted: it is told how the ends differ. The source has files, the target objects.
+    package var isComparison = false
+    /// The target takes names that differ in case or composition only for the same.
+    package var foldsNames = false
 
     package init() {}
 }
@@ -63,8 +67,10 @@ package final class TransferRun<Ends: TransferEnds>: Sendable {
         var tally = RunTally()
         /// What the source does not have.
         var extras: [TransferItem] = []
-        /// Why the source was not seen, or read, in full.
-        var gap: String?
+        /// Where the source was not seen, or read, in full.
+        var gaps = SourceGaps()
+        /// What the source has, where the target folds names.
+        var sourceNames = FoldedNames()
     }
 
     private let ends: Ends
@@ -95,6 +101,7 @@ package final class TransferRun<Ends: TransferEnds>: Sendable {
         await deleteExtras()
         return state.withLock { state in
             state.tally.isInterrupted = Task.isCancelled
+            state.tally.isComparison = options.isComparison
             return state.tally
         }
     }
@@ -123,11 +130,13 @@ package final class TransferRun<Ends: TransferEnds>: Sendable {
         _ source: () throws(Failure) -> Source, _ target: () throws(Failure) -> Target, _ queue: StepQueue<Work>
     ) async {
         do throws(Failure) {
-            let needsTarget = options.deletes || options.comparison != .none
+            let needsTarget = options.deletes || options.comparison != .none || options.isComparison
             var plan = SyncPlan(
-                source: try source(), target: needsTarget ? try target() : nil, comparison: options.comparison,
-                deletes: options.deletes)
+                source: try source(), target: needsTarget ? try target() : nil,
+                comparison: options.isComparison ? .all : options.comparison,
+                deletes: options.deletes || options.isComparison)
             while !Task.isCancelled, let step = try await plan.next() {
+                if options.deletes, options.foldsNames { note(step) }
                 switch step {
                 case .transfer(let item):
                     observer.planned(item)
@@ -142,7 +151,8 @@ package final class TransferRun<Ends: TransferEnds>: Sendable {
             }
         } catch {
             guard !Task.isCancelled else { return }
-            state.withLock { $0.gap = $0.gap ?? "not all could be listed" }
+            // Where the list breaks off, all that would have followed is unknown.
+            state.withLock { $0.gaps.add([], "not all could be listed") }
             end([], .failed(error))
         }
     }
@@ -154,7 +164,7 @@ package final class TransferRun<Ends: TransferEnds>: Sendable {
         case .leftOut(let path, let what): end(path, .leftOut(what))
         case .unusable(let path, let failure): end(path, .failed(failure))
         case .gap(let path, let failure):
-            state.withLock { $0.gap = $0.gap ?? "not all could be looked at" }
+            state.withLock { $0.gaps.add(path, "not all could be looked at") }
             end(path, .failed(failure))
         }
     }
@@ -168,6 +178,10 @@ package final class TransferRun<Ends: TransferEnds>: Sendable {
                     observer.progressed(item.sizeBytes)
                     return end(item.path, .same)
                 }
+                if options.isComparison {
+                    observer.progressed(item.sizeBytes)
+                    return end(item.path, .differs(.content))
+                }
                 try await transfer(item)
             case .transfer(let item): try await transfer(item)
             case .delete(let item):
@@ -178,13 +192,17 @@ package final class TransferRun<Ends: TransferEnds>: Sendable {
             // What was given up is no failure of its own.
             guard !Task.isCancelled else { return }
             if ends.isOfSource(error.status) {
-                state.withLock { $0.gap = $0.gap ?? "not all could be read" }
+                state.withLock { $0.gaps.add(folderOf: item.path, "not all could be read") }
             }
             end(item.path, .failed(error))
         }
     }
 
     private func transfer(_ item: TransferItem) async throws(Failure) {
+        guard !options.isComparison else {
+            observer.progressed(item.sizeBytes)
+            return end(item.path, .differs(.onlyFile))
+        }
         guard !options.isDryRun else {
             observer.progressed(item.sizeBytes)
             return end(item.path, .planned(ends.action, sizeBytes: item.sizeBytes))
@@ -192,15 +210,50 @@ package final class TransferRun<Ends: TransferEnds>: Sendable {
         end(item.path, .done(ends.action, try await ends.transfer(item, progress: observer.progressed)))
     }
 
-    private func deleteExtras() async {
-        let (extras, gap) = state.withLock { ($0.extras, $0.gap) }
-        guard !extras.isEmpty, !Task.isCancelled else { return }
-        if let gap {
-            state.withLock { $0.tally.deletionsSuppressed = "of the source \(gap)" }
-            return
+    /// Remembers what the source has, by a name that others may have at the target.
+    private func note(_ step: PlannedStep) {
+        let path: [UInt8]
+        switch step {
+        case .transfer(let item), .compare(let item, _), .same(let item): path = item.path
+        case .leave(let entry): path = entry.path
+        case .delete: return
         }
+        state.withLock { _ = $0.sourceNames.earlier(path) }
+    }
+
+    private func deleteExtras() async {
+        guard !Task.isCancelled else { return }
+        if options.isComparison { return tellExtras() }
+        let (extras, gaps) = state.withLock { state in
+            // Its file may just have been written under the name that is there.
+            let extras = state.extras.filter { !state.sourceNames.contains($0.path) }
+            let kept = extras.count { state.gaps.covers($0.path) }
+            if kept > 0 {
+                state.tally.notDeletedCount = kept
+                state.tally.deletionsSuppressed =
+                    "of the source \(state.gaps.reason ?? "")" + (state.gaps.places.map { " (\($0))" } ?? "")
+            }
+            return (extras, state.gaps)
+        }
+        let known = extras.filter { !gaps.covers($0.path) }
+        guard !known.isEmpty else { return }
         await work { queue in
-            for item in extras { await queue.add(.delete(item)) }
+            for item in known { await queue.add(.delete(item)) }
+        }
+    }
+
+    private func tellExtras() {
+        let (extras, gaps) = state.withLock { ($0.extras, $0.gaps) }
+        for item in extras {
+            guard gaps.covers(item.path) else {
+                end(item.path, .differs(.onlyObject))
+                continue
+            }
+            let shown = item.path.readablePath.printable
+            end(
+                item.path,
+                .failed(Failure(.inputOutput, "\(shown): of the folder \(gaps.reason ?? "not all could be looked at")"))
+            )
         }
     }
 

@@ -108,10 +108,9 @@ extension ObjectClient {
         blocks.putBack(first)
         let names = upload ?? newUpload(lengthBytes: lengthBytes)
         let attempt = AttemptName(stager: id, upload: names.upload, part: 1, number: 0)
-        return try await ValueUpload(
-            attempt, stripeSizeBytes: names.stripeSizeBytes, isKept: upload != nil, of: key, client: self
-        ).run(
-            &blocks, lengthBytes: lengthBytes, metadata: metadata, progress: progress, seal: seal)
+        return try await ValueUpload(attempt, stripeSizeBytes: names.stripeSizeBytes, of: key, client: self).run(
+            &blocks, lengthBytes: lengthBytes, isKept: upload != nil, metadata: metadata, progress: progress, seal: seal
+        )
     }
 
     /// Stores a value of more than one stripe that is in memory.

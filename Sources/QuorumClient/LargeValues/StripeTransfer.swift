@@ -21,15 +21,17 @@ extension ObjectClient {
             ? UInt32(StagedLimits.pageDigestsMax) * StripePage.stripesMax : UInt32(StagedLimits.namedStripesMax)
     }
 
-    /// The time without progress after which a transfer fails.
+    /// The time without progress after which a transfer fails: it is put off as long as bytes move.
     private var stallDeadline: NIODeadline { .now() + stallTime }
+    private var stallPatience: ProgressPatience { ProgressPatience(time: stallTime) }
 
     func stage(
         _ stripe: StripeToStage, of key: ObjectKey, at targets: PositionSet, need: Int
     ) async throws(ClientError) -> StageOutcome {
         try checkOpen()
         let stager = StripeStager(parameters: parameters, key: key, stripe: stripe, targets: targets, need: need)
-        let operation = Operation(stager, key: key, deadline: stallDeadline, hedge: stageHedge, context: context)
+        let operation = Operation(
+            stager, key: key, deadline: stallDeadline, progress: stallPatience, hedge: stageHedge, context: context)
         switch await operation.run() {
         case .success(let outcome): return outcome
         case .failure(let failure): throw error(key, failure, operation.seenReplies)
@@ -46,7 +48,8 @@ extension ObjectClient {
         let fetcher = StripeFetcher(
             parameters: parameters, key: key, timestamp: timestamp, wanted: stripe,
             preference: context.connections.preference(parameters.placement(of: key)))
-        let operation = Operation(fetcher, key: key, deadline: stallDeadline, hedge: readHedge, context: context)
+        let operation = Operation(
+            fetcher, key: key, deadline: stallDeadline, progress: stallPatience, hedge: readHedge, context: context)
         switch await operation.run() {
         case .success(let outcome):
             demote(outcome.observations)
@@ -64,10 +67,13 @@ extension ObjectClient {
     }
 
     /// Tells all servers of an object something that needs no quorum.
-    func announce(_ request: Request) async {
+    ///
+    /// - Parameter limit: how long it may take at most; nil: as long as any operation.
+    func announce(_ request: Request, limit: TimeAmount? = nil) async {
         let announcer = Announcer(parameters: parameters, request: request)
+        let deadline = limit.map { min(context.deadline, .now() + $0) } ?? context.deadline
         _ = await Operation(
-            announcer, key: request.key, deadline: context.deadline, hedge: readHedge, context: context
+            announcer, key: request.key, deadline: deadline, hedge: readHedge, context: context
         ).run()
     }
 

@@ -14,18 +14,16 @@ final class ValueUpload: Sendable {
     /// is prepared without them; and how long at most, unless the upload itself has taken longer.
     private static let fillPatience = Duration.seconds(3)
     private static let fillTimeMax = Duration.seconds(30)
+    private static let cancelledDiscardTime = TimeAmount.seconds(3)
 
     private let client: ObjectClient
     private let key: ObjectKey
     private let tally: Mutex<UploadTally>
-    /// Whether what is staged stays when this fails, for a later run to go on with.
-    private let isKept: Bool
     private let began = ContinuousClock.now
 
-    init(_ attempt: AttemptName, stripeSizeBytes: UInt32, isKept: Bool, of key: ObjectKey, client: ObjectClient) {
+    init(_ attempt: AttemptName, stripeSizeBytes: UInt32, of key: ObjectKey, client: ObjectClient) {
         self.client = client
         self.key = key
-        self.isKept = isKept
         tally = Mutex(
             UploadTally(attempt: attempt, stripeSizeBytes: stripeSizeBytes, parameters: client.parameters))
     }
@@ -37,14 +35,16 @@ final class ValueUpload: Sendable {
     ///
     /// - Parameters:
     ///   - lengthBytes: what the source has, if that is known.
+    ///   - isKept: whether what is staged stays when this fails, for a later run to go on with.
     ///   - progress: told how many bytes are safe.
     ///   - seal: may change the metadata once all bytes are there, or refuse to go on.
     func run<Iterator: AsyncIteratorProtocol>(
-        _ source: inout BlockSource<Iterator>, lengthBytes: UInt64?, metadata: ObjectMetadata,
-        progress: (@Sendable (UInt64) -> Void)?, seal: (@Sendable (inout ObjectMetadata) async throws -> Void)?
+        _ source: inout BlockSource<Iterator>, lengthBytes: UInt64?, isKept: Bool,
+        metadata: ObjectMetadata, progress: (@Sendable (UInt64) -> Void)?,
+        seal: (@Sendable (inout ObjectMetadata) async throws -> Void)?
     ) async throws -> PutResult where Iterator.Element == SharedBytes {
         do {
-            let part = try await stage(&source, lengthBytes: lengthBytes, progress: progress)
+            let part = try await stage(&source, lengthBytes: lengthBytes, goesOn: isKept, progress: progress)
             var metadata = metadata
             if let seal {
                 try await seal(&metadata)
@@ -58,8 +58,9 @@ final class ValueUpload: Sendable {
                 let client = client
                 let attempt = tally.withLock { $0.attempt }
                 let discard = Discard(key: key, stager: attempt.stager, upload: attempt.upload)
-                // Also when this task is cancelled.
-                await Task { await client.announce(.discard(discard)) }.value
+                // Also when this task is cancelled: then whoever did that waits.
+                let limit = Task.isCancelled ? Self.cancelledDiscardTime : nil
+                await Task { await client.announce(.discard(discard), limit: limit) }.value
             }
             throw error
         }
@@ -70,14 +71,16 @@ final class ValueUpload: Sendable {
     /// Stages all blocks of a source.
     ///
     /// - Parameters: as `run`.
+    ///   - goesOn: whether some of it may be staged already.
     func stage<Iterator: AsyncIteratorProtocol>(
-        _ source: inout BlockSource<Iterator>, lengthBytes: UInt64?, progress: (@Sendable (UInt64) -> Void)?
+        _ source: inout BlockSource<Iterator>, lengthBytes: UInt64?, goesOn: Bool,
+        progress: (@Sendable (UInt64) -> Void)?
     ) async throws -> StagedPart where Iterator.Element == SharedBytes {
         let filling = Task { await self.fill() }
         defer { filling.cancel() }
         let (attempt, size) = tally.withLock { ($0.attempt, $0.stripeSizeBytes) }
         let before =
-            isKept ? try await StagedBefore.find(attempt, stripeSizeBytes: size, of: key, client: client) : nil
+            goesOn ? try await StagedBefore.find(attempt, stripeSizeBytes: size, of: key, client: client) : nil
         try await stageAll(&source, before, lengthBytes: lengthBytes, progress: progress)
         await waitForFilling()
         return tally.withLock { $0.part() }
@@ -109,7 +112,11 @@ final class ValueUpload: Sendable {
                     progress?(safe)
                 }
                 let number = stripe
-                stripes.addTask { try await self.stage(block, as: number, before) }
+                stripes.addTask {
+                    try await self.client.uploadMemory.with(self.fragmentBytes(of: block)) {
+                        try await self.stage(block, as: number, before)
+                    }
+                }
                 underWay += 1
                 stripe += 1
             }
@@ -125,6 +132,12 @@ final class ValueUpload: Sendable {
 
     /// What the descriptor has room for.
     private var largestStripeCount: UInt32 { ObjectClient.stripesMax(parameters) }
+
+    /// What the fragments of a block take in memory.
+    private func fragmentBytes(of block: SharedBytes) -> Int {
+        let quorums = parameters.quorums
+        return block.count / quorums.dataFragmentCount * quorums.serverCount
+    }
 
     private func stage(_ block: SharedBytes, as number: UInt32, _ before: StagedBefore?) async throws -> Int {
         let (attempt, size) = tally.withLock { ($0.attempt, $0.stripeSizeBytes) }

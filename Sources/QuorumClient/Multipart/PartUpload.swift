@@ -40,8 +40,8 @@ extension ObjectClient {
                 // What was staged for the same part before has another number.
                 let attempt = AttemptName(
                     stager: id, upload: upload.upload, part: UInt16(number), number: .random(in: .min ... .max))
-                contents = try await ValueUpload(attempt, stripeSizeBytes: size, isKept: true, of: key, client: self)
-                    .stage(&blocks, lengthBytes: lengthBytes, progress: progress)
+                contents = try await ValueUpload(attempt, stripeSizeBytes: size, of: key, client: self)
+                    .stage(&blocks, lengthBytes: lengthBytes, goesOn: false, progress: progress)
             } else if let lengthBytes, lengthBytes > 0 {
                 throw ClientError.wrongLength(key, got: 0, expected: lengthBytes)
             }

@@ -124,6 +124,17 @@ package final class PeerConnection: Sendable {
     /// Counts since this object was made; only those of bytes and frames apply to a connecting side.
     package var counters: TransportCounters { statistics.snapshot }
 
+    /// Looks how many bytes the socket has taken and given so far, TLS included, and tells it on the event loop. What
+    /// was encrypted and waits for the socket is not among them, as it is among those of `counters`.
+    package func withMovedBytes(_ body: @escaping @Sendable (UInt64) -> Void) {
+        eventLoop.execute { [self] in
+            let counters = counters
+            let all = counters.sentBytes + counters.receivedBytes
+            let waiting = try? core.withLock({ $0.channel })?.syncOptions?.getOption(.bufferedWritableBytes)
+            body(all - min(all, UInt64(waiting ?? 0)))
+        }
+    }
+
     /// What this side's HELLO says now.
     var scope: ClusterScope { core.withLock { $0.scope } }
 
@@ -185,6 +196,7 @@ package final class PeerConnection: Sendable {
             .channelOption(.socketOption(.so_keepalive), value: 1)
             .channelOption(.tcpOption(SocketTuning.keepAliveIdle), value: SocketTuning.keepAliveIdleSeconds)
             .channelOption(.tcpOption(SocketTuning.userTimeout), value: SocketTuning.userTimeoutMilliseconds)
+            .channelOption(.tcpOption(SocketTuning.unsentLowWater), value: SocketTuning.unsentLowWaterBytes)
             .channelOption(.recvAllocator, value: SocketTuning.receiveAllocator)
             .channelOption(.writeBufferWaterMark, value: SocketTuning.waterMark)
             .channelInitializer { channel in

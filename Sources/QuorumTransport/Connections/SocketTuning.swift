@@ -14,6 +14,10 @@ enum SocketTuning {
     /// retransmission backs off to minutes, and a healed network would find both sides still waiting.
     static let keepAliveIdle = NIOBSDSocket.Option(rawValue: TCP_KEEPIDLE)
     static let keepAliveIdleSeconds: ChannelOptions.Types.SocketOption.Value = 15
+    /// Of what is sent no more than this waits in the kernel for the line, so that it can be told whether a slow one
+    /// takes anything, and what is given up need not be sent.
+    static let unsentLowWater = NIOBSDSocket.Option(rawValue: TCP_NOTSENT_LOWAT)
+    static let unsentLowWaterBytes: ChannelOptions.Types.SocketOption.Value = 128 * 1024
     static let userTimeout = NIOBSDSocket.Option(rawValue: TCP_USER_TIMEOUT)
     static let userTimeoutMilliseconds: ChannelOptions.Types.SocketOption.Value = 30_000
 }

@@ -33,7 +33,7 @@ final class TargetFile: Sendable {
             var status = stat()
             let exists = stat(path, &status) == 0
             guard !exists || status.st_mode & S_IFMT == S_IFREG else { throw ObjectFileError.notAFile(path: path) }
-            let target = exists ? resolved(path) : path
+            let target = exists ? String(decoding: OpenFile.resolved(Array(path.utf8)), as: UTF8.self) : path
             let directory = target.lastIndex(of: "/").map { String(target[...$0]) } ?? ""
             let temporary = directory + TemporaryName.make()
             let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
@@ -46,15 +46,7 @@ final class TargetFile: Sendable {
 
     func append(_ piece: SharedBytes) async throws {
         try await NIOThreadPool.singleton.runIfActive { [self] in
-            try piece.withUnsafeBytes { bytes throws(ObjectFileError) in
-                var offset = 0
-                while offset < bytes.count {
-                    let count = write(descriptor, bytes.baseAddress! + offset, bytes.count - offset)
-                    if count < 0 && errno == EINTR { continue }
-                    guard count > 0 else { throw failure(count < 0 ? errno : ENOSPC) }
-                    offset += count
-                }
-            }
+            if let code = piece.withUnsafeBytes({ OpenFile.write(descriptor, $0) }) { throw failure(code) }
         }
     }
 
@@ -63,7 +55,7 @@ final class TargetFile: Sendable {
     /// - Parameter modifiedMilliseconds: the time that the file is to have, since 1970.
     func finish(modifiedMilliseconds: UInt64) async throws {
         try await NIOThreadPool.singleton.runIfActive { [self] in
-            setTime(modifiedMilliseconds)
+            OpenFile.setModified(descriptor, milliseconds: modifiedMilliseconds)
             guard fsync(descriptor) == 0, rename(temporary, target) == 0 else { throw failure(errno) }
             isFinished.withLock { $0 = true }
             do throws(FileError) {
@@ -75,18 +67,4 @@ final class TargetFile: Sendable {
     }
 
     private func failure(_ code: Int32) -> ObjectFileError { .system(path: path, code: code) }
-
-    /// A file whose time cannot be set keeps the one it has.
-    private func setTime(_ milliseconds: UInt64) {
-        guard milliseconds > 0, milliseconds < UInt64(Int64.max) else { return }
-        let modified = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds % 1000) * 1_000_000)
-        // UTIME_OMIT, which Swift does not see: the time of access stays.
-        _ = futimens(descriptor, [timespec(tv_sec: 0, tv_nsec: (1 << 30) - 2), modified])
-    }
-
-    private static func resolved(_ path: String) -> String {
-        guard let resolved = realpath(path, nil) else { return path }
-        defer { free(resolved) }
-        return String(cString: resolved)
-    }
 }

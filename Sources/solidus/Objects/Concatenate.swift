@@ -32,6 +32,7 @@ struct Concatenate: AsyncParsableCommand {
         })
     var range: ByteRange?
     @OptionGroup var version: VersionArguments
+    @OptionGroup var stalling: StallArguments
     @OptionGroup var access: ClientArguments
 
     mutating func validate() throws {
@@ -43,7 +44,7 @@ struct Concatenate: AsyncParsableCommand {
 
     func run() async throws {
         let (objects, range, version) = (objects, range, version.version)
-        try await access.withTransfers(try access.home()) { client in
+        try await access.withTransfers(try access.home(), stall: stalling) { client in
             for key in objects {
                 let status = try await FileTransfer(client).download(
                     key, version: version, range: range, to: .standardOutput)

@@ -19,6 +19,7 @@ struct CopyArguments: ParsableArguments {
         transform: PlaceArgument.init)
     var target: PlaceArgument
     @OptionGroup var many: ManyArguments
+    @OptionGroup var stalling: StallArguments
     @OptionGroup var shown: ShownArguments
 
     mutating func validate() throws {
@@ -60,7 +61,7 @@ private func run(
     let quiet = objects.shown.quiet
     guard objects.many.recursive else {
         let (source, target) = (try objects.source.key(), try objects.target.key())
-        return try await access.withTransfers(home) { client in
+        return try await access.withTransfers(home, stall: objects.stalling) { client in
             let copy = try await client.copy(source, to: target)
             if moves { try await client.removeMoved(copy) }
             ClientArguments.warn(of: client, target)
@@ -73,17 +74,20 @@ private func run(
                     + "\(copy.source.lengthBytes) bytes as version \(copy.written.timestamp)")
         }
     }
-    let (source, target, filter) = (try objects.source.prefix(), try objects.target.prefix(), objects.many.filter)
+    let (source, target) = (try objects.source.prefix(), try objects.target.prefix())
+    let (filter, failed) = (try objects.many.filter(), objects.many.failed)
     let console = TransferConsole(objects.shown.console(report)) { path in
         ItemNames(source: (source.bytes + path).readablePath, target: (target.bytes + path).readablePath)
     }
     let place = options.comparison == .none && !options.deletes ? source.description : nil
-    try await access.withTransfers(home) { client in
+    try await access.withTransfers(home, stall: objects.stalling) { client in
+        console.watch(client, other: "the cluster")
         try await client.requireBucket(of: source)
         try await client.requireBucket(of: target)
         let ends = CopyEnds(client, from: source, to: target, moves: moves)
-        try await TransferRun(ends, options, observer: console).runAndReport(console, place: place) {
-            () throws(Failure) in
+        try await TransferRun(ends, options, observer: console).runAndReport(
+            console, place: place, failed: failed
+        ) { () throws(Failure) in
             try ObjectEntries(client, below: source, filter: filter)
         } target: { () throws(Failure) in
             try ObjectEntries(client, below: target, filter: filter)

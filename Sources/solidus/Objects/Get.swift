@@ -32,10 +32,13 @@ struct Get: AsyncParsableCommand, ReportingCommand {
     var source: PlaceArgument
     @Argument(help: "The file to write, or - for standard output; with --recursive the folder.")
     var file: FileArgument
+    @Flag(help: "Leave holes in files where there are blocks of zeros, which take no space.")
+    var sparse = false
     @OptionGroup var many: ManyArguments
     @OptionGroup var sync: SyncArguments
     @OptionGroup var continuing: ContinueArguments
     @OptionGroup var version: VersionArguments
+    @OptionGroup var stalling: StallArguments
     @OptionGroup var shown: ShownArguments
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
@@ -78,12 +81,13 @@ struct Get: AsyncParsableCommand, ReportingCommand {
         let console = TransferConsole(shown.console(report, name: key.text)) { _ in
             ItemNames(source: key.text, target: file.readable)
         }
-        let (keepsPartial, version) = (continuing.goesOn, version.version)
-        try await access.withTransfers(home) { client in
+        let (keepsPartial, version, sparse) = (continuing.goesOn, version.version, sparse)
+        try await access.withTransfers(home, stall: stalling) { client in
             defer { console.finish() }
+            console.watch(client, other: file.isStandard ? "whoever reads the output" : file.readable.printable)
             let status = try await FileTransfer(client).download(
                 key, version: version, to: file.isStandard ? .standardOutput : .file(file.bytes),
-                keepsPartial: keepsPartial, notice: { Standard.complain("\(key): \($0)") },
+                keepsPartial: keepsPartial, isSparse: sparse, notice: { Standard.complain("\(key): \($0)") },
                 progress: console.progressed)
             console.finish()
             ClientArguments.warn(of: client, key)
@@ -102,19 +106,23 @@ struct Get: AsyncParsableCommand, ReportingCommand {
     }
 
     private func getMany(_ home: ClientHome) async throws {
-        let (prefix, folder, filter) = (try source.prefix(), file.bytes, many.filter)
+        let (prefix, folder, filter) = (try source.prefix(), file.bytes, try many.filter())
         let shownFolder = LocalFolder(existing: folder)
         let console = TransferConsole(shown.console(report)) { path in
             ItemNames(source: (prefix.bytes + path).readablePath, target: shownFolder.name(path.pathParts))
         }
-        let options = sync.apply(to: many.runOptions)
-        let place = sync.sync || sync.delete ? nil : prefix.description
-        try await access.withTransfers(home) { client in
+        let (chosen, failed) = (sync.apply(to: many.runOptions), many.failed)
+        let (place, sparse) = (sync.sync || sync.delete ? nil : prefix.description, sparse)
+        try await access.withTransfers(home, stall: stalling) { client in
+            console.watch(client, other: "the files")
             try await client.requireBucket(of: prefix)
-            let local = try options.isDryRun ? shownFolder : LocalFolder(folder)
-            let ends = DownloadEnds(FileTransfer(client), from: prefix, to: local)
-            try await TransferRun(ends, options, observer: console).runAndReport(console, place: place) {
-                () throws(Failure) in
+            let local = try chosen.isDryRun ? shownFolder : LocalFolder(folder)
+            var options = chosen
+            options.foldsNames = local.foldsNames
+            let ends = DownloadEnds(FileTransfer(client), from: prefix, to: local, isSparse: sparse)
+            try await TransferRun(ends, options, observer: console).runAndReport(
+                console, place: place, failed: failed
+            ) { () throws(Failure) in
                 NamedEntries(
                     try ObjectEntries(client, below: prefix, filter: filter), foldsNames: local.foldsNames)
             } target: { () throws(Failure) in

@@ -48,14 +48,8 @@ struct GlobArgument: ExpressibleByArgument, Sendable {
     }
 }
 
-/// How many objects are taken together.
-struct ManyArguments: ParsableArguments {
-    @Flag(name: .shortAndLong, help: "All that is in the folder, or below the prefix, which stands for a folder.")
-    var recursive = false
-    @Option(help: "How many at a time; with --recursive.")
-    var transfers = 8
-    @Flag(name: [.customShort("n"), .long], help: "Say what would be done, and do nothing; with --recursive.")
-    var dryRun = false
+/// Which of many are meant.
+struct SelectedArguments: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
@@ -66,15 +60,44 @@ struct ManyArguments: ParsableArguments {
         help: ArgumentHelp(
             "Take only what matches, or is in a folder that does; may be repeated.", valueName: "pattern"))
     var include: [GlobArgument] = []
+    @Option(
+        help: ArgumentHelp(
+            "At the end write into this file what failed, each path followed by a zero byte.", valueName: "file"))
+    var failed: FileArgument?
+    @Option(help: ArgumentHelp("Take only what such a file names.", valueName: "file"))
+    var only: FileArgument?
+
+    /// - Throws: `.inputOutput` when the file that names paths cannot be read.
+    func filter() throws(Failure) -> PathFilter {
+        let listed: PathList? = if let only { try PathList(file: only.bytes) } else { nil }
+        return PathFilter(included: include.map(\.pattern), excluded: exclude.map(\.pattern), listed: listed)
+    }
+
+    /// Whether anything was selected.
+    var isUsed: Bool { !exclude.isEmpty || !include.isEmpty || failed != nil || only != nil }
+}
+
+/// How many objects are taken together.
+struct ManyArguments: ParsableArguments {
+    @Flag(name: .shortAndLong, help: "All that is in the folder, or below the prefix, which stands for a folder.")
+    var recursive = false
+    @Option(help: "How many at a time; with --recursive.")
+    var transfers = 8
+    @Flag(name: [.customShort("n"), .long], help: "Say what would be done, and do nothing; with --recursive.")
+    var dryRun = false
+    @OptionGroup var selected: SelectedArguments
 
     mutating func validate() throws {
         guard (1...256).contains(transfers) else { throw ValidationError("--transfers is 1 to 256.") }
-        guard recursive || !(dryRun || !exclude.isEmpty || !include.isEmpty) else {
-            throw ValidationError("--dry-run, --exclude and --include go with --recursive.")
+        guard recursive || !(dryRun || selected.isUsed) else {
+            throw ValidationError("--dry-run, --exclude, --include, --failed and --only go with --recursive.")
         }
     }
 
-    var filter: PathFilter { PathFilter(included: include.map(\.pattern), excluded: exclude.map(\.pattern)) }
+    /// - Throws: as `SelectedArguments.filter`.
+    func filter() throws(Failure) -> PathFilter { try selected.filter() }
+
+    var failed: FileArgument? { selected.failed }
 
     var runOptions: RunOptions {
         var options = RunOptions()
@@ -109,8 +132,8 @@ struct SyncArguments: ParsableArguments {
     var checksum = false
     @Flag(
         help: """
-            Then delete at the target what the source does not have; nothing when not all of the source could be seen \
-            and read. With --recursive.
+            Then delete at the target what the source does not have; nothing below what could not be seen, or beside \
+            what could not be read. With --recursive.
             """)
     var delete = false
 
@@ -133,6 +156,18 @@ struct SyncArguments: ParsableArguments {
     }
 }
 
+/// How long a transfer may go on without progress.
+struct StallArguments: ParsableArguments {
+    @Option(help: "After how many seconds without any progress a transfer is given up, with exit code 4.")
+    var stall: Double = 60
+
+    mutating func validate() throws {
+        guard stall > 0, stall <= 86_400 else {
+            throw ValidationError("--stall must be more than 0 and at most 86400 seconds.")
+        }
+    }
+}
+
 /// How much a command shows.
 struct ShownArguments: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Show neither progress nor what went well.")
@@ -150,10 +185,10 @@ struct ShownArguments: ParsableArguments {
 extension ClientArguments {
     /// Runs `body` with a client that is closed afterwards, until a signal ends it.
     func withTransfers(
-        _ home: ClientHome, writesPartially: Bool = false,
+        _ home: ClientHome, writesPartially: Bool = false, stall: StallArguments? = nil,
         _ body: @escaping @Sendable (ObjectClient) async throws -> Void
     ) async throws {
-        let options = options(writesPartially: writesPartially)
+        let options = options(writesPartially: writesPartially, stall: stall)
         try await Interruption.run {
             let client = try ObjectClient(home: home, options: options)
             do {
@@ -177,15 +212,30 @@ extension ObjectClient {
 extension TransferRun {
     /// Runs, shows what came of all, and ends with the exit code of that.
     ///
-    /// - Parameter place: what is said not to be there when nothing was found; nil when that is no failure.
+    /// - Parameters:
+    ///   - place: what is said not to be there when nothing was found; nil when that is no failure.
+    ///   - failed: the file that gets the paths of what failed, if one was named.
     func runAndReport<Source: TransferEntries, Target: TransferEntries>(
-        _ console: TransferConsole, place: String?, source: @escaping @Sendable () throws(Failure) -> Source,
+        _ console: TransferConsole, place: String?, failed: FileArgument?,
+        source: @escaping @Sendable () throws(Failure) -> Source,
         target: @escaping @Sendable () throws(Failure) -> Target
     ) async throws {
         let tally = await run(source: source, target: target)
+        let listing = Result { () throws(Failure) in
+            if let failed { try Self.write(tally.failedPaths, to: failed) }
+        }
         try console.finish(tally)
+        try listing.get()
         if tally.isInterrupted { throw ReportedVerdict(status: .interrupted) }
         if tally.isEmpty, let place { throw Failure(.notFound, "there is no object below \(place) that was asked for") }
         if tally.status != .success { throw ReportedVerdict(status: tally.status) }
+    }
+
+    private static func write(_ paths: [[UInt8]], to file: FileArgument) throws(Failure) {
+        let unnamed = try PathList.write(paths, to: file.bytes)
+        guard unnamed > 0 else { return }
+        Standard.complain(
+            "warning: \(file.readable) does not name \(unnamed) of what failed: there is a zero byte in "
+                + (unnamed == 1 ? "its key" : "their keys"))
     }
 }

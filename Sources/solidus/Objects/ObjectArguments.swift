@@ -13,7 +13,7 @@ struct ClientArguments: ParsableArguments {
     var cluster: String?
     @Option(help: "The client to be, by its name in access.toml; the first one listed when not given.")
     var client: String?
-    @Option(help: "How many seconds the operation may take.")
+    @Option(help: "How many seconds an operation may take; while it moves a value, without progress.")
     var timeout: Double = 15
 
     mutating func validate() throws {
@@ -27,11 +27,12 @@ struct ClientArguments: ParsableArguments {
         try ClientHome(clusterDirectory: ClusterDirectory(cluster).path, client: client)
     }
 
-    func options(writesPartially: Bool = false) -> ClientOptions {
+    func options(writesPartially: Bool = false, stall: StallArguments? = nil) -> ClientOptions {
         var options = ClientOptions()
         options.timeoutMilliseconds = max(1, Int(timeout * 1000))
         options.writesPartially = writesPartially
         options.checksBuckets = true
+        if let stall { options.stallMilliseconds = max(1, Int(stall.stall * 1000)) }
         return options
     }
 

@@ -48,6 +48,7 @@ struct Put: AsyncParsableCommand, ReportingCommand {
     @OptionGroup var many: ManyArguments
     @OptionGroup var sync: SyncArguments
     @OptionGroup var continuing: ContinueArguments
+    @OptionGroup var stalling: StallArguments
     @OptionGroup var shown: ShownArguments
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
@@ -95,8 +96,9 @@ struct Put: AsyncParsableCommand, ReportingCommand {
         }
         let (report, quiet, allowChanging) = (report, shown.quiet, allowChanging)
         let records = continuing.goesOn ? UploadRecords(home) : nil
-        try await access.withTransfers(home, writesPartially: partial) { client in
+        try await access.withTransfers(home, writesPartially: partial, stall: stalling) { client in
             defer { console.finish() }
+            console.watch(client, other: source.name)
             let transfer = FileTransfer(client)
             let uploaded: FileTransfer.Uploaded
             if let records {
@@ -126,19 +128,21 @@ struct Put: AsyncParsableCommand, ReportingCommand {
     }
 
     private func putFolder(_ home: ClientHome, _ metadata: ObjectMetadata) async throws {
-        let (prefix, folder, filter) = (try target.prefix(), file.bytes, many.filter)
+        let (prefix, folder, filter) = (try target.prefix(), file.bytes, try many.filter())
         let local = LocalFolder(existing: folder)
         let console = TransferConsole(shown.console(report)) { path in
             ItemNames(
                 source: local.name(path.pathParts), target: (prefix.bytes + path).readablePath)
         }
-        let (options, allowChanging) = (sync.apply(to: many.runOptions), allowChanging)
-        try await access.withTransfers(home, writesPartially: partial) { client in
+        let (options, allowChanging, failed) = (sync.apply(to: many.runOptions), allowChanging, many.failed)
+        try await access.withTransfers(home, writesPartially: partial, stall: stalling) { client in
+            console.watch(client, other: "the files")
             try await client.requireBucket(of: prefix)
             let ends = UploadEnds(
                 FileTransfer(client), from: local, to: prefix, metadata: metadata, allowsChanging: allowChanging)
-            try await TransferRun(ends, options, observer: console).runAndReport(console, place: nil) {
-                () throws(Failure) in
+            try await TransferRun(ends, options, observer: console).runAndReport(
+                console, place: nil, failed: failed
+            ) { () throws(Failure) in
                 FolderEntries(folder, filter: filter, keysBelow: prefix)
             } target: { () throws(Failure) in
                 try ObjectEntries(client, below: prefix, filter: filter)

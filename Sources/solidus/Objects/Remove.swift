@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ClusterFiles
+import CommandArguments
 import CommandOutcome
 import FileTransfers
 import QuorumClient
@@ -42,26 +43,31 @@ struct Remove: AsyncParsableCommand, ReportingCommand {
     func run() async throws {
         let home = try access.home()
         guard many.recursive else { return try await removeOne(home) }
-        let (prefix, filter, options) = (try target.prefix(), many.filter, many.runOptions)
+        let (prefix, filter, options) = (try target.prefix(), try many.filter(), many.runOptions)
+        let failed = many.failed
         let console = shown.console(report)
         try await access.withTransfers(home) { client in
             try await client.requireBucket(of: prefix)
-            try await Self.removeAll(prefix, filter, client, options, console, place: prefix.description)
+            try await Self.removeAll(
+                prefix, filter, client, options, console, place: prefix.description, failed: failed)
         }
     }
 
     /// Deletes all objects below a prefix, with a line for each.
     ///
-    /// - Parameter place: as `TransferRun.runAndReport`.
+    /// - Parameters:
+    ///   - place: as `TransferRun.runAndReport`.
+    ///   - failed: as there.
     static func removeAll(
         _ prefix: KeyPrefix, _ filter: PathFilter, _ client: ObjectClient, _ options: RunOptions,
-        _ shown: ConsoleOptions, place: String?
+        _ shown: ConsoleOptions, place: String?, failed: FileArgument? = nil
     ) async throws {
         let console = TransferConsole(shown) { path in
             ItemNames(source: nil, target: (prefix.bytes + path).readablePath)
         }
+        console.watch(client, other: "the cluster")
         try await TransferRun(RemoveEnds(client, below: prefix), options, observer: console).runAndReport(
-            console, place: place
+            console, place: place, failed: failed
         ) { () throws(Failure) in
             try ObjectEntries(client, below: prefix, filter: filter)
         } target: { () throws(Failure) in
