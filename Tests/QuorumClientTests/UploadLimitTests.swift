@@ -50,7 +50,7 @@ struct UploadLimitTests {
         let stager = SlowStager()
         let cluster = try await InProcessCluster(interposers: [0: stager])
         do {
-            let value = testBytes(24 * Self.stripe + 5, seed: 1)
+            let value = testBytes(12 * Self.stripe + 5, seed: 1)
             try await cluster.withClient(ClientOptions()) { client in
                 _ = try await client.put(try ObjectKey("bucket/one"), value)
                 #expect((2...4).contains(stager.most), "\(stager.most)")
@@ -61,9 +61,9 @@ struct UploadLimitTests {
             options.uploadMemoryBytes = 6 * Self.stripe
             try await cluster.withClient(options) { client in
                 try await withThrowingTaskGroup(of: Void.self) { group in
-                    for number in 0..<5 {
+                    for number in 0..<3 {
                         group.addTask {
-                            let own = testBytes(6 * Self.stripe, seed: UInt64(number) + 2)
+                            let own = testBytes(5 * Self.stripe, seed: UInt64(number) + 2)
                             let key = try ObjectKey("bucket/many-\(number)")
                             _ = try await client.put(key, own)
                             #expect(try await client.get(key).value == own)
@@ -88,7 +88,7 @@ struct UploadLimitTests {
             options.stallMilliseconds = 2000
             try await cluster.withClient(options) { client in
                 let key = try ObjectKey("bucket/patient")
-                let value = testBytes(9 * Self.stripe, seed: 7)
+                let value = testBytes(6 * Self.stripe, seed: 7)
                 let (pieces, sender) = AsyncStream<SharedBytes>.makeStream()
                 let feeding = Task {
                     for start in stride(from: 0, to: value.count, by: Self.stripe) {
