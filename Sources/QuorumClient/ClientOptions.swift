@@ -7,7 +7,7 @@ import Tracing
 /// Times and sizes of a client's operations.
 public struct ClientOptions: Sendable {
     /// How long an operation may take, all its rounds together. One that moves a value goes on as long as bytes move to or
-    /// from the servers that it waits for: at least 64 KiB in this time.
+    /// from more than f of its servers: at least 64 KiB in this time.
     public var timeoutMilliseconds = 15_000
     /// How long the preferred servers have at least before a read asks all the others for their fragments too, and a
     /// partial write sends the others theirs. It grows with what operations take, to ten times as much.
@@ -34,8 +34,8 @@ public struct ClientOptions: Sendable {
     public var stageHedgeMilliseconds = 1_000
     /// How many stripes of a large value are under way at a time, in either direction.
     public var stripesInFlight = 4
-    /// After what time without any progress the transfer of a large value fails: less than 64 KiB moved to or from the
-    /// servers that it waits for. Nothing bounds the time of the whole.
+    /// After what time without any progress the transfer of a large value fails: less than 64 KiB moved to or from
+    /// more than f of its servers. Nothing bounds the time of the whole.
     public var stallMilliseconds = 60_000
     /// How many bytes of fragments all large values that are being stored may have in memory together. Who finds no room
     /// waits. Each of them holds a stripe or two besides, which it has read.

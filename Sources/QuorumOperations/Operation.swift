@@ -24,7 +24,13 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         /// What had crossed the connections of the servers that were waited for when that was last looked at, and when
         /// last enough more had.
         var moved: [NodeID: UInt64] = [:]
-        var movedAt = NIODeadline.distantPast
+        var movedAt: [NodeID: NIODeadline] = [:]
+
+        /// When last bytes of more than f servers had moved: so many that one of them is correct. Otherwise a liar could
+        /// have an operation go on for as long as he likes.
+        func progressedAt(faults: Int) -> NIODeadline {
+            movedAt.count > faults ? movedAt.values.sorted(by: >)[faults] : .distantPast
+        }
     }
 
     private let key: ObjectKey
@@ -37,7 +43,7 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
 
     /// - Parameters:
     ///   - deadline: when it must be over.
-    ///   - progress: goes on after its deadline as long as bytes move. Nil: it does not.
+    ///   - progress: goes on after its deadline as long as bytes of more than f servers move. Nil: it does not.
     ///   - hedge: that of all operations of this kind.
     package init(
         _ machine: Machine, key: ObjectKey, deadline: NIODeadline, progress: ProgressPatience? = nil,
@@ -154,7 +160,8 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
     /// The deadline is there, put off by the time in which bytes have moved.
     private func isDue() {
         guard let progress else { return submit(Machine.deadline) }
-        let end = state.withLock { max(deadline, $0.movedAt + progress.time) }
+        let faults = context.parameters.quorums.faults
+        let end = state.withLock { max(deadline, $0.progressedAt(faults: faults) + progress.time) }
         guard end > .now() else { return submit(Machine.deadline) }
         keep(context.eventLoop.scheduleTask(deadline: end) { self.isDue() })
     }
@@ -170,7 +177,7 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
                 // from zero.
                 let before = min(bytes, state.moved[server] ?? bytes)
                 state.moved[server] = bytes
-                if bytes - before >= progress.leastBytes { state.movedAt = .now() }
+                if bytes - before >= progress.leastBytes { state.movedAt[server] = .now() }
             }
         }
         keep(context.eventLoop.scheduleTask(in: progress.interval) { self.lookForProgress() })
