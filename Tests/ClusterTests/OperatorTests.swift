@@ -204,6 +204,11 @@ extension Clusters {
                     try await expectObject("rm b/k --cluster DIR", with: "durable_at")
                     try await expectObject("rm b/k --cluster DIR", endingWith: 3, with: "error")
                     try await expectObject("rb b --cluster DIR", with: "bucket")
+                    try await expectObject("put -r b DIR --cluster DIR", endingWith: 3, with: "error")
+                    try await expectObject("get -r b DIR --cluster \(place)/none", endingWith: 6, with: "error")
+                    try await expectObject(
+                        "put -r b DIR --only \(place)/none --cluster DIR", endingWith: 7, with: "error")
+                    try await expectObject("put -r b DIR --stall 0 --cluster DIR", endingWith: 64, with: "error")
                     try await expectObject("serve --home \(place)/servers/0", endingWith: 7, with: "error")
                     try await expectObject("cluster frobnicate", endingWith: 64, with: "error")
                 } catch {
