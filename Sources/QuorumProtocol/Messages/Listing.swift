@@ -132,6 +132,7 @@ package struct ListingAnswer: Equatable, Sendable {
     /// What an answer may take, in bytes of its encoding.
     package static let sizeBytesMax = 512 << 10
 
+    /// The listed objects, in the order of keys.
     package var listed = ListedKeys()
     /// In order.
     package var prefixes: [ListedPrefix] = []
@@ -140,7 +141,7 @@ package struct ListingAnswer: Equatable, Sendable {
 
     package init() {}
 
-    /// The listed objects taken apart, in the order of keys.
+    /// The same taken apart, and put together.
     package var objects: [ListedKey] {
         get { listed.decoded }
         set { listed = ListedKeys(newValue) }
