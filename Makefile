@@ -16,7 +16,7 @@ test: setup lint
 	swift build --build-tests --explicit-target-dependency-import-check error
 	swift build --product generate-manual
 	scripts/make-reference "$$(swift build --show-bin-path)" $(REFERENCE)
-	scripts/run-tests
+	scripts/run-beside '$(MAKE) simulator' scripts/run-tests
 	$(MAKE) check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
 	$(MAKE) check-instructions
@@ -66,7 +66,7 @@ simulator: setup
 	    -Xswiftc -enforce-exclusivity=unchecked --static-swift-stdlib \
 	    -Xswiftc -Xfrontend -Xswiftc -assume-single-threaded
 
-# Clients work on eight real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by
+# Clients work on nine real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by
 # liars. Fails unless every history is linearizable and reads and writes went on throughout. TORTURE_SECONDS are those
 # of each.
 TORTURE_SECONDS ?= 120
