@@ -11,7 +11,12 @@ package struct Failure: Error {
     package let message: String
     package var observations = ServerObservations()
     /// Whether an upload cannot be gone on with, but only begun anew.
-    package private(set) var endsUpload = false
+    private var endsUpload = false
+    /// How many servers said so. Liars may.
+    private var endingRefusalCount = 0
+
+    /// Whether an upload cannot be gone on with, but only begun anew, if so many servers may lie.
+    package func endsUpload(faults: Int) -> Bool { endsUpload || endingRefusalCount > faults }
 
     package init(_ status: ExitStatus, _ message: String) {
         self.status = status
@@ -44,7 +49,7 @@ package struct Failure: Error {
         self.init(status, error.description)
         observations = error.observations
         if case .uploadEnded = error { endsUpload = true }
-        if case .refused = error { endsUpload = error.observations.refusing.contains { $0.why.endsUpload } }
+        if case .refused = error { endingRefusalCount = error.observations.refusing.count { $0.why.endsUpload } }
     }
 
     package init(_ error: ServerError) {

@@ -38,7 +38,7 @@ public struct ClientOptions: Sendable {
     /// more than f of its servers. Nothing bounds the time of the whole.
     public var stallMilliseconds = 60_000
     /// How many bytes of fragments all large values that are being stored may have in memory together. Who finds no room
-    /// waits. Each of them holds a stripe or two besides, which it has read.
+    /// waits. Each of them holds `stripesInFlight` stripes and one besides, which it has read.
     public var uploadMemoryBytes = 256 << 20
     /// How many event loops carry the connections.
     public var eventLoopCount = 1

@@ -19,8 +19,6 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         var continuation: CheckedContinuation<Result<Machine.Outcome, OperationFailure>, Never>?
         var result: Result<Machine.Outcome, OperationFailure>?
         var seen = SeenReplies()
-        /// Who was sent what takes a slow line a while.
-        var sentMuch: Set<NodeID> = []
         /// What had crossed the connections of the servers that were waited for when that was last looked at, and when
         /// last enough more had.
         var moved: [NodeID: UInt64] = [:]
@@ -114,16 +112,15 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         switch step {
         case .send(let position, let request):
             let server = placement.node(at: position)
-            let repeats = isRepeating && state.withLock { $0.sentMuch.contains(server) }
-            let sent = context.connections.send(
-                request, along: placement.route, to: server, for: self, isRepeating: repeats)
-            guard let sent else { return }
+            let earlier = isRepeating ? state.withLock { $0.requests } : []
+            let number = context.connections.send(
+                request, along: placement.route, to: server, for: self, after: earlier)
+            guard let number else { return }
             let isOver = state.withLock { state in
-                state.requests.append(sent.number)
-                if sent.isLarge { state.sentMuch.insert(server) }
+                state.requests.append(number)
                 return state.result != nil
             }
-            if isOver { context.connections.unregister(self, requests: [sent.number]) }
+            if isOver { context.connections.unregister(self, requests: [number]) }
         case .work(let costBytes, let work):
             guard costBytes > Self.inlineWorkSizeBytesMax else {
                 submit(work())

@@ -29,6 +29,8 @@ package final class ServerConnections: Sendable {
     private struct OpenRequest {
         let receiver: any ReplyReceiver
         let server: NodeID
+        /// Whether it brings fragments that take a slow line a while.
+        let isLarge: Bool
     }
 
     private struct Peer {
@@ -59,7 +61,7 @@ package final class ServerConnections: Sendable {
     /// Room for the requests of many small operations at a time.
     private static let outboundBytesMin = 64 << 20
 
-    private static let largeRequestSizeBytes = 16 << 10
+    private static let largeFragmentsSizeBytes = 16 << 10
 
     package let parameters: ClusterParameters
     private let incarnation: Incarnation?
@@ -259,34 +261,35 @@ package final class ServerConnections: Sendable {
     }
 
     /// What was sent.
-    struct Sent {
-        let number: UInt64
-        /// Whether it takes a slow line a while.
-        let isLarge: Bool
-    }
-
     /// Sends a request for an operation; without a connection, which it has made, it is lost, and `connected(to:)` tells
     /// when it can be sent again.
     ///
-    /// - Parameter isRepeating: the operation has sent the server as much before. To one that has not even taken all that
-    ///   it was sent, it would be more of the same behind that: on a slow line most of all that is sent.
+    /// - Parameter earlier: when the machine is reminded: the operation's requests so far. If one of them that takes a
+    ///   slow line a while has not been answered, and the connection has not even taken all that it was given, another
+    ///   such one is not sent: it would be more of the same behind that, and on a slow line most of all that is sent.
     /// - Returns: nil when it was not sent for that reason.
     func send(
-        _ request: Request, along route: Route, to server: NodeID, for receiver: any ReplyReceiver, isRepeating: Bool
-    ) -> Sent? {
+        _ request: Request, along route: Route, to server: NodeID, for receiver: any ReplyReceiver,
+        after earlier: [UInt64]
+    ) -> UInt64? {
+        let isLarge = request.fragmentSizeBytes > Self.largeFragmentsSizeBytes
+        let isRepeating = isLarge && hasLarge(among: earlier, to: server)
         if isRepeating, let connection = state.withLock({ $0.peers[server]?.connection }),
             connection.state == .connected, connection.queuedBytes > 0
         {
             return nil
         }
-        var sizeBytes = 0
-        let number = send(to: server, for: receiver) { number in
-            let message = request.encoded(request: number, to: route)
-            sizeBytes = OutboundFrame(message).sizeBytes
-            return message
+        let number = send(to: server, for: receiver, isLarge: isLarge) { request.encoded(request: $0, to: route) }
+        if isRepeating { state.withLock { $0.peers[server]?.repeatedBytes += UInt64(request.fragmentSizeBytes) } }
+        return number
+    }
+
+    private func hasLarge(among requests: [UInt64], to server: NodeID) -> Bool {
+        state.withLock { state in
+            requests.contains { number in
+                state.open[number].map { $0.isLarge && $0.server == server } ?? false
+            }
         }
-        if isRepeating { state.withLock { $0.peers[server]?.repeatedBytes += UInt64(sizeBytes) } }
-        return Sent(number: number, isLarge: sizeBytes > Self.largeRequestSizeBytes)
     }
 
     /// The same for a listing.
@@ -295,12 +298,13 @@ package final class ServerConnections: Sendable {
     }
 
     private func send(
-        to server: NodeID, for receiver: any ReplyReceiver, _ message: (_ number: UInt64) -> EncodedMessage
+        to server: NodeID, for receiver: any ReplyReceiver, isLarge: Bool = false,
+        _ message: (_ number: UInt64) -> EncodedMessage
     ) -> UInt64 {
         let (number, connection) = state.withLock { state in
             let number = state.nextNumber
             state.nextNumber += 1
-            state.open[number] = OpenRequest(receiver: receiver, server: server)
+            state.open[number] = OpenRequest(receiver: receiver, server: server, isLarge: isLarge)
             return (number, state.peers[server]?.connection)
         }
         guard let connection, case .connected = connection.state else {

@@ -45,6 +45,11 @@ extension Request {
         case .discard(let discard):
             head.append(discard.stager)
             head.append(discard.upload)
+            head.append(UInt8(discard.attempt == nil ? 0 : 1))
+            if let attempt = discard.attempt {
+                head.append(attempt.part)
+                head.append(attempt.number)
+            }
             return EncodedMessage(type: .discard, request: number, head: head)
         case .fetch(let fetch):
             fetch.attempt.encode(into: &head)
@@ -121,7 +126,16 @@ extension Request {
             case .discard:
                 key = try message.head.objectKey("object key")
                 let stager: ClientID = try message.head.name("stager")
-                request = .discard(Discard(key: key, stager: stager, upload: try message.head.name("upload")))
+                let upload: UploadID = try message.head.name("upload")
+                var attempt: Discard.Attempt?
+                if try message.head.flag("attempt") {
+                    let part: UInt16 = try message.head.integer("part")
+                    guard (1...StagedLimits.partsMax).contains(Int(part)) else {
+                        throw MalformedEncoding.notCanonical(field: "part")
+                    }
+                    attempt = Discard.Attempt(part: part, number: try message.head.integer("attempt's number"))
+                }
+                request = .discard(Discard(key: key, stager: stager, upload: upload, attempt: attempt))
             case .fetch:
                 key = try message.head.objectKey("object key")
                 request = .fetch(try Fetch(key: key, from: &message.head))

@@ -48,17 +48,17 @@ import Testing
         #expect(stat("/dev/null", &status) == 0 && status.st_mode & S_IFMT == S_IFCHR)
     }
 
-    @Test("names paths, and with a slash at the end all below; the empty path is all there is")
+    @Test("names paths and all below, those with a slash at the end only as folders; the empty path is all there is")
     func names() {
         let list = PathList(["a/b", "c/", "d"].map(Self.bytes))
         for (path, isNamed) in [
-            ("a/b", true), ("a", false), ("a/b/c", false), ("c/x", true), ("c/x/y", true), ("c", false), ("cx", false),
-            ("d", true), ("d/x", false),
+            ("a/b", true), ("a", false), ("a/b/c", true), ("c/x", true), ("c/x/y", true), ("c", false), ("cx", false),
+            ("d", true), ("d/x", true), ("dx", false),
         ] {
             #expect(list.names(Self.bytes(path)) == isNamed, "\(path)")
         }
         for (folder, may) in [
-            ("a/", true), ("a/b/", false), ("c/", true), ("c/x/", true), ("d/", false), ("e/", false),
+            ("a/", true), ("a/b/", true), ("c/", true), ("c/x/", true), ("d/", true), ("e/", false),
         ] {
             #expect(list.mayName(below: Self.bytes(folder)) == may, "\(folder)")
         }

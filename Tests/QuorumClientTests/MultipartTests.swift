@@ -143,6 +143,47 @@ struct MultipartTests {
         }
     }
 
+    @Test("goes by notes of its own parts only, whatever lies beside them", .timeLimit(.minutes(3)))
+    func foreignNotes() async throws {
+        try await withCluster { _, client in
+            let (upload, other) = (try await client.beginUpload(Self.key), try await client.beginUpload(Self.key))
+            _ = try await put(1, testBytes(10, seed: 1), upload, client)
+            _ = try await put(2, testBytes(20, seed: 2), other, client)
+            let foreign = try #require(try await client.notedParts(of: other).first?.contents)
+            let bytes = SharedBytes(PartNote(foreign).bytes())
+            var keys = [try upload.note(ofPart: 2), try upload.note(ofPart: 3)]
+            for suffix in [".1", ".+0001", ".00000", ".10001", ".000001", ".x"] {
+                keys.append(
+                    try ObjectKey(upload: upload.upload, to: Self.key.bucketBytes, note: suffix))
+            }
+            for key in keys { _ = try await client.write(key, .value(bytes, ObjectMetadata(), salt: .random())) }
+            _ = try await client.write(
+                try upload.note(ofPart: 4), .value(testBytes(10, seed: 4), ObjectMetadata(), salt: .random()))
+            #expect(try await client.parts(of: upload).map(\.number) == [1])
+            await #expect(throws: ClientError.self) {
+                try await client.complete(upload, parts: [PartToJoin(number: 1), PartToJoin(number: 2)])
+            }
+            _ = try await client.complete(upload)
+            #expect(try await client.get(Self.key).value == testBytes(10, seed: 1))
+        }
+    }
+
+    @Test("has a part that fails give back what it took", .timeLimit(.minutes(3)))
+    func failedPart() async throws {
+        try await withCluster { _, client in
+            let upload = try await client.beginUpload(Self.key)
+            do {
+                _ = try await client.putPart(
+                    1, of: upload, lengthBytes: 9 << 20, from: source(testBytes(3 * Self.stripe, seed: 1)))
+                Issue.record("a part of another length was stored")
+            } catch ClientError.wrongLength {}
+            #expect(try await client.openUploads(to: Self.key, of: client.id).isEmpty)
+            _ = try await put(1, testBytes(5, seed: 2), upload, client)
+            _ = try await client.complete(upload)
+            #expect(try await client.get(Self.key).value == testBytes(5, seed: 2))
+        }
+    }
+
     @Test("may be empty, and can be given up", .timeLimit(.minutes(3)))
     func aborted() async throws {
         try await withCluster { _, client in

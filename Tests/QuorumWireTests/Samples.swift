@@ -71,7 +71,13 @@ enum RequestKind: CaseIterable {
                         crossChecksum: Sample.crossChecksum(Int(size)), fragment: Sample.fragment))
             }
         case .discard:
-            [.discard(Discard(key: Sample.longKey, stager: Sample.attempt.stager, upload: Sample.attempt.upload))]
+            [
+                .discard(Discard(key: Sample.longKey, stager: Sample.attempt.stager, upload: Sample.attempt.upload)),
+                .discard(
+                    Discard(
+                        key: Sample.longKey, stager: Sample.attempt.stager, upload: Sample.attempt.upload,
+                        attempt: Discard.Attempt(part: 9, number: 1 << 20))),
+            ]
         case .fetch:
             [
                 .fetch(Fetch(key: Sample.key, attempt: Sample.attempt)),

@@ -58,7 +58,11 @@ package struct PathList: Sendable, Equatable {
     /// Whether a path is named, or is below one that is.
     package func names(_ path: [UInt8]) -> Bool {
         if named.contains(path) || named.contains([]) { return true }
-        return path.indices.contains { path[$0] == UInt8(ascii: "/") && named.contains(Array(path[...$0])) }
+        // What could not be looked at may turn out to be a folder: it is named without a slash.
+        return path.indices.contains { end in
+            path[end] == UInt8(ascii: "/")
+                && (named.contains(Array(path[...end])) || named.contains(Array(path[..<end])))
+        }
     }
 
     /// Whether something below a folder may be named. Its path ends with a slash.

@@ -52,9 +52,6 @@ package struct SyncPlan<Source: TransferEntries, Target: TransferEntries> {
     /// What the source has left out, as paths with a slash: nothing below is deleted.
     private var leftOut: [[UInt8]] = []
 
-    /// Whether all of the source was seen so far.
-    package private(set) var sourceIsComplete = true
-
     /// - Parameter deletes: what the source does not have is to go.
     package init(source: Source, target: Target?, comparison: Comparison, deletes: Bool) {
         self.source = source
@@ -124,7 +121,6 @@ package struct SyncPlan<Source: TransferEntries, Target: TransferEntries> {
             if deletes { leftOut.append(path.last == UInt8(ascii: "/") ? path : path + [UInt8(ascii: "/")]) }
             return .leave(entry)
         case .gap:
-            sourceIsComplete = false
             return .leave(entry)
         }
     }

@@ -115,7 +115,7 @@ extension FileTransfer {
             records.remove(key)
             return uploaded
         } catch {
-            if error.status == .sourceChanged || error.endsUpload {
+            if error.status == .sourceChanged || error.endsUpload(faults: client.parameters.quorums.faults) {
                 records.remove(key)
                 await client.discard(current, of: key)
             } else {

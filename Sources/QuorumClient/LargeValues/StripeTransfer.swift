@@ -77,6 +77,14 @@ extension ObjectClient {
         ).run()
     }
 
+    private static let cancelledDiscardTime = TimeAmount.seconds(3)
+
+    /// Gives back what is staged, also when this task is cancelled: then whoever did that waits.
+    func discardInTime(_ discard: Discard) async {
+        let limit = Task.isCancelled ? Self.cancelledDiscardTime : nil
+        await Task { await self.announce(.discard(discard), limit: limit) }.value
+    }
+
     /// Whether the channel to a server stands.
     package func isConnected(to node: NodeID) -> Bool { context.connections.channel(to: node).state == .connected }
 

@@ -14,7 +14,6 @@ final class ValueUpload: Sendable {
     /// is prepared without them; and how long at most, unless the upload itself has taken longer.
     private static let fillPatience = Duration.seconds(3)
     private static let fillTimeMax = Duration.seconds(30)
-    private static let cancelledDiscardTime = TimeAmount.seconds(3)
 
     private let client: ObjectClient
     private let key: ObjectKey
@@ -55,12 +54,8 @@ final class ValueUpload: Sendable {
         } catch {
             let mayTakeEffect = (error as? ClientError)?.mayHaveTakenEffect ?? false
             if !mayTakeEffect, !isKept {
-                let client = client
                 let attempt = tally.withLock { $0.attempt }
-                let discard = Discard(key: key, stager: attempt.stager, upload: attempt.upload)
-                // Also when this task is cancelled: then whoever did that waits.
-                let limit = Task.isCancelled ? Self.cancelledDiscardTime : nil
-                await Task { await client.announce(.discard(discard), limit: limit) }.value
+                await client.discardInTime(Discard(key: key, stager: attempt.stager, upload: attempt.upload))
             }
             throw error
         }

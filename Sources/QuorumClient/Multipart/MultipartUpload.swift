@@ -67,6 +67,8 @@ public struct MultipartUploadStatus: Sendable, Hashable {
 extension ObjectClient {
     /// Parts that an upload may have; their numbers are 1 to this.
     public static let partNumberMax = StagedLimits.partsMax
+    /// How long it is known of an upload that it is complete.
+    private static let completedNotesMilliseconds: UInt64 = 30 * 86_400_000
     /// Notes that are read or written at a time.
     static let notesUnderWay = 16
 
@@ -105,7 +107,8 @@ extension ObjectClient {
         }
     }
 
-    /// The uploads of the bucket that have begun and are not over, in the order of their objects' keys.
+    /// This client's uploads to the bucket that have begun and are not over, in the order of their objects' keys. What
+    /// is noted of those that are complete for longer than 30 days is deleted on the way.
     ///
     /// - Throws: as `list` and `get`. It takes the right `write`.
     public func uploads(in bucket: String) async throws(ClientError) -> [MultipartUploadStatus] {
@@ -114,16 +117,25 @@ extension ObjectClient {
                 throw .invalidListing(ObjectKeyError.invalidBucket(bucket).description)
             }
             let prefix = Array("\(ObjectKey.bucketOfUploads)/\(bucket)/".utf8)
-            var notes: [ObjectKey] = []
+            let oldest = Self.currentMilliseconds() - Self.completedNotesMilliseconds
+            var (notes, forgotten): ([ObjectKey], [ObjectKey]) = ([], [])
             var entries = try list(prefix: prefix).makeAsyncIterator()
             while let entry = try await entries.next() {
-                guard case .object(let object) = entry, object.etag != Self.completedTag else { continue }
-                // An upload's name has so many digits, its parts' are longer.
-                if object.key.bytes.count == prefix.count + 32 { notes.append(object.key) }
+                // An upload's name has so many digits, its parts' are longer. Others' are not to be gone on with.
+                guard case .object(let object) = entry, object.key.bytes.count == prefix.count + 32,
+                    object.timestamp.writer == id
+                else { continue }
+                if object.etag != Self.completedTag {
+                    notes.append(object.key)
+                } else if object.modifiedMilliseconds < oldest {
+                    forgotten.append(object.key)
+                }
             }
+            _ = try await sideBySide(forgotten) { key throws(ClientError) in _ = try await self.writeTombstone(key) }
             let found = try await sideBySide(notes) { key throws(ClientError) -> MultipartUploadStatus? in
                 guard let upload = UploadID(hexadecimal: String(key.text.suffix(32))),
-                    let note: UploadNote = try await self.note(under: key), note.completed == nil
+                    let note: UploadNote = try await self.note(under: key), note.completed == nil,
+                    note.key.bucketBytes.elementsEqual(bucket.utf8)
                 else { return nil }
                 return MultipartUploadStatus(
                     upload: MultipartUpload(upload, of: note.key), beganMilliseconds: note.beganMilliseconds,
@@ -170,14 +182,14 @@ extension ObjectClient {
 
     private func note(under key: ObjectKey) async throws(ClientError) -> UploadNote? {
         guard let (bytes, _) = try await noteBytes(key) else { return nil }
-        // Whoever may write to the bucket may have written anything here.
         return try? UploadNote(decoding: bytes)
     }
 
+    /// What this client has noted. Whoever may write to the bucket may have written anything here: that is no note.
     func noteBytes(_ key: ObjectKey) async throws(ClientError) -> (bytes: [UInt8], metadata: ObjectMetadata)? {
         do throws(ClientError) {
             let (status, descriptor, stripes) = try await read(key, wantsValue: true)
-            guard descriptor.staged == nil else { return nil }
+            guard descriptor.staged == nil, status.timestamp.writer == id else { return nil }
             return (Self.decode(stripes, of: descriptor).array, status.metadata)
         } catch .notFound {
             return nil
@@ -191,7 +203,8 @@ extension ObjectClient {
         var entries = try list(prefix: prefix).makeAsyncIterator()
         while let entry = try await entries.next() {
             guard case .object(let object) = entry,
-                let number = Int(String(decoding: object.key.bytes[prefix.count...], as: UTF8.self))
+                let number = Int(String(decoding: object.key.bytes[prefix.count...], as: UTF8.self)),
+                (1...Self.partNumberMax).contains(number), try upload.note(ofPart: number) == object.key
             else { continue }
             numbers.append(number)
         }
@@ -202,13 +215,18 @@ extension ObjectClient {
     func notedParts(_ numbers: [Int], of upload: MultipartUpload) async throws(ClientError) -> [NotedPart?] {
         try await sideBySide(numbers) { number throws(ClientError) -> NotedPart? in
             guard let (bytes, metadata) = try await self.noteBytes(upload.note(ofPart: number)),
-                let note = try? PartNote(decoding: bytes, parameters: self.parameters)
+                let note = try? PartNote(decoding: bytes, parameters: self.parameters),
+                note.contents.map({ self.isOwn($0.attempt, part: number, of: upload) }) ?? true
             else { return nil }
             let part = UploadedPart(
                 number: number, lengthBytes: note.lengthBytes, etag: metadata.etag,
                 modifiedMilliseconds: metadata.modifiedMilliseconds)
             return NotedPart(part: part, contents: note.contents)
         }
+    }
+
+    private func isOwn(_ attempt: AttemptName, part number: Int, of upload: MultipartUpload) -> Bool {
+        attempt.stager == id && attempt.upload == upload.upload && Int(attempt.part) == number
     }
 
     func forgetParts(of upload: MultipartUpload) async throws(ClientError) {

@@ -40,20 +40,42 @@ extension ObjectClient {
                 // What was staged for the same part before has another number.
                 let attempt = AttemptName(
                     stager: id, upload: upload.upload, part: UInt16(number), number: .random(in: .min ... .max))
-                contents = try await ValueUpload(attempt, stripeSizeBytes: size, of: key, client: self)
-                    .stage(&blocks, lengthBytes: lengthBytes, goesOn: false, progress: progress)
+                contents = try await givingBack(attempt, of: key) {
+                    try await ValueUpload(attempt, stripeSizeBytes: size, of: key, client: self)
+                        .stage(&blocks, lengthBytes: lengthBytes, goesOn: false, progress: progress)
+                }
             } else if let lengthBytes, lengthBytes > 0 {
                 throw ClientError.wrongLength(key, got: 0, expected: lengthBytes)
             }
             var metadata = ObjectMetadata()
             if let etag { metadata.etag = try await etag() }
             metadata = try validated(metadata, of: key)
+            let partNote = try upload.note(ofPart: number)
             _ = try await write(
-                upload.note(ofPart: number),
-                .value(SharedBytes(PartNote(contents).bytes()), metadata, salt: .random()))
+                partNote, .value(SharedBytes(PartNote(contents).bytes()), metadata, salt: .random()))
+            // It may have been completed, or aborted, meanwhile; then nobody would ever find what was noted now.
+            guard let note = try await self.note(of: upload), note.completed == nil else {
+                _ = try await writeTombstone(partNote)
+                throw ClientError.uploadEnded(key)
+            }
             return UploadedPart(
                 number: number, lengthBytes: contents?.lengthBytes ?? 0, etag: metadata.etag,
                 modifiedMilliseconds: metadata.modifiedMilliseconds)
+        }
+    }
+
+    /// Runs what stages an attempt, and gives back what it leaves when it fails.
+    private func givingBack<R>(
+        _ attempt: AttemptName, of key: ObjectKey, _ body: () async throws -> R
+    ) async throws -> R {
+        do {
+            return try await body()
+        } catch {
+            let discard = Discard(
+                key: key, stager: attempt.stager, upload: attempt.upload,
+                attempt: Discard.Attempt(part: attempt.part, number: attempt.number))
+            await discardInTime(discard)
+            throw error
         }
     }
 

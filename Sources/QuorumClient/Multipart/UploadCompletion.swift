@@ -94,8 +94,10 @@ extension ObjectClient {
         do throws(ClientError) {
             return try await write(upload.key, .staged(contents, metadata, salt: .random()))
         } catch {
+            // f liars may say so of an upload that is not over.
             guard case .refused(_, let failure) = error,
-                failure.observations.refusing.contains(where: { $0.why.kind?.endsUpload ?? false })
+                failure.observations.refusing.count(where: { $0.why.kind?.endsUpload ?? false })
+                    > parameters.quorums.faults
             else { throw error }
             // Somebody else may have completed it, and not come to say so.
             if let earlier = try await version(of: upload) { return Self.result(upload.key, earlier) }

@@ -34,6 +34,15 @@ package enum Request: Equatable, Sendable {
         case .listHeld(let list): list.key
         }
     }
+
+    /// Of the fragments that it brings.
+    package var fragmentSizeBytes: Int {
+        switch self {
+        case .prepare(let prepare): prepare.fragments.reduce(0) { $0 + $1.count }
+        case .stage(let stage): stage.fragment.count
+        case .readTimestamp, .commit, .read, .certificate, .describe, .discard, .fetch, .listHeld: 0
+        }
+    }
 }
 
 /// Whom a request is for: a group in an epoch. A node may be in several groups, and answers for an object only in the

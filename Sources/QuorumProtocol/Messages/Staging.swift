@@ -39,21 +39,43 @@ package final class Stage: Equatable, Sendable {
     }
 }
 
-/// "Nothing more is needed of what this client staged to this upload." What versions hold stays as long as these do.
-/// The sender is the stager, or administers the bucket.
+/// "Nothing more is needed of what this client staged to this upload", or of one attempt at one of its parts. What
+/// versions hold stays as long as these do. The sender is the stager, or administers the bucket.
 package final class Discard: Equatable, Sendable {
+    /// An attempt among those of an upload.
+    package struct Attempt: Hashable, Sendable {
+        package let part: UInt16
+        package let number: UInt32
+
+        package init(part: UInt16, number: UInt32) {
+            self.part = part
+            self.number = number
+        }
+    }
+
     package let key: ObjectKey
     package let stager: ClientID
     package let upload: UploadID
+    /// Nil for all of the upload.
+    package let attempt: Attempt?
 
-    package init(key: ObjectKey, stager: ClientID, upload: UploadID) {
+    package init(key: ObjectKey, stager: ClientID, upload: UploadID, attempt: Attempt? = nil) {
         self.key = key
         self.stager = stager
         self.upload = upload
+        self.attempt = attempt
+    }
+
+    /// Whether the attempt is one that is given back.
+    func covers(_ name: AttemptName) -> Bool {
+        name.stager == stager && name.upload == upload
+            && attempt.map { $0.part == name.part && $0.number == name.number } ?? true
     }
 
     package static func == (left: Discard, right: Discard) -> Bool {
-        left === right || left.key == right.key && left.stager == right.stager && left.upload == right.upload
+        left === right
+            || left.key == right.key && left.stager == right.stager && left.upload == right.upload
+                && left.attempt == right.attempt
     }
 }
 

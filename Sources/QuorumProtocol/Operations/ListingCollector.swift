@@ -46,7 +46,9 @@ package struct ListingCollector: Sendable {
         guard nodes.contains(server), outcome.answers[server] == nil, !outcome.liars.contains(server) else {
             return .wait
         }
-        if answer.answers(query) {
+        // A server has a witness for each of its groups: what is more would but fill the answer.
+        let groupCount = parameters.configuration.groups.count
+        if answer.answers(query), answer.prefixes.allSatisfy({ $0.witnesses.count <= groupCount }) {
             outcome.answers[server] = answer
             outcome.refusals[server] = nil
         } else {

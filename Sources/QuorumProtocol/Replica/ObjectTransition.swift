@@ -13,6 +13,8 @@ struct ObjectTransition {
     let pinned: Set<Timestamp>
     var stagedPuts: [StagedStripe] = []
     var stagedDrops: [StagedDrop] = []
+    /// Uploads of the writers of versions that are committed.
+    var spentUploads: [UploadID] = []
     /// What the stripes of this change are charged, which no account shows yet.
     var newlyStagedBytes: UInt64 = 0
     private var puts: [ObjectChange.VersionParts] = []
@@ -150,7 +152,11 @@ struct ObjectTransition {
         precondition(certificate.key == key)
         let timestamp = certificate.timestamp
         let committed = record.committedTimestamp
-        guard !timestamp.precedes(committed) || isPlanted(.commitGoesBack) else { return nil }
+        guard !timestamp.precedes(committed) || isPlanted(.commitGoesBack) else {
+            // It was committed all the same, and is not to take effect once more.
+            spendStripes(of: timestamp)
+            return nil
+        }
         if record.isPoisonous(timestamp) { return .poisonous }
         if timestamp != committed {
             // What has no stripes cannot be poisonous; only the descriptor tells.

@@ -93,12 +93,10 @@ extension ObjectTransition {
     }
 
     /// DISCARD: what no version holds goes; the rest goes with the versions.
-    mutating func discard(_ upload: UploadID, of stager: ClientID) {
-        spend { $0.stager == stager && $0.upload == upload }
+    mutating func discard(_ discard: Discard) {
+        spend(discard.covers)
         if isPlanted(.discardTakesHeld) {
-            for attempt in record.staged where attempt.name.stager == stager && attempt.name.upload == upload {
-                giveBack(attempt)
-            }
+            for attempt in record.staged where discard.covers(attempt.name) { giveBack(attempt) }
         }
     }
 
@@ -135,6 +133,7 @@ extension ObjectTransition {
     mutating func spendStripes(of timestamp: Timestamp) {
         let held = record.staged.filter { attempt in attempt.holders.contains { $0.timestamp == timestamp } }
         guard let upload = held.first(where: { $0.name.stager == timestamp.writer })?.name.upload else { return }
+        spentUploads.append(upload)
         spend { $0.stager == timestamp.writer && $0.upload == upload }
     }
 

@@ -50,7 +50,7 @@ enum WaitingChange: Sendable {
     case commit(RequestTag, VerifiedCertificate)
     case describe(RequestTag, Describe)
     case stage(RequestTag, Stage, VerifiedFragment)
-    case discard(RequestTag, UploadID, of: ClientID)
+    case discard(RequestTag, Discard)
     /// What is due at the object's time: versions to drop, or to verify.
     case due
     /// What this server should hold and has lost.
@@ -63,7 +63,7 @@ enum WaitingChange: Sendable {
     var tag: RequestTag? {
         switch self {
         case .prepare(let tag, _, _), .commit(let tag, _), .describe(let tag, _), .stage(let tag, _, _),
-            .discard(let tag, _, _):
+            .discard(let tag, _):
             tag
         case .due, .lost, .found, .signed: nil
         }

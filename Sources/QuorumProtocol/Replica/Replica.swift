@@ -124,8 +124,7 @@ extension Replica {
                 verify(.stage(stage), tag: tag, from: principal, into: &effects)
             }
         case .discard(let discard):
-            enqueue(
-                .discard(tag, discard.upload, of: discard.stager), of: principal, key: discard.key, into: &effects)
+            enqueue(.discard(tag, discard), of: principal, key: discard.key, into: &effects)
         case .listHeld(let list):
             answer(
                 WaitingRead(tag: tag, principal: principal, question: .held(list.kind)), of: list.key, into: &effects)
@@ -407,6 +406,7 @@ extension Replica {
             }
         case .commit(let tag, let certificate):
             let refusal = transition.commit(certificate)
+            for upload in transition.spentUploads { discards.add(upload, of: certificate.timestamp.writer, at: key) }
             if case .tooManyUnverified? = refusal { verifyAtOnce(key, record, into: &effects) }
             acknowledge(certificate.timestamp, transition, refusal, at: place, tag: tag, into: &effects)
         case .describe(let tag, let describe):
@@ -414,9 +414,9 @@ extension Replica {
             acknowledge(describe.timestamp, transition, refusal, at: place, tag: tag, into: &effects)
         case .stage(let tag, let stage, let fragment):
             self.stage([(tag, stage, fragment)], transition, at: place, into: &effects)
-        case .discard(let tag, let upload, let client):
-            discards.add(upload, of: client, at: key)
-            transition.discard(upload, of: client)
+        case .discard(let tag, let discard):
+            if discard.attempt == nil { discards.add(discard.upload, of: discard.stager, at: key) }
+            transition.discard(discard)
             guard let change = transition.change else {
                 effects.append(.reply(tag, .discarded))
                 return

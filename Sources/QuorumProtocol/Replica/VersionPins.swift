@@ -62,8 +62,8 @@ struct VersionPins: Sendable {
     }
 }
 
-/// Uploads that were discarded lately: what was under way to them comes too late. One that comes later still is kept
-/// until it expires.
+/// Uploads that were discarded lately, or a version of which was committed: what was under way to them comes too late.
+/// One that comes later still is kept until it expires.
 struct RecentDiscards: Sendable {
     private struct Name: Hashable, Sendable {
         let key: ObjectKey

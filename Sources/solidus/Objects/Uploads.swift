@@ -76,11 +76,11 @@ struct UploadsList: AsyncParsableCommand, ReportingCommand {
         } catch {
             throw Failure(.configuration, error.description)
         }
-        var keys: Set<ObjectKey> = []
+        var counts: [ObjectKey: Int] = [:]
         var silentCount = 0
         for (server, answer) in answers.sorted(by: { $0.key < $1.key }) {
             switch answer {
-            case .answer(let found): keys.formUnion(found)
+            case .answer(let found): for key in found { counts[key, default: 0] += 1 }
             case .silent(let reason):
                 silentCount += 1
                 Standard.complain("warning: \(server) did not say: \(reason)")
@@ -90,7 +90,9 @@ struct UploadsList: AsyncParsableCommand, ReportingCommand {
             }
         }
         guard silentCount < answers.count else { throw Failure(.unavailable, "no server says what uploads there are") }
-        let wanted = keys.filter { $0.bytes.starts(with: prefix.utf8) }.sorted()
+        // Of what f servers alone name nothing would be shown, and each of them may name very much.
+        let vouchers = home.cluster.parameters.quorums.vouchers
+        let wanted = counts.filter { $1 >= vouchers && $0.bytes.starts(with: prefix.utf8) }.keys.sorted()
         let uploads = try await access.withClient(home) { client throws(ClientError) in
             var uploads: [OpenUpload] = []
             for key in wanted { uploads += try await client.openUploads(to: key, of: owner) }

@@ -202,6 +202,39 @@ struct StagedLifeTests {
         host.expectRefused(.prepare(late.prepare(for: 0)), .uploadEnded)
     }
 
+    @Test("does not take effect once more when its commit comes only after a later one's")
+    func lateCommit() {
+        let host = ReplicaHost(group, 0)
+        let part = group.part(lengthBytes: 1100)
+        host.expectStaged(part)
+        let version = group.version([part], counter: 1)
+        host.expectStored(version)
+        let next = group.version(.photo, "next", counter: 1, writer: .zoe)
+        host.prepare(next)
+        host.commit(next)
+        #expect(host.record(.photo).committedTimestamp == next.timestamp)
+        #expect(host.record(.photo).attempt(part.attempt)?.isSpent == false)
+        host.commit(version)
+        let again = group.version([part], counter: 2)
+        host.expectRefused(.prepare(again.prepare(for: 0)), .uploadEnded)
+        host.expectRefused(.stage(group.part(2, lengthBytes: 600).stage(0, for: 0)), .uploadEnded)
+    }
+
+    @Test("is given back by one attempt at a time, too, and the others stay")
+    func discardedAttempt() {
+        let host = ReplicaHost(group, 0)
+        let (failed, good) = (group.part(attempt: 1, lengthBytes: 600), group.part(attempt: 2, lengthBytes: 1100))
+        let other = group.part(2, attempt: 1, lengthBytes: 600)
+        for part in [failed, good, other] { host.expectStaged(part) }
+        let discard = Discard(
+            key: .photo, stager: .alice, upload: .first, attempt: Discard.Attempt(part: 1, number: 1))
+        #expect(host.answer(.discard(discard)) == .discarded)
+        #expect(host.isWithout(failed.attempt) && host.has(good) && host.has(other))
+        // The upload goes on.
+        host.expectStaged(group.part(attempt: 3, lengthBytes: 600))
+        host.expectStored(group.version([good, other], counter: 1))
+    }
+
     // MARK: Expiry
 
     @Test("expires after the last sign of its stager's on its upload, unless a version holds it")

@@ -4,142 +4,6 @@ import Fingerprint
 import QuorumProtocol
 import Testing
 
-/// Servers that answer at once, and what the objects really are.
-private struct ListedCluster {
-    let parameters: ClusterParameters
-    var stores: [NodeID: [ObjectKey: LiveVersion]] = [:]
-    /// What a read finds.
-    var truth: [ObjectKey: LiveVersion] = [:]
-    var silent: Set<NodeID> = []
-    var lie: (NodeID, ListingQuery, ListingAnswer) -> ListingAnswer = { $2 }
-
-    init(faults: Int = 1, data: Int = 2, mode: VerificationMode = .fingerprint) {
-        parameters = TestGroup.Shape(faults: faults, dataFragmentCount: data).group(mode).parameters
-    }
-
-    var nodes: [NodeID] { parameters.configuration.nodes.map(\.id) }
-
-    static func live(_ key: ObjectKey, _ counter: UInt64 = 1) -> LiveVersion {
-        LiveVersion(
-            timestamp: Timestamp(counter: counter, writer: .alice, digest: Digest256.sha256(key.bytes)), isSound: true,
-            head: ListedHead(lengthBytes: counter, etag: "", modifiedMilliseconds: 0))
-    }
-
-    /// Writes objects to all servers but some.
-    mutating func put(_ names: [String], counter: UInt64 = 1, except: Set<NodeID> = []) {
-        for name in names {
-            let key = ObjectKey.of("photos/" + name)
-            truth[key] = Self.live(key, counter)
-            for node in nodes where !except.contains(node) { stores[node, default: [:]][key] = Self.live(key, counter) }
-        }
-    }
-
-    func answer(_ query: ListingQuery, of node: NodeID) -> ListingAnswer {
-        var assembly = ListingAssembly(query, node: node, parameters)
-        var lowest = query.lowest
-        for (key, live) in (stores[node] ?? [:]).sorted(by: { $0.key < $1.key })
-        where key.bytes.starts(with: query.prefix) && !key.bytes.lexicographicallyPrecedes(lowest) {
-            let step = key.bytes.withUnsafeBytes { key in
-                live.bytes.withUnsafeBytes { row in try? assembly.take(key: key, live: row) }
-            }
-            if case .skip(let start)? = step { lowest = start }
-            if case .end? = step { break }
-        }
-        return lie(node, query, assembly.answer)
-    }
-}
-
-/// A listing that is driven to its end.
-private struct DrivenListing {
-    var lister: Lister
-    let cluster: ListedCluster
-    var pages: [[ListedEntry]] = []
-    var failure: ListingFailure?
-    var isOver = false
-    /// Who was asked in each round, and the rounds in which more was waited for.
-    var asked: [[NodeID]] = []
-    var queries: [ListingQuery] = []
-    var waited: [Int] = []
-    var reads: [ObjectKey] = []
-    private var collectors: [Int: ListingCollector] = [:]
-    private var openReads: [(Int, ObjectKey)] = []
-    private(set) var openReadsMax = 0
-
-    init(_ query: ListingQuery, _ cluster: ListedCluster, readsAtATime: Int = 64) {
-        lister = Lister(query, cluster.parameters, readsAtATime: readsAtATime)
-        self.cluster = cluster
-    }
-
-    /// Takes pages to the end.
-    mutating func run() {
-        while !isOver, failure == nil { take() }
-    }
-
-    /// Takes a page.
-    mutating func take() {
-        let before = pages.count
-        submit(.wanted)
-        while pages.count == before, failure == nil {
-            guard !openReads.isEmpty else {
-                Issue.record("nothing is under way and there is no page")
-                isOver = true
-                return
-            }
-            finishRead()
-        }
-    }
-
-    mutating func finishRead() {
-        let (number, key) = openReads.removeFirst()
-        let found = cluster.truth[key]
-        submit(.found(read: number, found?.timestamp, found?.head))
-    }
-
-    private mutating func submit(_ input: Lister.Input) {
-        var effects: [Lister.Effect] = []
-        lister.handle(input, into: &effects)
-        #expect(lister.brokenInvariant == nil)
-        for effect in effects { perform(effect) }
-    }
-
-    private mutating func perform(_ effect: Lister.Effect) {
-        switch effect {
-        case .ask(let round, let query, let nodes):
-            asked.append(nodes)
-            queries.append(query)
-            var collector = ListingCollector(query, nodes: nodes, cluster.parameters)
-            collectors[round] = collector
-            for node in nodes where !cluster.silent.contains(node) {
-                guard collectors[round] != nil else { return }
-                let step = collector.take(cluster.answer(query, of: node), from: node)
-                collectors[round] = collector
-                if step == .enough { submit(.answered(round: round, collector.outcome, isFinal: false)) }
-            }
-            // The hedge time, or the deadline, is over.
-            if collectors.removeValue(forKey: round) != nil {
-                submit(.answered(round: round, collector.outcome, isFinal: true))
-            }
-        case .waitForMore(let round):
-            waited.append(round)
-        case .leave(let round):
-            collectors[round] = nil
-        case .read(let number, let key):
-            reads.append(key)
-            openReads.append((number, key))
-            openReadsMax = max(openReadsMax, openReads.count)
-        case .page(let entries, let isLast):
-            pages.append(entries)
-            isOver = isLast
-        case .fail(let failure):
-            self.failure = failure
-        }
-    }
-
-    var shown: [String] {
-        pages.joined().map { String(decoding: $0.bytes.dropFirst("photos/".utf8.count), as: UTF8.self) }
-    }
-}
-
 @Suite("A listing without I/O")
 struct ListerTests {
     private static func query(_ prefix: String = "", by delimiter: String = "", limit: Int = 1000) -> ListingQuery {
@@ -163,6 +27,27 @@ struct ListerTests {
         listing.run()
         #expect(listing.shown == Self.expected(Self.names, by: isByDirectory))
         #expect(listing.reads.isEmpty && listing.waited.isEmpty, "all name the same")
+    }
+
+    @Test("takes an answer with more witnesses than a server has groups for none")
+    func tooManyWitnesses() throws {
+        var cluster = ListedCluster()
+        cluster.put(Self.names)
+        let liar = cluster.nodes[3]
+        cluster.lie = { node, _, honest in
+            guard node == liar, let first = honest.prefixes.first else { return honest }
+            var answer = honest
+            answer.objects = []
+            let made = (0..<170).map { number in
+                ListedKey(key: ObjectKey.of("photos/d12/~\(1000 + number)"), live: ListedCluster.live(.photo))
+            }
+            answer.prefixes = [ListedPrefix(first.prefix, witnesses: first.witnesses + made)]
+            answer.below = ListingQuery.successor(ofPrefix: first.prefix)
+            return answer
+        }
+        var collector = ListingCollector(Self.query(by: "/"), nodes: cluster.nodes, cluster.parameters)
+        for node in cluster.nodes { _ = collector.take(cluster.answer(Self.query(by: "/"), of: node), from: node) }
+        #expect(collector.outcome.liars == [liar] && collector.outcome.answers.count == 3)
     }
 
     @Test("shows the same beside a laggard, a server that is silent, or both", arguments: [1, 3, 1000], [false, true])
