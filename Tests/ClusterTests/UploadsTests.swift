@@ -26,8 +26,10 @@ extension Clusters {
         private func list(_ arguments: [String]) async throws -> [Line] {
             let result = try await run(["uploads", "list", "--json"] + arguments)
             #expect(result.end == .exit(0), "\(result)")
+            let decoder = JSONDecoder()
+            decoder.keyDecodingStrategy = .convertFromSnakeCase
             return try result.output.split(separator: "\n").filter { $0.hasPrefix("{") }
-                .map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+                .map { try decoder.decode(Line.self, from: Data($0.utf8)) }
         }
 
         @Test("are listed with what they take, whoever they are of, and discarded by their names")

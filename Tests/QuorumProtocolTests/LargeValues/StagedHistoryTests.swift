@@ -155,16 +155,15 @@ private struct StagedHistory {
     }
 
     private mutating func become(_ timestamp: Timestamp) {
+        // Also when it comes after a later one.
+        for (version, parts) in versions where version.timestamp == timestamp {
+            guard let own = parts.first(where: { $0.attempt.stager == timestamp.writer }) else { continue }
+            spend { $0.stager == timestamp.writer && $0.upload == own.attempt.upload }
+        }
         guard committed.map({ $0 < timestamp }) ?? true else { return }
         committed = timestamp
-        for (version, parts) in versions {
-            if version.timestamp < timestamp, supersededAt[version.timestamp] == nil {
-                supersededAt[version.timestamp] = now
-            }
-            guard version.timestamp == timestamp,
-                let own = parts.first(where: { $0.attempt.stager == timestamp.writer })
-            else { continue }
-            spend { $0.stager == timestamp.writer && $0.upload == own.attempt.upload }
+        for (version, _) in versions where version.timestamp < timestamp && supersededAt[version.timestamp] == nil {
+            supersededAt[version.timestamp] = now
         }
     }
 

@@ -212,12 +212,13 @@ struct StagedLifeTests {
         let next = group.version(.photo, "next", counter: 1, writer: .zoe)
         host.prepare(next)
         host.commit(next)
-        #expect(host.record(.photo).committedTimestamp == next.timestamp)
+        #expect(host.record(.photo).committed?.timestamp == next.timestamp)
         #expect(host.record(.photo).attempt(part.attempt)?.isSpent == false)
         host.commit(version)
+        // As long as it is remembered, other attempts come too late, too.
+        #expect(host.stage(group.part(2, lengthBytes: 600), [0]) == [.refused(.uploadEnded)])
         let again = group.version([part], counter: 2)
         host.expectRefused(.prepare(again.prepare(for: 0)), .uploadEnded)
-        host.expectRefused(.stage(group.part(2, lengthBytes: 600).stage(0, for: 0)), .uploadEnded)
     }
 
     @Test("is given back by one attempt at a time, too, and the others stay")

@@ -39,7 +39,7 @@ struct ListerTests {
             var answer = honest
             answer.objects = []
             let made = (0..<170).map { number in
-                ListedKey(key: ObjectKey.of("photos/d12/~\(1000 + number)"), live: ListedCluster.live(.photo))
+                ListedKey(ObjectKey.of("photos/d12/~\(1000 + number)"), ListedCluster.live(.photo))
             }
             answer.prefixes = [ListedPrefix(first.prefix, witnesses: first.witnesses + made)]
             answer.below = ListingQuery.successor(ofPrefix: first.prefix)

@@ -48,8 +48,7 @@ struct Scenario14ListingTests {
                 answer.objects = honest.objects.map { listed in
                     let head = ListedHead(lengthBytes: 99, etag: "forged", modifiedMilliseconds: 9)
                     return ListedKey(
-                        key: listed.key,
-                        live: LiveVersion(timestamp: listed.live.timestamp, isSound: true, head: head))
+                        listed.key, LiveVersion(timestamp: listed.live.timestamp, isSound: true, head: head))
                 }
             }
             return answer
