@@ -11,7 +11,8 @@ run: setup
 	scripts/run-demo "$$(swift build -c release --show-bin-path)/solidus"
 
 # Lints, builds, checks that each target declares what it imports and the library's reference that its links lead
-# somewhere, and runs every test; of the C core's own checks, of fuzzing and of simulation a slice.
+# somewhere, and runs every test, beside which the simulator is built; of the C core's own checks, of fuzzing and of
+# simulation a slice.
 test: setup lint
 	swift build --build-tests --explicit-target-dependency-import-check error
 	swift build --product generate-manual
