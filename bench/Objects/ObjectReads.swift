@@ -45,6 +45,8 @@ struct RangeRun: Sendable {
     private static let stripeSizeBytes = 1 << 20
 
     let cluster: BenchmarkCluster
+    /// Those that run now.
+    let servers: [ServerChild]
     let key: ObjectKey
     let sizeBytes: UInt64
     let readCount: Int
@@ -88,7 +90,7 @@ struct RangeRun: Sendable {
     }
 
     private func requestCount() throws -> UInt64 {
-        try cluster.servers.reduce(UInt64(0)) { $0 + (try $1.counters().requests) }
+        try servers.reduce(UInt64(0)) { $0 + (try $1.counters().requests) }
     }
 
     /// One range somewhere, within a stripe; the rounds until it was open.

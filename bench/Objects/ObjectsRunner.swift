@@ -245,7 +245,7 @@ struct ObjectsRunner {
 
     private mutating func readRanges() throws {
         let run = RangeRun(
-            cluster: cluster, key: largeKey, sizeBytes: UInt64(largeSizeBytes), readCount: readCount)
+            cluster: cluster, servers: servers, key: largeKey, sizeBytes: UInt64(largeSizeBytes), readCount: readCount)
         let found = try waiting { try await run.run() }
         let what = "range of 64KiB of the large object"
         add("\(what), median", found.rangeMilliseconds, "ms")
