@@ -260,7 +260,6 @@ package final class ServerConnections: Sendable {
         }
     }
 
-    /// What was sent.
     /// Sends a request for an operation; without a connection, which it has made, it is lost, and `connected(to:)` tells
     /// when it can be sent again.
     ///

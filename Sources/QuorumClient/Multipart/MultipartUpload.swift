@@ -117,7 +117,8 @@ extension ObjectClient {
                 throw .invalidListing(ObjectKeyError.invalidBucket(bucket).description)
             }
             let prefix = Array("\(ObjectKey.bucketOfUploads)/\(bucket)/".utf8)
-            let oldest = Self.currentMilliseconds() - Self.completedNotesMilliseconds
+            let now = Self.currentMilliseconds()
+            let oldest = now - min(now, Self.completedNotesMilliseconds)
             var (notes, forgotten): ([ObjectKey], [ObjectKey]) = ([], [])
             var entries = try list(prefix: prefix).makeAsyncIterator()
             while let entry = try await entries.next() {

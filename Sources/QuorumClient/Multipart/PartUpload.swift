@@ -33,6 +33,7 @@ extension ObjectClient {
             let first = try await blocks.next(sizeBytes: limit)
             let second = first.count < limit ? SharedBytes() : try await blocks.next(sizeBytes: 1)
             var contents: StagedPart?
+            var metadata = ObjectMetadata()
             if first.count > 0 {
                 let size = stripeSizeBytes(ofPart: second.count > 0 ? lengthBytes : UInt64(first.count))
                 blocks.putBack(second)
@@ -41,15 +42,19 @@ extension ObjectClient {
                 let attempt = AttemptName(
                     stager: id, upload: upload.upload, part: UInt16(number), number: .random(in: .min ... .max))
                 contents = try await givingBack(attempt, of: key) {
-                    try await ValueUpload(attempt, stripeSizeBytes: size, of: key, client: self)
+                    let contents = try await ValueUpload(attempt, stripeSizeBytes: size, of: key, client: self)
                         .stage(&blocks, lengthBytes: lengthBytes, goesOn: false, progress: progress)
+                    if let etag { metadata.etag = try await etag() }
+                    metadata = try validated(metadata, of: key)
+                    return contents
                 }
-            } else if let lengthBytes, lengthBytes > 0 {
-                throw ClientError.wrongLength(key, got: 0, expected: lengthBytes)
+            } else {
+                if let lengthBytes, lengthBytes > 0 {
+                    throw ClientError.wrongLength(key, got: 0, expected: lengthBytes)
+                }
+                if let etag { metadata.etag = try await etag() }
+                metadata = try validated(metadata, of: key)
             }
-            var metadata = ObjectMetadata()
-            if let etag { metadata.etag = try await etag() }
-            metadata = try validated(metadata, of: key)
             let partNote = try upload.note(ofPart: number)
             _ = try await write(
                 partNote, .value(SharedBytes(PartNote(contents).bytes()), metadata, salt: .random()))
