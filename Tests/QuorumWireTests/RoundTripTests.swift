@@ -150,7 +150,7 @@ struct RoundTripTests {
     func unknownReason() throws {
         for evidence in [[], [7], [UInt8](repeating: 9, count: 256)] {
             let some: [RefusalTraits] = [
-                [], .transient, [.transient, .answersPrepareOnly], RefusalTraits(rawValue: 64),
+                [], .transient, [.transient, .answersPreparationOnly], RefusalTraits(rawValue: 64),
             ]
             for traits in some {
                 let refusal = Refusal.other(code: 999, traits: traits, evidence: evidence)

@@ -120,8 +120,9 @@ public struct RefusalTraits: OptionSet, Hashable, Sendable {
 
     /// The same request may well be granted later, without anything having been wrong with it.
     public static let transient = RefusalTraits(rawValue: 1)
-    /// It answers a PREPARE and nothing else; in another phase it is a late answer and says nothing.
-    public static let answersPrepareOnly = RefusalTraits(rawValue: 2)
+    /// It answers a PREPARE, or the STAGE that goes ahead of it, and nothing else; in another phase it is a late answer
+    /// and says nothing.
+    public static let answersPreparationOnly = RefusalTraits(rawValue: 2)
 }
 
 /// The reasons without their evidence: the raw value is the number on the wire; the case's name is the name
@@ -161,15 +162,15 @@ package enum RefusalKind: UInt16, CaseIterable, Sendable {
     package var traits: RefusalTraits {
         switch self {
         case .foreignTimestamp, .foreignPosition, .wrongFragmentCount, .tooManyStripes, .invalidFragment,
-            .justificationRequired, .counterSkipped, .invalidAdmission, .tooManyPending:
-            .answersPrepareOnly
+            .justificationRequired, .counterSkipped, .invalidAdmission, .tooManyPending, .otherStripeSize,
+            .tooManyAttempts, .tooScattered, .uploadEnded, .stripeHeld:
+            .answersPreparationOnly
         case .tooManyUnverified, .quotaExceeded, .stripesMissing:
-            [.answersPrepareOnly, .transient]
+            [.answersPreparationOnly, .transient]
         case .busy, .unknownEpoch, .notCommitted:
             .transient
         case .notEntitled, .digestMismatch, .foreignDescriptor, .foreignGroup, .invalidCertificate, .poisonous,
-            .storageFull, .storageFailed, .recordLost, .unsupported, .otherStripeSize, .tooManyAttempts,
-            .tooScattered, .uploadEnded, .stripeHeld:
+            .storageFull, .storageFailed, .recordLost, .unsupported:
             []
         }
     }
@@ -225,7 +226,7 @@ extension Refusal {
         // What is not known here yet may be known here later.
         case .invalidCertificate(let error) where error.isIgnorance: .transient
         // Only deleting helps.
-        case .quotaExceeded(.storedBytes, _, _): .answersPrepareOnly
+        case .quotaExceeded(.storedBytes, _, _): .answersPreparationOnly
         default: kind?.traits ?? []
         }
     }
@@ -237,7 +238,7 @@ extension Refusal {
     }
 
     /// Whether this answers a PREPARE and nothing else; in another phase it is a late answer and says nothing.
-    package var answersPrepareOnly: Bool { traits.contains(.answersPrepareOnly) }
+    package var answersPreparationOnly: Bool { traits.contains(.answersPreparationOnly) }
 
     /// Whether what is staged to an upload cannot be gone on with, but only begun anew.
     package var endsUpload: Bool {

@@ -91,7 +91,9 @@ struct StripeFilling: Sendable {
         case (.fetch(let place, var fetcher), .fetched), (.fetch(let place, var fetcher), .refused):
             drive(&fetcher, .reply(server, reply), place, into: &effects)
             return false
-        case (.stage(let place, let stripe, var waiting, let reminded), .staged):
+        // A stripe that a version holds is there: what was sent was a copy that came late.
+        case (.stage(let place, let stripe, var waiting, let reminded), .staged),
+            (.stage(let place, let stripe, var waiting, let reminded), .refused(.stripeHeld)):
             guard waiting.contains(server) else { return false }
             waiting.remove(server)
             advance(server)

@@ -264,7 +264,7 @@ package struct Writer: Sendable {
             // What it refuses is the descriptor, which nobody waits for.
             return
         case .encode, .readTimestamp, .doubt, .commit, .finished:
-            guard !refusal.answersPrepareOnly else { return }
+            guard !refusal.answersPreparationOnly else { return }
             observations.refusals[server] = refusal
             giveUpIfHopeless(into: &effects)
         }

@@ -52,7 +52,7 @@ extension Writer {
     mutating func examine(_ reply: Reply, of server: Position, into effects: inout [Effect]) {
         switch reply {
         case .prepared, .timestamp, .staged, .discarded, .fetched, .held: return
-        case .refused(let refusal) where refusal.answersPrepareOnly: return
+        case .refused(let refusal) where refusal.answersPreparationOnly: return
         case .version, .certificate, .committed, .refused: examine(.reply(server, reply), into: &effects)
         }
     }

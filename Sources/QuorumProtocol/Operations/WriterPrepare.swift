@@ -229,6 +229,9 @@ extension Writer {
             observations.refusals[server] = refusal
             drawInSpares(into: &effects)
             fill(into: &effects) { $0.take(runs, of: server, into: &$1) }
+        case .stripeHeld:
+            // It answers a STAGE.
+            fill(into: &effects) { _ = $0.take(.refused(refusal), of: server, into: &$1) }
         default:
             fill(into: &effects) { _ = $0.take(.refused(refusal), of: server, into: &$1) }
             guard case .prepare = phase else { return }

@@ -285,6 +285,9 @@ extension Writer {
         case .tooManyPending:
             // A late answer to our own PREPARE: this one carries an admission.
             return
+        case .stripeHeld:
+            // It answers a STAGE.
+            return
         case .justificationRequired where own.base.timestamp.counter >= completion.timestamp.counter - 1:
             if completion.isPreparing { wantsJustification(server, into: &effects) }
         case .justificationRequired where tally.mayJustify(completion.timestamp),
@@ -296,7 +299,7 @@ extension Writer {
             phase = .complete(completion)
             convince(into: &effects)
         default:
-            guard completion.isPreparing || !refusal.answersPrepareOnly else { return }
+            guard completion.isPreparing || !refusal.answersPreparationOnly else { return }
             completion.refused(by: server)
             advance(completion, into: &effects)
         }

@@ -17,6 +17,8 @@ private struct Filled {
     var filled: [Position] = []
     var givenUp: [Position] = []
     var fetches: [Fetch] = []
+    /// Servers where a version holds each stripe before the answer to its STAGE comes.
+    var holding: Set<Position> = []
     /// Servers that say nothing to STAGE.
     var silent: Set<Position> = []
     /// Answers that come once more, later, for what was asked before.
@@ -75,7 +77,8 @@ private struct Filled {
             let good = (try? stage.crossChecksum.verify(stage.fragment, at: server.fragmentIndex)) != nil
             #expect(good && stage.crossChecksum == part.crossChecksums[Int(stage.stripe)] && stage.position == server)
             has[server]?.insert(stage.stripe)
-            _ = filling.take(.staged, of: server, into: &effects)
+            let answer = holding.contains(server) ? Reply.refused(.stripeHeld) : .staged
+            _ = filling.take(answer, of: server, into: &effects)
         case .send(_, let request): Issue.record("\(request)")
         case .verify(let server, let stripe, let crossChecksum, let bytes):
             let result = Result { () throws(FragmentVerificationError) in
@@ -110,6 +113,24 @@ struct StripeFillingTests {
         #expect(Set(test.filled) == [first, second] && test.givenUp.isEmpty)
         #expect(test.missing(at: first) == nil && test.missing(at: second) == nil)
         #expect(!inPages || test.fetches.contains { $0.page != nil })
+    }
+
+    @Test("ends with a server where a version holds what it is brought")
+    func held() {
+        var test = Filled(group, stripeCount: 3)
+        let server = group.servers[0]
+        test.lose([0, 2], at: server)
+        test.holding = [server]
+        let lacks = test.missing(at: server)!
+        test.run { $0.take(lacks, of: server, into: &$1) }
+        #expect(test.filled == [server] && test.givenUp.isEmpty)
+    }
+
+    @Test(
+        "what answers a STAGE says nothing of a COMMIT that follows",
+        arguments: [Refusal.stripeHeld, .uploadEnded, .otherStripeSize(512, expected: 1024), .tooScattered(limit: 1)])
+    func late(refusal: Refusal) {
+        #expect(refusal.answersPreparationOnly)
     }
 
     @Test("takes no late answer for one to the next question", arguments: [VerificationMode.fingerprint, .none])
