@@ -79,7 +79,7 @@ extension BesiegedClusters {
                     #expect(stored.count > 20)
                     var status = try await cluster.run(["status", cluster.directory])
                     // What is tidied up meanwhile makes room for some more.
-                    for _ in 0..<10 where !status.output.contains("FULL: takes no puts") {
+                    for _ in 0..<100 where !status.output.contains("FULL: takes no puts") {
                         stored += try await putUntilRefused(client, sizeBytes: 100)
                         status = try await cluster.run(["status", cluster.directory])
                     }
