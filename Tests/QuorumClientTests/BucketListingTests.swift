@@ -198,8 +198,8 @@ struct BucketListingTests {
         }
     }
 
-    /// Honest, and slower than the liar, who is therefore heard at each page that he is asked for.
-    private final class SlowerThan: ServerInterposer {
+    /// Honest, and silent until the liar was asked twice, who is therefore heard.
+    private final class SilentBefore: ServerInterposer {
         private let liar: PrefixInventor
         private let answer = Mutex<(@Sendable (RequestTag, Reply?) -> Void)?>(nil)
 
@@ -213,27 +213,21 @@ struct BucketListingTests {
         func keeps(_ change: ObjectChange) -> Bool { true }
 
         func list(_ query: ListingQuery, _ answer: ListingAnswer) -> ListingAnswer? {
-            var looksLeft = 100
-            while liar.askedCount.load(ordering: .relaxed) == 0, looksLeft > 0 {
-                Thread.sleep(forTimeInterval: 0.1)
-                looksLeft -= 1
-            }
-            Thread.sleep(forTimeInterval: 0.1)
-            return answer
+            liar.askedCount.load(ordering: .relaxed) < 2 ? nil : answer
         }
     }
 
     @Test("asks a server no more that has named many prefixes which are not there")
     func inventedPrefixes() async throws {
         let liar = PrefixInventor()
-        try await withCluster(interposers: [0: SlowerThan(liar), 1: liar]) { _, client in
+        try await withCluster(interposers: [0: SilentBefore(liar), 1: liar]) { _, client in
             let names = (1000..<1320).map { "\($0)" }
             try await Self.withEach(names.map { try ObjectKey("bucket/" + $0) }) {
                 _ = try await client.put($0, testBytes(1, seed: 1))
             }
             #expect(try await Self.list(client, "", "/", pageSize: 20) == names)
             // Of sixteen pages, two answers of the liar are one too many, and some may have come too late.
-            #expect((1...10).contains(liar.askedCount.load(ordering: .relaxed)))
+            #expect((2...10).contains(liar.askedCount.load(ordering: .relaxed)))
         }
     }
 

@@ -68,6 +68,22 @@ struct WithdrawnRefusalTests {
         #expect(verifications.count == 1)
     }
 
+    @Test(
+        "what more than f servers answer to a STAGE says nothing of a COMMIT that follows",
+        arguments: [Refusal.stripeHeld, .uploadEnded, .otherStripeSize(512, expected: 1024), .tooScattered(limit: 1)])
+    func lateAnswersToStage(refusal: Refusal) {
+        var writer = committingWriter()
+        let late = group.servers.map { Writer.Input.reply($0, .refused(refusal)) }
+        #expect(feed(&writer, late) == nil)
+        let acknowledged = group.servers.map {
+            Writer.Input.reply($0, .committed(version.timestamp, needsDescriptor: false))
+        }
+        guard case .success? = feed(&writer, acknowledged) else {
+            Issue.record("the write has not succeeded")
+            return
+        }
+    }
+
     /// A writer whose PREPARE has just left.
     private func preparingWriter() -> Writer {
         var writer = Writer(

@@ -237,7 +237,8 @@ extension Refusal {
         return kind.map { "\($0)" } ?? "other"
     }
 
-    /// Whether this answers a PREPARE and nothing else; in another phase it is a late answer and says nothing.
+    /// Whether this answers a PREPARE, or the STAGE that goes ahead of it, and nothing else; in another phase it is a
+    /// late answer and says nothing.
     package var answersPreparationOnly: Bool { traits.contains(.answersPreparationOnly) }
 
     /// Whether what is staged to an upload cannot be gone on with, but only begun anew.

@@ -126,13 +126,6 @@ struct StripeFillingTests {
         #expect(test.filled == [server] && test.givenUp.isEmpty)
     }
 
-    @Test(
-        "what answers a STAGE says nothing of a COMMIT that follows",
-        arguments: [Refusal.stripeHeld, .uploadEnded, .otherStripeSize(512, expected: 1024), .tooScattered(limit: 1)])
-    func late(refusal: Refusal) {
-        #expect(refusal.answersPreparationOnly)
-    }
-
     @Test("takes no late answer for one to the next question", arguments: [VerificationMode.fingerprint, .none])
     func late(mode: VerificationMode) {
         var test = Filled(TestGroup.staging(mode), stripeCount: 6)
