@@ -14,6 +14,8 @@ package struct Failure: Error {
     private var endsUpload = false
     /// How many servers said so. Liars may.
     private var endingRefusalCount = 0
+    /// Whether what was read was overwritten meanwhile, so that reading again will do.
+    package private(set) var asksToReadAgain = false
 
     /// Whether an upload cannot be gone on with, but only begun anew, if so many servers may lie.
     package func endsUpload(faults: Int) -> Bool { endsUpload || endingRefusalCount > faults }
@@ -37,10 +39,11 @@ package struct Failure: Error {
         let status: ExitStatus =
             switch error {
             case .notFound, .noBucket, .noVersion, .noPart: .notFound
-            case .unavailable, .listingUnavailable: .unavailable
+            case .unavailable, .listingUnavailable, .overwritten: .unavailable
             case .invalidListing, .invalidRange: .usage
             case .wrongLength: .inputOutput
-            case .listingRefused, .refused, .valueTooLarge, .invalidMetadata, .bucketExists, .bucketNotEmpty,
+            case .listingRefused, .refused, .valueTooLarge, .tooManyStripes, .invalidMetadata, .bucketExists,
+                .bucketNotEmpty,
                 .reservedKey, .uploadEnded, .otherPart:
                 .refused
             case .identity: .configuration
@@ -49,6 +52,7 @@ package struct Failure: Error {
         self.init(status, error.description)
         observations = error.observations
         if case .uploadEnded = error { endsUpload = true }
+        if case .overwritten = error { asksToReadAgain = true }
         if case .refused = error { endingRefusalCount = error.observations.refusing.count { $0.why.endsUpload } }
     }
 

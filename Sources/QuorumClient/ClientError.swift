@@ -91,6 +91,8 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case notFound(ObjectKey)
     /// The value is larger than one stripe.
     case valueTooLarge(ObjectKey, sizeBytes: Int, limitBytes: Int)
+    /// The upload's parts are cut into more stripes than one object's description has room for.
+    case tooManyStripes(ObjectKey, limit: UInt64)
     /// A source gave another number of bytes than was said.
     case wrongLength(ObjectKey, got: UInt64, expected: UInt64)
     /// The range begins behind the object's end.
@@ -103,6 +105,8 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     case otherPart(ObjectKey, number: Int, etag: String)
     /// No server quorum vouches any more that this version was the object's.
     case noVersion(ObjectKey, Timestamp)
+    /// The version that was being read was overwritten, and its bytes are gone; what replaced it can be read.
+    case overwritten(ObjectKey, Timestamp)
     /// The metadata is over a limit.
     case invalidMetadata(ObjectKey, MalformedEncoding)
     /// Too few servers gave a usable answer in time; what is known of those who did not.
@@ -139,6 +143,10 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
             return
                 "\(key) cannot be stored: it has \(measured) \(limit) bytes, and \(limit) bytes is the largest value "
                 + "that this version stores"
+        case .tooManyStripes(let key, let limit):
+            return
+                "\(key) cannot be stored: its parts have more stripes than one object's description has room for, which "
+                + "is \(limit) at most; upload fewer and larger parts"
         case .wrongLength(let key, let got, let expected):
             return "\(key) was not stored: its source gave \(got) bytes and not the \(expected) that it had at first"
         case .invalidRange(let key, let length):
@@ -153,6 +161,10 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
             return "part \(number) of the upload to \(key) has the tag '\(etag.printable)' and not the one asked for"
         case .noVersion(let key, let timestamp):
             return "\(key) has no version \(timestamp.fullName): it never had, or servers keep it no more"
+        case .overwritten(let key, let timestamp):
+            return
+                "\(key) was overwritten while its version \(timestamp) was read, of which servers keep no bytes any "
+                + "more; read it again"
         case .invalidMetadata(let key, let error):
             return "the metadata of \(key) cannot be stored: \(error)"
         case .unavailable(let key, let failure, let troubles):
@@ -196,9 +208,9 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .unavailable(_, let failure, _), .refused(_, let failure), .cancelled(_, let failure):
             failure.mayHaveTakenEffect
-        case .valueTooLarge, .wrongLength, .invalidRange, .noVersion, .noPart, .otherPart, .invalidMetadata, .identity,
-            .invalidListing, .listingRefused, .listingUnavailable, .noBucket, .bucketExists, .bucketNotEmpty,
-            .reservedKey:
+        case .valueTooLarge, .tooManyStripes, .wrongLength, .invalidRange, .noVersion, .overwritten, .noPart,
+            .otherPart, .invalidMetadata, .identity, .invalidListing, .listingRefused, .listingUnavailable, .noBucket,
+            .bucketExists, .bucketNotEmpty, .reservedKey:
             false
         case .notFound, .uploadEnded, .closed: true
         }

@@ -197,17 +197,36 @@ public final class ObjectClient: Sendable {
         try await measure(
             .get, .object(key), facts: { OperationFacts($0.status, valueBytes: UInt64($0.value.count)) }
         ) { () throws(ClientError) in
-            let (status, descriptor, stripes) = try await read(key, wantsValue: true)
-            if let staged = descriptor.staged {
-                let pieces = PieceReader(
-                    staged, key: key, timestamp: status.timestamp, range: 0..<staged.lengthBytes, client: self)
-                do throws(ClientError) {
-                    return StoredObject(value: Self.joined(try await pieces.rest()), status: status)
-                } catch .closed where Task.isCancelled {
-                    throw cancellation(of: key)
+            try await rereading { () throws(ClientError) in
+                let (status, descriptor, stripes) = try await read(key, wantsValue: true)
+                if let staged = descriptor.staged {
+                    let pieces = PieceReader(
+                        staged, key: key, timestamp: status.timestamp, isCurrent: true,
+                        range: 0..<staged.lengthBytes, client: self)
+                    do throws(ClientError) {
+                        return StoredObject(value: Self.joined(try await pieces.rest()), status: status)
+                    } catch .closed where Task.isCancelled {
+                        throw cancellation(of: key)
+                    }
                 }
+                return StoredObject(value: Self.decode(stripes, of: descriptor), status: status)
             }
-            return StoredObject(value: Self.decode(stripes, of: descriptor), status: status)
+        }
+    }
+
+    private static let rereadingsMax = 8
+
+    /// Reads, and reads again what was overwritten meanwhile.
+    package func rereading<Value>(
+        _ body: () async throws(ClientError) -> Value
+    ) async throws(ClientError) -> Value {
+        var left = Self.rereadingsMax
+        while true {
+            do throws(ClientError) {
+                return try await body()
+            } catch .overwritten where left > 0 {
+                left -= 1
+            }
         }
     }
 
@@ -260,7 +279,7 @@ extension ObjectClient {
             parameters: parameters, key: key, writer: id, content: content, remembered: remembered.take(key),
             spares: spares(for: key), distrusted: liars.positions(parameters.placement(of: key)))
         let operation = Operation(
-            writer, key: key, deadline: deadline, progress: content.isLong ? context.progress : nil,
+            writer, key: key, deadline: deadline, progress: content.isLong || readsLong ? context.progress : nil,
             hedge: writeHedge, context: context)
         let result = await operation.run()
         defer { turns.give(key) }
@@ -304,18 +323,25 @@ extension ObjectClient {
         }
     }
 
+    /// Whether it may take all of a large value to know which version is the highest.
+    private var readsLong: Bool { parameters.mode.verifiesLater }
+
     /// What a read finds, be it nothing.
     ///
+    /// - Parameter knownUpTo: when not nil, servers that name nothing higher are waited for, too, for some time.
     /// - Throws: as `get`, but `.notFound`.
-    func find(_ key: ObjectKey, wantsValue: Bool) async throws(ClientError) -> ReadOutcome {
+    func find(
+        _ key: ObjectKey, wantsValue: Bool, knownUpTo: Timestamp? = nil
+    ) async throws(ClientError) -> ReadOutcome {
         try checkOpen()
         let reader = Reader(
             parameters: parameters, key: key, wantsValue: wantsValue,
             preference: context.connections.preference(parameters.placement(of: key)),
+            thoroughReminders: knownUpTo.map { _ in Self.thoroughReminders }, thoroughUpTo: knownUpTo,
             alwaysWritesBack: !readsInOneRound)
         let operation = Operation(
-            reader, key: key, deadline: context.deadline, progress: wantsValue ? context.progress : nil,
-            hedge: readHedge, context: context)
+            reader, key: key, deadline: context.deadline,
+            progress: wantsValue || readsLong ? context.progress : nil, hedge: readHedge, context: context)
         switch await operation.run() {
         case .success(let outcome):
             demote(outcome.observations)
@@ -323,6 +349,15 @@ extension ObjectClient {
         case .failure(let failure):
             throw error(key, failure, operation.seenReplies)
         }
+    }
+
+    private static let thoroughReminders = 2
+
+    /// Whether the object has a higher version than the one whose bytes are not to be had, be it one that few servers
+    /// know. It is written back then, and found by whoever reads next.
+    func hasHigher(than timestamp: Timestamp, of key: ObjectKey) async -> Bool {
+        guard let outcome = try? await find(key, wantsValue: false, knownUpTo: timestamp) else { return false }
+        return timestamp.precedes(outcome.found.timestamp)
     }
 
     package static func joined(_ blocks: [SharedBytes]) -> SharedBytes {

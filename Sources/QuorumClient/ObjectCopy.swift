@@ -23,21 +23,23 @@ extension ObjectClient {
         _ source: ObjectKey, to target: ObjectKey, progress: (@Sendable (UInt64) -> Void)? = nil
     ) async throws(ClientError) -> CopyResult {
         try await measure(.copy, .object(target), facts: { OperationFacts($0) }) { () throws(ClientError) in
-            let object = try await open(source)
-            var metadata = object.status.metadata
-            metadata.modifiedMilliseconds = 0
-            metadata.etag = object.status.etag
-            do {
-                let written = try await put(
-                    target, lengthBytes: object.status.lengthBytes, metadata: metadata, progress: progress, from: object
-                )
-                return CopyResult(source: object.status, written: written)
-            } catch {
-                let error = told(error, of: target)
-                guard let error = error as? ClientError else {
-                    preconditionFailure("a copy fails as reads and writes do, not by \(error)")
+            try await rereading { () throws(ClientError) in
+                let object = try await open(source)
+                var metadata = object.status.metadata
+                metadata.modifiedMilliseconds = 0
+                metadata.etag = object.status.etag
+                do {
+                    let written = try await put(
+                        target, lengthBytes: object.status.lengthBytes, metadata: metadata, progress: progress,
+                        from: object)
+                    return CopyResult(source: object.status, written: written)
+                } catch {
+                    let error = told(error, of: target)
+                    guard let error = error as? ClientError else {
+                        preconditionFailure("a copy fails as reads and writes do, not by \(error)")
+                    }
+                    throw error
                 }
-                throw error
             }
         }
     }

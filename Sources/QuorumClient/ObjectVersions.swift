@@ -65,7 +65,7 @@ extension ObjectClient {
                 metadata: outcome.descriptor.metadata,
                 layout: ObjectLayout(outcome.descriptor, at: parameters.placement(of: key)), rounds: rounds + 1,
                 observations: outcome.observations)
-            return try opened(status, outcome.descriptor, outcome.stripes, range)
+            return try opened(status, outcome.descriptor, outcome.stripes, isCurrent: false, range)
         case .failure(.tooFewFragments(_, have: 0, _, _)): throw .noVersion(key, timestamp)
         case .failure(let failure): throw error(key, failure, operation.seenReplies)
         }

@@ -56,6 +56,9 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         state = Mutex(State(machine: machine))
     }
 
+    /// The machine as it is now: what it can tell beside its outcome.
+    package var machine: Machine { state.withLock { $0.machine } }
+
     /// Runs the machine to its outcome. A cancelled task ends it as its deadline would.
     package func run() async -> Result<Machine.Outcome, OperationFailure> {
         await withTaskCancellationHandler {

@@ -39,6 +39,7 @@ extension Request {
             head.append(stage.position.rawValue)
             head.append(stage.stripeSizeBytes)
             head.append(stage.stripe)
+            head.append(UInt8(stage.fills ? 1 : 0))
             StripeEntry.encode(stage.crossChecksum, into: &head)
             head.appendSizes(of: [stage.fragment])
             return EncodedMessage(type: .stage, request: number, head: head, fragments: [stage.fragment])
@@ -174,6 +175,7 @@ extension Stage {
             throw MalformedEncoding.overLimit(
                 field: "stripe", value: UInt64(stripe), limit: UInt64(StagedLimits.stripesMax - 1))
         }
+        let fills = try message.head.flag("fills")
         let limit = UInt32(parameters.limits.stripeSizeBytesMax)
         guard StagedContents.isStripeSize(stripeSizeBytes, limit: limit) else {
             throw MalformedEncoding.notCanonical(field: "stripe size")
@@ -187,7 +189,7 @@ extension Stage {
         guard fragments.count == 1 else { throw MalformedEncoding.notCanonical(field: "fragments") }
         self.init(
             key: key, attempt: attempt, position: position, stripeSizeBytes: stripeSizeBytes, stripe: stripe,
-            crossChecksum: crossChecksum, fragment: fragments[0])
+            crossChecksum: crossChecksum, fragment: fragments[0], fills: fills)
     }
 }
 

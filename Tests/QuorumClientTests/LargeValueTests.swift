@@ -96,19 +96,45 @@ struct LargeValueTests {
         return ranges + [(stripe - 1)..<(stripe + 1), stripe..<size, (size / 2)..<min(size, size / 2 + stripe)]
     }
 
-    @Test("are refused where versions are verified later", arguments: [VerificationMode.lazy, .readTime])
+    @Test(
+        "of up to 16 stripes are taken where versions are verified later, and larger ones refused",
+        .timeLimit(.minutes(3)), arguments: [VerificationMode.lazy, .readTime])
     func verifiedLater(mode: VerificationMode) async throws {
-        try await withCluster(mode: mode) { _, client in
+        try await withCluster(mode: mode) { cluster, client in
             let key = try ObjectKey("bucket/large")
-            let value = testBytes(Self.stripe + 1, seed: 1)
-            do {
-                _ = try await client.put(key, lengthBytes: UInt64(value.count), from: Pieces(value: value))
-                Issue.record("a value of two stripes was stored")
-            } catch ClientError.valueTooLarge(_, let size, let limit) {
-                #expect(size == value.count && limit == Self.stripe)
+            let limit = 16 * Self.stripe
+            for size in [limit + 1, 40 * Self.stripe] {
+                do {
+                    let value = testBytes(size, seed: 1)
+                    _ = try await client.put(key, lengthBytes: UInt64(size), from: Pieces(value: value))
+                    Issue.record("a value of more than 16 stripes was stored")
+                } catch ClientError.valueTooLarge(_, size, limit) {}
+                // Of unknown length, too; nothing is left of it.
+                await #expect(throws: ClientError.self) {
+                    try await client.put(key, from: Pieces(value: testBytes(size, seed: 1)))
+                }
+                await #expect(throws: ClientError.self) { try await client.head(key) }
             }
-            _ = try await client.put(key, from: Pieces(value: testBytes(Self.stripe, seed: 2)))
-            #expect(try await client.get(key).value == testBytes(Self.stripe, seed: 2))
+            for size in [limit, Self.stripe + 1, Self.stripe] {
+                let value = testBytes(size, seed: UInt64(size))
+                _ = try await client.put(key, from: Pieces(value: value))
+                try await cluster.withClient(ClientOptions()) { reader in
+                    #expect(try await reader.get(key).value == value)
+                    #expect(try await reader.head(key).lengthBytes == UInt64(size))
+                    for range in Self.ranges(size) {
+                        let part = try await joined(reader.open(key, range: range))
+                        #expect(part == Array(value.array[Int(range.lowerBound)..<min(Int(range.upperBound), size)]))
+                    }
+                }
+            }
+            // A server that is gone, and what was written meanwhile.
+            await cluster.stop(1)
+            let value = testBytes(3 * Self.stripe, seed: 5)
+            _ = try await client.put(key, from: Pieces(value: value))
+            try await cluster.start(1)
+            await cluster.stop(0)
+            #expect(try await client.get(key).value == value)
+            #expect(try await client.delete(key) != nil)
         }
     }
 
@@ -213,6 +239,25 @@ struct LargeValueTests {
             while let piece = try await iterator.next() { read += piece.array }
             #expect(read == first.array)
             #expect(try await client.get(key).value == testBytes(2 * Self.stripe, seed: 22))
+        }
+    }
+
+    @Test("of a version that is gone cannot be read; the one that replaced it is, at once", .timeLimit(.minutes(3)))
+    func gone() async throws {
+        try await withCluster { _, client in
+            let key = try ObjectKey("bucket/gone")
+            let first = try await client.put(key, from: Pieces(value: testBytes(3 * Self.stripe, seed: 1)))
+            let object = try await client.open(key)
+            #expect(object.status.timestamp == first.timestamp)
+            // More than are retained; nobody has begun to read the first one.
+            for seed in 2..<12 as Range<UInt64> {
+                _ = try await client.put(key, from: Pieces(value: testBytes(2 * Self.stripe, seed: seed)))
+            }
+            do {
+                _ = try await joined(object)
+                Issue.record("a version was kept beyond all that are retained")
+            } catch ClientError.overwritten(key, first.timestamp) {}
+            #expect(try await client.get(key).value == testBytes(2 * Self.stripe, seed: 11))
         }
     }
 

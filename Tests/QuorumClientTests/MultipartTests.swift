@@ -206,13 +206,22 @@ struct MultipartTests {
         }
     }
 
-    @Test("is refused where versions are verified later, since values have one stripe there")
-    func verifiedLater() async throws {
-        try await withCluster(mode: .lazy) { _, client in
+    @Test(
+        "has 16 stripes at most where versions are verified later", .timeLimit(.minutes(3)),
+        arguments: [VerificationMode.lazy, .readTime])
+    func verifiedLater(mode: VerificationMode) async throws {
+        try await withCluster(mode: mode) { _, client in
+            let upload = try await client.beginUpload(Self.key)
+            let parts = (1...17).map { testBytes(5 + $0, seed: UInt64($0)) }
+            for (place, part) in parts.enumerated() { _ = try await put(place + 1, part, upload, client) }
             do {
-                _ = try await client.beginUpload(Self.key)
-                Issue.record("an upload began")
-            } catch ClientError.valueTooLarge {}
+                _ = try await client.complete(upload)
+                Issue.record("an object of 17 stripes")
+            } catch ClientError.tooManyStripes(Self.key, limit: 16) {}
+            await #expect(throws: ClientError.self) { try await client.head(Self.key) }
+            // Without the last one it can be joined.
+            _ = try await client.complete(upload, parts: (1...16).map { PartToJoin(number: $0) })
+            #expect(try await client.get(Self.key).value.array == parts.dropLast().flatMap(\.array))
         }
     }
 

@@ -68,7 +68,8 @@ enum RequestKind: CaseIterable {
                 .stage(
                     Stage(
                         key: Sample.key, attempt: Sample.attempt, position: 2, stripeSizeBytes: 4096, stripe: stripe,
-                        crossChecksum: Sample.crossChecksum(Int(size)), fragment: Sample.fragment))
+                        crossChecksum: Sample.crossChecksum(Int(size)), fragment: Sample.fragment,
+                        fills: stripe == 0))
             }
         case .discard:
             [

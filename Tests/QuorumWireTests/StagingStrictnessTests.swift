@@ -103,6 +103,7 @@ private struct RawStaging {
     var blockSizeBytes: UInt32 = 48
     var fragmentSizes: [UInt32] = [24]
     /// Of FETCH: flags and what they announce.
+    var fillsFlag: UInt8 = 0
     var stripeFlag: UInt8 = 0
     var pageFlag: UInt8 = 0
     var pageFirst: UInt32 = 0
@@ -126,6 +127,7 @@ private struct RawStaging {
             encoder.append(UInt8(2))
             encoder.append(stripeSizeBytes)
             encoder.append(stripe)
+            encoder.append(fillsFlag)
             encoder.append(blockSizeBytes)
             encoder.append(raw: Array(RawLayout.entry(48).dropFirst(4)))
             Claims.appendFragments(sizes: fragmentSizes, into: &encoder)
@@ -190,6 +192,11 @@ struct StagingStrictnessTests {
             #expect(
                 RawStaging.error(RawStaging.with { $0.stripeSizeBytes = size }.stage)
                     == .notCanonical(field: "stripe size"))
+        }
+        for flag in [2, UInt8.max] {
+            #expect(
+                RawStaging.error(RawStaging.with { $0.fillsFlag = flag }.stage)
+                    == .unknownValue(field: "fills", value: UInt64(flag)))
         }
         for size in [0, 4097, UInt32.max] {
             #expect(

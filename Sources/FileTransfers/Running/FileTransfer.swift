@@ -126,6 +126,31 @@ package struct FileTransfer: Sendable {
         keepsPartial: Bool = false, isSparse: Bool = false, notice: (String) -> Void = { _ in },
         progress: @escaping Progress = { _ in }
     ) async throws(Failure) -> ObjectStatus {
+        var rereadingsLeft = Self.rereadingsMax
+        while true {
+            var writtenBytes: UInt64 = 0
+            do throws(Failure) {
+                return try await downloadOnce(
+                    key, version: version, range: range, to: destination, keepsPartial: keepsPartial,
+                    isSparse: isSparse, notice: notice
+                ) { bytes in
+                    writtenBytes += bytes
+                    progress(bytes)
+                }
+            } catch {
+                guard error.asksToReadAgain, writtenBytes == 0, rereadingsLeft > 0 else { throw error }
+                rereadingsLeft -= 1
+            }
+        }
+    }
+
+    private static let rereadingsMax = 8
+
+    /// One version, unless its bytes are gone.
+    private func downloadOnce(
+        _ key: ObjectKey, version: Timestamp?, range: ByteRange?, to destination: Destination, keepsPartial: Bool,
+        isSparse: Bool, notice: (String) -> Void, progress: (UInt64) -> Void
+    ) async throws(Failure) -> ObjectStatus {
         var object = try await open(key, version, range)
         let kept = keepsPartial ? object.status.timestamp : nil
         let sink = try await Blocking.run { _ throws(Failure) in

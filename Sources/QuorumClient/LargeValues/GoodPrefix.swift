@@ -15,7 +15,7 @@ extension ObjectBytes {
     public func goodPrefixBytes(
         of count: UInt64, read: (Range<UInt64>) async throws -> SharedBytes
     ) async throws -> UInt64 {
-        guard case .staged(let staged, let client) = contents, client.parameters.mode.coverage != .nothing else {
+        guard case .staged(let staged, _, let client) = contents, client.parameters.mode.coverage != .nothing else {
             return 0
         }
         var good: UInt64 = 0

@@ -17,14 +17,16 @@ public struct ObjectBytes: AsyncSequence, Sendable {
 
     enum Contents: Sendable {
         case whole(SharedBytes)
-        case staged(StagedContents, ObjectClient)
+        /// `isCurrent`: of the version that the object had, and not of one that was asked for by its timestamp.
+        case staged(StagedContents, isCurrent: Bool, ObjectClient)
     }
 
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate var whole: SharedBytes?
         fileprivate let pieces: PieceReader?
 
-        /// - Throws: `.unavailable`, `.cancelled`, `.closed`; nothing comes after that.
+        /// - Throws: `.overwritten` when it was, and its bytes are gone, or `.noVersion` when it was asked for by its
+        ///   timestamp; `.unavailable`, `.cancelled`, `.closed`. Nothing comes after that.
         public mutating func next() async throws(ClientError) -> SharedBytes? {
             if let pieces { return try await pieces.next() }
             defer { whole = nil }
@@ -50,10 +52,11 @@ public struct ObjectBytes: AsyncSequence, Sendable {
         switch contents {
         case .whole(let bytes):
             AsyncIterator(whole: bytes.count > 0 ? bytes : nil, pieces: nil)
-        case .staged(let staged, let client):
+        case .staged(let staged, let isCurrent, let client):
             AsyncIterator(
                 pieces: PieceReader(
-                    staged, key: status.key, timestamp: status.timestamp, range: range, client: client))
+                    staged, key: status.key, timestamp: status.timestamp, isCurrent: isCurrent, range: range,
+                    client: client))
         }
     }
 }
@@ -64,7 +67,7 @@ extension ObjectClient {
 
     /// Stores what a sequence gives as the object's new version, in constant memory: a value of any size up to 5 TiB.
     /// Nothing is seen of it before all of it is stored. Where versions are verified later
-    /// (`VerificationMode.lazy`, `.readTime`) a value has one stripe at most.
+    /// (`VerificationMode.lazy`, `.readTime`) a value has at most 16 of the cluster's stripes.
     ///
     /// - Parameters:
     ///   - lengthBytes: how many bytes the source has, if that is known: it is checked, and small values take fewer
@@ -84,9 +87,9 @@ extension ObjectClient {
         var metadata = try validated(metadata, of: key)
         try await checkBucket(of: key)
         let limit = parameters.limits.stripeSizeBytesMax
-        if let lengthBytes, lengthBytes > StagedLimits.valueSizeBytesMax {
+        if let lengthBytes, lengthBytes > valueSizeBytesMax {
             throw ClientError.valueTooLarge(
-                key, sizeBytes: Int(clamping: lengthBytes), limitBytes: Int(StagedLimits.valueSizeBytesMax))
+                key, sizeBytes: Int(clamping: lengthBytes), limitBytes: Int(valueSizeBytesMax))
         }
         var blocks = BlockSource(source.makeAsyncIterator())
         let first = try await blocks.next(sizeBytes: limit)
@@ -99,10 +102,6 @@ extension ObjectClient {
             let result = try await put(key, first, metadata: metadata)
             progress?(UInt64(first.count))
             return result
-        }
-        guard !parameters.mode.verifiesLater else {
-            throw ClientError.valueTooLarge(
-                key, sizeBytes: lengthBytes.map { Int(clamping: $0) } ?? limit + 1, limitBytes: limit)
         }
         blocks.putBack(second)
         blocks.putBack(first)
@@ -133,6 +132,13 @@ extension ObjectClient {
         }
     }
 
+    /// The largest value that the cluster takes.
+    public var valueSizeBytesMax: UInt64 {
+        min(
+            StagedLimits.valueSizeBytesMax,
+            UInt64(parameters.limits.stripeSizeBytesMax) * UInt64(Self.stripesMax(parameters)))
+    }
+
     /// Small stripes where the length is known and its digests fit, so that a range read moves little; else the
     /// cluster's.
     func stripeSizeBytes(for lengthBytes: UInt64?) -> UInt32 {
@@ -151,12 +157,13 @@ extension ObjectClient {
     ///   `.cancelled`, `.closed`.
     public func open(_ key: ObjectKey, range: Range<UInt64>? = nil) async throws(ClientError) -> ObjectBytes {
         let (status, descriptor, stripes) = try await read(key, wantsValue: true)
-        return try opened(status, descriptor, stripes, range)
+        return try opened(status, descriptor, stripes, isCurrent: true, range)
     }
 
     /// The bytes of a version that was found, or some of them.
     func opened(
-        _ status: ObjectStatus, _ descriptor: Descriptor, _ stripes: [[VerifiedFragment]], _ range: Range<UInt64>?
+        _ status: ObjectStatus, _ descriptor: Descriptor, _ stripes: [[VerifiedFragment]], isCurrent: Bool,
+        _ range: Range<UInt64>?
     ) throws(ClientError) -> ObjectBytes {
         let key = status.key
         let wanted = range ?? 0..<status.lengthBytes
@@ -165,7 +172,7 @@ extension ObjectClient {
         }
         let cut = min(wanted.lowerBound, status.lengthBytes)..<min(wanted.upperBound, status.lengthBytes)
         if let staged = descriptor.staged {
-            return ObjectBytes(status: status, range: cut, contents: .staged(staged, self))
+            return ObjectBytes(status: status, range: cut, contents: .staged(staged, isCurrent: isCurrent, self))
         }
         let value = Self.decode(stripes, of: descriptor)
         return ObjectBytes(

@@ -28,18 +28,23 @@ final class PieceReader: Sendable {
     private let staged: StagedContents
     private let key: ObjectKey
     private let timestamp: Timestamp
+    private let isCurrent: Bool
     private let range: Range<UInt64>
     private let client: ObjectClient
     private let pages = PageCache()
     private let state: Mutex<State>
 
-    /// - Parameter range: bytes of the value, within its length.
+    /// - Parameters:
+    ///   - isCurrent: whether this is the version that the object had, and not one that was asked for.
+    ///   - range: bytes of the value, within its length.
     init(
-        _ staged: StagedContents, key: ObjectKey, timestamp: Timestamp, range: Range<UInt64>, client: ObjectClient
+        _ staged: StagedContents, key: ObjectKey, timestamp: Timestamp, isCurrent: Bool, range: Range<UInt64>,
+        client: ObjectClient
     ) {
         self.staged = staged
         self.key = key
         self.timestamp = timestamp
+        self.isCurrent = isCurrent
         self.range = range
         self.client = client
         state = Mutex(State(next: range.lowerBound))
@@ -80,6 +85,10 @@ final class PieceReader: Sendable {
             return piece
         } catch {
             cancel()
+            if case ClientError.unavailable(_, .tooFewFragments, _) = error {
+                guard isCurrent else { throw .noVersion(key, timestamp) }
+                if await client.hasHigher(than: timestamp, of: key) { throw .overwritten(key, timestamp) }
+            }
             throw client.told(error, of: key) as? ClientError ?? .closed
         }
     }

@@ -13,11 +13,11 @@ struct FetchedStripe: Sendable {
 }
 
 extension ObjectClient {
-    /// The most stripes of one part: what a descriptor has room for, and where pages are larger than a message's head,
-    /// those that it names one by one.
+    /// The most stripes of one part: what a descriptor has room for; those that it names one by one where versions are
+    /// verified later, and where pages are larger than a message's head.
     static func stripesMax(_ parameters: ClusterParameters) -> UInt32 {
         let pageFits = StripePage.sizeBytesMax(parameters) <= StagedLimits.pageSizeBytesMax
-        return pageFits
+        return pageFits && !parameters.mode.verifiesLater
             ? UInt32(StagedLimits.pageDigestsMax) * StripePage.stripesMax : UInt32(StagedLimits.namedStripesMax)
     }
 
@@ -47,7 +47,8 @@ extension ObjectClient {
         try checkOpen()
         let fetcher = StripeFetcher(
             parameters: parameters, key: key, timestamp: timestamp, wanted: stripe,
-            preference: context.connections.preference(parameters.placement(of: key)))
+            preference: context.connections.preference(parameters.placement(of: key)),
+            endsWhenLost: timestamp != nil)
         let operation = Operation(
             fetcher, key: key, deadline: stallDeadline, progress: stallPatience, hedge: readHedge, context: context)
         switch await operation.run() {

@@ -76,15 +76,11 @@ extension ObjectClient {
     /// aborted, and what nobody has gone on with for seven days is given back.
     ///
     /// - Parameter metadata: what the object will have; its time is that of the completion.
-    /// - Throws: `.valueTooLarge` where versions are verified later, since a value there has one stripe at most; as `put`.
+    /// - Throws: as `put`.
     public func beginUpload(
         _ key: ObjectKey, metadata: ObjectMetadata = ObjectMetadata()
     ) async throws(ClientError) -> MultipartUpload {
         try await measure(.beginUpload, .object(key)) { () throws(ClientError) in
-            let limit = parameters.limits.stripeSizeBytesMax
-            guard !parameters.mode.verifiesLater else {
-                throw .valueTooLarge(key, sizeBytes: limit + 1, limitBytes: limit)
-            }
             _ = try validated(metadata, of: key)
             try await checkBucket(of: key)
             let upload = MultipartUpload(.random(), of: key)

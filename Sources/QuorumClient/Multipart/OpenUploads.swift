@@ -55,7 +55,7 @@ extension ObjectClient {
     /// - Throws: as `abort`.
     public func discardUpload(_ id: String, to key: ObjectKey, of owner: ClientID) async throws(ClientError) -> Bool {
         guard let upload = UploadID(hexadecimal: id), let named = MultipartUpload(key, id: id) else { return false }
-        if owner == self.id, !parameters.mode.verifiesLater {
+        if owner == self.id {
             try await abort(named)
         } else {
             await announce(.discard(Discard(key: key, stager: owner, upload: upload)))

@@ -88,7 +88,8 @@ extension ObjectClient {
     /// most parts that a value may have, and of the largest one, have room in its descriptor.
     private func stripeSizeBytes(ofPart lengthBytes: UInt64?) -> UInt32 {
         let limit = UInt32(parameters.limits.stripeSizeBytesMax)
-        guard let lengthBytes else { return limit }
+        // Where a value has few stripes at most, there are as many parts as they are large.
+        guard let lengthBytes, !parameters.mode.verifiesLater else { return limit }
         var size = min(StagedLimits.stripeSizeBytesMin, limit)
         while size < limit, size < UInt32(Self.chosenStripeSizeBytes), UInt64(size) < lengthBytes { size *= 2 }
         while size < limit, lengthBytes > UInt64(size) * UInt64(StripePage.stripesMax) { size *= 2 }

@@ -22,9 +22,9 @@ extension ObjectClient {
     /// - Parameters:
     ///   - parts: by rising numbers; all that are stored when nil. Others are given back.
     ///   - etag: of the object; nil for that of the metadata with which the upload began.
-    /// - Throws: `.noPart`, `.otherPart`, `.uploadEnded`, `.valueTooLarge` when the parts' digests have no room in one
-    ///   descriptor; and as `put`. After an error that leaves it open whether the version was stored it can be called
-    ///   again, by another process, too.
+    /// - Throws: `.noPart`, `.otherPart`, `.uploadEnded`, `.valueTooLarge`, `.tooManyStripes` when what names the parts'
+    ///   stripes has no room in one descriptor; and as `put`. After an error that leaves it open whether the version was
+    ///   stored it can be called again, by another process, too.
     public func complete(
         _ upload: MultipartUpload, parts: [PartToJoin]? = nil, etag: String? = nil
     ) async throws(ClientError) -> PutResult {
@@ -76,10 +76,13 @@ extension ObjectClient {
         guard !parts.isEmpty else { return nil }
         let lengthBytes = parts.reduce(0) { $0 &+ $1.lengthBytes }
         let contents = StagedContents(joining: parts, parameters: parameters)
-        guard lengthBytes <= StagedLimits.valueSizeBytesMax, contents.pageCount <= StagedLimits.pageDigestsMax else {
-            throw .valueTooLarge(
-                key, sizeBytes: Int(clamping: lengthBytes), limitBytes: Int(StagedLimits.valueSizeBytesMax))
+        let hasRoom =
+            contents.pageCount <= StagedLimits.pageDigestsMax
+            && contents.stripeCount <= UInt64(Self.stripesMax(parameters))
+        guard lengthBytes <= valueSizeBytesMax else {
+            throw .valueTooLarge(key, sizeBytes: Int(clamping: lengthBytes), limitBytes: Int(valueSizeBytesMax))
         }
+        guard hasRoom else { throw .tooManyStripes(key, limit: UInt64(Self.stripesMax(parameters))) }
         return contents
     }
 
@@ -122,7 +125,7 @@ extension ObjectClient {
 extension ObjectBytes {
     /// The upload that its stripes were staged to.
     fileprivate var uploadID: UploadID? {
-        guard case .staged(let staged, _) = contents else { return nil }
+        guard case .staged(let staged, _, _) = contents else { return nil }
         return staged.parts[0].attempt.upload
     }
 }

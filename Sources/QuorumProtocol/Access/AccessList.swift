@@ -113,9 +113,9 @@ public struct AccessList: Hashable, Sendable {
             return .notEntitled(principal, lacksAll: sufficient)
         case .server(let node):
             switch request {
-            case .read, .certificate:
+            case .read, .certificate, .fetch:
                 return configuration.group(of: request.key.slot).contains(node) ? nil : .notEntitled(principal)
-            case .readTimestamp, .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld:
+            case .readTimestamp, .prepare, .commit, .describe, .stage, .discard, .listHeld:
                 return .notEntitled(principal)
             }
         }

@@ -17,10 +17,12 @@ package final class Stage: Equatable, Sendable {
     package let crossChecksum: CrossChecksum
     /// The receiver's own fragment; in the mode `full` the stripe's block.
     package let fragment: SharedBytes
+    /// Whether the receiver lacks it of a version that others have: then it is none that comes late.
+    package let fills: Bool
 
     package init(
         key: ObjectKey, attempt: AttemptName, position: Position, stripeSizeBytes: UInt32, stripe: UInt32,
-        crossChecksum: CrossChecksum, fragment: SharedBytes
+        crossChecksum: CrossChecksum, fragment: SharedBytes, fills: Bool = false
     ) {
         self.key = key
         self.attempt = attempt
@@ -29,6 +31,7 @@ package final class Stage: Equatable, Sendable {
         self.stripe = stripe
         self.crossChecksum = crossChecksum
         self.fragment = fragment
+        self.fills = fills
     }
 
     package static func == (left: Stage, right: Stage) -> Bool {
@@ -36,6 +39,7 @@ package final class Stage: Equatable, Sendable {
             || left.key == right.key && left.attempt == right.attempt && left.position == right.position
                 && left.stripeSizeBytes == right.stripeSizeBytes && left.stripe == right.stripe
                 && left.crossChecksum == right.crossChecksum && left.fragment == right.fragment
+                && left.fills == right.fills
     }
 }
 

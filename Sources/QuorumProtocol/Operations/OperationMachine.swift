@@ -94,9 +94,10 @@ extension Writer: OperationMachine {
             .work(costBytes: bytes.count) {
                 .fragmentVerified(server, timestamp, stripe, checked(bytes, of: server, against: crossChecksum))
             }
-        case .checkEncoding(let timestamp, let descriptor, let stripes):
-            .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
-                .encodingChecked(timestamp, isSound: Reader.isSound(stripes, of: descriptor))
+        case .checkEncoding(let timestamp, let stripes):
+            .work(costBytes: stripes.reduce(0) { $0 + $1.crossChecksum.blockSizeBytes }) {
+                .encodingChecked(
+                    timestamp, stripe: stripes.first?.number ?? 0, isSound: stripes.allSatisfy(\.isSound))
             }
         case .reencode(let job):
             .work(costBytes: job.costBytes) { .reencoded(job, fragments: job.run()) }
@@ -130,9 +131,10 @@ extension Reader: OperationMachine {
             .work(costBytes: bytes.count) {
                 .fragmentVerified(server, timestamp, stripe, checked(bytes, of: server, against: crossChecksum))
             }
-        case .checkEncoding(let timestamp, let descriptor, let stripes):
-            .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
-                .encodingChecked(timestamp, isSound: Reader.isSound(stripes, of: descriptor))
+        case .checkEncoding(let timestamp, let stripes):
+            .work(costBytes: stripes.reduce(0) { $0 + $1.crossChecksum.blockSizeBytes }) {
+                .encodingChecked(
+                    timestamp, stripe: stripes.first?.number ?? 0, isSound: stripes.allSatisfy(\.isSound))
             }
         case .verifyStatement(let server, let signed, let timestamp):
             .work(costBytes: 0) {

@@ -30,6 +30,8 @@ struct ReadCandidate: Sendable {
     var asked: PositionSet = []
     var failed: PositionSet = []
     var encoding = Encoding.unchecked
+    /// A large version's stripes, while they are looked at.
+    var stripes: StripesCheck?
     /// Statements that it is poisonous: those looked at, by who handed them out, and the good ones of each signer.
     var examined: [Position: PositionSet] = [:]
     var poisonStatements: [Position: VerifiedStatement] = [:]

@@ -11,9 +11,9 @@
 // fragment has answered without a good one, and at the latest when the hedge timer fires, every other server is asked.
 //
 // In the modes that verify later T may be poisonous. Unless f + 1 servers vouch for it (lazy), what its fragments
-// decode to is encoded anew and compared with all hashes. A version that fails, or that f + 1 servers have signed to be
-// poisonous, is passed over, and T is the next one below: servers keep and report every version above the highest sound
-// one.
+// decode to is encoded anew and compared with all hashes; those of a large version are fetched for it
+// (StripesCheck.swift). A version that fails, or that f + 1 servers have signed to be poisonous, is passed over, and T is
+// the next one below: servers keep and report every version above the highest sound one.
 //
 // Invariants: nothing is returned whose descriptor's digest is not in a valid timestamp, nor, where PREPARE does not
 // ensure it, anything that is not known to be one block's encoding; T falls only to pass over a poisonous version.
@@ -31,7 +31,7 @@ package struct Reader: Sendable {
         indirect case fragmentVerified(
             Position, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
         /// Answers `.checkEncoding`.
-        indirect case encodingChecked(Timestamp, isSound: Bool)
+        indirect case encodingChecked(Timestamp, stripe: UInt64, isSound: Bool)
         indirect case statementVerified(
             Position, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
         /// The channel to the server is there again: what it may have missed is sent again.
@@ -48,9 +48,8 @@ package struct Reader: Sendable {
         indirect case verifyCertificate(Position, Certificate)
         /// Verify bytes that the server sent as its fragment of the stripe.
         indirect case verifyFragment(Position, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
-        /// Find out whether what the fragments, m of each stripe, decode to encodes to all the version's hashes
-        /// (`Reader.isSound`).
-        indirect case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+        /// Find out whether these stripes of the version are sound: all it has, or of a large one the next.
+        indirect case checkEncoding(Timestamp, [GatheredStripe])
         /// Verify a statement that a version is poisonous, which this server handed out.
         indirect case verifyStatement(Position, SignedStatement, Timestamp)
         /// From now on the preferred servers have their time.
@@ -70,6 +69,7 @@ package struct Reader: Sendable {
     private let wantsValue: Bool
     let isVerification: Bool
     let preferred: [Position]
+    let preference: [Position]
     var phase = Phase.read
     var tally: ClaimTally
     var candidates: ReadCandidates
@@ -96,6 +96,15 @@ package struct Reader: Sendable {
     /// The version that no more is to be had of since the last retransmission, and the one before it.
     var missing: Timestamp?
     var missingBefore: Timestamp?
+    /// How many large versions' stripes were begun to be looked at.
+    var checkCount = 0
+    let firstCheck: Int
+    /// Hedge times that are not over: only the last one is that of the stripe which is fetched.
+    var hedgesUnderWay = 1
+    /// How many bytes of versions were encoded anew, those that were passed over included.
+    package internal(set) var checkedBytes = 0
+    /// What was found of large versions' stripes, which others may name, too.
+    var stripeVerdicts: [CrossChecksum: Bool] = [:]
 
     /// - Parameters:
     ///   - wantsValue: whether the fragments are wanted, or only the descriptor.
@@ -107,12 +116,13 @@ package struct Reader: Sendable {
     ///     although q answers would suffice, for the hedge time and then so many retransmissions: what few servers know
     ///     may be what is sought.
     ///   - thoroughUpTo: what is known already; with anything above it the reader is content.
+    ///   - firstCheck: tells what is fetched for it from what another reader of the same operation fetched.
     ///   - alwaysWritesBack: whether even a version that q servers name is written back to all, as in protocols without
     ///     one-round reads: to measure what these are worth.
     package init(
         parameters: ClusterParameters, key: ObjectKey, wantsValue: Bool, preference: [Position],
         forVerification: Bool = false, thoroughReminders: Int? = nil, thoroughUpTo: Timestamp? = nil,
-        alwaysWritesBack: Bool = false
+        alwaysWritesBack: Bool = false, firstCheck: Int = 0
     ) {
         precondition(preference.sorted() == parameters.quorums.positions)
         self.parameters = parameters
@@ -125,6 +135,8 @@ package struct Reader: Sendable {
         self.thoroughReminders = thoroughReminders
         self.thoroughUpTo = thoroughUpTo
         self.alwaysWritesBack = alwaysWritesBack
+        self.preference = preference
+        self.firstCheck = firstCheck
         preferred = Array(preference.prefix(parameters.quorums.dataFragmentCount))
         tally = ClaimTally(quorums: parameters.quorums)
         readsUnderWay = parameters.quorums.positions.map { _ in 0 }
@@ -157,10 +169,10 @@ package struct Reader: Sendable {
             }
             advance(into: &effects)
         case .fragmentVerified(let server, let timestamp, let stripe, let result):
-            fragmentVerified(server, timestamp, stripe, result)
+            fragmentVerified(server, timestamp, stripe, result, into: &effects)
             advance(into: &effects)
-        case .encodingChecked(let timestamp, let isSound):
-            encodingChecked(timestamp, isSound: isSound, into: &effects)
+        case .encodingChecked(let timestamp, let stripe, let isSound):
+            encodingChecked(timestamp, stripe: stripe, isSound: isSound, into: &effects)
         case .statementVerified(let server, _, let timestamp, let result):
             statementsUnderWay -= 1
             statementVerified(server, timestamp, result)
@@ -170,12 +182,16 @@ package struct Reader: Sendable {
             // What was under way on the old channel is lost, and so is its answer.
             readsUnderWay[server.offset] = 0
             resend(to: server, into: &effects)
+            checkStripes(into: &effects) { $0.handle(.connected(server), into: &$1) }
             advance(into: &effects)
         case .hedge:
             isHedging = true
+            hedgesUnderWay -= 1
+            if hedgesUnderWay <= 0 { checkStripes(into: &effects) { $0.handle(.hedge, into: &$1) } }
             advance(into: &effects)
         case .retransmit:
             retransmit(into: &effects)
+            checkStripes(into: &effects) { $0.handle(.retransmit, into: &$1) }
         case .deadline:
             if isVerification, verified != nil || !poisonous.isEmpty || !poisonProofs.isEmpty {
                 finish(.nothing(nil), verified, into: &effects)
@@ -274,6 +290,12 @@ extension Reader {
             markFailed(server)
             giveUpIfHopeless(into: &effects)
             if case .finished = phase { return }
+            checkStripes(into: &effects) { $0.take(reply, of: server, into: &$1) }
+            advance(into: &effects)
+        // One that an earlier reading of the same operation asked for comes late, and is none of ours.
+        case .fetched(let parts) where StripesCheck.hasAsked(for: parts):
+            observations.withdrawRefusal(of: server)
+            checkStripes(into: &effects) { $0.take(reply, of: server, into: &$1) }
             advance(into: &effects)
         case .timestamp, .prepared, .staged, .discarded, .fetched, .held:
             observations.misbehaviours[server] = .unexpectedReply
@@ -325,11 +347,15 @@ extension Reader {
 
     private mutating func fragmentVerified(
         _ server: Position, _ timestamp: Timestamp, _ stripe: StripeIndex,
-        _ result: Result<VerifiedFragment, FragmentVerificationError>
+        _ result: Result<VerifiedFragment, FragmentVerificationError>, into effects: inout [Effect]
     ) {
-        guard let place = candidates.place(of: timestamp), candidates.at[place].verifying.contains(server) else {
+        guard let place = candidates.place(of: timestamp) else { return }
+        if candidates.at[place].stripes != nil {
+            if case .failure(let error) = result { observations.misbehaviours[server] = .invalidFragment(error) }
+            checkStripes(of: timestamp, into: &effects) { $0.verified(result, of: server, stripe, into: &$1) }
             return
         }
+        guard candidates.at[place].verifying.contains(server) else { return }
         switch result {
         case .success(let fragment):
             candidates.at[place].add(fragment, of: stripe.offset, from: server)
@@ -385,7 +411,7 @@ extension Reader {
         let namesHigherItself = isVerification && standing.doubted.contains(preferred[0])
         let isNeeded = standing.countedReplies < quorums.quorum || isThorough
         let lacksParts =
-            isHedging && !isPlanted(.higherClaimsIgnored) && standing.highest.map { !isGathered($0) } ?? false
+            isHedging && !isPlanted(.higherClaimsIgnored) && standing.highest.map(isLackingParts) ?? false
         if standing.answerCount >= quorums.quorum {
             let asked = isNeeded || lacksParts ? standing.doubted : namesHigherItself ? [preferred[0]] : []
             for (server, timestamp) in tally.askProofs(of: asked) {
@@ -412,7 +438,10 @@ extension Reader {
             giveUpIfLost(timestamp, standing, into: &effects)
             return
         }
-        guard isKnownSound(timestamp, into: &effects) else { return }
+        guard isKnownSound(timestamp, into: &effects) else {
+            giveUpIfLost(timestamp, standing, into: &effects)
+            return
+        }
         let enough = isPlanted(.readWithoutQuorum) ? quorums.vouchers : quorums.quorum
         guard standing.countedReplies >= enough, let found = gathered(timestamp) else { return }
         if isVerification {

@@ -51,12 +51,23 @@ extension Reader {
             let place = candidates.place(of: timestamp)
         else { return }
         let candidate = candidates.at[place]
+        if let check = candidate.stripes {
+            // One that says it lacks the stripe is READ at once: so all that it knows to be higher is counted.
+            guard check.isHopeless, readsUnderWay.allSatisfy({ $0 == 0 }) else { return }
+            endIfStillMissing(timestamp, into: &effects)
+            return
+        }
+        guard !isGathered(timestamp) else { return }
         let hasAll = quorums.positions.allSatisfy { server in
             let isAnswered = candidate.failed.contains(server) || candidate.hasFragments(of: server)
             return isAnswered && readsUnderWay[server.offset] == 0 && !candidate.verifying.contains(server)
                 && observations.refusals[server] == nil
         }
         guard hasAll else { return }
+        endIfStillMissing(timestamp, into: &effects)
+    }
+
+    private mutating func endIfStillMissing(_ timestamp: Timestamp, into effects: inout [Effect]) {
         missing = timestamp
         guard missingBefore == timestamp else { return }
         finish(.failure(shortfall()), into: &effects)
@@ -74,8 +85,12 @@ extension Reader {
 
     mutating func shortfall() -> OperationFailure {
         let standing = tally.standing()
-        if let timestamp = standing.highest, standing.countedReplies >= quorums.quorum, !isGathered(timestamp) {
-            let have = candidates.place(of: timestamp).map { candidates.at[$0].sourceCount } ?? 0
+        let place = standing.highest.flatMap(candidates.place)
+        let check = place.flatMap { candidates.at[$0].stripes }
+        if let timestamp = standing.highest, standing.countedReplies >= quorums.quorum,
+            check != nil || !isGathered(timestamp)
+        {
+            let have = check?.goodCount ?? place.map { candidates.at[$0].sourceCount } ?? 0
             return .tooFewFragments(
                 timestamp, have: have, need: quorums.dataFragmentCount, observations: observations)
         }

@@ -4,37 +4,119 @@
 import Fingerprint
 
 extension Reader {
-    /// Whether what m good fragments of each stripe decode to encodes to all the version's hashes: pure work for the
-    /// shell. If one choice of m fragments does, every other does too (docs/protocol.md, Verification modes).
-    package static func isSound(_ stripes: [[VerifiedFragment]], of descriptor: SealedDescriptor) -> Bool {
-        zip(descriptor.descriptor.stripes, stripes).allSatisfy { crossChecksum, fragments in
-            guard let block = try? crossChecksum.decode(fragments) else { return false }
-            return crossChecksum.matchesEncoding(of: block)
-        }
-    }
-
     /// Whether nothing has to be found out about the version, all of which is there, any more; if something has, begins
     /// with it.
     mutating func isKnownSound(_ timestamp: Timestamp, into effects: inout [Effect]) -> Bool {
         guard verifiesLater, let place = candidates.place(of: timestamp),
             let descriptor = candidates.at[place].descriptor,
-            !descriptor.descriptor.stripes.isEmpty, !isPlanted(.readEncodingUnchecked)
+            descriptor.descriptor.hasStripes, !isPlanted(.readEncodingUnchecked)
         else { return true }
         let vouchers = isPlanted(.oneVoucherVerified) ? 1 : quorums.vouchers
         if parameters.mode == .lazy, tally.verifierCount(of: timestamp) >= vouchers { return true }
         let encoding = candidates.at[place].encoding
-        if case .unchecked = encoding, case .version(_, _, let stripes)? = gathered(timestamp) {
-            candidates.at[place].encoding = .checking
-            effects.append(.checkEncoding(timestamp, descriptor, stripes: stripes))
+        switch encoding {
+        case .sound: return true
+        case .checking: return false
+        case .unchecked: break
         }
-        if case .sound = encoding { return true }
+        if let staged = descriptor.descriptor.staged {
+            return beginCheck(of: staged, timestamp, place, into: &effects)
+        } else if case .version(_, _, let stripes)? = gathered(timestamp) {
+            candidates.at[place].encoding = .checking
+            let gathered = zip(descriptor.descriptor.stripes, stripes).map {
+                GatheredStripe(crossChecksum: $0, fragments: $1)
+            }
+            checkedBytes += gathered.reduce(0) { $0 + $1.crossChecksum.blockSizeBytes }
+            effects.append(.checkEncoding(timestamp, gathered))
+        }
         return false
     }
 
-    mutating func encodingChecked(_ timestamp: Timestamp, isSound: Bool, into effects: inout [Effect]) {
+    /// Looks at a large version's stripes, and at no other version's any more. Whether all are known to be sound.
+    private mutating func beginCheck(
+        of staged: StagedContents, _ timestamp: Timestamp, _ place: ReadCandidates.Place, into effects: inout [Effect]
+    ) -> Bool {
+        for other in candidates.at.indices where candidates.at[other].stripes != nil {
+            candidates.at[other].stripes = nil
+            candidates.at[other].encoding = .unchecked
+        }
+        checkCount += 1
+        candidates.at[place].encoding = .checking
+        candidates.at[place].stripes = StripesCheck(
+            staged, of: key, pin: isVerification ? nil : timestamp, preference: preference,
+            number: firstCheck + checkCount, verdicts: stripeVerdicts, parameters: parameters)
+        if checkStripes(of: timestamp, into: &effects, { $0.start(into: &$1) }) == true { return false }
+        markSound(timestamp, place)
+        return true
+    }
+
+    private mutating func markSound(_ timestamp: Timestamp, _ place: ReadCandidates.Place) {
+        candidates.at[place].encoding = .sound
+        candidates.at[place].stripes = nil
+        if isVerification { verified = max(verified ?? timestamp, timestamp) }
+    }
+
+    /// Whether the version's descriptor, its fragments, or the stripe that is looked at are waited for.
+    func isLackingParts(_ timestamp: Timestamp) -> Bool {
+        guard isGathered(timestamp) else { return true }
+        return candidates.place(of: timestamp).flatMap { candidates.at[$0].stripes?.isStarving } ?? false
+    }
+
+    /// Runs a step of what looks at large versions' stripes, and does what follows.
+    mutating func checkStripes(
+        into effects: inout [Effect], _ step: (inout StripesCheck, inout [StripesCheck.Effect]) -> Void
+    ) {
+        guard checkCount > 0 else { return }
+        for timestamp in candidates.timestamps { checkStripes(of: timestamp, into: &effects, step) }
+    }
+
+    @discardableResult
+    mutating func checkStripes<Result>(
+        of timestamp: Timestamp, into effects: inout [Effect],
+        _ step: (inout StripesCheck, inout [StripesCheck.Effect]) -> Result
+    ) -> Result? {
+        guard let place = candidates.place(of: timestamp), var check = candidates.at[place].stripes else { return nil }
+        var asked: [StripesCheck.Effect] = []
+        let result = step(&check, &asked)
+        candidates.at[place].stripes = check
+        for effect in asked {
+            switch effect {
+            case .send(let server, let request): effects.append(.send(server, request))
+            case .verify(let server, let stripe, let crossChecksum, let bytes):
+                effects.append(.verifyFragment(server, timestamp, stripe, crossChecksum, bytes))
+            case .check(let stripe):
+                checkedBytes += stripe.crossChecksum.blockSizeBytes
+                effects.append(.checkEncoding(timestamp, [stripe]))
+            case .startHedge:
+                hedgesUnderWay += 1
+                effects.append(.startHedge)
+            case .lacks(let server):
+                // It may have dropped the version for a higher one, or a proof, which its claim tells.
+                guard !isPlanted(.lackUnexplained) else { continue }
+                ask(server, Read(key: key, version: timestamp, portion: .descriptor), into: &effects)
+            }
+        }
+        return result
+    }
+
+    /// The verdict on a whole version (0), or on one stripe of a large one. Of a stripe that is not looked at any more it
+    /// says nothing: its version was passed over meanwhile, or another reading asked.
+    mutating func encodingChecked(
+        _ timestamp: Timestamp, stripe: UInt64, isSound: Bool, into effects: inout [Effect]
+    ) {
+        if stripe != 0 {
+            guard let judged = checkStripes(of: timestamp, into: &effects, { check, _ in check.judged(stripe) }) ?? nil
+            else { return }
+            stripeVerdicts[judged] = isSound
+        }
         if isSound {
-            if let place = candidates.place(of: timestamp) { candidates.at[place].encoding = .sound }
-            if isVerification { verified = max(verified ?? timestamp, timestamp) }
+            guard let place = candidates.place(of: timestamp) else {
+                advance(into: &effects)
+                return
+            }
+            let isLast = checkStripes(of: timestamp, into: &effects) { $0.goOn(into: &$1) }
+            guard isLast ?? true else { return }
+            markSound(timestamp, place)
         } else {
             poisonous.append(timestamp)
             passOver(timestamp)

@@ -4,6 +4,10 @@
 // hedge timer fires. Where the stripe's cross-checksum is not known yet, the page that names it is asked for with the
 // first fragment; it is believed by its digest, which the version's descriptor names. So whoever sends what, nothing is
 // taken that is not the version's.
+//
+// Who reads a version does not wait for what is gone: when fewer than m servers can have the stripe, by their own answers
+// before a retransmission and after it, the fetch is over. A higher version may be committed then that the read did not
+// hear of, for which servers have dropped this one; the object is to be read again, thoroughly.
 
 import ErasureCode
 import Fingerprint
@@ -79,8 +83,8 @@ package struct StripeFetcher: Sendable {
     private let tag: UInt64
     /// Those who had nothing good.
     private var failed: PositionSet = []
-    /// Those who said that they have no fragment, or sent a bad one.
-    private var lacking: PositionSet = []
+    /// Those who said that they have no fragment, or sent a bad one, since all were asked again.
+    private(set) var lacking: PositionSet = []
     private var asked: PositionSet = []
     /// Those who were asked for the page, too.
     private var askedPage: PositionSet = []
@@ -91,6 +95,9 @@ package struct StripeFetcher: Sendable {
     private var verifying: PositionSet = []
     private var good: [(server: Position, fragment: VerifiedFragment)] = []
     private var observations: ServerObservations
+    private let endsWhenLost: Bool
+    /// Whether fewer than m servers could have the stripe when it was last asked for again.
+    private var wasHopeless = false
     private var isHedging = false
     private var isFinished = false
 
@@ -98,9 +105,10 @@ package struct StripeFetcher: Sendable {
     ///   - timestamp: the version that is read, which is kept meanwhile; nil where there is none yet.
     ///   - preference: all positions, those first that are asked in the common case.
     ///   - tag: what tells its answers from those to another fetcher of the same operation.
+    ///   - endsWhenLost: whether it fails once the stripe is not to be had, and not only at its deadline.
     package init(
         parameters: ClusterParameters, key: ObjectKey, timestamp: Timestamp?, wanted: StripeToFetch,
-        preference: [Position], tag: UInt64 = 0
+        preference: [Position], tag: UInt64 = 0, endsWhenLost: Bool = false
     ) {
         placement = parameters.placement(of: key)
         self.parameters = parameters
@@ -109,6 +117,7 @@ package struct StripeFetcher: Sendable {
         self.wanted = wanted
         self.preference = preference
         self.tag = tag
+        self.endsWhenLost = endsWhenLost
         observations = ServerObservations(placement)
         if case .known(let known) = wanted.name { crossChecksum = known }
     }
@@ -129,7 +138,9 @@ package struct StripeFetcher: Sendable {
             guard verifying.contains(server) else { return }
             verifying.remove(server)
             switch result {
-            case .success(let fragment): good.append((server, fragment))
+            case .success(let fragment):
+                good.append((server, fragment))
+                lacking.remove(server)
             case .failure(let error):
                 observations.misbehaviours[server] = .invalidFragment(error)
                 failed.insert(server)
@@ -142,6 +153,13 @@ package struct StripeFetcher: Sendable {
             isHedging = true
             advance(into: &effects)
         case .retransmit:
+            if endsWhenLost, isHopeless, wasHopeless {
+                isFinished = true
+                effects.append(.finish(.failure(shortfall)))
+                return
+            }
+            wasHopeless = isHopeless
+            lacking = []
             isHedging = true
             failed = []
             for server in parameters.quorums.positions where !hasSent(server) { ask(server, into: &effects) }
@@ -154,6 +172,11 @@ package struct StripeFetcher: Sendable {
     private func isLate(_ reply: Reply) -> Bool {
         if case .fetched(let parts) = reply { parts.tag != tag } else { false }
     }
+
+    var goodCount: Int { good.count }
+
+    /// Whether it waits although everybody was asked.
+    var isStarving: Bool { !isFinished && isHedging }
 
     /// Whether fewer than m servers can have the stripe.
     var isHopeless: Bool { lacking.count > parameters.quorums.serverCount - need }

@@ -127,7 +127,7 @@ struct StripeFilling: Sendable {
         let part = parts[place.part]
         let whole = StripeToStage(
             attempt: part.attempt, stripeSizeBytes: part.stripeSizeBytes, stripe: place.stripe,
-            crossChecksum: crossChecksum, fragments: fragments)
+            crossChecksum: crossChecksum, fragments: fragments, fills: true)
         let waiting = PositionSet(missing.keys.filter { first(of: $0) == place })
         step = .stage(place, whole, waiting: waiting, reminded: [])
         for server in waiting.sorted() { effects.append(.send(server, whole.request(of: key, to: server))) }

@@ -15,16 +15,19 @@ package struct StripeToStage: Sendable {
     package let crossChecksum: CrossChecksum
     /// For each position its fragment or, in the mode `full`, the block.
     package let fragments: [SharedBytes]
+    /// Whether it goes to servers that lack it of a version which others have.
+    package let fills: Bool
 
     package init(
         attempt: AttemptName, stripeSizeBytes: UInt32, stripe: UInt32, crossChecksum: CrossChecksum,
-        fragments: [SharedBytes]
+        fragments: [SharedBytes], fills: Bool = false
     ) {
         self.attempt = attempt
         self.stripeSizeBytes = stripeSizeBytes
         self.stripe = stripe
         self.crossChecksum = crossChecksum
         self.fragments = fragments
+        self.fills = fills
     }
 
     /// A block encoded as the cluster's mode wants it.
@@ -45,7 +48,7 @@ package struct StripeToStage: Sendable {
         .stage(
             Stage(
                 key: key, attempt: attempt, position: server, stripeSizeBytes: stripeSizeBytes, stripe: stripe,
-                crossChecksum: crossChecksum, fragment: fragments[server.offset]))
+                crossChecksum: crossChecksum, fragment: fragments[server.offset], fills: fills))
     }
 }
 

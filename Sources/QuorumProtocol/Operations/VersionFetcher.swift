@@ -19,8 +19,8 @@ package struct VersionFetcher: Sendable {
         case start
         indirect case reply(Position, Reply)
         indirect case verified(Position, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
-        /// Whether the fragments are a block's encoding.
-        case checked(isSound: Bool)
+        /// Whether the stripes are sound.
+        case checked(stripe: UInt64, isSound: Bool)
         case connected(Position)
         case hedge
         case retransmit
@@ -30,7 +30,8 @@ package struct VersionFetcher: Sendable {
     package enum Effect: Sendable {
         case send(Position, Request)
         indirect case verify(Position, StripeIndex, CrossChecksum, SharedBytes)
-        indirect case check(SealedDescriptor, stripes: [[VerifiedFragment]])
+        /// Find out whether these stripes are sound: all it has, or of a large version the next.
+        indirect case check([GatheredStripe])
         case startHedge
         indirect case finish(Result<FetchedVersion, OperationFailure>)
     }
@@ -47,6 +48,12 @@ package struct VersionFetcher: Sendable {
     private var observations: ServerObservations
     private var isHedging = false
     private var isChecking = false
+    /// A large version's stripes, while they are looked at.
+    private var stripes: StripesCheck?
+    /// Hedge times that are not over: only the last one is that of the stripe which is fetched.
+    private var hedgesUnderWay = 1
+    /// Whether a stripe was not to be had when it was last asked for again.
+    private var wasHopeless = false
     private var isFinished = false
 
     package init(parameters: ClusterParameters, key: ObjectKey, timestamp: Timestamp, preference: [Position]) {
@@ -67,10 +74,19 @@ package struct VersionFetcher: Sendable {
             for server in preference.prefix(need) { ask(server, into: &effects) }
             effects.append(.startHedge)
         case .reply(let server, let reply):
+            if stripes != nil {
+                check(into: &effects) { $0.take(reply, of: server, into: &$1) }
+                return
+            }
             guard asked.contains(server), parts[server] == nil else { return }
             receive(reply, of: server, into: &effects)
             advance(into: &effects)
         case .verified(let server, let stripe, let result):
+            if stripes != nil {
+                if case .failure(let error) = result { observations.misbehaviours[server] = .invalidFragment(error) }
+                check(into: &effects) { $0.verified(result, of: server, stripe, into: &$1) }
+                return
+            }
             guard parts[server] != nil else { return }
             switch result {
             case .success(let fragment): parts[server]?[stripe] = fragment
@@ -80,16 +96,30 @@ package struct VersionFetcher: Sendable {
                 failed.insert(server)
             }
             advance(into: &effects)
-        case .checked(let isSound):
+        case .checked(let stripe, let isSound):
             guard let descriptor else { return }
+            if stripe != 0, check(into: &effects, { check, _ in check.judged(stripe) }) == nil { return }
+            if isSound, check(into: &effects, { $0.goOn(into: &$1) }) == false { return }
             finish(isSound ? .success(fetched(descriptor)) : .failure(shortfall), into: &effects)
         case .connected(let server):
             if asked.contains(server), parts[server] == nil { ask(server, into: &effects) }
+            check(into: &effects) { $0.handle(.connected(server), into: &$1) }
         case .hedge:
             isHedging = true
+            hedgesUnderWay -= 1
+            if hedgesUnderWay <= 0 { check(into: &effects) { $0.handle(.hedge, into: &$1) } }
             advance(into: &effects)
         case .retransmit:
             isHedging = true
+            if let stripes {
+                if stripes.isHopeless, wasHopeless {
+                    finish(.failure(shortfall), into: &effects)
+                    return
+                }
+                wasHopeless = stripes.isHopeless
+                check(into: &effects) { $0.handle(.retransmit, into: &$1) }
+                return
+            }
             for server in parameters.quorums.positions where parts[server] == nil { ask(server, into: &effects) }
         case .deadline:
             finish(.failure(shortfall), into: &effects)
@@ -153,6 +183,13 @@ package struct VersionFetcher: Sendable {
         if let descriptor, !isChecking {
             // A large value's stripes, and nothing's, are not among these.
             if descriptor.descriptor.stripes.isEmpty {
+                if parameters.mode.verifiesLater, let staged = descriptor.descriptor.staged {
+                    isChecking = true
+                    stripes = StripesCheck(
+                        staged, of: key, pin: timestamp, preference: preference, number: 1, parameters: parameters)
+                    _ = check(into: &effects) { $0.start(into: &$1) }
+                    return
+                }
                 finish(.success(fetched(descriptor)), into: &effects)
                 return
             }
@@ -162,10 +199,14 @@ package struct VersionFetcher: Sendable {
                     return
                 }
                 isChecking = true
-                effects.append(.check(descriptor, stripes: fetched(descriptor).stripes))
+                let gathered = zip(descriptor.descriptor.stripes, fetched(descriptor).stripes).map {
+                    GatheredStripe(crossChecksum: $0, fragments: $1)
+                }
+                effects.append(.check(gathered))
                 return
             }
         }
+        guard stripes == nil else { return }
         if failed.count > parameters.quorums.serverCount - need {
             finish(.failure(shortfall), into: &effects)
             return
@@ -174,9 +215,38 @@ package struct VersionFetcher: Sendable {
         for server in parameters.quorums.positions where !asked.contains(server) { ask(server, into: &effects) }
     }
 
+    /// Runs a step of what looks at a large version's stripes, and does what follows.
+    @discardableResult
+    private mutating func check<Result>(
+        into effects: inout [Effect], _ step: (inout StripesCheck, inout [StripesCheck.Effect]) -> Result
+    ) -> Result? {
+        guard var running = stripes else { return nil }
+        var asked: [StripesCheck.Effect] = []
+        let result = step(&running, &asked)
+        stripes = running
+        for effect in asked {
+            switch effect {
+            case .send(let server, let request): effects.append(.send(server, request))
+            case .verify(let server, let stripe, let crossChecksum, let bytes):
+                effects.append(.verify(server, stripe, crossChecksum, bytes))
+            case .check(let stripe): effects.append(.check([stripe]))
+            case .startHedge:
+                hedgesUnderWay += 1
+                effects.append(.startHedge)
+            case .lacks: break
+            }
+        }
+        return result
+    }
+
     private var shortfall: OperationFailure {
-        .tooFewFragments(
-            timestamp, have: descriptor.map { good($0).count } ?? 0, need: need, observations: observations)
+        if let stripes, !stripes.isHopeless {
+            // It is there; only that one of its stripes has not come.
+            return .unavailable(.read, answered: [], need: need, observations: observations)
+        }
+        return .tooFewFragments(
+            timestamp, have: stripes?.goodCount ?? descriptor.map { good($0).count } ?? 0, need: need,
+            observations: observations)
     }
 
     private mutating func finish(_ result: Result<FetchedVersion, OperationFailure>, into effects: inout [Effect]) {
@@ -209,9 +279,9 @@ extension VersionFetcher: OperationMachine {
                         try crossChecksum.verify(bytes, at: FragmentIndex(server.rawValue))
                     })
             }
-        case .check(let descriptor, let stripes):
-            .work(costBytes: Int(clamping: descriptor.descriptor.lengthBytes)) {
-                .checked(isSound: Reader.isSound(stripes, of: descriptor))
+        case .check(let stripes):
+            .work(costBytes: stripes.reduce(0) { $0 + $1.crossChecksum.blockSizeBytes }) {
+                .checked(stripe: stripes.first?.number ?? 0, isSound: stripes.allSatisfy(\.isSound))
             }
         case .startHedge: .startHedge
         case .finish(let result): .finish(result)

@@ -37,7 +37,7 @@ package struct Writer: Sendable {
         indirect case fragmentVerified(
             Position, Timestamp, StripeIndex, Result<VerifiedFragment, FragmentVerificationError>)
         /// Answers `.checkEncoding`.
-        indirect case encodingChecked(Timestamp, isSound: Bool)
+        indirect case encodingChecked(Timestamp, stripe: UInt64, isSound: Bool)
         /// For each server its fragments of a version that was left behind, or of one of its stripes.
         indirect case reencoded(ReencodingJob, fragments: [[SharedBytes]])
         /// The channel to the server is there again: what it may have missed is sent again.
@@ -59,8 +59,8 @@ package struct Writer: Sendable {
         indirect case verifyFragment(Position, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
         /// Make every server's fragments from m good ones of each stripe.
         indirect case reencode(ReencodingJob)
-        /// Find out whether the version is sound (`Reader.isSound`).
-        indirect case checkEncoding(Timestamp, SealedDescriptor, stripes: [[VerifiedFragment]])
+        /// Find out whether these stripes of the version are sound.
+        indirect case checkEncoding(Timestamp, [GatheredStripe])
         /// From now on the servers that are no spares have their time.
         case startHedge
         indirect case finish(Result<WriteOutcome, OperationFailure>)
@@ -198,8 +198,8 @@ package struct Writer: Sendable {
             } else {
                 fragmentVerified(server, timestamp, stripe, result, into: &effects)
             }
-        case .encodingChecked(let timestamp, let isSound):
-            examine(.encodingChecked(timestamp, isSound: isSound), into: &effects)
+        case .encodingChecked(let timestamp, let stripe, let isSound):
+            examine(.encodingChecked(timestamp, stripe: stripe, isSound: isSound), into: &effects)
         case .reencoded(let job, let fragments):
             reencoded(job, fragments, into: &effects)
         case .connected(let server):

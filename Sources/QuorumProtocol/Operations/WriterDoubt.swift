@@ -43,7 +43,8 @@ extension Writer {
         hasDetoured = true
         let reader = Reader(
             parameters: parameters, key: key, wantsValue: false, preference: quorums.positions,
-            thoroughReminders: isPlanted(.doubtHasty) ? nil : thoroughReminders, thoroughUpTo: own.base.timestamp)
+            thoroughReminders: isPlanted(.doubtHasty) ? nil : thoroughReminders, thoroughUpTo: own.base.timestamp,
+            firstCheck: rounds << 16)
         phase = .doubt(reader)
         examine(.start, into: &effects)
     }
@@ -51,9 +52,10 @@ extension Writer {
     /// An answer while in doubt: late ones to PREPARE say nothing to a reader.
     mutating func examine(_ reply: Reply, of server: Position, into effects: inout [Effect]) {
         switch reply {
-        case .prepared, .timestamp, .staged, .discarded, .fetched, .held: return
+        case .prepared, .timestamp, .staged, .discarded, .held: return
+        case .fetched(let parts) where !StripesCheck.hasAsked(for: parts): return
         case .refused(let refusal) where refusal.answersPreparationOnly: return
-        case .version, .certificate, .committed, .refused: examine(.reply(server, reply), into: &effects)
+        case .version, .certificate, .committed, .fetched, .refused: examine(.reply(server, reply), into: &effects)
         }
     }
 
@@ -72,8 +74,8 @@ extension Writer {
                 effects.append(.verifyCertificate(server, certificate))
             case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
                 effects.append(.verifyFragment(server, timestamp, stripe, crossChecksum, bytes))
-            case .checkEncoding(let timestamp, let descriptor, let stripes):
-                effects.append(.checkEncoding(timestamp, descriptor, stripes: stripes))
+            case .checkEncoding(let timestamp, let stripes):
+                effects.append(.checkEncoding(timestamp, stripes))
             case .verifyStatement(let server, let signed, let timestamp):
                 effects.append(.verifyStatement(server, signed, timestamp))
             case .startHedge:

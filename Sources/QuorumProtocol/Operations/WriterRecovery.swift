@@ -98,9 +98,21 @@ extension Writer {
         recoveries < parameters.limits.pendingVersionsPerClientMax * quorums.serverCount
     }
 
+    /// Whether the version is what this write left below a committed one when it began anew. To commit it would spend
+    /// the stripes that the write still needs; servers that learn what is above it let it go.
+    private func isOvertakenOwn(_ timestamp: Timestamp, _ left: LeftBehindVersions.Version) -> Bool {
+        guard let ours = own.descriptor.descriptor.staged, let theirs = left.descriptor.descriptor.staged,
+            timestamp.precedes(own.base.timestamp)
+        else { return false }
+        let attempts = Set(ours.parts.map(\.attempt))
+        return theirs.parts.contains { attempts.contains($0.attempt) }
+    }
+
     /// Commits a version of ours that q servers hold already, when the servers' fullness leaves no other way.
     mutating func recover(into effects: inout [Effect]) {
-        let complete = own.fullness.leftBehind.versions.filter { $0.value.statements.count >= quorums.quorum }
+        let complete = own.fullness.leftBehind.versions.filter {
+            $0.value.statements.count >= quorums.quorum && !isOvertakenOwn($0.key, $0.value)
+        }
         guard isStuck, mayRecover, let (timestamp, left) = complete.max(by: { $0.key < $1.key }) else { return }
         let chosen = Array(left.statements.inOrder.prefix(quorums.quorum))
         beginRecoveryCommit(placement.certificate(of: timestamp, chosen), left.descriptor, into: &effects)
@@ -151,6 +163,7 @@ extension Writer {
         let leftBehind = own.fullness.leftBehind
         let candidates = leftBehind.versions.filter {
             $0.value.statements.count >= quorums.dataFragmentCount && !leftBehind.attempted.contains($0.key)
+                && !isOvertakenOwn($0.key, $0.value)
         }
         let best = candidates.max {
             ($0.value.statements.count, $0.key) < ($1.value.statements.count, $1.key)

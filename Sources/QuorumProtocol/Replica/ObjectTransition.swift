@@ -167,6 +167,8 @@ struct ObjectTransition {
                 let limit = 2 * parameters.unverifiedVersionsMax
                 guard record.unverified.count < limit else { return .tooManyUnverified(limit: limit) }
                 record.add(unverified: certificate.certificate)
+                // Sound or not, its value is not to take effect once more under another timestamp.
+                if !isPlanted(.unverifiedUnspent) { spendStripes(of: timestamp) }
                 scheduleVerification()
             }
         }

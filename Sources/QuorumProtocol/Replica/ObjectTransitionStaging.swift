@@ -81,14 +81,14 @@ extension ObjectTransition {
     /// Whether the record has room for one more run of stripes of the client's: what it takes of the record must stay
     /// bounded, or nothing could be stored of the object any more, and some of it is left to others.
     private func hasRoom(of stager: ClientID) -> Bool {
-        let limit = parameters.limits.stagedRecordSizeBytesMax
+        let limit = parameters.stagedRecordSizeBytesMax
         let taken = record.stagedSizeBytes(of: stager)
         return taken.all < limit && taken.own < limit / 16 * 13
     }
 
     /// Whether the record has room for a version that holds so many attempts.
     func hasRoom(forHolding attemptCount: Int, of writer: ClientID) -> Bool {
-        let limit = parameters.limits.stagedRecordSizeBytesMax / 2 * 3
+        let limit = parameters.stagedRecordSizeBytesMax / 2 * 3
         return record.stagedSizeBytes(of: writer).all + attemptCount * StagedAttempt.holderSizeBytes <= limit
     }
 

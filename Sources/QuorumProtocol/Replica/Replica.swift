@@ -406,7 +406,9 @@ extension Replica {
             }
         case .commit(let tag, let certificate):
             let refusal = transition.commit(certificate)
-            for upload in transition.spentUploads { discards.add(upload, of: certificate.timestamp.writer, at: key) }
+            for upload in transition.spentUploads {
+                discards.add(upload, of: certificate.timestamp.writer, at: key, isCommitted: true)
+            }
             if case .tooManyUnverified? = refusal { verifyAtOnce(key, record, into: &effects) }
             acknowledge(certificate.timestamp, transition, refusal, at: place, tag: tag, into: &effects)
         case .describe(let tag, let describe):
@@ -415,7 +417,9 @@ extension Replica {
         case .stage(let tag, let stage, let fragment):
             self.stage([(tag, stage, fragment)], transition, at: place, into: &effects)
         case .discard(let tag, let discard):
-            if discard.attempt == nil { discards.add(discard.upload, of: discard.stager, at: key) }
+            if discard.attempt == nil {
+                discards.add(discard.upload, of: discard.stager, at: key, isCommitted: false)
+            }
             transition.discard(discard)
             guard let change = transition.change else {
                 effects.append(.reply(tag, .discarded))
@@ -462,7 +466,7 @@ extension Replica {
         var tags: [RequestTag] = []
         while let (tag, stage, fragment) = waiting.popLast() {
             let refusal =
-                discards.contains(stage.attempt, at: stage.key)
+                discards.makesLate(stage)
                 ? .uploadEnded : transition.stage(stage, fragment, accounts: accounts)
             if let refusal {
                 effects.append(.reply(tag, .refused(refusal)))

@@ -198,14 +198,21 @@ extension ReplicaWork {
         if let range = fetch.page {
             let stripes = range.first..<(range.first + UInt32(range.count))
             let found = store.page(of: fetch.attempt, stripes, key: fetch.key, parameters: parameters)
-            if case .notInMemory = found { return nil }
-            page = found.value
+            switch found {
+            case .notInMemory: return nil
+            // Trouble of the moment is no lack.
+            case .unreadable: return .refused(.storageFailed)
+            case .held, .absent, .lost: page = found.value
+            }
         }
         var fragment: SharedBytes?
         if let stripe = fetch.stripe {
             let found = store.stagedFragment(of: fetch.attempt, stripe: stripe, key: fetch.key)
-            if case .notInMemory = found { return nil }
-            fragment = found.value
+            switch found {
+            case .notInMemory: return nil
+            case .unreadable: return .refused(.storageFailed)
+            case .held, .absent, .lost: fragment = found.value
+            }
         }
         return .fetched(FetchedParts(position: position, fragment: fragment, page: page, tag: fetch.tag))
     }

@@ -8,7 +8,10 @@ extension Replica {
         guard case .client(let client) = principal, stage.attempt.stager == client else {
             return .notEntitled(principal)
         }
-        guard !parameters.mode.verifiesLater else { return .tooManyStripes(got: Int(stage.stripe) + 1, limit: 1) }
+        let limit = StagedLimits.namedStripesMax
+        guard !parameters.mode.verifiesLater || stage.stripe < limit else {
+            return .tooManyStripes(got: Int(stage.stripe) + 1, limit: limit)
+        }
         guard let own = parameters.placement(of: stage.key).position(of: node) else {
             return .notEntitled(principal)
         }
@@ -22,7 +25,7 @@ extension Replica {
     /// holds, or nobody relies on it.
     mutating func fetch(_ fetch: Fetch, tag: RequestTag, from principal: Principal, into effects: inout [ReplicaEffect])
     {
-        if let pin = fetch.pin {
+        if let pin = fetch.pin, case .client = principal {
             pins.pin(
                 pin, of: fetch.key, for: principal, nowMilliseconds: nowMilliseconds,
                 forMilliseconds: parameters.limits.pinMilliseconds)

@@ -15,7 +15,7 @@ struct VersionPins: Sendable {
         let timestamp: Timestamp
     }
 
-    /// How many versions a client, or a server that repairs, keeps so at a time.
+    /// How many versions a client keeps so at a time.
     private static let pinsPerPrincipalMax = 256
     /// How long it may go on keeping one.
     private static let millisecondsMax: UInt64 = 86_400_000
@@ -73,23 +73,30 @@ struct RecentDiscards: Sendable {
 
     private static let countMax = 1024
 
-    private var names: Set<Name> = []
+    /// Whether a version of it was committed.
+    private var isCommitted: [Name: Bool] = [:]
     private var order: [Name] = []
     private var next = 0
 
-    mutating func add(_ upload: UploadID, of stager: ClientID, at key: ObjectKey) {
+    mutating func add(_ upload: UploadID, of stager: ClientID, at key: ObjectKey, isCommitted commits: Bool) {
         let name = Name(key: key, stager: stager, upload: upload)
-        guard names.insert(name).inserted else { return }
+        let known = isCommitted[name]
+        isCommitted[name] = commits || known ?? false
+        guard known == nil else { return }
         if order.count < Self.countMax {
             order.append(name)
         } else {
-            names.remove(order[next])
+            isCommitted[order[next]] = nil
             order[next] = name
             next = (next + 1) % Self.countMax
         }
     }
 
-    func contains(_ attempt: AttemptName, at key: ObjectKey) -> Bool {
-        !names.isEmpty && names.contains(Name(key: key, stager: attempt.stager, upload: attempt.upload))
+    /// Whether the stripe comes too late. One that fills a version which the discarded upload left behind does not; but
+    /// what was committed, and dropped since, shall not be committed once more.
+    func makesLate(_ stage: Stage) -> Bool {
+        guard !isCommitted.isEmpty else { return false }
+        let name = Name(key: stage.key, stager: stage.attempt.stager, upload: stage.attempt.upload)
+        return isCommitted[name].map { $0 || !stage.fills } ?? false
     }
 }

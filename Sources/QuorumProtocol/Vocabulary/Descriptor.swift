@@ -188,7 +188,8 @@ public struct Descriptor: Hashable, Sendable {
         if try decoder.flag("staged") {
             let staged = try StagedContents(from: &decoder, parameters: parameters)
             try decoder.finish()
-            guard kind == .value, staged.lengthBytes == lengthBytes, !mode.verifiesLater,
+            guard kind == .value, staged.lengthBytes == lengthBytes,
+                !mode.verifiesLater || staged.stripeCount <= UInt64(StagedLimits.namedStripesMax),
                 staged.parts[0].stripeSizeBytes == stripeSizeBytes
             else { throw MalformedEncoding.notCanonical(field: "staged") }
             self.staged = staged

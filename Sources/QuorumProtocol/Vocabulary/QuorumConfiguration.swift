@@ -175,6 +175,11 @@ public struct ClusterParameters: Hashable, Sendable {
     /// those that another correct server counts among its K.
     package var pendingVersionsMax: Int { limits.pendingVersionsPerClientMax * quorums.quorum }
 
+    /// What stripes may take of a record: less where unverified versions' certificates stand beside them.
+    package var stagedRecordSizeBytesMax: Int {
+        limits.stagedRecordSizeBytesMax / (mode.verifiesLater ? 4 : 1)
+    }
+
     /// How many certificates of unverified versions a record may hold: twice as many, the most that COMMIT can bring
     /// about, take a quarter of what the store takes as a record, or less.
     package var unverifiedVersionsMax: Int {

@@ -19,6 +19,9 @@ final class VersionVerifier: Sendable {
     private static let patience = OperationPatience(
         timeoutMilliseconds: 15_000, retransmitMilliseconds: 1000)
 
+    /// Large values take as long as they take: fifteen seconds without progress end it.
+    private static let progress = ProgressPatience(time: .seconds(15))
+
     private let hedge = HedgeTime(leastMilliseconds: 200)
 
     private struct State {
@@ -162,14 +165,14 @@ final class VersionVerifier: Sendable {
             parameters: context.parameters, key: key, wantsValue: context.parameters.mode.verifiesLater,
             preference: [own] + others,
             forVerification: true)
-        let result = await Operation(
-            reader, key: key, deadline: context.deadline, hedge: hedge, context: context
-        ).run()
-        var sizeBytes = 0
+        let operation = Operation(
+            reader, key: key, deadline: context.deadline, progress: Self.progress, hedge: hedge, context: context)
+        let result = await operation.run()
+        // What was looked at in vain counts, too.
+        var sizeBytes = operation.machine.checkedBytes
         switch result {
         case .success(let outcome):
-            // What was passed over had to be read, too.
-            sizeBytes = Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0) * (1 + outcome.poisonous.count)
+            sizeBytes = max(sizeBytes, Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0))
             statistics.count { counters in
                 counters.verifiedObjects += 1
                 counters.poisonousVersions += UInt64(outcome.poisonous.count)
@@ -177,7 +180,7 @@ final class VersionVerifier: Sendable {
             for timestamp in outcome.poisonous { logger.warning("\(key) at \(timestamp) is poisonous") }
             found(key, VersionFindings(outcome, by: node))
         case .failure(let failure):
-            sizeBytes = context.parameters.limits.stripeSizeBytesMax
+            sizeBytes += context.parameters.limits.stripeSizeBytesMax
             logger.debug("\(key) could not be verified: \(failure)")
         }
         let whenDone = state.withLock { state -> CheckedContinuation<Void, Never>? in

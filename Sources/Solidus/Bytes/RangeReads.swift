@@ -16,11 +16,13 @@ extension ObjectClient {
         try await measure(
             .get, .object(key), facts: { OperationFacts($0.status, valueBytes: UInt64($0.value.count)) }
         ) { () throws(ClientError) in
-            let object = try await open(key, range: range)
-            var pieces: [SharedBytes] = []
-            var iterator = object.makeAsyncIterator()
-            while let piece = try await iterator.next() { pieces.append(piece) }
-            return StoredObject(value: Self.joined(pieces), status: object.status)
+            try await rereading { () throws(ClientError) in
+                let object = try await open(key, range: range)
+                var pieces: [SharedBytes] = []
+                var iterator = object.makeAsyncIterator()
+                while let piece = try await iterator.next() { pieces.append(piece) }
+                return StoredObject(value: Self.joined(pieces), status: object.status)
+            }
         }
     }
 }

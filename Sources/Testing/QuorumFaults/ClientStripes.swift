@@ -6,7 +6,8 @@ import QuorumProtocol
 
 /// Stages other stripes at some servers, or none, prepares a version of the one or the other, and stages what is held
 /// anew, before and after its COMMIT. Against Large values: a server answers *stored* only if it has just what the
-/// version names, and keeps it.
+/// version names, and keeps it. Where STAGE checks no more than hashes one of the stripes may be garbage under the right
+/// hash everywhere: nobody may ever return such a value.
 struct OtherStripes: AttackScript {
     private var prepares: [Outgoing] = []
     private var stages: [Outgoing] = []
@@ -18,14 +19,18 @@ struct OtherStripes: AttackScript {
     mutating func attack(_ campaign: inout Campaign, _ context: inout ClientFaultContext) -> [Outgoing] {
         (prepares, stages, spoils, commit) = ([], [], [], nil)
         let parameters = context.parameters
-        guard !parameters.mode.verifiesLater else { return [] }
         let size = Self.stripeSizeBytes(parameters)
         let count = context.generator.within(1...3)
         let length = (count - 1) * size + context.generator.within(1...size)
         let attempt = AttemptName(
             stager: context.client, upload: UploadID(high: context.generator.next(), low: 0), part: 1, number: 1)
         let value = context.generator.bytes(count: length)
-        let honest = Self.stripes(value, attempt, parameters)
+        let isPoisonous = parameters.mode.verifiesLater && context.generator.chance(percent: 60)
+        var honest = Self.stripes(value, attempt, parameters)
+        if isPoisonous {
+            let victim = context.generator.below(honest.count)
+            honest[victim] = ForgedVersion.poisoned(honest[victim], at: context.onePosition())
+        }
         let other = Self.stripes(context.generator.bytes(count: length), attempt, parameters)
         let deceived = context.somePositions()
         var outgoing: [Outgoing] = []
@@ -49,7 +54,9 @@ struct OtherStripes: AttackScript {
             timestamp: Timestamp(
                 counter: campaign.nextCounter, writer: context.client, digest: descriptor.digest),
             descriptor: descriptor, fragments: context.positions.map { _ in [] })
-        context.enter(AttemptedWrite(key: campaign.key, value: value, timestamp: version.timestamp))
+        if !isPoisonous {
+            context.enter(AttemptedWrite(key: campaign.key, value: value, timestamp: version.timestamp))
+        }
         campaign.watch(version)
         // The right stripes for the others come later, if at all, and the wrong ones for those that have the version.
         let late = context.generator.chance(percent: 60) ? honest : other

@@ -124,6 +124,20 @@ extension ForgedVersion {
         )
     }
 
+    /// The stripe with garbage under the right hash at one position, where there are no fingerprints.
+    static func poisoned(_ stripe: StripeToStage, at victim: Position) -> StripeToStage {
+        var fragments = stripe.fragments
+        fragments[victim.offset] = fragments[victim.offset].inverted
+        let crossChecksum = made {
+            try CrossChecksum(
+                code: stripe.crossChecksum.code, blockSizeBytes: stripe.crossChecksum.blockSizeBytes,
+                hashes: Digest256.fragmentHashes(of: fragments), fingerprints: [])
+        }
+        return StripeToStage(
+            attempt: stripe.attempt, stripeSizeBytes: stripe.stripeSizeBytes, stripe: stripe.stripe,
+            crossChecksum: crossChecksum, fragments: fragments)
+    }
+
     /// The same hashes under other fingerprints, where there are any.
     private static func altered(_ crossChecksum: CrossChecksum) -> CrossChecksum {
         let altered = crossChecksum.fingerprints.map { fingerprint in

@@ -8,14 +8,15 @@ extension WorldPlan {
     /// In a third of the worlds half of the writes are of several stripes, which are staged ahead of them.
     mutating func drawLargeValues(_ selection: FaultSelection) {
         var generator = SeededGenerator(seed: seed &* 0x9e37_79b9_7f4a_7c15 &+ 6)
-        guard generator.chance(percent: 33), !mode.verifiesLater else { return }
+        guard generator.chance(percent: 33) else { return }
         limits.stagedMilliseconds = [100, 2_000, 7 * 86_400_000, 7 * 86_400_000][generator.below(4)]
         limits.pinMilliseconds = [20, 500, 60_000][generator.below(3)]
         limits.stagedDropsPerChangeMax = [1, 4096][generator.below(2)]
         for position in operations.indices {
             let isStaged = generator.chance(percent: 50)
             // Mostly few enough for the descriptor to name them, at times only its pages.
-            let stripeCount = generator.chance(percent: 90) ? generator.within(1...5) : generator.within(17...20)
+            let many = mode.verifiesLater ? 13...StagedLimits.namedStripesMax : 17...20
+            let stripeCount = generator.within(generator.chance(percent: 90) ? 1...5 : many)
             let lastBytes = generator.within(1...512)
             let staging = PlannedOperation.Staging(
                 firstPartStripes: generator.chance(percent: 60) ? stripeCount : generator.within(1...stripeCount),

@@ -19,6 +19,8 @@ final class SimulatedClient {
     var reader: Reader?
     /// A large value of the operation under way on its way to or from the servers.
     var transfer: StripeTransfer?
+    /// Why the version that a read found first could not be fetched, while it looks for a higher one.
+    var lost: OperationFailure?
     /// A listing under way; `reader` is of what it reads.
     var listing: SimulatedListing?
     /// Counts the machines of operations: an answer to one is none to the next.
@@ -70,6 +72,7 @@ final class SimulatedClient {
         writer = nil
         reader = nil
         transfer = nil
+        lost = nil
         listing = nil
         machineNumber = 0
     }

@@ -290,6 +290,12 @@ extension World {
         func violation(_ kind: Violation.Kind, _ text: String) -> (violation: Violation?, isPoisonous: Bool) {
             (Violation(kind, text), false)
         }
+        func poison() -> (violation: Violation?, isPoisonous: Bool) {
+            guard !isSettled, !clients.contains(where: { $0.id == timestamp.writer }) else {
+                return violation(.integrity, "\(key) at \(timestamp) counts as sound and is poisonous")
+            }
+            return (nil, true)
+        }
         var descriptor: SealedDescriptor?
         var holders: [(server: NodeID, position: Position, fragments: [SharedBytes])] = []
         let placement = parameters.placement(of: key)
@@ -304,7 +310,8 @@ extension World {
             let holders = correct.filter { $0.disk.lastRecord(key)?.version(timestamp)?.holdsFragments == true }
             switch read(staged, of: key, at: timestamp, holders) {
             case .failure(let violation): return (violation, false)
-            case .success(let value): return (judgeValue(of: key, at: timestamp, isTombstone: false, value), false)
+            case .success(let value?): return (judgeValue(of: key, at: timestamp, isTombstone: false, value), false)
+            case .success(nil): return poison()
             }
         }
         let m = parameters.quorums.dataFragmentCount
@@ -312,7 +319,6 @@ extension World {
             return violation(
                 .durability, "\(holders.count) correct servers hold \(key) at \(timestamp), \(m) are needed")
         }
-        let mayBePoisonous = !isSettled && !clients.contains { $0.id == timestamp.writer }
         var value: [UInt8] = []
         for (stripe, crossChecksum) in descriptor.descriptor.stripes.enumerated() {
             var verified: [VerifiedFragment] = []
@@ -326,12 +332,7 @@ extension World {
             guard let first = try? crossChecksum.decode(Array(verified.prefix(m))),
                 let last = try? crossChecksum.decode(Array(verified.suffix(m)))
             else { return violation(.durability, "\(key) at \(timestamp) does not decode") }
-            if crossChecksum.coverage == .hashes, !crossChecksum.matchesEncoding(of: first) {
-                guard mayBePoisonous else {
-                    return violation(.integrity, "\(key) at \(timestamp) counts as sound and is poisonous")
-                }
-                return (nil, true)
-            }
+            if crossChecksum.coverage == .hashes, !crossChecksum.matchesEncoding(of: first) { return poison() }
             if first != last { return violation(.integrity, "\(key) at \(timestamp) decodes to two values") }
             value += first.array
         }

@@ -176,8 +176,11 @@ extension World {
         var effects = spareReaderEffects.popLast() ?? []
         check(Self.advance(&client.reader!, input, into: &effects), of: "operation \(operation)'s reader")
         let key = key(of: operation)
+        let number = client.machineNumber
         if effects.count > 1 { effects.reverse() }
         while let effect = effects.popLast() {
+            // What is verified may end it, and begin the next one.
+            guard client.machineNumber == number else { continue }
             switch Reader.step(effect, key: key, verifier: client.verifier) {
             case .send(let position, let request):
                 send(request, to: position, of: client, operation)

@@ -231,7 +231,7 @@ extension World {
                     $0.why.kind == .stripesMissing || recorded.isReused && $0.why.kind == .uploadEnded
                 }
         }
-        if case .tooFewFragments = failure, case .fetching? = client.transfer { return phase == .working }
+        if case .tooFewFragments = failure, client.isFetching { return phase == .working }
         return false
     }
 }
@@ -247,10 +247,20 @@ extension Transcript {
 
 // MARK: - Fetching
 
+extension SimulatedClient {
+    /// Whether the operation under way has found a large value, of which not all is to be had perhaps.
+    fileprivate var isFetching: Bool {
+        if case .fetching? = transfer { true } else { lost != nil }
+    }
+}
+
 extension World {
     func beginFetching(
         _ staged: StagedContents, _ timestamp: Timestamp, of client: SimulatedClient, _ operation: Int
     ) {
+        if let lost = client.lost, case .tooFewFragments(let known, _, _, _) = lost, timestamp <= known {
+            return finish(client, operation, .failed(lost))
+        }
         let places = staged.parts.flatMap { part in
             (0..<part.stripeCount).map { StripeToFetch(part: part, stripe: $0) }
         }
@@ -270,7 +280,8 @@ extension World {
         _ place: StripeToFetch, _ timestamp: Timestamp, _ preference: [Position], _ key: ObjectKey
     ) -> StripeFetcher {
         StripeFetcher(
-            parameters: parameters, key: key, timestamp: timestamp, wanted: place, preference: preference)
+            parameters: parameters, key: key, timestamp: timestamp, wanted: place, preference: preference,
+            endsWhenLost: true)
     }
 
     private func perform(_ effects: [StripeFetcher.Effect], of client: SimulatedClient, _ operation: Int) {
@@ -290,10 +301,24 @@ extension World {
                 client.transfer = .fetching(fetching)
                 perform(further, of: client, operation)
             case .finish(.success(let outcome)): fetched(outcome, of: client, operation)
-            case .finish(.failure(let failure)): finish(client, operation, .failed(failure))
+            case .finish(.failure(let failure)): notFetched(failure, by: client, operation)
             case .encode: preconditionFailure("nothing is to be encoded to fetch a stripe")
             }
         }
+    }
+
+    /// A stripe that is not to be had ends the read, or begins it anew if it was the first.
+    private func notFetched(_ failure: OperationFailure, by client: SimulatedClient, _ operation: Int) {
+        guard case .tooFewFragments(let timestamp, _, _, _) = failure, case .fetching(let fetching)? = client.transfer,
+            nowMicroseconds < client.deadlineMicroseconds, fetching.current == 0
+        else { return finish(client, operation, .failed(failure)) }
+        client.transfer = nil
+        client.machineNumber += 1
+        client.lost = failure
+        client.reader = Reader(
+            parameters: parameters, key: keys[history[operation].object], wantsValue: true,
+            preference: parameters.quorums.positions, thoroughReminders: 2, thoroughUpTo: timestamp)
+        feed(client, operation, Reader.Input.start)
     }
 
     private func fetched(_ outcome: FetchOutcome, of client: SimulatedClient, _ operation: Int) {
@@ -390,10 +415,10 @@ extension World {
         return isRight ? page.stripes : nil
     }
 
-    /// A large value from the correct servers that hold it, whichever m of them are asked.
+    /// A large value from the correct servers that hold it, whichever m of them are asked; nil when it is poisonous.
     func read(
         _ staged: StagedContents, of key: ObjectKey, at timestamp: Timestamp, _ holders: [SimulatedServer]
-    ) -> Result<[UInt8], Violation> {
+    ) -> Result<[UInt8]?, Violation> {
         let m = parameters.quorums.dataFragmentCount
         guard holders.count >= m else {
             return .failure(
@@ -416,7 +441,11 @@ extension World {
                     else { return nil }
                     return try? crossChecksum.verify(bytes, at: FragmentIndex(position.rawValue))
                 }
-                guard let first = try? crossChecksum.decode(Array(fragments.prefix(m))),
+                let decoded = try? crossChecksum.decode(Array(fragments.prefix(m)))
+                if let decoded, crossChecksum.coverage == .hashes, !crossChecksum.matchesEncoding(of: decoded) {
+                    return .success(nil)
+                }
+                guard let first = decoded,
                     let last = try? crossChecksum.decode(Array(fragments.suffix(m))), first == last
                 else {
                     return .failure(

@@ -34,6 +34,7 @@ extension World {
 
     /// Sends a request of a client's operation, for the group that the route with this number names.
     func send(_ request: Request, to server: NodeID, route: Int, client: Int, operation: Int) {
+        if case .fetch(let fetch) = request, let pinned = fetch.pin { readVersions.insert(pinned) }
         note("\(name(client)) → \(server), \(routes[route].group): \(Transcript.describe(request))")
         let (first, second) = network.delays(server: server)
         guard let first else {

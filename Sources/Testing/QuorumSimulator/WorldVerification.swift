@@ -131,10 +131,10 @@ extension World {
             case .startHedge:
                 add(.input(.hedge), server, number, afterMicroseconds: plan.patience.hedgeMicroseconds)
             case .finish(let result):
+                var sizeBytes = server.verifications[number]?.reader.checkedBytes ?? 0
                 server.verifications[number] = nil
-                var sizeBytes = 0
                 if case .success(let outcome) = result {
-                    sizeBytes = Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0)
+                    sizeBytes = max(sizeBytes, Int(clamping: outcome.descriptor?.descriptor.lengthBytes ?? 0))
                     for timestamp in outcome.poisonous { note("\(server.node) finds \(timestamp) poisonous") }
                     let findings = VersionFindings(outcome, by: server.node)
                     if let replica = replica(of: server, for: key) { feed(server, replica, .found(key, findings)) }

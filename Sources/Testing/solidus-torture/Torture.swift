@@ -123,9 +123,6 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let configuration = try ClusterDescription(contentsOf: cluster + "/" + ClusterConfiguration.fileName)
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let prefix = Self.newPrefix()
-        guard stripes == 1 || !configuration.parameters.mode.verifiesLater else {
-            throw ValidationError("In a cluster of the mode \(configuration.parameters.mode) values have one stripe.")
-        }
         let plan = try plan(configuration, seed: seed, objectPrefix: prefix)
         try addHostileClients(configuration)
         let recorder = try HistoryRecorder(history)

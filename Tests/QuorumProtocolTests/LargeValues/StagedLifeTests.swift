@@ -122,6 +122,58 @@ struct StagedLifeTests {
         #expect(host.record(.photo).staged.isEmpty && host.accounts.all.isEmpty)
     }
 
+    @Test("is taken of a discarded upload when it fills a version that was left behind, and is charged and expires")
+    func fillsDiscarded() {
+        let host = ReplicaHost(group, 0)
+        let part = group.part(lengthBytes: 1100)
+        host.expectStaged(part, [0])
+        host.discard(.first)
+        func fill(_ stripe: Int) -> Reply {
+            host.answer(.stage(part.stage(stripe, for: 0, fills: true)), from: .client(.alice))
+        }
+        #expect((0..<3).map(fill) == [.staged, .staged, .staged])
+        #expect(host.accounts.charge(of: .alice) != Charge())
+        let before = host.store
+        // Only of its own stager's, as any STAGE.
+        host.expectRefused(.stage(part.stage(0, for: 0, fills: true)), from: .bob, .notEntitled(.client(.bob)))
+        #expect(host.store == before)
+        host.pass(toMilliseconds: 8 * Self.day)
+        #expect(host.record(.photo).staged.isEmpty && host.accounts.all.isEmpty)
+        #expect((0..<3).map(fill) == [.staged, .staged, .staged])
+        let version = group.version([part], counter: 1)
+        host.expectStored(version)
+        // What is spent and held is not to be had under another timestamp, filled or not.
+        host.discard(.first)
+        #expect(fill(0) == .refused(.uploadEnded))
+        host.expectCommitted(version)
+        #expect(host.has(part))
+    }
+
+    @Test("is not taken any more once its version was committed and is gone, not even to fill another one")
+    func fillsCommitted() {
+        let group = TestGroup.staging { $0.retainedVersionsMax = 0 }
+        let host = ReplicaHost(group, 0)
+        let part = group.part(lengthBytes: 1100)
+        host.expectStaged(part)
+        let version = group.version([part], counter: 1)
+        host.expectStored(version)
+        host.expectCommitted(version)
+        let next = group.version(.photo, "next", counter: 2, writer: .bob)
+        host.prepare(next)
+        host.expectCommitted(next)
+        host.pass(toMilliseconds: 100_000)
+        #expect(host.isWithout(part.attempt))
+        // Its client, which does not know, prepares the same under a higher timestamp: that would undo what followed.
+        for discards in [false, true] {
+            if discards { host.discard(.first) }
+            for fills in [false, true] {
+                let stage = Request.stage(part.stage(0, for: 0, fills: fills))
+                #expect(host.answer(stage, from: .client(.alice)) == .refused(.uploadEnded))
+            }
+        }
+        #expect(host.record(.photo).staged.isEmpty)
+    }
+
     @Test("that waits while its upload is discarded comes too late")
     func waitingStage() {
         let host = ReplicaHost(group, 0)

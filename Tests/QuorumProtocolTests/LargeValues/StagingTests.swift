@@ -119,12 +119,23 @@ struct StagingTests {
         }
     }
 
-    @Test("is none where versions are verified later", arguments: [VerificationMode.lazy, .readTime])
+    @Test("is of 16 stripes at most where versions are verified later", arguments: [VerificationMode.lazy, .readTime])
     func later(mode: VerificationMode) {
         let group = TestGroup.staging(mode)
         let host = ReplicaHost(group, 0)
-        let part = group.part(lengthBytes: 1100)
-        host.expectRefused(.stage(part.stage(2, for: 0)), .tooManyStripes(got: 3, limit: 1))
+        let part = group.part(lengthBytes: 17 * 512)
+        host.expectStaged(part, Array(0..<16))
+        host.expectRefused(.stage(part.stage(16, for: 0)), .tooManyStripes(got: 17, limit: 16))
+        let whole = group.part(of: .second, lengthBytes: 16 * 512)
+        host.expectStaged(whole)
+        host.expectStored(group.version([whole], counter: 1))
+        // Two parts of nine stripes each are 18.
+        let halves = (1...2).map { group.part(UInt16($0), of: .second, attempt: 2, lengthBytes: 9 * 512) }
+        for half in halves { host.expectStaged(half) }
+        #expect(throws: DescriptorError.malformed(.notCanonical(field: "staged"))) {
+            try SealedDescriptor(
+                decoding: group.version(halves, counter: 2).descriptor.bytes, parameters: group.parameters)
+        }
     }
 
     @Test("of another stripe size is refused once the attempt has one")

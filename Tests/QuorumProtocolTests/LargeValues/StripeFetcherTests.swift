@@ -21,7 +21,7 @@ private struct Fetching {
 
     init(
         _ group: TestGroup, stripe: Int = 17, inPages: Bool = true, isRead: Bool = true, preference: [Position]? = nil,
-        answer: @escaping Answer = { _, _, honest in .fetched(honest) }
+        endsWhenLost: Bool = false, answer: @escaping Answer = { _, _, honest in .fetched(honest) }
     ) {
         self.group = group
         part = FetchedPart.of(group)
@@ -30,7 +30,8 @@ private struct Fetching {
         self.answer = answer
         machine = StripeFetcher(
             parameters: group.parameters, key: .photo, timestamp: isRead ? FetchedPart.timestamp : nil,
-            wanted: StripeToFetch(part: staged, stripe: UInt32(stripe)), preference: preference ?? group.servers)
+            wanted: StripeToFetch(part: staged, stripe: UInt32(stripe)), preference: preference ?? group.servers,
+            endsWhenLost: endsWhenLost)
     }
 
     /// What a server has that has everything.
@@ -301,6 +302,42 @@ struct StripeFetcherTests {
             case .failure(.unavailable(.read, let answered, need: m, _))? where !isRead:
                 #expect(answered == group.servers.prefix(m - 1).map(group.node))
             default: Issue.record("\(String(describing: fetching.result))")
+            }
+        }
+    }
+
+    @Test("ends soon when fewer than m can have the stripe, by their own answers, twice", arguments: StagingGroups.all)
+    func lost(group: TestGroup) {
+        let m = group.quorums.dataFragmentCount
+        // Silence says nothing, nor does a refusal: with so many that lack it, m may still have it.
+        let lackingCount = group.servers.count - m + 1
+        for (silentCount, ends) in [(0, true), (m - 1, true), (m, false)] {
+            for refuses in [false, true] {
+                let quiet = group.servers.prefix(silentCount)
+                var fetching = Fetching(group, inPages: false, endsWhenLost: true) { server, _, honest in
+                    if quiet.contains(server) { return refuses ? .refused(.storageFailed) : nil }
+                    return .fetched(FetchedParts(position: server, fragment: nil, page: nil))
+                }
+                #expect(ends == (group.servers.count - silentCount >= lackingCount))
+                for input in [StripeFetcher.Input.start, .hedge, .retransmit] {
+                    fetching.feed(input)
+                    #expect(fetching.result == nil)
+                }
+                // What comes meanwhile is taken.
+                var mended = fetching
+                mended.answer = { _, _, honest in .fetched(honest) }
+                fetching.feed(.retransmit)
+                if ends {
+                    guard case .failure(.tooFewFragments(FetchedPart.timestamp, have: 0, need: m, _))? = fetching.result
+                    else {
+                        Issue.record("\(String(describing: fetching.result))")
+                        continue
+                    }
+                } else {
+                    #expect(fetching.result == nil)
+                    mended.feed(.retransmit)
+                    mended.expectFetched(inPages: false)
+                }
             }
         }
     }

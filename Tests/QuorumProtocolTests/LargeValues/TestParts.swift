@@ -27,11 +27,11 @@ struct TestPart: Sendable {
     var lengthBytes: UInt64 { blocks.reduce(0) { $0 + UInt64($1.count) } }
     var crossChecksums: [CrossChecksum] { stripes.map(\.crossChecksum) }
 
-    func stage(_ stripe: Int, for server: Position, of key: ObjectKey = .photo) -> Stage {
+    func stage(_ stripe: Int, for server: Position, of key: ObjectKey = .photo, fills: Bool = false) -> Stage {
         let staged = stripes[stripe]
         return Stage(
             key: key, attempt: attempt, position: server, stripeSizeBytes: stripeSizeBytes, stripe: UInt32(stripe),
-            crossChecksum: staged.crossChecksum, fragment: staged.fragments[server.offset])
+            crossChecksum: staged.crossChecksum, fragment: staged.fragments[server.offset], fills: fills)
     }
 
     func page(_ group: TestGroup, _ number: Int = 0) -> StripePage {

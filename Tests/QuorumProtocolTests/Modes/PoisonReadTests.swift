@@ -279,7 +279,7 @@ struct PoisonReadTests {
         var verdicts: Set<Bool> = []
         for chosen in 0..<UInt32(1) << UInt32(n) where chosen.nonzeroBitCount == m {
             let fragments = verified.indices.filter { chosen >> UInt32($0) & 1 == 1 }.map { verified[$0] }
-            verdicts.insert(Reader.isSound([fragments], of: version.descriptor))
+            verdicts.insert(GatheredStripe(crossChecksum: crossChecksum, fragments: fragments).isSound)
         }
         return verdicts
     }

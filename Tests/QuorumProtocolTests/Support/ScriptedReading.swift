@@ -8,6 +8,8 @@ import QuorumProtocol
 struct ShownServer {
     var claim = CommittedClaim(certificate: nil)
     var held: [TestVersion] = []
+    /// What it has of large values.
+    var parts: [TestPart] = []
     var proof = Proof.own
     /// Whether it has lost the fragments of all that it holds.
     var hasLostFragments = false
@@ -49,7 +51,14 @@ struct ShownServer {
             let timestamp = commit.certificate.timestamp
             return .committed(timestamp, needsDescriptor: !held.contains { $0.timestamp == timestamp })
         case .describe(let describe): return .committed(describe.timestamp, needsDescriptor: false)
-        case .stage, .discard, .fetch, .listHeld: return nil
+        case .fetch(let fetch):
+            let part = parts.first { $0.attempt == fetch.attempt }
+            return .fetched(
+                FetchedParts(
+                    position: server,
+                    fragment: fetch.stripe.flatMap { part?.fragments[Int($0)][server.offset] }, page: nil,
+                    tag: fetch.tag))
+        case .stage, .discard, .listHeld: return nil
         case .readTimestamp: return .timestamp(claim)
         case .prepare(let prepare):
             let known = max(claim.timestamp?.counter ?? 0, prepare.justification?.timestamp.counter ?? 0)
@@ -153,7 +162,7 @@ struct ScriptedReading {
                 if case .send(let server, .commit(let commit)) = effect {
                     written[server] = commit.certificate.timestamp
                 }
-                if case .checkEncoding(let timestamp, _, _) = effect { encoded.append(timestamp) }
+                if case .checkEncoding(let timestamp, _) = effect { encoded.append(timestamp) }
                 guard let answer = answer(effect, key, isLater: waits >= 2) else { continue }
                 if case .send(let server, _) = effect, late.contains(server) {
                     lateAnswers.append(answer)

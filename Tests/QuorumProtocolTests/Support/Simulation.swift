@@ -369,9 +369,12 @@ final class Simulation {
             case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
                 let result = check(bytes, of: crossChecksum, from: server, timestamp, session)
                 events.append(.writer(session: session, .fragmentVerified(server, timestamp, stripe, result)))
-            case .checkEncoding(let timestamp, let descriptor, let stripes):
-                let isSound = Reader.isSound(stripes, of: descriptor)
-                events.append(.writer(session: session, .encodingChecked(timestamp, isSound: isSound)))
+            case .checkEncoding(let timestamp, let stripes):
+                let isSound = stripes.allSatisfy(\.isSound)
+                events.append(
+                    .writer(
+                        session: session,
+                        .encodingChecked(timestamp, stripe: stripes.first?.number ?? 0, isSound: isSound)))
             case .reencode(let job):
                 events.append(.writer(session: session, .reencoded(job, fragments: job.run())))
             case .startHedge: break
@@ -398,12 +401,15 @@ final class Simulation {
             case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
                 let result = check(bytes, of: crossChecksum, from: server, timestamp, session)
                 events.append(.reader(session: session, .fragmentVerified(server, timestamp, stripe, result)))
-            case .checkEncoding(let timestamp, let descriptor, let stripes):
-                let isSound = Reader.isSound(stripes, of: descriptor)
+            case .checkEncoding(let timestamp, let stripes):
+                let isSound = stripes.allSatisfy(\.isSound)
                 if !isSound {
                     transcript?.client(name(session), "finds \(TranscriptNames.name(timestamp)) to be poisonous")
                 }
-                events.append(.reader(session: session, .encodingChecked(timestamp, isSound: isSound)))
+                events.append(
+                    .reader(
+                        session: session,
+                        .encodingChecked(timestamp, stripe: stripes.first?.number ?? 0, isSound: isSound)))
             case .verifyStatement(let server, let signed, let timestamp):
                 let result = Result { () throws(CertificateError) in
                     try group.verifier.verify(signed, key: key, timestamp: timestamp)
