@@ -179,12 +179,8 @@ package enum Flaw: String, Sendable, CaseIterable {
     /// "Not found" by a tombstone is answered without writing it back.
     case tombstoneNotWrittenBack
 
-    /// The stripes of a committed version that is not known to be sound may be named once more.
-    case unverifiedUnspent
     /// Of a large version only the first stripe is looked at.
     case firstStripeChecked
-    /// Who has not a large version's stripe is not asked what became of the version.
-    case lackUnexplained
 
     // Listing
     /// What 2f servers name alike is settled.
@@ -214,7 +210,7 @@ extension Flaw {
     package var mode: VerificationMode {
         switch self {
         case .encodingUnchecked, .statementWithoutMode: .full
-        case .readEncodingUnchecked, .firstStripeChecked, .lackUnexplained, .unverifiedUnspent: .readTime
+        case .readEncodingUnchecked, .firstStripeChecked: .readTime
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .verificationNotRetried,
             .poisonSignedOnce, .poisonLeftUnproven, .condemnedForgotten, .proofFromManyOnly, .oneVoucherVerified,
             .onePoisonStatement, .poisonUnasked,

@@ -92,7 +92,6 @@ extension Reader {
                 effects.append(.startHedge)
             case .lacks(let server):
                 // It may have dropped the version for a higher one, or a proof, which its claim tells.
-                guard !isPlanted(.lackUnexplained) else { continue }
                 ask(server, Read(key: key, version: timestamp, portion: .descriptor), into: &effects)
             }
         }

@@ -168,7 +168,7 @@ struct ObjectTransition {
                 guard record.unverified.count < limit else { return .tooManyUnverified(limit: limit) }
                 record.add(unverified: certificate.certificate)
                 // Sound or not, its value is not to take effect once more under another timestamp.
-                if !isPlanted(.unverifiedUnspent) { spendStripes(of: timestamp) }
+                spendStripes(of: timestamp)
                 scheduleVerification()
             }
         }

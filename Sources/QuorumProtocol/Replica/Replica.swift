@@ -21,17 +21,17 @@ package struct Replica: Sendable {
     package let group: Group
     package let incarnation: Incarnation
 
-    private var objects = OpenObjects()
+    var objects = OpenObjects()
     private var verifying = VerifyingRequests()
-    private var remembered = RememberedStatements()
+    var remembered = RememberedStatements()
     private var lists = ListShares()
     var pins = VersionPins()
-    private var discards = RecentDiscards()
+    var discards = RecentDiscards()
     /// How far the server has caught up with clients that near their limit of versions at objects without a commit.
     private var catchUps: [ClientID: CatchUp] = [:]
     /// The node's, while an input is handled.
-    private var accounts = Accounts()
-    private var lastTokenNumber: UInt32 = 0
+    var accounts = Accounts()
+    var lastTokenNumber: UInt32 = 0
     private(set) var nowMilliseconds: UInt64 = 0
 
     package init(parameters: ClusterParameters, group: Group, node: NodeID, incarnation: Incarnation) {
@@ -356,7 +356,7 @@ extension Replica {
     }
 
     /// Starts the next change of the object when none is in flight; forgets the object when nothing is left to do.
-    private mutating func advance(_ place: OpenObjects.Place, into effects: inout [ReplicaEffect]) {
+    mutating func advance(_ place: OpenObjects.Place, into effects: inout [ReplicaEffect]) {
         while !objects.at[place].isStoring, let record = objects.at[place].record {
             guard let change = objects.at[place].changes.popFirst() else {
                 if objects.at[place].isIdle { objects.close(place) }
@@ -455,72 +455,6 @@ extension Replica {
         }
     }
 
-    /// Stages the stripe, and all others that wait for the object's turn, in one change: each would wait for the disk
-    /// otherwise.
-    private mutating func stage(
-        _ first: [(tag: RequestTag, stage: Stage, fragment: VerifiedFragment)], _ transition: ObjectTransition,
-        at place: OpenObjects.Place, into effects: inout [ReplicaEffect]
-    ) {
-        var transition = transition
-        var waiting = first
-        var tags: [RequestTag] = []
-        while let (tag, stage, fragment) = waiting.popLast() {
-            let refusal =
-                discards.makesLate(stage)
-                ? .uploadEnded : transition.stage(stage, fragment, accounts: accounts)
-            if let refusal {
-                effects.append(.reply(tag, .refused(refusal)))
-            } else {
-                tags.append(tag)
-            }
-            guard tags.count < Self.stagedPerChangeMax,
-                let next = objects.at[place].changes.popFirst(if: \.isStage)
-            else { break }
-            if case .stage(let tag, let stage, let fragment) = next { waiting.append((tag, stage, fragment)) }
-        }
-        guard let change = transition.change else { return }
-        store(change, leadingTo: transition.record, at: place, answer: .staged(tags), into: &effects)
-    }
-
-    /// So many stripes are stored by one change of an object.
-    private static let stagedPerChangeMax = 16
-
-    /// Has it found out whether what is staged is what the version's descriptor says, before it is stored and signed.
-    private mutating func inspect(
-        _ staged: StagedContents, then change: ObjectChange, leadingTo record: ObjectRecord,
-        at place: OpenObjects.Place, tag: RequestTag, _ timestamp: Timestamp, _ statement: Statement,
-        into effects: inout [ReplicaEffect]
-    ) {
-        lastTokenNumber &+= 1
-        let token = WorkToken(number: lastTokenNumber, place: place)
-        accounts.apply(change.charges)
-        objects.at[place].begin(
-            InFlight(
-                token: token, record: record, charges: change.charges, answer: .prepared(tag, timestamp, .stored),
-                inspected: InFlight.Inspected(change: change, statement: statement)))
-        effects.append(.inspect(token, change.key, staged, of: .client(timestamp.writer)))
-    }
-
-    private mutating func inspected(
-        _ token: WorkToken, _ result: Result<Void, Refusal>, into effects: inout [ReplicaEffect]
-    ) {
-        let place = token.place
-        guard objects.at.indices.contains(place), let inFlight = objects.at[place].takeInFlight(token),
-            let inspected = inFlight.inspected
-        else { preconditionFailure("something was inspected that nobody asked for") }
-        switch result {
-        case .success:
-            objects.at[place].begin(
-                InFlight(
-                    token: token, record: inFlight.record, charges: inFlight.charges, answer: inFlight.answer))
-            effects.append(.store(token, inspected.change, [inspected.statement]))
-        case .failure(let refusal):
-            accounts.takeBack(inFlight.charges)
-            if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(refusal))) }
-            advance(place, into: &effects)
-        }
-    }
-
     /// Answers a PREPARE for which there is no room, once what its justification changes is durable: with a list of the
     /// versions that are in its way, if its writer has not had that lately.
     private mutating func list(
@@ -554,27 +488,9 @@ extension Replica {
             statements: statements, into: &effects)
     }
 
-    /// Answers COMMIT or DESCRIPTOR, once what it changes is durable.
-    private mutating func acknowledge(
-        _ timestamp: Timestamp, _ transition: ObjectTransition, _ refusal: Refusal?, at place: OpenObjects.Place,
-        tag: RequestTag, into effects: inout [ReplicaEffect]
-    ) {
-        if let refusal {
-            effects.append(.reply(tag, .refused(refusal)))
-            return
-        }
-        let reply = Reply.committed(timestamp, needsDescriptor: transition.record.lacksDescriptor(of: timestamp))
-        guard let change = transition.change else {
-            effects.append(.reply(tag, reply))
-            return
-        }
-        if isPlanted(.replyBeforeDurable) { effects.append(.reply(tag, reply)) }
-        store(change, leadingTo: transition.record, at: place, answer: .reply(tag, reply), into: &effects)
-    }
-
     /// A client that nears its limit of versions at objects without a commit may be a correct one, whose commits did
     /// not come here: the server finds out before it refuses.
-    private mutating func catchUp(with client: ClientID, into effects: inout [ReplicaEffect]) {
+    mutating func catchUp(with client: ClientID, into effects: inout [ReplicaEffect]) {
         guard accounts.isNearBareLimit(client, parameters.limits) else { return }
         var catchUp = catchUps[client] ?? CatchUp()
         guard nowMilliseconds >= catchUp.nextMilliseconds else { return }
@@ -591,90 +507,16 @@ extension Replica {
         var last: ObjectKey?
     }
 
-    private func verifyAtOnce(_ key: ObjectKey, _ record: ObjectRecord, into effects: inout [ReplicaEffect]) {
+    func verifyAtOnce(_ key: ObjectKey, _ record: ObjectRecord, into effects: inout [ReplicaEffect]) {
         if !record.unverified.isEmpty { effects.append(.verifyVersions(key, isUrgent: true)) }
     }
 
-    private func statement(key: ObjectKey, timestamp: Timestamp, claim: Claim) -> Statement {
+    func statement(key: ObjectKey, timestamp: Timestamp, claim: Claim) -> Statement {
         Statement(
             scope: StatementScope(
                 cluster: parameters.configuration.cluster, epoch: parameters.configuration.epoch, group: group.id,
                 mode: parameters.mode),
             node: node, incarnation: incarnation, key: key, timestamp: timestamp, claim: claim)
-    }
-
-    private mutating func store(
-        _ change: ObjectChange?, leadingTo record: ObjectRecord, at place: OpenObjects.Place, answer: InFlight.Answer,
-        statements: [Statement] = [], into effects: inout [ReplicaEffect]
-    ) {
-        lastTokenNumber &+= 1
-        let token = WorkToken(number: lastTokenNumber, place: place)
-        accounts.apply(change?.charges ?? [])
-        objects.at[place].begin(InFlight(token: token, record: record, charges: change?.charges ?? [], answer: answer))
-        effects.append(.store(token, change, statements))
-    }
-
-    private mutating func stored(
-        _ token: WorkToken, _ result: Result<[SignedStatement], StoreFailure>, into effects: inout [ReplicaEffect]
-    ) {
-        let place = token.place
-        guard objects.at.indices.contains(place), let inFlight = objects.at[place].takeInFlight(token)
-        else { preconditionFailure("a change was stored that nobody asked for") }
-        switch result {
-        case .success(let statements):
-            objects.at[place].record = inFlight.record
-            switch inFlight.answer {
-            case .prepared(let tag, let timestamp, let claim):
-                catchUp(with: timestamp.writer, into: &effects)
-                if claim == .stored {
-                    remembered.add(statements[0], on: timestamp, of: objects.at[place].key)
-                }
-                effects.append(.reply(tag, .prepared(statements[0], committed: inFlight.record.highestCommitted)))
-            case .reply(let tag, let reply):
-                effects.append(.reply(tag, reply))
-            case .staged(let tags):
-                for tag in tags { effects.append(.reply(tag, .staged)) }
-            case .tooManyPending(let tag, let timestamps):
-                let pending = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
-                for (timestamp, statement) in pending {
-                    remembered.add(statement, on: timestamp, of: objects.at[place].key)
-                }
-                effects.append(.replyTooManyPending(tag, objects.at[place].key, pending))
-                // What is committed above them frees them once it is known to be sound.
-                verifyAtOnce(objects.at[place].key, inFlight.record, into: &effects)
-            case .poisonous(let timestamps):
-                let signed = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
-                if !signed.isEmpty { objects.at[place].changes.prependOwn(.signed(signed)) }
-            case .nothing:
-                break
-            }
-            if inFlight.record.isCrowded(parameters) {
-                verifyAtOnce(objects.at[place].key, inFlight.record, into: &effects)
-            }
-        case .failure(let failure):
-            // Nothing of it was written. After another failure it may be durable, and is charged.
-            if failure == .full { accounts.takeBack(inFlight.charges) }
-            if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
-            if case .staged(let tags) = inFlight.answer {
-                for tag in tags { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
-            }
-            // What the store holds now is not known here: the change may be durable and only its signing have failed.
-            objects.at[place].record = nil
-            if objects.at[place].isIdle {
-                objects.close(place)
-            } else {
-                effects.append(.load(objects.at[place].key, of: nil))
-            }
-        }
-        advance(place, into: &effects)
-    }
-
-    private static func refusal(for failure: StoreFailure) -> Refusal {
-        switch failure {
-        case .full: .storageFull
-        case .failed: .storageFailed
-        case .recordLost: .recordLost
-        }
     }
 }
 

@@ -32,6 +32,72 @@ extension Replica {
         }
         effects.append(.replyWithFetched(tag, fetch))
     }
+
+    /// Stages the stripe, and all others that wait for the object's turn, in one change: each would wait for the disk
+    /// otherwise.
+    mutating func stage(
+        _ first: [(tag: RequestTag, stage: Stage, fragment: VerifiedFragment)], _ transition: ObjectTransition,
+        at place: OpenObjects.Place, into effects: inout [ReplicaEffect]
+    ) {
+        var transition = transition
+        var waiting = first
+        var tags: [RequestTag] = []
+        while let (tag, stage, fragment) = waiting.popLast() {
+            let refusal =
+                discards.makesLate(stage)
+                ? .uploadEnded : transition.stage(stage, fragment, accounts: accounts)
+            if let refusal {
+                effects.append(.reply(tag, .refused(refusal)))
+            } else {
+                tags.append(tag)
+            }
+            guard tags.count < Self.stagedPerChangeMax,
+                let next = objects.at[place].changes.popFirst(if: \.isStage)
+            else { break }
+            if case .stage(let tag, let stage, let fragment) = next { waiting.append((tag, stage, fragment)) }
+        }
+        guard let change = transition.change else { return }
+        store(change, leadingTo: transition.record, at: place, answer: .staged(tags), into: &effects)
+    }
+
+    /// So many stripes are stored by one change of an object.
+    private static let stagedPerChangeMax = 16
+
+    /// Has it found out whether what is staged is what the version's descriptor says, before it is stored and signed.
+    mutating func inspect(
+        _ staged: StagedContents, then change: ObjectChange, leadingTo record: ObjectRecord,
+        at place: OpenObjects.Place, tag: RequestTag, _ timestamp: Timestamp, _ statement: Statement,
+        into effects: inout [ReplicaEffect]
+    ) {
+        lastTokenNumber &+= 1
+        let token = WorkToken(number: lastTokenNumber, place: place)
+        accounts.apply(change.charges)
+        objects.at[place].begin(
+            InFlight(
+                token: token, record: record, charges: change.charges, answer: .prepared(tag, timestamp, .stored),
+                inspected: InFlight.Inspected(change: change, statement: statement)))
+        effects.append(.inspect(token, change.key, staged, of: .client(timestamp.writer)))
+    }
+
+    mutating func inspected(
+        _ token: WorkToken, _ result: Result<Void, Refusal>, into effects: inout [ReplicaEffect]
+    ) {
+        let place = token.place
+        guard objects.at.indices.contains(place), let inFlight = objects.at[place].takeInFlight(token),
+            let inspected = inFlight.inspected
+        else { preconditionFailure("something was inspected that nobody asked for") }
+        switch result {
+        case .success:
+            objects.at[place].begin(
+                InFlight(
+                    token: token, record: inFlight.record, charges: inFlight.charges, answer: inFlight.answer))
+            effects.append(.store(token, inspected.change, [inspected.statement]))
+        case .failure(let refusal):
+            accounts.takeBack(inFlight.charges)
+            if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(refusal))) }
+            advance(place, into: &effects)
+        }
+    }
 }
 
 extension StagedContents {

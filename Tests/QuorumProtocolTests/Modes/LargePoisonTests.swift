@@ -157,6 +157,47 @@ struct LargePoisonTests {
         }
     }
 
+    @Test("is passed over for what a server that has dropped it names then", arguments: modes)
+    func dropped(mode: VerificationMode) {
+        let group = group(mode)
+        let (part, next) = (group.part(lengthBytes: 1300), group.part(of: .second, lengthBytes: 1300, seed: 2))
+        let (low, high) = (group.version([part], counter: 1), group.version([next], counter: 2))
+        // As above, but the first server names the higher version only after it was read.
+        var reading = ScriptedReading(group, everywhere: shown(group, [low], []))
+        reading.servers[0]?.afterFetch = [shown(group, [high], [next])]
+        reading.servers[1] = shown(group, [low], [part, next])
+        reading.servers[1]?.held.append(high)
+        for preference in group.turns {
+            let end = reading.read(preference: preference)
+            #expect(end.found == high.timestamp, "\(preference): \(end.result)")
+            #expect(end.waits < 4, "not before its deadline")
+        }
+    }
+
+    @Test("may not have its stripes prepared once more, sound or not", arguments: modes)
+    func spent(mode: VerificationMode) {
+        let group = group(mode)
+        for isPoisonous in [false, true] {
+            let host = ReplicaHost(group, 0)
+            var part = group.part(lengthBytes: 1300)
+            if isPoisonous { part = part.poisoned(stripe: 1, at: 1) }
+            host.expectStaged(part)
+            let version = group.version([part], counter: 1)
+            host.expectStored(version)
+            host.expectCommitted(version)
+            #expect(host.record(.photo).unverified.map(\.timestamp) == [version.timestamp])
+            let again = group.version([part], counter: 2)
+            host.expectRefused(.prepare(again.prepare(for: 0)), .uploadEnded)
+            host.crash()
+            host.expectRefused(.prepare(again.prepare(for: 0)), .uploadEnded)
+            // Overwritten before anybody looked at it, it is given back like any other.
+            let next = group.version(.photo, "next", counter: 2, writer: .bob)
+            host.prepare(next)
+            host.expectCommitted(next)
+            #expect(host.has(part))
+        }
+    }
+
     @Test("that is not to be had is said to be lost, before the deadline and not at once", arguments: modes)
     func lost(mode: VerificationMode) {
         let group = group(mode)

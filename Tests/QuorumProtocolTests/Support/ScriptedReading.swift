@@ -11,6 +11,8 @@ struct ShownServer {
     /// What it has of large values.
     var parts: [TestPart] = []
     var proof = Proof.own
+    /// What it shows instead from its first FETCH on, if that is something else.
+    var afterFetch: [ShownServer] = []
     /// Whether it has lost the fragments of all that it holds.
     var hasLostFragments = false
 
@@ -140,6 +142,7 @@ struct ScriptedReading {
         var fetched: [Fetch] = []
         var encoded: [Timestamp] = []
         var laterAnswers: [Reader.Input] = []
+        var changed: Set<Position> = []
         let inputs = [Reader.Input.start, .hedge, .retransmit, .retransmit, .deadline]
         for (waits, input) in inputs.enumerated() {
             var effects: [Reader.Effect] = []
@@ -163,7 +166,7 @@ struct ScriptedReading {
                     written[server] = commit.certificate.timestamp
                 }
                 if case .checkEncoding(let timestamp, _) = effect { encoded.append(timestamp) }
-                guard let answer = answer(effect, key, isLater: waits >= 2) else { continue }
+                guard let answer = answer(effect, key, isLater: waits >= 2, &changed) else { continue }
                 if case .send(let server, _) = effect, late.contains(server) {
                     lateAnswers.append(answer)
                     continue
@@ -178,10 +181,14 @@ struct ScriptedReading {
         preconditionFailure("a read does not end at its deadline")
     }
 
-    private func answer(_ effect: Reader.Effect, _ key: ObjectKey, isLater: Bool) -> Reader.Input? {
+    private func answer(
+        _ effect: Reader.Effect, _ key: ObjectKey, isLater: Bool, _ changed: inout Set<Position>
+    ) -> Reader.Input? {
         switch Reader.step(effect, key: key, verifier: group.verifier) {
         case .send(let server, let request):
             guard !silent.contains(server), var shown = servers[server] else { return nil }
+            if case .fetch = request { changed.insert(server) }
+            if changed.contains(server), let later = shown.afterFetch.first { shown = later }
             if isLater, refusing.contains(server) { return .reply(server, .refused(.busy)) }
             if isLater, repaired.contains(server) { shown.hasLostFragments = false }
             guard let reply = shown.answer(server, request, in: group) else { return nil }
