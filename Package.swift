@@ -11,6 +11,7 @@ let strictCXX: [CXXSetting] = [
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
@@ -154,7 +155,7 @@ let package = Package(
             name: "QuorumServer",
             dependencies: [
                 "ClusterFiles", "ErasureCode", "Fingerprint", "ObjectStorage", "ProtocolStorage", "QuorumOperations",
-                "QuorumProtocol", "QuorumTransport", "QuorumWire", nioCore, nioPosix, crypto, deques, logging,
+                "QuorumProtocol", "QuorumTransport", "QuorumWire", nioCore, nioPosix, nioHTTP, crypto, deques, logging,
             ],
             swiftSettings: strictSwift),
         .target(
@@ -235,9 +236,8 @@ let package = Package(
             name: "solidus",
             dependencies: [
                 "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "DurableFiles",
-                "FileTransfers", "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer", "QuorumTransport",
-                "QuorumWire",
-                "ServerProcesses", arguments, logging,
+                "FileTransfers", "ObjectStorage", "ProtocolStorage", "QuorumClient", "QuorumProtocol", "QuorumServer",
+                "QuorumTransport", "QuorumWire", "ServerProcesses", arguments, logging,
             ],
             swiftSettings: strictSwift),
 

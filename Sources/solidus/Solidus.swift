@@ -14,7 +14,7 @@ struct Solidus: Program {
         subcommands: [
             Cluster.self, Client.self, Serve.self, MakeBucket.self, RemoveBucket.self, Put.self, Get.self,
             Concatenate.self, Compare.self, List.self, DiskUsage.self, Stat.self, Verify.self, Copy.self, Move.self,
-            Remove.self, Uploads.self,
+            Remove.self, Uploads.self, ServerCommands.self,
             Torture.self, Check.self,
             ClusterStatus.self,
         ])
