@@ -39,6 +39,8 @@ package struct NewCluster: Sendable {
     package var basePort = 7400
     /// A port for each server, in their order, instead of consecutive ones.
     package var ports: [Int]?
+    /// The port on the loopback interface where server 0 tells its metrics, server i at the i-th after it; nil: nowhere.
+    package var metricsBasePort: Int?
     /// Optimisations that the servers leave out, to measure what each is worth; those that are not servers' are
     /// ignored.
     package var without: Set<Optimisation> = []
@@ -108,11 +110,13 @@ package struct NewCluster: Sendable {
             try TextFile.create(home.statementKey, statementKey.pemRepresentation + "\n", mode: 0o600)
             // Whoever makes a cluster without defence against liars says so for its servers, too.
             let faults = mode.isSigned ? "" : "faults = \"\(ServerHome.crashFaults)\"\n"
+            let metrics = try self.metrics(of: server)
             let names = without.filter(\.isServers).names.map { "\"\($0)\"" }.joined(separator: ", ")
             let switches = names.isEmpty ? "" : "without = [\(names)]\n"
             try TextFile.create(
                 home.serverFile,
-                "format = \(ServerHome.format)\nnumber = \(server.rawValue)\n\(faults)\(switches)", mode: 0o644)
+                "format = \(ServerHome.format)\nnumber = \(server.rawValue)\n\(faults)\(metrics)\(switches)",
+                mode: 0o644)
             do {
                 try makeStore(NewStore(cluster: id, node: server, directory: home.store))
             } catch {
@@ -240,6 +244,15 @@ package struct NewCluster: Sendable {
             addresses.append(address)
         }
         return addresses
+    }
+
+    /// The line of a server's file that says where its metrics are.
+    private func metrics(of server: NodeID) throws(ConfigurationError) -> String {
+        guard let metricsBasePort else { return "" }
+        guard let address = NetworkAddress(host: "127.0.0.1", port: metricsBasePort + Int(server.rawValue)) else {
+            throw .invalidParameters(reason: "ports of metrics from \(metricsBasePort) on do not lie within 1 to 65535")
+        }
+        return "metrics = \"\(address)\"\n"
     }
 
     private func checkClientNames() throws(ConfigurationError) {

@@ -7,7 +7,8 @@ import QuorumTransport
 /// The directory of one server, loaded and checked against the cluster's configuration and lists:
 /// `server.toml` (format, number; for a server that may run without defence against liars, faults; what verification in
 /// idle time may take, verification_mib_per_second and verification_processor_percent; what requests and answers may
-/// hold of memory, memory_mib; the size of the journal's segments, segment_mib; for measurements, without),
+/// hold of memory, memory_mib; the size of the journal's segments, segment_mib; where metrics are to be had, metrics;
+/// for measurements, without),
 /// `key.pem`, `certificate.pem`, `statement-key.pem`, `store/`, and `lists/` with the newest lists that the server has
 /// seen. `cluster.toml` and the lists beside it lie in it or two directories up.
 package struct ServerHome: Sendable {
@@ -23,6 +24,7 @@ package struct ServerHome: Sendable {
     private static let processorKey = "verification_processor_percent"
     private static let memoryKey = "memory_mib"
     private static let segmentKey = "segment_mib"
+    private static let metricsKey = "metrics"
     private static let faultsExpected = "\"byzantine\" or \"crash\""
 
     /// The home's path.
@@ -47,6 +49,8 @@ package struct ServerHome: Sendable {
     package let memoryBudgetBytes: Int
     /// Size of a segment of the store's journal.
     package let segmentSizeBytes: Int
+    /// Where the server tells its metrics over HTTP; nil: nowhere.
+    package let metrics: NetworkAddress?
     /// Optimisations that this server is told to leave out.
     package let without: Set<Optimisation>
 
@@ -60,7 +64,7 @@ package struct ServerHome: Sendable {
             parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
             keys: [
                 "format", "number", "faults", Self.bytesKey, Self.processorKey, Self.memoryKey, Self.segmentKey,
-                "without",
+                Self.metricsKey, "without",
             ])
         try file.checkFormat(Self.format)
         let number = try file.integer("number", expected: "the server's number, counted from 0")
@@ -97,6 +101,7 @@ package struct ServerHome: Sendable {
         memoryBudgetBytes = try Self.memoryBudgetBytes(
             file, stripeSizeBytes: cluster.parameters.limits.stripeSizeBytesMax)
         segmentSizeBytes = try Self.segmentSizeBytes(file)
+        metrics = try Self.metrics(file)
         without = try Self.without(file)
     }
 
@@ -142,6 +147,16 @@ package struct ServerHome: Sendable {
         let size = try file.integer(segmentKey, expected: expected, default: 64)
         guard allowed.contains(size) else { throw file.invalid(segmentKey, size, "it is \(expected)") }
         return size << 20
+    }
+
+    /// An empty text is nowhere.
+    private static func metrics(_ file: StrictTable) throws(ConfigurationError) -> NetworkAddress? {
+        let text = try file.text(metricsKey, expected: "\"host:port\", where metrics are told", default: "")
+        guard !text.isEmpty else { return nil }
+        guard let address = NetworkAddress(text) else {
+            throw file.invalid(metricsKey, text, "write \"host:port\", with a port from 1 to 65535")
+        }
+        return address
     }
 
     private static func without(_ file: StrictTable) throws(ConfigurationError) -> Set<Optimisation> {

@@ -29,6 +29,7 @@ package final class Server: Sendable {
     private let threads: ServerThreads
     private let versionVerifier: VersionVerifier
     private let ticker: RepeatedTask
+    private let metrics: MetricsEndpoint?
     private let logger: Logger
 
     /// Opens the store, replays what a crash left, and serves until `shutdown`.
@@ -66,14 +67,15 @@ package final class Server: Sendable {
             logger.error("the index is damaged and could not be made again, so some objects cannot be read: \(reason)")
         }
         let statistics = ServerStatistics()
+        let latencies = RequestLatencies()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
         let threads = ServerThreads(
             workerCount: configuration.workerCount, readerCount: configuration.readerCount)
         let lists = ListService(keeper: keeper, workers: threads.workers, logger: logger)
         let status = StatusService(workers: threads.workers)
         let sessions = RequestSessions(
-            parameters: configuration.parameters, lists: lists, status: status, statistics: statistics, logger: logger,
-            interposer: interposer)
+            parameters: configuration.parameters, lists: lists, status: status, statistics: statistics,
+            latencies: latencies, logger: logger, interposer: interposer)
         let signer = StatementSigner(
             node: configuration.node, incarnation: Incarnation(store.incarnation), mode: configuration.parameters.mode,
             key: .p256(configuration.statementKey))
@@ -120,7 +122,7 @@ package final class Server: Sendable {
         }
         var versionVerifier: VersionVerifier?
         let verificationThreads = VerificationThreads()
-        do {
+        do throws(TransportError) {
             let made = try VersionVerifier(
                 configuration, incarnation: signer.incarnation, verifier: verifier, threads: verificationThreads,
                 statistics: statistics, logger: logger,
@@ -137,12 +139,30 @@ package final class Server: Sendable {
             }
             keepPlaces(cluster)
             let readyAt = NIODeadline.now()
-            status.attach {
-                let counts = statistics.snapshot
-                let connections = endpoint.counters
-                return ServerStatus(
+            let currentStatus: @Sendable () -> ServerStatus = {
+                ServerStatus(
                     store.condition, of: lists.current, incarnation: signer.incarnation, uptime: .now() - readyAt,
-                    sessionCount: endpoint.sessionCount, counts, connections)
+                    sessionCount: endpoint.sessionCount, statistics.snapshot, endpoint.counters)
+            }
+            status.attach(currentStatus)
+            let counting = CounterSources(
+                statistics: statistics, versionVerifier: made, sessions: sessions, host: host, threads: threads,
+                endpoint: endpoint)
+            var metrics: MetricsEndpoint?
+            if let address = configuration.metrics {
+                let (node, mode) = (Int(configuration.node.rawValue), "\(configuration.parameters.mode)")
+                let certificateEnd = configuration.identity.validity.notAfter
+                do throws(TransportError) {
+                    metrics = try await MetricsEndpoint.start(address, group: group) {
+                        ServerMetrics(
+                            node: node, mode: mode, status: currentStatus(), counters: counting.counters,
+                            latencies: latencies.snapshot, certificateEndSeconds: certificateEnd
+                        ).text
+                    }
+                } catch {
+                    await endpoint.shutdown(grace: .seconds(0))
+                    throw error
+                }
             }
             lists.attach { kind, cluster in
                 endpoint.announce(cluster.scope(incarnation: signer.incarnation))
@@ -169,7 +189,7 @@ package final class Server: Sendable {
             return Server(
                 lists: lists, status: status, endpoint: endpoint, sessions: sessions, host: host, store: store,
                 statistics: statistics, group: group,
-                threads: threads, versionVerifier: made, ticker: ticker, logger: logger)
+                threads: threads, versionVerifier: made, ticker: ticker, metrics: metrics, logger: logger)
         } catch {
             sessions.detach()
             if let versionVerifier {
@@ -189,7 +209,7 @@ package final class Server: Sendable {
         lists: ListService, status: StatusService, endpoint: ServerEndpoint, sessions: RequestSessions,
         host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, threads: ServerThreads,
-        versionVerifier: VersionVerifier, ticker: RepeatedTask, logger: Logger
+        versionVerifier: VersionVerifier, ticker: RepeatedTask, metrics: MetricsEndpoint?, logger: Logger
     ) {
         self.lists = lists
         self.status = status
@@ -202,6 +222,7 @@ package final class Server: Sendable {
         self.threads = threads
         self.versionVerifier = versionVerifier
         self.ticker = ticker
+        self.metrics = metrics
         self.logger = logger
     }
 
@@ -210,16 +231,14 @@ package final class Server: Sendable {
 
     /// Counts of what was done and refused since the start.
     package var counters: ServerCounters {
-        var counters = statistics.snapshot
-        (counters.verificationSentBytes, counters.verificationReceivedBytes) = versionVerifier.trafficBytes
-        counters.openRequests = UInt64(sessions.openCount)
-        let changes = host.changes
-        counters.waitingChanges = changes.queued - changes.done
-        counters.servedLast = threads.servedLastCount
-        counters.connections = endpoint.counters
-        counters.memory = endpoint.memory
-        return counters
+        CounterSources(
+            statistics: statistics, versionVerifier: versionVerifier, sessions: sessions, host: host, threads: threads,
+            endpoint: endpoint
+        ).counters
     }
+
+    /// The port at which metrics are told; nil where none are, and after shutdown.
+    package var metricsPort: Int? { metrics?.port }
 
     /// Takes over the lists beside cluster.toml that are newer than those known.
     ///
@@ -235,6 +254,7 @@ package final class Server: Sendable {
     /// nothing.
     package func shutdown() async {
         ticker.cancel()
+        await metrics?.close()
         lists.detach()
         status.detach()
         versionVerifier.stop()
@@ -263,6 +283,28 @@ package final class Server: Sendable {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+    }
+}
+
+/// What a server's counters are put together from.
+private struct CounterSources: Sendable {
+    let statistics: ServerStatistics
+    let versionVerifier: VersionVerifier
+    let sessions: RequestSessions
+    let host: ReplicaHost
+    let threads: ServerThreads
+    let endpoint: ServerEndpoint
+
+    var counters: ServerCounters {
+        var counters = statistics.snapshot
+        (counters.verificationSentBytes, counters.verificationReceivedBytes) = versionVerifier.trafficBytes
+        counters.openRequests = UInt64(sessions.openCount)
+        let changes = host.changes
+        counters.waitingChanges = changes.queued - changes.done
+        counters.servedLast = threads.servedLastCount
+        counters.connections = endpoint.counters
+        counters.memory = endpoint.memory
+        return counters
     }
 }
 

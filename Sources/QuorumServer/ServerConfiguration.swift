@@ -24,6 +24,8 @@ package struct ServerConfiguration: Sendable {
     package var statementKey: P256.Signing.PrivateKey
     package var storeDirectory: String
     package var storage = StorageOptions()
+    /// Where metrics are told over HTTP; nil: nowhere.
+    package var metrics: NetworkAddress?
     /// How often the server looks at its clock, and for what is due.
     package var tickInterval = TimeAmount.seconds(1)
     /// How many descriptors the process may have open; the table of connections is sized by it. Nil: enough.
@@ -60,6 +62,7 @@ package struct ServerConfiguration: Sendable {
         storage = StorageOptions(segmentSizeBytes: home.segmentSizeBytes)
         memoryBudgetBytes = home.memoryBudgetBytes
         verificationBudget = home.verificationBudget
+        metrics = home.metrics
         without = home.without
     }
 }

@@ -56,6 +56,9 @@ final class RequestSessions: ServerEndpointDelegate {
         /// The number under which the client knows its request.
         let number: UInt64
         let frameSizeBytes: Int
+        /// What it is timed as; nil when it is of no known type.
+        let timed: TimedRequest?
+        let arrived: NIODeadline
     }
 
     private struct State {
@@ -70,6 +73,7 @@ final class RequestSessions: ServerEndpointDelegate {
     private let lists: ListService
     private let status: StatusService
     private let statistics: ServerStatistics
+    private let latencies: RequestLatencies
     private let logger: Logger
     private let interposer: (any ServerInterposer)?
     private let state = Mutex(State())
@@ -77,13 +81,14 @@ final class RequestSessions: ServerEndpointDelegate {
 
     init(
         parameters: ClusterParameters, lists: ListService, status: StatusService, statistics: ServerStatistics,
-        logger: Logger,
+        latencies: RequestLatencies, logger: Logger,
         interposer: (any ServerInterposer)? = nil
     ) {
         self.parameters = parameters
         self.lists = lists
         self.status = status
         self.statistics = statistics
+        self.latencies = latencies
         self.logger = logger
         self.interposer = interposer
     }
@@ -152,10 +157,14 @@ final class RequestSessions: ServerEndpointDelegate {
             counters.requests += 1
             if case .server = peer.principal { counters.serverRequests += 1 }
         }
+        var timed: TimedRequest?
+        if case .request(let request, _) = message.content { timed = TimedRequest(request) }
+        let opened = OpenRequest(
+            session: session, number: message.number, frameSizeBytes: size, timed: timed, arrived: .now())
         let tag = state.withLock { state in
             let tag = RequestTag(session: peer.id, request: state.nextRequest)
             state.nextRequest += 1
-            state.open[tag] = OpenRequest(session: session, number: message.number, frameSizeBytes: size)
+            state.open[tag] = opened
             return tag
         }
         switch message.content {
@@ -325,6 +334,7 @@ final class RequestSessions: ServerEndpointDelegate {
             statistics.countRefusal(refusal)
             logger.debug("refused a request of \(open.session.peer): \(refusal)")
         }
+        if let timed = open.timed { latencies.add(timed, .now() - open.arrived) }
         answer(open.session, reply.encoded(request: open.number), frameSizeBytes: open.frameSizeBytes)
     }
 

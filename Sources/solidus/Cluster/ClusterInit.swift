@@ -53,6 +53,11 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
     var basePort = 7400
     @Option(help: "The name or address that every server listens on.")
     var host = "127.0.0.1"
+    @Option(
+        help:
+            "Have each server tell its metrics over HTTP on the loopback interface: the port of server 0's, server i's is the i-th after it."
+    )
+    var metricsPort: Int?
     @Option(name: .customLong("client"), help: "A client to make, by name; may be repeated. One, 'first', without.")
     var clients: [String] = []
     @OptionGroup var report: ReportOptions
@@ -89,6 +94,7 @@ struct ClusterInit: ParsableCommand, ReportingCommand {
         cluster.dataFragmentCount = dataFragments
         cluster.mode = mode.mode
         cluster.basePort = basePort
+        cluster.metricsBasePort = metricsPort
         cluster.host = host
         if let stripeBytes { cluster.stripeSizeBytesMax = stripeBytes }
         if !clients.isEmpty { cluster.clientNames = clients }

@@ -1,0 +1,130 @@
+// What a server tells whoever watches it (docs/operations.md, Metrics).
+
+import QuorumTransport
+import QuorumWire
+
+/// A moment of a server.
+struct ServerMetrics {
+    let node: Int
+    let mode: String
+    let status: ServerStatus
+    let counters: ServerCounters
+    let latencies: [TimedRequest: LatencyHistogram]
+    /// When the certificate of its connections ends, in seconds since 1970.
+    let certificateEndSeconds: Int64
+
+    var text: String {
+        var text = MetricsText()
+        addState(to: &text)
+        addRequests(to: &text)
+        addStorage(to: &text)
+        addConnections(to: &text)
+        return text.text
+    }
+
+    private func addState(to text: inout MetricsText) {
+        text.begin("solidus_info", .gauge, "What runs here; always 1.")
+        text.sample(
+            "solidus_info",
+            [
+                "version": status.version, "node": "\(node)", "epoch": "\(status.epoch)",
+                "incarnation": "\(status.incarnation)", "mode": mode,
+            ], 1)
+        text.add(
+            "solidus_uptime_seconds", .gauge, "Time since the server was ready.",
+            Double(status.uptimeMilliseconds) / 1000)
+        text.add(
+            "solidus_list_version", .gauge, "Version of each list that the server goes by.", by: "list",
+            [
+                ("addresses", status.addressesVersion), ("keys", status.keysVersion), ("access", status.accessVersion),
+            ])
+        text.add(
+            "solidus_certificate_end_timestamp_seconds", .gauge,
+            "When the certificate of the server's connections ends, since 1970.", Double(certificateEndSeconds))
+    }
+
+    private func addRequests(to text: inout MetricsText) {
+        text.add(
+            "solidus_requests_total", .counter, "Requests that arrived, by who sent them.", by: "from",
+            [("client", counters.requests - counters.serverRequests), ("server", counters.serverRequests)])
+        let name = "solidus_request_duration_seconds"
+        text.begin(name, .histogram, "Time from a request's arrival to its answer.")
+        for request in TimedRequest.allCases {
+            if let histogram = latencies[request] { text.sample(name, "request", request.rawValue, histogram) }
+        }
+        text.add(
+            "solidus_refusals_total", .counter, "Requests that were refused, by reason.", by: "reason",
+            counters.refusals.map { ($0.key, $0.value) })
+        text.add(
+            "solidus_open_requests", .gauge, "Requests that are not answered yet.", Double(counters.openRequests))
+        text.add(
+            "solidus_served_last_total", .counter,
+            "Requests that waited until nobody else's did, since too much was spent on refusing their sender's.",
+            Double(counters.servedLast))
+        text.add(
+            "solidus_malformed_frames_total", .counter,
+            "Frames of listed peers that were no message of this cluster.", Double(counters.malformedFrames))
+        text.add("solidus_signatures_total", .counter, "Signatures made.", Double(counters.signatures))
+        text.add(
+            "solidus_signed_statements_total", .counter, "Statements that signatures cover.",
+            Double(counters.signedStatements))
+        text.add(
+            "solidus_verified_objects_total", .counter, "Objects that were read to verify their versions.",
+            Double(counters.verifiedObjects))
+        text.add(
+            "solidus_poisonous_versions_total", .counter, "Versions that were found to be no value's encoding.",
+            Double(counters.poisonousVersions))
+        text.add(
+            "solidus_verification_bytes_total", .counter, "Bytes moved to verify versions.", by: "direction",
+            [("sent", counters.verificationSentBytes), ("received", counters.verificationReceivedBytes)])
+    }
+
+    private func addStorage(to text: inout MetricsText) {
+        text.begin("solidus_storage_state", .gauge, "1 for the state that the store is in.")
+        for (name, state) in [("writable", ServerStatus.StorageState.writable), ("full", .full), ("failed", .failed)] {
+            text.sample("solidus_storage_state", ["state": name], status.storage == state ? 1 : 0)
+        }
+        text.begin("solidus_storage_bytes", .gauge, "Bytes of the store's disk, as far as they are known.")
+        let sizes = [("used", status.usedBytes), ("free", status.freeBytes), ("reserved", status.reservedBytes)]
+        for (name, bytes) in sizes { text.sample("solidus_storage_bytes", ["what": name], Double(bytes)) }
+        text.add(
+            "solidus_group_commits_total", .counter, "Times that changes were made durable together.",
+            Double(counters.groupCommits))
+        text.add("solidus_stored_changes_total", .counter, "Changes made durable.", Double(counters.storedChanges))
+        text.add(
+            "solidus_waiting_changes", .gauge, "Changes that wait for the disk.", Double(counters.waitingChanges))
+        text.add(
+            "solidus_lost_parts_total", .counter,
+            "Stored parts that fail their checksum or that the disk does not give back.", Double(counters.lostParts))
+        text.add(
+            "solidus_lost_records_total", .counter, "Times that an object's record was wanted that is lost.",
+            Double(counters.lostRecords))
+        text.add(
+            "solidus_unreadable_parts_total", .counter, "Times that a stored part could not be read at the moment.",
+            Double(counters.unreadableParts))
+    }
+
+    private func addConnections(to text: inout MetricsText) {
+        text.add("solidus_sessions", .gauge, "Sessions of clients and servers.", Double(status.sessions))
+        text.add(
+            "solidus_connections_accepted_total", .counter, "Connections that TCP accepted.",
+            Double(counters.connections.acceptedConnections))
+        text.add(
+            "solidus_connections_refused_total", .counter, "Connections that were refused or dropped, by reason.",
+            by: "reason", counters.connections.refusalsByReason.map { ($0.key, $0.value) })
+        text.begin(
+            "solidus_message_memory_bytes", .gauge, "Bytes that requests and answers hold, and may hold, of memory.")
+        let memory = counters.memory
+        for (name, bytes) in [
+            ("budget", memory.budgetBytes), ("held", memory.heldBytes), ("most", memory.mostHeldBytes),
+        ] {
+            text.sample("solidus_message_memory_bytes", ["what": name], Double(bytes))
+        }
+        text.add(
+            "solidus_memory_pauses_total", .counter,
+            "Times that a connection was not read from since its share of memory was used up.", Double(memory.pauses))
+        text.add(
+            "solidus_dropped_answers_total", .counter, "Answers for which their receiver's share had no room.",
+            Double(memory.droppedAnswers))
+    }
+}
