@@ -1,7 +1,7 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
 .PHONY: run test acceptance simulate simulate-slice simulator torture bench build man reference install format lint setup \
-    check-core sanitize fuzz check-aarch64 check-avx512 check-instructions
+    check-core sanitize fuzz check-aarch64 check-avx512 check-instructions check-alerts
 
 SWIFT_SOURCES = Package.swift Sources Tests bench Examples
 
@@ -18,10 +18,15 @@ test: setup lint
 	swift build --product generate-manual
 	scripts/make-reference "$$(swift build --show-bin-path)" $(REFERENCE)
 	scripts/run-beside '$(MAKE) simulator' scripts/run-tests
-	$(MAKE) check-core sanitize
+	$(MAKE) check-alerts check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
 	$(MAKE) check-instructions
 	$(MAKE) simulate-slice
+
+# Whether Prometheus takes the alert rules, where its promtool is (Debian's package prometheus).
+check-alerts:
+	@if command -v promtool > /dev/null; then promtool check rules deploy/prometheus/solidus.rules.yml; \
+	    else echo "promtool is not installed: the alert rules were not checked"; fi
 
 # Those tests of real clusters that take long, and of the others all cases instead of one of a kind: half an hour.
 acceptance: setup

@@ -110,7 +110,7 @@ package struct NewCluster: Sendable {
             try TextFile.create(home.statementKey, statementKey.pemRepresentation + "\n", mode: 0o600)
             // Whoever makes a cluster without defence against liars says so for its servers, too.
             let faults = mode.isSigned ? "" : "faults = \"\(ServerHome.crashFaults)\"\n"
-            let metrics = try self.metrics(of: server)
+            let metrics = try self.metrics(of: server, beside: addresses)
             let names = without.filter(\.isServers).names.map { "\"\($0)\"" }.joined(separator: ", ")
             let switches = names.isEmpty ? "" : "without = [\(names)]\n"
             try TextFile.create(
@@ -247,10 +247,14 @@ package struct NewCluster: Sendable {
     }
 
     /// The line of a server's file that says where its metrics are.
-    private func metrics(of server: NodeID) throws(ConfigurationError) -> String {
+    private func metrics(of server: NodeID, beside addresses: [NetworkAddress]) throws(ConfigurationError) -> String {
         guard let metricsBasePort else { return "" }
-        guard let address = NetworkAddress(host: "127.0.0.1", port: metricsBasePort + Int(server.rawValue)) else {
+        let (port, overflow) = metricsBasePort.addingReportingOverflow(Int(server.rawValue))
+        guard !overflow, let address = NetworkAddress(host: "127.0.0.1", port: port) else {
             throw .invalidParameters(reason: "ports of metrics from \(metricsBasePort) on do not lie within 1 to 65535")
+        }
+        guard !addresses.contains(where: { $0.port == port }) else {
+            throw .invalidParameters(reason: "a server listens on port \(port), where another's metrics would be")
         }
         return "metrics = \"\(address)\"\n"
     }

@@ -1,8 +1,8 @@
 // Looks at everything that a server's store should have, and says what is damaged, missing or too much.
 //
 // A record says what the server holds. A part proves itself by its checksum, a descriptor by its digest, which the
-// version's name contains, and a fragment by its hash in the descriptor or in the stripe's entry. So a store is good when
-// every part that a record names proves itself, and nothing else takes space. Nothing is changed.
+// version's name contains, and a fragment by its hash in the descriptor or in the stripe's entry, which the descriptor
+// names. So what a record names is good when every part of it proves itself. Nothing is changed.
 
 import ErasureCode
 import Fingerprint
@@ -16,7 +16,9 @@ package enum StoreFlaw: Sendable {
     /// It is whole, and another one's, or not what its hash says.
     case wrong(ObjectKey, Timestamp, String)
     case wrongStripe(ObjectKey, AttemptName, UInt32, String)
-    /// Committed here by its certificate; what else belongs to it never came, or was noted as lost.
+    /// The record notes that the version's fragments are lost.
+    case notedLost(ObjectKey, Timestamp)
+    /// Committed here by its certificate; what else belongs to it never came.
     case missing(ObjectKey, Timestamp, isDescriptor: Bool)
     /// It takes space and no record names it.
     case stray(ObjectKey)
@@ -24,12 +26,26 @@ package enum StoreFlaw: Sendable {
     case foreign(ObjectKey)
     /// A name or a row that was never stored so.
     case malformed(String)
+    /// The index is damaged, and could not be made anew.
+    case index(String)
     /// A client is charged something else than its objects' records say.
     case wrongCharge(ClientID)
 
-    /// Whether others' fragments give it back: what is missing is no damage of this store's.
-    package var isMissing: Bool {
-        if case .missing = self { true } else { false }
+    /// How it counts.
+    package enum Kind: Sendable {
+        case damage
+        /// It never came, which is no damage of this store's.
+        case missing
+        /// It cannot be read at the moment, whatever it is.
+        case unread
+    }
+
+    package var kind: Kind {
+        switch self {
+        case .missing: .missing
+        case .lost(.unreadable): .unread
+        default: .damage
+        }
     }
 }
 
@@ -40,6 +56,8 @@ extension StoreFlaw: CustomStringConvertible {
         case .wrong(let key, let timestamp, let what): "\(key) at \(timestamp): \(what)"
         case .wrongStripe(let key, let attempt, let stripe, let what):
             "stripe \(stripe) of \(attempt) of \(key): \(what)"
+        case .notedLost(let key, let timestamp): "\(key) at \(timestamp): its fragments are noted as lost"
+        case .index(let reason): "the index is damaged and could not be made anew: \(reason)"
         case .missing(let key, let timestamp, isDescriptor: true): "\(key) at \(timestamp) is without its description"
         case .missing(let key, let timestamp, isDescriptor: false): "\(key) at \(timestamp) is without its fragments"
         case .stray(let key): "\(key): something is stored of a version that the object's record does not name"
@@ -57,6 +75,8 @@ package struct StoreFindings: Sendable {
     /// Fragments that were read and compared with their hashes.
     package var fragmentCount = 0
     package var fragmentBytes: UInt64 = 0
+    /// Objects of which no record could be read, or that are not this server's.
+    package var unknownCount = 0
     /// Charged by the records.
     fileprivate var charges = Accounts()
 
@@ -67,6 +87,7 @@ package struct StoreFindings: Sendable {
         versionCount += other.versionCount
         fragmentCount += other.fragmentCount
         fragmentBytes += other.fragmentBytes
+        unknownCount += other.unknownCount
         charges.apply(other.charges.all)
     }
 }
@@ -107,6 +128,7 @@ package struct StoreCheck: Sendable {
             findings.objectCount += 1
             guard let key = try? ObjectKey(bytes: bytes) else {
                 found(.malformed("an object's name of \(bytes.count) bytes"))
+                findings.unknownCount += 1
                 continue
             }
             check(key, reader, &findings)
@@ -114,8 +136,10 @@ package struct StoreCheck: Sendable {
         return findings
     }
 
-    /// Compares what clients are charged with what all objects' records say, once all were looked at.
+    /// Compares what clients are charged with what all objects' records say, once all were looked at; not when some of
+    /// them say nothing.
     package func checkCharges(_ findings: StoreFindings) {
+        guard findings.unknownCount == 0 else { return }
         do {
             let summed = Dictionary(uniqueKeysWithValues: findings.charges.all.map { ($0.client, $0.charge) })
             let kept = Accounts(
@@ -132,28 +156,29 @@ package struct StoreCheck: Sendable {
     private func check(_ key: ObjectKey, _ reader: ProtocolStore, _ findings: inout StoreFindings) {
         guard let position = parameters.placement(of: key).position(of: node) else {
             found(.foreign(key))
+            findings.unknownCount += 1
             return
         }
-        guard case .held(let record) = reader.record(of: key) else { return }
+        guard case .held(let record) = reader.record(of: key) else {
+            findings.unknownCount += 1
+            return
+        }
+        if let broken = record.brokenInvariant { found(.malformed("the record of \(key): \(broken)")) }
         findings.charges.apply(record.charges)
         for version in record.held {
             findings.versionCount += 1
-            check(version, of: key, position, reader, &findings)
+            check(version, of: key, in: record, position, reader, &findings)
         }
         for timestamp in ([record.committed].compactMap { $0 } + record.unverified).map(\.timestamp) {
-            guard let version = record.version(timestamp) else {
-                found(.missing(key, timestamp, isDescriptor: true))
-                continue
-            }
-            if version.hasStripes, !version.holdsFragments { found(.missing(key, timestamp, isDescriptor: false)) }
+            if record.version(timestamp) == nil { found(.missing(key, timestamp, isDescriptor: true)) }
         }
         for attempt in record.staged { check(attempt, of: key, position, reader, &findings) }
         checkStrays(key, record)
     }
 
     private func check(
-        _ version: HeldVersion, of key: ObjectKey, _ position: Position, _ reader: ProtocolStore,
-        _ findings: inout StoreFindings
+        _ version: HeldVersion, of key: ObjectKey, in record: ObjectRecord, _ position: Position,
+        _ reader: ProtocolStore, _ findings: inout StoreFindings
     ) {
         let timestamp = version.timestamp
         let descriptor: Descriptor
@@ -168,7 +193,21 @@ package struct StoreCheck: Sendable {
             found(.wrong(key, timestamp, "its description is that of \(descriptor.key)"))
             return
         }
-        guard version.holdsFragments, !descriptor.stripes.isEmpty else { return }
+        if version.hasStripes != descriptor.hasStripes || version.head != descriptor.listedHead {
+            found(.wrong(key, timestamp, "the record says something else of it than its description"))
+        }
+        guard version.holdsFragments || !version.hasStripes else {
+            // What was lost stays where it was; what never came is nowhere.
+            let first = VersionPart.fragment(position.fragmentIndex, StripeIndex(0))
+            let isThere = descriptor.staged == nil && hasPart(first, of: timestamp, key)
+            found(isThere ? .notedLost(key, timestamp) : .missing(key, timestamp, isDescriptor: false))
+            return
+        }
+        if let staged = descriptor.staged {
+            check(staged, of: timestamp, key, in: record, reader)
+            return
+        }
+        guard !descriptor.stripes.isEmpty else { return }
         switch reader.fragments(of: timestamp, key: key, stripeCount: descriptor.stripes.count) {
         case .held(let fragments):
             for (crossChecksum, bytes) in zip(descriptor.stripes, fragments) {
@@ -178,6 +217,28 @@ package struct StoreCheck: Sendable {
             }
         case .absent: found(.wrong(key, timestamp, "its fragments are not there"))
         case .lost, .unreadable, .notInMemory: return
+        }
+    }
+
+    private func hasPart(_ part: VersionPart, of timestamp: Timestamp, _ key: ObjectKey) -> Bool {
+        do {
+            return try store.part(of: key.bytes, version: timestamp.storedVersion, part: part) != nil
+        } catch {
+            return true
+        }
+    }
+
+    /// Whether what is staged is what the version's description names; each stripe is looked at with its attempt.
+    private func check(
+        _ staged: StagedContents, of timestamp: Timestamp, _ key: ObjectKey, in record: ObjectRecord,
+        _ reader: ProtocolStore
+    ) {
+        guard record.missingStripes(of: staged).isEmpty else {
+            found(.wrong(key, timestamp, "stripes that it names are not staged"))
+            return
+        }
+        if case .held(let wrong) = staged.inspect(key, in: reader, parameters: parameters), !wrong.isEmpty {
+            found(.wrong(key, timestamp, "stripes that it names are others than those that are staged"))
         }
     }
 

@@ -139,12 +139,11 @@ package final class Server: Sendable {
             }
             keepPlaces(cluster)
             let readyAt = NIODeadline.now()
-            let currentStatus: @Sendable () -> ServerStatus = {
+            status.attach {
                 ServerStatus(
                     store.condition, of: lists.current, incarnation: signer.incarnation, uptime: .now() - readyAt,
                     sessionCount: endpoint.sessionCount, statistics.snapshot, endpoint.counters)
             }
-            status.attach(currentStatus)
             let counting = CounterSources(
                 statistics: statistics, versionVerifier: made, sessions: sessions, host: host, threads: threads,
                 endpoint: endpoint)
@@ -153,13 +152,15 @@ package final class Server: Sendable {
                 let (node, mode) = (Int(configuration.node.rawValue), "\(configuration.parameters.mode)")
                 let certificateEnd = configuration.identity.validity.notAfter
                 do throws(TransportError) {
-                    metrics = try await MetricsEndpoint.start(address, group: group) {
+                    let source = MetricsSource(status: status) { status in
                         ServerMetrics(
-                            node: node, mode: mode, status: currentStatus(), counters: counting.counters,
+                            node: node, mode: mode, status: status, counters: counting.counters,
                             latencies: latencies.snapshot, certificateEndSeconds: certificateEnd
                         ).text
                     }
+                    metrics = try await MetricsEndpoint.start(address, group: group, source)
                 } catch {
+                    status.detach()
                     await endpoint.shutdown(grace: .seconds(0))
                     throw error
                 }

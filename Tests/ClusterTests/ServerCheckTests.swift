@@ -20,6 +20,7 @@ extension BesiegedClusters {
             let fragmentBytes: UInt64
             let damagedCount: Int
             let missingCount: Int
+            let unreadCount: Int
             let damaged: [String]
             let missing: [String]
         }
@@ -75,6 +76,13 @@ extension BesiegedClusters {
                 let anew = try verdict(await check(cluster, "--json"))
                 #expect(anew.index == "made_anew" && anew.damagedCount == 1 && anew.objects == 72, "\(anew)")
                 #expect(try verdict(await check(cluster, "--json")).index == "good")
+                // What the server has noted as lost is damage still.
+                try await cluster.start(target)
+                let verified = try await cluster.run(["verify", names[33], "--cluster", cluster.directory])
+                #expect(verified.end == .exit(11), "\(verified)")
+                #expect(try await cluster.terminate(target) == .exit(0))
+                let noted = try verdict(await check(cluster, "--json"))
+                #expect(noted.damagedCount == 1 && noted.damaged.first?.contains("noted as lost") == true, "\(noted)")
                 try await cluster.start(target)
                 try await cluster.withClient { _ = try await cluster.checkOperations($0, "after", sizesBytes: [5]) }
             }

@@ -105,7 +105,7 @@ extension StagedContents {
     /// same names, whoever staged them.
     ///
     /// - Returns: runs of stripes that are others, or cannot be shown; at most as many as are named at a time.
-    func inspect(
+    package func inspect(
         _ key: ObjectKey, in store: some ReplicaStore, parameters: ClusterParameters
     ) -> StoredParts<[MissingStripes]> {
         var wrong: [MissingStripes] = []

@@ -227,7 +227,7 @@ extension ObjectRecord {
     }
 
     /// What of the version's stripes is not staged here; at most as many runs as are named at a time.
-    func missingStripes(of contents: StagedContents) -> [MissingStripes] {
+    package func missingStripes(of contents: StagedContents) -> [MissingStripes] {
         var missing: [MissingStripes] = []
         for (index, part) in contents.parts.enumerated() {
             let attempt = attempt(part.attempt)

@@ -7,7 +7,8 @@ import QuorumWire
 struct ServerMetrics {
     let node: Int
     let mode: String
-    let status: ServerStatus
+    /// Nil when the store does not say in time how it is: its disk hangs.
+    let status: ServerStatus?
     let counters: ServerCounters
     let latencies: [TimedRequest: LatencyHistogram]
     /// When the certificate of its connections ends, in seconds since 1970.
@@ -23,6 +24,13 @@ struct ServerMetrics {
     }
 
     private func addState(to text: inout MetricsText) {
+        text.add(
+            "solidus_certificate_end_timestamp_seconds", .gauge,
+            "When the certificate of the server's connections ends, since 1970.", Double(certificateEndSeconds))
+        text.add(
+            "solidus_storage_answers", .gauge, "1 when the store said in time how it is, 0 when its disk hangs.",
+            status == nil ? 0 : 1)
+        guard let status else { return }
         text.begin("solidus_info", .gauge, "What runs here; always 1.")
         text.sample(
             "solidus_info",
@@ -38,9 +46,16 @@ struct ServerMetrics {
             [
                 ("addresses", status.addressesVersion), ("keys", status.keysVersion), ("access", status.accessVersion),
             ])
-        text.add(
-            "solidus_certificate_end_timestamp_seconds", .gauge,
-            "When the certificate of the server's connections ends, since 1970.", Double(certificateEndSeconds))
+        text.add("solidus_sessions", .gauge, "Sessions of clients and servers.", Double(status.sessions))
+        text.begin("solidus_storage_state", .gauge, "1 for the state that the store is in.")
+        for (name, state) in [("writable", ServerStatus.StorageState.writable), ("full", .full), ("failed", .failed)] {
+            text.sample("solidus_storage_state", ["state": name], status.storage == state ? 1 : 0)
+        }
+        text.begin(
+            "solidus_storage_bytes", .gauge,
+            "Bytes that the journal holds, and that are free and kept back on its disk.")
+        let sizes = [("used", status.usedBytes), ("free", status.freeBytes), ("reserved", status.reservedBytes)]
+        for (name, bytes) in sizes { text.sample("solidus_storage_bytes", ["what": name], Double(bytes)) }
     }
 
     private func addRequests(to text: inout MetricsText) {
@@ -48,7 +63,7 @@ struct ServerMetrics {
             "solidus_requests_total", .counter, "Requests that arrived, by who sent them.", by: "from",
             [("client", counters.requests - counters.serverRequests), ("server", counters.serverRequests)])
         let name = "solidus_request_duration_seconds"
-        text.begin(name, .histogram, "Time from a request's arrival to its answer.")
+        text.begin(name, .histogram, "Time from the arrival of a request that is not refused to its answer.")
         for request in TimedRequest.allCases {
             if let histogram = latencies[request] { text.sample(name, "request", request.rawValue, histogram) }
         }
@@ -80,13 +95,6 @@ struct ServerMetrics {
     }
 
     private func addStorage(to text: inout MetricsText) {
-        text.begin("solidus_storage_state", .gauge, "1 for the state that the store is in.")
-        for (name, state) in [("writable", ServerStatus.StorageState.writable), ("full", .full), ("failed", .failed)] {
-            text.sample("solidus_storage_state", ["state": name], status.storage == state ? 1 : 0)
-        }
-        text.begin("solidus_storage_bytes", .gauge, "Bytes of the store's disk, as far as they are known.")
-        let sizes = [("used", status.usedBytes), ("free", status.freeBytes), ("reserved", status.reservedBytes)]
-        for (name, bytes) in sizes { text.sample("solidus_storage_bytes", ["what": name], Double(bytes)) }
         text.add(
             "solidus_group_commits_total", .counter, "Times that changes were made durable together.",
             Double(counters.groupCommits))
@@ -105,7 +113,6 @@ struct ServerMetrics {
     }
 
     private func addConnections(to text: inout MetricsText) {
-        text.add("solidus_sessions", .gauge, "Sessions of clients and servers.", Double(status.sessions))
         text.add(
             "solidus_connections_accepted_total", .counter, "Connections that TCP accepted.",
             Double(counters.connections.acceptedConnections))

@@ -3,6 +3,7 @@
 
 import Logging
 import ProtocolStorage
+import QuorumProtocol
 import Synchronization
 
 /// Counts and logs what a store cannot show, and decides what may be marked as lost.
@@ -14,7 +15,17 @@ final class LossReport: Sendable {
     private struct State {
         var began: ContinuousClock.Instant?
         var losses = 0
+        /// Stripes that were told of. No record notes that they are lost, so every read meets them anew.
+        var stripes: Set<Stripe> = []
     }
+
+    private struct Stripe: Hashable {
+        let key: ObjectKey
+        let attempt: AttemptName
+        let stripe: UInt32
+    }
+
+    private static let rememberedStripesMax = 4096
 
     private let statistics: ServerStatistics
     private let logger: Logger
@@ -39,6 +50,9 @@ final class LossReport: Sendable {
             statistics.count { $0.unreadableParts += 1 }
             logger.warning("\(loss)")
             return false
+        case .stripe(let key, let attempt, let stripe, _)
+        where isKnown(Stripe(key: key, attempt: attempt, stripe: stripe)):
+            return true
         case .part, .descriptor, .stripe, .foreignDescriptor:
             statistics.count { $0.lostParts += 1 }
             let number = count()
@@ -52,6 +66,13 @@ final class LossReport: Sendable {
                     """)
             }
             return number <= Self.lossesPerMinuteMax
+        }
+    }
+
+    private func isKnown(_ stripe: Stripe) -> Bool {
+        state.withLock { state in
+            guard state.stripes.count < Self.rememberedStripesMax else { return state.stripes.contains(stripe) }
+            return !state.stripes.insert(stripe).inserted
         }
     }
 

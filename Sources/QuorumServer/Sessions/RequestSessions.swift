@@ -333,8 +333,9 @@ final class RequestSessions: ServerEndpointDelegate {
         if case .refused(let refusal) = reply {
             statistics.countRefusal(refusal)
             logger.debug("refused a request of \(open.session.peer): \(refusal)")
+        } else if let timed = open.timed {
+            latencies.add(timed, .now() - open.arrived)
         }
-        if let timed = open.timed { latencies.add(timed, .now() - open.arrived) }
         answer(open.session, reply.encoded(request: open.number), frameSizeBytes: open.frameSizeBytes)
     }
 

@@ -5,6 +5,7 @@ import ClusterFiles
 import CommandOutcome
 import Dispatch
 import FileTransfers
+import Glibc
 import ObjectStorage
 import ProtocolStorage
 import QuorumProtocol
@@ -16,15 +17,17 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
         commandName: "check",
         abstract: "Read everything that a server has stored, and say what is damaged or missing.",
         discussion: """
-            The server must not run. Opening its store finishes what a crash interrupted, and makes an index that is missing \
-            or damaged again from the journal; nothing else is changed. Every record, description and fragment is read and \
-            compared with its checksum and its hash, and what clients are charged with what is stored.
+            The server must not run, and the command runs as the user whose store it is. Opening the store finishes what a \
+            crash interrupted, and makes an index that is missing or damaged again from the journal; nothing else is changed. \
+            Every object's record, descriptions and fragments are read and compared with their checksums and hashes, and what \
+            clients are charged with what the records say. Not looked at are the index's lists of objects, and what the \
+            journal has besides the index, until that is made again.
 
-            What is damaged is given back by the other servers: the server notes it as lost once it runs and meets it, and \
-            whoever writes the object again makes it good. Of a version that is committed and whose fragments never came \
-            it is said that they are missing; that is no damage. Fails with exit code 11 when anything is damaged.
+            A fragment that is damaged is read from the other servers; whoever writes the object again makes all of them \
+            anew. Of a version that is committed and whose fragments never came it is said that they are missing; that is no \
+            damage. Fails with exit code 11 when anything is damaged or cannot be read.
 
-            Example: solidus server check --home demo/servers/0
+            Example: sudo -u solidus solidus server check --home /var/lib/solidus/0
             """)
 
     @Option(help: "The server's home, DIR/servers/NUMBER.", completion: .directory)
@@ -49,25 +52,32 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
         let fragmentBytes: UInt64
         let damagedCount: Int
         let missingCount: Int
+        let unreadCount: Int
         let damaged: [String]
         let missing: [String]
+        let unread: [String]
     }
 
     func run() async throws {
         let home = try ServerHome(path: home)
-        let configuration = ServerConfiguration(home: home)
+        var configuration = ServerConfiguration(home: home)
+        if let limit = DescriptorLimit.raise(), limit < DescriptorLimit.recommended {
+            configuration.storage.openSegmentsMax = max(1, min(configuration.storage.openSegmentsMax, limit / 8))
+        }
+        try checkOwner(of: configuration.storeDirectory)
         let store = try open(configuration)
         let flaws = FlawList(namesMax: names)
         let check = StoreCheck(store, of: home.node, parameters: home.cluster.parameters) { flaws.add($0) }
         let findings: StoreFindings
         do {
-            findings = try await lookAtAll(check)
+            findings = try await lookAtAll(check, flaws)
         } catch {
             try? store.close()
             throw error
         }
         check.checkCharges(findings)
         let index = Self.text(store.indexCondition)
+        if case .damaged(let reason) = store.indexCondition { flaws.add(.index(reason)) }
         do {
             try store.close()
         } catch {
@@ -76,21 +86,35 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
         let all = flaws.all
         let objects = "\(findings.objectCount) objects, \(findings.versionCount) versions"
         let fragments = "\(findings.fragmentCount) fragments of \(byteText(findings.fragmentBytes))"
-        let verdict =
-            all.damagedCount == 0
-            ? "nothing is damaged" : "\(all.damagedCount) DAMAGED; the other servers' fragments give them back"
+        let isGood = all.damaged.count + all.unread.count == 0
+        var verdict = isGood ? "nothing is damaged" : "\(all.damaged.count) DAMAGED"
+        if all.unread.count > 0 { verdict += ", \(all.unread.count) could not be read" }
+        if findings.unknownCount > 0 { verdict += "; what clients are charged was not compared" }
         try Report.finish(
             report,
             Outcome(
                 server: Int(home.node.rawValue), index: index.name, objects: findings.objectCount,
                 versions: findings.versionCount, fragments: findings.fragmentCount,
-                fragmentBytes: findings.fragmentBytes, damagedCount: all.damagedCount, missingCount: all.missingCount,
-                damaged: all.damaged, missing: all.missing),
-            text: (all.damaged.map { "damaged: \($0)" } + all.missing.map { "missing: \($0)" }
+                fragmentBytes: findings.fragmentBytes, damagedCount: all.damaged.count,
+                missingCount: all.missing.count, unreadCount: all.unread.count, damaged: all.damaged.names,
+                missing: all.missing.names, unread: all.unread.names),
+            text: (all.damaged.names.map { "damaged: \($0)" } + all.unread.names.map { "NOT READ: \($0)" }
+                + all.missing.names.map { "missing: \($0)" }
                 + ["\(home.node): the index is \(index.text)", "\(objects), \(fragments): \(verdict)"]
-                + (all.missingCount > 0 ? ["\(all.missingCount) are missing that are no damage of this store's"] : []))
+                + (all.missing.count > 0
+                    ? ["\(all.missing.count) are missing that never came, which is no damage"] : []))
                 .joined(separator: "\n"))
-        if all.damagedCount > 0 { throw ReportedVerdict(status: .partial) }
+        if !isGood { throw ReportedVerdict(status: .partial) }
+    }
+
+    /// Whoever opens the store makes files in it, which its server has to be able to read.
+    private func checkOwner(of directory: String) throws(Failure) {
+        var status = stat()
+        guard stat(directory, &status) == 0, status.st_uid != geteuid() else { return }
+        throw Failure(
+            .configuration,
+            "\(directory) belongs to user \(status.st_uid); check it as that user: sudo -u '#\(status.st_uid)' solidus "
+                + "server check …")
     }
 
     private func open(_ configuration: ServerConfiguration) throws(Failure) -> ObjectStore {
@@ -115,17 +139,15 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
         }
     }
 
-    /// Some objects at a time, several times at once.
-    private func lookAtAll(_ check: StoreCheck) async throws -> StoreFindings {
+    /// Some objects at a time, several times at once. Where the index cannot be read it ends.
+    private func lookAtAll(_ check: StoreCheck, _ flaws: FlawList) async throws -> StoreFindings {
         var progress = CheckProgress(isShown: !report.json)
         defer { progress.end() }
         return try await withThrowingTaskGroup(of: StoreFindings.self) { tasks in
             var findings = StoreFindings()
             var last: [UInt8]?
             var underWay = 0
-            while true {
-                let keys = try check.keys(after: last, limit: Self.keysPerStep)
-                guard let end = keys.last else { break }
+            while let keys = Self.keys(check, after: last, flaws, &findings), let end = keys.last {
                 last = end
                 if underWay == jobs, let done = try await tasks.next() {
                     findings.add(done)
@@ -141,6 +163,19 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
         }
     }
 
+    private static func keys(
+        _ check: StoreCheck, after last: [UInt8]?, _ flaws: FlawList, _ findings: inout StoreFindings
+    ) -> [[UInt8]]? {
+        do throws(StorageError) {
+            return try check.keys(after: last, limit: keysPerStep)
+        } catch {
+            // The next opening makes the index anew.
+            flaws.add(.lost(.listing(error)))
+            findings.unknownCount += 1
+            return nil
+        }
+    }
+
     private static let keysPerStep = 64
     private static let queue = DispatchQueue(label: "solidus.check", attributes: .concurrent)
 
@@ -152,11 +187,20 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
 
 /// What was found, the first of it by name.
 private final class FlawList: Sendable {
+    struct Named {
+        var count = 0
+        var names: [String] = []
+
+        mutating func add(_ flaw: StoreFlaw, namesMax: Int) {
+            count += 1
+            if names.count < namesMax { names.append("\(flaw)") }
+        }
+    }
+
     struct Contents {
-        var damagedCount = 0
-        var missingCount = 0
-        var damaged: [String] = []
-        var missing: [String] = []
+        var damaged = Named()
+        var missing = Named()
+        var unread = Named()
     }
 
     private let namesMax: Int
@@ -166,12 +210,10 @@ private final class FlawList: Sendable {
 
     func add(_ flaw: StoreFlaw) {
         contents.withLock { contents in
-            if flaw.isMissing {
-                contents.missingCount += 1
-                if contents.missing.count < namesMax { contents.missing.append("\(flaw)") }
-            } else {
-                contents.damagedCount += 1
-                if contents.damaged.count < namesMax { contents.damaged.append("\(flaw)") }
+            switch flaw.kind {
+            case .damage: contents.damaged.add(flaw, namesMax: namesMax)
+            case .missing: contents.missing.add(flaw, namesMax: namesMax)
+            case .unread: contents.unread.add(flaw, namesMax: namesMax)
             }
         }
     }
@@ -179,8 +221,9 @@ private final class FlawList: Sendable {
     /// In order, whichever thread found what.
     var all: Contents {
         var all = contents.withLock { $0 }
-        all.damaged.sort()
-        all.missing.sort()
+        all.damaged.names.sort()
+        all.missing.names.sort()
+        all.unread.names.sort()
         return all
     }
 }
