@@ -27,7 +27,7 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
             anew. Of a version that is committed and whose fragments never came it is said that they are missing; that is no \
             damage. Fails with exit code 11 when anything is damaged or cannot be read.
 
-            Example: sudo -u solidus solidus server check --home /var/lib/solidus/0
+            Example: solidus server check --home demo/servers/0
             """)
 
     @Option(help: "The server's home, DIR/servers/NUMBER.", completion: .directory)
