@@ -10,7 +10,7 @@ import ObjectStorage
 import QuorumProtocol
 
 /// What is not as it should be at an object.
-package enum StoreFlaw: Sendable {
+package enum StoreTrouble: Sendable {
     /// It is there no more, or damaged.
     case lost(StoreLoss)
     /// It is whole, and another one's, or not what its hash says.
@@ -49,7 +49,7 @@ package enum StoreFlaw: Sendable {
     }
 }
 
-extension StoreFlaw: CustomStringConvertible {
+extension StoreTrouble: CustomStringConvertible {
     package var description: String {
         switch self {
         case .lost(let loss): "\(loss)"
@@ -97,12 +97,12 @@ package struct StoreCheck: Sendable {
     private let store: ObjectStore
     private let node: NodeID
     private let parameters: ClusterParameters
-    private let found: @Sendable (StoreFlaw) -> Void
+    private let found: @Sendable (StoreTrouble) -> Void
 
-    /// - Parameter found: told of each flaw, on the thread that finds it.
+    /// - Parameter found: told of each trouble, on the thread that finds it.
     package init(
         _ store: ObjectStore, of node: NodeID, parameters: ClusterParameters,
-        found: @escaping @Sendable (StoreFlaw) -> Void
+        found: @escaping @Sendable (StoreTrouble) -> Void
     ) {
         self.store = store
         self.node = node

@@ -32,7 +32,7 @@ struct StripesCheck: Sendable {
     enum Effect {
         case send(Position, Request)
         case verify(Position, StripeIndex, CrossChecksum, SharedBytes)
-        /// Answered by `checked`, as long as it is sound.
+        /// Answered by `judged`, and by `goOn` as long as it is sound.
         case check(GatheredStripe)
         case startHedge
         /// The server has not the stripe any more, never had it, or sent something else; once between retransmissions.

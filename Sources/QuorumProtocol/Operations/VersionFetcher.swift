@@ -98,7 +98,8 @@ package struct VersionFetcher: Sendable {
             advance(into: &effects)
         case .checked(let stripe, let isSound):
             guard let descriptor else { return }
-            if stripe != 0, check(into: &effects, { check, _ in check.judged(stripe) }) == nil { return }
+            // A verdict on a stripe that is not looked at any more says nothing.
+            guard stripe == 0 || isAwaited(stripe, into: &effects) else { return }
             if isSound, check(into: &effects, { $0.goOn(into: &$1) }) == false { return }
             finish(isSound ? .success(fetched(descriptor)) : .failure(shortfall), into: &effects)
         case .connected(let server):
@@ -213,6 +214,11 @@ package struct VersionFetcher: Sendable {
         }
         guard isHedging || !failed.isEmpty else { return }
         for server in parameters.quorums.positions where !asked.contains(server) { ask(server, into: &effects) }
+    }
+
+    private mutating func isAwaited(_ stripe: UInt64, into effects: inout [Effect]) -> Bool {
+        let judged = check(into: &effects) { check, _ in check.judged(stripe) }
+        return (judged ?? nil) != nil
     }
 
     /// Runs a step of what looks at a large version's stripes, and does what follows.

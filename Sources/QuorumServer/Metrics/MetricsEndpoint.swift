@@ -25,10 +25,11 @@ struct MetricsSource: Sendable {
         let tell: @Sendable (ServerStatus?) -> Void = { status in
             if isTold.isFirst { answer(text(status)) }
         }
-        let limit = loop.scheduleTask(in: Self.patience) { tell(nil) }
-        status.ask { status in
-            limit.cancel()
-            tell(status)
+        let asked = status.ask(tell)
+        let status = status
+        loop.scheduleTask(in: Self.patience) {
+            status.forget(asked)
+            tell(nil)
         }
     }
 

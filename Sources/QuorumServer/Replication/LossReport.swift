@@ -58,6 +58,9 @@ final class LossReport: Sendable {
             let number = count()
             if number <= Self.lossesPerMinuteMax {
                 logger.warning("\(loss)")
+                if case .stripe(let key, let attempt, let stripe, _) = loss {
+                    remember(Stripe(key: key, attempt: attempt, stripe: stripe))
+                }
             } else if number == Self.lossesPerMinuteMax + 1 {
                 logger.critical(
                     """
@@ -69,11 +72,10 @@ final class LossReport: Sendable {
         }
     }
 
-    private func isKnown(_ stripe: Stripe) -> Bool {
-        state.withLock { state in
-            guard state.stripes.count < Self.rememberedStripesMax else { return state.stripes.contains(stripe) }
-            return !state.stripes.insert(stripe).inserted
-        }
+    private func isKnown(_ stripe: Stripe) -> Bool { state.withLock { $0.stripes.contains(stripe) } }
+
+    private func remember(_ stripe: Stripe) {
+        state.withLock { if $0.stripes.count < Self.rememberedStripesMax { $0.stripes.insert(stripe) } }
     }
 
     /// Counts a loss; its number in this minute.

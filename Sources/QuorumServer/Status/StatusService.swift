@@ -14,7 +14,8 @@ final class StatusService: Sendable {
         var measure: (@Sendable () -> ServerStatus)?
         var last: (status: ServerStatus, at: NIODeadline)?
         /// Who waits for the one that is being made; nil while none is.
-        var waiting: [Answer]?
+        var waiting: [UInt64: Answer]?
+        var nextNumber: UInt64 = 0
     }
 
     private static let age = TimeAmount.seconds(1)
@@ -42,16 +43,13 @@ final class StatusService: Sendable {
     }
 
     /// Has `answer` told how the server is, at once or by a worker thread; nil when the server does not say.
-    func ask(_ answer: @escaping Answer) {
-        let step = state.withLock { state -> Step in
-            guard let measure = state.measure else { return .answer(nil) }
-            if let last = state.last, .now() - last.at < Self.age { return .answer(last.status) }
-            guard state.waiting == nil else {
-                state.waiting?.append(answer)
-                return .wait
-            }
-            state.waiting = [answer]
-            return .measure(measure)
+    ///
+    /// - Returns: a number by which `forget` ends the waiting.
+    @discardableResult
+    func ask(_ answer: @escaping Answer) -> UInt64 {
+        let (number, step) = state.withLock { state -> (UInt64, Step) in
+            state.nextNumber += 1
+            return (state.nextNumber, next(answer, state.nextNumber, &state))
         }
         switch step {
         case .answer(let status): answer(status)
@@ -62,10 +60,25 @@ final class StatusService: Sendable {
                 let waiting = self.state.withLock { state in
                     state.last = (status, .now())
                     defer { state.waiting = nil }
-                    return state.waiting ?? []
+                    return state.waiting ?? [:]
                 }
-                for answer in waiting { answer(status) }
+                for (_, answer) in waiting.sorted(by: { $0.key < $1.key }) { answer(status) }
             }
         }
+        return number
     }
+
+    private func next(_ answer: @escaping Answer, _ number: UInt64, _ state: inout State) -> Step {
+        guard let measure = state.measure else { return .answer(nil) }
+        if let last = state.last, .now() - last.at < Self.age { return .answer(last.status) }
+        guard state.waiting == nil else {
+            state.waiting?[number] = answer
+            return .wait
+        }
+        state.waiting = [number: answer]
+        return .measure(measure)
+    }
+
+    /// Lets go of who does not wait any more: while a disk hangs, nothing else would.
+    func forget(_ number: UInt64) { state.withLock { $0.waiting?[number] = nil } }
 }

@@ -66,24 +66,24 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
         }
         try checkOwner(of: configuration.storeDirectory)
         let store = try open(configuration)
-        let flaws = FlawList(namesMax: names)
-        let check = StoreCheck(store, of: home.node, parameters: home.cluster.parameters) { flaws.add($0) }
+        let troubles = TroubleList(namesMax: names)
+        let check = StoreCheck(store, of: home.node, parameters: home.cluster.parameters) { troubles.add($0) }
         let findings: StoreFindings
         do {
-            findings = try await lookAtAll(check, flaws)
+            findings = try await lookAtAll(check, troubles)
         } catch {
             try? store.close()
             throw error
         }
         check.checkCharges(findings)
         let index = Self.text(store.indexCondition)
-        if case .damaged(let reason) = store.indexCondition { flaws.add(.index(reason)) }
+        if case .damaged(let reason) = store.indexCondition { troubles.add(.index(reason)) }
         do {
             try store.close()
         } catch {
             throw Failure(ServerError.storage(error))
         }
-        let all = flaws.all
+        let all = troubles.all
         let objects = "\(findings.objectCount) objects, \(findings.versionCount) versions"
         let fragments = "\(findings.fragmentCount) fragments of \(byteText(findings.fragmentBytes))"
         let isGood = all.damaged.count + all.unread.count == 0
@@ -140,14 +140,14 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
     }
 
     /// Some objects at a time, several times at once. Where the index cannot be read it ends.
-    private func lookAtAll(_ check: StoreCheck, _ flaws: FlawList) async throws -> StoreFindings {
+    private func lookAtAll(_ check: StoreCheck, _ troubles: TroubleList) async throws -> StoreFindings {
         var progress = CheckProgress(isShown: !report.json)
         defer { progress.end() }
         return try await withThrowingTaskGroup(of: StoreFindings.self) { tasks in
             var findings = StoreFindings()
             var last: [UInt8]?
             var underWay = 0
-            while let keys = Self.keys(check, after: last, flaws, &findings), let end = keys.last {
+            while let keys = Self.keys(check, after: last, troubles, &findings), let end = keys.last {
                 last = end
                 if underWay == jobs, let done = try await tasks.next() {
                     findings.add(done)
@@ -164,13 +164,13 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
     }
 
     private static func keys(
-        _ check: StoreCheck, after last: [UInt8]?, _ flaws: FlawList, _ findings: inout StoreFindings
+        _ check: StoreCheck, after last: [UInt8]?, _ troubles: TroubleList, _ findings: inout StoreFindings
     ) -> [[UInt8]]? {
         do throws(StorageError) {
             return try check.keys(after: last, limit: keysPerStep)
         } catch {
             // The next opening makes the index anew.
-            flaws.add(.lost(.listing(error)))
+            troubles.add(.lost(.listing(error)))
             findings.unknownCount += 1
             return nil
         }
@@ -186,14 +186,14 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
 }
 
 /// What was found, the first of it by name.
-private final class FlawList: Sendable {
+private final class TroubleList: Sendable {
     struct Named {
         var count = 0
         var names: [String] = []
 
-        mutating func add(_ flaw: StoreFlaw, namesMax: Int) {
+        mutating func add(_ trouble: StoreTrouble, namesMax: Int) {
             count += 1
-            if names.count < namesMax { names.append("\(flaw)") }
+            if names.count < namesMax { names.append("\(trouble)") }
         }
     }
 
@@ -208,12 +208,12 @@ private final class FlawList: Sendable {
 
     init(namesMax: Int) { self.namesMax = namesMax }
 
-    func add(_ flaw: StoreFlaw) {
+    func add(_ trouble: StoreTrouble) {
         contents.withLock { contents in
-            switch flaw.kind {
-            case .damage: contents.damaged.add(flaw, namesMax: namesMax)
-            case .missing: contents.missing.add(flaw, namesMax: namesMax)
-            case .unread: contents.unread.add(flaw, namesMax: namesMax)
+            switch trouble.kind {
+            case .damage: contents.damaged.add(trouble, namesMax: namesMax)
+            case .missing: contents.missing.add(trouble, namesMax: namesMax)
+            case .unread: contents.unread.add(trouble, namesMax: namesMax)
             }
         }
     }

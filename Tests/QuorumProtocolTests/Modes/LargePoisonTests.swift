@@ -262,4 +262,47 @@ struct LargePoisonTests {
         #expect(outcome?.found.timestamp == version.timestamp)
         #expect(outcome?.observations.misbehaving.isEmpty == true)
     }
+
+    @Test("is read by its name only when each of its stripes was judged, by its own verdict", arguments: modes)
+    func fetched(mode: VerificationMode) {
+        let group = group(mode)
+        for poison in [nil, 0, 1, 2] as [Int?] {
+            var part = group.part(lengthBytes: 1300)
+            if let poison { part = part.poisoned(stripe: poison, at: 1) }
+            let version = group.version([part], counter: 1)
+            let shown = shown(group, [version], [part])
+            var fetcher = VersionFetcher(
+                parameters: group.parameters, key: .photo, timestamp: version.timestamp, preference: group.servers)
+            var waiting: [VersionFetcher.Input] = [.start]
+            var (judgedCount, result): (Int, Result<FetchedVersion, OperationFailure>?) = (0, nil)
+            while !waiting.isEmpty {
+                var effects: [VersionFetcher.Effect] = []
+                fetcher.handle(waiting.removeFirst(), into: &effects)
+                for effect in effects {
+                    switch VersionFetcher.step(effect, key: .photo, verifier: group.verifier) {
+                    case .send(let server, let request):
+                        if let reply = shown.answer(server, request, in: group) {
+                            waiting.append(.reply(server, reply))
+                        }
+                    case .work(_, let work), .encode(let work):
+                        if case .check(let stripes) = effect {
+                            judgedCount += 1
+                            for other in [stripes[0].number &+ 1, 7] {
+                                waiting.append(.checked(stripe: other, isSound: true))
+                            }
+                        }
+                        waiting.append(work())
+                    case .startHedge: break
+                    case .finish(let ended): result = ended
+                    }
+                }
+            }
+            guard let result else {
+                Issue.record("it does not end")
+                continue
+            }
+            #expect(judgedCount == poison.map { $0 + 1 } ?? 3)
+            #expect(((try? result.get()) != nil) == (poison == nil), "\(String(describing: poison))")
+        }
+    }
 }
