@@ -22,6 +22,13 @@ package struct ServerHome: Sendable {
     private static let withoutAllowed = Optimisation.allCases.filter(\.isServers)
     private static let bytesKey = "verification_mib_per_second"
     private static let processorKey = "verification_processor_percent"
+    private static let repairKey = "repair_mib_per_second"
+    private static let repairDelayKey = "repair_delay_seconds"
+    private static let scrubKey = "scrub_seconds"
+    private static let antiEntropyKey = "anti_entropy_seconds"
+    private static let sparesKey = "spares"
+    private static let sparesFilled = "filled"
+    private static let sparesLeftOut = "left out"
     private static let memoryKey = "memory_mib"
     private static let segmentKey = "segment_mib"
     private static let metricsKey = "metrics"
@@ -45,6 +52,16 @@ package struct ServerHome: Sendable {
     package let storeDirectory: String
     /// What this server's verification of committed versions may take in idle time.
     package let verificationBudget: VerificationBudget
+    /// What repair may read of other servers a second while clients ask for nothing; 0: nothing is repaired.
+    package let repairBytesPerSecond: Int
+    /// How old a want is before it is looked after.
+    package let repairDelaySeconds: Int
+    /// In what time the store is read from end to end; 0: never.
+    package let scrubSeconds: Int
+    /// How often each server of its groups is asked for what this one has missed; 0: never.
+    package let antiEntropySeconds: Int
+    /// Whether this server wants fragments that partial writes left out here, too.
+    package let fillsSpares: Bool
     /// Bytes that requests and answers of all connections together may hold in memory.
     package let memoryBudgetBytes: Int
     /// Size of a segment of the store's journal.
@@ -63,8 +80,9 @@ package struct ServerHome: Sendable {
         let file = try StrictTable(
             parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
             keys: [
-                "format", "number", "faults", Self.bytesKey, Self.processorKey, Self.memoryKey, Self.segmentKey,
-                Self.metricsKey, "without",
+                "format", "number", "faults", Self.bytesKey, Self.processorKey, Self.repairKey, Self.repairDelayKey,
+                Self.antiEntropyKey, Self.scrubKey, Self.sparesKey, Self.memoryKey, Self.segmentKey, Self.metricsKey,
+                "without",
             ])
         try file.checkFormat(Self.format)
         let number = try file.integer("number", expected: "the server's number, counted from 0")
@@ -98,6 +116,20 @@ package struct ServerHome: Sendable {
         }
         storeDirectory = files.store
         verificationBudget = try Self.verificationBudget(file)
+        repairBytesPerSecond =
+            try Self.share(
+                file, Self.repairKey, "what repair may read of other servers in MiB a second, 0 for no repair",
+                in: 0...100_000, default: 256) << 20
+        repairDelaySeconds = try Self.share(
+            file, Self.repairDelayKey, "after how many seconds what is missing is repaired", in: 0...86_400,
+            default: 10)
+        antiEntropySeconds = try Self.share(
+            file, Self.antiEntropyKey, "how often other servers are asked for what was missed, in seconds, 0 for never",
+            in: 0...86_400, default: 300)
+        scrubSeconds = try Self.share(
+            file, Self.scrubKey, "in how many seconds all that is stored is read, 0 for never", in: 0...31_536_000,
+            default: 14 * 86_400)
+        fillsSpares = try Self.fillsSpares(file)
         memoryBudgetBytes = try Self.memoryBudgetBytes(
             file, stripeSizeBytes: cluster.parameters.limits.stripeSizeBytesMax)
         segmentSizeBytes = try Self.segmentSizeBytes(file)
@@ -108,22 +140,24 @@ package struct ServerHome: Sendable {
     package var node: NodeID { entry.node }
 
     private static func verificationBudget(_ file: StrictTable) throws(ConfigurationError) -> VerificationBudget {
-        func share(
-            _ key: String, _ what: String, in allowed: ClosedRange<Int>, default: Int
-        ) throws(ConfigurationError) -> Int {
-            let expected = "\(what), an integer from \(allowed.lowerBound) to \(allowed.upperBound)"
-            let share = try file.integer(key, expected: expected, default: `default`)
-            guard allowed.contains(share) else { throw file.invalid(key, share, "it is \(expected)") }
-            return share
-        }
         let budget = VerificationBudget()
         return VerificationBudget(
             bytesPerSecond: try share(
-                bytesKey, "what verification in idle time may read in MiB a second", in: 1...100_000,
+                file, bytesKey, "what verification in idle time may read in MiB a second", in: 1...100_000,
                 default: budget.bytesPerSecond >> 20) << 20,
             processorPercent: try share(
-                processorKey, "what verification in idle time may take, in hundredths of one processor", in: 1...200,
+                file, processorKey, "what verification in idle time may take, in hundredths of one processor",
+                in: 1...200,
                 default: budget.processorPercent))
+    }
+
+    private static func share(
+        _ file: StrictTable, _ key: String, _ what: String, in allowed: ClosedRange<Int>, default: Int
+    ) throws(ConfigurationError) -> Int {
+        let expected = "\(what), an integer from \(allowed.lowerBound) to \(allowed.upperBound)"
+        let share = try file.integer(key, expected: expected, default: `default`)
+        guard allowed.contains(share) else { throw file.invalid(key, share, "it is \(expected)") }
+        return share
     }
 
     /// At least sixteen stripes, since a share must have room for the largest message.
@@ -137,6 +171,16 @@ package struct ServerHome: Sendable {
         let budget = try file.integer(memoryKey, expected: expected, default: max(512, stripeSizeBytes >> 14))
         guard allowed.contains(budget) else { throw file.invalid(memoryKey, budget, "it is \(expected)") }
         return budget << 20
+    }
+
+    private static func fillsSpares(_ file: StrictTable) throws(ConfigurationError) -> Bool {
+        let expected =
+            "\"\(sparesLeftOut)\" or \"\(sparesFilled)\", what becomes of fragments that partial writes leave out"
+        let spares = try file.text(sparesKey, expected: expected, default: sparesLeftOut)
+        guard [sparesLeftOut, sparesFilled].contains(spares) else {
+            throw file.invalid(sparesKey, spares, "it is \(expected)")
+        }
+        return spares == sparesFilled
     }
 
     private static func segmentSizeBytes(_ file: StrictTable) throws(ConfigurationError) -> Int {

@@ -20,6 +20,8 @@ package enum StoreLoss: Sendable {
     case unreadable(ObjectKey, any Error)
     /// Which objects are due, or are without a commit.
     case listing(any Error)
+    /// What was found by reading everything.
+    case found(String)
 }
 
 extension StoreLoss: CustomStringConvertible {
@@ -34,6 +36,7 @@ extension StoreLoss: CustomStringConvertible {
         case .foreignDescriptor(let key, let timestamp): "the descriptor of \(key) at \(timestamp) is another one's"
         case .unreadable(let key, let error): "\(key) cannot be read just now: \(error)"
         case .listing(let error): "objects cannot be listed: \(error)"
+        case .found(let what): what
         }
     }
 }
@@ -242,6 +245,22 @@ package struct ProtocolStore: ReplicaStore, Sendable {
             return []
         }
     }
+
+    /// At most `limit` objects above `after` of which this server wants something, in order, each with the time since
+    /// when it does, in milliseconds of its clock.
+    ///
+    /// - Throws: `StorageError` when the index cannot be read.
+    package func wants(
+        after: ObjectKey?, limit: Int
+    ) throws(StorageError) -> [(key: ObjectKey, sinceMilliseconds: UInt64)] {
+        try store.rows(.wants, from: after.map { $0.bytes + [0] }, below: nil, limit: limit).compactMap { row in
+            guard let key = try? ObjectKey(bytes: row.key) else { return nil }
+            return (key, WantRow.milliseconds(row.value) ?? 0)
+        }
+    }
+
+    /// Whether the table says that this server wants something of the object.
+    package func isWanted(_ key: ObjectKey) throws(StorageError) -> Bool { try store.row(.wants, key.bytes) != nil }
 
     /// What each client was charged when the store was last changed.
     package func charges() throws(StorageError) -> [ClientCharge] {

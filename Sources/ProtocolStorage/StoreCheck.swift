@@ -13,8 +13,8 @@ import QuorumProtocol
 package enum StoreTrouble: Sendable {
     /// It is there no more, or damaged.
     case lost(StoreLoss)
-    /// It is whole, and another one's, or not what its hash says.
-    case wrong(ObjectKey, Timestamp, String)
+    /// It is whole, and another one's, or not what its hash says; which part of the version is of no use for that.
+    case wrong(ObjectKey, Timestamp, String, LostParts? = nil)
     case wrongStripe(ObjectKey, AttemptName, UInt32, String)
     /// The record notes that the version's fragments are lost.
     case notedLost(ObjectKey, Timestamp)
@@ -28,6 +28,8 @@ package enum StoreTrouble: Sendable {
     case malformed(String)
     /// The index is damaged, and could not be made anew.
     case index(String)
+    /// What is wanted of an object by its record is not what the table of wants says.
+    case wrongWant(ObjectKey)
     /// A client is charged something else than its objects' records say.
     case wrongCharge(ClientID)
 
@@ -49,11 +51,26 @@ package enum StoreTrouble: Sendable {
     }
 }
 
+extension StoreTrouble {
+    /// What is lost by it, and of which object; nil where nothing is, or it cannot be told.
+    package var lost: (key: ObjectKey, parts: LostParts)? {
+        switch self {
+        case .lost(.part(let key, let timestamp, _)): (key, .fragments(timestamp))
+        case .lost(.descriptor(let key, let timestamp, _)), .lost(.foreignDescriptor(let key, let timestamp)):
+            (key, .descriptor(timestamp))
+        case .lost(.stripe(let key, let attempt, let stripe, _)), .wrongStripe(let key, let attempt, let stripe, _):
+            (key, .stripe(attempt, stripe))
+        case .wrong(let key, _, _, let parts?): (key, parts)
+        default: nil
+        }
+    }
+}
+
 extension StoreTrouble: CustomStringConvertible {
     package var description: String {
         switch self {
         case .lost(let loss): "\(loss)"
-        case .wrong(let key, let timestamp, let what): "\(key) at \(timestamp): \(what)"
+        case .wrong(let key, let timestamp, let what, _): "\(key) at \(timestamp): \(what)"
         case .wrongStripe(let key, let attempt, let stripe, let what):
             "stripe \(stripe) of \(attempt) of \(key): \(what)"
         case .notedLost(let key, let timestamp): "\(key) at \(timestamp): its fragments are noted as lost"
@@ -63,6 +80,7 @@ extension StoreTrouble: CustomStringConvertible {
         case .stray(let key): "\(key): something is stored of a version that the object's record does not name"
         case .foreign(let key): "\(key) belongs to a group that this server is not in"
         case .malformed(let what): "the index has an entry that was never written so: \(what)"
+        case .wrongWant(let key): "\(key): the table of what this server wants says something else than its record"
         case .wrongCharge(let client): "client \(client) is charged something else than what is stored for it"
         }
     }
@@ -98,12 +116,17 @@ package struct StoreCheck: Sendable {
     private let node: NodeID
     private let parameters: ClusterParameters
     private let found: @Sendable (StoreTrouble) -> Void
+    private let pace: @Sendable (_ readBytes: Int) -> Bool
 
-    /// - Parameter found: told of each trouble, on the thread that finds it.
+    /// - Parameters:
+    ///   - pace: called after each fragment that was read; may take its time, and says whether to go on.
+    ///   - found: told of each trouble, on the thread that finds it.
     package init(
         _ store: ObjectStore, of node: NodeID, parameters: ClusterParameters,
+        pace: @escaping @Sendable (_ readBytes: Int) -> Bool = { _ in true },
         found: @escaping @Sendable (StoreTrouble) -> Void
     ) {
+        self.pace = pace
         self.store = store
         self.node = node
         self.parameters = parameters
@@ -172,6 +195,7 @@ package struct StoreCheck: Sendable {
         for timestamp in ([record.committed].compactMap { $0 } + record.unverified).map(\.timestamp) {
             if record.version(timestamp) == nil { found(.missing(key, timestamp, isDescriptor: true)) }
         }
+        checkWant(key, record, reader)
         for attempt in record.staged { check(attempt, of: key, position, reader, &findings) }
         checkStrays(key, record)
     }
@@ -185,23 +209,26 @@ package struct StoreCheck: Sendable {
         switch reader.descriptor(of: timestamp, key: key) {
         case .held(let sealed): descriptor = sealed.descriptor
         case .absent:
-            found(.wrong(key, timestamp, "its description is not there"))
+            found(.wrong(key, timestamp, "its description is not there", .descriptor(timestamp)))
             return
         case .lost, .unreadable, .notInMemory: return
         }
         guard descriptor.key == key else {
-            found(.wrong(key, timestamp, "its description is that of \(descriptor.key)"))
+            found(.wrong(key, timestamp, "its description is that of \(descriptor.key)", .descriptor(timestamp)))
             return
         }
         if version.hasStripes != descriptor.hasStripes || version.head != descriptor.listedHead {
             found(.wrong(key, timestamp, "the record says something else of it than its description"))
         }
-        guard version.holdsFragments || !version.hasStripes else {
-            // What was lost stays where it was; what never came is nowhere.
-            let first = VersionPart.fragment(position.fragmentIndex, StripeIndex(0))
-            let isThere = descriptor.staged == nil && hasPart(first, of: timestamp, key)
-            found(isThere ? .notedLost(key, timestamp) : .missing(key, timestamp, isDescriptor: false))
+        switch version.fragments {
+        case .held: break
+        case .lost:
+            found(.notedLost(key, timestamp))
             return
+        case .absent:
+            found(.missing(key, timestamp, isDescriptor: false))
+            return
+        case .void: return
         }
         if let staged = descriptor.staged {
             check(staged, of: timestamp, key, in: record, reader)
@@ -211,20 +238,21 @@ package struct StoreCheck: Sendable {
         switch reader.fragments(of: timestamp, key: key, stripeCount: descriptor.stripes.count) {
         case .held(let fragments):
             for (crossChecksum, bytes) in zip(descriptor.stripes, fragments) {
-                count(bytes, &findings)
+                _ = count(bytes, &findings)
                 guard let problem = problem(bytes, position, crossChecksum) else { continue }
-                found(.wrong(key, timestamp, problem))
+                found(.wrong(key, timestamp, problem, .fragments(timestamp)))
             }
-        case .absent: found(.wrong(key, timestamp, "its fragments are not there"))
+        case .absent: found(.wrong(key, timestamp, "its fragments are not there", .fragments(timestamp)))
         case .lost, .unreadable, .notInMemory: return
         }
     }
 
-    private func hasPart(_ part: VersionPart, of timestamp: Timestamp, _ key: ObjectKey) -> Bool {
+    private func checkWant(_ key: ObjectKey, _ record: ObjectRecord, _ reader: ProtocolStore) {
         do {
-            return try store.part(of: key.bytes, version: timestamp.storedVersion, part: part) != nil
+            let isWanted = record.wanted(key, node: node, parameters) != nil
+            if try reader.isWanted(key) != isWanted { found(.wrongWant(key)) }
         } catch {
-            return true
+            found(.lost(.listing(error)))
         }
     }
 
@@ -246,7 +274,7 @@ package struct StoreCheck: Sendable {
         _ attempt: StagedAttempt, of key: ObjectKey, _ position: Position, _ reader: ProtocolStore,
         _ findings: inout StoreFindings
     ) {
-        for stripe in attempt.stripes.ranges.joined() {
+        for stripe in attempt.good.ranges.joined() {
             let crossChecksum: CrossChecksum
             switch reader.stagedEntry(of: attempt.name, stripe: stripe, key: key) {
             case .held(let bytes):
@@ -263,19 +291,21 @@ package struct StoreCheck: Sendable {
             }
             switch reader.stagedFragment(of: attempt.name, stripe: stripe, key: key) {
             case .held(let bytes):
-                count(bytes, &findings)
                 if let problem = problem(bytes, position, crossChecksum) {
                     found(.wrongStripe(key, attempt.name, stripe, problem))
                 }
+                guard count(bytes, &findings) else { return }
             case .absent: found(.wrongStripe(key, attempt.name, stripe, "its fragment is not there"))
             case .lost, .unreadable, .notInMemory: continue
             }
         }
     }
 
-    private func count(_ bytes: SharedBytes, _ findings: inout StoreFindings) {
+    /// Whether to go on.
+    private func count(_ bytes: SharedBytes, _ findings: inout StoreFindings) -> Bool {
         findings.fragmentCount += 1
         findings.fragmentBytes += UInt64(bytes.count)
+        return pace(bytes.count)
     }
 
     private func problem(_ bytes: SharedBytes, _ position: Position, _ crossChecksum: CrossChecksum) -> String? {

@@ -40,9 +40,32 @@ extension StoreMutation {
             let table = listing.kind.table
             rows.append(listing.isListed ? .put(table, key: key, value: [1]) : .delete(table, key: key))
         }
+        switch change.want {
+        case .begin(let milliseconds) where !isPlanted(.wantUnlisted):
+            rows.append(.put(.wants, key: change.key.bytes, value: WantRow.bytes(milliseconds)))
+        case .end: rows.append(.delete(.wants, key: change.key.bytes))
+        case .keep, .begin: break
+        }
     }
 
     static func row(of client: ClientID, _ key: [UInt8]) -> [UInt8] { client.bytes + key }
+}
+
+/// The value of a row in the table of wants: since when it is there, in milliseconds of the server's clock.
+enum WantRow {
+    static func bytes(_ milliseconds: UInt64) -> [UInt8] {
+        var encoder = CanonicalEncoder(reservingBytes: 8)
+        encoder.append(milliseconds)
+        return encoder.bytes
+    }
+
+    static func milliseconds(_ bytes: [UInt8]) -> UInt64? {
+        var decoder = CanonicalDecoder(bytes)
+        guard let milliseconds: UInt64 = try? decoder.integer("want"), (try? decoder.finish()) != nil else {
+            return nil
+        }
+        return milliseconds
+    }
 }
 
 extension UnfinishedKind {

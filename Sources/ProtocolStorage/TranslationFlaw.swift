@@ -8,6 +8,8 @@ package enum TranslationFlaw: String, Sendable, CaseIterable {
     case dropsForgotten
     /// The list of a slot does not name what is committed.
     case committedUnlisted
+    /// What is wanted of an object is not written down.
+    case wantUnlisted
     /// Two values of one counter and writer have one name in the store.
     case versionNamedByWriter
 }

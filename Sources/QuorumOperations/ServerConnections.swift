@@ -24,6 +24,11 @@ package protocol ListingReceiver: ReplyReceiver {
     func receive(_ answer: ListingAnswer, from server: NodeID)
 }
 
+/// Who waits for what a server has committed. What it is told as a reply is a refusal.
+package protocol SlotReceiver: ReplyReceiver {
+    func receive(_ answer: SlotAnswer, from server: NodeID)
+}
+
 /// One connection to each server that was ever needed.
 package final class ServerConnections: Sendable {
     private struct OpenRequest {
@@ -244,7 +249,7 @@ package final class ServerConnections: Sendable {
     // MARK: Operations
 
     /// From now on the operation is told of connections that come back, and of the end.
-    func register(_ receiver: any ReplyReceiver) {
+    package func register(_ receiver: any ReplyReceiver) {
         let isClosed = state.withLock { state in
             if !state.isClosed { state.receivers[ObjectIdentifier(receiver)] = receiver }
             return state.isClosed
@@ -253,7 +258,7 @@ package final class ServerConnections: Sendable {
     }
 
     /// Forgets the operation and its requests; replies to them are ignored.
-    func unregister(_ receiver: any ReplyReceiver, requests: [UInt64]) {
+    package func unregister(_ receiver: any ReplyReceiver, requests: [UInt64]) {
         state.withLock { state in
             state.receivers[ObjectIdentifier(receiver)] = nil
             for number in requests { state.open[number] = nil }
@@ -267,7 +272,7 @@ package final class ServerConnections: Sendable {
     ///   slow line a while has not been answered, and the connection has not even taken all that it was given, another
     ///   such one is not sent: it would be more of the same behind that, and on a slow line most of all that is sent.
     /// - Returns: nil when it was not sent for that reason.
-    func send(
+    package func send(
         _ request: Request, along route: Route, to server: NodeID, for receiver: any ReplyReceiver,
         after earlier: [UInt64]
     ) -> UInt64? {
@@ -294,6 +299,12 @@ package final class ServerConnections: Sendable {
     /// The same for a listing.
     func send(_ query: ListingQuery, to server: NodeID, for receiver: any ListingReceiver) -> UInt64 {
         send(to: server, for: receiver) { ListingMessage.list(query).encoded(request: $0) }
+    }
+
+    /// The same for what a server has committed.
+    package func send(_ query: SlotQuery, to server: NodeID, for receiver: any SlotReceiver) -> UInt64 {
+        let epoch = parameters.configuration.epoch
+        return send(to: server, for: receiver) { SlotMessage.list(query, epoch: epoch).encoded(request: $0) }
     }
 
     private func send(
@@ -356,6 +367,7 @@ package final class ServerConnections: Sendable {
         case .frame(let frame):
             guard !ListMessage.isOne(frame) else { return received(listMessage: frame, from: server) }
             guard !ListingMessage.isOne(frame) else { return received(listing: frame, from: server) }
+            guard !SlotMessage.isOne(frame) else { return received(slots: frame, from: server) }
             let number: UInt64
             let reply: Reply
             do {
@@ -389,6 +401,15 @@ package final class ServerConnections: Sendable {
             return
         }
         (receiver(of: number, from: server) as? any ListingReceiver)?.receive(answer, from: server)
+    }
+
+    private func received(slots frame: ByteBuffer, from server: NodeID) {
+        guard case (let number, .answer(let answer))? = try? SlotMessage.decode(frame) else {
+            logger.debug("\(server) sent what it has committed in no form")
+            demote(server, for: .seconds(10))
+            return
+        }
+        (receiver(of: number, from: server) as? any SlotReceiver)?.receive(answer, from: server)
     }
 
     // MARK: Preference

@@ -27,7 +27,7 @@ package final class Server: Sendable {
     private let statistics: ServerStatistics
     private let group: MultiThreadedEventLoopGroup
     private let threads: ServerThreads
-    private let versionVerifier: VersionVerifier
+    private let background: BackgroundReads
     private let ticker: RepeatedTask
     private let metrics: MetricsEndpoint?
     private let logger: Logger
@@ -120,16 +120,17 @@ package final class Server: Sendable {
             endpointConfiguration.admission = AdmissionLimits(
                 descriptorLimit: limit, nodeCount: configuration.parameters.configuration.nodes.count)
         }
-        var versionVerifier: VersionVerifier?
+        var started: BackgroundReads?
         let verificationThreads = VerificationThreads()
         do throws(TransportError) {
-            let made = try VersionVerifier(
+            let peers = try PeerReads(
                 configuration, incarnation: signer.incarnation, verifier: verifier, threads: verificationThreads,
-                statistics: statistics, logger: logger,
-                offered: { [weak lists] list, sender in lists?.offer(list, from: sender) },
-                found: { [weak host] key, findings in host?.found(key, findings) })
-            host.attach(made)
-            versionVerifier = made
+                logger: logger,
+                offered: { [weak lists] list, sender in lists?.offer(list, from: sender) })
+            let background = BackgroundReads(
+                configuration, peers: peers, verificationThreads: verificationThreads, store: protocolStore,
+                losses: losses, threads: threads, host: host, statistics: statistics, logger: logger)
+            started = background
             let endpoint = try await ServerEndpoint.start(
                 endpointConfiguration, identity: configuration.identity, delegate: sessions, group: group,
                 logger: logger)
@@ -139,14 +140,14 @@ package final class Server: Sendable {
             }
             keepPlaces(cluster)
             let readyAt = NIODeadline.now()
+            let counting = CounterSources(
+                statistics: statistics, background: background, sessions: sessions, host: host, threads: threads,
+                endpoint: endpoint)
             status.attach {
                 ServerStatus(
                     store.condition, of: lists.current, incarnation: signer.incarnation, uptime: .now() - readyAt,
-                    sessionCount: endpoint.sessionCount, statistics.snapshot, endpoint.counters)
+                    sessionCount: endpoint.sessionCount, counting.counters, endpoint.counters)
             }
-            let counting = CounterSources(
-                statistics: statistics, versionVerifier: made, sessions: sessions, host: host, threads: threads,
-                endpoint: endpoint)
             var metrics: MetricsEndpoint?
             if let address = configuration.metrics {
                 let (node, mode) = (Int(configuration.node.rawValue), "\(configuration.parameters.mode)")
@@ -167,7 +168,7 @@ package final class Server: Sendable {
             }
             lists.attach { kind, cluster in
                 endpoint.announce(cluster.scope(incarnation: signer.incarnation))
-                made.follow(cluster)
+                peers.follow(cluster)
                 switch kind {
                 case .configuration:
                     break
@@ -186,15 +187,18 @@ package final class Server: Sendable {
                 initialDelay: configuration.tickInterval, delay: configuration.tickInterval
             ) { _ in
                 host.tick(milliseconds: currentMilliseconds())
+                background.tick(milliseconds: currentMilliseconds())
             }
+            background.start()
             return Server(
                 lists: lists, status: status, endpoint: endpoint, sessions: sessions, host: host, store: store,
                 statistics: statistics, group: group,
-                threads: threads, versionVerifier: made, ticker: ticker, metrics: metrics, logger: logger)
+                threads: threads, background: background, ticker: ticker, metrics: metrics, logger: logger)
         } catch {
             sessions.detach()
-            if let versionVerifier {
-                await versionVerifier.shutdown()
+            if let started {
+                started.stop()
+                await started.shutdown()
             } else {
                 await verificationThreads.shutdown()
             }
@@ -210,7 +214,7 @@ package final class Server: Sendable {
         lists: ListService, status: StatusService, endpoint: ServerEndpoint, sessions: RequestSessions,
         host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, threads: ServerThreads,
-        versionVerifier: VersionVerifier, ticker: RepeatedTask, metrics: MetricsEndpoint?, logger: Logger
+        background: BackgroundReads, ticker: RepeatedTask, metrics: MetricsEndpoint?, logger: Logger
     ) {
         self.lists = lists
         self.status = status
@@ -221,7 +225,7 @@ package final class Server: Sendable {
         self.statistics = statistics
         self.group = group
         self.threads = threads
-        self.versionVerifier = versionVerifier
+        self.background = background
         self.ticker = ticker
         self.metrics = metrics
         self.logger = logger
@@ -233,7 +237,7 @@ package final class Server: Sendable {
     /// Counts of what was done and refused since the start.
     package var counters: ServerCounters {
         CounterSources(
-            statistics: statistics, versionVerifier: versionVerifier, sessions: sessions, host: host, threads: threads,
+            statistics: statistics, background: background, sessions: sessions, host: host, threads: threads,
             endpoint: endpoint
         ).counters
     }
@@ -258,10 +262,10 @@ package final class Server: Sendable {
         await metrics?.close()
         lists.detach()
         status.detach()
-        versionVerifier.stop()
+        background.stop()
         await endpoint.shutdown(grace: Self.shutdownGrace)
         sessions.detach()
-        await versionVerifier.shutdown()
+        await background.shutdown()
         await threads.shutdown()
         await host.shutdown()
         do {
@@ -280,7 +284,7 @@ package final class Server: Sendable {
         try? await group.shutdownGracefully()
     }
 
-    private static func currentMilliseconds() -> UInt64 {
+    static func currentMilliseconds() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
@@ -290,7 +294,7 @@ package final class Server: Sendable {
 /// What a server's counters are put together from.
 private struct CounterSources: Sendable {
     let statistics: ServerStatistics
-    let versionVerifier: VersionVerifier
+    let background: BackgroundReads
     let sessions: RequestSessions
     let host: ReplicaHost
     let threads: ServerThreads
@@ -298,7 +302,12 @@ private struct CounterSources: Sendable {
 
     var counters: ServerCounters {
         var counters = statistics.snapshot
-        (counters.verificationSentBytes, counters.verificationReceivedBytes) = versionVerifier.trafficBytes
+        (counters.verificationSentBytes, counters.verificationReceivedBytes) = background.peers.trafficBytes
+        let wants = background.repairer.tally
+        counters.wants = UInt64(wants.count)
+        counters.failedWants = UInt64(wants.failedCount)
+        counters.oldestWantMilliseconds = wants.oldestMilliseconds ?? 0
+        counters.scrubEndMilliseconds = background.scrubber.endedMilliseconds
         counters.openRequests = UInt64(sessions.openCount)
         let changes = host.changes
         counters.waitingChanges = changes.queued - changes.done

@@ -42,6 +42,15 @@ package struct ServerConfiguration: Sendable {
     package var admission = AdmissionLimits()
     /// What the verification of committed versions may take in idle time, in the mode `lazy`.
     package var verificationBudget = VerificationBudget()
+    /// What repair may read of other servers a second while clients ask for nothing; otherwise a tenth. 0: no repair.
+    package var repairBytesPerSecond = 256 << 20
+    /// How long what is missing may still be on its way.
+    package var repairDelayMilliseconds: UInt64 = 10_000
+    /// In what time the store is read from end to end; 0: never. And where it is noted how far that is; nil: nowhere.
+    package var scrubMilliseconds: UInt64 = 14 * 86_400_000
+    package var scrubFile: String?
+    /// How often each server of its groups is asked for what this one has missed; 0: never.
+    package var antiEntropyMilliseconds: UInt64 = 300_000
     /// How long a version waits for idle time before it is verified all the same.
     package var verificationPatienceMilliseconds: UInt64 = 5000
     /// Optimisations that the server leaves out, to measure what each is worth.
@@ -62,6 +71,12 @@ package struct ServerConfiguration: Sendable {
         storage = StorageOptions(segmentSizeBytes: home.segmentSizeBytes)
         memoryBudgetBytes = home.memoryBudgetBytes
         verificationBudget = home.verificationBudget
+        repairBytesPerSecond = home.repairBytesPerSecond
+        repairDelayMilliseconds = UInt64(home.repairDelaySeconds) * 1000
+        scrubMilliseconds = UInt64(home.scrubSeconds) * 1000
+        scrubFile = "\(home.directory)/scrub.json"
+        antiEntropyMilliseconds = UInt64(home.antiEntropySeconds) * 1000
+        parameters.limits.fillsSpares = home.fillsSpares
         metrics = home.metrics
         without = home.without
     }

@@ -34,10 +34,34 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     /// Objects that were read to verify their versions, and versions that were found to be poisonous.
     package var verifiedObjects: UInt64 = 0
     package var poisonousVersions: UInt64 = 0
-    /// Bytes sent to servers and received from them for that, TLS included; what goes to and comes from itself counts
+    /// Bytes sent to servers and received from them for that and for repair, TLS included; what goes to and comes from itself counts
     /// too.
     package var verificationSentBytes: UInt64 = 0
     package var verificationReceivedBytes: UInt64 = 0
+    /// What was brought here since it was wanted: descriptors, fragments of values of one stripe, stripes of large ones;
+    /// those of which there is no good one for this server; and how often an object could not be repaired.
+    package var repairedDescriptors: UInt64 = 0
+    package var repairedFragments: UInt64 = 0
+    package var repairedStripes: UInt64 = 0
+    package var voidFragments: UInt64 = 0
+    package var failedRepairs: UInt64 = 0
+    /// Objects of which something was wanted when the table of wants was last gone through, those of them that could
+    /// not be repaired and wait, and since when the oldest of them is wanted, in milliseconds since 1970; 0 for none.
+    package var wants: UInt64 = 0
+    package var failedWants: UInt64 = 0
+    package var oldestWantMilliseconds: UInt64 = 0
+    /// Meetings with other servers to compare what is committed, slots in which they differed, versions learned of in
+    /// this way, and versions that were named and not proven.
+    package var peerMeetings: UInt64 = 0
+    package var differingSlots: UInt64 = 0
+    package var learnedVersions: UInt64 = 0
+    package var unprovenVersions: UInt64 = 0
+    /// Objects that were read to see whether they are whole, bytes of their fragments, and parts that were damaged; and
+    /// when all were last read, in milliseconds since 1970, 0 for never.
+    package var scrubbedObjects: UInt64 = 0
+    package var scrubbedBytes: UInt64 = 0
+    package var scrubFindings: UInt64 = 0
+    package var scrubEndMilliseconds: UInt64 = 0
     /// Requests that are not answered now, and changes that wait for the disk now.
     package var openRequests: UInt64 = 0
     package var waitingChanges: UInt64 = 0

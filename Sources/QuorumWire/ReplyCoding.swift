@@ -96,7 +96,9 @@ extension Reply {
             case .heldReply: reply = .held(try HeldList(from: &message.head))
             case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .stage, .fetch, .discard,
                 .listHeld, .fetchList, .offerList,
-                .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing:
+                .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots,
+                .listSlot,
+                .slot:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

@@ -39,6 +39,11 @@ package struct ServerStatus: Equatable, Sendable {
     /// Requests since its start, and the parts of objects that its disk has lost.
     package var requests: UInt64
     package var lostParts: UInt64
+    /// Objects of which it lacks something, and those of them that could not be repaired lately.
+    package var wants: UInt64
+    package var failedWants: UInt64
+    /// When all that it has was last read from end to end, in milliseconds since 1970; 0 for never.
+    package var scrubEndMilliseconds: UInt64
     /// Requests refused since its start, by the reason's name.
     package var refusals: [String: UInt64]
     /// Connections refused since its start, by the reason's name.
@@ -47,8 +52,9 @@ package struct ServerStatus: Equatable, Sendable {
     package init(
         version: String, epoch: UInt64, incarnation: UInt64, addressesVersion: UInt64, keysVersion: UInt64,
         accessVersion: UInt64, uptimeMilliseconds: UInt64, storage: StorageState, usedBytes: UInt64, freeBytes: UInt64,
-        reservedBytes: UInt64, sessions: UInt64, requests: UInt64, lostParts: UInt64, refusals: [String: UInt64],
-        refusedConnections: [String: UInt64]
+        reservedBytes: UInt64, sessions: UInt64, requests: UInt64, lostParts: UInt64, wants: UInt64,
+        failedWants: UInt64,
+        scrubEndMilliseconds: UInt64, refusals: [String: UInt64], refusedConnections: [String: UInt64]
     ) {
         self.version = version
         self.epoch = epoch
@@ -64,6 +70,9 @@ package struct ServerStatus: Equatable, Sendable {
         self.sessions = sessions
         self.requests = requests
         self.lostParts = lostParts
+        self.wants = wants
+        self.failedWants = failedWants
+        self.scrubEndMilliseconds = scrubEndMilliseconds
         self.refusals = refusals
         self.refusedConnections = refusedConnections
     }
@@ -101,7 +110,7 @@ package enum StatusMessage: Equatable, Sendable {
         head.append(status.storage.rawValue)
         for value in [
             status.usedBytes, status.freeBytes, status.reservedBytes, status.sessions, status.requests,
-            status.lostParts,
+            status.lostParts, status.wants, status.failedWants, status.scrubEndMilliseconds,
         ] { head.append(value) }
         for reasons in [status.refusals, status.refusedConnections] {
             let listed = reasons.sorted { $0.key < $1.key }.prefix(Self.reasonCountMax)
@@ -152,11 +161,15 @@ package enum StatusMessage: Equatable, Sendable {
         let sessions: UInt64 = try head.integer("sessions")
         let requests: UInt64 = try head.integer("requests")
         let lostParts: UInt64 = try head.integer("lost parts")
+        let wants: UInt64 = try head.integer("wants")
+        let failedWants: UInt64 = try head.integer("failed wants")
+        let scrubEnd: UInt64 = try head.integer("end of the scrub")
         return ServerStatus(
             version: version, epoch: epoch, incarnation: incarnation, addressesVersion: addresses, keysVersion: keys,
             accessVersion: access, uptimeMilliseconds: uptime, storage: storage, usedBytes: used, freeBytes: free,
-            reservedBytes: reserved, sessions: sessions, requests: requests, lostParts: lostParts,
-            refusals: try reasons(&head), refusedConnections: try reasons(&head))
+            reservedBytes: reserved, sessions: sessions, requests: requests, lostParts: lostParts, wants: wants,
+            failedWants: failedWants, scrubEndMilliseconds: scrubEnd, refusals: try reasons(&head),
+            refusedConnections: try reasons(&head))
     }
 
     private static func reasons(_ head: inout CanonicalDecoder) throws(MalformedEncoding) -> [String: UInt64] {

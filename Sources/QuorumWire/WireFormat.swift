@@ -31,6 +31,8 @@ package enum MessageType: UInt8, Sendable {
     case fetchStatus = 16
     case listPending = 17
     case listObjects = 18
+    case listSlots = 19
+    case listSlot = 20
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
@@ -45,6 +47,8 @@ package enum MessageType: UInt8, Sendable {
     case status = 144
     case pending = 145
     case listing = 146
+    case slots = 147
+    case slot = 148
 
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
@@ -54,7 +58,7 @@ package enum MessageType: UInt8, Sendable {
             true
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
             .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,
-            .status, .listPending, .pending, .listObjects, .listing:
+            .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots, .listSlot, .slot:
             false
         }
     }

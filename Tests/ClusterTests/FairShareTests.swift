@@ -18,14 +18,16 @@ extension BesiegedClusters {
             .timeLimit(.minutes(2)))
         func rottenFragment() async throws {
             try await withCluster { cluster in
+                for server in cluster.servers { try await cluster.restart(server, with: "repair_mib_per_second = 0") }
                 let key = try ObjectKey("tests/rotten")
                 let value = SeededBytes.make("rotten", 64 << 10)
                 try await cluster.withClient { _ = try await $0.put(key, value) }
                 let placement = cluster.configuration.parameters.placement(of: key)
                 // The first data fragment is the value's first half.
                 let server = placement.nodes[0]
-                let place = try self.place(cluster, server, of: Array(value.array[100..<140]))
-                try flip(place)
+                let journal = JournalBytes(directory: "\(cluster.home(server))/store/journal")
+                let place = try journal.place(of: Array(value.array[100..<140]))
+                try journal.flip(place)
 
                 let home = try cluster.clientHome()
                 let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -48,7 +50,7 @@ extension BesiegedClusters {
                 #expect(verified.output.contains("server \(server.rawValue)  fragment 0  lost"), "\(verified)")
 
                 // It is known after a crash, too, whatever the disk gives back then.
-                try flip(place)
+                try journal.flip(place)
                 let encoded = CrossChecksum.encode(block: value, code: peer.parameters.quorums.code)
                 for _ in 0..<2 {
                     try await expectNoVouching(cluster, server, peer, key: key, fragment: encoded.fragments[0])
@@ -114,28 +116,6 @@ extension BesiegedClusters {
             return Prepare(
                 key: key, timestamp: parts.timestamp, position: peer.position(of: key), descriptor: parts.descriptor,
                 fragments: [fragment])
-        }
-
-        /// Where a server's journal holds these bytes.
-        private func place(
-            _ cluster: TestCluster, _ server: NodeID, of bytes: [UInt8]
-        ) throws -> (path: String, offset: Int) {
-            let directory = "\(cluster.home(server))/store/journal"
-            for name in try File.names(directory) {
-                let data = Data(try File.read("\(directory)/\(name)"))
-                if let range = data.range(of: Data(bytes)) { return ("\(directory)/\(name)", range.lowerBound) }
-            }
-            throw RawPeer.NoAnswer(what: "\(server) does not hold the fragment")
-        }
-
-        /// Turns the byte there, or turns it back.
-        private func flip(_ place: (path: String, offset: Int)) throws {
-            let handle = try #require(FileHandle(forUpdatingAtPath: place.path))
-            defer { try? handle.close() }
-            try handle.seek(toOffset: UInt64(place.offset))
-            let byte = try #require(try handle.read(upToCount: 1)?.first)
-            try handle.seek(toOffset: UInt64(place.offset))
-            try handle.write(contentsOf: Data([byte ^ 1]))
         }
 
         @Test(

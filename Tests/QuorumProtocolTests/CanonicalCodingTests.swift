@@ -53,7 +53,8 @@ struct CanonicalCodingTests {
             let timestamp = group.version(.photo, "v\(counter)", counter: counter).timestamp
             full.held.append(
                 HeldVersion(
-                    timestamp: timestamp, holdsFragments: counter != 3, supersededMilliseconds: counter == 1 ? 5 : nil))
+                    timestamp: timestamp, fragments: counter == 3 ? .absent : .held,
+                    supersededMilliseconds: counter == 1 ? 5 : nil))
         }
         return [ObjectRecord().bytes, full.bytes]
     }
@@ -147,7 +148,7 @@ struct CanonicalCodingTests {
     func recordWithIdleTime() {
         var record = ObjectRecord()
         let timestamp = Self.group.version(.photo, "v", counter: 1).timestamp
-        record.held = [HeldVersion(timestamp: timestamp, holdsFragments: true)]
+        record.held = [HeldVersion(timestamp: timestamp, fragments: .held)]
         var bytes = record.bytes
         // Behind it are whether it was committed before, and the count of what is staged.
         bytes[bytes.count - 6] = 1
@@ -225,7 +226,7 @@ struct CanonicalCodingTests {
         let lists = ["unverified versions", "poisonous versions", "held versions"]
         for (position, field) in lists.enumerated() {
             var record = CanonicalEncoder()
-            record.append(tag: "solidus.object.8")
+            record.append(tag: "solidus.object.9")
             record.append(UInt8(0))
             for _ in 0..<min(position, 2) { record.append(UInt32(0)) }
             if position == 2 {

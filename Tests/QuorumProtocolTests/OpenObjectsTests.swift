@@ -90,7 +90,7 @@ struct OpenObjectsTests {
         let original = Self.record(counter: 4)
         var changed = original
         changed.held.append(
-            HeldVersion(timestamp: Self.group.version(.photo, "v", counter: 5).timestamp, holdsFragments: true))
+            HeldVersion(timestamp: Self.group.version(.photo, "v", counter: 5).timestamp, fragments: .held))
         changed.verificationDueMilliseconds = 7
         changed.committed = nil
         #expect(original == Self.record(counter: 4))

@@ -166,7 +166,7 @@ struct DescriptorStrictnessTests {
         let names = (0..<100).map { index in Array("\(index + 100)".utf8) }
         return [
             Case("another format", .malformed(.notCanonical(field: "descriptor format"))) {
-                $0.tag = "solidus.descriptor.3"
+                $0.tag = "solidus.descriptor.4"
             },
             Case("kind 0", .malformed(.unknownValue(field: "kind", value: 0))) { $0.kind = 0 },
             Case("kind 3", .malformed(.unknownValue(field: "kind", value: 3))) { $0.kind = 3 },

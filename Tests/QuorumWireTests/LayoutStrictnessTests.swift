@@ -114,7 +114,7 @@ struct LayoutStrictnessTests {
     static let cases: [Case] = names + sizes + stripes
 
     private static let names: [Case] = [
-        Case("flag 2", .malformed(.unknownValue(field: "staged", value: 2))) { $0.flag = 2 },
+        Case("form 3", .malformed(.unknownValue(field: "form", value: 3))) { $0.flag = 3 },
         Case("a tombstone's", field("staged")) { ($0.kind, $0.lengthBytes) = (2, 0) },
         Case("no stagers", field("parts")) { ($0.stagers, $0.stagerCount) = ([], 0) },
         Case("no parts", field("parts")) { ($0.parts, $0.names) = ([], []) },

@@ -52,7 +52,7 @@ struct EncodedObject {
         record.committed = CommittedVersion(certificate)
         record.held = [
             HeldVersion(
-                timestamp: timestamp, holdsFragments: true, hasStripes: descriptor.descriptor.hasStripes,
+                timestamp: timestamp, fragments: .held, delivery: descriptor.descriptor.hasStripes ? .prepared : .none,
                 head: descriptor.descriptor.listedHead, sizeBytes: UInt64(sizeBytes))
         ]
         return record

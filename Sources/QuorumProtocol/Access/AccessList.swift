@@ -100,6 +100,16 @@ public struct AccessList: Hashable, Sendable {
         return rights.isDisjoint(with: [.read, .write]) ? .notEntitled(principal, lacksAll: [.read, .write]) : nil
     }
 
+    /// Why a question for what a server has committed is none of the sender's business; nil when it may ask it. Only
+    /// servers may, for slots that are theirs; of those that are not they are told nothing.
+    package func refusalOfSlots(_ query: SlotQuery, to principal: Principal, in configuration: Configuration)
+        -> Refusal?
+    {
+        guard case .server(let node) = principal else { return .notEntitled(principal) }
+        guard case .objects(let slot, _) = query else { return nil }
+        return configuration.group(of: slot).contains(node) ? nil : .notEntitled(principal)
+    }
+
     /// Why a request is none of the sender's business; nil when it may ask it.
     ///
     /// Servers that hold the object may read it, to verify and repair what they store; they write nothing.

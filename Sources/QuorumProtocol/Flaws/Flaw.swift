@@ -165,6 +165,24 @@ package enum Flaw: String, Sendable, CaseIterable {
     /// A write that began with a remembered certificate does not look at what the servers have committed since.
     case rememberedUndoubted
 
+    // Repair
+    /// What is lost is not wanted back.
+    case lossForgotten
+    /// What no position can have is tried again and again.
+    case voidWanted
+    /// What was found is stored although another version is wanted by now.
+    case unwantedRepaired
+    /// A large version counts as held though nobody has looked at what is staged.
+    case adoptedUnlooked
+    /// A large version counts as held when one of its stripes is there again.
+    case firstStripeRepaired
+    /// What a server makes of others' fragments need not match its own hash.
+    case repairUnverified
+
+    // Anti-entropy
+    /// A slot's digest does not tell one version of an object from another.
+    case digestWithoutVersions
+
     // Reader
     /// A read is over as soon as f + 1 servers have answered and there are m good fragments.
     case readWithoutQuorum

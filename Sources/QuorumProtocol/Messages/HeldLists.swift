@@ -138,7 +138,8 @@ extension HeldList {
             self = .staged(
                 record.staged.filter { $0.name.upload == upload }.map {
                     StagedStatus(
-                        attempt: $0.name, stripeSizeBytes: $0.stripeSizeBytes, stripes: $0.stripes,
+                        attempt: $0.name, stripeSizeBytes: $0.stripeSizeBytes,
+                        stripes: $0.good.first(StagedLimits.rangesMax),
                         isSpent: $0.isSpent)
                 })
         case .uploads(let stager):

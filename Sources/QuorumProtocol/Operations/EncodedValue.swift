@@ -17,11 +17,13 @@ package struct EncodingJob: Sendable {
     let key: ObjectKey
     let content: WriteContent
     let parameters: ClusterParameters
+    let leavesSpares: Bool
 
     package func run() -> EncodedValue {
         switch content {
         case .value(let value, let metadata, let salt):
-            EncodedValue(value, key: key, metadata: metadata, parameters: parameters, salt: salt)
+            EncodedValue(
+                value, key: key, metadata: metadata, parameters: parameters, leavesSpares: leavesSpares, salt: salt)
         case .deletion(let modified):
             EncodedValue(tombstone: key, modifiedMilliseconds: modified, parameters: parameters)
         case .staged(let staged, let metadata, let salt):
@@ -75,7 +77,7 @@ package struct EncodedValue: Sendable {
     /// Cuts a value into stripes and encodes them as the cluster's mode wants it.
     package init(
         _ value: SharedBytes, key: ObjectKey, metadata: ObjectMetadata, parameters: ClusterParameters,
-        salt: VersionSalt = .random()
+        leavesSpares: Bool = false, salt: VersionSalt = .random()
     ) {
         let mode = parameters.mode
         let stripeSize = parameters.limits.stripeSizeBytesMax
@@ -93,7 +95,7 @@ package struct EncodedValue: Sendable {
         descriptor = SealedDescriptor(
             Descriptor(
                 value: key, lengthBytes: UInt64(value.count), stripeSizeBytes: UInt32(stripeSize), stripes: stripes,
-                metadata: metadata, parameters: parameters, salt: salt))
+                metadata: metadata, parameters: parameters, leavesSpares: leavesSpares, salt: salt))
     }
 
     /// What deletes the object.

@@ -7,10 +7,12 @@ import Fingerprint
 
 /// A version as it was fetched.
 package struct FetchedVersion: Sendable {
-    package let descriptor: Descriptor
+    package let sealed: SealedDescriptor
     /// Of each stripe m good fragments; none of a large value, which is fetched stripe by stripe.
     package let stripes: [[VerifiedFragment]]
     package let observations: ServerObservations
+
+    package var descriptor: Descriptor { sealed.descriptor }
 }
 
 /// Fetches one version.
@@ -41,6 +43,8 @@ package struct VersionFetcher: Sendable {
     private let key: ObjectKey
     private let timestamp: Timestamp
     private let preference: [Position]
+    /// Whether stripes have to be looked at.
+    private let isDoubted: Bool
     private var descriptor: SealedDescriptor?
     private var parts: [Position: [StripeIndex: VerifiedFragment]] = [:]
     private var asked: PositionSet = []
@@ -56,7 +60,12 @@ package struct VersionFetcher: Sendable {
     private var wasHopeless = false
     private var isFinished = false
 
-    package init(parameters: ClusterParameters, key: ObjectKey, timestamp: Timestamp, preference: [Position]) {
+    /// - Parameter isKnownSound: whether the caller knows that the version is no poisonous one.
+    package init(
+        parameters: ClusterParameters, key: ObjectKey, timestamp: Timestamp, preference: [Position],
+        isKnownSound: Bool = false
+    ) {
+        isDoubted = parameters.mode.verifiesLater && !isKnownSound
         placement = parameters.placement(of: key)
         self.parameters = parameters
         self.key = key
@@ -177,14 +186,14 @@ package struct VersionFetcher: Sendable {
         let stripes = descriptor.descriptor.stripes.indices.map { stripe in
             good.compactMap { $0[StripeIndex(UInt32(stripe))] }
         }
-        return FetchedVersion(descriptor: descriptor.descriptor, stripes: stripes, observations: observations)
+        return FetchedVersion(sealed: descriptor, stripes: stripes, observations: observations)
     }
 
     private mutating func advance(into effects: inout [Effect]) {
         if let descriptor, !isChecking {
             // A large value's stripes, and nothing's, are not among these.
             if descriptor.descriptor.stripes.isEmpty {
-                if parameters.mode.verifiesLater, let staged = descriptor.descriptor.staged {
+                if isDoubted, let staged = descriptor.descriptor.staged {
                     isChecking = true
                     stripes = StripesCheck(
                         staged, of: key, pin: timestamp, preference: preference, number: 1, parameters: parameters)
@@ -195,7 +204,7 @@ package struct VersionFetcher: Sendable {
                 return
             }
             if good(descriptor).count >= need {
-                guard parameters.mode.verifiesLater else {
+                guard isDoubted else {
                     finish(.success(fetched(descriptor)), into: &effects)
                     return
                 }

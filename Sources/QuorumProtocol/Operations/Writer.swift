@@ -166,7 +166,9 @@ package struct Writer: Sendable {
             if case .readTimestamp = phase { beginReadTimestamp(into: &effects) }
             guard case .given(let given) = content else { preconditionFailure("a writer starts once") }
             content = .encoding
-            effects.append(.encode(EncodingJob(key: key, content: given, parameters: parameters)))
+            let job = EncodingJob(
+                key: key, content: given, parameters: parameters, leavesSpares: !spares.isEmpty)
+            effects.append(.encode(job))
         case .encoded(let descriptor, let fragments):
             guard case .encoding = content, fragments.count == quorums.serverCount else {
                 preconditionFailure("an encoding is for all servers, and comes once")

@@ -2,13 +2,41 @@
 
 import Fingerprint
 
-/// A version whose descriptor (and, as `holdsFragments` says, whose fragments) are in the store.
+/// What a server has of its fragments of a version. The numbers are part of the record's format.
+package enum HeldFragments: UInt8, Sendable {
+    /// They never came.
+    case absent = 0
+    case held = 1
+    /// They were held, or the version's stripes are being brought here (docs/protocol.md, Repair).
+    case lost = 2
+    /// There are no good ones for this server's position: the writer lied.
+    case void = 3
+}
+
+/// How a server comes by its fragments of a version. The numbers are part of the record's format.
+package enum FragmentDelivery: UInt8, Sendable {
+    /// There are none.
+    case none = 0
+    /// With PREPARE, each server its own.
+    case prepared = 1
+    /// Staged under names of their own.
+    case staged = 2
+    /// With PREPARE, and not to the servers at the last f positions.
+    case leavingSpares = 3
+
+    init(_ descriptor: Descriptor) {
+        self =
+            descriptor.staged != nil
+            ? .staged : !descriptor.hasStripes ? .none : descriptor.leavesSpares ? .leavingSpares : .prepared
+    }
+}
+
+/// A version whose descriptor is in the store, and as `fragments` says, its fragments.
 package struct HeldVersion: Equatable, Sendable {
     package let timestamp: Timestamp
-    /// Whether this server's fragments were stored with it; a version without stripes counts as held.
-    package var holdsFragments: Bool
-    /// Whether its descriptor names any stripes. What has none is sound.
-    package let hasStripes: Bool
+    /// A version without stripes counts as held.
+    package var fragments: HeldFragments
+    package let delivery: FragmentDelivery
     /// What its descriptor says of it in listings; nil for a tombstone.
     package let head: ListedHead?
     /// Of the descriptor and the fragments that were stored.
@@ -19,17 +47,32 @@ package struct HeldVersion: Equatable, Sendable {
     package var wasCommitted: Bool
 
     package init(
-        timestamp: Timestamp, holdsFragments: Bool, hasStripes: Bool = true, head: ListedHead? = nil,
-        sizeBytes: UInt64 = 0, supersededMilliseconds: UInt64? = nil, wasCommitted: Bool = false
+        timestamp: Timestamp, fragments: HeldFragments, delivery: FragmentDelivery = .prepared,
+        head: ListedHead? = nil, sizeBytes: UInt64 = 0, supersededMilliseconds: UInt64? = nil,
+        wasCommitted: Bool = false
     ) {
         self.timestamp = timestamp
-        self.holdsFragments = holdsFragments
-        self.hasStripes = hasStripes
+        self.fragments = fragments
+        self.delivery = delivery
         self.head = head
         self.sizeBytes = sizeBytes
         self.supersededMilliseconds = supersededMilliseconds
         self.wasCommitted = wasCommitted
     }
+
+    /// Of a version with this descriptor, of which so many bytes are stored.
+    init(_ timestamp: Timestamp, _ descriptor: SealedDescriptor, _ fragments: HeldFragments, sizeBytes: UInt64) {
+        self.init(
+            timestamp: timestamp, fragments: fragments, delivery: FragmentDelivery(descriptor.descriptor),
+            head: descriptor.descriptor.listedHead, sizeBytes: sizeBytes)
+    }
+
+    /// Whether its descriptor names any stripes. What has none is sound.
+    package var hasStripes: Bool { delivery != .none }
+    package var isStaged: Bool { delivery == .staged }
+
+    /// Whether this server's fragments are stored with it, all of them.
+    package var holdsFragments: Bool { fragments == .held }
 }
 
 /// A version that a server has committed, and the certificate by which it has.
@@ -44,12 +87,12 @@ package struct CommittedVersion: Equatable, Sendable {
     }
 
     /// Kept with its digest: every read tells that, and few ever ask for the certificate.
-    fileprivate func encode(into encoder: inout CanonicalEncoder) {
+    func encode(into encoder: inout CanonicalEncoder) {
         certificate.encode(into: &encoder)
         encoder.append(claimed.certificateDigest)
     }
 
-    fileprivate init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
+    init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
         certificate = try Certificate(from: &decoder)
         claimed = ClaimedVersion(
             certificate.timestamp, certificateDigest: try decoder.digest("certificate's digest"))
@@ -70,7 +113,7 @@ package struct CommittedVersion: Equatable, Sendable {
 /// record that others hold, too, makes a new one.
 package struct ObjectRecord: Equatable, Sendable {
     /// Changed by nobody but the only record that refers to it.
-    fileprivate final class Contents: @unchecked Sendable {
+    final class Contents: @unchecked Sendable {
         var committed: CommittedVersion?
         var unverified: [CommittedVersion] = []
         /// The highest poisonous version that was committed here: its certificate justifies what was prepared above it,
@@ -107,7 +150,7 @@ package struct ObjectRecord: Equatable, Sendable {
     /// What every record begins with. It is held here, too, so no record is ever the only one that refers to it.
     private static let nothing = Contents()
 
-    private var contents: Contents
+    var contents: Contents
 
     package init() {
         contents = Self.nothing
@@ -120,7 +163,7 @@ package struct ObjectRecord: Equatable, Sendable {
     /// What the server tells of it.
     package var claim: CommittedClaim { contents.claim }
 
-    private mutating func set(
+    mutating func set(
         _ committed: CommittedVersion?, unverified: [CommittedVersion], poisonous: [PoisonousVersion]
     ) {
         makeOwn()
@@ -217,6 +260,11 @@ package struct ObjectRecord: Equatable, Sendable {
     package func isPoisonous(_ timestamp: Timestamp) -> Bool { poisonous.contains { $0.timestamp == timestamp } }
     func isUnverified(_ timestamp: Timestamp) -> Bool { unverified.contains { $0.timestamp == timestamp } }
 
+    /// Whether this version or a higher one was committed here. One that is poisonous was.
+    package func hasReached(_ timestamp: Timestamp) -> Bool {
+        [highestCommitted, poisonous.last?.timestamp].contains { $0.map { $0 >= timestamp } ?? false }
+    }
+
     /// What a listing tells of the object; nil when it does not exist as far as this server knows.
     package var live: LiveVersion? {
         guard let timestamp = highestCommitted else { return nil }
@@ -243,9 +291,10 @@ package struct ObjectRecord: Equatable, Sendable {
         held.first { $0.timestamp == timestamp }
     }
 
+    /// What of a client's is pending here and held: what is lost is in nobody's way, and nothing is signed on it.
     package func pending(of client: ClientID) -> [HeldVersion] {
         held.filter {
-            $0.timestamp.writer == client && committedTimestamp.precedes($0.timestamp)
+            $0.timestamp.writer == client && $0.holdsFragments && committedTimestamp.precedes($0.timestamp)
                 && !isUnverified($0.timestamp) && !isPoisonous($0.timestamp)
         }
     }
@@ -332,132 +381,6 @@ extension ObjectRecord {
 }
 
 extension ObjectRecord {
-    private static let heldCountMax = 1 << 16
-
-    /// The canonical bytes in which the store keeps the record.
-    package var bytes: [UInt8] {
-        var encoder = CanonicalEncoder(reservingBytes: 1024)
-        encoder.append(tag: "solidus.object.8")
-        encoder.append(UInt8(committed == nil ? 0 : 1))
-        committed?.encode(into: &encoder)
-        encoder.append(UInt32(unverified.count))
-        for version in unverified { version.encode(into: &encoder) }
-        encoder.append(UInt32(poisonous.count))
-        for version in poisonous { version.encode(into: &encoder) }
-        encoder.append(UInt8(contents.condemned == nil ? 0 : 1))
-        contents.condemned?.encode(into: &encoder)
-        encoder.append(UInt8(verificationDueMilliseconds == nil ? 0 : 1))
-        encoder.append(verificationDueMilliseconds ?? 0)
-        encoder.append(UInt32(held.count))
-        for version in held {
-            encoder.append(version.timestamp)
-            encoder.append(UInt8(version.holdsFragments ? 1 : 0))
-            encoder.append(UInt8(version.hasStripes ? 1 : 0))
-            encoder.append(UInt8(version.head == nil ? 0 : 1))
-            version.head?.encode(into: &encoder)
-            encoder.append(version.sizeBytes)
-            encoder.append(UInt8(version.supersededMilliseconds == nil ? 0 : 1))
-            encoder.append(version.supersededMilliseconds ?? 0)
-            encoder.append(UInt8(version.wasCommitted ? 1 : 0))
-        }
-        encodeStaged(into: &encoder)
-        return encoder.bytes
-    }
-
-    /// - Throws: when the store's bytes are no record; the disk may have changed them.
-    package init(decoding bytes: [UInt8]) throws(MalformedEncoding) {
-        contents = Contents()
-        var decoder = CanonicalDecoder(bytes)
-        try decoder.expect(tag: "solidus.object.8", "record format")
-        let committed = try decoder.flag("committed") ? try CommittedVersion(from: &decoder) : nil
-        let unverified = try decoder.committedVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
-        let poisonous = try decoder.poisonousVersions(above: committed?.timestamp, countMax: Self.heldCountMax)
-        if try decoder.flag("condemned") {
-            let condemned = try CommittedVersion(from: &decoder)
-            guard poisonous.contains(where: { $0.timestamp == condemned.timestamp }) else {
-                throw .notCanonical(field: "condemned version")
-            }
-            contents.condemned = condemned
-        }
-        set(committed, unverified: unverified, poisonous: poisonous)
-        let isDue = try decoder.flag("verification due")
-        let due: UInt64 = try decoder.integer("verification due at")
-        guard isDue || due == 0 else { throw .notCanonical(field: "verification due at") }
-        verificationDueMilliseconds = isDue ? due : nil
-        let heldCount = try decoder.count("held versions", as: UInt32.self, limit: Self.heldCountMax)
-        for _ in 0..<heldCount {
-            let timestamp = try decoder.timestamp("held version")
-            if let last = held.last, last.timestamp >= timestamp { throw .notCanonical(field: "held versions' order") }
-            let holdsFragments = try decoder.flag("holds fragments")
-            let hasStripes = try decoder.flag("has stripes")
-            guard hasStripes || holdsFragments else { throw .notCanonical(field: "has stripes") }
-            let head = try decoder.flag("head") ? try ListedHead(from: &decoder) : nil
-            let sizeBytes: UInt64 = try decoder.integer("size")
-            let isSuperseded = try decoder.flag("superseded")
-            let milliseconds: UInt64 = try decoder.integer("superseded at")
-            guard isSuperseded || milliseconds == 0 else { throw .notCanonical(field: "superseded at") }
-            let wasCommitted = try decoder.flag("was committed")
-            guard isSuperseded || !wasCommitted else { throw .notCanonical(field: "was committed") }
-            held.append(
-                HeldVersion(
-                    timestamp: timestamp, holdsFragments: holdsFragments, hasStripes: hasStripes, head: head,
-                    sizeBytes: sizeBytes, supersededMilliseconds: isSuperseded ? milliseconds : nil,
-                    wasCommitted: wasCommitted))
-        }
-        try decodeStaged(from: &decoder, countMax: Self.heldCountMax)
-        try decoder.finish()
-    }
-}
-
-extension PoisonousVersion {
-    package func encode(into encoder: inout CanonicalEncoder) {
-        encoder.append(timestamp)
-        encoder.append(UInt8(statements.count))
-        for statement in statements { statement.encode(into: &encoder) }
-    }
-
-    fileprivate init(from decoder: inout CanonicalDecoder) throws(MalformedEncoding) {
-        let timestamp = try decoder.timestamp("poisonous version")
-        let statements = try decoder.statements()
-        self.init(timestamp: timestamp, statements: statements)
-    }
-}
-
-extension CanonicalDecoder {
-    /// Ascending versions above the given one, with their certificates.
-    fileprivate mutating func committedVersions(
-        above lowest: Timestamp?, countMax: Int
-    ) throws(MalformedEncoding) -> [CommittedVersion] {
-        let count = try count("unverified versions", as: UInt32.self, limit: countMax)
-        var versions: [CommittedVersion] = []
-        for _ in 0..<count {
-            let version = try CommittedVersion(from: &self)
-            guard (versions.last?.timestamp ?? lowest).precedes(version.timestamp) else {
-                throw .notCanonical(field: "unverified versions' order")
-            }
-            versions.append(version)
-        }
-        return versions
-    }
-
-    /// Ascending poisonous versions above the given one.
-    package mutating func poisonousVersions(
-        above lowest: Timestamp?, countMax: Int
-    ) throws(MalformedEncoding) -> [PoisonousVersion] {
-        let count = try count("poisonous versions", as: UInt32.self, limit: countMax)
-        var versions: [PoisonousVersion] = []
-        for _ in 0..<count {
-            let version = try PoisonousVersion(from: &self)
-            guard (versions.last?.timestamp ?? lowest).precedes(version.timestamp) else {
-                throw .notCanonical(field: "poisonous versions' order")
-            }
-            versions.append(version)
-        }
-        return versions
-    }
-}
-
-extension ObjectRecord {
     /// Which of the record's invariants is broken, or nil. Looked at after each input of a million runs: nothing is
     /// copied.
     package var brokenInvariant: String? { contents.brokenInvariant }
@@ -487,7 +410,7 @@ extension ObjectRecord.Contents {
                 return "held versions are not in ascending order"
             }
             let timestamp = held[position].timestamp
-            if !held[position].holdsFragments, committed.precedes(timestamp),
+            if held[position].fragments != .held, held[position].fragments != .lost, committed.precedes(timestamp),
                 !claim.unverified.contains(where: { $0.timestamp == timestamp }),
                 !claim.poisonous.contains(where: { $0.timestamp == timestamp })
             {
@@ -499,12 +422,19 @@ extension ObjectRecord.Contents {
             }
         }
         for attempt in staged {
+            let isGoing = attempt.holders.isEmpty && attempt.isOver
+            if attempt.lost.end > attempt.heldCount, !isGoing { return "\(attempt.name) lost unheld stripes" }
             for holder in attempt.holders {
-                guard let version = held.first(where: { $0.timestamp == holder.timestamp }), version.holdsFragments
-                else {
+                guard let version = held.first(where: { $0.timestamp == holder.timestamp }), version.isStaged else {
                     return "\(attempt.name) is held by \(holder.timestamp), which is not here"
                 }
                 if !attempt.stripes.covers(upTo: holder.stripeCount) { return "\(attempt.name) lacks held stripes" }
+                if attempt.lost.hasAny(below: holder.stripeCount), version.fragments == .held,
+                    !isPlanted(.firstStripeRepaired)
+                {
+                    return "\(holder.timestamp) has lost stripes of \(attempt.name) and does not say so"
+                }
+                if version.fragments == .absent { return "\(holder.timestamp) holds stripes and does not say so" }
             }
         }
         return nil

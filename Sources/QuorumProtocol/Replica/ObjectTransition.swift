@@ -8,6 +8,8 @@ struct ObjectTransition {
     let key: ObjectKey
     let parameters: ClusterParameters
     let nowMilliseconds: UInt64
+    /// The server whose record it is.
+    let node: NodeID
     var record: ObjectRecord
     /// Versions that are superseded and being read, which are kept a while longer.
     let pinned: Set<Timestamp>
@@ -17,14 +19,15 @@ struct ObjectTransition {
     var spentUploads: [UploadID] = []
     /// What the stripes of this change are charged, which no account shows yet.
     var newlyStagedBytes: UInt64 = 0
-    private var puts: [ObjectChange.VersionParts] = []
+    var puts: [ObjectChange.VersionParts] = []
     private var drops: [Timestamp] = []
     private let original: ObjectRecord
 
     init(
         key: ObjectKey, record: ObjectRecord, parameters: ClusterParameters, nowMilliseconds: UInt64,
-        pinned: Set<Timestamp> = []
+        node: NodeID, pinned: Set<Timestamp> = []
     ) {
+        self.node = node
         self.pinned = pinned
         self.key = key
         self.record = record
@@ -37,11 +40,19 @@ struct ObjectTransition {
     var change: ObjectChange? {
         guard !puts.isEmpty || !drops.isEmpty || !stagedPuts.isEmpty || !stagedDrops.isEmpty || record != original
         else { return nil }
-        return ObjectChange(
+        return change(
+            original.wantChange(becoming: record, key, node: node, parameters, nowMilliseconds: nowMilliseconds))
+    }
+
+    /// The change after which nothing is wanted of the object, whatever the table says.
+    var changeEndingWant: ObjectChange { change(.end) }
+
+    private func change(_ want: WantChange) -> ObjectChange {
+        ObjectChange(
             key: key, record: record, puts: puts, drops: drops, stagedPuts: stagedPuts, stagedDrops: stagedDrops,
             nextDueMilliseconds: record.nextDueMilliseconds(parameters),
             charges: original.charges(becoming: record), listings: original.listingChanges(becoming: record),
-            live: original.liveChange(becoming: record))
+            live: original.liveChange(becoming: record), want: want)
     }
 
     private var verifiesLater: Bool { parameters.mode.verifiesLater }
@@ -122,10 +133,7 @@ struct ObjectTransition {
             if isPlanted(.pendingReplaced) { drop(pending.map(\.timestamp)) }
         }
         // A version committed before its fragments came is completed here: what was missing is now held.
-        record.hold(
-            HeldVersion(
-                timestamp: timestamp, holdsFragments: true, hasStripes: hasStripes,
-                head: prepare.descriptor.descriptor.listedHead, sizeBytes: sizeBytes))
+        record.hold(HeldVersion(timestamp, prepare.descriptor, .held, sizeBytes: sizeBytes))
         puts.append(
             ObjectChange.VersionParts(
                 timestamp: timestamp, descriptor: prepare.descriptor, fragments: evidence.fragments))
@@ -213,13 +221,12 @@ struct ObjectTransition {
     }
 
     /// Keeps the descriptor of a version whose PREPARE did not come here.
-    private mutating func holdDescriptor(_ descriptor: SealedDescriptor, of timestamp: Timestamp) {
+    mutating func holdDescriptor(_ descriptor: SealedDescriptor, of timestamp: Timestamp) {
         guard record.version(timestamp) == nil else { return }
-        let hasStripes = descriptor.descriptor.hasStripes
         record.hold(
             HeldVersion(
-                timestamp: timestamp, holdsFragments: !hasStripes, hasStripes: hasStripes,
-                head: descriptor.descriptor.listedHead, sizeBytes: UInt64(descriptor.bytes.count)))
+                timestamp, descriptor, descriptor.descriptor.hasStripes ? .absent : .held,
+                sizeBytes: UInt64(descriptor.bytes.count)))
         puts.append(ObjectChange.VersionParts(timestamp: timestamp, descriptor: descriptor, fragments: []))
     }
 
@@ -256,20 +263,6 @@ struct ObjectTransition {
         let isProven = record.isProvenPoisonous(timestamp, vouchers: parameters.quorums.vouchers)
         if isProven || isPlanted(.poisonDroppedUnproven), record.version(timestamp) != nil { drop([timestamp]) }
         scheduleVerification()
-    }
-
-    /// What is lost is held no more: nobody is told otherwise, and who brings it again is welcome. Without its
-    /// descriptor a version is of no use. Nor is one that is pending without its fragments: pending means stored.
-    mutating func lose(_ lost: [LostParts]) {
-        for parts in lost {
-            guard let place = record.held.firstIndex(where: { $0.timestamp == parts.timestamp }) else { continue }
-            let timestamp = parts.timestamp
-            if parts.kind == .descriptor || record.isPending(timestamp) {
-                drop([timestamp])
-            } else if record.held[place].hasStripes {
-                record.held[place].holdsFragments = false
-            }
-        }
     }
 
     /// Whether versions have waited their time to be verified; the next time for them is put off, so that an object
@@ -341,7 +334,7 @@ struct ObjectTransition {
         drop(record.held.prefix(excess).map(\.timestamp).filter { !pinned.contains($0) })
     }
 
-    private mutating func drop(_ due: [Timestamp]) {
+    mutating func drop(_ due: [Timestamp]) {
         guard !due.isEmpty else { return }
         record.held.removeAll { due.contains($0.timestamp) }
         puts.removeAll { due.contains($0.timestamp) }

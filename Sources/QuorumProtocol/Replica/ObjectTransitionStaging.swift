@@ -12,7 +12,7 @@ package struct StagedStripe: Sendable {
     package let fragment: VerifiedFragment
 }
 
-/// An attempt of which a change gives back all that is stored.
+/// An attempt of which a change gives back what is stored, all of it or these pieces.
 package struct StagedDrop: Equatable, Sendable {
     package let attempt: AttemptName
     /// The pieces in which the store has it.
@@ -33,6 +33,8 @@ extension ObjectTransition {
                 stage.attempt, stripeSizeBytes: stage.stripeSizeBytes, stripeChargeBytes: chargeBytes,
                 milliseconds: nowMilliseconds)
         guard !attempt.isSpent else { return .uploadEnded }
+        // What was here for a version's repair is being given back.
+        guard !attempt.isRepairs || !attempt.holders.isEmpty else { return .busy }
         guard attempt.stripeSizeBytes == stage.stripeSizeBytes else {
             return .otherStripeSize(stage.stripeSizeBytes, expected: attempt.stripeSizeBytes)
         }
@@ -64,6 +66,7 @@ extension ObjectTransition {
             newlyStagedBytes &+= chargeBytes
         }
         attempt.lastMilliseconds = nowMilliseconds
+        attempt.isRepairs = false
         record.set(attempt)
         stagedPuts.append(
             StagedStripe(
@@ -114,6 +117,7 @@ extension ObjectTransition {
     mutating func holdStripes(of timestamp: Timestamp, _ contents: StagedContents) {
         for part in contents.parts {
             guard var attempt = record.attempt(part.attempt) else { continue }
+            attempt.holders.removeAll { $0.timestamp == timestamp }
             attempt.holders.append(StagedAttempt.Holder(timestamp: timestamp, stripeCount: part.stripeCount))
             record.set(attempt)
         }
@@ -124,7 +128,11 @@ extension ObjectTransition {
         for var attempt in record.staged where attempt.holders.contains(where: { timestamps.contains($0.timestamp) }) {
             attempt.holders.removeAll { timestamps.contains($0.timestamp) }
             record.set(attempt)
-            if attempt.holders.isEmpty, attempt.isSpent || isPlanted(.unspentStripesGivenBack) { giveBack(attempt) }
+            if attempt.holders.isEmpty, attempt.isOver || isPlanted(.unspentStripesGivenBack) {
+                giveBack(attempt)
+            } else if attempt.lost.end > attempt.heldCount {
+                unstage(attempt.lost.from(attempt.heldCount), of: attempt)
+            }
             if isPlanted(.sharedStripesGivenBack) { giveBack(attempt) }
         }
     }
@@ -157,7 +165,7 @@ extension ObjectTransition {
     }
 
     /// Gives back what is stored of the attempt; at the next look if the change gives back as much as one may.
-    private mutating func giveBack(_ attempt: StagedAttempt) {
+    mutating func giveBack(_ attempt: StagedAttempt) {
         let given = stagedDrops.reduce(0) { $0 + $1.chunkCount }
         guard given < parameters.limits.stagedDropsPerChangeMax else { return }
         record.staged.removeAll { $0.name == attempt.name }

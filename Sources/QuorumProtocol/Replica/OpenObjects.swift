@@ -59,13 +59,25 @@ enum WaitingChange: Sendable {
     case found(VersionFindings)
     /// This server's own statements that versions are poisonous.
     case signed([(timestamp: Timestamp, statement: SignedStatement)])
+    /// What this server has found for a version that wants it.
+    case repaired([RepairedParts], number: UInt64)
+    /// What another server has committed.
+    case learned(VerifiedCertificate, number: UInt64)
 
     var tag: RequestTag? {
         switch self {
         case .prepare(let tag, _, _), .commit(let tag, _), .describe(let tag, _), .stage(let tag, _, _),
             .discard(let tag, _):
             tag
-        case .due, .lost, .found, .signed: nil
+        case .due, .lost, .found, .signed, .repaired, .learned: nil
+        }
+    }
+
+    /// The number under which the server waits for it.
+    var number: UInt64? {
+        switch self {
+        case .repaired(_, let number), .learned(_, let number): number
+        default: nil
         }
     }
 
@@ -100,13 +112,15 @@ struct InFlight: Sendable {
         case staged([RequestTag])
         /// The statements are on these versions, which are poisonous.
         case poisonous([Timestamp])
+        /// What was found under this number.
+        case repaired(number: UInt64)
         case nothing
 
         /// Whose request is answered.
         var tag: RequestTag? {
             switch self {
             case .prepared(let tag, _, _), .reply(let tag, _), .tooManyPending(let tag, _): tag
-            case .staged, .poisonous, .nothing: nil
+            case .staged, .poisonous, .repaired, .nothing: nil
             }
         }
     }
@@ -121,7 +135,7 @@ struct InFlight: Sendable {
 
     struct Inspected: Sendable {
         let change: ObjectChange
-        let statement: Statement
+        let statements: [Statement]
     }
 }
 

@@ -72,11 +72,15 @@ package struct Replica: Sendable {
             // Beyond these may be more; after the last ones it begins with the first again.
             catchUps[client]?.last = keys.count < ReplicaWork.bareObjectsMax ? nil : keys.last
             for key in keys { effects.append(.verifyVersions(key, isUrgent: true)) }
-        case .lost(let key, let lost, let tag, let reply):
-            effects.append(.reply(tag, reply))
+        case .lost(let key, let lost, let answer):
+            if let answer { effects.append(.reply(answer.tag, answer.reply)) }
             enqueue(.lost(lost), of: nil, key: key, into: &effects)
         case .found(let key, let findings):
             enqueue(.found(findings), of: nil, key: key, into: &effects)
+        case .repaired(let key, let parts, let number):
+            enqueue(.repaired(parts, number: number), of: nil, key: key, into: &effects)
+        case .learned(let key, let certificate, let number):
+            enqueue(.learned(certificate, number: number), of: nil, key: key, into: &effects)
         }
     }
 }
@@ -311,6 +315,9 @@ extension Replica {
             while let read = objects.at[place].reads.popFirst() { effects.append(.reply(read.tag, .refused(refusal))) }
             while let change = objects.at[place].changes.popFirst() {
                 if let tag = change.tag { effects.append(.reply(tag, .refused(refusal))) }
+                if let number = change.number {
+                    effects.append(.repairEnded(number: number, .failure(.storage(failure))))
+                }
             }
             objects.close(place)
         case .success(let loaded):
@@ -372,7 +379,7 @@ extension Replica {
         let key = objects.at[place].key
         var transition = ObjectTransition(
             key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds,
-            pinned: pins.pinned(key, nowMilliseconds: nowMilliseconds))
+            node: node, pinned: pins.pinned(key, nowMilliseconds: nowMilliseconds))
         switch change {
         case .prepare(let tag, let prepare, let evidence):
             switch transition.prepare(prepare, evidence: evidence, accounts: accounts) {
@@ -390,8 +397,8 @@ extension Replica {
                     change.puts.contains(where: { $0.timestamp == prepare.timestamp })
                 {
                     inspect(
-                        staged, then: change, leadingTo: transition.record, at: place, tag: tag,
-                        prepare.timestamp, statement, into: &effects)
+                        staged, of: prepare.timestamp, then: change, leadingTo: transition.record, at: place,
+                        answer: .prepared(tag, prepare.timestamp, .stored), statements: [statement], into: &effects)
                     return
                 }
                 store(
@@ -447,6 +454,10 @@ extension Replica {
                     change, leadingTo: transition.record, at: place, answer: .poisonous(poisonous),
                     statements: statements, into: &effects)
             }
+        case .repaired(let parts, let number):
+            repair(parts, number: number, transition, at: place, into: &effects)
+        case .learned(let certificate, let number):
+            learn(certificate, number: number, transition, at: place, into: &effects)
         case .signed(let statements):
             for (timestamp, statement) in statements { transition.add([statement], on: timestamp) }
             if let change = transition.change {

@@ -57,27 +57,23 @@ package enum ReplicaInput: Sendable {
     case due([ObjectKey])
     /// Answers `.findBare`.
     case bare(ClientID, [ObjectKey])
-    /// Something that the store should hold is lost, as was found when it was to be read for this answer.
-    indirect case lost(ObjectKey, [LostParts], answering: RequestTag, Reply)
+    /// Something that the store should hold is lost, as was found when it was to be read: for this answer, if for any.
+    indirect case lost(ObjectKey, [LostParts], answering: (tag: RequestTag, reply: Reply)?)
     /// Answers `.verifyVersions`; also what a server finds out by the way.
     indirect case found(ObjectKey, VersionFindings)
+    /// What this server has found for a version that wants it; answered by `.repairEnded`.
+    indirect case repaired(ObjectKey, [RepairedParts], number: UInt64)
+    /// What another server has committed, as its certificate proves; answered by `.repairEnded`.
+    indirect case learned(ObjectKey, VerifiedCertificate, number: UInt64)
 }
 
-/// Parts of a version that the store has lost.
-package struct LostParts: Equatable, Sendable {
-    package enum Kind: Sendable {
-        /// Without it nothing of the version is of use.
-        case descriptor
-        case fragments
-    }
-
-    package let timestamp: Timestamp
-    package let kind: Kind
-
-    package init(timestamp: Timestamp, kind: Kind) {
-        self.timestamp = timestamp
-        self.kind = kind
-    }
+/// Parts that the store has lost.
+package enum LostParts: Equatable, Sendable {
+    /// Without it nothing of the version is of use.
+    case descriptor(Timestamp)
+    case fragments(Timestamp)
+    /// A stripe that is staged, its fragment or its entry.
+    case stripe(AttemptName, UInt32)
 }
 
 /// What a replica wants done; indirect as an input is.
@@ -103,6 +99,8 @@ package enum ReplicaEffect: Sendable {
     case verifyVersions(ObjectKey, isUrgent: Bool)
     /// Name objects above this one at which the client has versions here and none is committed.
     case findBare(ClientID, after: ObjectKey?)
+    /// What was found under this number is durable here, or was not taken.
+    case repairEnded(number: UInt64, Result<Void, RepairRefusal>)
 }
 
 /// What a server has found out about an object's versions by reading it.
@@ -155,6 +153,8 @@ package struct ObjectChange: Sendable {
     package let listings: [ListingChange]
     /// What it changes of what listings tell of the object.
     package let live: LiveChange
+    /// What it changes of what the server wants of the object.
+    package let want: WantChange
 
     package struct ListingChange: Equatable, Sendable {
         package let client: ClientID

@@ -22,6 +22,14 @@ package enum StoredParts<Value: Sendable>: Sendable {
         if case .held(let value) = self { value } else { nil }
     }
 
+    /// Whether it is there, or there is none.
+    package var isReadable: Bool {
+        switch self {
+        case .held, .absent: true
+        case .lost, .unreadable, .notInMemory: false
+        }
+    }
+
     fileprivate var isLost: Bool {
         if case .lost = self { true } else { false }
     }
@@ -57,6 +65,8 @@ package enum ReplicaOutcome {
     case due([ObjectKey])
     /// Have the object read, as a client does, and tell by `.found` what was found: when there is time, or at once.
     case verifyVersions(ObjectKey, isUrgent: Bool)
+    /// Tell whoever repairs.
+    case repairEnded(number: UInt64, Result<Void, RepairRefusal>)
 }
 
 /// What of an effect may take long: the shell runs it where it likes.
@@ -144,9 +154,9 @@ package enum ReplicaWork {
                 timestamp: timestamp, position: position, descriptor: descriptor, fragments: fragments.value)
             let reply = Reply.version(claim, parts)
             guard fragments.isLost else { return .reply(tag, reply) }
-            return .input(.lost(key, [LostParts(timestamp: timestamp, kind: .fragments)], answering: tag, reply))
+            return .input(.lost(key, [.fragments(timestamp)], answering: (tag, reply)))
         case .fetch(let tag, let fetch):
-            return Self.fetch(fetch, in: store, parameters: parameters, node: node).map { .reply(tag, $0) }
+            return Self.fetch(fetch, tag, in: store, parameters: parameters, node: node)
         case .inspect(let token, let key, let staged, _):
             switch staged.inspect(key, in: store, parameters: parameters) {
             case .held(let wrong):
@@ -164,13 +174,13 @@ package enum ReplicaWork {
                     pending.append(
                         PendingVersion(
                             timestamp: version.timestamp, descriptor: descriptor, statement: version.statement))
-                case .lost: lost.append(LostParts(timestamp: version.timestamp, kind: .descriptor))
+                case .lost: lost.append(.descriptor(version.timestamp))
                 case .absent, .unreadable: break
                 case .notInMemory: return nil
                 }
             }
             let reply = Reply.refused(.tooManyPending(pending))
-            return lost.isEmpty ? .reply(tag, reply) : .input(.lost(key, lost, answering: tag, reply))
+            return lost.isEmpty ? .reply(tag, reply) : .input(.lost(key, lost, answering: (tag, reply)))
         case .findDue(let time):
             return .due(store.due(beforeMilliseconds: time, limit: Self.dueObjectsMax))
         case .findBare(let client, let last):
@@ -189,11 +199,12 @@ package enum ReplicaWork {
 extension ReplicaWork {
     /// What the store has of what is fetched; nil when it takes the disk to tell.
     private static func fetch(
-        _ fetch: Fetch, in store: some ReplicaStore, parameters: ClusterParameters, node: NodeID
-    ) -> Reply? {
+        _ fetch: Fetch, _ tag: RequestTag, in store: some ReplicaStore, parameters: ClusterParameters, node: NodeID
+    ) -> ReplicaOutcome? {
         guard let position = parameters.placement(of: fetch.key).position(of: node) else {
-            return .refused(.notEntitled(.server(node)))
+            return .reply(tag, .refused(.notEntitled(.server(node))))
         }
+        var lost: [LostParts] = []
         var page: [UInt8]?
         if let range = fetch.page {
             let stripes = range.first..<(range.first + UInt32(range.count))
@@ -201,8 +212,9 @@ extension ReplicaWork {
             switch found {
             case .notInMemory: return nil
             // Trouble of the moment is no lack.
-            case .unreadable: return .refused(.storageFailed)
-            case .held, .absent, .lost: page = found.value
+            case .unreadable: return .reply(tag, .refused(.storageFailed))
+            case .held, .absent: page = found.value
+            case .lost: lost += store.lostEntries(of: fetch.attempt, stripes, key: fetch.key)
             }
         }
         var fragment: SharedBytes?
@@ -210,11 +222,14 @@ extension ReplicaWork {
             let found = store.stagedFragment(of: fetch.attempt, stripe: stripe, key: fetch.key)
             switch found {
             case .notInMemory: return nil
-            case .unreadable: return .refused(.storageFailed)
-            case .held, .absent, .lost: fragment = found.value
+            case .unreadable: return .reply(tag, .refused(.storageFailed))
+            case .held, .absent: fragment = found.value
+            case .lost: if lost.isEmpty { lost.append(.stripe(fetch.attempt, stripe)) }
             }
         }
-        return .fetched(FetchedParts(position: position, fragment: fragment, page: page, tag: fetch.tag))
+        let reply = Reply.fetched(
+            FetchedParts(position: position, fragment: fragment, page: page, tag: fetch.tag))
+        return lost.isEmpty ? .reply(tag, reply) : .input(.lost(fetch.key, lost, answering: (tag, reply)))
     }
 }
 
@@ -242,8 +257,7 @@ extension ReplicaEffect {
             else {
                 let reply = Reply.version(claim, nil)
                 guard found.isLost else { return .done(.reply(tag, reply)) }
-                let lost = [LostParts(timestamp: timestamp, kind: .descriptor)]
-                return .done(.input(.lost(key, lost, answering: tag, reply)))
+                return .done(.input(.lost(key, [.descriptor(timestamp)], answering: (tag, reply))))
             }
             if portion == .fragments { return .work(.readFragments(tag, claim, key, timestamp, descriptor)) }
             let parts = HeldParts(timestamp: timestamp, position: position, descriptor: descriptor, fragments: nil)
@@ -272,6 +286,8 @@ extension ReplicaEffect {
             return .done(.verifyVersions(key, isUrgent: isUrgent))
         case .findBare(let client, let last):
             return .work(.findBare(client, after: last))
+        case .repairEnded(let number, let result):
+            return .done(.repairEnded(number: number, result))
         }
     }
 

@@ -65,8 +65,8 @@ extension Replica {
 
     /// Has it found out whether what is staged is what the version's descriptor says, before it is stored and signed.
     mutating func inspect(
-        _ staged: StagedContents, then change: ObjectChange, leadingTo record: ObjectRecord,
-        at place: OpenObjects.Place, tag: RequestTag, _ timestamp: Timestamp, _ statement: Statement,
+        _ staged: StagedContents, of timestamp: Timestamp, then change: ObjectChange, leadingTo record: ObjectRecord,
+        at place: OpenObjects.Place, answer: InFlight.Answer, statements: [Statement],
         into effects: inout [ReplicaEffect]
     ) {
         lastTokenNumber &+= 1
@@ -74,8 +74,8 @@ extension Replica {
         accounts.apply(change.charges)
         objects.at[place].begin(
             InFlight(
-                token: token, record: record, charges: change.charges, answer: .prepared(tag, timestamp, .stored),
-                inspected: InFlight.Inspected(change: change, statement: statement)))
+                token: token, record: record, charges: change.charges, answer: answer,
+                inspected: InFlight.Inspected(change: change, statements: statements)))
         effects.append(.inspect(token, change.key, staged, of: .client(timestamp.writer)))
     }
 
@@ -91,10 +91,15 @@ extension Replica {
             objects.at[place].begin(
                 InFlight(
                     token: token, record: inFlight.record, charges: inFlight.charges, answer: inFlight.answer))
-            effects.append(.store(token, inspected.change, [inspected.statement]))
+            effects.append(.store(token, inspected.change, inspected.statements))
         case .failure(let refusal):
             accounts.takeBack(inFlight.charges)
             if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(refusal))) }
+            if case .repaired(let number) = inFlight.answer {
+                let isUnreadable = refusal == .storageFailed
+                effects.append(
+                    .repairEnded(number: number, .failure(isUnreadable ? .storage(.failed) : .otherStripes)))
+            }
             advance(place, into: &effects)
         }
     }
@@ -141,6 +146,13 @@ extension StagedContents {
 }
 
 extension ReplicaStore {
+    /// Which of these stripes' entries are lost.
+    func lostEntries(of attempt: AttemptName, _ stripes: Range<UInt32>, key: ObjectKey) -> [LostParts] {
+        stripes.filter { stripe in
+            if case .lost = stagedEntry(of: attempt, stripe: stripe, key: key) { true } else { false }
+        }.map { .stripe(attempt, $0) }
+    }
+
     /// The canonical bytes of the page of an attempt's stripes; absent when any of them is.
     func page(
         of attempt: AttemptName, _ stripes: Range<UInt32>, key: ObjectKey, parameters: ClusterParameters

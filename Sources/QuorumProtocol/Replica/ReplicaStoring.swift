@@ -61,6 +61,8 @@ extension Replica {
             case .poisonous(let timestamps):
                 let signed = zip(timestamps, statements).map { (timestamp: $0, statement: $1) }
                 if !signed.isEmpty { objects.at[place].changes.prependOwn(.signed(signed)) }
+            case .repaired(let number):
+                effects.append(.repairEnded(number: number, .success(())))
             case .nothing:
                 break
             }
@@ -73,6 +75,9 @@ extension Replica {
             if let tag = inFlight.answer.tag { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
             if case .staged(let tags) = inFlight.answer {
                 for tag in tags { effects.append(.reply(tag, .refused(Self.refusal(for: failure)))) }
+            }
+            if case .repaired(let number) = inFlight.answer {
+                effects.append(.repairEnded(number: number, .failure(.storage(failure))))
             }
             // What the store holds now is not known here: the change may be durable and only its signing have failed.
             objects.at[place].record = nil

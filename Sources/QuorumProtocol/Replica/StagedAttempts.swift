@@ -13,10 +13,14 @@ package struct StagedAttempt: Equatable, Sendable {
     /// What its stager is charged for each stripe.
     package let stripeChargeBytes: UInt64
     package var stripes = StripeRanges()
+    /// Of those that a version holds, the ones whose fragment or entry is lost, or has yet to be brought here.
+    package var lost = StripeRanges()
     /// The server's clock at its last STAGE, in milliseconds.
     package var lastMilliseconds: UInt64
     /// Whether its stager is done with it: it goes with the last version that holds any of it.
     package var isSpent = false
+    /// Whether it is here only for a version that was repaired: its stager has staged nothing of it here.
+    var isRepairs = false
     /// The versions that hold stripes of it, and up to which one.
     package var holders: [Holder] = []
 
@@ -31,6 +35,12 @@ package struct StagedAttempt: Equatable, Sendable {
         self.stripeSizeBytes = stripeSizeBytes
         lastMilliseconds = milliseconds
     }
+
+    /// The stripes that can be shown.
+    package var good: StripeRanges { lost.ranges.isEmpty ? stripes : stripes.subtracting(lost) }
+
+    /// Whether it goes with the last version that holds any of it.
+    var isOver: Bool { isSpent || isRepairs }
 
     /// Whether its stager may yet have a version hold stripes of it that none holds.
     var isOpen: Bool { !isSpent && unheldBytes > 0 }
@@ -56,7 +66,8 @@ package struct StagedAttempt: Equatable, Sendable {
         return chunks
     }
 
-    /// What it takes of a record, beside the name of its upload.
+    /// What it takes of a record, beside the name of its upload. What is lost is not counted, or loss would keep others
+    /// from staging; it has a bound of its own.
     var recordSizeBytes: Int { 31 + 8 * stripes.ranges.count + Self.holderSizeBytes * holders.count }
 
     static let holderSizeBytes = 6
@@ -69,7 +80,9 @@ package struct StagedAttempt: Equatable, Sendable {
         encoder.append(stripeChargeBytes)
         stripes.encode(into: &encoder)
         encoder.append(lastMilliseconds)
-        encoder.append(UInt8(isSpent ? 1 : 0))
+        let isDamaged = !lost.ranges.isEmpty
+        encoder.append(UInt8((isSpent ? 1 : 0) | (isDamaged ? 2 : 0) | (isRepairs ? 4 : 0)))
+        if isDamaged { lost.encode(into: &encoder) }
         let places = holders.compactMap { holder in
             held.firstIndex { $0.timestamp == holder.timestamp }.map { (place: $0, stripeCount: holder.stripeCount) }
         }
@@ -90,7 +103,14 @@ package struct StagedAttempt: Equatable, Sendable {
         stripeChargeBytes = try decoder.integer("charge of a stripe")
         stripes = try StripeRanges(from: &decoder)
         lastMilliseconds = try decoder.integer("last staged")
-        isSpent = try decoder.flag("spent")
+        let flags: UInt8 = try decoder.integer("flags of an attempt")
+        guard flags <= 7 else { throw .notCanonical(field: "flags of an attempt") }
+        isSpent = flags & 1 != 0
+        isRepairs = flags & 4 != 0
+        if flags & 2 != 0 {
+            lost = try StripeRanges(from: &decoder)
+            guard !lost.ranges.isEmpty else { throw .notCanonical(field: "lost stripes") }
+        }
         let holderCount: UInt16 = try decoder.integer("holders")
         for _ in 0..<holderCount {
             let place: UInt16 = try decoder.integer("holder")
@@ -158,7 +178,7 @@ extension ObjectRecord {
             let last = attempts.reduce(0) { max($0, $1.lastMilliseconds) }
             let (due, overflow) = last.addingReportingOverflow(limits.stagedMilliseconds)
             for attempt in attempts where attempt.holders.isEmpty {
-                if attempt.isSpent {
+                if attempt.isOver {
                     unheld.append((attempt, 0))
                 } else if !overflow {
                     unheld.append((attempt, due))
@@ -226,13 +246,13 @@ extension ObjectRecord {
         }
     }
 
-    /// What of the version's stripes is not staged here; at most as many runs as are named at a time.
+    /// What of the version's stripes is not staged here, or lost; at most as many runs as are named at a time.
     package func missingStripes(of contents: StagedContents) -> [MissingStripes] {
         var missing: [MissingStripes] = []
         for (index, part) in contents.parts.enumerated() {
             let attempt = attempt(part.attempt)
             let isUsable = attempt.map { $0.stripeSizeBytes == part.stripeSizeBytes } ?? false
-            let runs = (isUsable ? attempt?.stripes : nil)?.missing(upTo: part.stripeCount) ?? [0..<part.stripeCount]
+            let runs = (isUsable ? attempt?.good : nil)?.missing(upTo: part.stripeCount) ?? [0..<part.stripeCount]
             for run in runs {
                 guard missing.count < StagedLimits.missingMax else { return missing }
                 missing.append(MissingStripes(part: UInt16(index), stripes: run))

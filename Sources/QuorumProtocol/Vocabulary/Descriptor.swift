@@ -11,7 +11,7 @@ public struct Descriptor: Hashable, Sendable {
         case tombstone = 2
     }
 
-    package static let formatTag = "solidus.descriptor.2"
+    package static let formatTag = "solidus.descriptor.3"
     /// A descriptor's largest encoding in bytes, checked before one is read.
     package static let sizeBytesMax = 768 << 10
     /// The same where the value's fragments go with it.
@@ -31,14 +31,24 @@ public struct Descriptor: Hashable, Sendable {
     public let stripes: [CrossChecksum]
     /// A large value's layout; nil where the fragments go with the descriptor.
     package let staged: StagedContents?
+    /// Whether its writer left the servers at the last f positions without fragments, if all went well.
+    package let leavesSpares: Bool
     /// Tells a version from others of its writer where no hashes do; nil where they do.
     package let salt: VersionSalt?
     public let metadata: ObjectMetadata
 
+    /// How a descriptor's stripes are given. The numbers are part of the format.
+    private enum Form: UInt8 {
+        case whole = 0
+        case staged = 1
+        case leavingSpares = 2
+    }
+
     /// A value's descriptor; the salt is used in the mode `none` only.
     package init(
         value key: ObjectKey, lengthBytes: UInt64, stripeSizeBytes: UInt32, stripes: [CrossChecksum],
-        metadata: ObjectMetadata, parameters: ClusterParameters, salt: VersionSalt = .random()
+        metadata: ObjectMetadata, parameters: ClusterParameters, leavesSpares: Bool = false,
+        salt: VersionSalt = .random()
     ) {
         precondition(stripes.allSatisfy { $0.coverage == parameters.mode.coverage })
         kind = .value
@@ -50,6 +60,7 @@ public struct Descriptor: Hashable, Sendable {
         mode = parameters.mode
         self.stripes = stripes
         staged = nil
+        self.leavesSpares = leavesSpares && !stripes.isEmpty
         self.metadata = metadata
         self.salt = mode.coverage == .nothing ? salt : nil
     }
@@ -68,6 +79,7 @@ public struct Descriptor: Hashable, Sendable {
         mode = parameters.mode
         stripes = []
         self.staged = staged
+        leavesSpares = false
         self.metadata = metadata
         self.salt = mode.coverage == .nothing ? salt : nil
     }
@@ -83,6 +95,7 @@ public struct Descriptor: Hashable, Sendable {
         mode = parameters.mode
         stripes = []
         staged = nil
+        leavesSpares = false
         metadata = ObjectMetadata(modifiedMilliseconds: modifiedMilliseconds)
         salt = nil
     }
@@ -124,7 +137,8 @@ public struct Descriptor: Hashable, Sendable {
         encoder.append(mode.rawValue)
         metadata.encode(into: &encoder)
         if let salt { encoder.append(raw: salt.bytes) }
-        encoder.append(UInt8(staged == nil ? 0 : 1))
+        let form: Form = staged == nil ? leavesSpares ? .leavingSpares : .whole : .staged
+        encoder.append(form.rawValue)
         if let staged {
             staged.encode(into: &encoder)
             return encoder.bytes
@@ -185,7 +199,12 @@ public struct Descriptor: Hashable, Sendable {
         let coverage = mode.coverage
         salt =
             coverage == .nothing && kind == .value ? VersionSalt(bytes: try decoder.raw(16, "salt")) : nil
-        if try decoder.flag("staged") {
+        let formValue: UInt8 = try decoder.integer("form")
+        guard let form = Form(rawValue: formValue) else {
+            throw MalformedEncoding.unknownValue(field: "form", value: UInt64(formValue))
+        }
+        leavesSpares = form == .leavingSpares
+        if form == .staged {
             let staged = try StagedContents(from: &decoder, parameters: parameters)
             try decoder.finish()
             guard kind == .value, staged.lengthBytes == lengthBytes,
@@ -213,6 +232,7 @@ public struct Descriptor: Hashable, Sendable {
             stripes.append(try decoder.crossChecksum(blockSizeBytes: size, parameters: parameters))
         }
         self.stripes = stripes
+        guard !leavesSpares || !stripes.isEmpty else { throw MalformedEncoding.notCanonical(field: "form") }
         try decoder.finish()
     }
 }

@@ -136,6 +136,9 @@ public struct ProtocolLimits: Hashable, Sendable {
     public var stagedMilliseconds: UInt64 = 7 * 86_400_000
     /// How long a superseded version that is being read is kept after each sign of its reader.
     public var pinMilliseconds: UInt64 = 60_000
+    /// Whether the servers at an object's last f positions want fragments that never came, too (docs/protocol.md,
+    /// Repair).
+    public var fillsSpares = false
     /// How often a client is given the list of its uncommitted versions at one object.
     public var listIntervalMilliseconds: UInt64 = 500
     /// How many such lists, of different objects, a client is given in that time.

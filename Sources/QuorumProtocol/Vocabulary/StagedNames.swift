@@ -71,6 +71,9 @@ package enum StagedLimits {
     package static let attemptsMax = 10_500
     /// Runs of consecutive stripes of one attempt.
     package static let rangesMax = 64
+    /// Runs of lost stripes of one attempt, and of all at an object; what lies between them counts as lost.
+    package static let lostRangesMax = 4
+    package static let lostRangesOfAllMax = 4000
     /// Runs that a server names as missing at a time.
     package static let missingMax = 1000
     /// Digests of pages that a descriptor has room for beside everything else.
@@ -88,85 +91,5 @@ package enum StagedLimits {
     package static func chargeBytes(ofStripe stripeSizeBytes: UInt32, _ quorums: QuorumConfiguration) -> UInt64 {
         let fragment = quorums.code.fragmentSizeBytes(blockSizeBytes: Int(stripeSizeBytes))
         return UInt64(max(4096, fragment)) + 256
-    }
-}
-
-/// Stripes of an attempt, as runs of consecutive ones, in order and apart from each other.
-package struct StripeRanges: Hashable, Sendable {
-    package private(set) var ranges: [Range<UInt32>] = []
-
-    package init() {}
-
-    package init(upTo count: UInt32) {
-        if count > 0 { ranges = [0..<count] }
-    }
-
-    package var count: UInt64 { ranges.reduce(0) { $0 + UInt64($1.count) } }
-
-    /// The first stripe above all that are here.
-    package var end: UInt32 { ranges.last?.upperBound ?? 0 }
-
-    package func contains(_ stripe: UInt32) -> Bool { ranges.contains { $0.contains(stripe) } }
-
-    /// Whether every stripe below `count` is here.
-    package func covers(upTo count: UInt32) -> Bool {
-        count == 0 || ranges.first.map { $0.lowerBound == 0 && $0.upperBound >= count } ?? false
-    }
-
-    /// How many of the stripes are not below `bound`.
-    package func count(from bound: UInt32) -> UInt64 {
-        ranges.reduce(0) { $1.upperBound <= bound ? $0 : $0 + UInt64($1.upperBound - max($1.lowerBound, bound)) }
-    }
-
-    /// The runs below `count` that are not here.
-    package func missing(upTo count: UInt32) -> [Range<UInt32>] {
-        var missing: [Range<UInt32>] = []
-        var next: UInt32 = 0
-        for range in ranges where next < count {
-            if range.lowerBound > next { missing.append(next..<min(count, range.lowerBound)) }
-            next = range.upperBound
-        }
-        if next < count { missing.append(next..<count) }
-        return missing
-    }
-
-    package mutating func insert(_ stripe: UInt32) {
-        precondition(stripe < StagedLimits.stripesMax)
-        // Mostly it is the next one.
-        let place = ranges.lastIndex { $0.lowerBound <= stripe }
-        if let place, ranges[place].contains(stripe) { return }
-        let joinsLower = place.map { ranges[$0].upperBound == stripe } ?? false
-        let above = place.map { $0 + 1 } ?? 0
-        let joinsUpper = above < ranges.count && ranges[above].lowerBound == stripe + 1
-        switch (joinsLower, joinsUpper) {
-        case (true, true):
-            ranges[above - 1] = ranges[above - 1].lowerBound..<ranges[above].upperBound
-            ranges.remove(at: above)
-        case (true, false): ranges[above - 1] = ranges[above - 1].lowerBound..<(stripe + 1)
-        case (false, true): ranges[above] = stripe..<ranges[above].upperBound
-        case (false, false): ranges.insert(stripe..<(stripe + 1), at: above)
-        }
-    }
-
-    package func encode(into encoder: inout CanonicalEncoder) {
-        encoder.append(UInt16(ranges.count))
-        for range in ranges {
-            encoder.append(range.lowerBound)
-            encoder.append(range.upperBound)
-        }
-    }
-
-    /// - Parameter countMax: how many runs there may be.
-    package init(
-        from decoder: inout CanonicalDecoder, countMax: Int = StagedLimits.rangesMax
-    ) throws(MalformedEncoding) {
-        let count = try decoder.count("stripe ranges", as: UInt16.self, limit: countMax)
-        for _ in 0..<count {
-            let lower: UInt32 = try decoder.integer("first stripe")
-            let upper: UInt32 = try decoder.integer("end of stripes")
-            guard lower < upper, upper <= StagedLimits.stripesMax, ranges.last.map({ $0.upperBound < lower }) ?? true
-            else { throw .notCanonical(field: "stripe ranges") }
-            ranges.append(lower..<upper)
-        }
     }
 }

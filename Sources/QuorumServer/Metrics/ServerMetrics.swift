@@ -105,6 +105,54 @@ struct ServerMetrics {
             "solidus_lost_parts_total", .counter,
             "Stored parts that fail their checksum or that the disk does not give back.", Double(counters.lostParts))
         text.add(
+            "solidus_wants", .gauge,
+            "Objects of which this server lacked something when it last went through them all.",
+            Double(counters.wants))
+        text.add(
+            "solidus_failed_wants", .gauge, "Those of them that could not be repaired and wait.",
+            Double(counters.failedWants))
+        text.add(
+            "solidus_oldest_want_timestamp_seconds", .gauge,
+            "Since when the oldest of them is wanted, since 1970; 0 when nothing is.",
+            Double(counters.oldestWantMilliseconds) / 1000)
+        text.add(
+            "solidus_repaired_total", .counter, "What was brought back, by what it is.", by: "part",
+            [
+                ("descriptor", counters.repairedDescriptors), ("fragment", counters.repairedFragments),
+                ("stripe", counters.repairedStripes),
+            ])
+        text.add(
+            "solidus_failed_repairs_total", .counter, "Times that an object could not be repaired.",
+            Double(counters.failedRepairs))
+        text.add(
+            "solidus_void_fragments_total", .counter,
+            "Fragments of which there is no good one for this server, since their writer lied.",
+            Double(counters.voidFragments))
+        text.add(
+            "solidus_peer_meetings_total", .counter, "Times that what is committed was compared with another server.",
+            Double(counters.peerMeetings))
+        text.add(
+            "solidus_differing_slots_total", .counter, "Slots in which the two differed.",
+            Double(counters.differingSlots))
+        text.add(
+            "solidus_learned_versions_total", .counter, "Versions that this server had missed and learned of then.",
+            Double(counters.learnedVersions))
+        text.add(
+            "solidus_unproven_versions_total", .counter, "Versions that another server named then and did not prove.",
+            Double(counters.unprovenVersions))
+        text.add(
+            "solidus_scrubbed_objects_total", .counter, "Objects that were read to see whether they are whole.",
+            Double(counters.scrubbedObjects))
+        text.add(
+            "solidus_scrubbed_bytes_total", .counter, "Bytes of fragments that were read for that.",
+            Double(counters.scrubbedBytes))
+        text.add(
+            "solidus_scrub_findings_total", .counter, "Parts that were damaged then.", Double(counters.scrubFindings))
+        text.add(
+            "solidus_scrub_end_timestamp_seconds", .gauge,
+            "When all that is stored was last read from end to end, since 1970; 0 for never.",
+            Double(counters.scrubEndMilliseconds) / 1000)
+        text.add(
             "solidus_lost_records_total", .counter, "Times that an object's record was wanted that is lost.",
             Double(counters.lostRecords))
         text.add(

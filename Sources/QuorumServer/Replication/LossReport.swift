@@ -15,7 +15,7 @@ final class LossReport: Sendable {
     private struct State {
         var began: ContinuousClock.Instant?
         var losses = 0
-        /// Stripes that were told of. No record notes that they are lost, so every read meets them anew.
+        /// Stripes that were told of in this minute. Every FETCH meets them anew until they are repaired.
         var stripes: Set<Stripe> = []
     }
 
@@ -53,7 +53,7 @@ final class LossReport: Sendable {
         case .stripe(let key, let attempt, let stripe, _)
         where isKnown(Stripe(key: key, attempt: attempt, stripe: stripe)):
             return true
-        case .part, .descriptor, .stripe, .foreignDescriptor:
+        case .part, .descriptor, .stripe, .foreignDescriptor, .found:
             statistics.count { $0.lostParts += 1 }
             let number = count()
             if number <= Self.lossesPerMinuteMax {
@@ -72,7 +72,11 @@ final class LossReport: Sendable {
         }
     }
 
-    private func isKnown(_ stripe: Stripe) -> Bool { state.withLock { $0.stripes.contains(stripe) } }
+    private func isKnown(_ stripe: Stripe) -> Bool {
+        state.withLock { state in
+            state.stripes.contains(stripe) && state.began.map { ContinuousClock.now - $0 < Self.minute } ?? false
+        }
+    }
 
     private func remember(_ stripe: Stripe) {
         state.withLock { if $0.stripes.count < Self.rememberedStripesMax { $0.stripes.insert(stripe) } }

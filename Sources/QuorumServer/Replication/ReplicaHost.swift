@@ -46,6 +46,14 @@ final class ReplicaHost: Sendable {
     private let sender: @Sendable (RequestTag) -> Principal?
     private let dueScan = Mutex(DueScan())
     private let versionVerifier = Mutex<VersionVerifier?>(nil)
+    private let repairs = Mutex(Repairs())
+    private let digests = SlotDigests()
+
+    /// Who waits for what was found to be durable, by its number.
+    private struct Repairs {
+        var lastNumber: UInt64 = 0
+        var waiting: [UInt64: CheckedContinuation<Result<Void, RepairRefusal>, Never>] = [:]
+    }
 
     /// - Parameters:
     ///   - access: who may ask what.
@@ -82,7 +90,8 @@ final class ReplicaHost: Sendable {
         self.reply = reply
         pipeline = Mutex(nil)
         let made = StoragePipeline(
-            store: store, signer: signer, verifier: verifier, statistics: statistics, logger: logger, without: without
+            store: store, signer: signer, verifier: verifier, statistics: statistics, logger: logger, without: without,
+            changed: { [digests] slot in digests.change(slot) }
         ) { [weak self] completed in
             for (group, input) in completed { self?.submit(input, to: group) }
         }
@@ -150,6 +159,77 @@ final class ReplicaHost: Sendable {
         submit(.found(key, findings), to: parameters.configuration.group(of: key.slot).id)
     }
 
+    /// The store has lost something of an object.
+    func lost(_ key: ObjectKey, _ parts: [LostParts]) {
+        submit(.lost(key, parts, answering: nil), to: parameters.configuration.group(of: key.slot).id)
+    }
+
+    /// Brings what was found for a version that wants it to the replica that has the object; returns once it is durable,
+    /// or why it is not taken.
+    func repair(_ key: ObjectKey, _ found: [RepairedParts]) async -> Result<Void, RepairRefusal> {
+        await bring(to: key) { .repaired(key, found, number: $0) }
+    }
+
+    /// Commits what another server has committed, as its certificate proves.
+    func learn(_ key: ObjectKey, _ certificate: VerifiedCertificate) async -> Result<Void, RepairRefusal> {
+        await bring(to: key) { .learned(key, certificate, number: $0) }
+    }
+
+    private func bring(
+        to key: ObjectKey, _ input: (_ number: UInt64) -> ReplicaInput
+    ) async -> Result<Void, RepairRefusal> {
+        await withCheckedContinuation { continuation in
+            let number = repairs.withLock { repairs in
+                repairs.lastNumber += 1
+                repairs.waiting[repairs.lastNumber] = continuation
+                return repairs.lastNumber
+            }
+            submit(input(number), to: parameters.configuration.group(of: key.slot).id)
+        }
+    }
+
+    /// Tells another server what is committed here, if it may ask that.
+    func slots(
+        _ query: SlotQuery, epoch: UInt64, for principal: Principal,
+        _ answer: @escaping @Sendable (Result<SlotAnswer, Refusal>) -> Void
+    ) {
+        let configuration = parameters.configuration
+        if let refusal = access.withLock({ $0 }).refusalOfSlots(query, to: principal, in: configuration) {
+            answer(.failure(refusal))
+        } else if epoch != configuration.epoch {
+            answer(.failure(.unknownEpoch(epoch, newest: configuration.epoch)))
+        } else if case .server(let asking) = principal {
+            threads.listTurns.submit(for: principal) { answer(self.slots(query, with: asking)) }
+        }
+    }
+
+    /// Does what takes the disk on a thread that may wait for it.
+    func onReader<Result: Sendable>(_ work: @escaping @Sendable (ReplicaHost) -> Result) async -> Result {
+        await withCheckedContinuation { continuation in
+            threads.readTurns.submit(for: nil) { continuation.resume(returning: work(self)) }
+        }
+    }
+
+    /// Whether another server has committed something that this one has not.
+    func isBehind(_ object: CommittedObject) -> Bool {
+        switch store.record(of: object.key) {
+        case .held(let record): !record.hasReached(object.timestamp)
+        case .absent: true
+        case .lost, .unreadable, .notInMemory: false
+        }
+    }
+
+    /// What is committed here of slots that this node and another one have.
+    func slots(_ query: SlotQuery, with other: NodeID) -> Result<SlotAnswer, Refusal> {
+        let configuration = parameters.configuration
+        return store.answer(query) { slot in
+            let group = configuration.group(of: slot)
+            return group.contains(node) && group.contains(other)
+        } digest: { slot in
+            try digests.digest(of: slot, store.digest(ofSlot:))
+        }
+    }
+
     /// How many changes were queued for the disk since the start, and how many of them it is done with.
     var changes: (queued: UInt64, done: UInt64) { pipeline.withLock { $0 }?.progress ?? (0, 0) }
 
@@ -192,6 +272,7 @@ final class ReplicaHost: Sendable {
         machines.withLock { machines in
             machines.replicas[index].handle(input, accounts: &machines.accounts, into: &effects)
             for case .store(let token, let change, let statements) in effects {
+                if let change { digests.change(change.key.slot) }
                 pipeline.withLock { $0 }?.enqueue(
                     StoragePipeline.Item(
                         group: group, token: token, change: kept(change), statements: statements))
@@ -265,6 +346,8 @@ final class ReplicaHost: Sendable {
             break
         case .due(let keys):
             submit(.due(keys), to: group)
+        case .repairEnded(let number, let result):
+            repairs.withLock { $0.waiting.removeValue(forKey: number) }?.resume(returning: result)
         case .verifyVersions(let key, let isUrgent):
             versionVerifier.withLock { $0 }?.verify(key, isUrgent: isUrgent)
         }

@@ -62,14 +62,16 @@ final class StoragePipeline: Sendable {
     private let reported = Mutex(ReportedFailures())
     /// What the log was last told of giving space back; nil when that went well since.
     private let reclaimReported = Mutex<String?>(nil)
+    private let changed: @Sendable (Slot) -> Void
     private let completed: @Sendable ([(group: GroupID, input: ReplicaInput)]) -> Void
 
     /// - Parameters:
     ///   - without: what of `.groupCommit` and `.batchedSignatures` is left out.
+    ///   - changed: told, before `completed` is, in which slots something may have changed.
     ///   - completed: told on the storage thread, in order, what has become of a batch's items.
     init(
         store: ProtocolStore, signer: StatementSigner, verifier: StatementVerifier, statistics: ServerStatistics,
-        logger: Logger, without: Set<Optimisation>,
+        logger: Logger, without: Set<Optimisation>, changed: @escaping @Sendable (Slot) -> Void,
         completed: @escaping @Sendable ([(group: GroupID, input: ReplicaInput)]) -> Void
     ) {
         self.store = store
@@ -79,6 +81,7 @@ final class StoragePipeline: Sendable {
         signsBatches = !without.contains(.batchedSignatures)
         self.statistics = statistics
         self.logger = logger
+        self.changed = changed
         self.completed = completed
         thread.start()
     }
@@ -115,7 +118,9 @@ final class StoragePipeline: Sendable {
         while let work = takeWork() {
             switch work {
             case .batch(let batch):
-                completed(run(batch))
+                let outcomes = run(batch)
+                for item in batch { if let change = item.change { changed(change.key.slot) } }
+                completed(outcomes)
                 state.withLock { $0.doneCount += UInt64(batch.count) }
                 reclaim { () throws(StorageError) in try store.store.reclaimShare() }
             case .maintenance:

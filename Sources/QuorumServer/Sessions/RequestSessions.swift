@@ -132,6 +132,9 @@ final class RequestSessions: ServerEndpointDelegate {
         guard !ListingMessage.isOne(frame) else {
             return received(listingMessage: frame, from: session, peer.principal, host)
         }
+        guard !SlotMessage.isOne(frame) else {
+            return received(slotMessage: frame, from: session, peer.principal, host)
+        }
         let message: (number: UInt64, content: Content)
         do {
             message = try Content.decode(frame, parameters: parameters)
@@ -273,6 +276,32 @@ final class RequestSessions: ServerEndpointDelegate {
                 let told = self.interposer.map { $0.list(query, listing) } ?? listing
                 guard let told else { return session.completed(frameSizeBytes: size) }
                 answer = ListingMessage.listing(told).encoded(request: number)
+            case .failure(let refusal):
+                self.statistics.countRefusal(refusal)
+                answer = Reply.refused(refusal).encoded(request: number)
+            }
+            self.answer(session, answer, frameSizeBytes: size)
+        }
+    }
+
+    /// Tells another server what is committed here.
+    private func received(
+        slotMessage frame: ByteBuffer, from session: Session, _ principal: Principal, _ host: ReplicaHost
+    ) {
+        let size = frame.readableBytes
+        let number: UInt64
+        let message: SlotMessage
+        do {
+            (number, message) = try SlotMessage.decode(frame)
+            guard case .list = message else { throw WireError.misdirected(.slots) }
+        } catch {
+            return refuse(session, frameSizeBytes: size, "\(error)")
+        }
+        guard case .list(let query, let epoch) = message else { return }
+        host.slots(query, epoch: epoch, for: principal) { found in
+            let answer: EncodedMessage
+            switch found {
+            case .success(let told): answer = SlotMessage.answer(told).encoded(request: number)
             case .failure(let refusal):
                 self.statistics.countRefusal(refusal)
                 answer = Reply.refused(refusal).encoded(request: number)

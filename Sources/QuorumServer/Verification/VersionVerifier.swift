@@ -14,20 +14,10 @@ import Synchronization
 /// Verifies what one server's replica wants verified.
 final class VersionVerifier: Sendable {
     private static let pumpInterval = TimeAmount.milliseconds(100)
-    /// A server that got no more requests of clients than these between two looks has nothing better to do.
-    private static let idleRequestsMax: UInt64 = 5
-    private static let patience = OperationPatience(
-        timeoutMilliseconds: 15_000, retransmitMilliseconds: 1000)
-
-    /// Large values take as long as they take: fifteen seconds without progress end it.
-    private static let progress = ProgressPatience(time: .seconds(15))
-
-    private let hedge = HedgeTime(leastMilliseconds: 200)
 
     private struct State {
         var queue: VerificationQueue
-        var seenRequests: UInt64 = 0
-        var isIdle = false
+        var lull = RequestLull()
         /// Most servers of the modes that verify at once never have anything to read.
         var isStarted = false
         var isStopped = false
@@ -38,39 +28,26 @@ final class VersionVerifier: Sendable {
         var chargedMicroseconds = 0
     }
 
-    private let node: NodeID
-    private let context: OperationContext
+    private let peers: PeerReads
     private let threads: VerificationThreads
     private let statistics: ServerStatistics
     private let logger: Logger
     private let state: Mutex<State>
     private let found: @Sendable (ObjectKey, VersionFindings) -> Void
 
-    /// Connects to the servers of its groups, this one among them: at once in the modes that verify later, in others
-    /// when there is first something to read.
+    /// Reads at once in the modes that verify later, in others when there is first something to read.
     ///
-    /// - Parameters:
-    ///   - incarnation: of this server's store.
-    ///   - offered: given newer lists that other servers have, and who has them.
-    ///   - found: told what was found of an object, on any thread.
-    /// - Throws: when TLS refuses the server's key or certificate.
+    /// - Parameter found: told what was found of an object, on any thread.
     init(
-        _ configuration: ServerConfiguration, incarnation: Incarnation, verifier: StatementVerifier,
-        threads: VerificationThreads, statistics: ServerStatistics, logger: Logger,
-        offered: @escaping @Sendable (AnySignedList, _ sender: String) -> Void,
+        _ configuration: ServerConfiguration, peers: PeerReads, threads: VerificationThreads,
+        statistics: ServerStatistics, logger: Logger,
         found: @escaping @Sendable (ObjectKey, VersionFindings) -> Void
-    ) throws(TransportError) {
-        node = configuration.node
+    ) {
+        self.peers = peers
         self.threads = threads
         self.statistics = statistics
         self.logger = logger
         self.found = found
-        let connections = try ServerConnections(
-            cluster: configuration.cluster, incarnation: incarnation, identity: configuration.identity,
-            group: threads.group, logger: logger, offered: offered)
-        context = OperationContext(
-            parameters: configuration.parameters, patience: Self.patience, connections: connections,
-            verifier: verifier, eventLoop: threads.group.any(), workers: threads.workers)
         state = Mutex(
             State(
                 queue: VerificationQueue(
@@ -86,15 +63,9 @@ final class VersionVerifier: Sendable {
             return !state.isStarted && !state.isStopped
         }
         guard isFirst else { return }
-        let groups = context.parameters.configuration.groups(of: node)
-        context.connections.start(Set(groups.flatMap(\.members)))
+        peers.start()
         schedule()
     }
-
-    /// Goes by newer lists.
-    func follow(_ cluster: ClusterDescription) { context.connections.follow(cluster) }
-
-    var trafficBytes: (sent: UInt64, received: UInt64) { context.connections.trafficBytes }
 
     /// Has an object verified: when there is time, or at once.
     func verify(_ key: ObjectKey, isUrgent: Bool) {
@@ -103,13 +74,10 @@ final class VersionVerifier: Sendable {
         if isUrgent { pump() }
     }
 
-    /// Begins nothing any more and ends what is under way.
-    func stop() {
-        state.withLock { $0.isStopped = true }
-        context.connections.close()
-    }
+    /// Begins nothing any more.
+    func stop() { state.withLock { $0.isStopped = true } }
 
-    /// Waits for what is under way to end, and ends its threads, too.
+    /// Waits for what is under way to end.
     func shutdown() async {
         stop()
         await withCheckedContinuation { continuation in
@@ -119,19 +87,15 @@ final class VersionVerifier: Sendable {
             }
             if isDone { continuation.resume() }
         }
-        await threads.shutdown()
     }
 
     private func schedule() {
-        context.eventLoop.scheduleTask(in: Self.pumpInterval) {
+        peers.context.eventLoop.scheduleTask(in: Self.pumpInterval) {
             let isStopped = self.state.withLock { state in
                 let spent = self.threads.processorMicroseconds
                 state.queue.spent(processorMicroseconds: max(0, spent - state.chargedMicroseconds))
                 state.chargedMicroseconds = max(spent, state.chargedMicroseconds)
-                let counters = self.statistics.snapshot
-                let requests = counters.requests - counters.serverRequests
-                state.isIdle = requests - state.seenRequests <= Self.idleRequestsMax
-                state.seenRequests = requests
+                state.lull.look(self.statistics.snapshot)
                 return state.isStopped
             }
             guard !isStopped else { return }
@@ -147,7 +111,7 @@ final class VersionVerifier: Sendable {
     private func takeNext() -> ObjectKey? {
         state.withLock { state in
             guard !state.isStopped,
-                let key = state.queue.next(nowMilliseconds: Self.nowMilliseconds, isIdle: state.isIdle)
+                let key = state.queue.next(nowMilliseconds: Self.nowMilliseconds, isIdle: state.lull.isIdle)
             else { return nil }
             state.runningCount += 1
             return key
@@ -155,18 +119,13 @@ final class VersionVerifier: Sendable {
     }
 
     private func run(_ key: ObjectKey) async {
+        let parameters = peers.context.parameters
         // Our own fragment costs the least.
-        let placement = context.parameters.placement(of: key)
-        guard let own = placement.position(of: node) else {
-            preconditionFailure("\(node) verifies an object of a group that it is not in")
-        }
-        let others = context.connections.preference(placement).filter { $0 != own }
+        let (own, others) = peers.positions(of: key)
         let reader = Reader(
-            parameters: context.parameters, key: key, wantsValue: context.parameters.mode.verifiesLater,
-            preference: [own] + others,
+            parameters: parameters, key: key, wantsValue: parameters.mode.verifiesLater, preference: [own] + others,
             forVerification: true)
-        let operation = Operation(
-            reader, key: key, deadline: context.deadline, progress: Self.progress, hedge: hedge, context: context)
+        let operation = peers.operation(reader, key: key)
         let result = await operation.run()
         // What was looked at in vain counts, too.
         var sizeBytes = operation.machine.checkedBytes
@@ -178,9 +137,9 @@ final class VersionVerifier: Sendable {
                 counters.poisonousVersions += UInt64(outcome.poisonous.count)
             }
             for timestamp in outcome.poisonous { logger.warning("\(key) at \(timestamp) is poisonous") }
-            found(key, VersionFindings(outcome, by: node))
+            found(key, VersionFindings(outcome, by: peers.node))
         case .failure(let failure):
-            sizeBytes += context.parameters.limits.stripeSizeBytesMax
+            sizeBytes += parameters.limits.stripeSizeBytesMax
             logger.debug("\(key) could not be verified: \(failure)")
         }
         let whenDone = state.withLock { state -> CheckedContinuation<Void, Never>? in

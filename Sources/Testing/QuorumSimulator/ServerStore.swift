@@ -231,6 +231,16 @@ final class ServerStore {
         opened?.due(beforeMilliseconds: time, limit: limit) ?? []
     }
 
+    /// Objects of which the server wants something by its table, in order, and since when.
+    func wants() -> [(key: ObjectKey, sinceMilliseconds: UInt64)] {
+        do {
+            return try opened?.wants(after: nil, limit: .max) ?? []
+        } catch {
+            losses.note("the wants cannot be read: \(error)")
+            return []
+        }
+    }
+
     /// What clients are charged by the records.
     var recordedCharges: [ClientCharge] { keys().flatMap { record($0).value?.charges ?? [] } }
 

@@ -21,18 +21,30 @@ final class SimulatedServer {
     var isUp = true
     /// Its disk is gone, and it never comes back.
     var isLost = false
+    /// Its disk has lost what no version held, too, which nobody brings back.
+    var hasDecayed = false
     /// Counts its processes; what belongs to an earlier one is void.
     private(set) var life = 0
     var liar: Liar?
     /// What it reads to verify, by number, and what waits for that.
     var verifications: [Int: RunningVerification] = [:]
     var queue = SimulatedServer.emptyQueue
+    /// What it repairs, by the number of what that waits for.
+    var repairs: [Int: RunningRepair] = [:]
+    var repairQueue: RepairQueue
+    private let repairDelayMilliseconds: UInt64
+    /// Certificates that it has asked others for, by number.
+    var questions: [Int: RunningQuestion] = [:]
     /// With a budget that a few objects use up.
     private static var emptyQueue: VerificationQueue {
         VerificationQueue(
             budget: VerificationBudget(bytesPerSecond: 1 << 12, processorPercent: 1), patienceMilliseconds: 100)
     }
     private let verificationKeys: StatementKeys
+
+    private static func emptyRepairs(_ delayMilliseconds: UInt64) -> RepairQueue {
+        RepairQueue(bytesPerSecond: 1 << 30, delayMilliseconds: delayMilliseconds)
+    }
 
     /// A liar around the replica.
     final class Liar {
@@ -52,8 +64,10 @@ final class SimulatedServer {
     /// - Parameter store: the real store on its disk; nil when that is only simulated, too.
     init(
         _ node: NodeID, parameters: ClusterParameters, signer: StatementSigner, verificationKeys: StatementKeys,
-        store: ServerStore?
+        store: ServerStore?, repairDelayMilliseconds: UInt64
     ) {
+        self.repairDelayMilliseconds = repairDelayMilliseconds
+        repairQueue = Self.emptyRepairs(repairDelayMilliseconds)
         disk = VirtualDisk(store: store)
         self.node = node
         self.parameters = parameters
@@ -84,6 +98,9 @@ final class SimulatedServer {
         disk.crash(&generator, isSudden: isSudden)
         verifications = [:]
         queue = Self.emptyQueue
+        repairs = [:]
+        questions = [:]
+        repairQueue = Self.emptyRepairs(repairDelayMilliseconds)
         liar?.passed = [:]
         verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
         replicas = Self.replicas(parameters, node, signer.incarnation)

@@ -28,6 +28,7 @@ package struct VirtualDisk {
         /// By attempt and stripe; nil is what has rotted.
         var staged: [StagedPlace: StagedParts?] = [:]
         var nextDueMilliseconds: UInt64?
+        var wantedSinceMilliseconds: UInt64?
     }
 
     /// Where a staged stripe lies.
@@ -168,6 +169,7 @@ package struct VirtualDisk {
         store?.loseFragments()
         for place in objects.indices {
             for position in objects[place].parts.indices { objects[place].parts[position].fragments = nil }
+            for stripe in objects[place].staged.keys { objects[place].staged[stripe] = .some(nil) }
         }
     }
 
@@ -283,6 +285,13 @@ package struct VirtualDisk {
         return due.map { objects[$0].key }.sorted()
     }
 
+    /// Objects of which the server wants something, in order, and since when.
+    func wants() -> [(key: ObjectKey, sinceMilliseconds: UInt64)] {
+        if let store { return store.wants() }
+        return objects.compactMap { object in object.wantedSinceMilliseconds.map { (object.key, $0) } }
+            .sorted { $0.0 < $1.0 }
+    }
+
     /// Objects above the given one at which the client has versions and none is committed, in order.
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {
         if let store { return store.bareObjects(of: client, after: after, limit: limit) }
@@ -343,6 +352,7 @@ package struct VirtualDisk {
     /// Makes one stored thing unreadable: a fragment, a whole version, or rarely a record; what, for the transcript.
     package mutating func rot(_ generator: inout SeededGenerator) -> String? {
         if let store { return store.rot() }
+        if generator.chance(percent: 50), let what = rotStripe(&generator) { return what }
         let places = objects.indices.sorted { objects[$0].key < objects[$1].key }
         let stored = places.flatMap { place in objects[place].parts.indices.map { (place, $0) } }
         guard let (place, position) = generator.pick(stored) else { return nil }
@@ -363,9 +373,27 @@ package struct VirtualDisk {
     }
 }
 
+extension VirtualDisk {
+    /// Makes a staged stripe unreadable, if there is any.
+    private mutating func rotStripe(_ generator: inout SeededGenerator) -> String? {
+        let places = objects.indices.sorted { objects[$0].key < objects[$1].key }
+        let stored = places.flatMap { place in
+            objects[place].staged.keys.sorted { ($0.attempt, $0.stripe) < ($1.attempt, $1.stripe) }.map { (place, $0) }
+        }
+        guard let (place, stripe) = generator.pick(stored) else { return nil }
+        objects[place].staged[stripe] = .some(nil)
+        return "stripe \(stripe.stripe) of \(stripe.attempt) of \(objects[place].key)"
+    }
+}
+
 extension VirtualDisk.Object {
     fileprivate mutating func apply(_ change: ObjectChange) {
-        for drop in change.stagedDrops { staged = staged.filter { $0.key.attempt != drop.attempt } }
+        for drop in change.stagedDrops {
+            staged = staged.filter { place, _ in
+                let chunk = place.stripe / StagedLimits.stripesPerChunk
+                return place.attempt != drop.attempt || !drop.chunks.contains { $0.contains(chunk) }
+            }
+        }
         for put in change.stagedPuts {
             staged[VirtualDisk.StagedPlace(attempt: put.attempt, stripe: put.stripe)] = .some(
                 VirtualDisk.StagedParts(entry: put.entry, fragment: put.fragment.bytes))
@@ -373,6 +401,11 @@ extension VirtualDisk.Object {
         record = change.record
         isRecordReadable = true
         nextDueMilliseconds = change.nextDueMilliseconds
+        switch change.want {
+        case .keep: break
+        case .begin(let milliseconds): wantedSinceMilliseconds = milliseconds
+        case .end: wantedSinceMilliseconds = nil
+        }
         for put in change.puts {
             let fragments = put.fragments.map(\.bytes)
             let isDescriptorOnly =

@@ -31,6 +31,10 @@ package final class World {
         indirect case readerInput(client: Int, operation: Int, machine: Int, Reader.Input)
         /// Something befalls a server's reading of an object.
         indirect case verification(NodeID, life: Int, number: Int, VerificationEvent)
+        /// Something befalls a server's repair of an object.
+        indirect case repair(NodeID, life: Int, number: Int, RepairEvent)
+        /// A server compares what it has committed with another one.
+        case meeting(NodeID, life: Int, NodeID)
         case retransmission(client: Int, operation: Int, intervalMicroseconds: UInt64)
         case hedge(client: Int, operation: Int)
         case deadline(client: Int, operation: Int)
@@ -57,7 +61,8 @@ package final class World {
         case writingOnce
         /// All servers were restarted; a fresh client reads every object once.
         case readingBack
-        /// In the mode that verifies in idle time: the servers verify what is left, with no new requests.
+        /// The servers ask each other for what they have missed, repair what they want, read what they have and, in the
+        /// mode that verifies in idle time, verify what is left, with no new requests.
         case comingToRest
         case over
     }
@@ -101,6 +106,8 @@ package final class World {
     /// When the servers must have come to rest.
     var restDeadlineMicroseconds: UInt64 = .max
     var busyClientCount = 0
+    /// How many servers have lost all their fragments after everything was whole.
+    var decayCount = 0
     /// How many reads of the honest clients have succeeded.
     var readCount = 0
     var requestCount: UInt64 = 0
@@ -218,7 +225,8 @@ extension World {
             let signer = StatementSigner(
                 node: node, incarnation: Incarnation(1), mode: plan.mode, key: signing[Int(node.rawValue)].signing)
             return SimulatedServer(
-                node, parameters: parameters, signer: signer, verificationKeys: verification, store: store)
+                node, parameters: parameters, signer: signer, verificationKeys: verification, store: store,
+                repairDelayMilliseconds: Self.repairDelayMilliseconds(plan))
         }
         let honest = (0...plan.clientCount).map { _ in ClientID(high: source.next(), low: source.next()) }
         let byzantine = (0..<8).map { _ in ClientID(high: source.next(), low: source.next()) }
@@ -328,6 +336,12 @@ extension World {
         case .verification(let node, let life, let number, let event):
             guard server(node).life == life else { return }
             happen(event, server(node), number)
+        case .repair(let node, let life, let number, let event):
+            guard server(node).life == life else { return }
+            happen(event, server(node), number)
+        case .meeting(let node, let life, let peer):
+            guard server(node).life == life else { return }
+            meet(server(node), server(peer))
         case .retransmission(let client, let operation, let interval):
             retransmit(clients[client], operation, intervalMicroseconds: interval)
         case .hedge(let client, let operation):

@@ -284,7 +284,7 @@ extension World {
         }.map(\.certificate.timestamp)
     }
 
-    private func judgement(
+    func judgement(
         of key: ObjectKey, at timestamp: Timestamp, isSettled: Bool, _ correct: [SimulatedServer]
     ) -> (violation: Violation?, isPoisonous: Bool) {
         func violation(_ kind: Violation.Kind, _ text: String) -> (violation: Violation?, isPoisonous: Bool) {

@@ -13,7 +13,10 @@ extension World {
         case .tick:
             for server in servers where server.isUp {
                 tick(server)
-                if parameters.mode.verifiesLater { beginVerifications(server) }
+                if parameters.mode.verifiesLater || !server.queue.isEmpty { beginVerifications(server) }
+                beginRepairs(server)
+                beginMeeting(server)
+                if phase == .comingToRest { scrub(server) }
             }
             if phase == .comingToRest { awaitRest() }
             heap.add(.tick, at: nowMicroseconds + tickMicroseconds)
@@ -37,6 +40,8 @@ extension World {
             note("\(server)'s disk is full")
             self.server(server).disk.trouble = .full
         case .rot(let server):
+            // Then others lose what they have, one at a time.
+            guard phase != .comingToRest else { return }
             if let what = self.server(server).disk.rot(&diskGenerator) {
                 note("\(server) can no longer read \(what)")
             }
@@ -178,8 +183,8 @@ extension World {
         case .working where plan.endsWithWrites: beginLastWrites()
         case .working: beginReadBack()
         case .writingOnce: beginReadBack()
-        case .readingBack where parameters.mode == .lazy: beginRest()
-        case .readingBack, .comingToRest, .over: phase = .over
+        case .readingBack: beginRest()
+        case .comingToRest, .over: phase = .over
         }
     }
 

@@ -351,7 +351,7 @@ extension World {
     /// What a correct server gives back of what is staged: nothing that a version holds, and nothing that its stager may
     /// still need.
     func judge(_ change: ObjectChange, of server: SimulatedServer) {
-        guard !change.stagedDrops.isEmpty, !badServers.contains(server.node), violation == nil,
+        guard !change.stagedDrops.isEmpty, !badServers.contains(server.node), !server.hasDecayed, violation == nil,
             let before = server.disk.lastRecord(change.key)
         else { return }
         for drop in change.stagedDrops {

@@ -134,6 +134,15 @@ extension World {
         guard network.isConnected(Int(server.rawValue), end(client)) else { return }
         trace(UInt64(bitPattern: Int64(client)) << 32 | UInt64(server.rawValue))
         if let asking = Self.asking(client) {
+            if let repair = self.server(asking).repairs[operation] {
+                guard let position = parameters.placement(of: repair.key).position(of: server) else { return }
+                receive(reply, from: position, self.server(asking), repair: operation)
+                return
+            }
+            if self.server(asking).questions[operation] != nil {
+                receive(reply, from: server, self.server(asking), question: operation)
+                return
+            }
             guard let verification = self.server(asking).verifications[operation],
                 let position = parameters.placement(of: verification.key).position(of: server)
             else { return }
@@ -212,6 +221,8 @@ extension World {
             let group = server.replicas[replica].group.id
             let keys = all.filter { parameters.configuration.group(of: $0.slot).id == group }
             if !keys.isEmpty { feed(server, replica, .due(keys)) }
+        case .repairEnded(let number, let result):
+            ended(result, server, number: number)
         case .verifyVersions(let key, let isUrgent):
             verify(key, isUrgent: isUrgent, by: server)
         }

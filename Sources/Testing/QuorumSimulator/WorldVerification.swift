@@ -30,8 +30,8 @@ extension World {
         beginVerifications(server)
     }
 
-    /// From now on nobody asks for anything new, and the servers verify what they have put off. What they hold is
-    /// judged before they do, since bounds on it say nothing afterwards.
+    /// From now on nobody asks for anything new, and the servers repair what they want and verify what they have put
+    /// off. What they hold is judged before they do, since bounds on it say nothing afterwards.
     func beginRest() {
         note("the servers come to rest")
         violation = violation ?? judgeStores()
@@ -41,7 +41,19 @@ extension World {
 
     /// Ends the run when the servers are at rest.
     func awaitRest() {
-        for key in keys {
+        for server in servers where isToBeWhole(server) {
+            let behind = keys.lazy.compactMap { key -> String? in
+                guard self.parameters.configuration.group(of: key.slot).contains(server.node) else { return nil }
+                return self.lag(of: server, key, behind: self.correctMembers(key)).map {
+                    "\(server.node) has not heard of \($0) of \(key)"
+                }
+            }.first
+            guard let what = behind ?? incompleteness(of: server) ?? hiddenDamage(at: server) else { continue }
+            guard nowMicroseconds >= restDeadlineMicroseconds else { return }
+            violation = violation ?? Violation(.liveness, what)
+            return
+        }
+        for key in keys where parameters.mode == .lazy {
             let correct = correctMembers(key)
             for server in correct {
                 guard let timestamp = unrest(of: server, key, among: correct) else { continue }
@@ -51,7 +63,16 @@ extension World {
                 return
             }
         }
-        phase = .over
+        if !decays() { phase = .over }
+    }
+
+    /// Correct servers, and those of which parts have rotted and nothing else.
+    func isToBeWhole(_ server: SimulatedServer) -> Bool {
+        guard badServers.contains(server.node) else { return true }
+        let isRotten = plan.badServers.values.contains { bad in
+            if case .rot = bad.kind { bad.server == server.node } else { false }
+        }
+        return isRotten && plan.stores == nil && server.isUp && keys.allSatisfy { server.disk.record($0).isReadable }
     }
 
     /// A version that the server has yet to do something about: to find out whether it is sound, to sign that it is

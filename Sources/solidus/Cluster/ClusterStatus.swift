@@ -60,6 +60,9 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
             let sessions: UInt64
             let requests: UInt64
             let lostParts: UInt64
+            let wants: UInt64
+            let failedWants: UInt64
+            let scrubEndSeconds: Double
             let refusals: [String: UInt64]
             let refusedConnections: [String: UInt64]
 
@@ -78,6 +81,9 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
                 sessions = status.sessions
                 requests = status.requests
                 lostParts = status.lostParts
+                wants = status.wants
+                failedWants = status.failedWants
+                scrubEndSeconds = Double(status.scrubEndMilliseconds) / 1000
                 refusals = status.refusals
                 refusedConnections = status.refusedConnections
             }
@@ -160,6 +166,10 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
         where !reasons.isEmpty {
             let text = reasons.sorted { $0.key < $1.key }.map { "\($0.key.printable) \($0.value)" }
             lines.append("          refused \(what): " + text.joined(separator: ", "))
+        }
+        if status.wants > 0 {
+            let failed = status.failedWants > 0 ? ", of which \(status.failedWants) cannot be had now" : ""
+            lines.append("          lacks something of \(status.wants) objects, and brings it back" + failed)
         }
         if status.lostParts > 0 { lines.append("          lost parts of objects: \(status.lostParts)") }
         return lines

@@ -23,8 +23,8 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
             clients are charged with what the records say. Not looked at are the index's lists of objects, and what the \
             journal has besides the index, until that is made again.
 
-            A fragment that is damaged is read from the other servers; whoever writes the object again makes all of them \
-            anew. Of a version that is committed and whose fragments never came it is said that they are missing; that is no \
+            A fragment that is damaged is read from the other servers, and the server makes it anew when it runs and meets \
+            it. Of a version that is committed and whose fragments never came it is said that they are missing; that is no \
             damage. Fails with exit code 11 when anything is damaged or cannot be read.
 
             Example: solidus server check --home demo/servers/0
@@ -67,7 +67,9 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
         try checkOwner(of: configuration.storeDirectory)
         let store = try open(configuration)
         let troubles = TroubleList(namesMax: names)
-        let check = StoreCheck(store, of: home.node, parameters: home.cluster.parameters) { troubles.add($0) }
+        var parameters = home.cluster.parameters
+        parameters.limits.fillsSpares = home.fillsSpares
+        let check = StoreCheck(store, of: home.node, parameters: parameters) { troubles.add($0) }
         let findings: StoreFindings
         do {
             findings = try await lookAtAll(check, troubles)

@@ -111,6 +111,14 @@ final class TestCluster: Sendable {
     func freeze(_ server: NodeID) { process(server)?.signal(SIGSTOP) }
     func thaw(_ server: NodeID) { process(server)?.signal(SIGCONT) }
 
+    /// Starts the server again with another line in its server.toml, ahead of what is there.
+    func restart(_ server: NodeID, with setting: String) async throws {
+        kill(server)
+        let file = "\(home(server))/server.toml"
+        try File.write(file, Array("\(setting)\n\(File.text(file))".utf8))
+        try await start(server)
+    }
+
     /// SIGTERM, and waits for the end.
     func terminate(_ server: NodeID) async throws -> ProcessEnd {
         let process = try #require(self.process(server))

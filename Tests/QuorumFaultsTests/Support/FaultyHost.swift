@@ -93,7 +93,7 @@ final class FaultyHost {
                 input = .stored(token, .success(signed))
             case .due(let keys):
                 input = .due(keys)
-            case .verifyVersions:
+            case .verifyVersions, .repairEnded:
                 break
             }
             if let input { replicas[replica].handle(input, accounts: &accounts, into: &effects) }
@@ -115,7 +115,11 @@ final class FaultyHost {
         }
         for drop in change.drops { parts[drop] = nil }
         for drop in change.stagedDrops {
-            staged = staged.filter { $0.key.key != change.key || $0.key.attempt != drop.attempt }
+            staged = staged.filter { place, _ in
+                let chunk = place.stripe / StagedLimits.stripesPerChunk
+                return place.key != change.key || place.attempt != drop.attempt
+                    || !drop.chunks.contains { $0.contains(chunk) }
+            }
         }
         for put in change.stagedPuts {
             staged[StagedPlace(key: change.key, attempt: put.attempt, stripe: put.stripe)] = put

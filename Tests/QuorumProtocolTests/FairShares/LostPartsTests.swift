@@ -34,7 +34,7 @@ struct LostPartsTests {
     func fragments(restarts: Bool) {
         let (host, version) = host(isCommitted: true)
         #expect(read(host, version)?.fragments != nil)
-        host.rotten = [LostParts(timestamp: version.timestamp, kind: .fragments)]
+        host.rotten = [.fragments(version.timestamp)]
         let found = read(host, version)
         #expect(found != nil && found?.fragments == nil)
         #expect(host.record(.photo).version(version.timestamp)?.holdsFragments == false)
@@ -52,12 +52,13 @@ struct LostPartsTests {
         #expect(read(host, version)?.fragments == version.fragments[0])
     }
 
-    @Test("fragments that are pending: the version is held no more, and is taken again")
+    @Test("fragments that are pending: they are wanted, nothing is signed on them, and they are taken again")
     func pending() {
         let (host, version) = host(isCommitted: false)
-        host.rotten = [LostParts(timestamp: version.timestamp, kind: .fragments)]
+        host.rotten = [.fragments(version.timestamp)]
         _ = read(host, version)
-        #expect(host.record(.photo).version(version.timestamp) == nil)
+        #expect(host.record(.photo).version(version.timestamp)?.fragments == .lost)
+        #expect(host.record(.photo).pending(of: .alice).isEmpty)
         host.rotten = []
         guard case .prepared(let statement, _) = host.answer(.prepare(version.prepare(for: 0))) else {
             Issue.record("the version was not taken again")
@@ -70,7 +71,7 @@ struct LostPartsTests {
     @Test("a descriptor: asked for again when the version is committed again")
     func descriptor() {
         let (host, version) = host(isCommitted: true)
-        host.rotten = [LostParts(timestamp: version.timestamp, kind: .descriptor)]
+        host.rotten = [.descriptor(version.timestamp)]
         #expect(read(host, version) == nil)
         #expect(host.record(.photo).version(version.timestamp) == nil)
         #expect(host.record(.photo).committed?.timestamp == version.timestamp)
@@ -86,7 +87,7 @@ struct LostPartsTests {
         let host = ReplicaHost(group, 0)
         let versions = (1...8).map { group.version(.photo, "value \($0)", counter: 1) }
         for version in versions { _ = host.answer(.prepare(version.prepare(for: 0))) }
-        host.rotten = [LostParts(timestamp: versions[3].timestamp, kind: .descriptor)]
+        host.rotten = [.descriptor(versions[3].timestamp)]
         let more = group.version(.photo, "one more", counter: 1)
         guard case .refused(.tooManyPending(let pending)) = host.answer(.prepare(more.prepare(for: 0))) else {
             Issue.record("not too many")
@@ -104,21 +105,18 @@ struct LostPartsTests {
         let (host, version) = host(isCommitted: true)
         let before = host.store
         let other = group.version(.photo, "other", counter: 1)
-        for kind in [LostParts.Kind.descriptor, .fragments] {
-            host.runToEnd(
-                .lost(
-                    .photo, [LostParts(timestamp: other.timestamp, kind: kind)],
-                    answering: RequestTag(session: 9, request: 1), .version(CommittedClaim(sound: nil), nil)))
+        for parts in [LostParts.descriptor(other.timestamp), .fragments(other.timestamp)] {
+            let reply = Reply.version(CommittedClaim(sound: nil), nil)
+            let answer = (tag: RequestTag(session: 9, request: 1), reply: reply)
+            #expect(host.runToEnd(.lost(.photo, [parts], answering: answer)) == [reply])
+            #expect(host.runToEnd(.lost(.photo, [parts], answering: nil)).isEmpty)
         }
         #expect(host.store == before)
         let tombstone = group.version(.photo, nil, counter: 2)
         _ = host.answer(.prepare(tombstone.prepare(for: 0)))
         _ = host.answer(tombstone.commit(group.certificate(of: tombstone)))
         let deleted = host.store
-        host.runToEnd(
-            .lost(
-                .photo, [LostParts(timestamp: tombstone.timestamp, kind: .fragments)],
-                answering: RequestTag(session: 9, request: 2), .version(CommittedClaim(sound: nil), nil)))
+        host.runToEnd(.lost(.photo, [.fragments(tombstone.timestamp)], answering: nil))
         #expect(host.store == deleted)
         _ = version
     }

@@ -112,7 +112,7 @@ struct StagedChargeTests {
                     return
                 }
             case .input(let input): effects += host.handle(input)
-            case .verify: break
+            case .verify, .repairEnded: break
             }
         }
         #expect(stagedCount == 3)

@@ -54,7 +54,8 @@ struct Scenario06RecoveryTests {
             for crash in 0..<group.parameters.limits.pendingVersionsPerClientMax {
                 simulation.prepareAndCrash("crash \(crash) of \(seed)", at: group.servers)
             }
-            let digest = group.value(.photo, Array("at last".utf8)).0.digest
+            let last = "at last, \(seed)"
+            let digest = group.value(.photo, Array(last.utf8)).0.digest
             var prepared: Set<Timestamp> = []
             var recovered: Set<Timestamp> = []
             simulation.loses = { event in
@@ -67,7 +68,7 @@ struct Scenario06RecoveryTests {
                 }
                 return false
             }
-            #expect(simulation.write("at last").wrote != nil, "seed \(seed)")
+            #expect(simulation.write(last).wrote != nil, "seed \(seed)")
             #expect(!recovered.isEmpty, "seed \(seed): every server was full")
             let timestamps = prepared.sorted()
             for (first, second) in zip(timestamps, timestamps.dropFirst()) {

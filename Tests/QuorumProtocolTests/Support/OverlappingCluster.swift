@@ -149,7 +149,9 @@ struct OverlappingCluster {
             case .store(let token, let change, let statements):
                 if let change { stored.append(change) }
                 replica.handle(.stored(token, .success(sign(statements))), accounts: &accounts, into: &effects)
-            case .replyTooManyPending, .replyWithFetched, .inspect, .findDue, .findBare, .verifyVersions: break
+            case .replyTooManyPending, .replyWithFetched, .inspect, .findDue, .findBare, .verifyVersions,
+                .repairEnded:
+                break
             }
             replica.checkInvariants()
         }

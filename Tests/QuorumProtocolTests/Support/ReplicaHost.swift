@@ -37,6 +37,8 @@ struct MemoryStore: Equatable {
 
     private(set) var objects: [ObjectKey: Object] = [:]
     private(set) var unfinished: Set<UnfinishedRow> = []
+    /// Of which objects the server wants something, and since when, in milliseconds.
+    private(set) var wants: [ObjectKey: UInt64] = [:]
 
     func record(_ key: ObjectKey) -> ObjectRecord? {
         guard let object = objects[key] else { return nil }
@@ -60,21 +62,45 @@ struct MemoryStore: Equatable {
         }
         for drop in change.drops { object.parts[drop] = nil }
         for drop in change.stagedDrops {
-            object.staged = object.staged.filter { $0.key.attempt != drop.attempt }
+            object.staged = object.staged.filter { place, _ in
+                let chunk = place.stripe / StagedLimits.stripesPerChunk
+                return place.attempt != drop.attempt || !drop.chunks.contains { $0.contains(chunk) }
+            }
         }
         for put in change.stagedPuts {
             object.staged[StagedPlace(attempt: put.attempt, stripe: put.stripe)] = StagedParts(
                 entry: put.entry, fragment: put.fragment.bytes)
         }
-        for attempt in change.record.staged {
-            precondition(
-                attempt.stripes.count == object.staged.keys.count { $0.attempt == attempt.name },
-                "the store holds the stripes that the record names")
-        }
         precondition(
             Set(object.parts.keys) == Set(change.record.held.map(\.timestamp)), "the store holds what the record says")
+        Self.check(object.staged.keys, change.record)
+        switch change.want {
+        case .keep: break
+        case .begin(let milliseconds): wants[change.key] = milliseconds
+        case .end: wants[change.key] = nil
+        }
         objects[change.key] = object
     }
+
+    /// The stripes that the record names are there, but for lost ones; beside them only what shares a piece with them.
+    private static func check(_ places: Dictionary<StagedPlace, StagedParts>.Keys, _ record: ObjectRecord) {
+        for attempt in record.staged {
+            for stripe in attempt.stripes.subtracting(attempt.lost).ranges.joined() {
+                precondition(
+                    places.contains(StagedPlace(attempt: attempt.name, stripe: stripe)),
+                    "the store holds the stripes that the record names")
+            }
+        }
+        for place in places {
+            let chunks = record.attempt(place.attempt)?.chunks ?? []
+            precondition(
+                chunks.contains { $0.contains(place.stripe / StagedLimits.stripesPerChunk) },
+                "what the record does not name is given back")
+        }
+    }
+
+    /// The row is there although nothing is wanted, as settings leave it that have changed.
+    mutating func addWant(_ key: ObjectKey, sinceMilliseconds: UInt64) { wants[key] = sinceMilliseconds }
 
     /// Whether the client has something unfinished anywhere.
     func hasUnfinished(_ kind: UnfinishedKind, of client: ClientID) -> Bool {
@@ -116,6 +142,8 @@ final class ReplicaHost {
     private var replica: Replica
     var accounts = Accounts()
     private var requestCount: UInt64 = 0
+    /// How what was brought to the replica ended.
+    private var repairEnds: [Result<Void, RepairRefusal>] = []
     /// Told of every change when it becomes durable, with the record as it was.
     var onChange: ((ObjectRecord, ObjectChange) -> Void)?
 
@@ -153,6 +181,8 @@ final class ReplicaHost {
         case input(ReplicaInput)
         /// The server is to read the object.
         case verify(ObjectKey, isUrgent: Bool)
+        /// What was found is durable, or was not taken.
+        case repairEnded(number: UInt64, Result<Void, RepairRefusal>)
     }
 
     /// Does what the replica wants done.
@@ -168,13 +198,26 @@ final class ReplicaHost {
             if let change {
                 onChange?(record(change.key), change)
                 store.apply(change)
+                mend(change)
+                let wanted = change.record.wanted(change.key, node: node, group.parameters)
+                precondition((store.wants[change.key] != nil) == (wanted != nil), "the table says what is wanted")
             }
             return .input(.stored(token, .success(statements.map { group.sign($0) })))
         case .due(let keys):
             return .input(.due(keys))
         case .verifyVersions(let key, let isUrgent):
             return .verify(key, isUrgent: isUrgent)
+        case .repairEnded(let number, let result):
+            return .repairEnded(number: number, result)
         }
+    }
+
+    /// What is written anew is as it was written.
+    private func mend(_ change: ObjectChange) {
+        for put in change.puts {
+            rotten.removeAll { $0 == .descriptor(put.timestamp) || $0 == .fragments(put.timestamp) }
+        }
+        for put in change.stagedPuts { rotten.removeAll { $0 == .stripe(put.attempt, put.stripe) } }
     }
 
     /// Runs an input and all that follows from it; the replies in the order in which they were made.
@@ -188,6 +231,7 @@ final class ReplicaHost {
             case .input(let input): effects += handle(input)
             // It takes other servers to verify.
             case .verify: break
+            case .repairEnded(_, let result): repairEnds.append(result)
             }
         }
         return replies
@@ -202,6 +246,14 @@ final class ReplicaHost {
         return replies[0]
     }
 
+    /// The one answer to what was found for a version that is wanted.
+    func repair(_ found: [RepairedParts], of key: ObjectKey = .photo) -> Result<Void, RepairRefusal> {
+        repairEnds = []
+        let replies = runToEnd(.repaired(key, found, number: 77))
+        precondition(replies.isEmpty && repairEnds.count == 1, "one find, one end")
+        return repairEnds[0]
+    }
+
     /// The record of an object as it is durable.
     func record(_ key: ObjectKey) -> ObjectRecord { store.record(key) ?? ObjectRecord() }
 }
@@ -210,7 +262,7 @@ extension ReplicaHost: ReplicaStore {
     func record(of key: ObjectKey) -> StoredParts<ObjectRecord> { store.record(key).map(StoredParts.held) ?? .absent }
 
     func descriptor(of timestamp: Timestamp, key: ObjectKey) -> StoredParts<SealedDescriptor> {
-        if rotten.contains(LostParts(timestamp: timestamp, kind: .descriptor)) { return .lost }
+        if rotten.contains(.descriptor(timestamp)) { return .lost }
         return store.parts(key, timestamp).flatMap {
             (try? SealedDescriptor(decoding: $0.descriptor, parameters: group.parameters)).map(StoredParts.held)
         } ?? .absent
@@ -218,7 +270,7 @@ extension ReplicaHost: ReplicaStore {
 
     func fragments(of timestamp: Timestamp, key: ObjectKey, stripeCount: Int) -> StoredParts<[SharedBytes]> {
         guard record(key).version(timestamp)?.holdsFragments ?? false else { return .absent }
-        if rotten.contains(LostParts(timestamp: timestamp, kind: .fragments)) { return .lost }
+        if rotten.contains(.fragments(timestamp)) { return .lost }
         return (store.parts(key, timestamp)?.fragments).map(StoredParts.held) ?? .absent
     }
 
@@ -227,11 +279,13 @@ extension ReplicaHost: ReplicaStore {
     }
 
     func stagedEntry(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<[UInt8]> {
-        staged(attempt, stripe, key).map { .held($0.entry) } ?? .absent
+        guard let parts = staged(attempt, stripe, key) else { return .absent }
+        return rotten.contains(.stripe(attempt, stripe)) ? .lost : .held(parts.entry)
     }
 
     func stagedFragment(of attempt: AttemptName, stripe: UInt32, key: ObjectKey) -> StoredParts<SharedBytes> {
-        staged(attempt, stripe, key).map { .held($0.fragment) } ?? .absent
+        guard let parts = staged(attempt, stripe, key) else { return .absent }
+        return rotten.contains(.stripe(attempt, stripe)) ? .lost : .held(parts.fragment)
     }
 
     func bareObjects(of client: ClientID, after: ObjectKey?, limit: Int) -> [ObjectKey] {

@@ -1,0 +1,155 @@
+// Which objects a server repairs next (docs/protocol.md, Repair). Pure; a shell brings it pieces of the table of wants,
+// one after the other, asks it for work and tells it the time.
+//
+// The table is gone through again and again, and only the next few objects of it are here. What could not be repaired
+// waits for a time that doubles; that is remembered of so many objects as there is room for, and of others forgotten,
+// so that they are tried too often rather than never.
+
+import DequeModule
+
+/// How the repair of an object ended.
+package enum RepairEnd: Equatable, Sendable {
+    /// Nothing is wanted of it any more.
+    case done
+    /// It is not done, and others come first.
+    case later
+    /// It has to be tried again: with others there is less of it than it takes, or they did not answer.
+    case failed
+    /// There is no room on the disk.
+    case full
+}
+
+/// The objects that are repaired, or soon will be.
+package struct RepairQueue: Sendable {
+    /// How many objects are repaired at once: when clients ask for nothing, and otherwise.
+    package static let idleCountMax = 8
+    package static let busyCountMax = 1
+    /// How many objects of the table are here at a time.
+    package static let readyCountMax = 1024
+    /// Of how many objects it is remembered that they failed.
+    private static let failedCountMax = 4096
+    private static let firstRetryMilliseconds: UInt64 = 5000
+    private static let lastRetryMilliseconds: UInt64 = 600_000
+    /// After so many failures in a row everything waits a while.
+    private static let failureStreakMax = 64
+    /// A clock that goes back so far was set back. What is less are two who looked at it at the same time.
+    private static let setBackMilliseconds: UInt64 = 5000
+    /// How long everything waits when the disk is full.
+    private static let fullMilliseconds: UInt64 = 30_000
+    /// What repair may have of its budget while clients ask for something.
+    private static let busyShare = 10
+
+    private struct Failure: Sendable {
+        var count: Int
+        var nextMilliseconds: UInt64
+    }
+
+    private let delayMilliseconds: UInt64
+    private var ready: Deque<ObjectKey> = []
+    private var running: Set<ObjectKey> = []
+    private var failures: [ObjectKey: Failure] = [:]
+    private var idleBytes: Credit
+    private var busyBytes: Credit
+    private var creditedMilliseconds: UInt64 = 0
+    private var pausedUntilMilliseconds: UInt64 = 0
+    /// How many repairs have failed in a row.
+    private var failureStreak = 0
+    /// The last object that was brought; nil when the table's beginning is next.
+    package private(set) var cursor: ObjectKey?
+
+    /// - Parameters:
+    ///   - bytesPerSecond: what repair may read of others when clients ask for nothing.
+    ///   - delayMilliseconds: how old a want is at least.
+    package init(bytesPerSecond: Int, delayMilliseconds: UInt64) {
+        self.delayMilliseconds = delayMilliseconds
+        idleBytes = Credit(perSecond: bytesPerSecond)
+        busyBytes = Credit(perSecond: max(1, bytesPerSecond / Self.busyShare))
+    }
+
+    package var isEmpty: Bool { ready.isEmpty && running.isEmpty }
+
+    /// Whether a further piece of the table is wanted.
+    package func wantsMore(nowMilliseconds: UInt64) -> Bool {
+        let isPaused = nowMilliseconds < pausedUntilMilliseconds && !isSetBack(nowMilliseconds)
+        return ready.isEmpty && !isPaused
+    }
+
+    /// Takes the piece of the table behind `cursor`.
+    ///
+    /// - Parameter isLast: whether the table ends with it.
+    package mutating func bring(
+        _ wants: [(key: ObjectKey, sinceMilliseconds: UInt64)], isLast: Bool, nowMilliseconds: UInt64
+    ) {
+        credit(nowMilliseconds)
+        for (key, since) in wants {
+            if let failure = failures[key], failure.nextMilliseconds > nowMilliseconds { continue }
+            // A clock that was set back must not keep it waiting.
+            let isDue = since > nowMilliseconds || nowMilliseconds - since >= delayMilliseconds
+            if isDue, !running.contains(key) { ready.append(key) }
+        }
+        cursor = isLast ? nil : wants.last?.key ?? cursor
+    }
+
+    /// Of how many objects it is known that they failed and wait.
+    package var failedCount: Int { failures.count }
+
+    /// The next object to repair now; the caller asks until there is none, and says when each is done.
+    package mutating func next(nowMilliseconds: UInt64, isIdle: Bool) -> ObjectKey? {
+        credit(nowMilliseconds)
+        guard nowMilliseconds >= pausedUntilMilliseconds,
+            running.count < (isIdle ? Self.idleCountMax : Self.busyCountMax),
+            (isIdle ? idleBytes : busyBytes).balance > 0
+        else { return nil }
+        while let key = ready.popFirst() {
+            guard running.insert(key).inserted else { continue }
+            return key
+        }
+        return nil
+    }
+
+    /// The object's repair has ended; so much was read of others for it.
+    package mutating func finished(_ key: ObjectKey, _ end: RepairEnd, sizeBytes: Int, nowMilliseconds: UInt64) {
+        guard running.remove(key) != nil else { return }
+        idleBytes.spend(sizeBytes)
+        busyBytes.spend(sizeBytes)
+        switch end {
+        case .done, .later:
+            failures[key] = nil
+            failureStreak = 0
+        case .full: pausedUntilMilliseconds = nowMilliseconds &+ Self.fullMilliseconds
+        case .failed:
+            let count = (failures[key]?.count ?? 0) + 1
+            let wait = min(Self.lastRetryMilliseconds, Self.firstRetryMilliseconds << UInt64(min(count - 1, 20)))
+            if failures.count >= Self.failedCountMax, failures[key] == nil,
+                let next = failures.min(by: { $0.value.nextMilliseconds < $1.value.nextMilliseconds })?.key
+            {
+                failures[next] = nil
+            }
+            failures[key] = Failure(count: count, nextMilliseconds: nowMilliseconds &+ wait)
+            failureStreak += 1
+            // Nothing can be had, of however many objects: they are not all tried one after the other.
+            if failureStreak >= Self.failureStreakMax {
+                failureStreak = 0
+                pausedUntilMilliseconds = max(pausedUntilMilliseconds, nowMilliseconds &+ Self.firstRetryMilliseconds)
+            }
+        }
+    }
+
+    private func isSetBack(_ nowMilliseconds: UInt64) -> Bool {
+        nowMilliseconds &+ Self.setBackMilliseconds < creditedMilliseconds
+    }
+
+    private mutating func credit(_ nowMilliseconds: UInt64) {
+        if isSetBack(nowMilliseconds) {
+            // What was to happen at some time does so now.
+            creditedMilliseconds = nowMilliseconds
+            pausedUntilMilliseconds = 0
+            failures = [:]
+        }
+        guard nowMilliseconds > creditedMilliseconds else { return }
+        let elapsed = Int(clamping: min(nowMilliseconds - creditedMilliseconds, 3_600_000))
+        idleBytes.earn(milliseconds: elapsed)
+        busyBytes.earn(milliseconds: elapsed)
+        creditedMilliseconds = nowMilliseconds
+    }
+}

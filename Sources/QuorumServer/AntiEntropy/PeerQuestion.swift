@@ -1,0 +1,94 @@
+// One question of a server to one other, and its answer. Nothing is asked twice: what got no answer is asked again with
+// the next exchange.
+
+import NIOCore
+import QuorumOperations
+import QuorumProtocol
+import Synchronization
+
+/// What a peer has answered.
+enum PeerAnswer: Sendable {
+    case slots(SlotAnswer)
+    case reply(Reply)
+}
+
+/// Waits for one answer.
+final class PeerQuestion: SlotReceiver {
+    private static let patience = TimeAmount.seconds(15)
+
+    private struct State {
+        var continuation: CheckedContinuation<PeerAnswer?, Never>?
+        var timer: Scheduled<Void>?
+        var number: UInt64?
+        var isOver = false
+    }
+
+    private let server: NodeID
+    private let context: OperationContext
+    private let state = Mutex(State())
+
+    private init(_ server: NodeID, _ context: OperationContext) {
+        self.server = server
+        self.context = context
+    }
+
+    /// What the server answers; nil when it does not in time.
+    static func ask(_ query: SlotQuery, of server: NodeID, _ context: OperationContext) async -> PeerAnswer? {
+        let question = PeerQuestion(server, context)
+        return await question.wait { context.connections.send(query, to: server, for: question) }
+    }
+
+    static func ask(_ request: Request, of server: NodeID, _ context: OperationContext) async -> PeerAnswer? {
+        let question = PeerQuestion(server, context)
+        let route = context.parameters.placement(of: request.key).route
+        return await question.wait {
+            context.connections.send(request, along: route, to: server, for: question, after: [])
+        }
+    }
+
+    private func wait(_ send: () -> UInt64?) async -> PeerAnswer? {
+        await withCheckedContinuation { continuation in
+            state.withLock { $0.continuation = continuation }
+            context.connections.register(self)
+            let timer = context.eventLoop.scheduleTask(in: Self.patience) { self.finish(nil) }
+            let number = send()
+            let isOver = state.withLock { state in
+                state.timer = timer
+                state.number = number
+                return state.isOver
+            }
+            // It ended meanwhile, and nobody was there to clear up behind it.
+            if isOver { clear(timer, number) }
+        }
+    }
+
+    private func finish(_ answer: PeerAnswer?) {
+        let (continuation, timer, number) = state.withLock { state in
+            state.isOver = true
+            defer { state.continuation = nil }
+            return (state.continuation, state.timer, state.number)
+        }
+        if let timer { clear(timer, number) }
+        continuation?.resume(returning: answer)
+    }
+
+    private func clear(_ timer: Scheduled<Void>, _ number: UInt64?) {
+        timer.cancel()
+        context.connections.unregister(self, requests: number.map { [$0] } ?? [])
+    }
+
+    func receive(_ answer: SlotAnswer, from server: NodeID) {
+        if server == self.server { finish(.slots(answer)) }
+    }
+
+    func receive(_ reply: Reply, from server: NodeID) {
+        if server == self.server { finish(.reply(reply)) }
+    }
+
+    func connected(to server: NodeID) {
+        // What was asked over the old connection is lost.
+        if server == self.server { finish(nil) }
+    }
+
+    func abandon() { finish(nil) }
+}
