@@ -54,6 +54,10 @@ final class InProcessCluster {
         configuration.workerCount = 1
         configuration.storage.segmentSizeBytes = 4 << 20
         configuration.storage.reservedFreeBytes = 0
+        // Servers leave each other alone: what they hold is what clients have brought.
+        configuration.antiEntropyMilliseconds = 0
+        configuration.repairBytesPerSecond = 0
+        configuration.scrubMilliseconds = 0
         change(&configuration)
         ports[index] = configuration.port
         servers[index] = try await Server.start(

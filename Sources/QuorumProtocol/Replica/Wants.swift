@@ -17,11 +17,24 @@ extension ObjectRecord {
     package func wanted(
         _ key: ObjectKey, node: NodeID, _ parameters: ClusterParameters, skipping skipped: Set<Timestamp> = []
     ) -> Timestamp? {
+        if isWhole { return nil }
         if let committed, lacks(committed, key, node: node, parameters) { return committed.timestamp }
         if let waiting = unverified.first(where: { lacks($0, key, node: node, parameters) }) {
             return waiting.timestamp
         }
         return held.first { hasLostPending($0) && !skipped.contains($0.timestamp) }?.timestamp
+    }
+
+    /// Whether there is nothing to look at: what every change of every object asks.
+    private var isWhole: Bool {
+        guard contents.unverified.isEmpty else { return false }
+        let committed = contents.claim.verified
+        var isThere = committed == nil
+        for place in contents.held.indices {
+            if contents.held[place].fragments != .held { return false }
+            if !isThere, contents.held[place].timestamp == committed { isThere = true }
+        }
+        return isThere
     }
 
     /// Whether the server wants what it lacks of this version.

@@ -203,12 +203,12 @@ final class AntiEntropy: ReplyReceiver {
     }
 
     private func ownSlots(_ query: SlotQuery, _ peer: NodeID) async -> Result<SlotAnswer, Refusal> {
-        await host.onReader { $0.slots(query, with: peer) }
+        await host.inBackground { $0.slots(query, with: peer) }
     }
 
     /// Those of which a lower version is committed here, or none.
     private func ownLag(_ objects: [CommittedObject]) async -> [CommittedObject] {
-        await host.onReader { host in objects.filter(host.isBehind) }
+        await host.inBackground { host in objects.filter(host.isBehind) }
     }
 
     private enum Lesson {

@@ -105,7 +105,7 @@ final class Repairer: Sendable {
             return true
         }
         guard begins else { return }
-        threads.readTurns.submit(for: nil) {
+        threads.backgroundTurns.submit(for: nil) {
             var tally = WantsTally()
             var last: ObjectKey?
             while let wants = try? self.store.wants(after: last, limit: Self.shortCount), !wants.isEmpty {
@@ -125,7 +125,7 @@ final class Repairer: Sendable {
     }
 
     private func scan(_ milliseconds: UInt64) {
-        threads.readTurns.submit(for: nil) {
+        threads.backgroundTurns.submit(for: nil) {
             let cursor = self.state.withLock { $0.queue.cursor }
             let wants: [(key: ObjectKey, sinceMilliseconds: UInt64)]
             do throws(StorageError) {
@@ -284,7 +284,7 @@ extension Repairer {
     /// What the object's durable record says is next; nil when it cannot be read.
     private func step(_ repair: ObjectRepair) async -> RepairStep? {
         let (key, skipped) = (repair.key, repair.skipped)
-        return await onReader { store in
+        return await inBackground { store in
             let record: ObjectRecord
             switch store.record(of: key) {
             case .held(let held): record = held
@@ -297,9 +297,9 @@ extension Repairer {
         }
     }
 
-    private func onReader<Result: Sendable>(_ work: @escaping @Sendable (ProtocolStore) -> Result) async -> Result {
+    private func inBackground<Result: Sendable>(_ work: @escaping @Sendable (ProtocolStore) -> Result) async -> Result {
         await withCheckedContinuation { continuation in
-            threads.readTurns.submit(for: nil) { continuation.resume(returning: work(self.store)) }
+            threads.backgroundTurns.submit(for: nil) { continuation.resume(returning: work(self.store)) }
         }
     }
 
@@ -339,7 +339,7 @@ extension Repairer {
             // Of another page, or part, with the next step.
             stripe.part.attempt == attempt && stripe.part.page(of: stripe.stripe) == first.part.page(of: first.stripe)
         }.map { RepairedStripe($0, of: timestamp, at: own) }
-        let (ownPage, held) = await onReader { store in
+        let (ownPage, held) = await inBackground { store in
             let page = known ?? window[0].ownPage(of: key, in: store, parameters)
             return (page, window.map { $0.ownParts(of: key, in: store, page: page, parameters) })
         }

@@ -203,10 +203,10 @@ final class ReplicaHost: Sendable {
         }
     }
 
-    /// Does what takes the disk on a thread that may wait for it.
-    func onReader<Result: Sendable>(_ work: @escaping @Sendable (ReplicaHost) -> Result) async -> Result {
+    /// Does what takes the disk, and what nobody waits for, on a thread that may wait for it.
+    func inBackground<Result: Sendable>(_ work: @escaping @Sendable (ReplicaHost) -> Result) async -> Result {
         await withCheckedContinuation { continuation in
-            threads.readTurns.submit(for: nil) { continuation.resume(returning: work(self)) }
+            threads.backgroundTurns.submit(for: nil) { continuation.resume(returning: work(self)) }
         }
     }
 

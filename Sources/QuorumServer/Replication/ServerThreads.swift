@@ -7,11 +7,14 @@ import NIOPosix
 final class ServerThreads: Sendable {
     let workers: NIOThreadPool
     private let readers: NIOThreadPool
+    /// For what the server reads of its own accord: however slow the disk is, that keeps no reader from anybody.
+    private let background = NIOThreadPool(numberOfThreads: 2)
     let debts = RefusalDebts()
     let workTurns: WorkTurns
     let readTurns: WorkTurns
     /// For scans of the index, of which each principal has one at a time.
     let listTurns: WorkTurns
+    let backgroundTurns: WorkTurns
 
     /// Starts them.
     init(workerCount: Int, readerCount: Int) {
@@ -19,11 +22,13 @@ final class ServerThreads: Sendable {
         readers = NIOThreadPool(numberOfThreads: readerCount)
         workers.start()
         readers.start()
+        background.start()
         // Proofs end soon. What waits for the disk may not, and what another wants may be in memory.
         workTurns = WorkTurns(pool: workers, threadsPerPrincipalMax: workerCount, debts: debts)
         // One that lists and reads has all but one of the threads.
         readTurns = WorkTurns(pool: readers, threadsPerPrincipalMax: max(1, readerCount - 2), debts: debts)
         listTurns = WorkTurns(pool: readers, threadsPerPrincipalMax: 1, debts: debts)
+        backgroundTurns = WorkTurns(pool: background, threadsPerPrincipalMax: 2, debts: debts)
     }
 
     /// How often somebody was served after all others.
@@ -33,5 +38,6 @@ final class ServerThreads: Sendable {
     func shutdown() async {
         try? await workers.shutdownGracefully()
         try? await readers.shutdownGracefully()
+        try? await background.shutdownGracefully()
     }
 }

@@ -100,7 +100,7 @@ final class Scrubber: Sendable {
             if mark.lastKey == nil { mark.begin(milliseconds: Server.currentMilliseconds()) }
             return mark.lastKey
         }
-        let (keys, findings, troubles) = await host.onReader { _ in self.look(after: last) }
+        let (keys, findings, troubles) = await host.inBackground { _ in self.look(after: last) }
         // Nothing can be said when the index cannot be read, or while so much is lost that the machine is suspect.
         guard let keys, !Task.isCancelled, let damaged = await lookAgain(troubles) else {
             _ = await sleep(.seconds(60))
@@ -186,7 +186,7 @@ final class Scrubber: Sendable {
         guard !troubles.isEmpty else { return 0 }
         guard await sleep(Self.secondLook) else { return nil }
         let keys = Set(troubles.map(\.key)).sorted()
-        let (_, again) = await host.onReader { _ in self.look(at: keys.map(\.bytes)) }
+        let (_, again) = await host.inBackground { _ in self.look(at: keys.map(\.bytes)) }
         let lost = again.filter { found in troubles.contains { $0.key == found.key && $0.parts == found.parts } }
         for trouble in lost {
             guard losses.take(.found(trouble.what)) else { return nil }

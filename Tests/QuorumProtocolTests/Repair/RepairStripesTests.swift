@@ -243,10 +243,10 @@ struct RepairStripesTests {
     @Test("waits while another version holds what it names, and is done once that has gone")
     func blocked() {
         let group = TestGroup.staging()
-        let parts = [group.part(by: .bob, lengthBytes: 1100)]
+        let parts = [group.part(lengthBytes: 1100)]
         let version = group.version(parts, counter: 1, writer: .alice)
         let repairing = Repairing(group)
-        let other = group.part(by: .bob, lengthBytes: 1100, seed: 1)
+        let other = group.part(lengthBytes: 1100, seed: 1)
         repairing.host(0).expectStaged(other)
         let holder = group.version([other], counter: 1, writer: ClientID(high: 0, low: 1))
         repairing.host(0).expectStored(holder)
