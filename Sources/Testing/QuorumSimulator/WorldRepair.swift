@@ -308,8 +308,7 @@ extension World {
         return nil
     }
 
-    /// Whether nothing is wanted but versions that are pending and that too few correct servers hold, or that are
-    /// poisonous.
+    /// Whether nothing is wanted but versions that are pending and that too few servers hold, or that are poisonous.
     private func isBeyondHelp(_ record: ObjectRecord, _ key: ObjectKey) -> Bool {
         let pending = record.held.filter { version in
             version.fragments == .lost && record.committed.map { $0.timestamp < version.timestamp } ?? true
@@ -322,8 +321,11 @@ extension World {
         }
         return pending.allSatisfy { version in
             let correct = correctMembers(key)
-            let holders = correct.count { server in
-                server.disk.lastRecord(key)?.version(version.timestamp)?.holdsFragments ?? false
+            // A server whose disk has rotted is a source as others are.
+            let members = parameters.configuration.group(of: key.slot).members
+            let holders = servers.count { server in
+                guard server.liar == nil, server.isUp, members.contains(server.node) else { return false }
+                return server.disk.lastRecord(key)?.version(version.timestamp)?.holdsFragments ?? false
             }
             return holders < parameters.quorums.dataFragmentCount
                 || judgement(of: key, at: version.timestamp, isSettled: false, correct).isPoisonous

@@ -24,7 +24,8 @@ extension World {
         var lost: [LostParts] = []
         for version in record.held {
             guard case .held(let descriptor) = server.descriptor(of: version.timestamp, key: key) else {
-                lost.append(.descriptor(version.timestamp))
+                // Of a version that is pending it is noted with its fragments.
+                if version.fragments != .lost { lost.append(.descriptor(version.timestamp)) }
                 continue
             }
             let stripeCount = descriptor.descriptor.stripes.count
