@@ -324,7 +324,9 @@ extension World {
             // A server whose disk has rotted is a source as others are.
             let members = parameters.configuration.group(of: key.slot).members
             let holders = servers.count { server in
-                guard server.liar == nil, server.isUp, members.contains(server.node) else { return false }
+                guard server.liar == nil, server.isUp, members.contains(server.node),
+                    server.disk.record(key).isReadable
+                else { return false }
                 return server.disk.lastRecord(key)?.version(version.timestamp)?.holdsFragments ?? false
             }
             return holders < parameters.quorums.dataFragmentCount
