@@ -15,7 +15,7 @@ final class AntiEntropy: ReplyReceiver {
     private static let settlingMilliseconds: UInt64 = 2000
     /// How many certificates are asked for at a time.
     private static let certificatesAtOnce = 16
-    /// How many versions a peer may name in one meeting, and not prove, or say nothing more about.
+    /// How many versions a peer may name in one meeting, and not prove, or refuse to say more about.
     private static let unprovenMax = 16
     /// How long a meeting may take. It goes on where it ended, when others have had theirs.
     private static let meetingMilliseconds: UInt64 = 60_000
@@ -24,7 +24,7 @@ final class AntiEntropy: ReplyReceiver {
     private struct Peer {
         /// By a clock that nobody sets.
         var nextMilliseconds: UInt64
-        /// How often in a row it has named what it did not prove, or has taken all the time for nothing.
+        /// How often in a row it has named what it did not prove, or has refused to answer.
         var failures = 0
         /// The slot to go on with.
         var slot: UInt16 = 0
@@ -42,14 +42,17 @@ final class AntiEntropy: ReplyReceiver {
         var differingSlots = 0
         var learned = 0
         var unproven = 0
-        /// Versions of which it shows nothing, nor refuses for good.
-        var unanswered = 0
+        /// Questions that it answered with something else.
+        var refused = 0
+        /// It has not answered at all, as one that is down does not.
+        var isBrokenOff = false
         /// Where it goes on; nil: it went to its end.
         var nextSlot: UInt16?
         let endMilliseconds: UInt64
 
         var isOver: Bool {
-            unproven + unanswered >= AntiEntropy.unprovenMax || AntiEntropy.nowMilliseconds >= endMilliseconds
+            isBrokenOff || unproven + refused >= AntiEntropy.unprovenMax
+                || AntiEntropy.nowMilliseconds >= endMilliseconds
         }
     }
 
@@ -114,7 +117,8 @@ final class AntiEntropy: ReplyReceiver {
 
     private func meet(_ peer: NodeID) async {
         let meeting = await compare(with: peer)
-        let failed = meeting.unproven > 0 || meeting.nextSlot != nil && meeting.learned == 0 && meeting.unanswered > 0
+        // Silence is not held against it: it is met again as soon as it is there.
+        let failed = meeting.unproven > 0 || meeting.nextSlot != nil && meeting.learned == 0 && meeting.refused > 0
         statistics.count { counters in
             counters.peerMeetings += 1
             counters.differingSlots += UInt64(meeting.differingSlots)
@@ -151,11 +155,9 @@ final class AntiEntropy: ReplyReceiver {
         while first < UInt16(Slot.count) {
             let count = min(UInt16(SlotQuery.digestsMax), UInt16(Slot.count) - first)
             let query = SlotQuery.digests(first: Slot(first), count: count)
-            guard !isStopped, case .slots(let theirs)? = await PeerQuestion.ask(query, of: peer, reads.context),
-                theirs.answers(query), case .digests(let digests) = theirs,
+            guard case .digests(let digests)? = await ask(query, of: peer, &meeting),
                 case .success(.digests(let own)) = await ownSlots(query, peer)
             else {
-                meeting.unanswered += 1
                 meeting.nextSlot = first
                 return meeting
             }
@@ -179,12 +181,7 @@ final class AntiEntropy: ReplyReceiver {
         var last: ObjectKey?
         while true {
             let query = SlotQuery.objects(slot, after: last)
-            guard !isStopped, case .slots(let theirs)? = await PeerQuestion.ask(query, of: peer, reads.context),
-                theirs.answers(query), case .objects(let objects, let hasMore) = theirs
-            else {
-                meeting.unanswered += 1
-                return
-            }
+            guard case .objects(let objects, let hasMore)? = await ask(query, of: peer, &meeting) else { return }
             let behind = await ownLag(objects)
             for start in stride(from: 0, to: behind.count, by: Self.certificatesAtOnce) {
                 let some = behind[start..<min(start + Self.certificatesAtOnce, behind.count)]
@@ -194,12 +191,26 @@ final class AntiEntropy: ReplyReceiver {
                 }
                 meeting.learned += lessons.count { $0 == .learned }
                 meeting.unproven += lessons.count { $0 == .unproven }
-                meeting.unanswered += lessons.count { $0 == .unanswered }
+                meeting.refused += lessons.count { $0 == .refused }
+                if lessons.contains(.unanswered) { meeting.isBrokenOff = true }
                 guard !meeting.isOver, !isStopped else { return }
             }
             guard hasMore else { return }
             last = objects.last?.key
         }
+    }
+
+    /// What the peer answers; nil when it does not, or something else.
+    private func ask(_ query: SlotQuery, of peer: NodeID, _ meeting: inout Meeting) async -> SlotAnswer? {
+        guard !isStopped, let answer = await PeerQuestion.ask(query, of: peer, reads.context) else {
+            meeting.isBrokenOff = true
+            return nil
+        }
+        guard case .slots(let slots) = answer, slots.answers(query) else {
+            meeting.refused += 1
+            return nil
+        }
+        return slots
     }
 
     private func ownSlots(_ query: SlotQuery, _ peer: NodeID) async -> Result<SlotAnswer, Refusal> {
@@ -214,6 +225,7 @@ final class AntiEntropy: ReplyReceiver {
     private enum Lesson {
         case learned
         case unproven
+        case refused
         case unanswered
         /// It is not taken here, for whatever reason: that says nothing of the peer.
         case notTaken
@@ -222,9 +234,8 @@ final class AntiEntropy: ReplyReceiver {
     /// Commits what a peer has committed.
     private func learn(_ object: CommittedObject, from peer: NodeID) async -> Lesson {
         let request = Request.certificate(object.key, object.timestamp)
-        guard case .reply(.certificate(_, let shown))? = await PeerQuestion.ask(request, of: peer, reads.context) else {
-            return .unanswered
-        }
+        guard let answer = await PeerQuestion.ask(request, of: peer, reads.context) else { return .unanswered }
+        guard case .reply(.certificate(_, let shown)) = answer else { return .refused }
         guard let shown, shown.timestamp >= object.timestamp else { return .unproven }
         let verifier = reads.context.verifier
         let verified = await withCheckedContinuation { continuation in

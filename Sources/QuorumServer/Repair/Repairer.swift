@@ -22,8 +22,9 @@ final class Repairer: Sendable {
     private static let turnBytes = 256 << 20
     /// What a read is taken to cost that brought nothing.
     private static let failedBytes = 64 << 10
-    /// How often the table is counted when it is long, and how many rows are short.
+    /// How often the table is counted when it is long, and when it is short, and how many rows are short.
     private static let countInterval = TimeAmount.seconds(60)
+    private static let shortCountInterval = TimeAmount.milliseconds(900)
     private static let shortCount = 10_000
     /// How often in a row what was found may come too late, before that counts as a failure.
     private static let lateCountMax = 3
@@ -99,7 +100,8 @@ final class Repairer: Sendable {
     /// Counts the table, unless that takes long and was done lately.
     private func count() {
         let begins = state.withLock { state in
-            let isDue = state.tally.count < Self.shortCount || NIODeadline.now() - state.countedAt > Self.countInterval
+            let interval = state.tally.count < Self.shortCount ? Self.shortCountInterval : Self.countInterval
+            let isDue = NIODeadline.now() - state.countedAt > interval
             guard isDue, !state.isCounting, !state.isStopped else { return false }
             state.isCounting = true
             return true
@@ -181,10 +183,13 @@ final class Repairer: Sendable {
 
     private func run(_ key: ObjectKey) async {
         var repair = ObjectRepair(key: key)
-        let end = await finish(&repair)
-        if end == .failed {
+        let isOwn = peers.context.parameters.placement(of: key).position(of: peers.node) != nil
+        let end = isOwn ? await finish(&repair) : repair.fail("the table of wants names it, and its group is another")
+        if end == .failed, isOwn {
             // What is not to be had may have been overwritten without this server having heard of it.
             verifier.verify(key, isUrgent: false)
+        }
+        if end == .failed {
             statistics.count { $0.failedRepairs += 1 }
             logger.debug("\(key) could not be repaired: \(repair.reason)")
         }
@@ -263,7 +268,6 @@ extension Repairer {
                 if repair.lateCount == 0, !repair.hasTaken { _ = await host.repair(repair.key, []) }
                 return .done
             case .verify?:
-                verifier.verify(repair.key, isUrgent: false)
                 return repair.fail("it is not verified yet")
             case .unreadable?: return repair.fail("its descriptor cannot be read")
             case .lost(let parts)?:

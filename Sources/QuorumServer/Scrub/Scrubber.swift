@@ -40,7 +40,6 @@ final class Scrubber: Sendable {
     private let task = Mutex<Task<Void, Never>?>(nil)
     private let mark: Mutex<ScrubMark>
 
-    /// - Parameter file: where it is noted how far it has come; nil: nowhere.
     init(
         _ configuration: ServerConfiguration, store: ObjectStore, host: ReplicaHost, losses: LossReport,
         statistics: ServerStatistics, logger: Logger
@@ -109,8 +108,8 @@ final class Scrubber: Sendable {
         let hasEnded = keys.isEmpty
         mark.withLock { mark in
             mark.lastKey = keys.last
-            mark.objects += UInt64(keys.count)
-            mark.damaged += UInt64(damaged)
+            mark.objects &+= UInt64(keys.count)
+            mark.damaged &+= UInt64(damaged)
             if hasEnded { mark.endedMilliseconds = Server.currentMilliseconds() }
         }
         statistics.count { counters in
