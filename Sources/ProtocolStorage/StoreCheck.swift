@@ -205,6 +205,11 @@ package struct StoreCheck: Sendable {
         _ reader: ProtocolStore, _ findings: inout StoreFindings
     ) {
         let timestamp = version.timestamp
+        // Its description may be lost with its fragments.
+        guard version.fragments != .lost else {
+            found(.notedLost(key, timestamp))
+            return
+        }
         let descriptor: Descriptor
         switch reader.descriptor(of: timestamp, key: key) {
         case .held(let sealed): descriptor = sealed.descriptor
@@ -222,13 +227,10 @@ package struct StoreCheck: Sendable {
         }
         switch version.fragments {
         case .held: break
-        case .lost:
-            found(.notedLost(key, timestamp))
-            return
         case .absent:
             found(.missing(key, timestamp, isDescriptor: false))
             return
-        case .void: return
+        case .void, .lost: return
         }
         if let staged = descriptor.staged {
             check(staged, of: timestamp, key, in: record, reader)

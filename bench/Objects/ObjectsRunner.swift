@@ -2,6 +2,7 @@
 
 import BenchmarkResults
 import ErasureCode
+import Foundation
 import Glibc
 import QuorumClient
 import QuorumProtocol
@@ -61,6 +62,14 @@ struct ObjectsRunner {
         cluster = try BenchmarkCluster(
             clusterPlan, variant: Variant(mode: mode, without: [.partialWrites]), directory: path
         ) {
+            // What lags is to lag while it is measured.
+            for server in 0..<clusterPlan.serverCount {
+                let settings = try FileHandle(
+                    forWritingTo: URL(fileURLWithPath: "\(path)/servers/\(server)/server.toml"))
+                try settings.seekToEnd()
+                try settings.write(contentsOf: Data("repair_mib_per_second = 0\nanti_entropy_seconds = 0\n".utf8))
+                try settings.close()
+            }
             for plan in [plain, lagging] {
                 Progress.say("seeding \(plan.objectCount) objects into \(plan.bucket)/")
                 let start = ContinuousClock.now

@@ -343,7 +343,7 @@ extension Replica {
             effects.append(.reply(waiting.tag, .held(HeldList(kind, of: record))))
         case .read(let read):
             guard read.portion > .timestamp, let timestamp = read.version ?? claim.timestamp,
-                let version = record.version(timestamp)
+                let version = record.version(timestamp), !record.mayLackDescriptor(version)
             else {
                 effects.append(.reply(waiting.tag, .version(claim, nil)))
                 return

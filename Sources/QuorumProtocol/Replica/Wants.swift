@@ -43,6 +43,12 @@ extension ObjectRecord {
         return version(timestamp).map(hasLostPending) ?? false
     }
 
+    /// Whether what is lost of a version may include its descriptor. Nothing of it is looked for: each time would count
+    /// as another loss.
+    func mayLackDescriptor(_ version: HeldVersion) -> Bool {
+        version.fragments == .lost && !version.isStaged && isPending(version.timestamp)
+    }
+
     private func hasLostPending(_ version: HeldVersion) -> Bool {
         version.fragments == .lost && isPending(version.timestamp) && !isPlanted(.lossForgotten)
     }

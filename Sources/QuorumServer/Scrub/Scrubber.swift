@@ -23,8 +23,9 @@ final class Scrubber: Sendable {
     private static let firstWaitSecondsMax: UInt64 = 3600
     private static let savingInterval = Duration.seconds(60)
     private static let secondLook = Duration.seconds(1)
-    /// How many parts of a batch may be lost in one go; the others are met at the next look.
-    private static let troublesMax = 16
+    /// How many damaged parts of a batch are looked at again. More than `LossReport` believes at a time, so that a batch
+    /// with more of them is not done.
+    private static let troublesMax = 32
     private static let pauseSecondsMax = 0.25
 
     private let store: ObjectStore

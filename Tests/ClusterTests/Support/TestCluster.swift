@@ -114,9 +114,14 @@ final class TestCluster: Sendable {
     /// Starts the server again with another line in its server.toml, ahead of what is there.
     func restart(_ server: NodeID, with setting: String) async throws {
         kill(server)
+        try set(server, setting)
+        try await start(server)
+    }
+
+    /// Puts a line into the server's server.toml, ahead of what is there.
+    func set(_ server: NodeID, _ setting: String) throws {
         let file = "\(home(server))/server.toml"
         try File.write(file, Array("\(setting)\n\(File.text(file))".utf8))
-        try await start(server)
     }
 
     /// SIGTERM, and waits for the end.
