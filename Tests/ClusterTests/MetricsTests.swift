@@ -61,7 +61,13 @@ extension Clusters {
         func told() async throws {
             let base = try FreePorts.takeConsecutive(4)
             try await withCluster(change: { $0.metricsBasePort = base }) { cluster in
-                let before = samples(try #require(try HTTPAnswer.get("/metrics", base)).body)
+                // Metrics are told a moment after the server listens for requests.
+                var first = try HTTPAnswer.get("/metrics", base)
+                for _ in 0..<200 where first == nil {
+                    try await Task.sleep(for: .milliseconds(50))
+                    first = try HTTPAnswer.get("/metrics", base)
+                }
+                let before = samples(try #require(first).body)
                 #expect(before["solidus_requests_total{from=\"client\"}"] == 0)
                 try await cluster.withClient { client in
                     for number in 0..<20 {
