@@ -36,6 +36,8 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
     case foreignCertificate(path: String, listedIn: String, owner: String, expectedPin: String, foundPin: String)
     /// A server home's statement key is not the one that the cluster's configuration lists for the server.
     case foreignStatementKey(path: String, listedIn: String, owner: String)
+    /// A server's store is to be begun anew, and there is one.
+    case storeInTheWay(path: String)
     /// A certificate's period is over; seconds since 1970, and the same as text.
     case certificateExpired(path: String, notAfter: Int64, text: String)
     /// A certificate's period has not begun; seconds since 1970, and the same as text.
@@ -95,7 +97,10 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
                 + "(pin \(expected)); it may be another cluster's: put the right key.pem and certificate.pem here"
         case .foreignStatementKey(let path, let listedIn, let owner):
             "\(path): this statement key is not the one that \(listedIn) lists for \(owner); "
-                + "it may be another cluster's: put the right key here"
+                + "put the right key here, or, after 'solidus server rebuild', have the operator list it"
+        case .storeInTheWay(let path):
+            "\(path): there is a store; if it is lost, damaged beyond repair or rolled back, move it away first, and never "
+                + "use it again: its server has promised what it does not remember"
         case .certificateExpired(let path, _, let text):
             "\(path): the certificate expired at \(text); issue a new one and list its pin in addresses.toml or access.toml"
         case .certificateNotYetValid(let path, _, let text):

@@ -21,6 +21,8 @@ struct HomeFiles {
     var serverFile: String { directory + "/server.toml" }
     var clientFile: String { directory + "/client.toml" }
     var store: String { directory + "/store" }
+    /// How far a server is whose store was begun anew.
+    var rebuildMark: String { directory + "/rebuild.json" }
     /// Where a server keeps the newest lists that it has seen.
     var lists: String { directory + "/lists" }
 

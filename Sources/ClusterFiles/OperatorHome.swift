@@ -129,6 +129,29 @@ package struct OperatorHome {
         return try write(access, with: clients)
     }
 
+    /// Whether the operator's key is in its place beside the cluster's lists.
+    package static func isThere(clusterDirectory: String) -> Bool {
+        Glibc.access("\(HomeFiles(clusterDirectory).directory)/\(fileName)", F_OK) == 0
+    }
+
+    /// Lists the key of a server's next life. From then on nothing counts that it has said in earlier ones.
+    ///
+    /// - Returns: the list of keys that was written.
+    package func add(_ key: KeyEntry) throws(ConfigurationError) -> SignedList<KeyList> {
+        let path = "\(directory)/\(KeyList.fileName)"
+        let earlier = try SignedList<KeyList>(contentsOf: path, for: configuration)
+        guard !earlier.contents.keys.contains(key) else { return earlier }
+        do {
+            return try write(KeyList(earlier.contents.keys + [key]), version: earlier.version + 1)
+        } catch let fault as ListFault {
+            throw .inconsistent(path: path, reason: fault.description)
+        } catch let error as ConfigurationError {
+            throw error
+        } catch {
+            throw .inconsistent(path: path, reason: "\(error)")
+        }
+    }
+
     private func accessList() throws(ConfigurationError) -> SignedList<AccessList> {
         try SignedList(contentsOf: "\(directory)/\(AccessList.fileName)", for: configuration)
     }

@@ -71,6 +71,12 @@ package struct ServerHome: Sendable {
     /// Optimisations that this server is told to leave out.
     package let without: Set<Optimisation>
 
+    /// What server.toml may say.
+    static let fileKeys: Set<String> = [
+        "format", "number", "faults", bytesKey, processorKey, repairKey, repairDelayKey, antiEntropyKey, scrubKey,
+        sparesKey, memoryKey, segmentKey, metricsKey, "without",
+    ]
+
     /// Loads the home at `path`.
     ///
     /// - Throws: what is wrong, and where; keys that the lists do not name for this server are.
@@ -78,12 +84,7 @@ package struct ServerHome: Sendable {
         let files = HomeFiles(path)
         let advice = "a server's home is DIR/servers/NUMBER of a cluster that 'solidus cluster init DIR' made"
         let file = try StrictTable(
-            parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
-            keys: [
-                "format", "number", "faults", Self.bytesKey, Self.processorKey, Self.repairKey, Self.repairDelayKey,
-                Self.antiEntropyKey, Self.scrubKey, Self.sparesKey, Self.memoryKey, Self.segmentKey, Self.metricsKey,
-                "without",
-            ])
+            parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile, keys: Self.fileKeys)
         try file.checkFormat(Self.format)
         let number = try file.integer("number", expected: "the server's number, counted from 0")
         let clusterFile = files.clusterFile
@@ -138,6 +139,8 @@ package struct ServerHome: Sendable {
     }
 
     package var node: NodeID { entry.node }
+    /// Where it is noted how far the server is whose store was begun anew; absent unless it was.
+    package var rebuildFile: String { HomeFiles(directory).rebuildMark }
 
     private static func verificationBudget(_ file: StrictTable) throws(ConfigurationError) -> VerificationBudget {
         let budget = VerificationBudget()
@@ -218,7 +221,7 @@ package struct ServerHome: Sendable {
         return without
     }
 
-    private static func statementKey(_ path: String) throws(ConfigurationError) -> P256.Signing.PrivateKey {
+    static func statementKey(_ path: String) throws(ConfigurationError) -> P256.Signing.PrivateKey {
         let bytes = try TextFile.read(path, advice: "restore it from where the cluster was made", isPrivate: true)
         let pem = String(decoding: bytes, as: UTF8.self)
         guard let key = try? P256.Signing.PrivateKey(pemRepresentation: pem) else {

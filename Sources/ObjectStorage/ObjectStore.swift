@@ -33,6 +33,20 @@ package final class ObjectStore: Sendable {
         var suspicion: String { directory + "/index-damaged" }
     }
 
+    /// Which life of its server the store in a directory is of; nil where there is none.
+    ///
+    /// - Throws: when there is one that cannot be read.
+    package static func incarnation(
+        inDirectory directory: String, options: StorageOptions = StorageOptions()
+    ) throws(StorageError) -> UInt64? {
+        let paths = Paths(directory: directory)
+        do throws(StorageError) {
+            return try StoreIdentity.read(from: paths.identity, files: options.system.files).incarnation
+        } catch .notAStore {
+            return nil
+        }
+    }
+
     /// Makes an empty store in `directory`, which must be empty or absent, and leaves it closed.
     /// After an error the directory holds no store.
     ///

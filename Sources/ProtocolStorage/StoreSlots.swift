@@ -36,10 +36,11 @@ extension ProtocolStore {
     /// Answers what another server asks.
     ///
     /// - Parameters:
+    ///   - keysVersion: of the list of keys by which the server went before it looked.
     ///   - slots: those that both have.
     ///   - digest: that of a slot, remembered or made anew.
     package func answer(
-        _ query: SlotQuery, slots: (Slot) -> Bool, digest: (Slot) throws -> Digest256
+        _ query: SlotQuery, keysVersion: UInt64, slots: (Slot) -> Bool, digest: (Slot) throws -> Digest256
     ) -> Result<SlotAnswer, Refusal> {
         do {
             switch query {
@@ -51,7 +52,9 @@ extension ProtocolStore {
                 // Objects without a committed version are passed over, however many there are.
                 while true {
                     let (objects, next) = try committed(inSlot: slot, after: last, limit: SlotQuery.objectsMax)
-                    if !objects.isEmpty || next == nil { return .success(.objects(objects, hasMore: next != nil)) }
+                    if !objects.isEmpty || next == nil {
+                        return .success(.objects(objects, hasMore: next != nil, keysVersion: keysVersion))
+                    }
                     last = next
                 }
             }

@@ -95,6 +95,10 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         if let position = placement.position(of: server) { submit(Machine.connected(position)) }
     }
 
+    package func renewed(_ server: NodeID) {
+        if let position = placement.position(of: server) { submit(Machine.renewed(position)) }
+    }
+
     package func abandon() { submit(Machine.deadline) }
 
     /// Runs an input through the machine and does what follows from it.

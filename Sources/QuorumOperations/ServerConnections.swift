@@ -15,8 +15,14 @@ package protocol ReplyReceiver: AnyObject, Sendable {
     func receive(_ reply: Reply, from server: NodeID)
     /// The channel to the server is there again; what was under way on the old one is lost.
     func connected(to server: NodeID)
+    /// The server has lost its memory: what it has said before counts no more.
+    func renewed(_ server: NodeID)
     /// The connections are being closed: end now.
     func abandon()
+}
+
+extension ReplyReceiver {
+    package func renewed(_ server: NodeID) {}
 }
 
 /// A listing as the connections see it. What it is told as a reply is a refusal.
@@ -42,6 +48,10 @@ package final class ServerConnections: Sendable {
         var connection: PeerConnection
         /// The versions of its lists; nil without a connection.
         var listVersions: ListVersions?
+        /// Whether anything is asked of it, and taken from it; false without a connection.
+        var isUsable = false
+        /// What its HELLO says.
+        var scope: ClusterScope?
         var demotedUntil = NIODeadline.distantPast
         /// What ended the last connection, or kept it from being made, until there is one again.
         var lastError: TransportError?
@@ -61,6 +71,37 @@ package final class ServerConnections: Sendable {
         /// Bytes that crossed sockets of connections that others have taken the place of.
         var retiredBytes: (sent: UInt64, received: UInt64) = (0, 0)
         var isClosed = false
+        /// The lives of servers that count.
+        var fences: Fences
+        /// The list of keys that all operations know of.
+        var keysVersion: UInt64
+
+        init(cluster: ClusterDescription) {
+            self.cluster = cluster
+            fences = cluster.statementKeys.fences
+            keysVersion = cluster.lists.keys.version
+        }
+
+        /// Whether a server with this HELLO is to be listened to. One that goes by a newer list of keys may count no more
+        /// what others have said, and what it says must not be put beside that before that list is known here as well.
+        /// And one in an earlier life than the list names has been replaced.
+        func isUsable(_ server: NodeID, _ scope: ClusterScope) -> Bool {
+            let isKnown = scope.listVersions.keys <= keysVersion
+            let isPresent = scope.incarnation.map { Incarnation($0) >= fences.incarnation(of: server) } ?? true
+            return isKnown && isPresent
+        }
+
+        /// Listens to those that are to be listened to by now. Returns them.
+        mutating func use() -> [NodeID] {
+            var used: [NodeID] = []
+            for (server, peer) in peers {
+                guard let scope = peer.scope else { continue }
+                let isUsable = isUsable(server, scope)
+                if isUsable, !peer.isUsable { used.append(server) }
+                peers[server]?.isUsable = isUsable
+            }
+            return used
+        }
     }
 
     /// Room for the requests of many small operations at a time.
@@ -123,8 +164,18 @@ package final class ServerConnections: Sendable {
     /// to those that are behind. What is under way at a server that has moved is sent again.
     package func follow(_ cluster: ClusterDescription) {
         let scope = cluster.scope(incarnation: incarnation)
-        state.withLock { $0.cluster = cluster }
+        let renewed = state.withLock { state in
+            state.cluster = cluster
+            let fences = cluster.statementKeys.fences
+            let renewed = cluster.servers.map(\.node).filter {
+                fences.outliving(state.fences.incarnation(of: $0), of: $0) != nil
+            }
+            state.fences = fences
+            _ = state.use()
+            return renewed
+        }
         for connection in connections { connection.announce(scope) }
+        renew(renewed[...], keysVersion: cluster.lists.keys.version)
         for entry in cluster.servers {
             guard let old = state.withLock({ $0.peers[entry.node]?.connection }) else { continue }
             let known = old.configuration
@@ -151,7 +202,50 @@ package final class ServerConnections: Sendable {
         for (server, versions) in connected { exchangeLists(with: server, versions) }
     }
 
+    /// Has operations forget what these servers have said in earlier lives, and only then listens to servers that go by
+    /// the list which says so. Each on the loop on which its server's answers are delivered: none is on its way then.
+    private func renew(_ servers: ArraySlice<NodeID>, keysVersion: UInt64) {
+        if let server = servers.first, let loop = state.withLock({ $0.peers[server]?.connection.eventLoop }) {
+            loop.execute {
+                for receiver in self.state.withLock({ Array($0.receivers.values) }) { receiver.renewed(server) }
+                self.renew(servers.dropFirst(), keysVersion: keysVersion)
+            }
+            return
+        }
+        let (used, receivers) = state.withLock { state in
+            state.keysVersion = max(state.keysVersion, keysVersion)
+            return (state.use(), Array(state.receivers.values))
+        }
+        for receiver in receivers {
+            for server in used { receiver.connected(to: server) }
+        }
+    }
+
+    /// Whether the server can be asked, and is listened to.
+    package func isUsable(_ server: NodeID) -> Bool {
+        state.withLock { state in
+            guard let peer = state.peers[server] else { return false }
+            return peer.isUsable && peer.connection.state == .connected
+        }
+    }
+
     // MARK: Lists
+
+    /// Asks again for lists of keys that are newer at servers which are not listened to before they are known here.
+    package func fetchKeysAgain() {
+        let messages = state.withLock { state -> [(PeerConnection, EncodedMessage)] in
+            let ours = state.cluster.lists.version(of: .keys)
+            var messages: [(PeerConnection, EncodedMessage)] = []
+            for (server, peer) in state.peers where (peer.scope?.listVersions.keys ?? 0) > ours {
+                messages.append(
+                    (peer.connection, ListMessage.fetch(.keys, known: ours).encoded(request: state.nextNumber)))
+                state.fetches[state.nextNumber] = server
+                state.nextNumber += 1
+            }
+            return messages
+        }
+        for (connection, message) in messages { connection.send(OutboundFrame(message)) }
+    }
 
     /// Asks a server for lists that are newer there, and sends it those that are older there. Whoever connects does
     /// both, so the other side need not.
@@ -311,13 +405,13 @@ package final class ServerConnections: Sendable {
         to server: NodeID, for receiver: any ReplyReceiver, isLarge: Bool = false,
         _ message: (_ number: UInt64) -> EncodedMessage
     ) -> UInt64 {
-        let (number, connection) = state.withLock { state in
+        let (number, connection, isUsable) = state.withLock { state in
             let number = state.nextNumber
             state.nextNumber += 1
             state.open[number] = OpenRequest(receiver: receiver, server: server, isLarge: isLarge)
-            return (number, state.peers[server]?.connection)
+            return (number, state.peers[server]?.connection, state.peers[server]?.isUsable ?? false)
         }
-        guard let connection, case .connected = connection.state else {
+        guard let connection, case .connected = connection.state, isUsable else {
             connection?.start()
             return number
         }
@@ -351,15 +445,21 @@ package final class ServerConnections: Sendable {
     private func handle(_ event: PeerConnectionEvent, from server: NodeID) {
         switch event {
         case .connected(let scope):
-            state.withLock { state in
+            let receivers = state.withLock { state in
+                let isUsable = state.isUsable(server, scope)
                 state.peers[server]?.listVersions = scope.listVersions
+                state.peers[server]?.scope = scope
+                state.peers[server]?.isUsable = isUsable
                 state.peers[server]?.lastError = nil
+                return isUsable ? Array(state.receivers.values) : []
             }
             exchangeLists(with: server, scope.listVersions)
-            for receiver in state.withLock({ Array($0.receivers.values) }) { receiver.connected(to: server) }
+            for receiver in receivers { receiver.connected(to: server) }
         case .disconnected(let error):
             state.withLock { state in
                 state.peers[server]?.listVersions = nil
+                state.peers[server]?.scope = nil
+                state.peers[server]?.isUsable = false
                 state.peers[server]?.lastError = error
                 state.fetches = state.fetches.filter { $0.value != server }
             }
@@ -385,7 +485,8 @@ package final class ServerConnections: Sendable {
     /// Who waits for what the server has answered; once.
     private func receiver(of number: UInt64, from server: NodeID) -> (any ReplyReceiver)? {
         state.withLock { state in
-            guard let open = state.open[number], open.server == server else { return nil }
+            guard let open = state.open[number], open.server == server, state.peers[server]?.isUsable ?? false
+            else { return nil }
             state.open[number] = nil
             return open.receiver
         }
@@ -421,7 +522,7 @@ package final class ServerConnections: Sendable {
         let peers = state.withLock { state in placement.nodes.map { state.peers[$0] } }
         func rank(_ position: Position) -> Int {
             guard let peer = peers[position.offset] else { return 3 }
-            return (peer.demotedUntil > now ? 2 : 0) + (peer.connection.state == .connected ? 0 : 1)
+            return (peer.demotedUntil > now ? 2 : 0) + (peer.connection.state == .connected && peer.isUsable ? 0 : 1)
         }
         return parameters.quorums.positions.map { (rank: rank($0), position: $0) }
             .sorted { ($0.rank, $0.position) < ($1.rank, $1.position) }

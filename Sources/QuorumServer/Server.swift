@@ -102,9 +102,24 @@ package final class Server: Sendable {
             try? store.close()
             throw .storage(error)
         }
+        let incarnation = signer.incarnation
+        if let outlived = verifier.fences.outliving(incarnation, of: configuration.node) {
+            try? store.close()
+            throw .outlived(store: incarnation, listed: outlived)
+        }
+        let publicKey = configuration.statementKey.publicKey
+        guard
+            cluster.lists.keys.contents.key(of: configuration.node, incarnation) == Array(publicKey.x963Representation)
+        else {
+            try? store.close()
+            throw .foreignKey(incarnation)
+        }
+        let mark = configuration.rebuildFile.flatMap { RebuildMark(path: $0) }
         let host = ReplicaHost(
             parameters: configuration.parameters, node: configuration.node, access: cluster.lists.access.contents,
-            store: protocolStore, charges: charges, verifier: verifier, signer: signer, statistics: statistics,
+            store: protocolStore, charges: charges, verifier: verifier, signer: signer,
+            keysVersion: cluster.lists.keys.version, life: mark?.phase == .listing ? .rebuilding : .serving,
+            statistics: statistics,
             threads: threads, logger: logger,
             without: configuration.without, interposer: interposer, sender: { sessions.sender(of: $0) }, reply: reply)
         host.tick(milliseconds: currentMilliseconds())
@@ -128,7 +143,8 @@ package final class Server: Sendable {
                 logger: logger,
                 offered: { [weak lists] list, sender in lists?.offer(list, from: sender) })
             let background = BackgroundReads(
-                configuration, peers: peers, verificationThreads: verificationThreads, store: protocolStore,
+                configuration, rebuilding: mark, lists: lists, peers: peers, verificationThreads: verificationThreads,
+                store: protocolStore,
                 losses: losses, threads: threads, host: host, statistics: statistics, logger: logger)
             started = background
             let endpoint = try await ServerEndpoint.start(
@@ -146,7 +162,8 @@ package final class Server: Sendable {
             status.attach {
                 ServerStatus(
                     store.condition, of: lists.current, incarnation: signer.incarnation, uptime: .now() - readyAt,
-                    sessionCount: endpoint.sessionCount, counting.counters, endpoint.counters)
+                    sessionCount: endpoint.sessionCount, rebuild: background.rebuilder?.progress, counting.counters,
+                    endpoint.counters)
             }
             var metrics: MetricsEndpoint?
             if let address = configuration.metrics {
@@ -167,16 +184,21 @@ package final class Server: Sendable {
                 }
             }
             lists.attach { kind, cluster in
-                endpoint.announce(cluster.scope(incarnation: signer.incarnation))
+                if kind == .keys,
+                    Self.isOutlived(goingByKeysOf: cluster, verifier, host: host, endpoint: endpoint, signer)
+                {
+                    logger.critical("another store has taken the place of this one: nothing is answered any more")
+                    host.live(.outlived)
+                    background.stop()
+                }
+                endpoint.announce(cluster.scope(incarnation: incarnation))
                 peers.follow(cluster)
                 switch kind {
-                case .configuration:
+                case .configuration, .keys:
                     break
                 case .addresses:
                     endpoint.replacePeers(cluster.peers)
                     keepPlaces(cluster)
-                case .keys:
-                    verifier.learn(history: cluster.parameters.history, keys: cluster.statementKeys)
                 case .access:
                     // First the gate, then the door: who has come in before is asked for his rights with every request.
                     host.go(by: cluster.lists.access.contents)
@@ -208,6 +230,30 @@ package final class Server: Sendable {
             try? await group.shutdownGracefully()
             throw .transport(error)
         }
+    }
+
+    /// A new list of keys may say that a server has lost its memory. First nothing more is committed by what it said in
+    /// its earlier life. Then all connections end: what is answered later is answered on such as have told the other side
+    /// of this list before. And when all is durable that was decided before, other servers are promised so.
+    ///
+    /// - Returns: whether it is this server that has, and another store has taken the place of this one.
+    private static func isOutlived(
+        goingByKeysOf cluster: ClusterDescription, _ verifier: StatementVerifier, host: ReplicaHost,
+        endpoint: ServerEndpoint, _ signer: StatementSigner
+    ) -> Bool {
+        let before = verifier.fences
+        verifier.learn(history: cluster.parameters.history, keys: cluster.statementKeys)
+        let version = cluster.lists.keys.version
+        let fences = verifier.fences
+        if fences != before {
+            host.fence(by: fences)
+            endpoint.announce(cluster.scope(incarnation: signer.incarnation))
+            endpoint.endSessions()
+        }
+        // Also what an earlier list waits for: a later one promises no less.
+        let changes = host.changesUnderWay
+        Task { await host.promise(keysVersion: version, after: changes) }
+        return fences.outliving(signer.incarnation, of: signer.node) != nil
     }
 
     private init(
@@ -306,6 +352,7 @@ private struct CounterSources: Sendable {
         let wants = background.repairer.tally
         counters.wants = UInt64(wants.count)
         counters.failedWants = UInt64(wants.failedCount)
+        counters.fencedVersions = UInt64(background.restater.count)
         counters.oldestWantMilliseconds = wants.oldestMilliseconds ?? 0
         counters.scrubEndMilliseconds = background.scrubber.endedMilliseconds
         counters.openRequests = UInt64(sessions.openCount)

@@ -50,6 +50,10 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var wants: UInt64 = 0
     package var failedWants: UInt64 = 0
     package var oldestWantMilliseconds: UInt64 = 0
+    /// Objects whose certificate counts no more, since one of its servers has lost its memory, and that wait to have
+    /// another one; and those that have got it.
+    package var fencedVersions: UInt64 = 0
+    package var restatedVersions: UInt64 = 0
     /// Meetings with other servers to compare what is committed, slots in which they differed, versions learned of in
     /// this way, and versions that were named and not proven.
     package var peerMeetings: UInt64 = 0

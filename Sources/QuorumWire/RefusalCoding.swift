@@ -76,7 +76,7 @@ extension Refusal {
         case .other(_, _, let evidence):
             encoder.append(raw: evidence)
         case .digestMismatch, .foreignDescriptor, .notCommitted, .busy, .storageFull, .storageFailed, .recordLost,
-            .poisonous, .uploadEnded, .stripeHeld:
+            .poisonous, .uploadEnded, .stripeHeld, .notHeld, .rebuilding:
             break
         }
     }
@@ -178,6 +178,8 @@ extension Refusal {
             self = .tooScattered(limit: Int(limit))
         case .uploadEnded: self = .uploadEnded
         case .stripeHeld: self = .stripeHeld
+        case .notHeld: self = .notHeld
+        case .rebuilding: self = .rebuilding
         case .unsupported: self = .unsupported(type: try decoder.integer("message type"))
         case .foreignGroup:
             self = .foreignGroup(
@@ -265,6 +267,9 @@ extension CertificateError {
             encoder.append(UInt8(9))
             encoder.append(server.rawValue)
             encoder.append(incarnation.rawValue)
+        case .fenced(let server):
+            encoder.append(UInt8(10))
+            encoder.append(server.rawValue)
         }
     }
 
@@ -286,6 +291,7 @@ extension CertificateError {
         case 9:
             self = .unknownIncarnation(
                 NodeID(try decoder.integer("server")), Incarnation(try decoder.integer("incarnation")))
+        case 10: self = .fenced(NodeID(try decoder.integer("server")))
         default: throw .unknownValue(field: "certificate error", value: UInt64(code))
         }
     }

@@ -95,7 +95,7 @@ extension Reply {
                     FetchedParts(position: position, fragment: try message.fragments().first, page: page, tag: tag))
             case .heldReply: reply = .held(try HeldList(from: &message.head))
             case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .stage, .fetch, .discard,
-                .listHeld, .fetchList, .offerList,
+                .listHeld, .restate, .fetchList, .offerList,
                 .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots,
                 .listSlot,
                 .slot:

@@ -75,6 +75,13 @@ extension Request {
                 head.append(stager)
             }
             return EncodedMessage(type: .listHeld, request: number, head: head)
+        case .restate(let restate):
+            restate.certificate.encode(into: &head)
+            head.append(UInt8(restate.descriptor == nil ? 0 : 1))
+            if let descriptor = restate.descriptor { head.append(counted: descriptor.bytes) }
+            head.append(UInt8(restate.statements.count))
+            for statement in restate.statements { statement.encode(into: &head) }
+            return EncodedMessage(type: .restate, request: number, head: head)
         case .read(let read):
             head.append(read.version)
             head.append(read.portion.rawValue)
@@ -151,6 +158,9 @@ extension Request {
                     request = .listHeld(ListHeld(key: key, kind: .uploads(of: stager)))
                 default: throw MalformedEncoding.unknownValue(field: "kind of list", value: UInt64(kind))
                 }
+            case .restate:
+                key = try message.head.objectKey("object key")
+                request = .restate(try Restate(key: key, from: &message, parameters: parameters))
             case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
                 .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,
                 .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots, .listSlot, .slot:
@@ -209,6 +219,19 @@ extension Fetch {
         self.init(
             key: key, attempt: attempt, stripe: stripe, page: page, pin: try head.optionalTimestamp("pinned version"),
             tag: try head.integer("tag"))
+    }
+}
+
+extension Restate {
+    fileprivate convenience init(key: ObjectKey, from message: inout OpenedMessage, parameters: ClusterParameters)
+        throws
+    {
+        let certificate = try Certificate(from: &message.head)
+        let descriptor = try message.head.flag("descriptor") ? try message.head.descriptor(parameters) : nil
+        let count = try message.head.count("statements", as: UInt8.self, limit: parameters.quorums.serverCount)
+        var statements: [SignedStatement] = []
+        for _ in 0..<count { statements.append(try SignedStatement(from: &message.head)) }
+        self.init(key: key, certificate: certificate, descriptor: descriptor, statements: statements)
     }
 }
 

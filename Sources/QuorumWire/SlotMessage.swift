@@ -40,8 +40,9 @@ package enum SlotMessage: Equatable, Sendable {
                 head.append(digest.digest)
             }
             return EncodedMessage(type: .slots, request: number, head: head)
-        case .answer(.objects(let objects, let hasMore)):
+        case .answer(.objects(let objects, let hasMore, let keysVersion)):
             precondition(objects.count <= SlotQuery.objectsMax)
+            head.append(keysVersion)
             head.append(UInt16(objects.count))
             for object in objects {
                 head.append(counted: object.key.bytes)
@@ -96,6 +97,7 @@ package enum SlotMessage: Equatable, Sendable {
     }
 
     private static func objects(_ head: inout CanonicalDecoder) throws(MalformedEncoding) -> SlotAnswer {
+        let keysVersion: UInt64 = try head.integer("version of keys")
         let count = try head.count("objects", as: UInt16.self, limit: SlotQuery.objectsMax)
         var objects: [CommittedObject] = []
         for index in 0..<count {
@@ -105,7 +107,7 @@ package enum SlotMessage: Equatable, Sendable {
             }
             objects.append(CommittedObject(key: key, timestamp: try head.timestamp("committed version")))
         }
-        return .objects(objects, hasMore: try head.flag("more"))
+        return .objects(objects, hasMore: try head.flag("more"), keysVersion: keysVersion)
     }
 }
 

@@ -15,6 +15,29 @@ package struct ServerStatus: Equatable, Sendable {
         case failed = 2
     }
 
+    /// How far a server is that has lost its memory (docs/protocol.md, Rebuilding).
+    package struct Rebuild: Equatable, Sendable {
+        package enum Phase: UInt8, Sendable, CaseIterable {
+            /// It has not lost it, or is well again.
+            case none = 0
+            /// The others have not told it enough: it answers no requests.
+            case listing = 1
+            /// It answers, and does not have everything back.
+            case healing = 2
+        }
+
+        package var phase = Phase.none
+        /// Slots that enough others have listed, of so many.
+        package var slotsDone: UInt64 = 0
+        package var slotsAll: UInt64 = 0
+        /// Other servers that have not listed all that they have committed.
+        package var serversMissing: UInt64 = 0
+        /// Versions that others name and that this one has not yet.
+        package var openVersions: UInt64 = 0
+
+        package init() {}
+    }
+
     /// The release of its software.
     package var version: String
     /// The configuration's epoch that it goes by.
@@ -42,6 +65,7 @@ package struct ServerStatus: Equatable, Sendable {
     /// Objects of which it lacks something, and those of them that could not be repaired lately.
     package var wants: UInt64
     package var failedWants: UInt64
+    package var rebuild: Rebuild
     /// When all that it has was last read from end to end, in milliseconds since 1970; 0 for never.
     package var scrubEndMilliseconds: UInt64
     /// Requests refused since its start, by the reason's name.
@@ -53,7 +77,7 @@ package struct ServerStatus: Equatable, Sendable {
         version: String, epoch: UInt64, incarnation: UInt64, addressesVersion: UInt64, keysVersion: UInt64,
         accessVersion: UInt64, uptimeMilliseconds: UInt64, storage: StorageState, usedBytes: UInt64, freeBytes: UInt64,
         reservedBytes: UInt64, sessions: UInt64, requests: UInt64, lostParts: UInt64, wants: UInt64,
-        failedWants: UInt64,
+        failedWants: UInt64, rebuild: Rebuild = Rebuild(),
         scrubEndMilliseconds: UInt64, refusals: [String: UInt64], refusedConnections: [String: UInt64]
     ) {
         self.version = version
@@ -72,6 +96,7 @@ package struct ServerStatus: Equatable, Sendable {
         self.lostParts = lostParts
         self.wants = wants
         self.failedWants = failedWants
+        self.rebuild = rebuild
         self.scrubEndMilliseconds = scrubEndMilliseconds
         self.refusals = refusals
         self.refusedConnections = refusedConnections
@@ -111,6 +136,11 @@ package enum StatusMessage: Equatable, Sendable {
         for value in [
             status.usedBytes, status.freeBytes, status.reservedBytes, status.sessions, status.requests,
             status.lostParts, status.wants, status.failedWants, status.scrubEndMilliseconds,
+        ] { head.append(value) }
+        head.append(status.rebuild.phase.rawValue)
+        for value in [
+            status.rebuild.slotsDone, status.rebuild.slotsAll, status.rebuild.serversMissing,
+            status.rebuild.openVersions,
         ] { head.append(value) }
         for reasons in [status.refusals, status.refusedConnections] {
             let listed = reasons.sorted { $0.key < $1.key }.prefix(Self.reasonCountMax)
@@ -164,11 +194,22 @@ package enum StatusMessage: Equatable, Sendable {
         let wants: UInt64 = try head.integer("wants")
         let failedWants: UInt64 = try head.integer("failed wants")
         let scrubEnd: UInt64 = try head.integer("end of the scrub")
+        var rebuild = ServerStatus.Rebuild()
+        let phaseValue: UInt8 = try head.integer("phase of rebuilding")
+        guard let phase = ServerStatus.Rebuild.Phase(rawValue: phaseValue) else {
+            throw .unknownValue(field: "phase of rebuilding", value: UInt64(phaseValue))
+        }
+        rebuild.phase = phase
+        rebuild.slotsDone = try head.integer("slots listed")
+        rebuild.slotsAll = try head.integer("slots")
+        rebuild.serversMissing = try head.integer("servers missing")
+        rebuild.openVersions = try head.integer("open versions")
         return ServerStatus(
             version: version, epoch: epoch, incarnation: incarnation, addressesVersion: addresses, keysVersion: keys,
             accessVersion: access, uptimeMilliseconds: uptime, storage: storage, usedBytes: used, freeBytes: free,
             reservedBytes: reserved, sessions: sessions, requests: requests, lostParts: lostParts, wants: wants,
-            failedWants: failedWants, scrubEndMilliseconds: scrubEnd, refusals: try reasons(&head),
+            failedWants: failedWants, rebuild: rebuild,
+            scrubEndMilliseconds: scrubEnd, refusals: try reasons(&head),
             refusedConnections: try reasons(&head))
     }
 

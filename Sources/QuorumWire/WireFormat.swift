@@ -28,6 +28,7 @@ package enum MessageType: UInt8, Sendable {
     case fetch = 10
     case discard = 11
     case listHeld = 12
+    case restate = 13
     case fetchStatus = 16
     case listPending = 17
     case listObjects = 18
@@ -54,7 +55,7 @@ package enum MessageType: UInt8, Sendable {
     var isRequest: Bool {
         switch self {
         case .readTimestamp, .prepare, .commit, .read, .fetchCertificate, .descriptor, .stage, .fetch, .discard,
-            .listHeld:
+            .listHeld, .restate:
             true
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
             .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,

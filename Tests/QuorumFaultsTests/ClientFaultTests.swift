@@ -44,6 +44,7 @@ struct ClientFaultTests {
                     case .stage(let stage): "stage \(stage.key) \(stage.attempt) \(stage.stripe)"
                     case .discard(let discard): "discard \(discard.key) \(discard.upload)"
                     case .listHeld(let list): "list \(list.key) \(list.kind)"
+                    case .restate(let restate): "restate \(restate.key) \(restate.certificate.timestamp)"
                     case .fetch(let fetch): "fetch \(fetch.key) \(fetch.attempt) \(String(describing: fetch.stripe))"
                     }
                 return "\(server) \(what) \(replies.map(ServerFaultTests.shape))"

@@ -93,7 +93,7 @@ extension ServerFaultTests {
                 switch exchange.request {
                 case .prepare(let prepare): early += timestamp == prepare.timestamp ? 1 : 0
                 case .commit(let commit): wrong += timestamp == commit.certificate.timestamp ? 0 : 1
-                case .readTimestamp, .read, .certificate, .describe, .stage, .discard, .fetch, .listHeld:
+                case .readTimestamp, .read, .certificate, .describe, .stage, .discard, .fetch, .listHeld, .restate:
                     Issue.record("an acknowledgement of a question, or of what is not committed")
                 }
             }

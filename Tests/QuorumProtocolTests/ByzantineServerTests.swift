@@ -26,7 +26,7 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
                 case .read(let read): [.version(claim(simulation.group, read.key, liar), nil)]
                 case .certificate(let key, let timestamp):
                     [simulation.group.proof(of: claim(simulation.group, key, liar), asked: timestamp)]
-                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: nil
+                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld, .restate: nil
                 }
             }
         }
@@ -200,7 +200,7 @@ struct LyingWay: Sendable, CustomTestStringConvertible {
                 case .readTimestamp: claims.map { .timestamp($0) }
                 case .read: claims.map { .version($0, nil) }
                 case .certificate(_, let timestamp): claims.map { group.proof(of: $0, asked: timestamp) }
-                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: nil
+                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld, .restate: nil
                 }
             }
         },
@@ -251,7 +251,7 @@ extension Request {
     var isQuestion: Bool {
         switch self {
         case .read, .readTimestamp: true
-        case .prepare, .commit, .certificate, .describe, .stage, .discard, .fetch, .listHeld: false
+        case .prepare, .commit, .certificate, .describe, .stage, .discard, .fetch, .listHeld, .restate: false
         }
     }
 }

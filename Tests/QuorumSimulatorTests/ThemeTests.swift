@@ -11,14 +11,34 @@ struct ThemeTests {
     func drawn() throws {
         let plans = try (1...100 as ClosedRange<UInt64>).map { try plan($0, faults: ["all"]) }
         let failing = try #require(plans.first { !$0.powerFailures.isEmpty })
-        let echoing = try #require(plans.first { $0.network.echoPermille > 0 })
+        let echoing = try #require(plans.first { $0.network.echoPermille > 0 && $0.wipes.isEmpty })
         #expect(plans.contains { $0.powerFailures.isEmpty && $0.network.echoPermille == 0 })
         #expect(failing.parts.contains(.powerFailure(0)) && echoing.parts.contains(.echoes))
         #expect(failing.summary.contains { $0.hasPrefix("power-failure:0 ") })
         #expect(echoing.operations.contains { $0.crash?.moment == .beforeCommit })
         #expect(failing.without(Set(failing.parts)).powerFailures.isEmpty)
         #expect(echoing.without([.echoes]).network.echoPermille == 0)
-        for part in [PlanPart.powerFailure(3), .echoes] { #expect(try PlanPart.parse(part.description) == [part]) }
+        for part in [PlanPart.powerFailure(3), .echoes, .wipe(2)] {
+            #expect(try PlanPart.parse(part.description) == [part])
+        }
+    }
+
+    @Test("of lost memories wipes servers that may fail, which are well again, and keeps the promises")
+    func wipes() throws {
+        var told: [String: Int] = [:]
+        for seed in 1...150 as ClosedRange<UInt64> {
+            let plan = try plan(seed, faults: ["all"], f: nil)
+            guard !plan.wipes.isEmpty else { continue }
+            #expect(plan.parts.contains(.wipe(0)) && plan.without([.wipe(0)]).wipes[0] == nil)
+            let report = World(plan, isTranscribed: true).run()
+            if let violation = report.violation { Issue.record("seed \(seed): \(violation)") }
+            for event in ["loses everything", "is well again", " restates ", "has a new certificate"] {
+                told[event, default: 0] += report.transcript.count { $0.contains(event) }
+            }
+        }
+        #expect(told.count == 4 && told.values.allSatisfy { $0 > 10 }, "\(told)")
+        // No server lies there, so all of them are.
+        #expect(told["is well again"]! * 10 >= told["loses everything"]! * 8, "\(told)")
     }
 
     @Test("that is not selected leaves a world without faults", arguments: [VerificationMode.fingerprint, .lazy])

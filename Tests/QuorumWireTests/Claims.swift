@@ -216,8 +216,8 @@ enum Claims {
                 field: "fragment error", value: 6, direction: .reply,
                 frame: frame(.refusedReply, head: [0, 7, 2, 0, 0, 0, 0, 6, 0])),
             Unknown(
-                field: "certificate error", value: 10, direction: .reply,
-                frame: frame(.refusedReply, head: [0, 10, 0, 10, 0])),
+                field: "certificate error", value: 11, direction: .reply,
+                frame: frame(.refusedReply, head: [0, 10, 0, 11, 0])),
             Unknown(
                 field: "certificate's kind", value: 0, direction: .reply,
                 frame: frame(.certificateReply, head: certificateHead(kind: 0) { $0.append(UInt8(0)) })),

@@ -7,7 +7,7 @@ import QuorumProtocol
 import QuorumWire
 
 enum RequestKind: CaseIterable {
-    case readTimestamp, prepare, commit, read, certificate, describe, stage, discard, fetch, listHeld
+    case readTimestamp, prepare, commit, read, certificate, describe, stage, discard, fetch, listHeld, restate
 
     init(_ request: Request) {
         switch request {
@@ -21,6 +21,7 @@ enum RequestKind: CaseIterable {
         case .discard: self = .discard
         case .fetch: self = .fetch
         case .listHeld: self = .listHeld
+        case .restate: self = .restate
         }
     }
 
@@ -50,6 +51,14 @@ enum RequestKind: CaseIterable {
             [
                 .commit(Commit(key: Sample.key, certificate: Sample.certificate)),
                 .commit(Commit(key: Sample.longKey, certificate: Sample.deepCertificate)),
+            ]
+        case .restate:
+            [
+                .restate(Restate(key: Sample.key, certificate: Sample.certificate)),
+                .restate(
+                    Restate(
+                        key: Sample.longKey, certificate: Sample.deepCertificate, descriptor: Sample.value,
+                        statements: (0..<4).map { Sample.statement($0) })),
             ]
         case .certificate:
             [
@@ -242,6 +251,8 @@ extension RefusalKind {
         case .tooScattered: return [.tooScattered(limit: 64)]
         case .uploadEnded: return [.uploadEnded]
         case .stripeHeld: return [.stripeHeld]
+        case .notHeld: return [.notHeld]
+        case .rebuilding: return [.rebuilding]
         case .unsupported: return [0, 5, .max].map { .unsupported(type: $0) }
         }
     }
@@ -291,7 +302,7 @@ enum FragmentErrorKind: CaseIterable {
 
 enum CertificateErrorKind: CaseIterable {
     case wrongStatementCount, repeatedServer, unknownServer, invalidPath, invalidSignature, wrongClaim
-    case unknownEpoch, foreignGroup, unknownIncarnation
+    case unknownEpoch, foreignGroup, unknownIncarnation, fenced
 
     init(_ error: CertificateError) {
         switch error {
@@ -304,6 +315,7 @@ enum CertificateErrorKind: CaseIterable {
         case .unknownEpoch: self = .unknownEpoch
         case .foreignGroup: self = .foreignGroup
         case .unknownIncarnation: self = .unknownIncarnation
+        case .fenced: self = .fenced
         }
     }
 
@@ -318,6 +330,7 @@ enum CertificateErrorKind: CaseIterable {
         case .unknownEpoch: .unknownEpoch(.max)
         case .foreignGroup: .foreignGroup(GroupID(1), expected: GroupID(.max))
         case .unknownIncarnation: .unknownIncarnation(NodeID(4), Incarnation(2))
+        case .fenced: .fenced(NodeID(5))
         }
     }
 }

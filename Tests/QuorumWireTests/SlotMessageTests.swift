@@ -24,8 +24,8 @@ import Testing
             .list(.digests(first: Slot(0), count: 1024), epoch: 1),
             .list(.digests(first: Slot(4095), count: 1), epoch: 2),
             .list(.objects(Slot(7), after: nil), epoch: 1), .list(.objects(key.slot, after: key), epoch: .max),
-            .answer(.digests([])), .answer(.digests(digests)), .answer(.objects([], hasMore: false)),
-            .answer(.objects(try objects(["bucket/a", "bucket/b", "other/a"]), hasMore: true)),
+            .answer(.digests([])), .answer(.digests(digests)), .answer(.objects([], hasMore: false, keysVersion: 3)),
+            .answer(.objects(try objects(["bucket/a", "bucket/b", "other/a"]), hasMore: true, keysVersion: 3)),
         ]
     }
 
@@ -69,7 +69,7 @@ import Testing
             #expect(throws: WireError.self) { try SlotMessage.decode(Self.frame(.answer(.digests(digests)))) }
         }
         for names in [["bucket/b", "bucket/a"], ["bucket/a", "bucket/a"]] {
-            let message = SlotMessage.answer(.objects(try Self.objects(names), hasMore: false))
+            let message = SlotMessage.answer(.objects(try Self.objects(names), hasMore: false, keysVersion: 3))
             #expect(throws: WireError.self) { try SlotMessage.decode(Self.frame(message)) }
         }
     }
@@ -82,9 +82,9 @@ import Testing
             let key = try ObjectKey(String(repeating: "b", count: 63) + "/" + name)
             return CommittedObject(key: key, timestamp: Self.timestamp(1))
         }
-        let frame = Self.frame(.answer(.objects(objects, hasMore: true)))
+        let frame = Self.frame(.answer(.objects(objects, hasMore: true, keysVersion: 3)))
         #expect(frame.readableBytes < WireLimits.headSizeBytesMax)
-        #expect(try SlotMessage.decode(frame).message == .answer(.objects(objects, hasMore: true)))
+        #expect(try SlotMessage.decode(frame).message == .answer(.objects(objects, hasMore: true, keysVersion: 3)))
     }
 
     @Test("An answer of other slots, of what was told before, or that goes on behind nothing, is none")
@@ -92,19 +92,19 @@ import Testing
         let (a, b) = (try ObjectKey("bucket/a"), try ObjectKey("bucket/b"))
         let query = SlotQuery.objects(a.slot, after: nil)
         let entry = CommittedObject(key: a, timestamp: Self.timestamp(1))
-        #expect(SlotAnswer.objects([entry], hasMore: true).answers(query))
-        #expect(SlotAnswer.objects([], hasMore: false).answers(query))
-        #expect(!SlotAnswer.objects([], hasMore: true).answers(query))
-        #expect(!SlotAnswer.objects([entry], hasMore: false).answers(.objects(a.slot, after: a)))
+        #expect(SlotAnswer.objects([entry], hasMore: true, keysVersion: 3).answers(query))
+        #expect(SlotAnswer.objects([], hasMore: false, keysVersion: 3).answers(query))
+        #expect(!SlotAnswer.objects([], hasMore: true, keysVersion: 3).answers(query))
+        #expect(!SlotAnswer.objects([entry], hasMore: false, keysVersion: 3).answers(.objects(a.slot, after: a)))
         #expect(a.slot != b.slot)
-        #expect(!SlotAnswer.objects([entry], hasMore: false).answers(.objects(b.slot, after: nil)))
+        #expect(!SlotAnswer.objects([entry], hasMore: false, keysVersion: 3).answers(.objects(b.slot, after: nil)))
         #expect(!SlotAnswer.digests([]).answers(query))
         let digests = SlotQuery.digests(first: Slot(10), count: 2)
         for (slot, isOne) in [(9, false), (10, true), (11, true), (12, false)] as [(UInt16, Bool)] {
             let answer = SlotAnswer.digests([SlotDigest(slot: Slot(slot), digest: .sha256([1]))])
             #expect(answer.answers(digests) == isOne, "\(slot)")
         }
-        #expect(!SlotAnswer.objects([], hasMore: false).answers(digests))
+        #expect(!SlotAnswer.objects([], hasMore: false, keysVersion: 3).answers(digests))
     }
 
     @Test("A slot's digest tells keys, versions and their number apart, and is the same whoever makes it")

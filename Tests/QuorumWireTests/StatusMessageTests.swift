@@ -6,11 +6,18 @@ import QuorumWire
 import Testing
 
 @Suite struct StatusMessageTests {
+    private static var rebuild: ServerStatus.Rebuild {
+        var rebuild = ServerStatus.Rebuild()
+        (rebuild.phase, rebuild.slotsDone, rebuild.slotsAll) = (.healing, 15, 16)
+        (rebuild.serversMissing, rebuild.openVersions) = (17, 18)
+        return rebuild
+    }
+
     private static func status(reasons count: Int) -> ServerStatus {
         ServerStatus(
             version: "1.2.3", epoch: 1, incarnation: 2, addressesVersion: 3, keysVersion: 4, accessVersion: 5,
             uptimeMilliseconds: 6, storage: .full, usedBytes: 7, freeBytes: 8, reservedBytes: 9, sessions: 10,
-            requests: 11, lostParts: .max, wants: 12, failedWants: 13, scrubEndMilliseconds: 14,
+            requests: 11, lostParts: .max, wants: 12, failedWants: 13, rebuild: rebuild, scrubEndMilliseconds: 14,
             refusals: Dictionary(uniqueKeysWithValues: (0..<count).map { ("reason \($0)", UInt64($0)) }),
             refusedConnections: ["unknown peer": 1])
     }

@@ -118,12 +118,12 @@ public struct AccessList: Hashable, Sendable {
     ) -> Refusal? {
         switch principal {
         case .client(let client):
-            let sufficient = request.sufficientRights(of: client)
+            guard let sufficient = request.sufficientRights(of: client) else { return .notEntitled(principal) }
             guard rights(of: client, on: request.key).isDisjoint(with: sufficient) else { return nil }
             return .notEntitled(principal, lacksAll: sufficient)
         case .server(let node):
             switch request {
-            case .read, .certificate, .fetch:
+            case .read, .certificate, .fetch, .restate:
                 return configuration.group(of: request.key.slot).contains(node) ? nil : .notEntitled(principal)
             case .readTimestamp, .prepare, .commit, .describe, .stage, .discard, .listHeld:
                 return .notEntitled(principal)
@@ -136,13 +136,14 @@ extension Request {
     /// The rights of which a client needs one. Writers in doubt read. Readers write back, and a certificate or a digest
     /// speaks for itself, so COMMIT and DESCRIPTOR take any. A bucket's record is its administrators' to write, and
     /// everybody's to read who has anything to do with the bucket; what is noted of a bucket's uploads is its writers'.
-    /// Others' uploads are administrators' to see and to discard.
-    func sufficientRights(of client: ClientID) -> Rights {
+    /// Others' uploads are administrators' to see and to discard. Nil: no right is enough.
+    func sufficientRights(of client: ClientID) -> Rights? {
         switch self {
         case .discard(let discard) where discard.stager != client: return .admin
         case .listHeld(let list):
             if case .uploads(let stager) = list.kind, stager != client { return .admin }
         case .readTimestamp, .read, .certificate, .prepare, .commit, .describe, .stage, .discard, .fetch: break
+        case .restate: return nil
         }
         let (writers, readers): (Rights, Rights) =
             switch key.reservation {
@@ -155,6 +156,7 @@ extension Request {
         case .listHeld(let list) where list.kind != .versions: writers
         case .read, .certificate, .fetch, .listHeld: readers
         case .commit, .describe: .all
+        case .restate: nil
         }
     }
 }

@@ -181,6 +181,8 @@ public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertibl
     case invalidSignature(NodeID)
     /// The statement says something that counts for no certificate.
     case wrongClaim(NodeID)
+    /// The server has lost its memory since it signed: what it said in that life counts no more.
+    case fenced(NodeID)
 
     public var description: String {
         switch self {
@@ -193,13 +195,15 @@ public enum CertificateError: Error, Equatable, Sendable, CustomStringConvertibl
         case .invalidPath(let server): "the Merkle path of \(server)'s statement has the wrong shape"
         case .invalidSignature(let server): "the signature of \(server) does not match its statement"
         case .wrongClaim(let server): "the statement of \(server) is none on storing the version"
+        case .fenced(let server): "the statement of \(server) is of an earlier life, which it has forgotten"
         }
     }
 
-    /// Whether it says nothing against whoever showed the proof: what is not known here yet may be known there.
+    /// Whether it says nothing against whoever showed the proof: what is not known here yet may be known there, and what
+    /// counts no more here may count there still.
     public var isIgnorance: Bool {
         switch self {
-        case .unknownEpoch, .unknownIncarnation: true
+        case .unknownEpoch, .unknownIncarnation, .fenced: true
         default: false
         }
     }

@@ -11,6 +11,8 @@ import Synchronization
 /// of its server.
 package struct StatementKeys: Sendable {
     private var keys: [NodeID: [(incarnation: Incarnation, key: StatementVerificationKey)]] = [:]
+    /// A server's last life is the one that counts.
+    package private(set) var fences = Fences()
 
     package init() {}
 
@@ -23,6 +25,7 @@ package struct StatementKeys: Sendable {
     package mutating func add(_ key: StatementVerificationKey, of node: NodeID, _ incarnation: Incarnation) {
         guard self.key(of: node, incarnation) == nil else { return }
         keys[node, default: []].append((incarnation, key))
+        fences.raise(node, to: incarnation)
     }
 
     /// Takes what it has not of another's keys.
@@ -64,6 +67,28 @@ package final class StatementVerifier: Sendable {
         }
     }
 
+    /// The lives that count, as far as is known here.
+    package var fences: Fences { state.withLock { $0.keys.fences } }
+
+    /// The same as `verify`, and that each of its statements is of a life that counts.
+    package func verifyCounting(
+        _ certificate: Certificate, key: ObjectKey
+    ) throws(CertificateError) -> VerifiedCertificate {
+        // What is forged says something against whoever shows it, what is fenced does not.
+        let verified = try verify(certificate, key: key)
+        if let server = fences.fencedServer(in: certificate), !isPlanted(.fencedBelieved) { throw .fenced(server) }
+        return verified
+    }
+
+    /// The same as `verify`, and that the statement is of a life that counts.
+    package func verifyCounting(
+        _ signed: SignedStatement, key: ObjectKey, timestamp: Timestamp
+    ) throws(CertificateError) -> VerifiedStatement {
+        let verified = try verify(signed, key: key, timestamp: timestamp)
+        guard fences.counts(signed) else { throw .fenced(signed.node) }
+        return verified
+    }
+
     /// Checks one server's statement on one version, made in the newest epoch.
     package func verify(
         _ signed: SignedStatement, key: ObjectKey, timestamp: Timestamp
@@ -98,7 +123,7 @@ package final class StatementVerifier: Sendable {
     }
 
     /// Checks a version's certificate for an object: exactly q statements of distinct members of the object's group in
-    /// the epoch that it names, each signed.
+    /// the epoch that it names, each signed, whether its lives count or not.
     package func verify(_ certificate: Certificate, key: ObjectKey) throws(CertificateError) -> VerifiedCertificate {
         let history = state.withLock { $0.history }
         guard

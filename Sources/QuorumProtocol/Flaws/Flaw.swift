@@ -213,6 +213,21 @@ package enum Flaw: String, Sendable, CaseIterable {
     case unsoundListed
     /// A key that is open is shown as the highest that anybody names.
     case openBelieved
+    // Rebuilding
+    /// Statements of earlier lives count.
+    case earlierLivesCounted
+    /// Clients take a certificate with a statement of an earlier life for proof.
+    case fencedBelieved
+    /// Servers commit by such a certificate.
+    case fencedCommitted
+    /// What a server has answered in an earlier life counts for an operation that goes on.
+    case earlierAnswersCounted
+    /// RESTATE is signed by servers that have not the version.
+    case restatedUnheld
+    /// A server says that it goes by a list before all is durable that it has decided by an earlier one.
+    case promisedAtOnce
+    /// A server that was rebuilt counts as well although others have committed what it has not.
+    case wellWhileOpen
     /// A key that is open is not shown.
     case openLeftOut
     /// A prefix is there as soon as anybody names a key below it.

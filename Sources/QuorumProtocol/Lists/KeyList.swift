@@ -42,6 +42,11 @@ package struct KeyList: Hashable, Sendable {
         return keys.contains { $0.node == node && $0.keyBytes == bytes }
     }
 
+    /// The key of one of a server's lives, X9.63.
+    package func key(of node: NodeID, _ incarnation: Incarnation) -> [UInt8]? {
+        keys.first { $0.node == node && $0.incarnation == incarnation }?.keyBytes
+    }
+
     /// The keys in the form in which statements are checked.
     package var statementKeys: StatementKeys {
         var statementKeys = StatementKeys()

@@ -65,6 +65,10 @@ public enum Refusal: Error, Equatable, Sendable {
     case uploadEnded
     /// A version holds the stripe.
     case stripeHeld
+    /// The version is on its way here, and not here yet.
+    case notHeld
+    /// The server has lost its memory and is being told by the others what it has to know.
+    case rebuilding
     /// The server knows no message of this type.
     case unsupported(type: UInt8)
     /// A reason of another release's, of which only the traits are known.
@@ -158,6 +162,8 @@ package enum RefusalKind: UInt16, CaseIterable, Sendable {
     case tooScattered = 28
     case uploadEnded = 29
     case stripeHeld = 30
+    case notHeld = 31
+    case rebuilding = 32
 
     package var traits: RefusalTraits {
         switch self {
@@ -167,7 +173,7 @@ package enum RefusalKind: UInt16, CaseIterable, Sendable {
             .answersPreparationOnly
         case .tooManyUnverified, .quotaExceeded, .stripesMissing:
             [.answersPreparationOnly, .transient]
-        case .busy, .unknownEpoch, .notCommitted:
+        case .busy, .unknownEpoch, .notCommitted, .notHeld, .rebuilding:
             .transient
         case .notEntitled, .digestMismatch, .foreignDescriptor, .foreignGroup, .invalidCertificate, .poisonous,
             .storageFull, .storageFailed, .recordLost, .unsupported:
@@ -209,6 +215,8 @@ extension Refusal {
         case .tooScattered: .tooScattered
         case .uploadEnded: .uploadEnded
         case .stripeHeld: .stripeHeld
+        case .notHeld: .notHeld
+        case .rebuilding: .rebuilding
         case .unsupported: .unsupported
         case .other: nil
         }
@@ -301,6 +309,9 @@ extension Refusal: CustomStringConvertible {
         case .tooScattered(let limit): "the attempt's stripes lie in \(limit) runs, as many as may be"
         case .uploadEnded: "the upload was discarded, or is complete"
         case .stripeHeld: "a version holds the stripe"
+        case .notHeld: "the version is on its way to the server"
+        case .rebuilding:
+            "the server has lost its store and asks the others what it has to know; see `solidus cluster status`"
         case .unsupported(let type): "the server knows no message of type \(type)"
         case .other(let code, _, _): "a reason with the number \(code), which this release does not know"
         }

@@ -19,6 +19,7 @@ package enum Request: Equatable, Sendable {
     case discard(Discard)
     case fetch(Fetch)
     case listHeld(ListHeld)
+    case restate(Restate)
 
     package var key: ObjectKey {
         switch self {
@@ -32,6 +33,7 @@ package enum Request: Equatable, Sendable {
         case .discard(let discard): discard.key
         case .fetch(let fetch): fetch.key
         case .listHeld(let list): list.key
+        case .restate(let restate): restate.key
         }
     }
 
@@ -40,7 +42,7 @@ package enum Request: Equatable, Sendable {
         switch self {
         case .prepare(let prepare): prepare.fragments.reduce(0) { $0 + $1.count }
         case .stage(let stage): stage.fragment.count
-        case .readTimestamp, .commit, .read, .certificate, .describe, .discard, .fetch, .listHeld: 0
+        case .readTimestamp, .commit, .read, .certificate, .describe, .discard, .fetch, .listHeld, .restate: 0
         }
     }
 }

@@ -58,8 +58,9 @@ package enum SlotQuery: Equatable, Sendable {
 package enum SlotAnswer: Equatable, Sendable {
     /// By rising slots.
     case digests([SlotDigest])
-    /// By rising keys; there may be more behind the last one.
-    case objects([CommittedObject], hasMore: Bool)
+    /// By rising keys; there may be more behind the last one. And the version of the list of keys by which the server
+    /// went before it looked: nothing is committed there any more by what that list fences.
+    case objects([CommittedObject], hasMore: Bool, keysVersion: UInt64)
 
     /// Whether it can be the answer to a question.
     package func answers(_ query: SlotQuery) -> Bool {
@@ -68,7 +69,7 @@ package enum SlotAnswer: Equatable, Sendable {
             return digests.allSatisfy {
                 $0.slot >= first && Int($0.slot.rawValue) < Int(first.rawValue) + Int(count)
             }
-        case (.objects(let objects, let hasMore), .objects(let slot, let last)):
+        case (.objects(let objects, let hasMore, _), .objects(let slot, let last)):
             guard !hasMore || !objects.isEmpty else { return false }
             if let last, let first = objects.first, first.key <= last { return false }
             return objects.allSatisfy { $0.key.slot == slot }

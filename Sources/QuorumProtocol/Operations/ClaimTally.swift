@@ -49,6 +49,13 @@ struct ClaimTally: Sendable {
         claims[server.offset] = claim
     }
 
+    /// What the server has named it may know nothing of any more.
+    mutating func forget(_ server: Position) {
+        claims[server.offset] = nil
+        forgetAsked(of: server)
+        awaited.remove(server)
+    }
+
     func hasClaim(of server: Position) -> Bool { claims[server.offset] != nil }
 
     /// The servers that name `timestamp` as committed.
@@ -269,7 +276,8 @@ struct ClaimTally: Sendable {
         return .verify(certificate)
     }
 
-    /// Takes the result of a verification; a server whose certificate failed is thrown out, as if it did not answer.
+    /// Takes the result of a verification; a server whose certificate failed is thrown out, as if it did not answer. One
+    /// whose certificate counts no more has not answered yet.
     /// Returns the next one of the version that is to be verified.
     mutating func verified(
         _ shown: Certificate, of server: Position, _ result: Result<VerifiedCertificate, CertificateError>
@@ -278,8 +286,9 @@ struct ClaimTally: Sendable {
         switch result {
         case .success(let certificate):
             proven[timestamp] = certificate
-        case .failure:
-            expose(server)
+        case .failure(let error):
+            // One that counts no more says nothing against its server, which may soon have another.
+            if case .fenced = error { forget(server) } else { expose(server) }
             if var others = verifying[timestamp], !others.isEmpty {
                 let next = others.removeFirst()
                 verifying[timestamp] = others

@@ -20,6 +20,8 @@ package protocol OperationMachine: Sendable {
 
     static func reply(_ reply: Reply, from server: Position) -> Input
     static func connected(_ server: Position) -> Input
+    /// The server has lost its memory: what it has said before counts no more.
+    static func renewed(_ server: Position) -> Input
     static var start: Input { get }
     static var retransmit: Input { get }
     static var deadline: Input { get }
@@ -27,6 +29,11 @@ package protocol OperationMachine: Sendable {
 
     /// What the shell has to do for an effect.
     static func step(_ effect: Effect, key: ObjectKey, verifier: StatementVerifier) -> OperationStep<Self>
+}
+
+extension OperationMachine {
+    /// Most go by nothing that they are told but what they can check.
+    package static func renewed(_ server: Position) -> Input { connected(server) }
 }
 
 /// What an effect asks of the shell.
@@ -45,13 +52,15 @@ package enum OperationStep<Machine: OperationMachine> {
 private func checked(
     _ certificate: Certificate, key: ObjectKey, verifier: StatementVerifier
 ) -> Result<VerifiedCertificate, CertificateError> {
-    Result { () throws(CertificateError) in try verifier.verify(certificate, key: key) }
+    Result { () throws(CertificateError) in try verifier.verifyCounting(certificate, key: key) }
 }
 
 private func checked(
     _ signed: SignedStatement, key: ObjectKey, timestamp: Timestamp, verifier: StatementVerifier
 ) -> Result<VerifiedStatement, CertificateError> {
-    Result { () throws(CertificateError) in try verifier.verify(signed, key: key, timestamp: timestamp) }
+    Result { () throws(CertificateError) in
+        try verifier.verifyCounting(signed, key: key, timestamp: timestamp)
+    }
 }
 
 private func checked(
@@ -65,6 +74,7 @@ private func checked(
 extension Writer: OperationMachine {
     package typealias Outcome = WriteOutcome
 
+    package static func renewed(_ server: Position) -> Input { .renewed(server) }
     package static func reply(_ reply: Reply, from server: Position) -> Input { .reply(server, reply) }
     package static func connected(_ server: Position) -> Input { .connected(server) }
     package static var start: Input { .start }
@@ -112,6 +122,7 @@ extension Writer: OperationMachine {
 extension Reader: OperationMachine {
     package typealias Outcome = ReadOutcome
 
+    package static func renewed(_ server: Position) -> Input { .renewed(server) }
     package static func reply(_ reply: Reply, from server: Position) -> Input { .reply(server, reply) }
     package static func connected(_ server: Position) -> Input { .connected(server) }
     package static var start: Input { .start }

@@ -36,6 +36,8 @@ package struct Reader: Sendable {
             Position, SignedStatement, Timestamp, Result<VerifiedStatement, CertificateError>)
         /// The channel to the server is there again: what it may have missed is sent again.
         case connected(Position)
+        /// The server has lost its memory: what it has said before counts no more.
+        case renewed(Position)
         /// The preferred servers have had their time.
         case hedge
         case retransmit
@@ -180,6 +182,14 @@ package struct Reader: Sendable {
         case .connected(let server):
             tally.forgetAsked(of: server)
             // What was under way on the old channel is lost, and so is its answer.
+            readsUnderWay[server.offset] = 0
+            resend(to: server, into: &effects)
+            checkStripes(into: &effects) { $0.handle(.connected(server), into: &$1) }
+            advance(into: &effects)
+        case .renewed(let server):
+            if isPlanted(.earlierAnswersCounted) { return }
+            tally.forget(server)
+            acknowledged.remove(server)
             readsUnderWay[server.offset] = 0
             resend(to: server, into: &effects)
             checkStripes(into: &effects) { $0.handle(.connected(server), into: &$1) }

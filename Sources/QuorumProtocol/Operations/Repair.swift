@@ -15,8 +15,8 @@ package enum RepairStep: Sendable {
     case verify
     /// The store does not say just now.
     case unreadable
-    /// Read the version from the others by its timestamp (`VersionFetcher`). One that is pending and not to be had is
-    /// skipped.
+    /// Read the version from the others by its timestamp (`VersionFetcher`). One that is pending, or committed and not
+    /// known to be sound, and not to be had is skipped.
     case version(Timestamp, isPending: Bool)
     /// Bring this to the replica.
     case take(RepairedParts)
@@ -26,7 +26,7 @@ package enum RepairStep: Sendable {
 
 extension ObjectRecord {
     /// - Parameters:
-    ///   - skipped: versions that are pending and could not be had just now.
+    ///   - skipped: versions above the sound one that could not be had just now.
     ///   - store: the server's, waiting for its disk.
     ///   - stripesMax: how many stripes are brought here at a time.
     package func repairStep(
@@ -34,7 +34,10 @@ extension ObjectRecord {
         stripesMax: Int, _ parameters: ClusterParameters
     ) -> RepairStep {
         guard let timestamp = wanted(key, node: node, parameters, skipping: skipped) else { return .done }
-        let isPending = isPending(timestamp)
+        // What is not known to be sound is fetched as PREPARE would bring it, and verified when that cannot be had.
+        let isPending =
+            isPending(timestamp)
+            || isUnverified(timestamp) && version(timestamp)?.fragments == .lost && !skipped.contains(timestamp)
         guard timestamp == committedTimestamp || isPending else { return .verify }
         guard let version = version(timestamp), version.isStaged else {
             return .version(timestamp, isPending: isPending)

@@ -42,6 +42,8 @@ package struct Writer: Sendable {
         indirect case reencoded(ReencodingJob, fragments: [[SharedBytes]])
         /// The channel to the server is there again: what it may have missed is sent again.
         case connected(Position)
+        /// The server has lost its memory: what it has said before counts no more.
+        case renewed(Position)
         /// The servers that are not spares have had their time.
         case hedge
         case retransmit
@@ -209,6 +211,8 @@ package struct Writer: Sendable {
             resend(to: server, into: &effects)
             fill(into: &effects) { $0.connected(server, into: &$1) }
             askProofs(into: &effects)
+        case .renewed(let server):
+            forget(server, into: &effects)
         case .hedge:
             hedge(into: &effects)
         case .retransmit:
@@ -270,6 +274,23 @@ package struct Writer: Sendable {
             observations.refusals[server] = refusal
             giveUpIfHopeless(into: &effects)
         }
+    }
+
+    /// What the server has said it said in a life that is over.
+    private mutating func forget(_ server: Position, into effects: inout [Effect]) {
+        if isPlanted(.earlierAnswersCounted) { return }
+        preparation?.statements.remove(server)
+        if case .doubt = phase {
+            examine(.renewed(server), into: &effects)
+            return
+        }
+        tally.forget(server)
+        if case .commit(var commit) = phase {
+            commit.acknowledged.remove(server)
+            phase = .commit(commit)
+        }
+        resend(to: server, into: &effects)
+        askProofs(into: &effects)
     }
 
     /// Begins a phase with a round of messages to all; what servers refused before says nothing of it.

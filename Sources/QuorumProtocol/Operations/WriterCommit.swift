@@ -9,7 +9,7 @@ struct CommitPhase: Sendable {
     let descriptor: SealedDescriptor
     /// Whether an earlier run of this client left the version behind; our own goes on afterwards.
     let isRecovery: Bool
-    fileprivate(set) var acknowledged: PositionSet = []
+    var acknowledged: PositionSet = []
 
     init(_ message: Commit, of descriptor: SealedDescriptor, isRecovery: Bool) {
         self.message = message

@@ -209,6 +209,18 @@ package struct ObjectRecord: Equatable, Sendable {
         return version(committed) == nil
     }
 
+    /// The certificate of a version that is committed here takes the place of one that counts no more.
+    mutating func replaceFenced(by certificate: Certificate, _ fences: Fences) {
+        let timestamp = certificate.timestamp
+        if let committed, committed.timestamp == timestamp {
+            if fences.fencedServer(in: committed.certificate) != nil { self.committed = CommittedVersion(certificate) }
+        } else if let place = unverified.firstIndex(where: { $0.timestamp == timestamp }),
+            fences.fencedServer(in: unverified[place].certificate) != nil
+        {
+            unverified[place] = CommittedVersion(certificate)
+        }
+    }
+
     /// The certificate that answers FETCH-CERTIFICATE: of this version or, if it is not named as committed any more, of
     /// the highest one that is or has been and turned out to be poisonous.
     func certificate(of timestamp: Timestamp) -> Certificate? {
@@ -263,6 +275,12 @@ package struct ObjectRecord: Equatable, Sendable {
     /// Whether this version or a higher one was committed here. One that is poisonous was.
     package func hasReached(_ timestamp: Timestamp) -> Bool {
         [highestCommitted, poisonous.last?.timestamp].contains { $0.map { $0 >= timestamp } ?? false }
+    }
+
+    /// Whether this version was committed here, or a higher one that is sound. A higher one that may be poisonous says
+    /// nothing of those below it.
+    package func hasTaken(_ timestamp: Timestamp) -> Bool {
+        !committedTimestamp.precedes(timestamp) || isUnverified(timestamp) || isPoisonous(timestamp)
     }
 
     /// What a listing tells of the object; nil when it does not exist as far as this server knows.

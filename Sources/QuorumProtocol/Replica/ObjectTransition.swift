@@ -13,6 +13,8 @@ struct ObjectTransition {
     var record: ObjectRecord
     /// Versions that are superseded and being read, which are kept a while longer.
     let pinned: Set<Timestamp>
+    /// Whose statements count here.
+    let fences: Fences
     var stagedPuts: [StagedStripe] = []
     var stagedDrops: [StagedDrop] = []
     /// Uploads of the writers of versions that are committed.
@@ -25,8 +27,9 @@ struct ObjectTransition {
 
     init(
         key: ObjectKey, record: ObjectRecord, parameters: ClusterParameters, nowMilliseconds: UInt64,
-        node: NodeID, pinned: Set<Timestamp> = []
+        node: NodeID, pinned: Set<Timestamp> = [], fences: Fences = Fences()
     ) {
+        self.fences = fences
         self.node = node
         self.pinned = pinned
         self.key = key
@@ -55,7 +58,7 @@ struct ObjectTransition {
             live: original.liveChange(becoming: record), want: want)
     }
 
-    private var verifiesLater: Bool { parameters.mode.verifiesLater }
+    var verifiesLater: Bool { parameters.mode.verifiesLater }
 
     /// What a PREPARE leads to.
     enum PrepareVerdict {
@@ -74,7 +77,13 @@ struct ObjectTransition {
     ) -> PrepareVerdict {
         if let justification = evidence.certificate, !isPlanted(.justificationNotCommitted) {
             // A poisonous version is no longer taken, but still shows that its counter was reached.
-            commit(justification)
+            if case .invalidCertificate(let error)? = commit(justification) {
+                return .refuse(.invalidCertificate(error))
+            }
+        }
+        let admission = evidence.admission.filter { fences.counts($0.signed) }
+        guard evidence.admission.isEmpty || admission.count >= parameters.quorums.vouchers else {
+            return .refuse(.invalidAdmission(have: admission.count, need: parameters.quorums.vouchers))
         }
         let timestamp = prepare.timestamp
         let committed = record.committedTimestamp
@@ -146,7 +155,7 @@ struct ObjectTransition {
     }
 
     /// The limit that one more version of the timestamp's writer would break. (Pending ones have their own.)
-    private func exceededUnverifiedLimit(_ timestamp: Timestamp) -> Int? {
+    func exceededUnverifiedLimit(_ timestamp: Timestamp) -> Int? {
         let perClient = parameters.limits.unverifiedVersionsPerClientMax
         if record.version(timestamp) == nil, record.unsoundCount(of: timestamp.writer) >= perClient {
             return perClient
@@ -166,6 +175,13 @@ struct ObjectTransition {
             return nil
         }
         if record.isPoisonous(timestamp) { return .poisonous }
+        let fenced = fences.fencedServer(in: certificate.certificate)
+        if timestamp == committed || record.isUnverified(timestamp) {
+            // One that counts takes the place of one that does not.
+            if fenced == nil { record.replaceFenced(by: certificate.certificate, fences) }
+        } else if let fenced, !isPlanted(.fencedCommitted) {
+            return .invalidCertificate(.fenced(fenced))
+        }
         if timestamp != committed {
             // What has no stripes cannot be poisonous; only the descriptor tells.
             let isEmpty = record.version(timestamp)?.hasStripes == false
@@ -241,7 +257,8 @@ struct ObjectTransition {
             add(statements.map(\.signed), on: timestamp)
         }
         if let (certificate, descriptor) = findings.sound,
-            record.committedTimestamp.precedes(certificate.timestamp), !record.isPoisonous(certificate.timestamp)
+            record.committedTimestamp.precedes(certificate.timestamp), !record.isPoisonous(certificate.timestamp),
+            record.isUnverified(certificate.timestamp) || fences.fencedServer(in: certificate.certificate) == nil
         {
             settle(certificate.certificate)
             holdDescriptor(descriptor, of: certificate.timestamp)

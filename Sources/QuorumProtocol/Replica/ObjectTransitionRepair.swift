@@ -167,6 +167,13 @@ extension ObjectTransition {
         spendStripes(of: timestamp)
     }
 
+    /// A version that is not here, and is to be: it is held, and all of it counts as lost.
+    mutating func takeUp(_ timestamp: Timestamp, _ descriptor: SealedDescriptor) -> RepairRefusal? {
+        if descriptor.descriptor.staged != nil { return adopt(timestamp, descriptor) }
+        hold(timestamp, descriptor, descriptor.descriptor.hasStripes ? .lost : .held, [])
+        return nil
+    }
+
     /// The version holds all its stripes here from now on, and all of them count as lost. So none of them can be staged
     /// as something else any more, and all go with the version.
     private mutating func adopt(_ timestamp: Timestamp, _ descriptor: SealedDescriptor) -> RepairRefusal? {

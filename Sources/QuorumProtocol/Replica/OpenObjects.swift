@@ -51,6 +51,7 @@ enum WaitingChange: Sendable {
     case describe(RequestTag, Describe)
     case stage(RequestTag, Stage, VerifiedFragment)
     case discard(RequestTag, Discard)
+    case restate(RequestTag, Restate, VerificationEvidence)
     /// What is due at the object's time: versions to drop, or to verify.
     case due
     /// What this server should hold and has lost.
@@ -67,7 +68,7 @@ enum WaitingChange: Sendable {
     var tag: RequestTag? {
         switch self {
         case .prepare(let tag, _, _), .commit(let tag, _), .describe(let tag, _), .stage(let tag, _, _),
-            .discard(let tag, _):
+            .discard(let tag, _), .restate(let tag, _, _):
             tag
         case .due, .lost, .found, .signed, .repaired, .learned: nil
         }

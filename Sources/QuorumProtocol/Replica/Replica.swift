@@ -33,9 +33,14 @@ package struct Replica: Sendable {
     var accounts = Accounts()
     var lastTokenNumber: UInt32 = 0
     private(set) var nowMilliseconds: UInt64 = 0
+    /// Whose statements count.
+    private var fences: Fences
 
-    package init(parameters: ClusterParameters, group: Group, node: NodeID, incarnation: Incarnation) {
+    package init(
+        parameters: ClusterParameters, group: Group, node: NodeID, incarnation: Incarnation, fences: Fences = Fences()
+    ) {
         precondition(group.contains(node))
+        self.fences = fences
         self.parameters = parameters
         self.group = group
         self.node = node
@@ -81,6 +86,8 @@ package struct Replica: Sendable {
             enqueue(.repaired(parts, number: number), of: nil, key: key, into: &effects)
         case .learned(let key, let certificate, let number):
             enqueue(.learned(certificate, number: number), of: nil, key: key, into: &effects)
+        case .fenced(let fences):
+            self.fences = fences
         }
     }
 }
@@ -134,6 +141,12 @@ extension Replica {
                 WaitingRead(tag: tag, principal: principal, question: .held(list.kind)), of: list.key, into: &effects)
         case .fetch(let request):
             fetch(request, tag: tag, from: principal, into: &effects)
+        case .restate(let restate):
+            if let refusal = refusal(of: restate) {
+                effects.append(.reply(tag, .refused(refusal)))
+            } else {
+                verify(.restate(restate), tag: tag, from: principal, into: &effects)
+            }
         }
     }
 
@@ -169,6 +182,13 @@ extension Replica {
         guard prepare.fragments.count == stripes else {
             return .wrongFragmentCount(got: prepare.fragments.count, expected: stripes)
         }
+        return nil
+    }
+
+    private func refusal(of restate: Restate) -> Refusal? {
+        guard let descriptor = restate.descriptor else { return nil }
+        guard restate.certificate.timestamp.digest == descriptor.digest else { return .digestMismatch }
+        guard descriptor.descriptor.key == restate.key else { return .foreignDescriptor }
         return nil
     }
 
@@ -218,6 +238,8 @@ extension Replica {
         case .stage(let stage):
             enqueue(
                 .stage(tag, stage, evidence.fragments[0]), of: waiting.principal, key: stage.key, into: &effects)
+        case .restate(let restate):
+            enqueue(.restate(tag, restate, evidence), of: waiting.principal, key: restate.key, into: &effects)
         }
     }
 }
@@ -338,7 +360,12 @@ extension Replica {
         case .claim:
             effects.append(.reply(waiting.tag, .timestamp(claim)))
         case .certificate(let timestamp):
-            effects.append(.reply(waiting.tag, .certificate(claim, record.certificate(of: timestamp))))
+            let certificate = record.certificate(of: timestamp)
+            effects.append(.reply(waiting.tag, .certificate(claim, certificate)))
+            // Who asks is not satisfied with what this server says, and will not be with this.
+            if let certificate, fences.fencedServer(in: certificate) != nil {
+                effects.append(.restate(key, certificate))
+            }
         case .held(let kind):
             effects.append(.reply(waiting.tag, .held(HeldList(kind, of: record))))
         case .read(let read):
@@ -379,7 +406,7 @@ extension Replica {
         let key = objects.at[place].key
         var transition = ObjectTransition(
             key: key, record: record, parameters: parameters, nowMilliseconds: nowMilliseconds,
-            node: node, pinned: pins.pinned(key, nowMilliseconds: nowMilliseconds))
+            node: node, pinned: pins.pinned(key, nowMilliseconds: nowMilliseconds), fences: fences)
         switch change {
         case .prepare(let tag, let prepare, let evidence):
             switch transition.prepare(prepare, evidence: evidence, accounts: accounts) {
@@ -409,6 +436,9 @@ extension Replica {
             case .refuse(let refusal):
                 effects.append(.reply(tag, .refused(refusal)))
                 if case .tooManyUnverified = refusal { verifyAtOnce(key, record, into: &effects) }
+                if let justification = prepare.justification {
+                    restateIfFenced(justification, refusal, key, into: &effects)
+                }
                 catchUp(with: prepare.timestamp.writer, into: &effects)
             }
         case .commit(let tag, let certificate):
@@ -417,6 +447,7 @@ extension Replica {
                 discards.add(upload, of: certificate.timestamp.writer, at: key, isCommitted: true)
             }
             if case .tooManyUnverified? = refusal { verifyAtOnce(key, record, into: &effects) }
+            restateIfFenced(certificate.certificate, refusal, key, into: &effects)
             acknowledge(certificate.timestamp, transition, refusal, at: place, tag: tag, into: &effects)
         case .describe(let tag, let describe):
             let refusal = transition.describe(describe)
@@ -458,6 +489,8 @@ extension Replica {
             repair(parts, number: number, transition, at: place, into: &effects)
         case .learned(let certificate, let number):
             learn(certificate, number: number, transition, at: place, into: &effects)
+        case .restate(let tag, let restate, let evidence):
+            self.restate(restate, evidence, tag: tag, transition, at: place, into: &effects)
         case .signed(let statements):
             for (timestamp, statement) in statements { transition.add([statement], on: timestamp) }
             if let change = transition.change {
@@ -518,6 +551,14 @@ extension Replica {
         var last: ObjectKey?
     }
 
+    /// A certificate was refused only since one of its servers has lost its memory: those who have not can have it count.
+    func restateIfFenced(
+        _ certificate: Certificate, _ refusal: Refusal?, _ key: ObjectKey, into effects: inout [ReplicaEffect]
+    ) {
+        guard case .invalidCertificate(.fenced)? = refusal else { return }
+        effects.append(.restate(key, certificate))
+    }
+
     func verifyAtOnce(_ key: ObjectKey, _ record: ObjectRecord, into effects: inout [ReplicaEffect]) {
         if !record.unverified.isEmpty { effects.append(.verifyVersions(key, isUrgent: true)) }
     }
@@ -528,6 +569,13 @@ extension Replica {
                 cluster: parameters.configuration.cluster, epoch: parameters.configuration.epoch, group: group.id,
                 mode: parameters.mode),
             node: node, incarnation: incarnation, key: key, timestamp: timestamp, claim: claim)
+    }
+}
+
+extension Replica {
+    /// Changes that were decided and are not known to be durable.
+    package var changesUnderWay: Set<WorkToken> {
+        Set(objects.at.indices.lazy.filter { objects.at[$0].isOpen }.compactMap { objects.at[$0].inFlight?.token })
     }
 }
 

@@ -15,7 +15,7 @@ package struct RequestTag: Hashable, Sendable {
 }
 
 /// Names work that a replica has asked for, so that its completion finds its way back.
-package struct WorkToken: Equatable, Sendable {
+package struct WorkToken: Hashable, Sendable {
     /// Tells the work from what was remembered in its place before. Numbers come again after 2³² pieces of work; what
     /// has not been completed by then is still told by its place.
     private let number: UInt32
@@ -65,6 +65,8 @@ package enum ReplicaInput: Sendable {
     indirect case repaired(ObjectKey, [RepairedParts], number: UInt64)
     /// What another server has committed, as its certificate proves; answered by `.repairEnded`.
     indirect case learned(ObjectKey, VerifiedCertificate, number: UInt64)
+    /// The lives of servers that count from now on.
+    case fenced(Fences)
 }
 
 /// Parts that the store has lost.
@@ -99,6 +101,8 @@ package enum ReplicaEffect: Sendable {
     case verifyVersions(ObjectKey, isUrgent: Bool)
     /// Name objects above this one at which the client has versions here and none is committed.
     case findBare(ClientID, after: ObjectKey?)
+    /// Have the certificate count again, which does not here.
+    indirect case restate(ObjectKey, Certificate)
     /// What was found under this number is durable here, or was not taken.
     case repairEnded(number: UInt64, Result<Void, RepairRefusal>)
 }

@@ -65,6 +65,8 @@ package enum ReplicaOutcome {
     case due([ObjectKey])
     /// Have the object read, as a client does, and tell by `.found` what was found: when there is time, or at once.
     case verifyVersions(ObjectKey, isUrgent: Bool)
+    /// Tell whoever restates.
+    case restate(ObjectKey, Certificate)
     /// Tell whoever repairs.
     case repairEnded(number: UInt64, Result<Void, RepairRefusal>)
 }
@@ -286,6 +288,8 @@ extension ReplicaEffect {
             return .done(.verifyVersions(key, isUrgent: isUrgent))
         case .findBare(let client, let last):
             return .work(.findBare(client, after: last))
+        case .restate(let key, let certificate):
+            return .done(.restate(key, certificate))
         case .repairEnded(let number, let result):
             return .done(.repairEnded(number: number, result))
         }

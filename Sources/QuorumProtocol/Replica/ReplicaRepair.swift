@@ -45,6 +45,7 @@ extension Replica {
         var transition = transition
         if let refusal = transition.commit(certificate) {
             if case .tooManyUnverified = refusal { verifyAtOnce(transition.key, transition.record, into: &effects) }
+            restateIfFenced(certificate.certificate, refusal, transition.key, into: &effects)
             effects.append(.repairEnded(number: number, .failure(.notWanted)))
             return
         }

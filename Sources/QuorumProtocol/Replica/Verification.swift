@@ -8,20 +8,23 @@ package enum VerificationJob: Sendable {
     case prepare(Prepare)
     case commit(Commit)
     case stage(Stage)
+    case restate(Restate)
 
     private var key: ObjectKey {
         switch self {
         case .prepare(let prepare): prepare.key
         case .commit(let commit): commit.key
         case .stage(let stage): stage.key
+        case .restate(let restate): restate.key
         }
     }
 
-    /// A COMMIT's certificate, or a PREPARE's justification.
+    /// A COMMIT's certificate, a PREPARE's justification, or what is to be restated.
     private var certificate: Certificate? {
         switch self {
         case .prepare(let prepare): prepare.justification
         case .commit(let commit): commit.certificate
+        case .restate(let restate): restate.certificate
         case .stage: nil
         }
     }
@@ -30,7 +33,8 @@ package enum VerificationJob: Sendable {
     package var costBytes: Int {
         let signatureCostBytes = 8 << 10
         if case .stage(let stage) = self { return stage.fragment.count }
-        let signatures = certificate?.statements.count ?? 0
+        var signatures = certificate?.statements.count ?? 0
+        if case .restate(let restate) = self { signatures += restate.statements.count }
         guard case .prepare(let prepare) = self else { return signatures * signatureCostBytes }
         return prepare.fragments.reduce(0) { $0 + $1.count }
             + (signatures + prepare.admission.count) * signatureCostBytes
@@ -47,6 +51,13 @@ package enum VerificationJob: Sendable {
                     [stage.fragment], against: [stage.crossChecksum], mode: parameters.mode,
                     at: FragmentIndex(stage.position.rawValue))
                 return .success(VerificationEvidence(certificate: nil, admission: [], fragments: fragment))
+            }
+            if case .restate(let restate) = self {
+                let certificate = try verifyCertificate(verifier)
+                let statements = Self.stored(
+                    restate.statements, of: restate.certificate.timestamp, restate.key, verifier,
+                    enough: parameters.quorums.vouchers)
+                return .success(VerificationEvidence(certificate: certificate, admission: statements, fragments: []))
             }
             guard case .prepare(let prepare) = self else {
                 let certificate = try verifyCertificate(verifier)
@@ -120,24 +131,34 @@ package enum VerificationJob: Sendable {
         of prepare: Prepare, _ verifier: StatementVerifier, vouchers: Int
     ) throws(Refusal) -> [VerifiedStatement] {
         guard !prepare.admission.isEmpty else { return [] }
+        let verified = stored(
+            prepare.admission, of: prepare.timestamp, prepare.key, verifier, enough: vouchers)
+        guard verified.count == vouchers else { throw .invalidAdmission(have: verified.count, need: vouchers) }
+        return verified
+    }
+
+    /// *Stored* statements of distinct servers that count, not more than are enough.
+    private static func stored(
+        _ statements: [SignedStatement], of timestamp: Timestamp, _ key: ObjectKey, _ verifier: StatementVerifier,
+        enough: Int
+    ) -> [VerifiedStatement] {
         var verified: [VerifiedStatement] = []
-        for signed in prepare.admission where signed.claim == .stored {
+        for signed in statements where signed.claim == .stored && verified.count < enough {
             guard !verified.contains(where: { $0.signed.node == signed.node }) else { continue }
             if isPlanted(.admissionUnverified) {
-                verified.append(VerifiedStatement(key: prepare.key, timestamp: prepare.timestamp, signed: signed))
-            } else if let statement = try? verifier.verify(signed, key: prepare.key, timestamp: prepare.timestamp) {
+                verified.append(VerifiedStatement(key: key, timestamp: timestamp, signed: signed))
+            } else if let statement = try? verifier.verifyCounting(signed, key: key, timestamp: timestamp) {
                 verified.append(statement)
             }
-            if verified.count == vouchers { return verified }
         }
-        throw .invalidAdmission(have: verified.count, need: vouchers)
+        return verified
     }
 }
 
 /// What a `VerificationJob` proved.
 package struct VerificationEvidence: Sendable {
     package let certificate: VerifiedCertificate?
-    /// f + 1 *stored* statements of distinct servers, or none.
+    /// f + 1 *stored* statements of distinct servers, or none; with RESTATE as many of these as it brought.
     package let admission: [VerifiedStatement]
     package let fragments: [VerifiedFragment]
 

@@ -11,18 +11,19 @@ package enum WantChange: Equatable, Sendable {
 
 extension ObjectRecord {
     /// The version of which the server wants what it lacks: the highest that is committed here and known to be sound, or
-    /// else one above it that is not, which is to be verified first, or one that is pending and was held.
+    /// else one above it of which something was held, or is needed by others, and is lost, or one that is committed and is
+    /// to be verified first.
     ///
-    /// - Parameter skipped: versions that are pending and of no interest just now.
+    /// - Parameter skipped: versions above the sound one whose fragments are of no interest just now.
     package func wanted(
         _ key: ObjectKey, node: NodeID, _ parameters: ClusterParameters, skipping skipped: Set<Timestamp> = []
     ) -> Timestamp? {
         if isWhole { return nil }
         if let committed, lacks(committed, key, node: node, parameters) { return committed.timestamp }
-        if let waiting = unverified.first(where: { lacks($0, key, node: node, parameters) }) {
-            return waiting.timestamp
+        if let lost = held.first(where: { isWantedBack($0) && !skipped.contains($0.timestamp) }) {
+            return lost.timestamp
         }
-        return held.first { hasLostPending($0) && !skipped.contains($0.timestamp) }?.timestamp
+        return unverified.first { lacks($0, key, node: node, parameters) }?.timestamp
     }
 
     /// Whether there is nothing to look at: what every change of every object asks.
@@ -40,7 +41,7 @@ extension ObjectRecord {
     /// Whether the server wants what it lacks of this version.
     func wants(_ timestamp: Timestamp, _ key: ObjectKey, node: NodeID, _ parameters: ClusterParameters) -> Bool {
         if let committed, committed.timestamp == timestamp { return lacks(committed, key, node: node, parameters) }
-        return version(timestamp).map(hasLostPending) ?? false
+        return version(timestamp).map(isWantedBack) ?? false
     }
 
     /// Whether what is lost of a version may include its descriptor. Nothing of it is looked for: each time would count
@@ -49,8 +50,10 @@ extension ObjectRecord {
         version.fragments == .lost && !version.isStaged && isPending(version.timestamp)
     }
 
-    private func hasLostPending(_ version: HeldVersion) -> Bool {
-        version.fragments == .lost && isPending(version.timestamp) && !isPlanted(.lossForgotten)
+    /// Whether it is above the sound version, and its fragments are lost: a certificate may rest on them, or is to.
+    private func isWantedBack(_ version: HeldVersion) -> Bool {
+        version.fragments == .lost && (isPending(version.timestamp) || isUnverified(version.timestamp))
+            && !isPlanted(.lossForgotten)
     }
 
     private func lacks(

@@ -181,7 +181,7 @@ final class AntiEntropy: ReplyReceiver {
         var last: ObjectKey?
         while true {
             let query = SlotQuery.objects(slot, after: last)
-            guard case .objects(let objects, let hasMore)? = await ask(query, of: peer, &meeting) else { return }
+            guard case .objects(let objects, let hasMore, _)? = await ask(query, of: peer, &meeting) else { return }
             let behind = await ownLag(objects)
             for start in stride(from: 0, to: behind.count, by: Self.certificatesAtOnce) {
                 let some = behind[start..<min(start + Self.certificatesAtOnce, behind.count)]

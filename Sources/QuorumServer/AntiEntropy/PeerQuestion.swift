@@ -47,7 +47,9 @@ final class PeerQuestion: SlotReceiver {
     }
 
     private func wait(_ send: () -> UInt64?) async -> PeerAnswer? {
-        await withCheckedContinuation { continuation in
+        // It would be lost.
+        guard context.connections.isUsable(server) else { return nil }
+        return await withCheckedContinuation { continuation in
             state.withLock { $0.continuation = continuation }
             context.connections.register(self)
             let timer = context.eventLoop.scheduleTask(in: Self.patience) { self.finish(nil) }

@@ -35,6 +35,7 @@ enum TimedRequest: String, CaseIterable {
     case fetch
     case discard
     case listHeld = "list_held"
+    case restate
 
     init(_ request: Request) {
         self =
@@ -49,6 +50,7 @@ enum TimedRequest: String, CaseIterable {
             case .fetch: .fetch
             case .discard: .discard
             case .listHeld: .listHeld
+            case .restate: .restate
             }
     }
 }

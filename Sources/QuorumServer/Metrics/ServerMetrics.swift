@@ -129,6 +129,17 @@ struct ServerMetrics {
             "Fragments of which there is no good one for this server, since their writer lied.",
             Double(counters.voidFragments))
         text.add(
+            "solidus_rebuild_phase", .gauge,
+            "0 when this server is well; 1 while it asks others what it has forgotten, 2 until it has everything back.",
+            Double(status?.rebuild.phase.rawValue ?? 0))
+        text.add(
+            "solidus_fenced_versions", .gauge,
+            "Objects whose certificate counts no more and waits to be replaced, since a server has lost its memory.",
+            Double(counters.fencedVersions))
+        text.add(
+            "solidus_restated_versions_total", .counter, "Those that have got another one, or stand without.",
+            Double(counters.restatedVersions))
+        text.add(
             "solidus_peer_meetings_total", .counter, "Times that what is committed was compared with another server.",
             Double(counters.peerMeetings))
         text.add(

@@ -4,18 +4,21 @@ import Logging
 import ProtocolStorage
 import QuorumProtocol
 
-/// Verification, repair, anti-entropy, and scrubbing.
+/// Verification, repair, anti-entropy, scrubbing, and rebuilding.
 struct BackgroundReads: Sendable {
     let peers: PeerReads
     let repairer: Repairer
     private let antiEntropy: AntiEntropy
     let scrubber: Scrubber
+    let restater: Restater
+    /// Of a server whose store was begun anew; nil: it was not.
+    let rebuilder: Rebuilder?
     private let verifier: VersionVerifier
 
     init(
-        _ configuration: ServerConfiguration, peers: PeerReads, verificationThreads: VerificationThreads,
-        store: ProtocolStore, losses: LossReport, threads: ServerThreads, host: ReplicaHost,
-        statistics: ServerStatistics, logger: Logger
+        _ configuration: ServerConfiguration, rebuilding mark: RebuildMark?, lists: ListService, peers: PeerReads,
+        verificationThreads: VerificationThreads, store: ProtocolStore, losses: LossReport, threads: ServerThreads,
+        host: ReplicaHost, statistics: ServerStatistics, logger: Logger
     ) {
         self.peers = peers
         verifier = VersionVerifier(
@@ -30,24 +33,37 @@ struct BackgroundReads: Sendable {
             statistics: statistics, logger: logger)
         scrubber = Scrubber(
             configuration, store: store.store, host: host, losses: losses, statistics: statistics, logger: logger)
+        restater = Restater(reads: peers, host: host, store: store, statistics: statistics, logger: logger)
+        host.attach(restater)
+        if let mark, let file = configuration.rebuildFile {
+            rebuilder = Rebuilder(
+                mark, file: file, reads: peers, host: host, lists: lists, store: store, logger: logger)
+        } else {
+            rebuilder = nil
+        }
     }
 
     /// Begins, once the server can be reached.
     func start() {
         antiEntropy.start()
         scrubber.start()
+        rebuilder?.start()
     }
 
     /// Does what is due.
     func tick(milliseconds: UInt64) {
         repairer.tick(milliseconds: milliseconds)
         antiEntropy.tick()
+        restater.tick()
+        peers.tick(milliseconds: milliseconds)
     }
 
     /// Begins nothing any more and ends what is under way.
     func stop() {
+        rebuilder?.stop()
         scrubber.stop()
         antiEntropy.stop()
+        restater.stop()
         verifier.stop()
         repairer.stop()
         peers.close()
@@ -55,8 +71,10 @@ struct BackgroundReads: Sendable {
 
     /// Waits for what is under way to end, and ends its threads.
     func shutdown() async {
+        await rebuilder?.shutdown()
         await scrubber.shutdown()
         await antiEntropy.shutdown()
+        await restater.shutdown()
         await repairer.shutdown()
         await verifier.shutdown()
         await peers.shutdown()

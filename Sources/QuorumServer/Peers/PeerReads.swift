@@ -20,6 +20,9 @@ final class PeerReads: Sendable {
     private let threads: VerificationThreads
     private let hedge = HedgeTime(leastMilliseconds: 200)
     private let isStarted = Mutex(false)
+    /// How often a list of keys that is newer elsewhere is asked for again.
+    private static let keysIntervalMilliseconds: UInt64 = 5000
+    private let keysAskedMilliseconds = Mutex<UInt64>(0)
 
     /// - Parameters:
     ///   - incarnation: of this server's store.
@@ -53,6 +56,16 @@ final class PeerReads: Sendable {
 
     /// Goes by newer lists.
     func follow(_ cluster: ClusterDescription) { context.connections.follow(cluster) }
+
+    /// Does what is due.
+    func tick(milliseconds: UInt64) {
+        let isDue = keysAskedMilliseconds.withLock { last in
+            guard milliseconds >= last &+ Self.keysIntervalMilliseconds || milliseconds < last else { return false }
+            last = milliseconds
+            return true
+        }
+        if isDue { context.connections.fetchKeysAgain() }
+    }
 
     var trafficBytes: (sent: UInt64, received: UInt64) { context.connections.trafficBytes }
 

@@ -47,7 +47,12 @@ final class ReplicaHost: Sendable {
     private let dueScan = Mutex(DueScan())
     private let versionVerifier = Mutex<VersionVerifier?>(nil)
     private let repairs = Mutex(Repairs())
+    private let ownQuestions = Mutex(OwnQuestions())
+    private let restater = Mutex<Restater?>(nil)
     private let digests = SlotDigests()
+    private let life: Mutex<Life>
+    /// The version of the list of keys by which everything goes that is committed here from now on.
+    private let promisedKeysVersion: Mutex<UInt64>
 
     /// Who waits for what was found to be durable, by its number.
     private struct Repairs {
@@ -55,8 +60,27 @@ final class ReplicaHost: Sendable {
         var waiting: [UInt64: CheckedContinuation<Result<Void, RepairRefusal>, Never>] = [:]
     }
 
+    /// Who waits for the answers to the server's own requests to itself, by their number.
+    private struct OwnQuestions {
+        static let session: UInt64 = 0
+
+        var lastNumber: UInt64 = 0
+        var waiting: [UInt64: CheckedContinuation<Reply, Never>] = [:]
+    }
+
+    /// Whether the server may speak for what it holds (docs/protocol.md, Rebuilding).
+    enum Life: Sendable {
+        case serving
+        /// It has lost its memory, and the others have not told it enough yet.
+        case rebuilding
+        /// Another store has taken this one's place.
+        case outlived
+    }
+
     /// - Parameters:
     ///   - access: who may ask what.
+    ///   - keysVersion: of the list of keys by which `verifier` goes.
+    ///   - life: whether requests are answered.
     ///   - charges: what clients were charged when the store was last changed.
     ///   - without: optimisations that are left out.
     ///   - interposer: decides which changes are really stored; nil: all.
@@ -65,7 +89,8 @@ final class ReplicaHost: Sendable {
     init(
         parameters: ClusterParameters, node: NodeID, access: AccessList, store: ProtocolStore,
         charges: [ClientCharge], verifier: StatementVerifier,
-        signer: StatementSigner, statistics: ServerStatistics, threads: ServerThreads, logger: Logger,
+        signer: StatementSigner, keysVersion: UInt64, life: Life, statistics: ServerStatistics,
+        threads: ServerThreads, logger: Logger,
         without: Set<Optimisation> = [], interposer: (any ServerInterposer)? = nil,
         sender: @escaping @Sendable (RequestTag) -> Principal?,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
@@ -76,8 +101,12 @@ final class ReplicaHost: Sendable {
         self.groups = groups.map(\.id)
         self.access = Mutex(access)
         let replicas = groups.map { group in
-            Replica(parameters: parameters, group: group, node: node, incarnation: signer.incarnation)
+            Replica(
+                parameters: parameters, group: group, node: node, incarnation: signer.incarnation,
+                fences: verifier.fences)
         }
+        self.life = Mutex(life)
+        promisedKeysVersion = Mutex(keysVersion)
         var accounts = Accounts(charges)
         accounts.go(by: access.quotas)
         machines = Mutex(Machines(replicas: replicas, accounts: accounts))
@@ -103,6 +132,54 @@ final class ReplicaHost: Sendable {
         versionVerifier.withLock { $0 = verifier }
     }
 
+    /// Names who has certificates count again.
+    func attach(_ restater: Restater) {
+        self.restater.withLock { $0 = restater }
+    }
+
+    /// Whether requests are answered from now on.
+    func live(_ life: Life) {
+        self.life.withLock { if $0 != .outlived { $0 = life } }
+    }
+
+    /// From now on nothing is committed here by what these lives fence.
+    func fence(by fences: Fences) {
+        for group in groups { submit(.fenced(fences), to: group) }
+    }
+
+    /// What was decided, by this list of keys or by earlier ones, and is not durable yet.
+    var changesUnderWay: [Set<WorkToken>] { machines.withLock { $0.replicas.map(\.changesUnderWay) } }
+
+    /// Says so to other servers, once those changes are durable, or are none: whoever is told then what is committed here
+    /// is told all that was committed by other fences.
+    func promise(keysVersion: UInt64, after changes: [Set<WorkToken>]) async {
+        while true {
+            let areDone = machines.withLock { machines in
+                zip(changes, machines.replicas).allSatisfy { $0.isDisjoint(with: $1.changesUnderWay) }
+            }
+            if areDone { break }
+            try? await Task.sleep(for: .milliseconds(2))
+        }
+        // One list after the other may be under way.
+        promisedKeysVersion.withLock { $0 = max($0, keysVersion) }
+    }
+
+    /// What the server answers itself, as it would another one of the object's group.
+    func ask(_ request: Request) async -> Reply {
+        if case .restate = request, life.withLock({ $0 }) != .serving { return .refused(.rebuilding) }
+        return await withCheckedContinuation { continuation in
+            let number = ownQuestions.withLock { questions in
+                questions.lastNumber += 1
+                questions.waiting[questions.lastNumber] = continuation
+                return questions.lastNumber
+            }
+            let tag = RequestTag(session: OwnQuestions.session, request: number)
+            submit(
+                .request(tag, from: .server(node), request), to: parameters.configuration.group(of: request.key.slot).id
+            )
+        }
+    }
+
     /// From now on requests are judged by this list.
     func go(by access: AccessList) {
         self.access.withLock { $0 = access }
@@ -114,7 +191,9 @@ final class ReplicaHost: Sendable {
     func submit(_ request: Request, along route: Route, from principal: Principal, tag: RequestTag) {
         let configuration = parameters.configuration
         let access = access.withLock { $0 }
-        if let refusal = access.refusal(of: request, from: principal, in: configuration) {
+        if life.withLock({ $0 }) != .serving {
+            reply(tag, .refused(.rebuilding))
+        } else if let refusal = access.refusal(of: request, from: principal, in: configuration) {
             reply(tag, .refused(refusal))
         } else if route.epoch != configuration.epoch {
             reply(tag, .refused(.unknownEpoch(route.epoch, newest: configuration.epoch)))
@@ -133,7 +212,9 @@ final class ReplicaHost: Sendable {
         _ kind: UnfinishedKind, of client: ClientID, after last: ObjectKey?, limit: Int, for principal: Principal,
         _ answer: @escaping @Sendable (Result<[ObjectKey], Refusal>) -> Void
     ) {
-        if let refusal = access.withLock({ $0 }).refusalOfPending(of: client, to: principal) {
+        if life.withLock({ $0 }) != .serving {
+            answer(.failure(.rebuilding))
+        } else if let refusal = access.withLock({ $0 }).refusalOfPending(of: client, to: principal) {
             answer(.failure(refusal))
         } else {
             threads.readTurns.submit(for: principal) {
@@ -147,7 +228,9 @@ final class ReplicaHost: Sendable {
         _ query: ListingQuery, for principal: Principal,
         _ answer: @escaping @Sendable (Result<ListingAnswer, Refusal>) -> Void
     ) {
-        if let refusal = access.withLock({ $0 }).refusalOfListing(query, to: principal) {
+        if life.withLock({ $0 }) != .serving {
+            answer(.failure(.rebuilding))
+        } else if let refusal = access.withLock({ $0 }).refusalOfListing(query, to: principal) {
             answer(.failure(refusal))
         } else {
             threads.listTurns.submit(for: principal) { answer(self.store.list(query)) }
@@ -156,6 +239,8 @@ final class ReplicaHost: Sendable {
 
     /// What was found out about an object goes to the replica that has it.
     func found(_ key: ObjectKey, _ findings: VersionFindings) {
+        // Nothing is signed before the server knows again what it has to know.
+        guard life.withLock({ $0 }) == .serving else { return }
         submit(.found(key, findings), to: parameters.configuration.group(of: key.slot).id)
     }
 
@@ -194,7 +279,9 @@ final class ReplicaHost: Sendable {
         _ answer: @escaping @Sendable (Result<SlotAnswer, Refusal>) -> Void
     ) {
         let configuration = parameters.configuration
-        if let refusal = access.withLock({ $0 }).refusalOfSlots(query, to: principal, in: configuration) {
+        if life.withLock({ $0 }) != .serving {
+            answer(.failure(.rebuilding))
+        } else if let refusal = access.withLock({ $0 }).refusalOfSlots(query, to: principal, in: configuration) {
             answer(.failure(refusal))
         } else if epoch != configuration.epoch {
             answer(.failure(.unknownEpoch(epoch, newest: configuration.epoch)))
@@ -219,10 +306,21 @@ final class ReplicaHost: Sendable {
         }
     }
 
+    /// Whether this version is committed here, or a higher one that is sound; nil when that cannot be said just now.
+    func hasTaken(_ object: CommittedObject) -> Bool? {
+        switch store.record(of: object.key) {
+        case .held(let record): record.hasTaken(object.timestamp)
+        case .absent: false
+        case .lost, .unreadable, .notInMemory: nil
+        }
+    }
+
     /// What is committed here of slots that this node and another one have.
     func slots(_ query: SlotQuery, with other: NodeID) -> Result<SlotAnswer, Refusal> {
         let configuration = parameters.configuration
-        return store.answer(query) { slot in
+        // Before anything is looked at: what is committed afterwards goes by this list, or a later one.
+        let keysVersion = promisedKeysVersion.withLock { $0 }
+        return store.answer(query, keysVersion: keysVersion) { slot in
             let group = configuration.group(of: slot)
             return group.contains(node) && group.contains(other)
         } digest: { slot in
@@ -337,6 +435,8 @@ final class ReplicaHost: Sendable {
 
     private func finish(_ outcome: ReplicaOutcome, of group: GroupID) {
         switch outcome {
+        case .reply(let tag, let answer) where tag.session == OwnQuestions.session:
+            ownQuestions.withLock { $0.waiting.removeValue(forKey: tag.request) }?.resume(returning: answer)
         case .reply(let tag, let answer):
             reply(tag, answer)
         case .input(let input):
@@ -350,6 +450,8 @@ final class ReplicaHost: Sendable {
             repairs.withLock { $0.waiting.removeValue(forKey: number) }?.resume(returning: result)
         case .verifyVersions(let key, let isUrgent):
             versionVerifier.withLock { $0 }?.verify(key, isUrgent: isUrgent)
+        case .restate(let key, let certificate):
+            restater.withLock { $0 }?.add(key, certificate)
         }
     }
 }

@@ -7,10 +7,26 @@ import QuorumProtocol
 import QuorumTransport
 import QuorumWire
 
+extension ServerStatus.Rebuild {
+    init(_ progress: RebuildProgress?) {
+        self.init()
+        guard let progress else { return }
+        switch progress.phase {
+        case .listing?: phase = .listing
+        case .healing?: phase = .healing
+        case nil: phase = .none
+        }
+        slotsDone = UInt64(progress.slotsDone)
+        slotsAll = UInt64(progress.slotsAll)
+        serversMissing = UInt64(progress.serversMissing)
+        openVersions = UInt64(progress.openVersions)
+    }
+}
+
 extension ServerStatus {
     init(
         _ store: StoreCondition, of cluster: ClusterDescription, incarnation: Incarnation, uptime: TimeAmount,
-        sessionCount: Int, _ counters: ServerCounters, _ connections: TransportCounters
+        sessionCount: Int, rebuild: RebuildProgress?, _ counters: ServerCounters, _ connections: TransportCounters
     ) {
         let storage: StorageState =
             switch store.state {
@@ -25,7 +41,7 @@ extension ServerStatus {
             uptimeMilliseconds: UInt64(max(0, uptime.nanoseconds / 1_000_000)), storage: storage,
             usedBytes: store.usedBytes, freeBytes: store.freeBytes, reservedBytes: store.reservedBytes,
             sessions: UInt64(sessionCount), requests: counters.requests, lostParts: counters.lostParts,
-            wants: counters.wants, failedWants: counters.failedWants,
+            wants: counters.wants, failedWants: counters.failedWants, rebuild: Rebuild(rebuild),
             scrubEndMilliseconds: counters.scrubEndMilliseconds,
             refusals: counters.refusals, refusedConnections: connections.refusalsByReason)
     }

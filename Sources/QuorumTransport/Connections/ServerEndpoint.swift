@@ -115,6 +115,11 @@ package final class ServerEndpoint: Sendable {
         for session in registry.replaceDirectory(peers) { session.cutOff() }
     }
 
+    /// Ends all sessions: who connects anew is told what this server's HELLO says by then.
+    package func endSessions() {
+        for session in registry.sessions { session.cutOff() }
+    }
+
     /// From now on places are kept for whoever comes from these sources.
     package func keepPlaces(for nodeSources: Set<SourceAddress>) {
         registry.keepPlaces(for: nodeSources)

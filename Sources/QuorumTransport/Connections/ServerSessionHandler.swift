@@ -154,7 +154,8 @@ final class ServerSessionHandler: ChannelDuplexHandler {
         timer = nil
         decoder.limitBytes = endpoint.configuration.limits.maximumFrameSizeBytes
         phase = .open(session)
-        write(.hello(version: Greeting.currentVersion, ours), context: context)
+        // What is announced only now is said all the same: sessions that end because of it are those opened before.
+        write(.hello(version: Greeting.currentVersion, endpoint.scope), context: context)
         endpoint.statistics.count { $0.openedSessions += 1 }
         session.outbound.announceDrain()
         endpoint.delegate.sessionOpened(session)

@@ -82,6 +82,9 @@ extension Conspiracy {
                     fragments: prepare.fragments))
         case .commit(let commit):
             note(commit.certificate, of: commit.key, isGenuine: false)
+        case .restate(let restate):
+            note(restate.certificate, of: restate.key, isGenuine: false)
+            for signed in restate.statements { note(signed, of: restate.key, restate.certificate.timestamp) }
         }
     }
 

@@ -211,7 +211,7 @@ extension Request {
     var isQuestion: Bool {
         switch self {
         case .read, .readTimestamp, .certificate: true
-        case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: false
+        case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld, .restate: false
         }
     }
 
@@ -221,7 +221,7 @@ extension Request {
         case .readTimestamp: .timestamp(CommittedClaim(certificate: certificate))
         case .read: .version(CommittedClaim(certificate: certificate), parts)
         case .certificate: .certificate(CommittedClaim(certificate: certificate), certificate)
-        case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: nil
+        case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld, .restate: nil
         }
     }
 }

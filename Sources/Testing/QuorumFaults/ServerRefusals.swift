@@ -130,7 +130,7 @@ struct ContraryServer: ServerFault {
             return .answer([.certificate(claim, nil), .timestamp(claim)])
         case .stage, .discard:
             return .answer([.fetched(FetchedParts(position: Position(0), fragment: nil, page: nil)), acknowledgement])
-        case .listHeld:
+        case .listHeld, .restate:
             return .answer([.staged, .timestamp(claim)])
         case .fetch:
             return .answer([.staged, .discarded, .version(claim, nil)])

@@ -46,7 +46,7 @@ struct CommitDeafServer: ServerFault {
                     Prepare(
                         key: prepare.key, timestamp: prepare.timestamp, position: prepare.position,
                         descriptor: prepare.descriptor, fragments: prepare.fragments, admission: prepare.admission)))
-        case .prepare, .read, .readTimestamp, .certificate, .describe, .stage, .discard, .fetch, .listHeld:
+        case .prepare, .read, .readTimestamp, .certificate, .describe, .stage, .discard, .fetch, .listHeld, .restate:
             return .pass(request)
         }
     }

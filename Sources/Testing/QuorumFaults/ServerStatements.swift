@@ -20,6 +20,8 @@ struct UnstoringServer: ServerFault {
             .answer([.staged])
         case .discard:
             .answer([.discarded])
+        case .restate(let restate):
+            .answer([.prepared(context.sign(restate.key, restate.certificate.timestamp), committed: nil)])
         case .read, .readTimestamp, .certificate, .fetch, .listHeld:
             .pass(request)
         }

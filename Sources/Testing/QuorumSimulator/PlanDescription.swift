@@ -58,6 +58,9 @@ extension WorldPlan {
                 "power-failure:\(number) after read \(failure.afterReadCount) for \(failure.downMicroseconds) us, servers "
                     + String(failure.servers, radix: 2) + (failure.includesClients ? " and the clients" : ""))
         }
+        for (number, wipe) in wipes.sorted(by: { $0.key < $1.key }) {
+            lines.append("wipe:\(number) at \(wipe.atMicroseconds) us or later, for \(wipe.downMicroseconds) us")
+        }
         for (number, slow) in slowServers.sorted(by: { $0.key < $1.key }) {
             lines.append("slow-server:\(number) \(slow.server), \(slow.factor) times")
         }

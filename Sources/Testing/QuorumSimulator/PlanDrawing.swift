@@ -92,6 +92,7 @@ extension WorldPlan {
         stores = Self.drawStores(seed, options)
         drawLargeValues(options.faults)
         drawListings(options.faults)
+        drawWipes(options.faults)
         clear(options.faults)
         if !mode.isSigned { leaveOutLiars() }
         self = without(options.removed)
@@ -108,6 +109,40 @@ extension WorldPlan {
             flushIntervalBytes: [20 << 10, 200 << 10, 1 << 30][generator.below(3)],
             reclaimFlushBytes: [10 << 10, 100 << 10][generator.below(2)])
         return options.hasRealStores ?? isDrawn ? stores : nil
+    }
+
+    /// From a stream of its own, too. Where one more server may fail, some lose everything.
+    private mutating func drawWipes(_ selection: FaultSelection) {
+        var generator = SeededGenerator(seed: seed &* 0x9e37_79b9_7f4a_7c15 &+ 17)
+        guard generator.chance(percent: 15), mode.isSigned, faultCount > 0, selection.environment.contains(.wipes)
+        else { return }
+        // Liars that were asked for by name stay, and leave room for none.
+        let leftOut = selection.isInsistent ? 0 : faultCount == 1 ? badServers.count : 1
+        for number in badServers.keys.sorted().suffix(leftOut) {
+            badServers[number] = nil
+            listingLies[number] = nil
+        }
+        for number in 0..<generator.within(1...4) {
+            wipes[number] = PlannedWipe(
+                atMicroseconds: UInt64(generator.below(Int(healMicroseconds))),
+                downMicroseconds: UInt64(generator.within(500...100_000)))
+        }
+        guard generator.chance(percent: 60), !selection.isInsistent else { return }
+        // Certificates that are used long after they were made, while their servers lose their memory.
+        if selection.clients.contains(.hiddenCertificates) { byzantineClients[0] = .hiddenCertificates }
+        network.echoPermille = generator.within(100...600)
+        network.echoMaxMicroseconds = UInt64(generator.within(50_000...900_000))
+        healMicroseconds += 800_000
+        for position in operations.indices where generator.chance(percent: 40) {
+            switch operations[position].kind {
+            case .read, .head, .list: break
+            case .write, .delete:
+                let commits = generator.within(0...2)
+                operations[position].crash = PlannedOperation.Crash(
+                    commits == 0 ? .beforeCommit : .afterCommits(commits),
+                    awayMicroseconds: UInt64(generator.within(100...200_000)))
+            }
+        }
     }
 
     private static func drawLimits(_ generator: inout SeededGenerator) -> ProtocolLimits {

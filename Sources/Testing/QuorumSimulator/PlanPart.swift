@@ -15,6 +15,8 @@ package enum PlanPart: Hashable, Sendable {
     case serverCrash(Int)
     case powerFailure(Int)
     case slowServer(Int)
+    /// A server that loses everything and is rebuilt.
+    case wipe(Int)
     case badServer(Int)
     case byzantineClient(Int)
     /// A client's crash in the middle of the operation of this number.
@@ -33,7 +35,7 @@ extension PlanPart: CustomStringConvertible {
     private static let numbered: [(name: String, make: @Sendable (Int) -> PlanPart)] = [
         ("partition", PlanPart.partition), ("server-crash", PlanPart.serverCrash),
         ("power-failure", PlanPart.powerFailure), ("slow-server", PlanPart.slowServer),
-        ("bad-server", PlanPart.badServer),
+        ("bad-server", PlanPart.badServer), ("wipe", PlanPart.wipe),
         ("byzantine-client", PlanPart.byzantineClient), ("client-crash", PlanPart.clientCrash),
         ("operation", PlanPart.operation),
     ]
@@ -51,6 +53,7 @@ extension PlanPart: CustomStringConvertible {
         case .serverCrash(let number): ("server-crash", number)
         case .powerFailure(let number): ("power-failure", number)
         case .slowServer(let number): ("slow-server", number)
+        case .wipe(let number): ("wipe", number)
         case .badServer(let number): ("bad-server", number)
         case .byzantineClient(let number): ("byzantine-client", number)
         case .clientCrash(let number): ("client-crash", number)

@@ -9,7 +9,9 @@ final class SimulatedClient {
     let number: Int
     let id: ClientID
     private let parameters: ClusterParameters
-    private let verificationKeys: StatementKeys
+    private var verificationKeys: StatementKeys
+    /// The version of the list of keys that it goes by.
+    var keysVersion = 0
     private(set) var verifier: StatementVerifier
     /// What it still has to do, in order; of the plan's operations, those at these positions.
     var remaining: ArraySlice<PlannedOperation>
@@ -53,6 +55,12 @@ final class SimulatedClient {
         remaining = operations[...]
     }
 
+    /// Goes by more keys.
+    func learn(_ keys: StatementKeys) {
+        verificationKeys = keys
+        verifier.learn(history: parameters.history, keys: keys)
+    }
+
     /// Notes that a request leaves; returns whether it is the last one before the crash that is planned.
     func crashes(sending request: Request) -> Bool {
         switch request {
@@ -62,7 +70,7 @@ final class SimulatedClient {
         case .commit:
             commitsLeft? -= 1
             return commitsLeft == 0
-        case .readTimestamp, .read, .certificate, .describe, .stage, .discard, .fetch, .listHeld:
+        case .readTimestamp, .read, .certificate, .describe, .stage, .discard, .fetch, .listHeld, .restate:
             return false
         }
     }

@@ -8,7 +8,7 @@ import QuorumProtocol
 final class SimulatedServer {
     let node: NodeID
     let parameters: ClusterParameters
-    let signer: StatementSigner
+    private(set) var signer: StatementSigner
     /// Its own, with a memory of its own: what one server has come to believe, no other does.
     private(set) var verifier: StatementVerifier
     /// One for each group that it is in.
@@ -40,7 +40,16 @@ final class SimulatedServer {
         VerificationQueue(
             budget: VerificationBudget(bytesPerSecond: 1 << 12, processorPercent: 1), patienceMilliseconds: 100)
     }
-    private let verificationKeys: StatementKeys
+    private var verificationKeys: StatementKeys
+    /// The version of the list of keys that it goes by, and the changes that were decided before it did and are not
+    /// durable.
+    var keysVersion = 0
+    var undecided: [Set<WorkToken>] = []
+    /// Since it was wiped, until it is well.
+    var rebuild: RunningRebuild?
+    var restatements: [ObjectKey: RunningRestatement] = [:]
+    /// Whether it answers nothing, since it has not been told enough.
+    var isRebuilding: Bool { rebuild.map { !$0.isServing } ?? false }
 
     private static func emptyRepairs(_ delayMilliseconds: UInt64) -> RepairQueue {
         RepairQueue(bytesPerSecond: 1 << 30, delayMilliseconds: delayMilliseconds)
@@ -80,15 +89,37 @@ final class SimulatedServer {
             count += 1
             return count - 1
         }
-        replicas = Self.replicas(parameters, node, signer.incarnation)
+        replicas = Self.replicas(parameters, node, signer.incarnation, verificationKeys.fences)
     }
 
     private static func replicas(
-        _ parameters: ClusterParameters, _ node: NodeID, _ incarnation: Incarnation
+        _ parameters: ClusterParameters, _ node: NodeID, _ incarnation: Incarnation, _ fences: Fences
     ) -> [Replica] {
         parameters.configuration.groups(of: node).map {
-            Replica(parameters: parameters, group: $0, node: node, incarnation: incarnation)
+            Replica(parameters: parameters, group: $0, node: node, incarnation: incarnation, fences: fences)
         }
+    }
+
+    /// Goes by more keys.
+    func learn(_ keys: StatementKeys) {
+        verificationKeys = keys
+        verifier.learn(history: parameters.history, keys: keys)
+    }
+
+    /// Nothing is left of what it had; it goes on with an empty disk.
+    func wipe(_ generator: inout SeededGenerator, store: ServerStore?) {
+        crash(&generator)
+        disk = VirtualDisk(store: store)
+        hasDecayed = true
+    }
+
+    /// It goes on as another life, with nothing but these keys.
+    func beginLife(_ signer: StatementSigner, keys: StatementKeys, version: Int) {
+        self.signer = signer
+        verificationKeys = keys
+        keysVersion = version
+        verifier = StatementVerifier(history: parameters.history, keys: keys)
+        replicas = Self.replicas(parameters, node, signer.incarnation, keys.fences)
     }
 
     /// The process ends: nothing is left but what is on the disk.
@@ -103,7 +134,21 @@ final class SimulatedServer {
         repairQueue = Self.emptyRepairs(repairDelayMilliseconds)
         liar?.passed = [:]
         verifier = StatementVerifier(history: parameters.history, keys: verificationKeys)
-        replicas = Self.replicas(parameters, node, signer.incarnation)
+        replicas = Self.replicas(parameters, node, signer.incarnation, verificationKeys.fences)
+        undecided = []
+        restatements = [:]
+        rebuild?.told = [:]
+    }
+}
+
+/// By what a server goes when it says something, and in which life it says it.
+struct ServerLife {
+    let incarnation: Incarnation
+    let keysVersion: Int
+
+    init(of server: SimulatedServer) {
+        incarnation = server.signer.incarnation
+        keysVersion = server.keysVersion
     }
 }
 

@@ -34,6 +34,9 @@ struct Transcript {
             return "DISCARD \(discard.key), upload \(discard.upload) of \(discard.stager)"
         case .listHeld(let list):
             return "LIST-HELD \(list.key), \(list.kind)"
+        case .restate(let restate):
+            return "RESTATE \(restate.key) \(restate.certificate.timestamp), signed by "
+                + signers(restate.certificate) + ", with \(restate.statements.count) statements"
         case .fetch(let fetch):
             let stripe = fetch.stripe.map { ", stripe \($0)" } ?? ""
             let page = fetch.page.map { ", page of \($0.count) from \($0.first)" } ?? ""

@@ -16,7 +16,7 @@ package final class World {
         /// A request of a client's operation reaches a server, for the group that the route with this number names; a
         /// reply reaches the client.
         case request(Request, route: Int32, client: Int, operation: Int, NodeID)
-        case reply(Reply, client: Int, operation: Int, NodeID)
+        case reply(Reply, client: Int, operation: Int, NodeID, life: ServerLife)
         /// A LIST of an operation reaches a server; what that tells reaches the client.
         indirect case list(ListingQuery, client: Int, operation: Int, round: Int, NodeID)
         indirect case listing(Result<ListingAnswer, Refusal>, client: Int, operation: Int, round: Int, NodeID)
@@ -35,6 +35,11 @@ package final class World {
         indirect case repair(NodeID, life: Int, number: Int, RepairEvent)
         /// A server compares what it has committed with another one.
         case meeting(NodeID, life: Int, NodeID)
+        /// A server that was wiped asks another one what it has committed.
+        case telling(NodeID, life: Int, NodeID)
+        /// A server or, behind them, a client hears of the newest list of keys.
+        case learnKeys(party: Int)
+        case wipe(Int)
         case retransmission(client: Int, operation: Int, intervalMicroseconds: UInt64)
         case hedge(client: Int, operation: Int)
         case deadline(client: Int, operation: Int)
@@ -96,6 +101,11 @@ package final class World {
     private(set) var conspiracy = Conspiracy(signers: [])
     /// Servers that count towards f.
     let badServers: Set<NodeID>
+    /// Servers that were wiped and are not well again, which count as well; and since when others are.
+    var unhealed: Set<NodeID> = []
+    var wellAtStep: [NodeID: Int] = [:]
+    /// All versions of the list of keys.
+    var keyLists: [StatementKeys] = []
     let network: VirtualNetwork
     var generator: SeededGenerator
     var diskGenerator: SeededGenerator
@@ -217,6 +227,7 @@ extension World {
         let nodes = parameters.configuration.nodes.map(\.id)
         let signing = nodes.map { SimulatedKey(seed: plan.seed, node: $0) }
         let verification = StatementKeys(ofFirstLives: signing.map(\.verification))
+        keyLists = [verification]
         var storing = SeededGenerator(seed: plan.seed &* 0x9e37_79b9_7f4a_7c15 &+ 5)
         servers = nodes.map { node in
             let store = plan.stores.map {
@@ -296,6 +307,9 @@ extension World {
             case .failingDisk(let percent): server(bad.server).disk.trouble = .failing(percent: percent)
             }
         }
+        for (number, wipe) in plan.wipes.sorted(by: { $0.key < $1.key }) {
+            heap.add(.wipe(number), at: wipe.atMicroseconds)
+        }
         heap.add(.heal, at: plan.healMicroseconds)
         heap.add(.tick, at: 0)
         if busyClientCount == 0 { advancePhase() }
@@ -310,8 +324,8 @@ extension World {
         switch event {
         case .request(let request, let route, let client, let operation, let node):
             receive(request, for: routes[Int(route)], from: client, operation: operation, at: server(node))
-        case .reply(let reply, let client, let operation, let server):
-            receive(reply, from: server, client: client, operation: operation)
+        case .reply(let reply, let client, let operation, let server, let life):
+            receive(reply, from: server, life, client: client, operation: operation)
         case .list(let query, let client, let operation, let round, let node):
             receive(query, from: client, operation: operation, round: round, at: server(node))
         case .listing(let told, let client, let operation, let round, let node):
@@ -342,6 +356,13 @@ extension World {
         case .meeting(let node, let life, let peer):
             guard server(node).life == life else { return }
             meet(server(node), server(peer))
+        case .telling(let node, let life, let peer):
+            guard server(node).life == life else { return }
+            list(server(node), from: server(peer))
+        case .learnKeys(let party):
+            learnKeys(party: party)
+        case .wipe(let number):
+            happen(wipe: number)
         case .retransmission(let client, let operation, let interval):
             retransmit(clients[client], operation, intervalMicroseconds: interval)
         case .hedge(let client, let operation):

@@ -14,7 +14,7 @@ struct RunningQuestion {
 extension World {
     /// A server meets another one now and then, and when nobody asks for anything any more, one each time.
     func beginMeeting(_ server: SimulatedServer) {
-        guard server.liar == nil, isHealed || generator.chance(percent: 5) else { return }
+        guard server.liar == nil, !server.isRebuilding, isHealed || generator.chance(percent: 5) else { return }
         let others = Set(parameters.configuration.groups(of: server.node).flatMap(\.members)).subtracting([server.node])
         guard let peer = generator.pick(others.sorted()) else { return }
         let (delay, _) = network.delays(server: peer)
@@ -37,9 +37,11 @@ extension World {
 
     /// Two servers compare what they have committed.
     func meet(_ server: SimulatedServer, _ peer: SimulatedServer) {
-        guard server.isUp, peer.isUp,
+        guard server.isUp, peer.isUp, !peer.isRebuilding,
             network.isConnected(Int(server.node.rawValue), Int(peer.node.rawValue))
         else { return }
+        learn(server, keysVersion: peer.keysVersion)
+        learn(peer, keysVersion: server.keysVersion)
         for slot in Set(keys.map(\.slot)).sorted() {
             let group = parameters.configuration.group(of: slot)
             guard group.contains(server.node), group.contains(peer.node) else { continue }
@@ -65,7 +67,7 @@ extension World {
         }
     }
 
-    private func ask(_ server: SimulatedServer, _ peer: NodeID, _ object: CommittedObject) {
+    func ask(_ server: SimulatedServer, _ peer: NodeID, _ object: CommittedObject) {
         verificationCount += 1
         server.questions[verificationCount] = RunningQuestion(key: object.key, peer: peer)
         send(
@@ -77,6 +79,7 @@ extension World {
     func receive(_ reply: Reply, from peer: NodeID, _ server: SimulatedServer, question number: Int) {
         guard let question = server.questions[number], question.peer == peer else { return }
         server.questions[number] = nil
+        restated(question.key, reply, by: peer, server)
         guard case .certificate(_, let shown?) = reply,
             let verified = try? server.verifier.verify(shown, key: question.key),
             let replica = replica(of: server, for: question.key)

@@ -127,8 +127,9 @@ extension World {
             for server in correct {
                 if let violation = judgeStore(of: server, key) { return violation }
             }
+            let isUnhealed = unhealed
             for server in servers where !badServers.contains(server.node) && !server.disk.isWithout(key) {
-                guard !correct.contains(where: { $0 === server }) else { continue }
+                guard !correct.contains(where: { $0 === server }), !isUnhealed.contains(server.node) else { continue }
                 return Violation(.storage, "\(server.node) holds \(key), which belongs to another group")
             }
         }
@@ -144,7 +145,9 @@ extension World {
     /// The correct members of the object's group.
     func correctMembers(_ key: ObjectKey) -> [SimulatedServer] {
         let members = parameters.configuration.group(of: key.slot).members
-        return servers.filter { !badServers.contains($0.node) && members.contains($0.node) }
+        return servers.filter { server in
+            !badServers.contains(server.node) && !unhealed.contains(server.node) && members.contains(server.node)
+        }
     }
 
     /// What one correct server holds of an object.
@@ -208,10 +211,15 @@ extension World {
             return Violation(.bound, "\(server.node) has a counter for \(key) that nobody counted up to")
         }
         for certificate in ([record.committed].compactMap { $0 } + record.unverified).map(\.certificate)
-        where !isOfGroup(certificate, key) || (try? clients[0].verifier.verify(certificate, key: key)) == nil {
+        where !isOfGroup(certificate, key) || (try? newestVerifier.verify(certificate, key: key)) == nil {
             return Violation(.integrity, "\(server.node) keeps a certificate for \(key) that proves nothing")
         }
         return nil
+    }
+
+    /// Knows all that anybody may.
+    private var newestVerifier: StatementVerifier {
+        StatementVerifier(history: parameters.history, keys: keyLists[keyLists.count - 1])
     }
 
     /// Whether the certificate is of the group that has the object's slot in a known epoch, by members of that group.
@@ -280,7 +288,7 @@ extension World {
         guard plan.mode.isSigned else { return [] }
         return conspiracy.certificates.filter { seen in
             seen.key == key && sound.precedes(seen.certificate.timestamp)
-                && (try? clients[0].verifier.verify(seen.certificate, key: key)) != nil
+                && (try? newestVerifier.verifyCounting(seen.certificate, key: key)) != nil
         }.map(\.certificate.timestamp)
     }
 

@@ -16,6 +16,8 @@ extension World {
                 if parameters.mode.verifiesLater || !server.queue.isEmpty { beginVerifications(server) }
                 beginRepairs(server)
                 beginMeeting(server)
+                if server.rebuild != nil { advanceRebuild(server) }
+                if !server.restatements.isEmpty { advanceRestatements(server) }
                 if phase == .comingToRest { scrub(server) }
             }
             if phase == .comingToRest { awaitRest() }

@@ -20,6 +20,8 @@ package enum EnvironmentFault: String, CaseIterable, Sendable {
     /// Stored fragments, versions or records that cannot be read any more.
     case rot
     case lostDisk = "lost-disk"
+    /// Servers that lose everything, and are rebuilt.
+    case wipes
     case fullDisk = "full-disk"
     /// A disk on which writes fail, whether or not they have reached it.
     case failingDisk = "failing-disk"

@@ -181,6 +181,8 @@ package struct WorldPlan: Sendable, Equatable {
     package var slowServers: [Int: PlannedSlowServer]
     package var badServers: [Int: PlannedBadServer]
     package var byzantineClients: [Int: ClientFaultKind]
+    /// Servers that lose everything and are rebuilt.
+    package var wipes: [Int: PlannedWipe] = [:]
     /// Whether the world is one with listings: its objects have names that are worth it.
     package internal(set) var hasListings = false
     /// How bad servers lie about listings, by their numbers among the bad ones.
@@ -201,6 +203,7 @@ package struct WorldPlan: Sendable, Equatable {
         parts += serverCrashes.keys.sorted().map(PlanPart.serverCrash)
         parts += powerFailures.keys.sorted().map(PlanPart.powerFailure)
         parts += slowServers.keys.sorted().map(PlanPart.slowServer)
+        parts += wipes.keys.sorted().map(PlanPart.wipe)
         if network.lossPermille > 0 { parts.append(.loss) }
         if network.duplicationPermille > 0 { parts.append(.duplication) }
         if network.slowdownPermille > 0 { parts.append(.delays) }
@@ -227,6 +230,7 @@ package struct WorldPlan: Sendable, Equatable {
         plan.serverCrashes = serverCrashes.filter { !removed.contains(.serverCrash($0.key)) }
         plan.powerFailures = powerFailures.filter { !removed.contains(.powerFailure($0.key)) }
         plan.slowServers = slowServers.filter { !removed.contains(.slowServer($0.key)) }
+        plan.wipes = wipes.filter { !removed.contains(.wipe($0.key)) }
         plan.badServers = badServers.filter { !removed.contains(.badServer($0.key)) }
         plan.listingLies = listingLies.filter { !removed.contains(.badServer($0.key)) }
         plan.byzantineClients = byzantineClients.filter { !removed.contains(.byzantineClient($0.key)) }

@@ -55,7 +55,7 @@ extension World {
     /// All servers are whole. One of them loses every fragment, if so many may fail that one more may; it has to be
     /// whole again before the next one does.
     func decays() -> Bool {
-        guard decayCount < Self.decayCountMax, plan.stores == nil else { return false }
+        guard decayCount < Self.decayCountMax, plan.stores == nil, unhealed.isEmpty else { return false }
         let whole = servers.filter(isToBeWhole)
         // What is poisonous, or at too few servers anyway, nobody brings back.
         guard whole.allSatisfy({ $0.disk.wants().isEmpty }) else { return false }

@@ -57,7 +57,8 @@ extension World {
             note("  lost")
             return
         }
-        let message = Event.reply(reply, client: client, operation: operation, server)
+        let message = Event.reply(
+            reply, client: client, operation: operation, server, life: ServerLife(of: self.server(server)))
         heap.add(message, at: nowMicroseconds + first)
         guard let second else { return }
         note("  and once more, to arrive after \(second) us")
@@ -87,6 +88,10 @@ extension World {
                 return
             }
         }
+        if server.isRebuilding {
+            answer(tag, .refused(.rebuilding), of: server)
+            return
+        }
         switch replica(of: server, for: route, key: passed.key) {
         case .failure(let refusal):
             answer(tag, .refused(refusal), of: server)
@@ -94,6 +99,17 @@ extension World {
             let principal = Self.asking(client).map(Principal.server) ?? .client(id)
             feed(server, replica, .request(tag, from: principal, passed))
         }
+    }
+
+    /// Whether an answer is listened to: whoever asks learns first of what its server goes by, and hears no earlier life.
+    private func isHeard(_ server: NodeID, _ life: ServerLife, by client: Int) -> Bool {
+        if let asking = Self.asking(client) {
+            learn(self.server(asking), keysVersion: life.keysVersion)
+            return life.incarnation >= keyLists[self.server(asking).keysVersion].fences.incarnation(of: server)
+        }
+        guard client < clients.count else { return true }
+        learn(clients[client], keysVersion: life.keysVersion)
+        return life.incarnation >= keyLists[clients[client].keysVersion].fences.incarnation(of: server)
     }
 
     /// The replica for which a request is; or why there is none.
@@ -130,8 +146,8 @@ extension World {
     }
 
     /// A reply reaches its client.
-    func receive(_ reply: Reply, from server: NodeID, client: Int, operation: Int) {
-        guard network.isConnected(Int(server.rawValue), end(client)) else { return }
+    func receive(_ reply: Reply, from server: NodeID, _ life: ServerLife, client: Int, operation: Int) {
+        guard network.isConnected(Int(server.rawValue), end(client)), isHeard(server, life, by: client) else { return }
         trace(UInt64(bitPattern: Int64(client)) << 32 | UInt64(server.rawValue))
         if let asking = Self.asking(client) {
             if let repair = self.server(asking).repairs[operation] {
@@ -223,6 +239,8 @@ extension World {
             if !keys.isEmpty { feed(server, replica, .due(keys)) }
         case .repairEnded(let number, let result):
             ended(result, server, number: number)
+        case .restate(let key, let certificate):
+            restate(key, certificate, server)
         case .verifyVersions(let key, let isUrgent):
             verify(key, isUrgent: isUrgent, by: server)
         }

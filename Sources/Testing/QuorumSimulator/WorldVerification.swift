@@ -53,6 +53,11 @@ extension World {
             violation = violation ?? Violation(.liveness, what)
             return
         }
+        if let lasting = lastingLoss {
+            guard nowMicroseconds >= restDeadlineMicroseconds else { return }
+            violation = violation ?? Violation(.liveness, lasting)
+            return
+        }
         for key in keys where parameters.mode == .lazy {
             let correct = correctMembers(key)
             for server in correct {
@@ -68,6 +73,7 @@ extension World {
 
     /// Correct servers, and those of which parts have rotted and nothing else.
     func isToBeWhole(_ server: SimulatedServer) -> Bool {
+        if unhealed.contains(server.node) { return false }
         guard badServers.contains(server.node) else { return true }
         let isRotten = plan.badServers.values.contains { bad in
             if case .rot = bad.kind { bad.server == server.node } else { false }

@@ -47,6 +47,22 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
             /// Its process, where it runs on this machine.
             let process: Int?
         }
+        struct Rebuild: Encodable {
+            let answers: Bool
+            let slotsDone: UInt64
+            let slots: UInt64
+            let serversMissing: UInt64
+            let openVersions: UInt64
+
+            init?(_ rebuild: ServerStatus.Rebuild) {
+                guard rebuild.phase != .none else { return nil }
+                answers = rebuild.phase == .healing
+                slotsDone = rebuild.slotsDone
+                slots = rebuild.slotsAll
+                serversMissing = rebuild.serversMissing
+                openVersions = rebuild.openVersions
+            }
+        }
         struct Status: Encodable {
             let version: String
             let epoch: UInt64
@@ -62,6 +78,7 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
             let lostParts: UInt64
             let wants: UInt64
             let failedWants: UInt64
+            let rebuild: Rebuild?
             let scrubEndSeconds: Double
             let refusals: [String: UInt64]
             let refusedConnections: [String: UInt64]
@@ -83,6 +100,7 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
                 lostParts = status.lostParts
                 wants = status.wants
                 failedWants = status.failedWants
+                rebuild = Rebuild(status.rebuild)
                 scrubEndSeconds = Double(status.scrubEndMilliseconds) / 1000
                 refusals = status.refusals
                 refusedConnections = status.refusedConnections
@@ -114,9 +132,11 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
             let stamp = target.run.server(Int(entry.node.rawValue))
             return Self.server(entry, zone: node.zone, answers[entry.node], stamp.map { Int($0.processID) })
         }
-        let reachable = Set(servers.filter(\.reachable).map(\.number))
+        // One that has to be told first what it has forgotten answers nothing else.
+        let answering = servers.filter { $0.status?.rebuild?.answers ?? true }
+        let reachable = Set(answering.filter(\.reachable).map(\.number))
         let writable = Set(
-            servers.filter { $0.status?.storage == ServerStatus.StorageState.writable.name }.map(\.number))
+            answering.filter { $0.status?.storage == ServerStatus.StorageState.writable.name }.map(\.number))
         let groups = configuration.groups.map { group in
             let members = group.members.map { Int($0.rawValue) }
             return Outcome.Group(
@@ -153,6 +173,8 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
         }
         let state =
             switch status.storage {
+            case ServerStatus.StorageState.writable.name where status.rebuild?.answers == false:
+                "REBUILDING: answers no requests yet"
             case ServerStatus.StorageState.writable.name: "works"
             case ServerStatus.StorageState.full.name: "FULL: takes no puts before there is space"
             default: "READ-ONLY: a write failed; look at its disk and start it again"
@@ -166,6 +188,15 @@ struct ClusterStatus: AsyncParsableCommand, ReportingCommand {
         where !reasons.isEmpty {
             let text = reasons.sorted { $0.key < $1.key }.map { "\($0.key.printable) \($0.value)" }
             lines.append("          refused \(what): " + text.joined(separator: ", "))
+        }
+        if let rebuild = status.rebuild {
+            let told =
+                rebuild.answers
+                ? "counts as faulty until it has everything back"
+                : "enough others have listed \(rebuild.slotsDone) of \(rebuild.slots) slots"
+            let missing = rebuild.serversMissing > 0 ? ", \(rebuild.serversMissing) servers have yet to tell all" : ""
+            let open = rebuild.openVersions > 0 ? ", \(rebuild.openVersions) versions are open" : ""
+            lines.append("          rebuilding its store (incarnation \(status.incarnation)): " + told + missing + open)
         }
         if status.wants > 0 {
             let failed = status.failedWants > 0 ? ", of which \(status.failedWants) cannot be had now" : ""

@@ -62,14 +62,18 @@ final class Impostor: ServerEndpointDelegate {
     private var parameters: ClusterParameters { home.cluster.parameters }
 
     /// Takes the place of a server whose process does not run; its store serves the true server behind.
-    static func start(_ cluster: TestCluster, _ server: NodeID, _ lie: Lie) async throws -> Impostor {
+    ///
+    /// - Parameter scope: what it says of itself, given what would be true but for its life.
+    static func start(
+        _ cluster: TestCluster, _ server: NodeID, _ lie: Lie, scope: (ClusterDescription) -> ClusterScope = { $0.scope }
+    ) async throws -> Impostor {
         let home = try ServerHome(path: cluster.home(server))
         var configuration = ServerConfiguration(home: home)
         configuration.port = 0
         let truth = try await Server.start(configuration, logger: .silent)
         do {
             let impostor = try Impostor(home: home, clientHome: cluster.clientHome(), truth: truth, lie: lie)
-            try await impostor.listen()
+            try await impostor.listen(scope(home.cluster))
             return impostor
         } catch {
             await truth.shutdown()
@@ -86,9 +90,9 @@ final class Impostor: ServerEndpointDelegate {
         state = Mutex(State(lie: lie, generator: SeededGenerator("impostor \(home.node.rawValue) \(lie.rawValue)")))
     }
 
-    private func listen() async throws {
+    private func listen(_ scope: ClusterScope) async throws {
         let configuration = ServerEndpointConfiguration(
-            host: home.entry.host, port: home.entry.port, scope: home.cluster.scope, peers: home.cluster.peers,
+            host: home.entry.host, port: home.entry.port, scope: scope, peers: home.cluster.peers,
             limits: ConnectionLimits(parameters))
         let started = try await ServerEndpoint.start(
             configuration, identity: home.identity, delegate: self, group: group, logger: .silent)
@@ -368,6 +372,7 @@ extension Request {
         case .discard: "discard"
         case .fetch: "fetch"
         case .listHeld: "listHeld"
+        case .restate: "restate"
         }
     }
 }

@@ -93,7 +93,7 @@ final class FaultyHost {
                 input = .stored(token, .success(signed))
             case .due(let keys):
                 input = .due(keys)
-            case .verifyVersions, .repairEnded:
+            case .verifyVersions, .repairEnded, .restate:
                 break
             }
             if let input { replicas[replica].handle(input, accounts: &accounts, into: &effects) }
@@ -233,7 +233,7 @@ extension Request {
     var asksForClaim: Bool {
         switch self {
         case .readTimestamp, .read: true
-        case .prepare, .commit, .certificate, .describe, .stage, .discard, .fetch, .listHeld: false
+        case .prepare, .commit, .certificate, .describe, .stage, .discard, .fetch, .listHeld, .restate: false
         }
     }
 }

@@ -237,6 +237,32 @@ import Testing
         }
     }
 
+    @Test("What servers do to rebuild each other is nobody's business but that of servers of the group")
+    func rebuilding() throws {
+        let timestamp = Timestamp(counter: 1, writer: Self.client, digest: .sha256([1]))
+        let certificate = Certificate(epoch: 1, group: GroupID(0), timestamp: timestamp, statements: [])
+        let restate = Request.restate(Restate(key: Self.key, certificate: certificate))
+        let objects = SlotQuery.objects(Self.key.slot, after: nil)
+        let digests = SlotQuery.digests(first: Slot(0), count: 8)
+        for grants in [[], ["photos:read,write,list,admin"], ["*:read,write,list,admin"]] {
+            let list = try Self.list(grants)
+            for client in [Self.client, Self.stranger] {
+                let principal = Principal.client(client)
+                #expect(
+                    list.refusal(of: restate, from: principal, in: Self.configuration) == .notEntitled(principal))
+                for query in [objects, digests] {
+                    #expect(
+                        list.refusalOfSlots(query, to: principal, in: Self.configuration) == .notEntitled(principal))
+                }
+            }
+            for node in (0..<5).map({ NodeID($0) }) {
+                let expected: Refusal? = node == NodeID(4) ? .notEntitled(.server(node)) : nil
+                #expect(list.refusal(of: restate, from: .server(node), in: Self.configuration) == expected)
+                #expect(list.refusalOfSlots(objects, to: .server(node), in: Self.configuration) == expected)
+            }
+        }
+    }
+
     @Test(
         "Listing takes the right to list, and to read or write what is in doubt",
         arguments: [

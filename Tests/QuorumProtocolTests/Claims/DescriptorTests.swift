@@ -227,7 +227,7 @@ struct DescriptorTests {
             switch request {
             case .prepare: !holders.contains(server)
             case .commit: server != 0
-            case .read, .readTimestamp, .certificate, .describe, .stage, .discard, .fetch, .listHeld: false
+            case .read, .readTimestamp, .certificate, .describe, .stage, .discard, .fetch, .listHeld, .restate: false
             }
         }
         let session = simulation.startWrite(.photo, Array("value".utf8), by: .alice)

@@ -202,7 +202,7 @@ struct AccountTests {
                 case .reply(_, let reply): answer = reply
                 case .input(let input): effects += host.handle(input)
                 case .verify(let key, _): caughtUp.append(key)
-                case .repairEnded: break
+                case .repairEnded, .restate: break
                 }
             }
             return answer
@@ -269,7 +269,7 @@ struct AccountTests {
             effects += host.handle(.request(RequestTag(session: 1, request: time), from: .client(.alice), request))
             while !effects.isEmpty {
                 switch host.run(effects.removeFirst()) {
-                case .reply, .repairEnded: break
+                case .reply, .repairEnded, .restate: break
                 case .input(let input): effects += host.handle(input)
                 case .verify(let key, let isUrgent):
                     #expect(isUrgent)

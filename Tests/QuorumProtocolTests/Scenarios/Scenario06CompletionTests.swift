@@ -108,7 +108,7 @@ struct Scenario06CompletionTests {
             switch request {
             case .prepare: server.offset >= group.quorums.dataFragmentCount
             case .commit: true
-            case .read, .readTimestamp, .certificate, .describe, .stage, .discard, .fetch, .listHeld: false
+            case .read, .readTimestamp, .certificate, .describe, .stage, .discard, .fetch, .listHeld, .restate: false
             }
         }
         for _ in 0..<group.parameters.limits.pendingVersionsPerClientMax {

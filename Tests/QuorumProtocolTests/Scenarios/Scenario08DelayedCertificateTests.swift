@@ -42,7 +42,7 @@ struct Scenario08DelayedCertificateTests {
                 case .readTimestamp: [.timestamp(stale)]
                 case .read: [group.showing(version, old.certificate, at: liar)]
                 case .certificate: [.certificate(stale, old.certificate)]
-                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: nil
+                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld, .restate: nil
                 }
             }
         }

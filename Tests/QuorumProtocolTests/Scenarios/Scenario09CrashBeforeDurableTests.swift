@@ -50,7 +50,7 @@ struct Scenario09CrashBeforeDurableTests {
             case .readTimestamp: [.timestamp(CommittedClaim(certificate: nil))]
             case .read: [.version(CommittedClaim(certificate: nil), nil)]
             case .certificate: [.certificate(CommittedClaim(certificate: nil), nil)]
-            case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: []
+            case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld, .restate: []
             }
         }
         let silent = group.servers.dropFirst(2).prefix(1)
@@ -131,7 +131,7 @@ struct Scenario09CrashBeforeDurableTests {
             case .reply(_, .timestamp(let claim)):
                 if let timestamp = claim.timestamp { told = max(told ?? timestamp, timestamp) }
             case .reply(_, let reply): Issue.record("\(reply)")
-            case .verify, .repairEnded: Issue.record("nothing waits to be verified or repaired")
+            case .verify, .repairEnded, .restate: Issue.record("nothing waits to be verified or repaired")
             }
         }
         host.crash()

@@ -46,7 +46,7 @@ struct Scenario12HiddenChainTests {
                 case .readTimestamp: [.timestamp(CommittedClaim(certificate: nil))]
                 case .read: [.version(CommittedClaim(certificate: nil), nil)]
                 case .certificate: [.certificate(CommittedClaim(certificate: nil), nil)]
-                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: nil
+                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld, .restate: nil
                 }
             }
         }

@@ -45,7 +45,7 @@ struct Scenario13AbsentDuringDeleteTests {
                 case .readTimestamp: [.timestamp(stale)]
                 case .read: [group.showing(old[1].version, old[1].certificate, at: liar)]
                 case .certificate: [.certificate(stale, old[1].certificate)]
-                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: nil
+                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld, .restate: nil
                 }
             }
         }

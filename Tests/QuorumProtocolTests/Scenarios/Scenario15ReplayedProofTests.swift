@@ -183,7 +183,7 @@ struct Scenario15ReplayedProofTests {
                 case .readTimestamp: [.timestamp(CommittedClaim(certificate: certificate))]
                 case .read: [group.showing(target, certificate, at: liar)]
                 case .certificate: [.certificate(CommittedClaim(certificate: certificate), certificate)]
-                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld: nil
+                case .prepare, .commit, .describe, .stage, .discard, .fetch, .listHeld, .restate: nil
                 }
             }
             let read = simulation.quietly { simulation.read(preference: group.preferring([liar])) }

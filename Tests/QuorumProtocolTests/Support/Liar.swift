@@ -67,6 +67,7 @@ enum Liar {
         case .stage: return [.staged]
         case .discard: return [.discarded]
         case .listHeld: return [.held(.versions([])), .held(.staged([]))]
+        case .restate: return [.refused(.notHeld), .staged]
         case .fetch: return [.fetched(FetchedParts(position: server, fragment: nil, page: nil))]
         }
     }

@@ -143,7 +143,9 @@ final class ReplicaHost {
     var accounts = Accounts()
     private var requestCount: UInt64 = 0
     /// How what was brought to the replica ended.
-    private var repairEnds: [Result<Void, RepairRefusal>] = []
+    private(set) var repairEnds: [Result<Void, RepairRefusal>] = []
+    /// Certificates that others are to have count again.
+    var restated: [Certificate] = []
     /// Told of every change when it becomes durable, with the record as it was.
     var onChange: ((ObjectRecord, ObjectChange) -> Void)?
 
@@ -159,6 +161,8 @@ final class ReplicaHost {
     }
 
     var node: NodeID { group.node(server) }
+    /// Changes that were decided and are not durable.
+    var changesUnderWay: Set<WorkToken> { replica.changesUnderWay }
 
     /// The machine and everything not stored is gone.
     func crash() {
@@ -183,6 +187,7 @@ final class ReplicaHost {
         case verify(ObjectKey, isUrgent: Bool)
         /// What was found is durable, or was not taken.
         case repairEnded(number: UInt64, Result<Void, RepairRefusal>)
+        case restate(ObjectKey, Certificate)
     }
 
     /// Does what the replica wants done.
@@ -209,6 +214,8 @@ final class ReplicaHost {
             return .verify(key, isUrgent: isUrgent)
         case .repairEnded(let number, let result):
             return .repairEnded(number: number, result)
+        case .restate(let key, let certificate):
+            return .restate(key, certificate)
         }
     }
 
@@ -231,6 +238,7 @@ final class ReplicaHost {
             case .input(let input): effects += handle(input)
             // It takes other servers to verify.
             case .verify: break
+            case .restate(_, let certificate): restated.append(certificate)
             case .repairEnded(_, let result): repairEnds.append(result)
             }
         }

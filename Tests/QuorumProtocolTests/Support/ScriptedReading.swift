@@ -60,7 +60,7 @@ struct ShownServer {
                     position: server,
                     fragment: fetch.stripe.flatMap { part?.fragments[Int($0)][server.offset] }, page: nil,
                     tag: fetch.tag))
-        case .stage, .discard, .listHeld: return nil
+        case .stage, .discard, .listHeld, .restate: return nil
         case .readTimestamp: return .timestamp(claim)
         case .prepare(let prepare):
             let known = max(claim.timestamp?.counter ?? 0, prepare.justification?.timestamp.counter ?? 0)

@@ -63,7 +63,7 @@ struct ScriptedWriting {
                         if unreached.contains(server), fetched.count(where: { $0.server == server }) == 1 { continue }
                     case .prepare(let prepare): justifications[server] = prepare.justification
                     case .describe: described.append(server)
-                    case .readTimestamp, .read, .commit, .stage, .discard, .fetch, .listHeld: break
+                    case .readTimestamp, .read, .commit, .stage, .discard, .fetch, .listHeld, .restate: break
                     }
                     guard !silent.contains(server), let reply = servers[server]?.answer(server, request, in: group)
                     else { continue }

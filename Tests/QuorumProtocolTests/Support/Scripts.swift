@@ -48,7 +48,7 @@ extension Simulation {
             switch request {
             case .prepare: !servers.contains(server)
             case .commit: true
-            case .read, .readTimestamp, .certificate, .describe, .stage, .discard, .fetch, .listHeld: false
+            case .read, .readTimestamp, .certificate, .describe, .stage, .discard, .fetch, .listHeld, .restate: false
             }
         }
         return startAndCrash(text, by: client)

@@ -298,7 +298,7 @@ final class Simulation {
             case .reply(let tag, let reply): send(reply, of: server, tag: tag)
             case .input(let input): events.append(.completion(server, life: life, input))
             case .verify(let key, _): if verifies(server) { startVerification(key, by: server) }
-            case .repairEnded: preconditionFailure("nobody repairs here")
+            case .repairEnded, .restate: preconditionFailure("nobody repairs here")
             }
         case .completion(let server, let life, let input):
             guard lives[server.offset] == life else { return }

@@ -139,6 +139,11 @@ final class TestGroup: Sendable {
             key: .p256(keys[server.offset]))
     }
 
+    /// By which others check what the server signs, in whichever life.
+    func verificationKey(of server: Position) -> StatementVerificationKey {
+        .p256(KnownKey(keys[server.offset].publicKey))
+    }
+
     func sign(_ statement: Statement) -> SignedStatement {
         if let known = signed.withLock({ $0[statement] }) { return known }
         guard let server = server(statement.node),

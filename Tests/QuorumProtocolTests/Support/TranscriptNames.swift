@@ -61,6 +61,7 @@ enum TranscriptNames {
         case .stage(let stage): return "STAGE stripe \(stage.stripe)" + object
         case .discard: return "DISCARD" + object
         case .listHeld: return "LIST-HELD" + object
+        case .restate: return "RESTATE" + object
         case .fetch(let fetch): return "FETCH " + (fetch.stripe.map { "stripe \($0)" } ?? "no stripe") + object
         case .read(let read):
             let what =
