@@ -137,7 +137,7 @@ struct ServerMetrics {
             "Objects whose certificate counts no more and waits to be replaced, since a server has lost its memory.",
             Double(counters.fencedVersions))
         text.add(
-            "solidus_restated_versions_total", .counter, "Those that have got another one, or stand without.",
+            "solidus_restated_versions_total", .counter, "Those that have got another one, or were outranked.",
             Double(counters.restatedVersions))
         text.add(
             "solidus_peer_meetings_total", .counter, "Times that what is committed was compared with another server.",

@@ -27,10 +27,11 @@ struct FencedVersion {
     private var quorums: QuorumConfiguration { reads.context.parameters.quorums }
     private var verifier: StatementVerifier { reads.context.verifier }
 
-    /// Whether nothing is left to do: the version has a certificate that counts, or something higher is committed here.
+    /// Whether nothing is left to do: the version has a certificate that counts, or something higher that is
+    /// sound is committed here.
     func restate() async -> Bool {
         if case .version(let claim, _) = await host.ask(.read(Read(key: key, portion: .timestamp))),
-            claim.timestamp.map({ $0 > timestamp }) ?? false
+            claim.verified.map({ $0 > timestamp }) ?? false
         {
             return true
         }
