@@ -91,6 +91,23 @@ extension ReedSolomonCode {
         return given.lowest(dataFragmentCount)
     }
 
+    /// For each data fragment that is not among these m distinct ones its m coefficients over them, in the order of their
+    /// indices.
+    package func recoveryRows(from given: [FragmentIndex]) -> [FragmentIndex: ArraySlice<UInt8>] {
+        var chosen = FragmentSet()
+        for index in given {
+            let isNew = chosen.insert(index)
+            precondition(isNew && index.offset < fragmentCount)
+        }
+        precondition(chosen.count == dataFragmentCount)
+        let matrix = recoveryMatrix(from: chosen)
+        let missing = (0..<dataFragmentCount).map { FragmentIndex(UInt8($0)) }.filter { !chosen.contains($0) }
+        return Dictionary(
+            uniqueKeysWithValues: missing.enumerated().map { row, index in
+                (index, matrix[row * dataFragmentCount..<(row + 1) * dataFragmentCount])
+            })
+    }
+
     /// For each missing data fragment a row of m coefficients over the chosen fragments, which must be m in number.
     private func recoveryMatrix(from chosen: FragmentSet) -> [UInt8] {
         let given = chosen.indices

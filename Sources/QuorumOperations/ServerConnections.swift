@@ -35,6 +35,11 @@ package protocol SlotReceiver: ReplyReceiver {
     func receive(_ answer: SlotAnswer, from server: NodeID)
 }
 
+/// Who waits for fingerprints. What it is told as a reply is a refusal.
+package protocol AuditReceiver: ReplyReceiver {
+    func receive(_ answer: AuditAnswer, from server: NodeID)
+}
+
 /// One connection to each server that was ever needed.
 package final class ServerConnections: Sendable {
     private struct OpenRequest {
@@ -401,6 +406,12 @@ package final class ServerConnections: Sendable {
         return send(to: server, for: receiver) { SlotMessage.list(query, epoch: epoch).encoded(request: $0) }
     }
 
+    /// The same for fingerprints.
+    package func send(_ query: AuditQuery, to server: NodeID, for receiver: any AuditReceiver) -> UInt64 {
+        let epoch = parameters.configuration.epoch
+        return send(to: server, for: receiver) { AuditMessage.ask(query, epoch: epoch).encoded(request: $0) }
+    }
+
     private func send(
         to server: NodeID, for receiver: any ReplyReceiver, isLarge: Bool = false,
         _ message: (_ number: UInt64) -> EncodedMessage
@@ -468,6 +479,7 @@ package final class ServerConnections: Sendable {
             guard !ListMessage.isOne(frame) else { return received(listMessage: frame, from: server) }
             guard !ListingMessage.isOne(frame) else { return received(listing: frame, from: server) }
             guard !SlotMessage.isOne(frame) else { return received(slots: frame, from: server) }
+            guard !AuditMessage.isOne(frame) else { return received(audited: frame, from: server) }
             let number: UInt64
             let reply: Reply
             do {
@@ -511,6 +523,15 @@ package final class ServerConnections: Sendable {
             return
         }
         (receiver(of: number, from: server) as? any SlotReceiver)?.receive(answer, from: server)
+    }
+
+    private func received(audited frame: ByteBuffer, from server: NodeID) {
+        guard case (let number, .answer(let answer))? = try? AuditMessage.decode(frame) else {
+            logger.debug("\(server) sent fingerprints in no form")
+            demote(server, for: .seconds(10))
+            return
+        }
+        (receiver(of: number, from: server) as? any AuditReceiver)?.receive(answer, from: server)
     }
 
     // MARK: Preference

@@ -66,6 +66,8 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var scrubbedBytes: UInt64 = 0
     package var scrubFindings: UInt64 = 0
     package var scrubEndMilliseconds: UInt64 = 0
+    /// Stripes of which auditors were told.
+    package var auditedStripes: UInt64 = 0
     /// Requests that are not answered now, and changes that wait for the disk now.
     package var openRequests: UInt64 = 0
     package var waitingChanges: UInt64 = 0

@@ -98,7 +98,7 @@ extension Reply {
                 .listHeld, .restate, .fetchList, .offerList,
                 .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots,
                 .listSlot,
-                .slot:
+                .slot, .audit, .audited:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

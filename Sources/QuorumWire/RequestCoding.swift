@@ -163,7 +163,8 @@ extension Request {
                 request = .restate(try Restate(key: key, from: &message, parameters: parameters))
             case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
                 .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,
-                .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots, .listSlot, .slot:
+                .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots, .listSlot, .slot, .audit,
+                .audited:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

@@ -34,6 +34,7 @@ package enum MessageType: UInt8, Sendable {
     case listObjects = 18
     case listSlots = 19
     case listSlot = 20
+    case audit = 21
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
@@ -50,6 +51,7 @@ package enum MessageType: UInt8, Sendable {
     case listing = 146
     case slots = 147
     case slot = 148
+    case audited = 149
 
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
@@ -59,7 +61,8 @@ package enum MessageType: UInt8, Sendable {
             true
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
             .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,
-            .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots, .listSlot, .slot:
+            .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots, .listSlot, .slot, .audit,
+            .audited:
             false
         }
     }

@@ -15,7 +15,9 @@ extension BesiegedClusters {
 
         @Test(
             "a hostile client does what its attack says, ends when it is told to, and keeps nobody from being served",
-            .timeLimit(.minutes(3)), arguments: AttackKind.allCases.filter { $0 != .coldReads })
+            .timeLimit(.minutes(3)),
+            arguments: acceptance(
+                AttackKind.allCases.filter { $0 != .coldReads }, otherwise: [.fullQueue, .lists, .poison]))
         func attack(_ kind: AttackKind) async throws {
             try await withCluster(clientNames: ["first", "hostile"]) { cluster in
                 let object = try ObjectKey("tests/attacked")

@@ -110,6 +110,23 @@ public struct AccessList: Hashable, Sendable {
         return configuration.group(of: slot).contains(node) ? nil : .notEntitled(principal)
     }
 
+    /// Why fingerprints are none of the sender's business; nil when it may ask for them: servers those of their groups,
+    /// clients those of buckets that they administer. What is asked often enough says what the fragment is.
+    package func refusalOfAudit(_ query: AuditQuery, to principal: Principal, in configuration: Configuration)
+        -> Refusal?
+    {
+        switch principal {
+        case .server(let node):
+            return configuration.group(query.group)?.contains(node) ?? false ? nil : .notEntitled(principal)
+        case .client(let client):
+            guard let place = places[client] else { return .notEntitled(principal) }
+            let administers = clients[place].grants.contains { grant in
+                grant.rights.contains(.admin) && (grant.bucket == Grant.everyBucket || grant.bucket == query.bucket)
+            }
+            return administers ? nil : .notEntitled(principal, lacksAll: .admin)
+        }
+    }
+
     /// Why a request is none of the sender's business; nil when it may ask it.
     ///
     /// Servers that hold the object may read it, to verify and repair what they store; they write nothing.

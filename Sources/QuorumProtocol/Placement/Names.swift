@@ -36,6 +36,9 @@ public struct Slot: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     public let rawValue: UInt16
 
+    /// All of them, in order.
+    package static var all: [Slot] { (0..<UInt16(count)).map { Slot($0) } }
+
     /// - Parameter rawValue: 0 ..< 4,096.
     package init(_ rawValue: UInt16) {
         precondition(Int(rawValue) < Self.count)

@@ -22,6 +22,17 @@ package enum StoredParts<Value: Sendable>: Sendable {
         if case .held(let value) = self { value } else { nil }
     }
 
+    /// What `change` makes of it, if it is there.
+    package func map<Changed: Sendable>(_ change: (Value) -> Changed) -> StoredParts<Changed> {
+        switch self {
+        case .held(let value): .held(change(value))
+        case .absent: .absent
+        case .lost: .lost
+        case .unreadable: .unreadable
+        case .notInMemory: .notInMemory
+        }
+    }
+
     /// Whether it is there, or there is none.
     package var isReadable: Bool {
         switch self {

@@ -25,8 +25,12 @@ package protocol ServerInterposer: AnyObject, Sendable {
 
     /// What is told instead of this listing; nil when nothing is.
     func list(_ query: ListingQuery, _ answer: ListingAnswer) -> ListingAnswer?
+
+    /// What an auditor is told instead of this; nil when nothing is.
+    func audit(_ query: AuditQuery, _ answer: AuditAnswer) -> AuditAnswer?
 }
 
 extension ServerInterposer {
     package func list(_ query: ListingQuery, _ answer: ListingAnswer) -> ListingAnswer? { answer }
+    package func audit(_ query: AuditQuery, _ answer: AuditAnswer) -> AuditAnswer? { answer }
 }

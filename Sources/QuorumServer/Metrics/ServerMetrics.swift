@@ -164,6 +164,9 @@ struct ServerMetrics {
             "When all that is stored was last read from end to end, since 1970; 0 for never.",
             Double(counters.scrubEndMilliseconds) / 1000)
         text.add(
+            "solidus_audited_stripes_total", .counter, "Stripes of which this server told auditors the fingerprints.",
+            Double(counters.auditedStripes))
+        text.add(
             "solidus_lost_records_total", .counter, "Times that an object's record was wanted that is lost.",
             Double(counters.lostRecords))
         text.add(

@@ -290,6 +290,27 @@ final class ReplicaHost: Sendable {
         }
     }
 
+    /// Tells an auditor what the server has of a group's stripes, if it may ask that: one question of each at a time.
+    func audit(
+        _ query: AuditQuery, epoch: UInt64, for principal: Principal,
+        _ answer: @escaping @Sendable (Result<AuditAnswer, Refusal>) -> Void
+    ) {
+        let configuration = parameters.configuration
+        if life.withLock({ $0 }) != .serving {
+            answer(.failure(.rebuilding))
+        } else if let refusal = access.withLock({ $0 }).refusalOfAudit(query, to: principal, in: configuration) {
+            answer(.failure(refusal))
+        } else if epoch != configuration.epoch {
+            answer(.failure(.unknownEpoch(epoch, newest: configuration.epoch)))
+        } else if !groups.contains(query.group) {
+            let owner = configuration.group(of: query.from.slot).id
+            answer(.failure(.foreignGroup(query.group, expected: owner)))
+        } else {
+            let slots = Slot.all.filter { configuration.group(of: $0).id == query.group }
+            threads.auditTurns.submit(for: principal) { answer(self.store.audit(query, slots: slots)) }
+        }
+    }
+
     /// Does what takes the disk, and what nobody waits for, on a thread that may wait for it.
     func inBackground<Result: Sendable>(_ work: @escaping @Sendable (ReplicaHost) -> Result) async -> Result {
         await withCheckedContinuation { continuation in

@@ -135,6 +135,9 @@ final class RequestSessions: ServerEndpointDelegate {
         guard !SlotMessage.isOne(frame) else {
             return received(slotMessage: frame, from: session, peer.principal, host)
         }
+        guard !AuditMessage.isOne(frame) else {
+            return received(auditMessage: frame, from: session, peer.principal, host)
+        }
         let message: (number: UInt64, content: Content)
         do {
             message = try Content.decode(frame, parameters: parameters)
@@ -242,15 +245,9 @@ final class RequestSessions: ServerEndpointDelegate {
         guard case .list(let kind, let client, let last) = message else { return }
         let limit = PendingMessage.objectCountMax
         host.pendingObjects(kind, of: client, after: last, limit: limit, for: principal) { found in
-            let answer: EncodedMessage
-            switch found {
-            case .success(let keys):
-                answer = PendingMessage.objects(keys, hasMore: keys.count == limit).encoded(request: number)
-            case .failure(let refusal):
-                self.statistics.countRefusal(refusal)
-                answer = Reply.refused(refusal).encoded(request: number)
+            self.answer(session, number, found, frameSizeBytes: size) { keys in
+                PendingMessage.objects(keys, hasMore: keys.count == limit).encoded(request: number)
             }
-            self.answer(session, answer, frameSizeBytes: size)
         }
     }
 
@@ -270,17 +267,10 @@ final class RequestSessions: ServerEndpointDelegate {
         guard case .list(let query) = message else { return }
         statistics.count { $0.requests += 1 }
         host.list(query, for: principal) { found in
-            let answer: EncodedMessage
-            switch found {
-            case .success(let listing):
+            self.answer(session, number, found, frameSizeBytes: size) { listing in
                 let told = self.interposer.map { $0.list(query, listing) } ?? listing
-                guard let told else { return session.completed(frameSizeBytes: size) }
-                answer = ListingMessage.listing(told).encoded(request: number)
-            case .failure(let refusal):
-                self.statistics.countRefusal(refusal)
-                answer = Reply.refused(refusal).encoded(request: number)
+                return told.map { ListingMessage.listing($0).encoded(request: number) }
             }
-            self.answer(session, answer, frameSizeBytes: size)
         }
     }
 
@@ -299,14 +289,48 @@ final class RequestSessions: ServerEndpointDelegate {
         }
         guard case .list(let query, let epoch) = message else { return }
         host.slots(query, epoch: epoch, for: principal) { found in
-            let answer: EncodedMessage
-            switch found {
-            case .success(let told): answer = SlotMessage.answer(told).encoded(request: number)
-            case .failure(let refusal):
-                self.statistics.countRefusal(refusal)
-                answer = Reply.refused(refusal).encoded(request: number)
+            self.answer(session, number, found, frameSizeBytes: size) {
+                SlotMessage.answer($0).encoded(request: number)
             }
-            self.answer(session, answer, frameSizeBytes: size)
+        }
+    }
+
+    /// Tells an auditor what the server has.
+    private func received(
+        auditMessage frame: ByteBuffer, from session: Session, _ principal: Principal, _ host: ReplicaHost
+    ) {
+        let size = frame.readableBytes
+        let number: UInt64
+        let message: AuditMessage
+        do {
+            (number, message) = try AuditMessage.decode(frame)
+            guard case .ask = message else { throw WireError.misdirected(.audited) }
+        } catch {
+            return refuse(session, frameSizeBytes: size, "\(error)")
+        }
+        guard case .ask(let query, let epoch) = message else { return }
+        host.audit(query, epoch: epoch, for: principal) { found in
+            self.answer(session, number, found, frameSizeBytes: size) { answer in
+                let stripes = answer.versions.reduce(0) { $0 + $1.fragments.count }
+                self.statistics.count { $0.auditedStripes += UInt64(stripes) }
+                let told = self.interposer.map { $0.audit(query, answer) } ?? answer
+                return told.map { AuditMessage.answer($0).encoded(request: number) }
+            }
+        }
+    }
+
+    /// Answers with what was found, or why it may not be told. With nil it is not answered.
+    private func answer<Found>(
+        _ session: Session, _ number: UInt64, _ found: Result<Found, Refusal>, frameSizeBytes: Int,
+        _ encoded: (Found) -> EncodedMessage?
+    ) {
+        switch found {
+        case .success(let found):
+            guard let message = encoded(found) else { return session.completed(frameSizeBytes: frameSizeBytes) }
+            answer(session, message, frameSizeBytes: frameSizeBytes)
+        case .failure(let refusal):
+            statistics.countRefusal(refusal)
+            answer(session, Reply.refused(refusal).encoded(request: number), frameSizeBytes: frameSizeBytes)
         }
     }
 

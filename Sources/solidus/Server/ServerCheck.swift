@@ -143,7 +143,7 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
 
     /// Some objects at a time, several times at once. Where the index cannot be read it ends.
     private func lookAtAll(_ check: StoreCheck, _ troubles: TroubleList) async throws -> StoreFindings {
-        var progress = CheckProgress(isShown: !report.json)
+        var progress = ProgressLine(isShown: !report.json)
         defer { progress.end() }
         return try await withThrowingTaskGroup(of: StoreFindings.self) { tasks in
             var findings = StoreFindings()
@@ -153,7 +153,7 @@ struct ServerCheck: AsyncParsableCommand, ReportingCommand {
                 last = end
                 if underWay == jobs, let done = try await tasks.next() {
                     findings.add(done)
-                    progress.show(findings)
+                    progress.show("\(findings.objectCount) objects  \(byteText(findings.fragmentBytes))")
                     underWay -= 1
                 }
                 try Task.checkCancellation()

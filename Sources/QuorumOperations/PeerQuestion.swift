@@ -1,19 +1,19 @@
-// One question of a server to one other, and its answer. Nothing is asked twice: what got no answer is asked again with
-// the next exchange.
+// One question to one server, and its answer. Nothing is asked twice: what got no answer is asked again with the next
+// exchange.
 
 import NIOCore
-import QuorumOperations
 import QuorumProtocol
 import Synchronization
 
-/// What a peer has answered.
-enum PeerAnswer: Sendable {
+/// What a server has answered.
+package enum PeerAnswer: Sendable {
     case slots(SlotAnswer)
+    case audited(AuditAnswer)
     case reply(Reply)
 }
 
 /// Waits for one answer.
-final class PeerQuestion: SlotReceiver {
+package final class PeerQuestion: SlotReceiver, AuditReceiver {
     private static let patience = TimeAmount.seconds(15)
 
     private struct State {
@@ -33,12 +33,17 @@ final class PeerQuestion: SlotReceiver {
     }
 
     /// What the server answers; nil when it does not in time.
-    static func ask(_ query: SlotQuery, of server: NodeID, _ context: OperationContext) async -> PeerAnswer? {
+    package static func ask(_ query: SlotQuery, of server: NodeID, _ context: OperationContext) async -> PeerAnswer? {
         let question = PeerQuestion(server, context)
         return await question.wait { context.connections.send(query, to: server, for: question) }
     }
 
-    static func ask(_ request: Request, of server: NodeID, _ context: OperationContext) async -> PeerAnswer? {
+    package static func ask(_ query: AuditQuery, of server: NodeID, _ context: OperationContext) async -> PeerAnswer? {
+        let question = PeerQuestion(server, context)
+        return await question.wait { context.connections.send(query, to: server, for: question) }
+    }
+
+    package static func ask(_ request: Request, of server: NodeID, _ context: OperationContext) async -> PeerAnswer? {
         let question = PeerQuestion(server, context)
         let route = context.parameters.placement(of: request.key).route
         return await question.wait {
@@ -79,18 +84,22 @@ final class PeerQuestion: SlotReceiver {
         context.connections.unregister(self, requests: number.map { [$0] } ?? [])
     }
 
-    func receive(_ answer: SlotAnswer, from server: NodeID) {
+    package func receive(_ answer: SlotAnswer, from server: NodeID) {
         if server == self.server { finish(.slots(answer)) }
     }
 
-    func receive(_ reply: Reply, from server: NodeID) {
+    package func receive(_ answer: AuditAnswer, from server: NodeID) {
+        if server == self.server { finish(.audited(answer)) }
+    }
+
+    package func receive(_ reply: Reply, from server: NodeID) {
         if server == self.server { finish(.reply(reply)) }
     }
 
-    func connected(to server: NodeID) {
+    package func connected(to server: NodeID) {
         // What was asked over the old connection is lost.
         if server == self.server { finish(nil) }
     }
 
-    func abandon() { finish(nil) }
+    package func abandon() { finish(nil) }
 }

@@ -1,11 +1,10 @@
-// How far a check of a store is, in one line that moves, where standard error is a terminal.
+// How far a command is, in one line that moves, where standard error is a terminal.
 
 import FileTransfers
 import Glibc
-import ProtocolStorage
 
 /// For one task at a time.
-struct CheckProgress {
+struct ProgressLine {
     private static let interval = Duration.milliseconds(200)
 
     private let isShown: Bool
@@ -14,13 +13,13 @@ struct CheckProgress {
 
     init(isShown: Bool) { self.isShown = isShown && isatty(STDERR_FILENO) == 1 }
 
-    mutating func show(_ findings: StoreFindings) {
+    /// Shows the text, and the time since the beginning.
+    mutating func show(_ text: @autoclosure () -> String) {
         let now = ContinuousClock.now
         guard isShown, shownAt.map({ now - $0 >= Self.interval }) ?? true else { return }
         shownAt = now
         let seconds = UInt64(max(0, (now - start) / .seconds(1)))
-        let counts = "\(findings.objectCount) objects  \(byteText(findings.fragmentBytes))"
-        write("\r\u{1b}[K\(counts)  \(durationText(seconds: seconds))")
+        write("\r\u{1b}[K\(text())  \(durationText(seconds: seconds))")
     }
 
     func end() {
