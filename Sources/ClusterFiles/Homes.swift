@@ -23,6 +23,8 @@ struct HomeFiles {
     var store: String { directory + "/store" }
     /// How far a server is whose store was begun anew.
     var rebuildMark: String { directory + "/rebuild.json" }
+    /// Which life of its store is well again.
+    var wellMark: String { directory + "/rebuilt.json" }
     /// Where a server keeps the newest lists that it has seen.
     var lists: String { directory + "/lists" }
 

@@ -141,6 +141,8 @@ package struct ServerHome: Sendable {
     package var node: NodeID { entry.node }
     /// Where it is noted how far the server is whose store was begun anew; absent unless it was.
     package var rebuildFile: String { HomeFiles(directory).rebuildMark }
+    /// Where it is noted which life of that store is well again.
+    package var wellFile: String { HomeFiles(directory).wellMark }
 
     private static func verificationBudget(_ file: StrictTable) throws(ConfigurationError) -> VerificationBudget {
         let budget = VerificationBudget()

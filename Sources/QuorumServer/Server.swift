@@ -114,7 +114,7 @@ package final class Server: Sendable {
             try? store.close()
             throw .foreignKey(incarnation)
         }
-        let mark = configuration.rebuildFile.flatMap { RebuildMark(path: $0) }
+        let mark = configuration.rebuildFiles?.unfinished(signer.incarnation)
         let host = ReplicaHost(
             parameters: configuration.parameters, node: configuration.node, access: cluster.lists.access.contents,
             store: protocolStore, charges: charges, verifier: verifier, signer: signer,
@@ -143,7 +143,7 @@ package final class Server: Sendable {
                 logger: logger,
                 offered: { [weak lists] list, sender in lists?.offer(list, from: sender) })
             let background = BackgroundReads(
-                configuration, rebuilding: mark, lists: lists, peers: peers, verificationThreads: verificationThreads,
+                configuration, incarnation: signer.incarnation, rebuilding: mark, lists: lists, peers: peers, verificationThreads: verificationThreads,
                 store: protocolStore,
                 losses: losses, threads: threads, host: host, statistics: statistics, logger: logger)
             started = background

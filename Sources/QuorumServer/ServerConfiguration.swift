@@ -50,7 +50,7 @@ package struct ServerConfiguration: Sendable {
     package var scrubMilliseconds: UInt64 = 14 * 86_400_000
     package var scrubFile: String?
     /// Where it is noted how far the server is whose store was begun anew; nil: nowhere, and none is.
-    package var rebuildFile: String?
+    package var rebuildFiles: RebuildFiles?
     /// How often each server of its groups is asked for what this one has missed; 0: never.
     package var antiEntropyMilliseconds: UInt64 = 300_000
     /// How long a version waits for idle time before it is verified all the same.
@@ -77,7 +77,7 @@ package struct ServerConfiguration: Sendable {
         repairDelayMilliseconds = UInt64(home.repairDelaySeconds) * 1000
         scrubMilliseconds = UInt64(home.scrubSeconds) * 1000
         scrubFile = "\(home.directory)/scrub.json"
-        rebuildFile = home.rebuildFile
+        rebuildFiles = RebuildFiles(mark: home.rebuildFile, well: home.wellFile)
         antiEntropyMilliseconds = UInt64(home.antiEntropySeconds) * 1000
         parameters.limits.fillsSpares = home.fillsSpares
         metrics = home.metrics

@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import QuorumProtocol
 import Testing
 
 @testable import QuorumServer
@@ -19,7 +20,8 @@ struct RebuildMarkTests {
     func missing() throws {
         try withFile { path in
             #expect(RebuildMark(path: path) == nil)
-            try RebuildMark.remove(path)
+            let files = RebuildFiles(mark: path, well: path + ".well")
+            #expect(files.unfinished(.first) == nil)
         }
     }
 
@@ -39,8 +41,38 @@ struct RebuildMarkTests {
             }
             var status = stat()
             #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
-            try RebuildMark.remove(path)
-            #expect(RebuildMark(path: path) == nil)
+        }
+    }
+
+    @Test("a life that began without memory is well only once that is noted of it, and then for good")
+    func well() throws {
+        try withFile { path in
+            let files = RebuildFiles(mark: path, well: path + ".well")
+            let (second, third) = (Incarnation(2), Incarnation(3))
+            // Its mark is lost, whoever took it: it begins with the first slot again.
+            #expect(files.unfinished(second) == RebuildMark())
+            var mark = RebuildMark()
+            mark.phase = .healing
+            mark.nextSlot = 4096
+            try mark.write(to: path)
+            #expect(files.unfinished(second) == mark)
+            try files.conclude(second)
+            #expect(files.unfinished(second) == nil && files.unfinished(.first) == nil)
+            #expect(files.unfinished(third) == RebuildMark())
+            // What is noted of one life is no word for the one that comes after it.
+            try mark.write(to: path)
+            #expect(files.unfinished(third) == mark)
+            try files.conclude(third)
+            #expect(files.unfinished(third) == nil && files.unfinished(second) == RebuildMark())
+            for text in ["", "{", "{}", #"{"incarnation":-1}"#] {
+                try Data(text.utf8).write(to: URL(fileURLWithPath: files.well))
+                #expect(files.unfinished(second) == RebuildMark())
+            }
+            // It is concluded again where a crash came between the two files.
+            try mark.write(to: path)
+            try files.conclude(second)
+            try files.conclude(second)
+            #expect(files.unfinished(second) == nil)
         }
     }
 

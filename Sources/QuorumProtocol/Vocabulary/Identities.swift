@@ -11,6 +11,9 @@ public struct Incarnation: Hashable, Comparable, Sendable, CustomStringConvertib
         self.rawValue = rawValue
     }
 
+    /// Of a store that was made with its cluster, and has forgotten nothing.
+    package static let first = Incarnation(1)
+
     public static func < (left: Incarnation, right: Incarnation) -> Bool { left.rawValue < right.rawValue }
 
     public var description: String { "incarnation \(rawValue)" }

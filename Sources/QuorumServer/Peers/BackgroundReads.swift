@@ -16,7 +16,7 @@ struct BackgroundReads: Sendable {
     private let verifier: VersionVerifier
 
     init(
-        _ configuration: ServerConfiguration, rebuilding mark: RebuildMark?, lists: ListService, peers: PeerReads,
+        _ configuration: ServerConfiguration, incarnation: Incarnation, rebuilding mark: RebuildMark?, lists: ListService, peers: PeerReads,
         verificationThreads: VerificationThreads, store: ProtocolStore, losses: LossReport, threads: ServerThreads,
         host: ReplicaHost, statistics: ServerStatistics, logger: Logger
     ) {
@@ -35,9 +35,10 @@ struct BackgroundReads: Sendable {
             configuration, store: store.store, host: host, losses: losses, statistics: statistics, logger: logger)
         restater = Restater(reads: peers, host: host, store: store, statistics: statistics, logger: logger)
         host.attach(restater)
-        if let mark, let file = configuration.rebuildFile {
+        if let mark, let files = configuration.rebuildFiles {
             rebuilder = Rebuilder(
-                mark, file: file, reads: peers, host: host, lists: lists, store: store, logger: logger)
+                mark, files: files, incarnation: incarnation, reads: peers, host: host, lists: lists, store: store,
+                logger: logger)
         } else {
             rebuilder = nil
         }

@@ -1,9 +1,11 @@
 // How far a server that has lost its memory has come, in a file of its own. It is there before the store is, and goes
-// when the server is well again: a store without it may speak for what it holds.
+// when the server is well again. Another file says then that this life of the store is well: every life but the first
+// began without memory, so that one of which neither file says anything has yet to learn what it must not speak without.
 
 import DurableFiles
 import Foundation
 import Glibc
+import QuorumProtocol
 
 /// Where rebuilding goes on.
 package struct RebuildMark: Codable, Equatable, Sendable {
@@ -35,13 +37,40 @@ package struct RebuildMark: Codable, Equatable, Sendable {
     package func write(to path: String) throws {
         try DurableFile.replace(path, Array(JSONEncoder().encode(self)), mode: 0o600)
     }
+}
+
+/// Where it is noted how far a server is whose store was begun anew.
+package struct RebuildFiles: Sendable {
+    /// Of the mark, while it is not well.
+    package let mark: String
+    /// Of what says which life of the store is well.
+    package let well: String
+
+    private struct Well: Codable {
+        let incarnation: UInt64
+    }
+
+    package init(mark: String, well: String) {
+        self.mark = mark
+        self.well = well
+    }
+
+    /// How far the store of this incarnation is; nil: it may speak for what it holds.
+    package func unfinished(_ incarnation: Incarnation) -> RebuildMark? {
+        if let mark = RebuildMark(path: mark) { return mark }
+        guard incarnation > .first else { return nil }
+        let well = try? JSONDecoder().decode(Well.self, from: Data(contentsOf: URL(fileURLWithPath: well)))
+        return well?.incarnation == incarnation.rawValue ? nil : RebuildMark()
+    }
 
     /// The server is well again.
     ///
-    /// - Throws: when the file cannot be removed for good.
-    static func remove(_ path: String) throws {
-        guard unlink(path) == 0 || errno == ENOENT else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
-        try DurableFile.synchronizeDirectory(containing: path)
+    /// - Throws: when one file cannot be written, or the other one not removed for good.
+    func conclude(_ incarnation: Incarnation) throws {
+        try DurableFile.replace(
+            well, Array(JSONEncoder().encode(Well(incarnation: incarnation.rawValue))), mode: 0o600)
+        guard unlink(mark) == 0 || errno == ENOENT else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        try DurableFile.synchronizeDirectory(containing: mark)
     }
 }
 

@@ -23,7 +23,8 @@ final class Rebuilder: Sendable {
         var isWell = false
     }
 
-    private let file: String
+    private let files: RebuildFiles
+    private let incarnation: Incarnation
     private let node: NodeID
     private let reads: PeerReads
     private let host: ReplicaHost
@@ -36,12 +37,14 @@ final class Rebuilder: Sendable {
     private let task = Mutex<Task<Void, Never>?>(nil)
 
     /// - Parameters:
-    /// - Parameter file: where the mark is kept.
+    ///   - files: where it is noted how far the server is.
+    ///   - incarnation: of its store.
     init(
-        _ mark: RebuildMark, file: String, reads: PeerReads, host: ReplicaHost, lists: ListService,
+        _ mark: RebuildMark, files: RebuildFiles, incarnation: Incarnation, reads: PeerReads, host: ReplicaHost, lists: ListService,
         store: ProtocolStore, logger: Logger
     ) {
-        self.file = file
+        self.files = files
+        self.incarnation = incarnation
         self.reads = reads
         self.host = host
         self.lists = lists
@@ -49,7 +52,7 @@ final class Rebuilder: Sendable {
         self.logger = logger
         node = reads.node
         let configuration = reads.context.parameters.configuration
-        slots = (0..<UInt16(Slot.count)).map(Slot.init).filter { configuration.group(of: $0).contains(reads.node) }
+        slots = Slot.all.filter { configuration.group(of: $0).contains(reads.node) }
         peers = Set(configuration.groups(of: reads.node).flatMap(\.members)).subtracting([reads.node])
         state = Mutex(State(mark: mark))
         note { $0.progress.slotsAll = self.slots.count }
@@ -93,11 +96,11 @@ final class Rebuilder: Sendable {
             }
         }
         do {
-            try RebuildMark.remove(file)
+            try files.conclude(incarnation)
             note { $0.isWell = true }
             logger.info("this server is well again: it has all that the others have committed")
         } catch {
-            logger.error("\(file) cannot be removed: \(error)")
+            logger.error("it cannot be noted in \(files.well) that this server is well: \(error)")
         }
     }
 
@@ -232,10 +235,10 @@ final class Rebuilder: Sendable {
     @discardableResult
     private func save() -> Bool {
         do {
-            try state.withLock { $0.mark }.write(to: file)
+            try state.withLock { $0.mark }.write(to: files.mark)
             return true
         } catch {
-            logger.warning("\(file) cannot be written: \(error)")
+            logger.warning("\(files.mark) cannot be written: \(error)")
             return false
         }
     }
