@@ -25,6 +25,7 @@ package struct ServerHome: Sendable {
     private static let repairKey = "repair_mib_per_second"
     private static let repairDelayKey = "repair_delay_seconds"
     private static let scrubKey = "scrub_seconds"
+    private static let auditKey = "audit_seconds"
     private static let antiEntropyKey = "anti_entropy_seconds"
     private static let sparesKey = "spares"
     private static let sparesFilled = "filled"
@@ -58,6 +59,8 @@ package struct ServerHome: Sendable {
     package let repairDelaySeconds: Int
     /// In what time the store is read from end to end; 0: never.
     package let scrubSeconds: Int
+    /// In what time the servers of a group audit all that it has; 0: never.
+    package let auditSeconds: Int
     /// How often each server of its groups is asked for what this one has missed; 0: never.
     package let antiEntropySeconds: Int
     /// Whether this server wants fragments that partial writes left out here, too.
@@ -74,6 +77,7 @@ package struct ServerHome: Sendable {
     /// What server.toml may say.
     static let fileKeys: Set<String> = [
         "format", "number", "faults", bytesKey, processorKey, repairKey, repairDelayKey, antiEntropyKey, scrubKey,
+        auditKey,
         sparesKey, memoryKey, segmentKey, metricsKey, "without",
     ]
 
@@ -130,6 +134,9 @@ package struct ServerHome: Sendable {
         scrubSeconds = try Self.share(
             file, Self.scrubKey, "in how many seconds all that is stored is read, 0 for never", in: 0...31_536_000,
             default: 14 * 86_400)
+        auditSeconds = try Self.share(
+            file, Self.auditKey, "in how many seconds a group's servers audit all that it has, 0 for never",
+            in: 0...31_536_000, default: 7 * 86_400)
         fillsSpares = try Self.fillsSpares(file)
         memoryBudgetBytes = try Self.memoryBudgetBytes(
             file, stripeSizeBytes: cluster.parameters.limits.stripeSizeBytesMax)

@@ -7,18 +7,95 @@ import ObjectStorage
 import QuorumProtocol
 
 extension ProtocolStore {
-    /// - Parameter slots: the group's, in order.
-    package func audit(_ query: AuditQuery, slots: some Sequence<Slot>) -> Result<AuditAnswer, Refusal> {
+    /// - Parameters:
+    ///   - slots: the group's, in order.
+    ///   - found: told of what turns out to be lost.
+    package func audit(
+        _ query: AuditQuery, slots: some Sequence<Slot>, lost found: (ObjectKey, LostParts) -> Void
+    ) -> Result<AuditAnswer, Refusal> {
         var answer = AuditInProgress(query, self)
         do {
             for slot in slots where slot >= query.from.slot && !answer.isDone {
                 try answer.read(slot)
             }
+            for (key, parts) in answer.lost { found(key, parts) }
             return .success(AuditAnswer(versions: answer.versions, next: answer.next))
         } catch {
             _ = lost(.listing(error))
             return .failure(.storageFailed)
         }
+    }
+
+    /// What is lost of a stripe that somebody doubts; nil when its fragment is the right one, or is not held anyway.
+    package func lostParts(of key: ObjectKey, _ timestamp: Timestamp, stripe: UInt64) -> LostParts? {
+        guard let parts = doubtful(key, timestamp, stripe: stripe), names(parts, of: key) else { return nil }
+        return mayLose(parts, of: key) ? parts : nil
+    }
+
+    private func doubtful(_ key: ObjectKey, _ timestamp: Timestamp, stripe: UInt64) -> LostParts? {
+        guard let position = parameters.placement(of: key).position(of: node), case .held(let record) = record(of: key),
+            let version = record.version(timestamp), version.holdsFragments
+        else { return nil }
+        let descriptor: Descriptor
+        switch self.descriptor(of: timestamp, key: key) {
+        case .held(let sealed): descriptor = sealed.descriptor
+        case .lost: return .descriptor(timestamp)
+        case .absent, .unreadable, .notInMemory: return nil
+        }
+        guard let staged = descriptor.staged else {
+            guard stripe < UInt64(descriptor.stripes.count) else { return nil }
+            let fragments = fragments(of: timestamp, key: key, stripeCount: descriptor.stripes.count)
+            let isGood = isGood(fragments.map { $0[Int(stripe)] }, position, descriptor.stripes[Int(stripe)])
+            return isGood ? nil : .fragments(timestamp)
+        }
+        guard let (attempt, number) = staged.stagedStripe(stripe) else { return nil }
+        let lost = LostParts.stripe(attempt, number)
+        switch stagedEntry(of: attempt, stripe: number, key: key) {
+        case .held(let bytes):
+            var decoder = CanonicalDecoder(bytes)
+            guard let entry = try? StripeEntry.decode(&decoder, parameters: parameters) else { return lost }
+            let fragment = stagedFragment(of: attempt, stripe: number, key: key)
+            return isGood(fragment, position, entry) ? nil : lost
+        case .lost, .absent: return lost
+        case .unreadable, .notInMemory: return nil
+        }
+    }
+
+    /// Whether the record says, still, that this is there.
+    fileprivate func names(_ parts: LostParts, of key: ObjectKey) -> Bool {
+        guard case .held(let record) = record(of: key) else { return false }
+        return switch parts {
+        case .descriptor(let timestamp): record.version(timestamp) != nil
+        case .fragments(let timestamp): record.version(timestamp)?.holdsFragments ?? false
+        case .stripe(let attempt, let stripe): record.attempt(attempt)?.good.contains(stripe) ?? false
+        }
+    }
+
+    /// Whether it may be marked as lost: not when so much is lost that the machine is suspect.
+    fileprivate func mayLose(_ parts: LostParts, of key: ObjectKey) -> Bool {
+        lost(.found("\(key): its record has \(parts), which is not there, or not what it should be"))
+    }
+
+    /// Whether it is the right one, or nobody can say just now.
+    private func isGood(_ stored: StoredParts<SharedBytes>, _ position: Position, _ stripe: CrossChecksum) -> Bool {
+        switch stored {
+        case .held(let bytes): (try? stripe.verify(bytes, at: position.fragmentIndex)) != nil
+        case .absent, .lost: false
+        case .unreadable, .notInMemory: true
+        }
+    }
+}
+
+extension StagedContents {
+    /// Under which name servers have a stripe of the value; nil when it has not so many.
+    fileprivate func stagedStripe(_ stripe: UInt64) -> (attempt: AttemptName, number: UInt32)? {
+        var first: UInt64 = 0
+        for part in parts {
+            let end = first + UInt64(part.stripeCount)
+            if stripe < end { return (part.attempt, UInt32(stripe - first)) }
+            first = end
+        }
+        return nil
     }
 }
 
@@ -35,6 +112,8 @@ private struct AuditInProgress {
     private(set) var versions: [AuditedStripes] = []
     /// Where it ended early.
     private(set) var next: AuditPlace?
+    /// What turned out to be lost.
+    private(set) var lost: [(ObjectKey, LostParts)] = []
     /// Whether it came to the end of what was asked for.
     private var isComplete = false
     private var stripesLeft = AuditQuery.stripesMax
@@ -82,9 +161,18 @@ private struct AuditInProgress {
         guard begin(AuditPlace(key, stripe: first)) else { return }
         objectsLeft -= 1
         guard case .held(let record) = store.record(of: key), let timestamp = record.committedTimestamp,
-            let version = record.version(timestamp), version.hasStripes,
-            case .held(let sealed) = store.descriptor(of: timestamp, key: key)
+            let version = record.version(timestamp), version.hasStripes
         else { return }
+        let sealed: SealedDescriptor
+        switch store.descriptor(of: timestamp, key: key) {
+        case .held(let held): sealed = held
+        case .lost: return lost.append((key, .descriptor(timestamp)))
+        case .absent:
+            let parts = LostParts.descriptor(timestamp)
+            if store.names(parts, of: key), store.mayLose(parts, of: key) { lost.append((key, parts)) }
+            return
+        case .unreadable, .notInMemory: return
+        }
         let fragments = read(sealed.descriptor, timestamp, version.fragments, key, from: first)
         guard !fragments.isEmpty else { return }
         let name =
@@ -104,7 +192,7 @@ private struct AuditInProgress {
         guard let staged = descriptor.staged else {
             let all = store.fragments(of: timestamp, key: key, stripeCount: descriptor.stripes.count)
             while stripe < UInt64(descriptor.stripes.count), begin(AuditPlace(key, stripe: stripe)) {
-                fragments.append(fragment(held) { all.map { $0[Int(stripe)] } })
+                fragments.append(fragment(held, key, .fragments(timestamp)) { all.map { $0[Int(stripe)] } })
                 stripe += 1
             }
             return fragments
@@ -116,7 +204,9 @@ private struct AuditInProgress {
                 guard begin(AuditPlace(key, stripe: stripe)) else { return fragments }
                 let number = UInt32(stripe - base)
                 fragments.append(
-                    fragment(held) { store.stagedFragment(of: part.attempt, stripe: number, key: key) })
+                    fragment(held, key, .stripe(part.attempt, number)) {
+                        store.stagedFragment(of: part.attempt, stripe: number, key: key)
+                    })
                 stripe += 1
             }
             base = end
@@ -124,8 +214,9 @@ private struct AuditInProgress {
         return fragments
     }
 
+    /// - Parameter parts: what is lost if it cannot be shown.
     private mutating func fragment(
-        _ held: HeldFragments, _ read: () -> StoredParts<SharedBytes>
+        _ held: HeldFragments, _ key: ObjectKey, _ parts: LostParts, _ read: () -> StoredParts<SharedBytes>
     ) -> AuditedFragment {
         stripesLeft -= 1
         switch held {
@@ -138,7 +229,14 @@ private struct AuditInProgress {
         case .held(let bytes):
             bytesLeft -= bytes.count
             return .held(point.fingerprint(of: bytes))
-        case .absent, .lost: return .missing
+        case .lost:
+            if held == .held { lost.append((key, parts)) }
+            return .missing
+        case .absent:
+            guard held == .held, store.names(parts, of: key) else { return .missing }
+            guard store.mayLose(parts, of: key) else { return .unreadable }
+            lost.append((key, parts))
+            return .missing
         case .unreadable, .notInMemory: return .unreadable
         }
     }

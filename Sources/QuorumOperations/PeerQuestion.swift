@@ -3,12 +3,13 @@
 
 import NIOCore
 import QuorumProtocol
+import QuorumWire
 import Synchronization
 
 /// What a server has answered.
 package enum PeerAnswer: Sendable {
     case slots(SlotAnswer)
-    case audited(AuditAnswer)
+    case audit(AuditMessage)
     case reply(Reply)
 }
 
@@ -38,9 +39,11 @@ package final class PeerQuestion: SlotReceiver, AuditReceiver {
         return await question.wait { context.connections.send(query, to: server, for: question) }
     }
 
-    package static func ask(_ query: AuditQuery, of server: NodeID, _ context: OperationContext) async -> PeerAnswer? {
+    package static func ask(
+        _ message: AuditMessage, of server: NodeID, _ context: OperationContext
+    ) async -> PeerAnswer? {
         let question = PeerQuestion(server, context)
-        return await question.wait { context.connections.send(query, to: server, for: question) }
+        return await question.wait { context.connections.send(message, to: server, for: question) }
     }
 
     package static func ask(_ request: Request, of server: NodeID, _ context: OperationContext) async -> PeerAnswer? {
@@ -88,8 +91,8 @@ package final class PeerQuestion: SlotReceiver, AuditReceiver {
         if server == self.server { finish(.slots(answer)) }
     }
 
-    package func receive(_ answer: AuditAnswer, from server: NodeID) {
-        if server == self.server { finish(.audited(answer)) }
+    package func receive(_ message: AuditMessage, from server: NodeID) {
+        if server == self.server { finish(.audit(message)) }
     }
 
     package func receive(_ reply: Reply, from server: NodeID) {

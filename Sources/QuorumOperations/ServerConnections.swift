@@ -35,9 +35,9 @@ package protocol SlotReceiver: ReplyReceiver {
     func receive(_ answer: SlotAnswer, from server: NodeID)
 }
 
-/// Who waits for fingerprints. What it is told as a reply is a refusal.
+/// Who waits for an answer to an audit's message. What it is told as a reply is a refusal.
 package protocol AuditReceiver: ReplyReceiver {
-    func receive(_ answer: AuditAnswer, from server: NodeID)
+    func receive(_ message: AuditMessage, from server: NodeID)
 }
 
 /// One connection to each server that was ever needed.
@@ -406,10 +406,9 @@ package final class ServerConnections: Sendable {
         return send(to: server, for: receiver) { SlotMessage.list(query, epoch: epoch).encoded(request: $0) }
     }
 
-    /// The same for fingerprints.
-    package func send(_ query: AuditQuery, to server: NodeID, for receiver: any AuditReceiver) -> UInt64 {
-        let epoch = parameters.configuration.epoch
-        return send(to: server, for: receiver) { AuditMessage.ask(query, epoch: epoch).encoded(request: $0) }
+    /// The same for an audit's messages.
+    package func send(_ message: AuditMessage, to server: NodeID, for receiver: any AuditReceiver) -> UInt64 {
+        send(to: server, for: receiver) { message.encoded(request: $0) }
     }
 
     private func send(
@@ -526,12 +525,12 @@ package final class ServerConnections: Sendable {
     }
 
     private func received(audited frame: ByteBuffer, from server: NodeID) {
-        guard case (let number, .answer(let answer))? = try? AuditMessage.decode(frame) else {
+        guard let (number, message) = try? AuditMessage.decode(frame) else {
             logger.debug("\(server) sent fingerprints in no form")
             demote(server, for: .seconds(10))
             return
         }
-        (receiver(of: number, from: server) as? any AuditReceiver)?.receive(answer, from: server)
+        (receiver(of: number, from: server) as? any AuditReceiver)?.receive(message, from: server)
     }
 
     // MARK: Preference

@@ -143,7 +143,8 @@ package final class Server: Sendable {
                 logger: logger,
                 offered: { [weak lists] list, sender in lists?.offer(list, from: sender) })
             let background = BackgroundReads(
-                configuration, incarnation: signer.incarnation, rebuilding: mark, lists: lists, peers: peers, verificationThreads: verificationThreads,
+                configuration, incarnation: signer.incarnation, rebuilding: mark, lists: lists, peers: peers,
+                verificationThreads: verificationThreads,
                 store: protocolStore,
                 losses: losses, threads: threads, host: host, statistics: statistics, logger: logger)
             started = background
@@ -355,6 +356,7 @@ private struct CounterSources: Sendable {
         counters.fencedVersions = UInt64(background.restater.count)
         counters.oldestWantMilliseconds = wants.oldestMilliseconds ?? 0
         counters.scrubEndMilliseconds = background.scrubber.endedMilliseconds
+        counters.auditEndMilliseconds = background.auditor.endedMilliseconds
         counters.openRequests = UInt64(sessions.openCount)
         let changes = host.changes
         counters.waitingChanges = changes.queued - changes.done

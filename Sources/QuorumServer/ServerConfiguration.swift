@@ -49,6 +49,8 @@ package struct ServerConfiguration: Sendable {
     /// In what time the store is read from end to end; 0: never. And where it is noted how far that is; nil: nowhere.
     package var scrubMilliseconds: UInt64 = 14 * 86_400_000
     package var scrubFile: String?
+    /// In what time a group's servers audit all that it has; 0: never.
+    package var auditMilliseconds: UInt64 = 7 * 86_400_000
     /// Where it is noted how far the server is whose store was begun anew; nil: nowhere, and none is.
     package var rebuildFiles: RebuildFiles?
     /// How often each server of its groups is asked for what this one has missed; 0: never.
@@ -76,6 +78,7 @@ package struct ServerConfiguration: Sendable {
         repairBytesPerSecond = home.repairBytesPerSecond
         repairDelayMilliseconds = UInt64(home.repairDelaySeconds) * 1000
         scrubMilliseconds = UInt64(home.scrubSeconds) * 1000
+        auditMilliseconds = UInt64(home.auditSeconds) * 1000
         scrubFile = "\(home.directory)/scrub.json"
         rebuildFiles = RebuildFiles(mark: home.rebuildFile, well: home.wellFile)
         antiEntropyMilliseconds = UInt64(home.antiEntropySeconds) * 1000

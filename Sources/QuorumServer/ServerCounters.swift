@@ -68,6 +68,13 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var scrubEndMilliseconds: UInt64 = 0
     /// Stripes of which auditors were told.
     package var auditedStripes: UInt64 = 0
+    /// Stripes that this server has audited; fragments of its own and of others that were wrong or missing then; and
+    /// stripes of which nobody could say which fragments are right. And when it last was through, as for scrubbing.
+    package var auditStripes: UInt64 = 0
+    package var auditOwnFindings: UInt64 = 0
+    package var auditFindings: UInt64 = 0
+    package var auditInconclusive: UInt64 = 0
+    package var auditEndMilliseconds: UInt64 = 0
     /// Requests that are not answered now, and changes that wait for the disk now.
     package var openRequests: UInt64 = 0
     package var waitingChanges: UInt64 = 0

@@ -1,19 +1,23 @@
-// The messages by which an auditor asks for fingerprints, and a server tells them.
+// The messages by which an auditor asks for fingerprints, and a server tells them; and by which somebody has a server
+// look at what it should have.
 
 import Fingerprint
 import NIOCore
 import QuorumProtocol
 
-/// AUDIT and AUDITED (docs/protocol.md, Audit).
+/// AUDIT and AUDITED, DOUBT and NOTED (docs/protocol.md, Audit).
 package enum AuditMessage: Equatable, Sendable {
     case ask(AuditQuery, epoch: UInt64)
     case answer(AuditAnswer)
+    case doubt(AuditDoubt, epoch: UInt64)
+    /// It may look, or have looked already.
+    case noted
 
     /// Whether the frame is one of these, going by its first byte.
     package static func isOne(_ frame: ByteBuffer) -> Bool {
         let type = frame.getInteger(at: frame.readerIndex, as: UInt8.self)
         return switch type.flatMap(MessageType.init) {
-        case .audit, .audited: true
+        case .audit, .audited, .doubt, .noted: true
         default: false
         }
     }
@@ -38,6 +42,13 @@ package enum AuditMessage: Equatable, Sendable {
             head.append(UInt8(answer.next == nil ? 0 : 1))
             if let next = answer.next { head.append(next) }
             return EncodedMessage(type: .audited, request: number, head: head)
+        case .doubt(let doubt, let epoch):
+            head.append(epoch)
+            head.append(counted: doubt.key.bytes)
+            head.append(doubt.timestamp)
+            head.append(doubt.stripe)
+            return EncodedMessage(type: .doubt, request: number, head: head)
+        case .noted: return EncodedMessage(type: .noted, request: number, head: head)
         }
     }
 
@@ -66,6 +77,13 @@ package enum AuditMessage: Equatable, Sendable {
                         group: GroupID(group), from: from, before: before, bucket: bucket.isEmpty ? nil : bucket,
                         point: point, wantsNames: wantsNames), epoch: epoch)
             case .audited: message = .answer(try answer(&opened.head))
+            case .doubt:
+                let epoch: UInt64 = try opened.head.integer("epoch")
+                let key = try opened.head.objectKey("object")
+                let timestamp = try opened.head.timestamp("version")
+                let stripe: UInt64 = try opened.head.integer("stripe")
+                message = .doubt(AuditDoubt(key: key, timestamp: timestamp, stripe: stripe), epoch: epoch)
+            case .noted: message = .noted
             default: throw WireError.misdirected(opened.type)
             }
             try opened.finish()

@@ -35,6 +35,7 @@ package enum MessageType: UInt8, Sendable {
     case listSlots = 19
     case listSlot = 20
     case audit = 21
+    case doubt = 22
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
@@ -52,6 +53,7 @@ package enum MessageType: UInt8, Sendable {
     case slots = 147
     case slot = 148
     case audited = 149
+    case noted = 150
 
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
@@ -62,7 +64,7 @@ package enum MessageType: UInt8, Sendable {
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
             .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,
             .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots, .listSlot, .slot, .audit,
-            .audited:
+            .audited, .doubt, .noted:
             false
         }
     }

@@ -58,6 +58,7 @@ final class InProcessCluster {
         configuration.antiEntropyMilliseconds = 0
         configuration.repairBytesPerSecond = 0
         configuration.scrubMilliseconds = 0
+        configuration.auditMilliseconds = 0
         change(&configuration)
         ports[index] = configuration.port
         servers[index] = try await Server.start(

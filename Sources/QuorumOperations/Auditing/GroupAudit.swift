@@ -4,6 +4,7 @@
 // asked about again a little later, and counts only if it is still so.
 
 import QuorumProtocol
+import QuorumWire
 
 /// What an audit has found so far.
 package struct AuditTally: Sendable {
@@ -72,10 +73,12 @@ package enum AuditFailure: Error, Sendable {
 
 /// Audits one group; one task at a time.
 package struct GroupAudit: Sendable {
+    private static let doubtsMax = 100
     private static let secondLook = Duration.seconds(1)
     private static let connectingMilliseconds = 5000
 
     private let group: Group
+    private let before: AuditPlace?
     private let bucket: String?
     private let context: OperationContext
     private let drawPoint: @Sendable () -> [UInt8]
@@ -87,12 +90,15 @@ package struct GroupAudit: Sendable {
 
     /// - Parameters:
     ///   - place: where to begin.
+    ///   - before: where to end; nil: with the group's last stripe.
     ///   - bucket: only of this one; nil: of all.
     package init(
-        _ group: Group, from place: AuditPlace = AuditPlace(Slot(0)), bucket: String? = nil, context: OperationContext
+        _ group: Group, from place: AuditPlace = AuditPlace(Slot(0)), before: AuditPlace? = nil, bucket: String? = nil,
+        context: OperationContext
     ) {
         self.group = group
         self.place = place
+        self.before = before
         self.bucket = bucket
         self.context = context
         drawPoint = {
@@ -116,16 +122,34 @@ package struct GroupAudit: Sendable {
     /// - Throws: `AuditFailure` when too few servers answer; it can be tried again. `CancellationError`.
     package mutating func goOn() async throws -> AuditFindings {
         guard let from = place else { return AuditFindings() }
-        let round = try await ask(from: from, before: nil)
+        let round = try await ask(from: from, before: before)
         var findings = round.findings(trusting: trusted)
         if let first = findings.troubles.first, let last = findings.troubles.last {
             try await Task.sleep(for: Self.secondLook)
             let again = try await ask(from: first.place, before: last.place.successor)
             findings.confirm(again.findings(trusting: trusted), upTo: again.end)
         }
+        await doubt(findings)
         tally.add(findings, of: group)
         place = round.end
         return findings
+    }
+
+    private var epoch: UInt64 { context.parameters.configuration.epoch }
+
+    /// Has those look who have not shown what they should. A few at a time: who has much that is not right looks at all
+    /// of it by itself.
+    private func doubt(_ findings: AuditFindings) async {
+        await withTaskGroup(of: Void.self) { tasks in
+            for trouble in findings.troubles.prefix(Self.doubtsMax) {
+                let doubt = AuditDoubt(key: trouble.key, timestamp: trouble.timestamp, stripe: trouble.stripe)
+                for (node, standing) in trouble.servers where standing <= .missing {
+                    tasks.addTask { [context, epoch] in
+                        _ = await PeerQuestion.ask(.doubt(doubt, epoch: epoch), of: node, context)
+                    }
+                }
+            }
+        }
     }
 
     /// Those first that were right most often.
@@ -159,13 +183,15 @@ package struct GroupAudit: Sendable {
                 let query = AuditQuery(
                     group: group.id, from: from, before: bound, bucket: bucket, point: query.point,
                     wantsNames: naming.contains(node))
-                tasks.addTask { [context] in (node, query, await PeerQuestion.ask(query, of: node, context)) }
+                tasks.addTask { [context, epoch] in
+                    (node, query, await PeerQuestion.ask(.ask(query, epoch: epoch), of: node, context))
+                }
             }
             return await tasks.reduce(into: []) { $0.append($1) }
         }
         for (node, query, answer) in answers {
             switch answer {
-            case .audited(let answer): _ = round.take(answer, to: query, from: node)
+            case .audit(.answer(let answer)): _ = round.take(answer, to: query, from: node)
             case .reply(.refused(let refusal)): refusals[node] = refusal
             default: break
             }
@@ -179,8 +205,8 @@ package struct GroupAudit: Sendable {
     }
 
     private func ask(_ query: AuditQuery, _ node: NodeID, _ refusals: inout [NodeID: Refusal]) async -> AuditAnswer? {
-        switch await PeerQuestion.ask(query, of: node, context) {
-        case .audited(let answer): return answer
+        switch await PeerQuestion.ask(.ask(query, epoch: epoch), of: node, context) {
+        case .audit(.answer(let answer)): return answer
         case .reply(.refused(let refusal)):
             refusals[node] = refusal
             return nil

@@ -149,3 +149,17 @@ package struct AuditAnswer: Equatable, Sendable {
         return true
     }
 }
+
+/// "Look whether you still have your fragment of this stripe": to a server that did not show it, or a wrong one.
+package struct AuditDoubt: Hashable, Sendable {
+    package let key: ObjectKey
+    package let timestamp: Timestamp
+    /// Of the version, counted through its parts.
+    package let stripe: UInt64
+
+    package init(key: ObjectKey, timestamp: Timestamp, stripe: UInt64) {
+        self.key = key
+        self.timestamp = timestamp
+        self.stripe = stripe
+    }
+}

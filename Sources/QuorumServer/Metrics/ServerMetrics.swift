@@ -167,6 +167,23 @@ struct ServerMetrics {
             "solidus_audited_stripes_total", .counter, "Stripes of which this server told auditors the fingerprints.",
             Double(counters.auditedStripes))
         text.add(
+            "solidus_audit_stripes_total", .counter, "Stripes that this server has audited.",
+            Double(counters.auditStripes))
+        text.add(
+            "solidus_audit_own_findings_total", .counter,
+            "Fragments of this server that were wrong or missing when it audited.", Double(counters.auditOwnFindings))
+        text.add(
+            "solidus_audit_findings_total", .counter, "Fragments of other servers that were wrong or missing then.",
+            Double(counters.auditFindings))
+        text.add(
+            "solidus_audit_inconclusive_total", .counter,
+            "Stripes of which too few fragments fitted together then to say which are right.",
+            Double(counters.auditInconclusive))
+        text.add(
+            "solidus_audit_end_timestamp_seconds", .gauge,
+            "When this server last audited its share, since 1970; 0 for not since its start.",
+            Double(counters.auditEndMilliseconds) / 1000)
+        text.add(
             "solidus_lost_records_total", .counter, "Times that an object's record was wanted that is lost.",
             Double(counters.lostRecords))
         text.add(

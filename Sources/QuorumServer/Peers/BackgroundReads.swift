@@ -4,19 +4,21 @@ import Logging
 import ProtocolStorage
 import QuorumProtocol
 
-/// Verification, repair, anti-entropy, scrubbing, and rebuilding.
+/// Verification, repair, anti-entropy, scrubbing, auditing, and rebuilding.
 struct BackgroundReads: Sendable {
     let peers: PeerReads
     let repairer: Repairer
     private let antiEntropy: AntiEntropy
     let scrubber: Scrubber
+    let auditor: Auditor
     let restater: Restater
     /// Of a server whose store was begun anew; nil: it was not.
     let rebuilder: Rebuilder?
     private let verifier: VersionVerifier
 
     init(
-        _ configuration: ServerConfiguration, incarnation: Incarnation, rebuilding mark: RebuildMark?, lists: ListService, peers: PeerReads,
+        _ configuration: ServerConfiguration, incarnation: Incarnation, rebuilding mark: RebuildMark?,
+        lists: ListService, peers: PeerReads,
         verificationThreads: VerificationThreads, store: ProtocolStore, losses: LossReport, threads: ServerThreads,
         host: ReplicaHost, statistics: ServerStatistics, logger: Logger
     ) {
@@ -33,6 +35,8 @@ struct BackgroundReads: Sendable {
             statistics: statistics, logger: logger)
         scrubber = Scrubber(
             configuration, store: store.store, host: host, losses: losses, statistics: statistics, logger: logger)
+        auditor = Auditor(
+            intervalMilliseconds: configuration.auditMilliseconds, reads: peers, statistics: statistics, logger: logger)
         restater = Restater(reads: peers, host: host, store: store, statistics: statistics, logger: logger)
         host.attach(restater)
         if let mark, let files = configuration.rebuildFiles {
@@ -48,6 +52,7 @@ struct BackgroundReads: Sendable {
     func start() {
         antiEntropy.start()
         scrubber.start()
+        auditor.start()
         rebuilder?.start()
     }
 
@@ -63,6 +68,7 @@ struct BackgroundReads: Sendable {
     func stop() {
         rebuilder?.stop()
         scrubber.stop()
+        auditor.stop()
         antiEntropy.stop()
         restater.stop()
         verifier.stop()
@@ -74,6 +80,7 @@ struct BackgroundReads: Sendable {
     func shutdown() async {
         await rebuilder?.shutdown()
         await scrubber.shutdown()
+        await auditor.shutdown()
         await antiEntropy.shutdown()
         await restater.shutdown()
         await repairer.shutdown()

@@ -40,7 +40,8 @@ final class Rebuilder: Sendable {
     ///   - files: where it is noted how far the server is.
     ///   - incarnation: of its store.
     init(
-        _ mark: RebuildMark, files: RebuildFiles, incarnation: Incarnation, reads: PeerReads, host: ReplicaHost, lists: ListService,
+        _ mark: RebuildMark, files: RebuildFiles, incarnation: Incarnation, reads: PeerReads, host: ReplicaHost,
+        lists: ListService,
         store: ProtocolStore, logger: Logger
     ) {
         self.files = files

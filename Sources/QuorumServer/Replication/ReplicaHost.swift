@@ -50,6 +50,7 @@ final class ReplicaHost: Sendable {
     private let ownQuestions = Mutex(OwnQuestions())
     private let restater = Mutex<Restater?>(nil)
     private let digests = SlotDigests()
+    private let doubts = Mutex(Doubts())
     private let life: Mutex<Life>
     /// The version of the list of keys by which everything goes that is committed here from now on.
     private let promisedKeysVersion: Mutex<UInt64>
@@ -67,6 +68,8 @@ final class ReplicaHost: Sendable {
         var lastNumber: UInt64 = 0
         var waiting: [UInt64: CheckedContinuation<Reply, Never>] = [:]
     }
+
+    private static var nowMilliseconds: UInt64 { NIODeadline.now().uptimeNanoseconds / 1_000_000 }
 
     /// Whether the server may speak for what it holds (docs/protocol.md, Rebuilding).
     enum Life: Sendable {
@@ -307,7 +310,37 @@ final class ReplicaHost: Sendable {
             answer(.failure(.foreignGroup(query.group, expected: owner)))
         } else {
             let slots = Slot.all.filter { configuration.group(of: $0).id == query.group }
-            threads.auditTurns.submit(for: principal) { answer(self.store.audit(query, slots: slots)) }
+            threads.auditTurns.submit(for: principal) {
+                answer(self.store.audit(query, slots: slots) { self.lost($0, [$1]) })
+            }
+        }
+    }
+
+    /// Has a stripe looked at that somebody who may read it says is not whole here; not again within an hour.
+    func doubt(
+        _ doubt: AuditDoubt, epoch: UInt64, for principal: Principal,
+        _ answer: @escaping @Sendable (Result<Void, Refusal>) -> Void
+    ) {
+        let configuration = parameters.configuration
+        let reading = Request.read(Read(key: doubt.key, version: doubt.timestamp, portion: .fragments))
+        let owner = configuration.group(of: doubt.key.slot).id
+        if life.withLock({ $0 }) != .serving {
+            answer(.failure(.rebuilding))
+        } else if let refusal = access.withLock({ $0 }).refusal(of: reading, from: principal, in: configuration) {
+            answer(.failure(refusal))
+        } else if epoch != configuration.epoch {
+            answer(.failure(.unknownEpoch(epoch, newest: configuration.epoch)))
+        } else if !groups.contains(owner) {
+            answer(.failure(.foreignGroup(owner, expected: owner)))
+        } else {
+            answer(.success(()))
+            guard doubts.withLock({ $0.take(doubt, from: principal, nowMilliseconds: Self.nowMilliseconds) }) else {
+                return
+            }
+            threads.auditTurns.submit(for: principal) {
+                let lost = self.store.lostParts(of: doubt.key, doubt.timestamp, stripe: doubt.stripe)
+                if let lost { self.lost(doubt.key, [lost]) }
+            }
         }
     }
 

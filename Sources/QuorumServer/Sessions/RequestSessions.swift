@@ -295,27 +295,33 @@ final class RequestSessions: ServerEndpointDelegate {
         }
     }
 
-    /// Tells an auditor what the server has.
+    /// Tells an auditor what the server has, and has it look at what somebody doubts.
     private func received(
         auditMessage frame: ByteBuffer, from session: Session, _ principal: Principal, _ host: ReplicaHost
     ) {
         let size = frame.readableBytes
-        let number: UInt64
-        let message: AuditMessage
         do {
-            (number, message) = try AuditMessage.decode(frame)
-            guard case .ask = message else { throw WireError.misdirected(.audited) }
-        } catch {
-            return refuse(session, frameSizeBytes: size, "\(error)")
-        }
-        guard case .ask(let query, let epoch) = message else { return }
-        host.audit(query, epoch: epoch, for: principal) { found in
-            self.answer(session, number, found, frameSizeBytes: size) { answer in
-                let stripes = answer.versions.reduce(0) { $0 + $1.fragments.count }
-                self.statistics.count { $0.auditedStripes += UInt64(stripes) }
-                let told = self.interposer.map { $0.audit(query, answer) } ?? answer
-                return told.map { AuditMessage.answer($0).encoded(request: number) }
+            switch try AuditMessage.decode(frame) {
+            case (let number, .ask(let query, let epoch)):
+                host.audit(query, epoch: epoch, for: principal) { found in
+                    self.answer(session, number, found, frameSizeBytes: size) { answer in
+                        let stripes = answer.versions.reduce(0) { $0 + $1.fragments.count }
+                        self.statistics.count { $0.auditedStripes += UInt64(stripes) }
+                        let told = self.interposer.map { $0.audit(query, answer) } ?? answer
+                        return told.map { AuditMessage.answer($0).encoded(request: number) }
+                    }
+                }
+            case (let number, .doubt(let doubt, let epoch)):
+                host.doubt(doubt, epoch: epoch, for: principal) { found in
+                    self.answer(session, number, found, frameSizeBytes: size) {
+                        AuditMessage.noted.encoded(request: number)
+                    }
+                }
+            case (_, .answer): throw WireError.misdirected(.audited)
+            case (_, .noted): throw WireError.misdirected(.noted)
             }
+        } catch {
+            refuse(session, frameSizeBytes: size, "\(error)")
         }
     }
 

@@ -149,7 +149,7 @@ struct Audit: AsyncParsableCommand, ReportingCommand {
             lines.append("group \(group.group) was not audited to its end: \(group.why)")
         }
         let isWhole = outcome.troubles.isEmpty && outcome.unfinished.isEmpty
-        if isWhole { lines.append("every fragment that was asked for is right") }
+        if isWhole { lines.append("every fragment that was shown is right") }
         return lines.joined(separator: "\n")
     }
 }
