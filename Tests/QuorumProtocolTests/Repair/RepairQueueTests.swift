@@ -231,6 +231,53 @@ struct RepairQueueTests {
         #expect(queue.cursor == nil)
     }
 
+    @Test(
+        "is as fast in the end as it was in the beginning, and has all its places then, whatever came of each object",
+        arguments: 1...3 as ClosedRange<UInt64>)
+    func steady(seed: UInt64) {
+        let keys = (0..<50_000).map(key)
+        let numbers = Dictionary(uniqueKeysWithValues: keys.enumerated().map { ($1, $0) })
+        var generator = SplitMix64(seed: seed)
+        var queue = queue(bytesPerSecond: 1 << 30)
+        var table = Array(keys.indices)
+        var done: Set<Int> = []
+        var running: [(number: Int, endMilliseconds: UInt64)] = []
+        // When each tenth of all was done.
+        var times: [UInt64] = []
+        var (place, now) = (0, 0 as UInt64)
+        while times.count < 10, now < 10_000_000 {
+            if queue.wantsMore(nowMilliseconds: now) {
+                let piece = table[place...].prefix(RepairQueue.readyCountMax)
+                let isLast = piece.endIndex == table.endIndex
+                queue.bring(
+                    piece.map { (key: keys[$0], sinceMilliseconds: 0) }, isLast: isLast, nowMilliseconds: now)
+                if isLast { table.removeAll { done.contains($0) } }
+                place = isLast ? 0 : piece.endIndex
+            }
+            while let key = queue.next(nowMilliseconds: now, isIdle: true), let number = numbers[key] {
+                running.append((number, now + UInt64.random(in: 1...20, using: &generator)))
+            }
+            now += 5
+            for (number, time) in running where time <= now {
+                let end: RepairEnd =
+                    generator.chance(percent: 1) ? .failed : generator.chance(percent: 2) ? .later : .done
+                queue.finished(keys[number], end, sizeBytes: 1000, nowMilliseconds: now)
+                guard end == .done, done.insert(number).inserted else { continue }
+                if done.count % (keys.count / 10) == 0 { times.append(now) }
+            }
+            running.removeAll { $0.endMilliseconds <= now }
+        }
+        guard times.count == 10 else {
+            Issue.record("only \(done.count) are done")
+            return
+        }
+        // At the very end only what failed is left, and waits.
+        #expect(times[8] - times[7] <= times[0] * 11 / 10, "\(times)")
+        for (number, _) in running { queue.finished(keys[number], .done, sizeBytes: 0, nowMilliseconds: now) }
+        queue.bring(rows(0..<40), isLast: true, nowMilliseconds: now)
+        #expect(takeAll(&queue, at: now).count == RepairQueue.idleCountMax)
+    }
+
     @Test("takes two who looked at the clock at the same time for no clock that was set back")
     func clockRace() {
         var queue = queue()

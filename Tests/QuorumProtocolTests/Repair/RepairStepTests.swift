@@ -85,6 +85,48 @@ struct RepairStepTests {
         #expect(repairing.host(2).state(version) == .held)
     }
 
+    @Test(
+        "brings back values of hardly any bytes, in the end of fragments that were all brought back themselves",
+        arguments: [VerificationMode.fingerprint, .full], shapes)
+    func smallest(mode: VerificationMode, shape: TestGroup.Shape) {
+        let group = shape.group(mode)
+        for lengthBytes in 0...(group.quorums.dataFragmentCount + 1) {
+            let text = String(repeating: "x", count: lengthBytes)
+            let repairing = Repairing(group)
+            let version = group.version(.photo, text, counter: 1)
+            repairing.write(version, at: group.servers)
+            for server in group.servers + group.servers {
+                let host = repairing.host(server)
+                // With its descriptor goes all that is here of the version.
+                host.runToEnd(.lost(.photo, [.descriptor(version.timestamp)], answering: nil))
+                #expect(host.state(version) == nil && host.wanted() == version.timestamp)
+                #expect(repairing.end(at: server) == .done)
+                #expect(host.state(version) == .held && host.wanted() == nil, "\(lengthBytes) bytes at \(server)")
+                if lengthBytes > 0 { #expect(fragments(host, version) == own(group, text, server)) }
+                host.expectCharges()
+            }
+        }
+    }
+
+    @Test("meets a fragment that has rotted, takes another, and both are whole in the end", arguments: shapes)
+    func rottenSource(shape: TestGroup.Shape) {
+        let group = shape.group(.fingerprint)
+        // Those that are asked first.
+        for source in group.servers.dropFirst().prefix(group.quorums.dataFragmentCount) {
+            let repairing = Repairing(group)
+            let version = group.version(.photo, "some value", counter: 1)
+            repairing.write(version, at: Array(group.servers.dropFirst()))
+            repairing.host(source).rotten = [.fragments(version.timestamp)]
+            #expect(repairing.end(at: 0) == .done)
+            #expect(repairing.host(source).state(version) == .lost)
+            #expect(repairing.host(source).wanted() == version.timestamp)
+            #expect(repairing.end(at: source) == .done)
+            for server in [0, source] {
+                #expect(fragments(repairing.host(server), version) == own(group, "some value", server), "\(source)")
+            }
+        }
+    }
+
     @Test("takes no garbage, whoever of f sends it", arguments: [VerificationMode.fingerprint, .full, .lazy], shapes)
     func garbage(mode: VerificationMode, shape: TestGroup.Shape) {
         let group = shape.group(mode)
