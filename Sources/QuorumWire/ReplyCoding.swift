@@ -98,7 +98,7 @@ extension Reply {
                 .listHeld, .restate, .fetchList, .offerList,
                 .list, .fetchStatus, .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots,
                 .listSlot,
-                .slot, .audit, .audited, .doubt, .noted:
+                .slot, .audit, .audited, .doubt, .noted, .listWants, .wants:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

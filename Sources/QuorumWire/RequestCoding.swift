@@ -164,7 +164,7 @@ extension Request {
             case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
                 .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,
                 .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots, .listSlot, .slot, .audit,
-                .audited, .doubt, .noted:
+                .audited, .doubt, .noted, .listWants, .wants:
                 throw WireError.misdirected(message.type)
             }
             try message.finish()

@@ -36,6 +36,7 @@ package enum MessageType: UInt8, Sendable {
     case listSlot = 20
     case audit = 21
     case doubt = 22
+    case listWants = 23
     case timestampReply = 129
     case preparedReply = 130
     case committedReply = 131
@@ -54,6 +55,7 @@ package enum MessageType: UInt8, Sendable {
     case slot = 148
     case audited = 149
     case noted = 150
+    case wants = 151
 
     /// Whether it is a request about an object, which a route leads to its group.
     var isRequest: Bool {
@@ -64,7 +66,7 @@ package enum MessageType: UInt8, Sendable {
         case .timestampReply, .preparedReply, .committedReply, .versionReply, .refusedReply, .certificateReply,
             .stagedReply, .fetchedReply, .discardedReply, .heldReply, .fetchList, .offerList, .list, .fetchStatus,
             .status, .listPending, .pending, .listObjects, .listing, .listSlots, .slots, .listSlot, .slot, .audit,
-            .audited, .doubt, .noted:
+            .audited, .doubt, .noted, .listWants, .wants:
             false
         }
     }

@@ -79,11 +79,17 @@ public struct AccessList: Hashable, Sendable {
     /// Why the sender may not be told what a client has left unfinished; nil when he may: everybody his own, and who
     /// administers every bucket everybody's.
     package func refusalOfPending(of client: ClientID, to principal: Principal) -> Refusal? {
+        if case .client(client) = principal, places[client] != nil { return nil }
+        return refusalOfWants(to: principal)
+    }
+
+    /// Why the sender may not be told what a server lacks, of whatever bucket; nil for who administers every one.
+    package func refusalOfWants(to principal: Principal) -> Refusal? {
         guard case .client(let asking) = principal, let place = places[asking] else { return .notEntitled(principal) }
         let isAdministrator = clients[place].grants.contains {
             $0.bucket == Grant.everyBucket && $0.rights.contains(.admin)
         }
-        return asking == client || isAdministrator ? nil : .notEntitled(principal, lacksAll: .admin)
+        return isAdministrator ? nil : .notEntitled(principal, lacksAll: .admin)
     }
 
     /// Why the sender may not be told what is in a bucket; nil when he may. It takes the right to read or to write, too:

@@ -58,6 +58,9 @@ public struct ServerObservations: Equatable, Sendable {
     package internal(set) var refusals: [Position: Refusal] = [:]
     /// Servers that had not answered yet when the operation was done, although it was waiting for them in particular.
     public internal(set) var slow: [NodeID] = []
+    /// How many servers have answered, when a fetch failed, that they have nothing of what was wanted, or sent something
+    /// bad.
+    package internal(set) var lackingCount = 0
 
     /// Nothing was observed.
     public init() {

@@ -289,6 +289,8 @@ package struct StripeFetcher: Sendable {
 
     private var shortfall: OperationFailure {
         let have = good.count
+        var observations = observations
+        observations.lackingCount = lacking.count
         guard let timestamp else {
             return .unavailable(
                 .read, answered: good.map { placement.node(at: $0.server) }, need: need, observations: observations)

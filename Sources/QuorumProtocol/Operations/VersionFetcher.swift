@@ -259,6 +259,8 @@ package struct VersionFetcher: Sendable {
             // It is there; only that one of its stripes has not come.
             return .unavailable(.read, answered: [], need: need, observations: observations)
         }
+        var observations = observations
+        observations.lackingCount = failed.count { observations.refusals[$0] == nil }
         return .tooFewFragments(
             timestamp, have: stripes?.goodCount ?? descriptor.map { good($0).count } ?? 0, need: need,
             observations: observations)

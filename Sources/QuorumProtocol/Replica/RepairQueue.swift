@@ -19,6 +19,30 @@ package enum RepairEnd: Equatable, Sendable {
     case full
 }
 
+/// Why an object could not be repaired, when that was last tried.
+package struct RepairFailure: Equatable, Sendable {
+    /// For people.
+    package let reason: String
+    /// Whether all others had been asked, and too few of them had anything good.
+    package let isShortage: Bool
+    /// How often in a row it has failed.
+    package fileprivate(set) var count = 0
+    fileprivate var nextMilliseconds: UInt64 = 0
+    /// How often in a row there was a shortage.
+    fileprivate var shortages = 0
+
+    /// After so many shortages in a row nobody is waited for any more: who was just repairing it has had the time.
+    private static let shortagesMin = 3
+
+    /// Whether it is to be expected that it stays so.
+    package var isIrreparable: Bool { shortages >= Self.shortagesMin }
+
+    package init(_ reason: String, isShortage: Bool) {
+        self.reason = reason
+        self.isShortage = isShortage
+    }
+}
+
 /// The objects that are repaired, or soon will be.
 package struct RepairQueue: Sendable {
     /// How many objects are repaired at once: when clients ask for nothing, and otherwise.
@@ -39,15 +63,10 @@ package struct RepairQueue: Sendable {
     /// What repair may have of its budget while clients ask for something.
     private static let busyShare = 10
 
-    private struct Failure: Sendable {
-        var count: Int
-        var nextMilliseconds: UInt64
-    }
-
     private let delayMilliseconds: UInt64
     private var ready: Deque<ObjectKey> = []
     private var running: Set<ObjectKey> = []
-    private var failures: [ObjectKey: Failure] = [:]
+    private var failures: [ObjectKey: RepairFailure] = [:]
     private var idleBytes: Credit
     private var busyBytes: Credit
     private var creditedMilliseconds: UInt64 = 0
@@ -93,6 +112,9 @@ package struct RepairQueue: Sendable {
     /// Of how many objects it is known that they failed and wait.
     package var failedCount: Int { failures.count }
 
+    /// Why an object's repair has failed, as far as that is remembered.
+    package func failure(of key: ObjectKey) -> RepairFailure? { failures[key] }
+
     /// The next object to repair now; the caller asks until there is none, and says when each is done.
     package mutating func next(nowMilliseconds: UInt64, isIdle: Bool) -> ObjectKey? {
         credit(nowMilliseconds)
@@ -108,7 +130,11 @@ package struct RepairQueue: Sendable {
     }
 
     /// The object's repair has ended; so much was read of others for it.
-    package mutating func finished(_ key: ObjectKey, _ end: RepairEnd, sizeBytes: Int, nowMilliseconds: UInt64) {
+    ///
+    /// - Parameter failure: why, if it has failed.
+    package mutating func finished(
+        _ key: ObjectKey, _ end: RepairEnd, _ failure: RepairFailure? = nil, sizeBytes: Int, nowMilliseconds: UInt64
+    ) {
         guard running.remove(key) != nil else { return }
         idleBytes.spend(sizeBytes)
         busyBytes.spend(sizeBytes)
@@ -125,7 +151,11 @@ package struct RepairQueue: Sendable {
             {
                 failures[next] = nil
             }
-            failures[key] = Failure(count: count, nextMilliseconds: nowMilliseconds &+ wait)
+            var latest = failure ?? RepairFailure("", isShortage: false)
+            latest.count = count
+            latest.nextMilliseconds = nowMilliseconds &+ wait
+            latest.shortages = latest.isShortage ? (failures[key]?.shortages ?? 0) + 1 : 0
+            failures[key] = latest
             failureStreak += 1
             // Nothing can be had, of however many objects: they are not all tried one after the other.
             if failureStreak >= Self.failureStreakMax {

@@ -30,6 +30,7 @@ struct BackgroundReads: Sendable {
         repairer = Repairer(
             configuration, peers: peers, store: store, threads: threads, host: host, verifier: verifier,
             statistics: statistics, logger: logger)
+        host.attach(repairer)
         antiEntropy = AntiEntropy(
             intervalMilliseconds: configuration.antiEntropyMilliseconds, reads: peers, host: host,
             statistics: statistics, logger: logger)
@@ -42,7 +43,7 @@ struct BackgroundReads: Sendable {
         if let mark, let files = configuration.rebuildFiles {
             rebuilder = Rebuilder(
                 mark, files: files, incarnation: incarnation, reads: peers, host: host, lists: lists, store: store,
-                logger: logger)
+                repairer: repairer, logger: logger)
         } else {
             rebuilder = nil
         }

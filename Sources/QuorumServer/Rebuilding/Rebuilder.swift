@@ -13,6 +13,8 @@ import Synchronization
 /// Rebuilds one server.
 final class Rebuilder: Sendable {
     private static let slotsAtOnce = 8
+    /// More than that cannot be had is another trouble.
+    private static let irreparableMax = 1000
     private static let savingInterval = Duration.seconds(5)
     private static let pause = Duration.seconds(1)
     private static let healingPause = Duration.seconds(5)
@@ -30,6 +32,7 @@ final class Rebuilder: Sendable {
     private let host: ReplicaHost
     private let lists: ListService
     private let store: ProtocolStore
+    private let repairer: Repairer
     private let logger: Logger
     private let slots: [Slot]
     private let peers: Set<NodeID>
@@ -42,7 +45,7 @@ final class Rebuilder: Sendable {
     init(
         _ mark: RebuildMark, files: RebuildFiles, incarnation: Incarnation, reads: PeerReads, host: ReplicaHost,
         lists: ListService,
-        store: ProtocolStore, logger: Logger
+        store: ProtocolStore, repairer: Repairer, logger: Logger
     ) {
         self.files = files
         self.incarnation = incarnation
@@ -50,6 +53,7 @@ final class Rebuilder: Sendable {
         self.host = host
         self.lists = lists
         self.store = store
+        self.repairer = repairer
         self.logger = logger
         node = reads.node
         let configuration = reads.context.parameters.configuration
@@ -225,10 +229,16 @@ final class Rebuilder: Sendable {
         return told
     }
 
-    /// Whether the table of wants is empty.
+    /// Whether it wants nothing any more but what cannot be had, with all others there. Nobody is the better for waiting
+    /// for that.
     private func lacksNothing() async -> Bool {
-        let store = store
-        return await host.inBackground { _ in (try? store.wants(after: nil, limit: 1))?.isEmpty ?? false }
+        let (store, repairer) = (store, repairer)
+        return await host.inBackground { _ in
+            // The first that may yet come decides.
+            guard let wants = try? store.wants(after: nil, limit: Self.irreparableMax + 1) else { return false }
+            return wants.count <= Self.irreparableMax
+                && wants.allSatisfy { repairer.failure(of: $0.key)?.isIrreparable ?? false }
+        }
     }
 
     private func note(_ change: (inout State) -> Void) { state.withLock { change(&$0) } }

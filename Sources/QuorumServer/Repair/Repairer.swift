@@ -97,6 +97,9 @@ final class Repairer: Sendable {
         }
     }
 
+    /// Why the repair of an object has failed, as far as that is remembered.
+    func failure(of key: ObjectKey) -> RepairFailure? { state.withLock { $0.queue.failure(of: key) } }
+
     /// Counts the table, unless that takes long and was done lately.
     private func count() {
         let begins = state.withLock { state in
@@ -110,16 +113,21 @@ final class Repairer: Sendable {
         threads.backgroundTurns.submit(for: nil) {
             var tally = WantsTally()
             var last: ObjectKey?
-            while let wants = try? self.store.wants(after: last, limit: Self.shortCount), !wants.isEmpty {
+            var counted: WantsTally?
+            while let wants = try? self.store.wants(after: last, limit: Self.shortCount) {
                 tally.count += wants.count
                 for want in wants {
                     tally.oldestMilliseconds = min(tally.oldestMilliseconds ?? .max, want.sinceMilliseconds)
                 }
                 last = wants.last?.key
-                guard wants.count == Self.shortCount, !self.state.withLock({ $0.isStopped }) else { break }
+                guard wants.count == Self.shortCount, !self.state.withLock({ $0.isStopped }) else {
+                    counted = tally
+                    break
+                }
             }
-            self.state.withLock { state in
-                state.tally = tally
+            // When the table cannot be read, what was counted last is better than nothing.
+            self.state.withLock { [counted] state in
+                state.tally = counted ?? state.tally
                 state.countedAt = .now()
                 state.isCounting = false
             }
@@ -189,13 +197,14 @@ final class Repairer: Sendable {
             // What is not to be had may have been overwritten without this server having heard of it.
             verifier.verify(key, isUrgent: false)
         }
-        if end == .failed {
+        let failure = end == .failed ? RepairFailure(repair.reason, isShortage: repair.isShortage) : nil
+        if let failure {
             statistics.count { $0.failedRepairs += 1 }
-            logger.debug("\(key) could not be repaired: \(repair.reason)")
+            logger.debug("\(key) could not be repaired: \(failure.reason)")
         }
         let now = Server.currentMilliseconds()
         let whenDone = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            state.queue.finished(key, end, sizeBytes: repair.readBytes, nowMilliseconds: now)
+            state.queue.finished(key, end, failure, sizeBytes: repair.readBytes, nowMilliseconds: now)
             state.runningCount -= 1
             guard state.runningCount == 0 else { return nil }
             defer { state.whenDone = nil }
@@ -231,8 +240,9 @@ private struct ObjectRepair {
     /// How often in a row what was found was not taken.
     var lateCount = 0
     var hasTaken = false
-    /// Why it fails.
+    /// Why it fails, and whether that is since all others were there and had too little.
     var reason = ""
+    var isShortage = false
     /// The page of the stripes that are brought here, and whose part's it is.
     var page: (attempt: AttemptName, page: StripePage)?
 
@@ -246,6 +256,15 @@ private struct ObjectRepair {
         guard let timestamp else { return .failed }
         skipped.insert(timestamp)
         return nil
+    }
+
+    /// The same where it was others who did not have it, or did not say.
+    mutating func fail(
+        _ failure: OperationFailure, skipping timestamp: Timestamp?, _ parameters: ClusterParameters
+    ) -> RepairEnd? {
+        let quorums = parameters.quorums
+        isShortage = failure.observations.lackingCount > quorums.serverCount - quorums.dataFragmentCount
+        return fail(failure.repairText, skipping: timestamp)
     }
 
     mutating func fail(_ reason: String) -> RepairEnd {
@@ -318,7 +337,7 @@ extension Repairer {
         switch await peers.operation(fetcher, key: repair.key).run() {
         case .failure(let failure):
             repair.readBytes += Self.failedBytes
-            return repair.fail("\(failure)", skipping: isPending ? timestamp : nil)
+            return repair.fail(failure, skipping: isPending ? timestamp : nil, peers.context.parameters)
         case .success(let fetched):
             for fragment in fetched.stripes.joined() { repair.readBytes += fragment.bytes.count }
             let parts = await onWorker { RepairedParts(fetched, of: timestamp, at: own) }
@@ -359,7 +378,7 @@ extension Repairer {
                 repair.readBytes += fragmentBytes
                 // What was found is good all the same, but there is no going on without this one.
                 if !found.isEmpty, let ended = await take(found, &repair) { return ended }
-                return repair.fail("\(failure)", skipping: isPending ? timestamp : nil)
+                return repair.fail(failure, skipping: isPending ? timestamp : nil, peers.context.parameters)
             case .success(let outcome):
                 if let page = outcome.page { repair.page = (attempt, page) }
                 guard let parts = await onWorker({ lowest.parts(outcome) }) else {
@@ -449,6 +468,22 @@ extension ServerCounters {
         case .stripe, .goodStripe: repairedStripes += 1
         case .void, .voidStripes: voidFragments += 1
         case .staged, .adoption: break
+        }
+    }
+}
+
+extension OperationFailure {
+    /// For people, in a line.
+    fileprivate var repairText: String {
+        switch self {
+        case .unavailable(_, let answered, let need, _):
+            return "\(answered.count) servers answered, \(need) are needed"
+        case .refused: return "others refuse to show it"
+        case .timestampExhausted: return "its counter is at its end"
+        case .tooFewFragments(_, let have, let need, let observations):
+            let bad = observations.misbehaving.map { "\($0.server) \($0.what)" }
+            let refusals = observations.refusing.map { "\($0.server) refused: \($0.why)" }
+            return (["\(have) good fragments were found, \(need) are needed"] + bad + refusals).joined(separator: "; ")
         }
     }
 }

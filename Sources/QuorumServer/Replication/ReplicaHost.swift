@@ -11,6 +11,7 @@ import ErasureCode
 import Fingerprint
 import Logging
 import NIOCore
+import ObjectStorage
 import ProtocolStorage
 import QuorumProtocol
 import Synchronization
@@ -51,6 +52,7 @@ final class ReplicaHost: Sendable {
     private let restater = Mutex<Restater?>(nil)
     private let digests = SlotDigests()
     private let doubts = Mutex(Doubts())
+    private let repairer = Mutex<Repairer?>(nil)
     private let life: Mutex<Life>
     /// The version of the list of keys by which everything goes that is committed here from now on.
     private let promisedKeysVersion: Mutex<UInt64>
@@ -133,6 +135,11 @@ final class ReplicaHost: Sendable {
     /// Names who reads what the replicas want read; before that nobody does.
     func attach(_ verifier: VersionVerifier) {
         versionVerifier.withLock { $0 = verifier }
+    }
+
+    /// Names who knows why what is wanted is not there yet.
+    func attach(_ repairer: Repairer) {
+        self.repairer.withLock { $0 = repairer }
     }
 
     /// Names who has certificates count again.
@@ -222,6 +229,25 @@ final class ReplicaHost: Sendable {
         } else {
             threads.readTurns.submit(for: principal) {
                 answer(.success(self.store.unfinishedObjects(kind, of: client, after: last, limit: limit)))
+            }
+        }
+    }
+
+    /// Finds, on a reader's thread, at most `limit` objects above one of which the server lacks something.
+    func wants(
+        after last: ObjectKey?, limit: Int, for principal: Principal,
+        _ answer: @escaping @Sendable (Result<[ListedWant], Refusal>) -> Void
+    ) {
+        if let refusal = access.withLock({ $0 }).refusalOfWants(to: principal) {
+            return answer(.failure(refusal))
+        }
+        let repairer = repairer.withLock { $0 }
+        threads.listTurns.submit(for: principal) {
+            do throws(StorageError) {
+                let wants = try self.store.wants(after: last, limit: limit)
+                answer(.success(wants.map { ListedWant($0.key, $0.sinceMilliseconds, repairer?.failure(of: $0.key)) }))
+            } catch {
+                answer(.failure(.storageFailed))
             }
         }
     }
@@ -507,5 +533,13 @@ final class ReplicaHost: Sendable {
         case .restate(let key, let certificate):
             restater.withLock { $0 }?.add(key, certificate)
         }
+    }
+}
+
+extension ListedWant {
+    fileprivate init(_ key: ObjectKey, _ sinceMilliseconds: UInt64, _ failure: RepairFailure?) {
+        self.init(
+            key: key, sinceMilliseconds: sinceMilliseconds, attempts: UInt32(clamping: failure?.count ?? 0),
+            isIrreparable: failure?.isIrreparable ?? false, reason: failure?.reason ?? "")
     }
 }

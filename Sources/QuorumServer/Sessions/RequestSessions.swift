@@ -135,6 +135,9 @@ final class RequestSessions: ServerEndpointDelegate {
         guard !SlotMessage.isOne(frame) else {
             return received(slotMessage: frame, from: session, peer.principal, host)
         }
+        guard !WantsMessage.isOne(frame) else {
+            return received(wantsMessage: frame, from: session, peer.principal, host)
+        }
         guard !AuditMessage.isOne(frame) else {
             return received(auditMessage: frame, from: session, peer.principal, host)
         }
@@ -292,6 +295,26 @@ final class RequestSessions: ServerEndpointDelegate {
             self.answer(session, number, found, frameSizeBytes: size) {
                 SlotMessage.answer($0).encoded(request: number)
             }
+        }
+    }
+
+    /// Tells an administrator what the server lacks.
+    private func received(
+        wantsMessage frame: ByteBuffer, from session: Session, _ principal: Principal, _ host: ReplicaHost
+    ) {
+        let size = frame.readableBytes
+        do {
+            guard case (let number, .list(let last)) = try WantsMessage.decode(frame) else {
+                throw WireError.misdirected(.wants)
+            }
+            let limit = WantsMessage.objectCountMax
+            host.wants(after: last, limit: limit, for: principal) { found in
+                self.answer(session, number, found, frameSizeBytes: size) { wants in
+                    WantsMessage.wants(wants, hasMore: wants.count == limit).encoded(request: number)
+                }
+            }
+        } catch {
+            refuse(session, frameSizeBytes: size, "\(error)")
         }
     }
 

@@ -10,7 +10,7 @@ struct Cluster: ParsableCommand {
         abstract: "Make a cluster on this machine, start it, stop it, hand it new lists.",
         subcommands: [
             ClusterInit.self, ClusterUp.self, ClusterDown.self, ClusterStatus.self, ClusterReload.self,
-            ClusterSign.self,
+            ClusterSign.self, ClusterWants.self,
         ])
 }
 

@@ -136,6 +136,38 @@ struct RepairQueueTests {
         }
     }
 
+    @Test("is irreparable once too few had it three times in a row, and no more when something else was the matter")
+    func irreparable() {
+        var queue = queue()
+        var now: UInt64 = 0
+        func fail(_ failure: RepairFailure?) {
+            #expect(isTaken(&queue, at: now))
+            queue.finished(key(0), .failed, failure, sizeBytes: 0, nowMilliseconds: now)
+            now += 600_000
+        }
+        #expect(queue.failure(of: key(0)) == nil)
+        let shortage = RepairFailure("1 of 2", isShortage: true)
+        for count in 1...3 {
+            fail(shortage)
+            let known = queue.failure(of: key(0))
+            #expect(known?.count == count && known?.reason == "1 of 2" && known?.isIrreparable == (count == 3))
+        }
+        // Somebody did not answer: he may have it.
+        fail(RepairFailure("silence", isShortage: false))
+        #expect(queue.failure(of: key(0))?.isIrreparable == false && queue.failure(of: key(0))?.count == 4)
+        fail(shortage)
+        fail(nil)
+        fail(shortage)
+        fail(shortage)
+        #expect(queue.failure(of: key(0))?.isIrreparable == false)
+        fail(shortage)
+        #expect(queue.failure(of: key(0))?.isIrreparable == true)
+        // It is tried all the same, and forgotten when it succeeds.
+        #expect(isTaken(&queue, at: now))
+        queue.finished(key(0), .done, sizeBytes: 0, nowMilliseconds: now)
+        #expect(queue.failure(of: key(0)) == nil)
+    }
+
     @Test("fails ever again without overflow")
     func manyFailures() {
         var queue = queue()
