@@ -27,14 +27,21 @@ extension ProtocolStore {
     }
 
     /// What is lost of a stripe that somebody doubts; nil when its fragment is the right one, or is not held anyway.
-    package func lostParts(of key: ObjectKey, _ timestamp: Timestamp, stripe: UInt64) -> LostParts? {
-        guard let parts = doubtful(key, timestamp, stripe: stripe), names(parts, of: key) else { return nil }
-        return mayLose(parts, of: key) ? parts : nil
+    package func lostParts(_ doubt: AuditDoubt) -> LostParts? {
+        guard let position = parameters.placement(of: doubt.key).position(of: node) else { return nil }
+        let parts: LostParts?
+        switch doubt.stripe {
+        case .ofVersion(let timestamp, let stripe): parts = doubtful(doubt.key, timestamp, stripe, position)
+        case .staged(let attempt, let stripe): parts = doubtful(doubt.key, attempt, stripe, position)
+        }
+        guard let parts, names(parts, of: doubt.key) else { return nil }
+        return mayLose(parts, of: doubt.key) ? parts : nil
     }
 
-    private func doubtful(_ key: ObjectKey, _ timestamp: Timestamp, stripe: UInt64) -> LostParts? {
-        guard let position = parameters.placement(of: key).position(of: node), case .held(let record) = record(of: key),
-            let version = record.version(timestamp), version.holdsFragments
+    private func doubtful(
+        _ key: ObjectKey, _ timestamp: Timestamp, _ stripe: UInt64, _ position: Position
+    ) -> LostParts? {
+        guard case .held(let record) = record(of: key), let version = record.version(timestamp), version.holdsFragments
         else { return nil }
         let descriptor: Descriptor
         switch self.descriptor(of: timestamp, key: key) {
@@ -42,21 +49,26 @@ extension ProtocolStore {
         case .lost: return .descriptor(timestamp)
         case .absent, .unreadable, .notInMemory: return nil
         }
-        guard let staged = descriptor.staged else {
-            guard stripe < UInt64(descriptor.stripes.count) else { return nil }
-            let fragments = fragments(of: timestamp, key: key, stripeCount: descriptor.stripes.count)
-            let isGood = isGood(fragments.map { $0[Int(stripe)] }, position, descriptor.stripes[Int(stripe)])
-            return isGood ? nil : .fragments(timestamp)
+        if let staged = descriptor.staged {
+            return staged.stagedStripe(stripe).flatMap { doubtful(key, $0.attempt, $0.number, position) }
         }
-        guard let (attempt, number) = staged.stagedStripe(stripe) else { return nil }
-        let lost = LostParts.stripe(attempt, number)
-        switch stagedEntry(of: attempt, stripe: number, key: key) {
+        guard stripe < UInt64(descriptor.stripes.count) else { return nil }
+        let fragments = fragments(of: timestamp, key: key, stripeCount: descriptor.stripes.count)
+        let isGood = isGood(fragments.map { $0[Int(stripe)] }, position, descriptor.stripes[Int(stripe)])
+        return isGood ? nil : .fragments(timestamp)
+    }
+
+    private func doubtful(
+        _ key: ObjectKey, _ attempt: AttemptName, _ stripe: UInt32, _ position: Position
+    ) -> LostParts? {
+        let parts = LostParts.stripe(attempt, stripe)
+        guard names(parts, of: key) else { return nil }
+        switch stagedEntry(of: attempt, stripe: stripe, key: key) {
         case .held(let bytes):
             var decoder = CanonicalDecoder(bytes)
-            guard let entry = try? StripeEntry.decode(&decoder, parameters: parameters) else { return lost }
-            let fragment = stagedFragment(of: attempt, stripe: number, key: key)
-            return isGood(fragment, position, entry) ? nil : lost
-        case .lost, .absent: return lost
+            guard let entry = try? StripeEntry.decode(&decoder, parameters: parameters) else { return parts }
+            return isGood(stagedFragment(of: attempt, stripe: stripe, key: key), position, entry) ? nil : parts
+        case .lost, .absent: return parts
         case .unreadable, .notInMemory: return nil
         }
     }

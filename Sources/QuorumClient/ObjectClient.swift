@@ -10,6 +10,7 @@ import NIOPosix
 import QuorumOperations
 import QuorumProtocol
 import QuorumTransport
+import QuorumWire
 import Synchronization
 
 /// A client of one cluster. Its methods may be called concurrently; each operation is atomic (linearizable) for its
@@ -345,6 +346,9 @@ extension ObjectClient {
         switch await operation.run() {
         case .success(let outcome):
             demote(outcome.observations)
+            if let timestamp = outcome.found.timestamp {
+                doubt(outcome.observations, AuditDoubt(key: key, .ofVersion(timestamp, 0)))
+            }
             return outcome
         case .failure(let failure):
             throw error(key, failure, operation.seenReplies)
@@ -397,6 +401,18 @@ extension ObjectClient {
         for (server, _) in observations.misbehaving { context.connections.demote(server, for: demotionTime) }
         for (server, _) in observations.refusing { context.connections.demote(server, for: demotionTime) }
         for server in observations.slow { context.connections.demote(server, for: demotionTime) }
+    }
+
+    /// Has servers look at their own fragment that have sent one which is not the version's. Nobody waits for that.
+    func doubt(_ observations: ServerObservations, _ doubt: @autoclosure () -> AuditDoubt) {
+        let servers = observations.misbehaving.compactMap { server, what -> NodeID? in
+            if case .invalidFragment = what { server } else { nil }
+        }
+        guard !servers.isEmpty else { return }
+        let message = AuditMessage.doubt(doubt(), epoch: parameters.configuration.epoch)
+        for server in servers {
+            Task { [context] in _ = await PeerQuestion.ask(message, of: server, context) }
+        }
     }
 
     func error(

@@ -45,8 +45,16 @@ package enum AuditMessage: Equatable, Sendable {
         case .doubt(let doubt, let epoch):
             head.append(epoch)
             head.append(counted: doubt.key.bytes)
-            head.append(doubt.timestamp)
-            head.append(doubt.stripe)
+            switch doubt.stripe {
+            case .ofVersion(let timestamp, let stripe):
+                head.append(UInt8(0))
+                head.append(timestamp)
+                head.append(stripe)
+            case .staged(let attempt, let stripe):
+                head.append(UInt8(1))
+                attempt.encode(into: &head)
+                head.append(stripe)
+            }
             return EncodedMessage(type: .doubt, request: number, head: head)
         case .noted: return EncodedMessage(type: .noted, request: number, head: head)
         }
@@ -80,9 +88,13 @@ package enum AuditMessage: Equatable, Sendable {
             case .doubt:
                 let epoch: UInt64 = try opened.head.integer("epoch")
                 let key = try opened.head.objectKey("object")
-                let timestamp = try opened.head.timestamp("version")
-                let stripe: UInt64 = try opened.head.integer("stripe")
-                message = .doubt(AuditDoubt(key: key, timestamp: timestamp, stripe: stripe), epoch: epoch)
+                let stripe: AuditDoubt.Stripe
+                if try opened.head.flag("staged") {
+                    stripe = .staged(try AttemptName(from: &opened.head), try opened.head.integer("stripe"))
+                } else {
+                    stripe = .ofVersion(try opened.head.timestamp("version"), try opened.head.integer("stripe"))
+                }
+                message = .doubt(AuditDoubt(key: key, stripe), epoch: epoch)
             case .noted: message = .noted
             default: throw WireError.misdirected(opened.type)
             }

@@ -54,6 +54,7 @@ extension ObjectClient {
         switch await operation.run() {
         case .success(let outcome):
             demote(outcome.observations)
+            doubt(outcome.observations, AuditDoubt(key: key, .staged(stripe.part.attempt, stripe.stripe)))
             let block = try await work {
                 do {
                     return try outcome.crossChecksum.decode(outcome.fragments)

@@ -142,7 +142,7 @@ package struct GroupAudit: Sendable {
     private func doubt(_ findings: AuditFindings) async {
         await withTaskGroup(of: Void.self) { tasks in
             for trouble in findings.troubles.prefix(Self.doubtsMax) {
-                let doubt = AuditDoubt(key: trouble.key, timestamp: trouble.timestamp, stripe: trouble.stripe)
+                let doubt = AuditDoubt(key: trouble.key, .ofVersion(trouble.timestamp, trouble.stripe))
                 for (node, standing) in trouble.servers where standing <= .missing {
                     tasks.addTask { [context, epoch] in
                         _ = await PeerQuestion.ask(.doubt(doubt, epoch: epoch), of: node, context)

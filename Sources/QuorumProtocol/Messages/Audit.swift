@@ -152,14 +152,18 @@ package struct AuditAnswer: Equatable, Sendable {
 
 /// "Look whether you still have your fragment of this stripe": to a server that did not show it, or a wrong one.
 package struct AuditDoubt: Hashable, Sendable {
-    package let key: ObjectKey
-    package let timestamp: Timestamp
-    /// Of the version, counted through its parts.
-    package let stripe: UInt64
+    package enum Stripe: Hashable, Sendable {
+        /// Of a version, counted through its parts.
+        case ofVersion(Timestamp, UInt64)
+        /// As it is staged.
+        case staged(AttemptName, UInt32)
+    }
 
-    package init(key: ObjectKey, timestamp: Timestamp, stripe: UInt64) {
+    package let key: ObjectKey
+    package let stripe: Stripe
+
+    package init(key: ObjectKey, _ stripe: Stripe) {
         self.key = key
-        self.timestamp = timestamp
         self.stripe = stripe
     }
 }

@@ -348,7 +348,7 @@ final class ReplicaHost: Sendable {
         _ answer: @escaping @Sendable (Result<Void, Refusal>) -> Void
     ) {
         let configuration = parameters.configuration
-        let reading = Request.read(Read(key: doubt.key, version: doubt.timestamp, portion: .fragments))
+        let reading = Request.read(Read(key: doubt.key, portion: .fragments))
         let owner = configuration.group(of: doubt.key.slot).id
         if life.withLock({ $0 }) != .serving {
             answer(.failure(.rebuilding))
@@ -364,8 +364,7 @@ final class ReplicaHost: Sendable {
                 return
             }
             threads.auditTurns.submit(for: principal) {
-                let lost = self.store.lostParts(of: doubt.key, doubt.timestamp, stripe: doubt.stripe)
-                if let lost { self.lost(doubt.key, [lost]) }
+                if let lost = self.store.lostParts(doubt) { self.lost(doubt.key, [lost]) }
             }
         }
     }
