@@ -51,7 +51,7 @@ extension World {
                 theirs = theirs.map { object in
                     guard generator.chance(percent: 30) else { return object }
                     let timestamp = Timestamp(
-                        counter: object.timestamp.counter + UInt64(generator.below(3)),
+                        counter: object.timestamp.counter &+ UInt64(generator.below(3)),
                         writer: object.timestamp.writer, digest: object.timestamp.digest)
                     return CommittedObject(key: object.key, timestamp: timestamp)
                 }
