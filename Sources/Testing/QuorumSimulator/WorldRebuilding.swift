@@ -224,7 +224,7 @@ extension World {
         for key in server.restatements.keys.sorted() {
             guard let running = server.restatements[key] else { continue }
             let record = server.disk.record(key).value
-            let isOutranked = record?.highestCommitted.map { $0 > running.certificate.timestamp } ?? false
+            let isOutranked = record?.committedTimestamp.map { $0 > running.certificate.timestamp } ?? false
             guard !isOutranked, running.roundCount < Self.restateRoundsMax else {
                 server.restatements[key] = nil
                 continue
