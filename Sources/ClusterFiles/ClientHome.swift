@@ -25,7 +25,10 @@ public struct ClientHome: Sendable {
     ///
     /// - Throws: what is wrong, and where; a certificate that the access list does not name for this
     ///   client is.
-    public init(path: String) throws(ConfigurationError) {
+    public init(path: String) throws(ConfigurationError) { try self.init(path: path, of: nil) }
+
+    /// The same, of a cluster that was read before.
+    init(path: String, of known: ClusterDescription?) throws(ConfigurationError) {
         let files = HomeFiles(path)
         let advice = "a client's home is DIR/clients/NAME of a cluster that 'solidus cluster init DIR' made"
         let file = try StrictTable(
@@ -34,8 +37,7 @@ public struct ClientHome: Sendable {
         try file.checkFormat(Self.format)
         let name = try file.text("name", expected: "the client's name")
         let id = try file.client()
-        let clusterFile = files.clusterFile
-        let cluster = try ClusterDescription(contentsOf: clusterFile)
+        let cluster = if let known { known } else { try ClusterDescription(contentsOf: files.clusterFile) }
         guard let entry = cluster.clients.first(where: { $0.name == name }) else {
             throw .unknownClient(path: cluster.accessFile, name: name, listed: cluster.clients.map(\.name))
         }

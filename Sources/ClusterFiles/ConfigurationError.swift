@@ -44,7 +44,7 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
     case certificateNotYetValid(path: String, notBefore: Int64, text: String)
     /// A private key or certificate cannot be used for another reason; `reason` names the file.
     case unusableIdentity(reason: String)
-    /// A new cluster needs a directory without any entry.
+    /// What is made anew needs a directory without any entry.
     case directoryNotEmpty(path: String)
     /// The numbers asked for make no cluster.
     case invalidParameters(reason: String)
@@ -108,7 +108,7 @@ public enum ConfigurationError: Error, Equatable, Sendable, CustomStringConverti
         case .unusableIdentity(let reason):
             reason
         case .directoryNotEmpty(let path):
-            "\(path): not empty; a new cluster needs an empty or absent directory"
+            "\(path): not empty; an empty or absent directory is needed"
         case .invalidParameters(let reason):
             "no cluster can be made of these numbers: \(reason)"
         case .invalidClient(let name, let reason):

@@ -81,13 +81,7 @@ struct KeptLists {
             try HomeFiles.makeDirectory(directory)
             try TextFile.writing { () throws(FileError) in try DurableFile.synchronizeDirectory(containing: directory) }
         }
-        let (name, text) =
-            switch list {
-            case .addresses(let list): (AddressList.fileName, list.toml())
-            case .keys(let list): (KeyList.fileName, list.toml())
-            case .access(let list): (AccessList.fileName, list.toml())
-            }
-        try TextFile.replace("\(directory)/\(name)", text, mode: 0o644)
+        try TextFile.replace("\(directory)/\(list.kind.fileName)", list.toml, mode: 0o644)
     }
 }
 

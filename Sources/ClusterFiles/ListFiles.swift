@@ -200,3 +200,24 @@ extension AccessEntry: ListFileEntry {
             + (quotas.bareVersions.map { ["quota_bare_versions = \($0)"] } ?? [])
     }
 }
+
+extension ClusterDescription {
+    /// Writes lists beside cluster.toml, each durably in the place of an older one.
+    package func write(_ kinds: [ListKind]) throws(ConfigurationError) {
+        for kind in kinds {
+            guard let list = lists.list(kind) else { continue }
+            try TextFile.replace(file(of: kind), list.toml, mode: 0o644)
+        }
+    }
+}
+
+extension AnySignedList {
+    /// The text of a file that reads back as this list.
+    var toml: String {
+        switch self {
+        case .addresses(let list): list.toml()
+        case .keys(let list): list.toml()
+        case .access(let list): list.toml()
+        }
+    }
+}

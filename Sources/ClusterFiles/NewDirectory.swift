@@ -96,7 +96,7 @@ struct NewDirectory {
             guard descriptor >= 0 else { throw .cannotWrite(path: staging, reason: systemText(errno)) }
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
                 close(descriptor)
-                throw .cannotWrite(path: path, reason: "another process is making a cluster there")
+                throw .cannotWrite(path: path, reason: "another process is making something there")
             }
             var held = stat()
             var named = stat()

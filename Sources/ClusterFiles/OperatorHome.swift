@@ -10,7 +10,7 @@ import QuorumTransport
 /// The operator's key, DIR/operator/key.pem, with the directory whose lists it signs. The key decides who may use the
 /// cluster: it is to be kept offline, and put in its place for these commands only.
 package struct OperatorHome {
-    private static let fileName = "operator/key.pem"
+    static let fileName = "operator/key.pem"
 
     private let directory: String
     private let key: P256.Signing.PrivateKey
@@ -54,7 +54,7 @@ package struct OperatorHome {
         let home = "\(directory)/clients/\(client.name)"
         // A client is listed once its home is durable, and the home gets its name once the client is listed: a name
         // that is taken on the list without a home there is an addition that was interrupted.
-        let staging = "\(directory)/clients/.\(client.name).new"
+        let staging = "\(directory)/\(Self.stagingName(of: client.name))"
         if let listed = access.contents.client(named: client.name) {
             guard Glibc.access(home, F_OK) != 0, Self.holds(staging, listed) else {
                 throw .invalidClient(name: client.name, reason: "there is one of this name already")
@@ -84,6 +84,9 @@ package struct OperatorHome {
         try TextFile.writing { () throws(FileError) in try DurableFile.move(staging, to: home) }
         return changed
     }
+
+    /// Where a client's home is before the client is listed, below the cluster's directory.
+    static func stagingName(of client: String) -> String { "clients/.\(client).new" }
 
     /// Whether the directory is the home of a client that is listed.
     private static func holds(_ directory: String, _ listed: AccessEntry) -> Bool {

@@ -29,12 +29,8 @@ package struct RebuiltHome: Sendable {
     /// - Throws: what is wrong, and where.
     package init(path: String, begunLife: Incarnation?) throws(ConfigurationError) {
         files = HomeFiles(path)
-        let advice = "a server's home is DIR/servers/NUMBER of a cluster that 'solidus cluster init DIR' made"
-        let file = try StrictTable(
-            parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile,
-            keys: ServerHome.fileKeys)
-        try file.checkFormat(ServerHome.format)
-        let number = try file.integer("number", expected: "the server's number, counted from 0")
+        let file = try ServerHome.file(files)
+        let number = try ServerHome.number(file)
         let clusterFile = files.clusterFile
         let (description, _) = try KeptLists(files.lists).newest(ClusterDescription(contentsOf: clusterFile))
         guard let raw = UInt16(exactly: number), description.server(NodeID(raw)) != nil else {

@@ -86,11 +86,8 @@ package struct ServerHome: Sendable {
     /// - Throws: what is wrong, and where; keys that the lists do not name for this server are.
     package init(path: String) throws(ConfigurationError) {
         let files = HomeFiles(path)
-        let advice = "a server's home is DIR/servers/NUMBER of a cluster that 'solidus cluster init DIR' made"
-        let file = try StrictTable(
-            parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile, keys: Self.fileKeys)
-        try file.checkFormat(Self.format)
-        let number = try file.integer("number", expected: "the server's number, counted from 0")
+        let file = try Self.file(files)
+        let number = try Self.number(file)
         let clusterFile = files.clusterFile
         let (cluster, complaints) = try KeptLists(files.lists).newest(ClusterDescription(contentsOf: clusterFile))
         guard let raw = UInt16(exactly: number), let entry = cluster.server(NodeID(raw)) else {
@@ -228,6 +225,20 @@ package struct ServerHome: Sendable {
             }
         }
         return without
+    }
+
+    /// A home's server.toml, of which nothing is believed yet but the format.
+    static func file(_ files: HomeFiles) throws(ConfigurationError) -> StrictTable {
+        let advice = "a server's home is DIR/servers/NUMBER of a cluster that 'solidus cluster init DIR' made"
+        let file = try StrictTable(
+            parsing: TextFile.read(files.serverFile, advice: advice), path: files.serverFile, keys: fileKeys)
+        try file.checkFormat(format)
+        return file
+    }
+
+    /// The number of the server whose file it is.
+    static func number(_ file: StrictTable) throws(ConfigurationError) -> Int {
+        try file.integer("number", expected: "the server's number, counted from 0")
     }
 
     static func statementKey(_ path: String) throws(ConfigurationError) -> P256.Signing.PrivateKey {

@@ -89,6 +89,21 @@ private final class PowerFailure: Sendable {
         #expect(failure.isSynchronized(place))
     }
 
+    @Test("all of a backup, each file and directory, and their names", arguments: [false, true])
+    func backup(existedBefore: Bool) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let place = cluster.parent + "/a/b"
+        if existedBefore {
+            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        }
+        let failure = try PowerFailure.after { try BackupContents(of: cluster.directory).copy(to: place) }
+        #expect(failure.loses.isEmpty, "\(failure.loses)")
+        let names = try #require(FileManager.default.enumerator(atPath: place)).compactMap { $0 as? String }
+        #expect(names.contains("servers/3/key.pem") && names.contains("operator/key.pem"))
+        for name in names { #expect(failure.isSynchronized("\(place)/\(name)"), "\(name)") }
+        #expect(failure.isSynchronized(place))
+    }
+
     @Test("a client, a revocation, a quota, a list that was signed, and one that a server keeps")
     func changes() throws {
         let cluster = try TemporaryCluster { _ in }
@@ -228,5 +243,30 @@ private final class KilledAttempts: Sendable {
                 try FileManager.default.contentsOfDirectory(atPath: state + "/clients").sorted() == ["first", "second"])
         }
         #expect(wholeCount > 0 && states.count > wholeCount + 3)
+    }
+
+    @Test("at a backup leaves none, and the next makes it, or it leaves a whole one", arguments: [false, true])
+    func backup(existedBefore: Bool) throws {
+        let cluster = try TemporaryCluster { _ in }
+        let parent = cluster.parent + "/kept"
+        try FileManager.default.createDirectory(
+            atPath: existedBefore ? parent + "/backup" : parent, withIntermediateDirectories: true)
+        let killed = try KilledAttempts(of: parent) { number, step in
+            if case .moved = step { true } else { number.isMultiple(of: 20) }
+        }
+        let contents = try BackupContents(of: cluster.directory)
+        try killed.during { try contents.copy(to: parent + "/backup") }
+        var wholeCount = 0
+        let states = try killed.states
+        for state in states {
+            let directory = state + "/backup"
+            let isWhole = FileManager.default.fileExists(atPath: directory + "/cluster.toml")
+            wholeCount += isWhole ? 1 : 0
+            let error = configurationError { try contents.copy(to: directory) }
+            #expect(error == (isWhole ? .directoryNotEmpty(path: directory) : nil), "\(state)")
+            #expect(try BackupContents(of: directory).files == contents.files)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: state) == ["backup"], "\(state)")
+        }
+        #expect(wholeCount > 0 && states.count > wholeCount)
     }
 }
