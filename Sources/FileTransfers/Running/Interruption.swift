@@ -1,4 +1,4 @@
-// Signals that end a command in the middle of a transfer: what is under way is given up, temporary files go, and what
+// Signals that end a command in the middle of what it does: what is under way is given up, temporary files go, and what
 // was done is said.
 
 import CProcessControl
@@ -8,8 +8,8 @@ import Glibc
 import Synchronization
 
 package enum Interruption {
-    /// How long what is under way may take to be given up.
-    private static let patienceSeconds = 5.0
+    /// How long what a transfer has under way may take to be given up.
+    package static let transferPatienceSeconds = 5.0
     private static let received = Mutex<Int32?>(nil)
 
     /// The exit code that a signal ends the command with; nil when none came.
@@ -23,14 +23,17 @@ package enum Interruption {
     }
 
     /// Runs `body`, once in a process. The first SIGINT, SIGTERM or SIGHUP (unless that is ignored, as under nohup)
-    /// cancels it; the second one, or five seconds, end the process.
+    /// cancels it; the second one, or the end of the patience, ends the process.
     ///
+    /// - Parameter patienceSeconds: how long `body` may take to end then; nil: as long as it likes.
     /// - Throws: as `body`, with the signal's exit code when one came.
-    package static func run(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    package static func run(
+        patienceSeconds: Double? = transferPatienceSeconds, _ body: @escaping @Sendable () async throws -> Void
+    ) async throws {
         let signals = process_control_watch_signals(false)
         guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made") }
         let task = Task { try await body() }
-        Thread.detachNewThread { wait(signals) { task.cancel() } }
+        Thread.detachNewThread { wait(signals, patienceSeconds) { task.cancel() } }
         do {
             try await task.value
         } catch {
@@ -40,7 +43,7 @@ package enum Interruption {
         }
     }
 
-    private static func wait(_ signals: Int32, _ cancel: () -> Void) {
+    private static func wait(_ signals: Int32, _ patienceSeconds: Double?, _ cancel: () -> Void) {
         while true {
             var byte: UInt8 = 0
             let count = read(signals, &byte, 1)
@@ -53,7 +56,9 @@ package enum Interruption {
                 return received == nil
             }
             guard isFirst else { endNow() }
+            if patienceSeconds == 0 { endNow() }
             cancel()
+            guard let patienceSeconds else { continue }
             Thread.detachNewThread {
                 Thread.sleep(forTimeInterval: patienceSeconds)
                 endNow()

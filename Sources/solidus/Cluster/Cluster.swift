@@ -10,12 +10,9 @@ struct Cluster: ParsableCommand {
         abstract: "Make a cluster on this machine, start it, stop it, hand it new lists, keep what is needed of it.",
         subcommands: [
             ClusterInit.self, ClusterUp.self, ClusterDown.self, ClusterStatus.self, ClusterReload.self,
-<<<<<<< HEAD
             ClusterSign.self, ClusterWants.self,
-=======
             ClusterBackup.self, ClusterRestore.self,
             ClusterSign.self,
->>>>>>> 7f21506 (Keep what a cluster is operated with: cluster backup and restore)
         ])
 }
 
