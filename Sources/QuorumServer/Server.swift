@@ -353,6 +353,7 @@ private struct CounterSources: Sendable {
         let wants = background.repairer.tally
         counters.wants = UInt64(wants.count)
         counters.failedWants = UInt64(wants.failedCount)
+        counters.serversToMeet = UInt64(background.antiEntropy.countToMeet(by: wants.begunAt))
         counters.fencedVersions = UInt64(background.restater.count)
         counters.oldestWantMilliseconds = wants.oldestMilliseconds ?? 0
         counters.scrubEndMilliseconds = background.scrubber.endedMilliseconds

@@ -57,6 +57,9 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     /// Meetings with other servers to compare what is committed, slots in which they differed, versions learned of in
     /// this way, and versions that were named and not proven.
     package var peerMeetings: UInt64 = 0
+    /// Servers that have to be met yet before the wants that were counted are all that this server missed before its
+    /// start.
+    package var serversToMeet: UInt64 = 0
     package var differingSlots: UInt64 = 0
     package var learnedVersions: UInt64 = 0
     package var unprovenVersions: UInt64 = 0

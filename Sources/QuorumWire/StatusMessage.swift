@@ -65,6 +65,8 @@ package struct ServerStatus: Equatable, Sendable {
     /// Objects of which it lacks something, and those of them that could not be repaired lately.
     package var wants: UInt64
     package var failedWants: UInt64
+    /// How many other servers it has to meet yet, since its start, before its wants are all that it has missed.
+    package var serversToMeet: UInt64
     package var rebuild: Rebuild
     /// When all that it has was last read from end to end, in milliseconds since 1970; 0 for never.
     package var scrubEndMilliseconds: UInt64
@@ -77,7 +79,7 @@ package struct ServerStatus: Equatable, Sendable {
         version: String, epoch: UInt64, incarnation: UInt64, addressesVersion: UInt64, keysVersion: UInt64,
         accessVersion: UInt64, uptimeMilliseconds: UInt64, storage: StorageState, usedBytes: UInt64, freeBytes: UInt64,
         reservedBytes: UInt64, sessions: UInt64, requests: UInt64, lostParts: UInt64, wants: UInt64,
-        failedWants: UInt64, rebuild: Rebuild = Rebuild(),
+        failedWants: UInt64, serversToMeet: UInt64, rebuild: Rebuild = Rebuild(),
         scrubEndMilliseconds: UInt64, refusals: [String: UInt64], refusedConnections: [String: UInt64]
     ) {
         self.version = version
@@ -96,6 +98,7 @@ package struct ServerStatus: Equatable, Sendable {
         self.lostParts = lostParts
         self.wants = wants
         self.failedWants = failedWants
+        self.serversToMeet = serversToMeet
         self.rebuild = rebuild
         self.scrubEndMilliseconds = scrubEndMilliseconds
         self.refusals = refusals
@@ -135,7 +138,7 @@ package enum StatusMessage: Equatable, Sendable {
         head.append(status.storage.rawValue)
         for value in [
             status.usedBytes, status.freeBytes, status.reservedBytes, status.sessions, status.requests,
-            status.lostParts, status.wants, status.failedWants, status.scrubEndMilliseconds,
+            status.lostParts, status.wants, status.failedWants, status.serversToMeet, status.scrubEndMilliseconds,
         ] { head.append(value) }
         head.append(status.rebuild.phase.rawValue)
         for value in [
@@ -193,6 +196,7 @@ package enum StatusMessage: Equatable, Sendable {
         let lostParts: UInt64 = try head.integer("lost parts")
         let wants: UInt64 = try head.integer("wants")
         let failedWants: UInt64 = try head.integer("failed wants")
+        let serversToMeet: UInt64 = try head.integer("servers to meet")
         let scrubEnd: UInt64 = try head.integer("end of the scrub")
         var rebuild = ServerStatus.Rebuild()
         let phaseValue: UInt8 = try head.integer("phase of rebuilding")
@@ -208,7 +212,7 @@ package enum StatusMessage: Equatable, Sendable {
             version: version, epoch: epoch, incarnation: incarnation, addressesVersion: addresses, keysVersion: keys,
             accessVersion: access, uptimeMilliseconds: uptime, storage: storage, usedBytes: used, freeBytes: free,
             reservedBytes: reserved, sessions: sessions, requests: requests, lostParts: lostParts, wants: wants,
-            failedWants: failedWants, rebuild: rebuild,
+            failedWants: failedWants, serversToMeet: serversToMeet, rebuild: rebuild,
             scrubEndMilliseconds: scrubEnd, refusals: try reasons(&head),
             refusedConnections: try reasons(&head))
     }

@@ -55,6 +55,13 @@ package struct ProcessStamp: Equatable, Sendable {
     /// Whether this very process still runs.
     package var isRunning: Bool { ProcessStamp(of: processID) == self }
 
+    /// Whether it runs the program in this file, as it is there now: not one that the file has had before.
+    package func runs(_ program: String) -> Bool {
+        var (own, other) = (stat(), stat())
+        return stat("/proc/\(processID)/exe", &own) == 0 && stat(program, &other) == 0 && own.st_dev == other.st_dev
+            && own.st_ino == other.st_ino
+    }
+
     /// Writes the pid file at `path`.
     package func write(to path: String) throws(Failure) {
         do throws(FileError) {

@@ -18,12 +18,17 @@ package struct RunDirectory {
 
     package func serverFile(_ index: Int) -> String { "\(path)/server-\(index).pid" }
     package var supervisorFile: String { path + "/supervisor.pid" }
+    /// The process that a rolling restart which has not come to its end has started.
+    package func restartedFile(_ index: Int) -> String { "\(path)/restarted-\(index).pid" }
 
     /// The process of a server, if it runs on this machine: by its pid file, or else, if that was lost or somebody else
     /// has started the server, by its store.
     package func server(_ index: Int) -> ProcessStamp? {
         Self.running(serverFile(index)) ?? StoreHolder.process(ofHome: "\(clusterDirectory)/servers/\(index)")
     }
+
+    /// The same, if it was started by 'cluster up' or 'cluster restart' and its pid file is there.
+    package func started(_ index: Int) -> ProcessStamp? { Self.running(serverFile(index)) }
 
     /// The process of a 'cluster up' in the foreground, if it runs.
     package var supervisor: ProcessStamp? { Self.running(supervisorFile) }
@@ -52,18 +57,32 @@ package struct RunDirectory {
 
     /// Runs `body` while no other command starts or stops servers of this cluster.
     package func locked<T>(_ body: () throws -> T) throws -> T {
+        let descriptor = try lock()
+        defer { close(descriptor) }
+        return try body()
+    }
+
+    /// The same for what waits.
+    package func locked<T>(_ body: () async throws -> T) async throws -> T {
+        let descriptor = try lock()
+        defer { close(descriptor) }
+        return try await body()
+    }
+
+    private func lock() throws(Failure) -> Int32 {
         let file = path + "/lock"
         let descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw Failure(.inputOutput, "\(file): \(systemText(errno))") }
-        defer { close(descriptor) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let code = errno
+            close(descriptor)
             throw Failure(
                 .inputOutput,
-                errno == EWOULDBLOCK
+                code == EWOULDBLOCK
                     ? "another command is starting or stopping servers of this cluster; try again when it has ended"
-                    : "\(file): \(systemText(errno))")
+                    : "\(file): \(systemText(code))")
         }
-        return try body()
+        return descriptor
     }
 
     private static func running(_ file: String) -> ProcessStamp? {

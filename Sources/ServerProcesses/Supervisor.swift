@@ -15,10 +15,13 @@ package struct Supervisor {
     private let signals: Int32
     private var servers: [ServerProcess] = []
 
-    package init(run: RunDirectory) throws(Failure) {
+    /// - Parameter watchesSignals: false where somebody else does: then no signal stops servers.
+    package init(run: RunDirectory, watchesSignals: Bool = true) throws(Failure) {
         self.run = run
-        signals = process_control_watch_signals(true)
-        guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))") }
+        signals = watchesSignals ? process_control_watch_signals(true) : -1
+        guard signals >= 0 || !watchesSignals else {
+            throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))")
+        }
     }
 
     /// Starts servers, each whatever becomes of the others, and returns when each is ready or has failed. Those that

@@ -28,6 +28,8 @@ final class AntiEntropy: ReplyReceiver {
         var failures = 0
         /// The slot to go on with.
         var slot: UInt16 = 0
+        /// When it was first met from the first slot to the last.
+        var metAt: NIODeadline?
     }
 
     private struct State {
@@ -48,7 +50,11 @@ final class AntiEntropy: ReplyReceiver {
         var isBrokenOff = false
         /// Where it goes on; nil: it went to its end.
         var nextSlot: UInt16?
+        let firstSlot: UInt16
         let endMilliseconds: UInt64
+
+        /// What is committed at the peer is known here, as far as it tells.
+        var isWhole: Bool { firstSlot == 0 && nextSlot == nil }
 
         var isOver: Bool {
             isBrokenOff || unproven + refused >= AntiEntropy.unprovenMax
@@ -137,8 +143,11 @@ final class AntiEntropy: ReplyReceiver {
                 intervalMilliseconds << UInt64(min(failures, 10)))
             // There is more to learn; who has waited meanwhile comes first.
             if !failed, meeting.nextSlot != nil, meeting.learned > 0 { wait = 0 }
+            let metAt = state.peers[peer]?.metAt ?? (meeting.isWhole ? .now() : nil)
+            // It was left alone in the middle of a slot before, of which there may be more.
+            if !failed, meeting.nextSlot == nil, metAt == nil { wait = 0 }
             state.peers[peer] = Peer(
-                nextMilliseconds: now &+ wait, failures: failures, slot: meeting.nextSlot ?? 0)
+                nextMilliseconds: now &+ wait, failures: failures, slot: meeting.nextSlot ?? 0, metAt: metAt)
             state.isMeeting = false
             defer { state.whenDone = nil }
             return state.whenDone
@@ -150,8 +159,8 @@ final class AntiEntropy: ReplyReceiver {
     private var isStopped: Bool { state.withLock { $0.isStopped } }
 
     private func compare(with peer: NodeID) async -> Meeting {
-        var meeting = Meeting(endMilliseconds: Self.nowMilliseconds &+ Self.meetingMilliseconds)
         var first = state.withLock { $0.peers[peer]?.slot ?? 0 }
+        var meeting = Meeting(firstSlot: first, endMilliseconds: Self.nowMilliseconds &+ Self.meetingMilliseconds)
         while first < UInt16(Slot.count) {
             let count = min(UInt16(SlotQuery.digestsMax), UInt16(Slot.count) - first)
             let query = SlotQuery.digests(first: Slot(first), count: count)
@@ -246,6 +255,21 @@ final class AntiEntropy: ReplyReceiver {
         guard let verified else { return .unproven }
         if case .success = await host.learn(object.key, verified) { return .learned }
         return .notTaken
+    }
+
+    /// How many servers had to be met yet at a moment, in the group where that is most, before everything is known here
+    /// that was completely written before this server started. Of a group, f may be left out: a write is complete once
+    /// q have committed it, and of those that are met at least m ≥ f + 1 are among them then. 0 where nobody is ever met.
+    func countToMeet(by moment: NIODeadline) -> Int {
+        guard intervalMilliseconds > 0 else { return 0 }
+        let met = state.withLock { state in
+            Set(state.peers.filter { $0.value.metAt.map { $0 <= moment } ?? false }.keys)
+        }
+        let parameters = reads.context.parameters
+        let counts = parameters.configuration.groups(of: reads.node).map { group in
+            group.members.count { $0 != reads.node && !met.contains($0) } - parameters.quorums.faults
+        }
+        return max(0, counts.max() ?? 0)
     }
 
     /// Begins nothing any more.

@@ -8,7 +8,7 @@ import QuorumProtocol
 struct BackgroundReads: Sendable {
     let peers: PeerReads
     let repairer: Repairer
-    private let antiEntropy: AntiEntropy
+    let antiEntropy: AntiEntropy
     let scrubber: Scrubber
     let auditor: Auditor
     let restater: Restater

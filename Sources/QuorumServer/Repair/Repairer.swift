@@ -112,6 +112,7 @@ final class Repairer: Sendable {
         guard begins else { return }
         threads.backgroundTurns.submit(for: nil) {
             var tally = WantsTally()
+            tally.begunAt = .now()
             var last: ObjectKey?
             var counted: WantsTally?
             while let wants = try? self.store.wants(after: last, limit: Self.shortCount) {
@@ -490,6 +491,8 @@ extension OperationFailure {
 
 /// What a table of wants has.
 struct WantsTally: Equatable {
+    /// When counting began: what was wanted before is among it.
+    var begunAt = NIODeadline.distantPast
     var count = 0
     var oldestMilliseconds: UInt64?
     /// Of these, what has failed and waits, as far as that is remembered.

@@ -41,7 +41,8 @@ extension ServerStatus {
             uptimeMilliseconds: UInt64(max(0, uptime.nanoseconds / 1_000_000)), storage: storage,
             usedBytes: store.usedBytes, freeBytes: store.freeBytes, reservedBytes: store.reservedBytes,
             sessions: UInt64(sessionCount), requests: counters.requests, lostParts: counters.lostParts,
-            wants: counters.wants, failedWants: counters.failedWants, rebuild: Rebuild(rebuild),
+            wants: counters.wants, failedWants: counters.failedWants, serversToMeet: counters.serversToMeet,
+            rebuild: Rebuild(rebuild),
             scrubEndMilliseconds: counters.scrubEndMilliseconds,
             refusals: counters.refusals, refusedConnections: connections.refusalsByReason)
     }

@@ -50,6 +50,7 @@ struct ClusterCondition: Encodable {
         let lostParts: UInt64
         let wants: UInt64
         let failedWants: UInt64
+        let serversToMeet: UInt64
         let rebuild: Rebuild?
         let scrubEndSeconds: Double
         let refusals: [String: UInt64]
@@ -72,6 +73,7 @@ struct ClusterCondition: Encodable {
             lostParts = status.lostParts
             wants = status.wants
             failedWants = status.failedWants
+            serversToMeet = status.serversToMeet
             rebuild = Rebuild(status.rebuild)
             scrubEndSeconds = Double(status.scrubEndMilliseconds) / 1000
             refusals = status.refusals
@@ -182,6 +184,9 @@ extension ClusterCondition.Status {
             let missing = rebuild.serversMissing > 0 ? ", \(rebuild.serversMissing) servers have yet to tell all" : ""
             let open = rebuild.openVersions > 0 ? ", \(rebuild.openVersions) versions are open" : ""
             remarks.append("rebuilding its store (incarnation \(incarnation)): " + told + missing + open)
+        }
+        if serversToMeet > 0 {
+            remarks.append("has to hear from \(serverCount(Int(clamping: serversToMeet))) yet what it has missed")
         }
         if wants > 0 {
             let failed = failedWants > 0 ? ", of which \(failedWants) cannot be had now" : ""

@@ -44,7 +44,7 @@ struct ClusterDown: ParsableCommand, ReportingCommand {
             // stops its servers itself.
             let supervisor = selection.numbers.isEmpty ? run.supervisor : nil
             let servers = chosen.compactMap { index in run.server(index).map { (index: index, stamp: $0) } }
-            let forced = Self.end(servers.map(\.stamp), supervisor)
+            let forced = ProcessStamp.end(servers.map(\.stamp), heldBy: supervisor)
             for server in servers { run.remove(run.serverFile(server.index), of: server.stamp) }
             if let supervisor { run.remove(run.supervisorFile, of: supervisor) }
             for server in servers where forced.contains(server.stamp.processID) {
@@ -61,24 +61,4 @@ struct ClusterDown: ParsableCommand, ReportingCommand {
             report, Outcome(stopped: stopped, killed: killed), text: "stopped \(serverCount(stopped.count))")
     }
 
-    /// Ends the processes, by force after the time limit; returns those that needed it.
-    private static func end(_ servers: [ProcessStamp], _ supervisor: ProcessStamp?) -> Set<pid_t> {
-        (supervisor.map { [$0] } ?? servers).forEach { $0.askToEnd() }
-        let limit = Supervisor.stopMilliseconds + (supervisor == nil ? 0 : 1000)
-        let all = servers + (supervisor.map { [$0] } ?? [])
-        let left = waitForEnd(all, milliseconds: limit)
-        left.forEach { $0.signal(SIGKILL) }
-        _ = waitForEnd(left, milliseconds: Supervisor.stopMilliseconds)
-        return Set(left.map(\.processID))
-    }
-
-    private static func waitForEnd(_ processes: [ProcessStamp], milliseconds: Int) -> [ProcessStamp] {
-        let deadline = ContinuousClock.now + .milliseconds(milliseconds)
-        var left = processes.filter(\.isRunning)
-        while !left.isEmpty, ContinuousClock.now < deadline {
-            usleep(20_000)
-            left = left.filter(\.isRunning)
-        }
-        return left
-    }
 }
