@@ -26,8 +26,10 @@ package struct RebuiltHome: Sendable {
     /// - Parameters:
     ///   - path: the server's home; its store must be gone.
     ///   - begunLife: the incarnation of a store that an earlier run has made; nil: there is none.
+    ///   - hasPromisedNothing: whether the server has said nothing since an earlier run. What lies where the store was
+    ///     is then what that run has left of one that it did not finish, and is removed.
     /// - Throws: what is wrong, and where.
-    package init(path: String, begunLife: Incarnation?) throws(ConfigurationError) {
+    package init(path: String, begunLife: Incarnation?, hasPromisedNothing: Bool) throws(ConfigurationError) {
         files = HomeFiles(path)
         let file = try ServerHome.file(files)
         let number = try ServerHome.number(file)
@@ -57,8 +59,7 @@ package struct RebuiltHome: Sendable {
             entry = KeyEntry(node: node, incarnation: begunLife, key: key.publicKey)
             return
         }
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: files.store)) ?? []
-        guard names.isEmpty else { throw .storeInTheWay(path: files.store) }
+        try files.clearStore(ofUnfinished: hasPromisedNothing)
         isListed = false
         let key = P256.Signing.PrivateKey()
         entry = KeyEntry(node: node, incarnation: Incarnation(listed.rawValue + 1), key: key.publicKey)
@@ -68,6 +69,24 @@ package struct RebuiltHome: Sendable {
     /// Where it is noted how far rebuilding is.
     package var rebuildFile: String { files.rebuildMark }
 
+    /// The same of a home that need not be one.
+    package static func rebuildFile(ofHome path: String) -> String { HomeFiles(path).rebuildMark }
+
     /// What is to be added to the list of keys.
     package var listLines: [String] { ["[[\(KeyList.section)]]"] + entry.lines }
+}
+
+extension HomeFiles {
+    /// Sees to it that nothing lies where a store is to be made. The directory itself stays: it may be a disk's.
+    fileprivate func clearStore(ofUnfinished isUnfinished: Bool) throws(ConfigurationError) {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: store)) ?? []
+        guard names.isEmpty || isUnfinished else { throw .storeInTheWay(path: store) }
+        for name in names {
+            do {
+                try FileManager.default.removeItem(atPath: "\(store)/\(name)")
+            } catch {
+                throw .cannotWrite(path: "\(store)/\(name)", reason: "\(error)")
+            }
+        }
+    }
 }

@@ -9,9 +9,10 @@ import Testing
 @Suite("A home whose store is lost")
 struct RebuiltHomeTests {
     private func rebuilt(
-        _ cluster: TemporaryCluster, _ index: Int = 1, begun life: UInt64? = nil
+        _ cluster: TemporaryCluster, _ index: Int = 1, begun life: UInt64? = nil, hasPromisedNothing: Bool = false
     ) throws -> RebuiltHome {
-        try RebuiltHome(path: cluster.server(index), begunLife: life.map(Incarnation.init))
+        try RebuiltHome(
+            path: cluster.server(index), begunLife: life.map(Incarnation.init), hasPromisedNothing: hasPromisedNothing)
     }
 
     private func keyFile(_ cluster: TemporaryCluster) throws -> String {
@@ -115,6 +116,24 @@ struct RebuiltHomeTests {
         }
         #expect(try keyFile(cluster) == key)
         #expect(try String(contentsOfFile: cluster.keysFile, encoding: .utf8) == keys)
+    }
+
+    @Test("is cleared of what is no store, unless that may have been one that has said something")
+    func unfinished() throws {
+        let cluster = try TemporaryCluster { _ in }
+        let store = cluster.server(1) + "/store"
+        try? FileManager.default.removeItem(atPath: store)
+        try FileManager.default.createDirectory(atPath: store + "/journal", withIntermediateDirectories: true)
+        let key = try keyFile(cluster)
+        guard case .storeInTheWay(store)? = configurationError({ _ = try rebuilt(cluster) }) else {
+            Issue.record("what lies there passed")
+            return
+        }
+        #expect(try keyFile(cluster) == key)
+        #expect(FileManager.default.fileExists(atPath: store + "/journal"))
+        let home = try rebuilt(cluster, hasPromisedNothing: true)
+        #expect(home.entry.incarnation == Incarnation(2))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: store).isEmpty)
     }
 
     @Test("must be one of the cluster's")

@@ -141,6 +141,40 @@ extension BesiegedClusters {
             }
         }
 
+        @Test("what a crash left of a store that was being made is in nobody's way", .timeLimit(.minutes(3)))
+        func unfinishedStore() async throws {
+            try await withCluster(starts: false) { cluster in
+                try cluster.makeHasty()
+                try await cluster.startAll()
+                let server = cluster.servers[1]
+                let key = try ObjectKey("tests/unfinished")
+                let value = SeededBytes.make("unfinished", 50_000)
+                try await cluster.withClient { _ = try await $0.put(key, value) }
+                cluster.loseStore(server)
+                let rebuilt = try await cluster.rebuild(server)
+                #expect(rebuilt.end == .exit(0), "\(rebuilt)")
+                // What makes a store of it is written last.
+                File.remove(cluster.store(server) + "/store")
+                let repeated = try await cluster.rebuild(server)
+                #expect(repeated.end == .exit(0), "\(repeated)")
+                try await cluster.start(server)
+                _ = try await cluster.reloadLists()
+                try await cluster.waitUntilWell(server)
+                cluster.kill(cluster.servers[0])
+                try await expectValue(value, of: key, in: cluster)
+
+                // One that has served since, and cannot be opened any more, is the operator's to move away.
+                cluster.kill(server)
+                var mark = RebuildMark()
+                mark.phase = .healing
+                try mark.write(to: cluster.rebuildFile(server))
+                File.remove(cluster.store(server) + "/store")
+                let refused = try await cluster.rebuild(server)
+                #expect(refused.end != .exit(0) && refused.output.contains("there is a store"), "\(refused)")
+                #expect(try File.names(cluster.store(server)).contains("journal"))
+            }
+        }
+
         @Test("without the operator's key it is the operator who signs the lines", .acceptance, .timeLimit(.minutes(4)))
         func operatorElsewhere() async throws {
             try await withCluster(starts: false) { cluster in

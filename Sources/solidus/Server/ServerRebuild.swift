@@ -42,10 +42,9 @@ struct ServerRebuild: ParsableCommand, ReportingCommand {
 
     func run() throws {
         let begun = try begunLife()
-        let rebuilt = try RebuiltHome(path: home, begunLife: begun)
-        if begun != nil, RebuildMark(path: rebuilt.rebuildFile)?.phase == .healing {
-            throw ConfigurationError.storeInTheWay(path: rebuilt.storeDirectory)
-        }
+        let phase = RebuildMark(path: RebuiltHome.rebuildFile(ofHome: home))?.phase
+        let rebuilt = try RebuiltHome(path: home, begunLife: begun, hasPromisedNothing: phase == .listing)
+        if begun != nil, phase == .healing { throw ConfigurationError.storeInTheWay(path: rebuilt.storeDirectory) }
         let entry = rebuilt.entry
         // Also where there is a mark: it may be that of a life that was lost in turn.
         if begun == nil { try begin(rebuilt) }
