@@ -382,6 +382,21 @@ extension BesiegedClusters {
             }
         }
 
+        @Test("a server that begins anew does not wait when all others have told it", .timeLimit(.minutes(4)))
+        func moreThanQuorum() async throws {
+            try await withCluster(faults: 2, starts: false) { cluster in
+                try cluster.makeHasty()
+                try await cluster.startAll()
+                let key = try ObjectKey("tests/told")
+                let value = SeededBytes.make("told", 50_000)
+                try await cluster.withClient { _ = try await $0.put(key, value) }
+                // Six others; five are a quorum.
+                try await cluster.replaceStore(cluster.servers[1])
+                for server in cluster.servers.suffix(2) { cluster.kill(server) }
+                try await expectValue(value, of: key, in: cluster)
+            }
+        }
+
         @Test("where two may fail, two begin anew at once", .acceptance, .timeLimit(.minutes(5)))
         func two() async throws {
             try await withCluster(faults: 2, starts: false) { cluster in

@@ -88,13 +88,16 @@ struct RebuiltSlot {
     private func tellings() async -> [NodeID: [CommittedObject]] {
         await withTaskGroup(of: (NodeID, [CommittedObject]?)?.self) { group in
             var told: [NodeID: [CommittedObject]] = [:]
+            var silent = servers
             var isWaiting = false
             for server in servers { group.addTask { (server, await self.list(of: server)) } }
             for await telling in group {
                 guard let telling else { break }
                 told[telling.0] = telling.1
-                guard told.count >= reads.context.parameters.quorums.quorum, told.count < servers.count, !isWaiting
-                else { continue }
+                silent.remove(telling.0)
+                // Nobody is left to be waited for.
+                if silent.isEmpty { break }
+                guard told.count >= reads.context.parameters.quorums.quorum, !isWaiting else { continue }
                 isWaiting = true
                 group.addTask {
                     try? await Task.sleep(for: Self.grace)
