@@ -73,9 +73,9 @@ simulator: setup
 	    -Xswiftc -enforce-exclusivity=unchecked --static-swift-stdlib \
 	    -Xswiftc -Xfrontend -Xswiftc -assume-single-threaded
 
-# Clients work on nine real clusters, one after the other, whose servers are killed, stopped, damaged or replaced by
-# liars. Fails unless every history is linearizable and reads and writes went on throughout. TORTURE_SECONDS are those
-# of each.
+# Clients work on real clusters, one after the other, whose servers are killed, stopped, damaged, wiped, rolled back or
+# replaced by liars. Fails unless every history is linearizable, reads and writes went on throughout, and every server
+# healed. TORTURE_SECONDS are those of each.
 TORTURE_SECONDS ?= 120
 TORTURE_NEMESIS_SECONDS ?= 2
 

@@ -56,7 +56,7 @@ package enum ExitStatus: Int32, CaseIterable {
         case .configuration: "a configuration file, key or certificate is missing, wrong or expired"
         case .inputOutput: "a local file, disk, port or store cannot be used"
         case .notLinearizable: "the history is not linearizable"
-        case .stalled: "operations stopped, or a server failed by itself, although no more failed than may"
+        case .stalled: "operations stopped, or a server failed or did not heal, although no more failed than may"
         case .undecided: "the history was too hard to judge"
         case .partial: "done in part: not for all that was asked for"
         case .incomplete: "some of many were done, others failed; each is named"

@@ -11,79 +11,13 @@ import Testing
 
 extension BesiegedClusters {
     @Suite("Torture", .serialized) struct TortureTests {
-        private struct Outcome: Decodable {
-            struct Judgement: Decodable {
-                let verdict: String
-                let operations: Int
-                let history: String
-            }
-            struct Completions: Decodable {
-                let completed: Int
-                let longestGapSeconds: Double
-                let longestGapBeganSeconds: Double
-            }
-            let completed: Int
-            let reads: Completions
-            let writes: Completions
-            let readBack: Int
-            let ranges: Int
-            let listings: Int
-            struct Disks: Decodable {
-                let timesFull: Int
-                let putsRefused: Int
-                let putsAfterFull: Int
-                let ballastStored: Int
-                let ballastRead: Int
-                let ballastDeleted: Int
-            }
-            struct Attack: Decodable {
-                let kind: String
-                let connections: Int
-                let requests: Int
-                let answered: Int
-                let refused: [String: Int]
-            }
-            let nemesis: [String: Int]
-            let attacks: [Attack]
-            let disks: Disks?
-            let findings: [String]
-            let ranSeconds: Double
-            let readBackFailed: Int
-            let judgement: Judgement
-
-            /// How often the nemesis harmed a server.
-            var attackCount: Int {
-                ["kill", "restart", "clean_restart", "stop", "rot_fragments", "rot_journal"]
-                    .reduce(0) { $0 + nemesis[$1, default: 0] }
-            }
-        }
-
-        private func torture(
-            _ cluster: TestCluster, seconds: Double, _ arguments: [String] = [], stallSeconds: Double = 60,
-            endingWith code: Int32 = 0
-        ) async throws -> (outcome: Outcome, history: String) {
-            let history = cluster.directory + "/history.jsonl"
-            let result = try await cluster.run(
-                [
-                    "torture", "--cluster", cluster.directory, "--seconds", "\(seconds)", "--history", history,
-                    "--seed", "\(SeededGenerator.seed)", "--stall", "\(stallSeconds)", "--timeout", "60", "--json",
-                ] + arguments, seconds: seconds + 240)
-            #expect(result.end == .exit(code), "\(result.output)")
-            // Both outputs are in one file; the report is the line that is an object.
-            let line = try #require(
-                result.output.split(separator: "\n").last { $0.hasPrefix("{") }, "\(result.output)")
-            let decoder = JSONDecoder()
-            decoder.keyDecodingStrategy = .convertFromSnakeCase
-            return (try decoder.decode(Outcome.self, from: Data(line.utf8)), history)
-        }
-
         @Test(
             "with one server at a time killed, stopped or damaged, the history is linearizable and operations go on",
             .timeLimit(.minutes(6)))
         func oneFault() async throws {
             try await withCluster(starts: false, clientNames: ["one", "two", "three"]) { cluster in
-                let (outcome, history) = try await torture(
-                    cluster, seconds: 12, ["--clients", "6", "--objects", "3", "--nemesis", "0.7"])
+                let (outcome, history) = try await cluster.torture(
+                    seconds: 12, ["--clients", "6", "--objects", "3", "--nemesis", "0.7"])
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.reads.completed > 0 && outcome.writes.completed > 0 && outcome.readBack == 18)
                 #expect(outcome.completed == outcome.reads.completed + outcome.writes.completed)
@@ -107,8 +41,8 @@ extension BesiegedClusters {
             "with two faults allowed, a liar and another faulty server at a time harm nobody", .timeLimit(.minutes(6)))
         func liarAndNemesis() async throws {
             try await withCluster(faults: 2, starts: false) { cluster in
-                let (outcome, _) = try await torture(
-                    cluster, seconds: 10,
+                let (outcome, _) = try await cluster.torture(
+                    seconds: 10,
                     ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--faulty", "mixture"])
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
@@ -124,8 +58,8 @@ extension BesiegedClusters {
             try await withCluster(starts: false, clientNames: ["one", "two"]) {
                 $0.stripeSizeBytesMax = 1 << 20
             } _: { cluster in
-                let (outcome, history) = try await torture(
-                    cluster, seconds: 10, ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--stripes", "3"])
+                let (outcome, history) = try await cluster.torture(
+                    seconds: 10, ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--stripes", "3"])
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
                 #expect(outcome.ranges > 0 && outcome.listings > 0)
@@ -142,8 +76,8 @@ extension BesiegedClusters {
             arguments: acceptance([VerificationMode.fingerprint, .lazy, .readTime], otherwise: [.fingerprint]))
         func partialWrites(mode: VerificationMode) async throws {
             try await withCluster(starts: false, change: { $0.mode = mode }) { cluster in
-                let (outcome, _) = try await torture(
-                    cluster, seconds: 6, ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--partial"])
+                let (outcome, _) = try await cluster.torture(
+                    seconds: 6, ["--clients", "4", "--objects", "3", "--nemesis", "0.7", "--partial"])
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.completed > 0 && outcome.readBack == 12)
                 #expect(outcome.attackCount > 0, "\(outcome.nemesis)")
@@ -159,8 +93,8 @@ extension BesiegedClusters {
             let crowd = mode == .fingerprint ? "sessions" : "handshakes"
             let kinds = ["endless-keys", "full-queue", "lists", "poison", crowd]
             try await withCluster(starts: false, change: { $0.mode = mode }) { cluster in
-                let (outcome, _) = try await torture(
-                    cluster, seconds: 20,
+                let (outcome, _) = try await cluster.torture(
+                    seconds: 20,
                     ["--clients", "4", "--objects", "3", "--nemesis", "1", "--attack-rate", "100"]
                         + kinds.flatMap { ["--hostile", $0] })
                 #expect(outcome.judgement.verdict == "linearizable")
@@ -210,8 +144,8 @@ extension BesiegedClusters {
             // Of which the first segment is made; what puts have to fill is no more than that.
             storage.segmentSizeBytes = 4 << 20
             try await withCluster(starts: false, clientNames: ["one", "two"], storage: storage) { cluster in
-                let (outcome, _) = try await torture(
-                    cluster, seconds: 15,
+                let (outcome, _) = try await cluster.torture(
+                    seconds: 15,
                     ["--clients", "4", "--objects", "40", "--nemesis", "0.7", "--small-disks", "896"])
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")
@@ -279,8 +213,8 @@ extension BesiegedClusters {
         func stalled() async throws {
             try await withCluster(starts: false) { cluster in
                 // Far less than an operation takes.
-                let (outcome, _) = try await torture(
-                    cluster, seconds: 3, ["--clients", "2", "--nemesis", "0"], stallSeconds: 0.000_001, endingWith: 9)
+                let (outcome, _) = try await cluster.torture(
+                    seconds: 3, ["--clients", "2", "--nemesis", "0"], stallSeconds: 0.000_001, endingWith: 9)
                 #expect(outcome.judgement.verdict == "linearizable")
                 #expect(outcome.reads.completed > 0 && outcome.writes.completed > 0)
                 #expect(outcome.findings.isEmpty, "\(outcome.findings)")
@@ -291,10 +225,12 @@ extension BesiegedClusters {
         func endsInTime() async throws {
             try await withCluster { cluster in
                 for server in cluster.servers.dropFirst(2) { cluster.freeze(server) }
-                let (outcome, _) = try await torture(
-                    cluster, seconds: 1, ["--clients", "2", "--nemesis", "0", "--timeout", "3600"], stallSeconds: 1,
+                let (outcome, _) = try await cluster.torture(
+                    seconds: 1, ["--clients", "2", "--nemesis", "0", "--timeout", "3600", "--heal", "1"],
+                    stallSeconds: 1,
                     endingWith: 9)
                 #expect(outcome.completed == 0 && outcome.readBack == 0 && outcome.readBackFailed > 0)
+                #expect(outcome.healedAfterSeconds == nil && outcome.open.count == 2, "\(outcome.open)")
                 #expect((1..<60).contains(outcome.ranSeconds), "\(outcome.ranSeconds)")
                 for server in cluster.servers { cluster.thaw(server) }
             }
@@ -338,7 +274,7 @@ extension BesiegedClusters {
                 }
                 try await run("cluster", "up", cluster.directory, "--detach", "--server", "0", "--server", "2")
                 do {
-                    _ = try await torture(cluster, seconds: 4, ["--clients", "2", "--nemesis", "0.5"])
+                    _ = try await cluster.torture(seconds: 4, ["--clients", "2", "--nemesis", "0.5"])
                 } catch {
                     Issue.record(error)
                 }

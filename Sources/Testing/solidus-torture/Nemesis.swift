@@ -2,22 +2,32 @@
 //
 // A server is not correct from the moment it is harmed until it is well again: until a killed one, started again, says
 // that it is ready; until a stopped one goes on; until every turned byte of its disk is turned back, which makes its
-// store exactly what it was, so that it is then no server that lost anything; until a disk that was taken to its last
-// byte has room again. One that a liar replaced never gets well, whether the liar still runs or not. Servers whose
-// disks are full but for what puts leave are correct.
+// store exactly what it was, so that it is then no server that lost anything, and, where others may lose their stores,
+// what it has itself taken for lost meanwhile is back; until a disk that was taken to its last byte has room again; until
+// one that has lost its store, or got an earlier state of it back, has begun anew and has all that the others have. One
+// that a liar replaced never gets well, whether the liar still runs or not. Servers whose disks are full but for what
+// puts leave are correct.
 
 import CommandOutcome
 
 /// Harms servers and relieves them.
 struct Nemesis {
-    private enum Condition {
+    enum Condition {
         case correct
         case down
         case stopped
         /// Its journal has rotten; it may run or not.
         case rotten(JournalDamage)
+        /// Its journal is what it was since then; what it has taken for lost may not be back yet.
+        case mending(since: ContinuousClock.Instant)
         /// Not a byte is free on its disk.
         case outOfDisk
+        /// Its store is gone; it does not run.
+        case wiped
+        /// An earlier state of its store is in the store's place.
+        case rolledBack(isRunning: Bool)
+        /// It has begun anew, and lacks something yet.
+        case rebuilding(Rebuild)
         /// A liar runs in its place.
         case replaced
         /// The liar in its place has ended by itself.
@@ -31,7 +41,11 @@ struct Nemesis {
             case .down: "down"
             case .stopped: "stopped"
             case .rotten: "rotten"
+            case .mending: "mending"
             case .outOfDisk: "out of disk"
+            case .wiped: "wiped"
+            case .rolledBack: "rolled back"
+            case .rebuilding(let rebuild): rebuild.isDown ? "down, being rebuilt" : "being rebuilt"
             case .replaced: "lying"
             case .deserted: "deserted by its liar"
             }
@@ -47,6 +61,13 @@ struct Nemesis {
         case rotJournal = "rot_journal"
         case fillDisk = "fill_disk"
         case fillAllDisks = "fill_all_disks"
+        case wipe
+        case rollBack = "roll_back"
+        /// The store of a server is begun anew; the command that does it is killed, or the server on its way.
+        case rebuild
+        case killRebuild = "kill_rebuild"
+        case killListing = "kill_listing"
+        case killHealing = "kill_healing"
         case relieve
         case cancelClient = "cancel_client"
     }
@@ -59,36 +80,45 @@ struct Nemesis {
     private static let attacksOnDisks: [Action] = [.fillDisk, .fillDisk]
     /// While all disks are full, before they get room again.
     private static let fullActions = 3...6
+    /// How long it may take until a server has found what it lacks, and counted it.
+    private static let mendingMin = Duration.seconds(3)
     /// How long filling may take.
     private static let fillingMax = Duration.seconds(60)
 
-    private let servers: TortureServers
+    let servers: TortureServers
+    let stores: TortureStores
+    /// In which ways servers lose their stores.
+    let losses: [StoreLoss]
     private let disks: TortureDisks?
     private let groups: [[Int]]
     private let faultsMax: Int
-    private var conditions: [Condition]
-    private var generator: TortureGenerator
+    var conditions: [Condition]
+    var generator: TortureGenerator
     private(set) var actionCounts: [Action: Int] = [:]
     /// What went wrong that nobody meant to: servers, the liar among them, that ended by themselves or did not come
     /// back. Nobody promises anything for a liar, but without it the run shows less than it was to show.
     var findings: [String] = []
+    var rebuilds = Rebuilds()
     private var fillingUntil: ContinuousClock.Instant?
     private var fullActionsLeft = 0
 
     /// - Parameters:
+    ///   - stores: of these servers.
     ///   - disks: the servers' file systems, if they are small enough to be filled.
-    ///   - groups: the members of each group, of which at most `faultsMax` are harmed at a time.
-    ///   - replaced: the server in whose place a liar runs, if there is one.
-    init(
-        _ servers: TortureServers, _ disks: TortureDisks?, serverCount: Int, groups: [[Int]], faultsMax: Int,
-        replaced: Int?, seed: UInt64
-    ) {
+    ///   - plan: whom to harm in which ways: of each group at most so many at a time as may fail, a liar among them.
+    init(_ servers: TortureServers, _ stores: TortureStores, _ disks: TortureDisks?, _ plan: TorturePlan) {
         self.servers = servers
+        self.stores = stores
         self.disks = disks
-        self.groups = groups
-        self.faultsMax = faultsMax
-        conditions = (0..<serverCount).map { $0 == replaced ? .replaced : .correct }
-        generator = TortureGenerator(seed: seed, purpose: "nemesis")
+        groups = plan.groups
+        faultsMax = plan.faultsMax
+        losses = plan.losses
+        conditions = (0..<plan.location.serverCount).map { index in
+            if index == plan.faulty?.server { return .replaced }
+            // One that somebody else has begun anew, and that runs by now.
+            return stores.phase(index) == nil ? .correct : .rebuilding(Rebuild(began: .now, isDown: false))
+        }
+        generator = TortureGenerator(seed: plan.seed, purpose: "nemesis")
     }
 
     /// Which servers are not correct, and how, for people.
@@ -111,8 +141,9 @@ struct Nemesis {
     private var relievable: [Int] {
         conditions.indices.filter { index in
             switch conditions[index] {
-            case .correct, .replaced, .deserted: false
-            case .down, .stopped, .rotten, .outOfDisk: true
+            case .correct, .mending, .replaced, .deserted: false
+            case .down, .stopped, .rotten, .outOfDisk, .wiped, .rolledBack: true
+            case .rebuilding(let rebuild): rebuild.isDown
             }
         }
     }
@@ -127,11 +158,16 @@ struct Nemesis {
             try relieve(index)
             hasRelieved = true
         }
+        if !losses.isEmpty { try harmOnTheWay() }
         // Often the fault moves at once from one server to the next.
-        if !hasRelieved || generator.chance(percent: 60), let index = harmable.randomElement(using: &generator),
-            let attack = attacks.randomElement(using: &generator)
-        {
-            try harm(index, attack)
+        if !hasRelieved || generator.chance(percent: 60), let index = harmable.randomElement(using: &generator) {
+            if let loss = nextLoss() {
+                servers.kill(index)
+                conditions[index] = .down
+                try lose(index, loss)
+            } else if let attack = attacks.randomElement(using: &generator) {
+                try harm(index, attack)
+            }
         }
         if generator.chance(percent: 30) {
             count(.cancelClient)
@@ -175,7 +211,7 @@ struct Nemesis {
     /// Makes every server well that can be, and gives all disks room.
     mutating func relieveAll() throws(Failure) {
         disks?.release()
-        for index in relievable { try relieve(index) }
+        for index in relievable { try relieve(index, calmly: true) }
     }
 
     /// Lets rot spread, keeps full disks full, and finds servers that ended although nobody made them.
@@ -189,21 +225,34 @@ struct Nemesis {
                 guard !servers.isRunning(index) else { continue }
                 findings.append("the liar in the place of server \(index) ended by itself: \(servers.end(index))")
                 conditions[index] = .deserted
-            case .correct, .stopped, .outOfDisk:
+            case .correct, .stopped, .outOfDisk, .mending:
                 if case .outOfDisk = conditions[index] { disks?.exhaust(index) }
-                guard !servers.isRunning(index) else { continue }
+                guard !servers.isRunning(index) else {
+                    if case .mending(let since) = conditions[index], .now - since > Self.mendingMin,
+                        servers.wants(index) == 0
+                    {
+                        conditions[index] = .correct
+                    }
+                    continue
+                }
                 findings.append("server \(index) (\(conditions[index].name)) ended by itself: \(servers.end(index))")
                 conditions[index] = .down
             case .rotten(var damage):
                 damage.spread(using: &generator)
                 conditions[index] = .rotten(damage)
-            case .down, .deserted:
+            case .rolledBack(isRunning: true):
+                guard !servers.isRunning(index) else { continue }
+                findings.append("server \(index) (rolled back) ended by itself: \(servers.end(index))")
+                conditions[index] = .rolledBack(isRunning: false)
+            case .rebuilding(let rebuild):
+                look(at: rebuild, of: index)
+            case .down, .deserted, .wiped, .rolledBack(isRunning: false):
                 continue
             }
         }
     }
 
-    private mutating func count(_ action: Action) { actionCounts[action, default: 0] += 1 }
+    mutating func count(_ action: Action) { actionCounts[action, default: 0] += 1 }
 
     private mutating func harm(_ index: Int, _ action: Action) throws(Failure) {
         var done = action
@@ -211,11 +260,14 @@ struct Nemesis {
         switch action {
         case .kill:
             servers.kill(index)
+            try keepEarlier(index)
         case .restart:
             servers.kill(index)
+            try keepEarlier(index)
             try startAgain(index)
         case .cleanRestart:
             servers.terminate(index)
+            try keepEarlier(index)
             try startAgain(index)
         case .stop:
             servers.stop(index)
@@ -238,16 +290,17 @@ struct Nemesis {
         case .fillDisk:
             disks?.exhaust(index)
             conditions[index] = .outOfDisk
-        case .fillAllDisks, .relieve, .cancelClient:
-            preconditionFailure("no attack on a server")
+        case .fillAllDisks, .wipe, .rollBack, .rebuild, .killRebuild, .killListing, .killHealing, .relieve,
+            .cancelClient:
+            preconditionFailure("no attack on a server that has its store")
         }
         count(done)
     }
 
-    private mutating func relieve(_ index: Int) throws(Failure) {
+    private mutating func relieve(_ index: Int, calmly: Bool = false) throws(Failure) {
         count(.relieve)
         switch conditions[index] {
-        case .correct, .replaced, .deserted:
+        case .correct, .mending, .replaced, .deserted:
             preconditionFailure("a server that needs no relief")
         case .down:
             try startAgain(index)
@@ -257,10 +310,17 @@ struct Nemesis {
         case .outOfDisk:
             disks?.relieve(index)
             conditions[index] = .correct
+        case .wiped:
+            try beginAnew(index, calmly: calmly)
+        case .rolledBack:
+            try replaceStore(index, calmly: calmly)
+        case .rebuilding:
+            try goOn(index)
         case .rotten(let damage):
             damage.undo()
             conditions[index] = .down
             if servers.isRunning(index) { conditions[index] = .correct } else { try startAgain(index) }
+            if !losses.isEmpty, case .correct = conditions[index] { conditions[index] = .mending(since: .now) }
         }
     }
 

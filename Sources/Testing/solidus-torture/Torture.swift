@@ -14,8 +14,8 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
         abstract: "Have clients work while servers are killed, stopped and damaged, and judge what they saw.",
         discussion: """
-            At most f servers are not correct at any time, so every operation must go on and the history must be \
-            linearizable. The servers must be of this machine. With --faulty, one server lies all the time; as its \
+            At most f servers are not correct at any time, so every operation must go on, the history must be \
+            linearizable, and at the end every server must heal. The servers must be of this machine. With --faulty, one server lies all the time; as its \
             store then lacks what it promised, use a cluster made for that and throw it away afterwards.
             """)
 
@@ -50,6 +50,13 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             """)
     var smallDisks: Int?
     @Option(
+        name: .customLong("lose"),
+        help: """
+            Have the nemesis make servers lose their store in this way, too, and rebuild them; may be repeated: wipe has \
+            the store gone, roll-back an earlier state of it put back. The operator's key has to be there.
+            """)
+    var losses: [StoreLoss] = []
+    @Option(
         name: .customLong("hostile"),
         help: """
             Have a client attack in this way throughout; may be repeated. Its identity, hostile-KIND, is added to the \
@@ -68,10 +75,16 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     var timeout: Double = 15
     @Option(help: "How many seconds without a completed get, or without a put or deletion, are a failure.")
     var stall: Double = 10
+    @Option(
+        help: """
+            How many seconds servers may take, once nothing harms them any more, until each serves, lacks nothing, and, \
+            without a liar, is well.
+            """)
+    var heal: Double = 300
     @OptionGroup var report: ReportOptions
 
     mutating func validate() throws {
-        for (name, value) in [("seconds", seconds), ("timeout", timeout), ("stall", stall)] {
+        for (name, value) in [("seconds", seconds), ("timeout", timeout), ("stall", stall), ("heal", heal)] {
             guard value > 0, value <= 1_000_000 else {
                 throw ValidationError("--\(name) must be more than 0 and at most 1000000 seconds.")
             }
@@ -94,7 +107,16 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         guard attackRate.map({ $0 > 0 && $0 <= 1_000_000 }) ?? true else {
             throw ValidationError("--attack-rate must be more than 0 and at most 1000000 a second.")
         }
+        guard Set(losses).count == losses.count else {
+            throw ValidationError("--lose names a way twice.")
+        }
+        guard losses.isEmpty || nemesis > 0 else {
+            throw ValidationError("It is the nemesis that has servers --lose their stores; --nemesis must not be 0.")
+        }
         if let smallDisks {
+            guard losses.isEmpty else {
+                throw ValidationError("--small-disks and --lose do not go together: a lost store takes its disk along.")
+            }
             let allowed = TortureDisks.sizeMebibytesMin...(1 << 20)
             guard allowed.contains(smallDisks) else {
                 throw ValidationError("--small-disks must be \(allowed.lowerBound) to \(allowed.upperBound) MiB.")
@@ -143,6 +165,8 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         }
         let keeper = TortureKeeper(plan, disks) { workload.giveUp($0 % workload.clientCount) }
         let ballast = disks.map { TortureBallast(stores[0], $0, prefix: prefix + "/ballast") }
+        let healing = TortureHealing(
+            clusterDirectory: cluster, client: try correctClients(configuration)[0].name, liar: plan.faulty?.server)
 
         Standard.complain("torture: seed \(seed), \(clients) clients as \(stores.count) identities")
         let outcome: Result<TortureSummary, any Error>
@@ -150,7 +174,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             try await keeper.start()
             outcome = .success(
                 try await torment(
-                    workload, keeper, recorder, plan, disks, ballast,
+                    workload, keeper, recorder, plan, disks, ballast, healing,
                     skipped: obstacle.map { ["--small-disks: \($0)"] } ?? []))
         } catch {
             outcome = .failure(error)
@@ -169,6 +193,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
                 summary.findings.append("no put completed after the disks had room again")
             }
         }
+        for loss in losses where summary.nemesis[loss.action.rawValue] == nil {
+            summary.findings.append("no server lost its store by --lose \(loss.rawValue)")
+        }
         for seen in summary.misbehaving where seen.server != plan.faulty?.server {
             summary.findings.append("server \(seen.server) was accused, and is no liar: it \(seen.first)")
         }
@@ -178,18 +205,23 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         if let status = summary.failure { throw ReportedVerdict(status: status) }
     }
 
-    /// Runs the clients for their time, heals the servers and has everything read once more.
+    /// Runs the clients for their time, heals the servers, has everything read once more, and waits until every server
+    /// has all that it should.
     private func torment(
         _ workload: TortureWorkload, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan,
-        _ disks: TortureDisks?, _ ballast: TortureBallast?, skipped: [String]
+        _ disks: TortureDisks?, _ ballast: TortureBallast?, _ healing: TortureHealing, skipped: [String]
     ) async throws -> TortureSummary {
         let start = ContinuousClock.now
         let end = start + .seconds(seconds)
+        let losses = losses
         let isOver: @Sendable () -> Bool = {
             let state = keeper.current
             guard !state.isInterrupted, state.failure == nil else { return true }
-            // Disks that were to be filled must have been, and puts must have gone on; attacks must have come through.
-            let hasShown = state.areAttacksFelt && (disks == nil || workload.progress.counts.putsAfterFull > 0)
+            // Disks that were to be filled must have been, and puts must have gone on; attacks must have come through;
+            // stores must have been lost.
+            let hasShown =
+                state.areAttacksFelt && (disks == nil || workload.progress.counts.putsAfterFull > 0)
+                && losses.allSatisfy { state.actionCounts[$0.action] != nil }
             return ContinuousClock.now >= (hasShown ? end : end + Self.extensionMax)
         }
         workload.progress.begin()
@@ -214,13 +246,15 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         // A read that takes longer than the limit has failed, however patient its client is.
         await Self.bounded(Self.closing + .seconds(stall)) { await workload.readBack(until: .now + Self.closing) }
         let after = workload.progress.counts
+        try await keeper.quieten()
+        let healed = await healing.wait(.seconds(heal))
         await Self.bounded(Self.closing + Self.finishing) { await workload.clearUp(until: .now + Self.closing) }
         let state = keeper.current
         return TortureSummary(
             seed: plan.seed, clients: clients, objects: objects, ranSeconds: ran / .seconds(1), counts: counts,
             readBack: after.completed - before.completed, readBackFailed: after.failed - before.failed,
             firstFailure: after.firstFailure, misbehaviours: after.misbehaviours, stallLimitSeconds: stall, plan: plan,
-            state: state,
+            state: state, healedAfter: healed.took, open: healed.open,
             disks: disks.flatMap { disks in
                 ballast.map { TortureSummary.Disks(disks, $0.counts, counts) }
             },
@@ -278,6 +312,15 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             }
             plan.faulty = (server, faulty)
         }
+        if !losses.isEmpty {
+            guard plan.faultsMax > (faulty == nil ? 0 : 1) else {
+                throw ValidationError("--faulty takes up the one fault that is allowed, and leaves none for --lose.")
+            }
+            guard OperatorHome.isThere(clusterDirectory: cluster) else {
+                throw Failure(.configuration, "\(cluster) has no operator/key.pem, which --lose needs")
+            }
+            plan.losses = losses
+        }
         if !attacks.isEmpty {
             guard configuration.parameters.mode.isSigned else {
                 throw ValidationError("A cluster of the mode none does not stand up to --hostile clients.")
@@ -303,14 +346,18 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         options.timeoutMilliseconds = max(1, Int(timeout * 1000))
         options.workerCount = 1
         options.writesPartially = partial
+        return try correctClients(configuration).prefix(clients).map { entry in
+            try ObjectClient(home: ClientHome(clusterDirectory: cluster, client: entry.name), options: options)
+        }
+    }
+
+    private func correctClients(_ configuration: ClusterDescription) throws(Failure) -> [AccessEntry] {
         let correct = configuration.clients.filter { !$0.name.hasPrefix(AttackCommand.clientPrefix) }
         guard !correct.isEmpty else {
             throw Failure(
                 .configuration, "\(cluster) has hostile clients only; add another one with 'solidus client add'")
         }
-        return try correct.prefix(clients).map { entry in
-            try ObjectClient(home: ClientHome(clusterDirectory: cluster, client: entry.name), options: options)
-        }
+        return correct
     }
 
     /// Why the disks that are to be filled cannot be; nil when they can, or none is to be.

@@ -22,13 +22,16 @@ struct TorturePlan: Sendable {
     var faulty: (server: Int, kind: String)?
     /// What hostile clients do; nil for none.
     var attacks: AttackPlan?
+    /// In which ways the nemesis has servers lose their stores.
+    var losses: [StoreLoss] = []
 }
 
 /// Keeps the servers. While its thread runs no other command may start or stop servers of the cluster.
 final class TortureKeeper: Sendable {
     /// What it is doing, in this order.
     enum Phase: Int, Comparable {
-        case starting, tormenting, healed, left
+        /// Between `healed` and `quiet` hostile clients go on; the nemesis does not.
+        case starting, tormenting, healed, quiet, left
 
         static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
     }
@@ -41,6 +44,7 @@ final class TortureKeeper: Sendable {
         var isInterrupted = false
         var description = ""
         var actionCounts: [Nemesis.Action: Int] = [:]
+        var rebuilds = Nemesis.Rebuilds()
         var findings: [String] = []
         /// Whether servers have had to do with every attack that there is to be.
         var areAttacksFelt = false
@@ -74,6 +78,9 @@ final class TortureKeeper: Sendable {
 
     /// Makes every server well again and keeps it so.
     func heal() async throws(Failure) { try await reach(.healed) }
+
+    /// Ends hostile clients. Nothing harms anybody any more.
+    func quieten() async throws(Failure) { try await reach(.quiet) }
 
     /// Leaves the servers as they were found. Does not fail when there is nothing to be left.
     func leave() async throws(Failure) { try await reach(.left) }
@@ -122,6 +129,9 @@ final class TortureKeeper: Sendable {
         let signals = process_control_watch_signals(true)
         guard signals >= 0 else { throw Failure(.inputOutput, "no pipe can be made: \(systemText(errno))") }
         let servers = TortureServers(plan.location)
+        let stores = TortureStores(plan.location)
+        stores.removeEarlier()
+        defer { stores.removeEarlier() }
         var attackers: TortureAttackers?
         do {
             if let disks {
@@ -139,9 +149,7 @@ final class TortureKeeper: Sendable {
                 servers.reloadLists()
                 attackers = try TortureAttackers(attacks, plan.location)
             }
-            var nemesis = Nemesis(
-                servers, disks, serverCount: plan.location.serverCount, groups: plan.groups, faultsMax: plan.faultsMax,
-                replaced: plan.faulty?.server, seed: plan.seed)
+            var nemesis = Nemesis(servers, stores, disks, plan)
             do {
                 try torment(&nemesis, &attackers, signals)
                 try nemesis.relieveAll()
@@ -149,26 +157,35 @@ final class TortureKeeper: Sendable {
                 try? nemesis.relieveAll()
                 throw error
             }
-            publish(nemesis)
-            state.withLock { $0.phase = .healed }
-            while state.withLock({ $0.wanted < .left }) { wait(signals) }
-            nemesis.lookAfter()
-            publish(nemesis)
+            look(after: &nemesis, signals, in: .healed)
+            nemesis.findings += stop(&attackers)
+            look(after: &nemesis, signals, in: .quiet)
         } catch {
-            stop(&attackers)
+            let findings = stop(&attackers)
+            state.withLock { $0.findings += findings }
             leave(servers)
             throw error
         }
-        stop(&attackers)
         leave(servers)
     }
 
-    private func stop(_ attackers: inout TortureAttackers?) {
-        guard let (reports, findings) = attackers?.stop() else { return }
-        state.withLock { state in
-            state.attacks = reports
-            state.findings += findings
+    /// Looks after servers that are harmed no more, until something else is wanted.
+    private func look(after nemesis: inout Nemesis, _ signals: Int32, in phase: Phase) {
+        state.withLock { $0.phase = phase }
+        while true {
+            nemesis.lookAfter()
+            publish(nemesis)
+            guard state.withLock({ $0.wanted <= phase }) else { return }
+            wait(signals)
         }
+    }
+
+    /// Ends the attacks, and returns what is wrong with them.
+    private func stop(_ attackers: inout TortureAttackers?) -> [String] {
+        guard let (reports, findings) = attackers?.stop() else { return [] }
+        attackers = nil
+        state.withLock { $0.attacks = reports }
+        return findings
     }
 
     private func startAll(_ servers: TortureServers) throws {
@@ -214,6 +231,7 @@ final class TortureKeeper: Sendable {
         state.withLock { state in
             state.description = nemesis.description
             state.actionCounts = nemesis.actionCounts
+            state.rebuilds = nemesis.rebuilds
             state.findings = nemesis.findings
         }
     }

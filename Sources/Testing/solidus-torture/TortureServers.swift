@@ -8,6 +8,8 @@ import ServerProcesses
 /// The servers' processes. For one thread, which the servers that were not running before do not outlive.
 final class TortureServers {
     private static let patienceMilliseconds = 30_000
+    /// How long what a server says that it counts is taken for true.
+    private static let countersPatience = Duration.seconds(1)
 
     private struct Slot {
         let wasRunning: Bool
@@ -15,6 +17,13 @@ final class TortureServers {
         var stamp: ProcessStamp?
         /// The process, if it is one that this one started; it is collected when it ends.
         var child: ServerProcess?
+        /// When it was last asked what it counts.
+        var countersAsked: ContinuousClock.Instant?
+    }
+
+    /// Of what a server counts.
+    private struct Counters: Decodable {
+        let wants: Int
     }
 
     private let run: RunDirectory
@@ -92,6 +101,20 @@ final class TortureServers {
     func stop(_ index: Int) { slots[index].stamp?.signal(SIGSTOP) }
 
     func goOn(_ index: Int) { slots[index].stamp?.signal(SIGCONT) }
+
+    /// Of how many objects a running server lacks something; nil as long as it has not said so since this was asked
+    /// last.
+    func wants(_ index: Int) -> Int? {
+        let path = homes[index] + "/counters.json"
+        guard let asked = slots[index].countersAsked, ContinuousClock.now - asked < Self.countersPatience else {
+            unlink(path)
+            slots[index].countersAsked = .now
+            slots[index].stamp?.signal(SIGUSR1)
+            return nil
+        }
+        guard let data = FileManager.default.contents(atPath: path) else { return nil }
+        return (try? JSONDecoder().decode(Counters.self, from: data))?.wants
+    }
 
     private func waitForEnd(_ index: Int) {
         let deadline = ContinuousClock.now + .milliseconds(Supervisor.stopMilliseconds)

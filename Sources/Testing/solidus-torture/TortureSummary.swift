@@ -29,6 +29,10 @@ struct TortureSummary: Encodable {
     let firstFailure: String?
     let stallLimitSeconds: Double
     let nemesis: [String: Int]
+    /// nil when no server was to lose its store.
+    let rebuilds: Rebuilds?
+    /// How long it took, once nothing harmed the servers any more, until nothing was open; nil when it lasted too long.
+    let healedAfterSeconds: Double?
     /// nil when no disks were filled.
     let disks: Disks?
     /// What was asked for and not done, and why.
@@ -39,6 +43,8 @@ struct TortureSummary: Encodable {
     /// Servers that clients saw do what no correct server does.
     let misbehaving: [Misbehaving]
     let wasInterrupted: Bool
+    /// What servers had open when their time to heal was over.
+    let open: [String]
     /// Servers, the liar among them, that ended by themselves or did not come back.
     var findings: [String]
     /// nil until the history was judged.
@@ -93,6 +99,27 @@ struct TortureSummary: Encodable {
         }
     }
 
+    /// Servers that began anew, and how many of them were well again before the servers were left.
+    struct Rebuilds: Encodable {
+        let begun: Int
+        let well: Int
+        let longestSeconds: Double
+        /// Stores of earlier lives that were put back, and that no server served.
+        let oldLivesRefused: Int
+
+        init(_ rebuilds: Nemesis.Rebuilds) {
+            begun = rebuilds.begun
+            well = rebuilds.well
+            longestSeconds = rebuilds.longest / .seconds(1)
+            oldLivesRefused = rebuilds.refusedOldLives
+        }
+
+        var text: String {
+            "rebuilt \(begun) servers: \(well) got well, the slowest in \(String(format: "%.1f", longestSeconds)) s; "
+                + "\(oldLivesRefused) stores of earlier lives refused"
+        }
+    }
+
     struct Liar: Encodable {
         let server: Int
         let policy: String
@@ -144,7 +171,9 @@ struct TortureSummary: Encodable {
     init(
         seed: UInt64, clients: Int, objects: Int, ranSeconds: Double, counts: TortureProgress.Counts, readBack: Int,
         readBackFailed: Int, firstFailure: String?, misbehaviours: [Int: (count: Int, first: String)],
-        stallLimitSeconds: Double, plan: TorturePlan, state: TortureKeeper.State, disks: Disks?, skipped: [String]
+        stallLimitSeconds: Double, plan: TorturePlan, state: TortureKeeper.State, healedAfter: Duration?,
+        open: [String],
+        disks: Disks?, skipped: [String]
     ) {
         self.seed = seed
         self.clients = clients
@@ -170,6 +199,9 @@ struct TortureSummary: Encodable {
         }
         liar = plan.faulty.map { Liar(server: $0.server, policy: $0.kind) }
         wasInterrupted = state.isInterrupted
+        rebuilds = plan.losses.isEmpty ? nil : Rebuilds(state.rebuilds)
+        healedAfterSeconds = healedAfter.map { $0 / .seconds(1) }
+        self.open = open
         findings = state.findings
     }
 
@@ -179,7 +211,9 @@ struct TortureSummary: Encodable {
     }
 
     /// Whether operations completed throughout, the reading back included, and every server did what it should.
-    var hasProgress: Bool { !hasStalled && readBackFailed == 0 && findings.isEmpty }
+    var hasProgress: Bool {
+        !hasStalled && readBackFailed == 0 && healedAfterSeconds != nil && findings.isEmpty
+    }
 
     /// What the exit code has to say; nil when all was well.
     var failure: ExitStatus? {
@@ -205,7 +239,12 @@ struct TortureSummary: Encodable {
         let actions = nemesis.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         lines.append("nemesis: \(nemesis.values.reduce(0, +)) actions\(actions.isEmpty ? "" : ": \(actions)")")
         if ranges + listings > 0 { lines.append("\(ranges) of the reads were of ranges, \(listings) were listings") }
+        if let rebuilds { lines.append(rebuilds.text) }
         if let disks { lines.append(disks.text) }
+        lines.append(
+            healedAfterSeconds.map { "every server had all that it should \(seconds($0)) s after it was harmed last" }
+                ?? "NOT HEALED in time")
+        lines += open.map { "NOT HEALED: \($0)" }
         lines += skipped.map { "SKIPPED \($0)" }
         if let liar { lines.append("server \(liar.server) was a liar: \(liar.policy)") }
         lines += attacks.map(\.text)
