@@ -84,6 +84,17 @@ package final class ObjectStore: Sendable {
         try files.synchronizeDirectory(directory + "/..")
     }
 
+    /// Gives up the store in `directory`, which nobody may have opened: from then on there is none. What it held is left
+    /// lying.
+    package static func discard(directory: String, options: StorageOptions = StorageOptions()) throws(StorageError) {
+        let paths = Paths(directory: directory)
+        let files = options.system.files
+        let lock = try files.lock(paths.lock, creating: false)
+        defer { withExtendedLifetime(lock) {} }
+        try files.remove(paths.identity)
+        try files.synchronizeDirectory(directory)
+    }
+
     /// Opens the store in `directory`, alone, and applies what the journal holds beyond the index.
     /// Refuses when anything acknowledged is known to be lost.
     ///

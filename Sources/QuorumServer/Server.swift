@@ -163,8 +163,8 @@ package final class Server: Sendable {
             status.attach {
                 ServerStatus(
                     store.condition, of: lists.current, incarnation: signer.incarnation, uptime: .now() - readyAt,
-                    sessionCount: endpoint.sessionCount, rebuild: background.rebuilder?.progress, counting.counters,
-                    endpoint.counters)
+                    sessionCount: endpoint.sessionCount, rebuild: background.rebuilder?.progress,
+                    isRolledBack: host.isRolledBack, counting.counters, endpoint.counters)
             }
             var metrics: MetricsEndpoint?
             if let address = configuration.metrics {

@@ -24,6 +24,8 @@ package struct ServerStatus: Equatable, Sendable {
             case listing = 1
             /// It answers, and does not have everything back.
             case healing = 2
+            /// Its store is an earlier state of what it was: it answers nothing, and has to be rebuilt.
+            case rolledBack = 3
         }
 
         package var phase = Phase.none

@@ -20,6 +20,8 @@ package struct RunDirectory {
     package var supervisorFile: String { path + "/supervisor.pid" }
     /// The process that a rolling restart which has not come to its end has started.
     package func restartedFile(_ index: Int) -> String { "\(path)/restarted-\(index).pid" }
+    /// The process of the new life that a recovery which has not come to its end has begun.
+    package func recoveredFile(_ index: Int) -> String { "\(path)/recovered-\(index).pid" }
 
     /// The process of a server, if it runs on this machine: by its pid file, or else, if that was lost or somebody else
     /// has started the server, by its store.

@@ -163,6 +163,18 @@ struct ObjectTransition {
         return record.unverified.count >= parameters.unverifiedVersionsMax ? parameters.unverifiedVersionsMax : nil
     }
 
+    /// Whether this very server has signed, in this life, that it holds the version, and knows nothing of it: its store has
+    /// gone back to an earlier state. What it has promised since, nobody knows.
+    func hasForgotten(_ certificate: VerifiedCertificate, own incarnation: Incarnation) -> Bool {
+        let timestamp = certificate.timestamp
+        guard parameters.mode.isSigned, record.committedTimestamp.precedes(timestamp), record.version(timestamp) == nil,
+            !record.isUnverified(timestamp), !record.isPoisonous(timestamp)
+        else { return false }
+        return certificate.certificate.statements.contains {
+            $0.node == node && $0.incarnation == incarnation && $0.claim == .stored
+        }
+    }
+
     /// COMMIT of a certified version, also by justification. Returns why it was refused; then nothing has changed.
     @discardableResult
     mutating func commit(_ certificate: VerifiedCertificate) -> Refusal? {

@@ -442,6 +442,9 @@ extension Replica {
                 catchUp(with: prepare.timestamp.writer, into: &effects)
             }
         case .commit(let tag, let certificate):
+            if transition.hasForgotten(certificate, own: incarnation) {
+                effects.append(.forgotten(key, certificate.timestamp))
+            }
             let refusal = transition.commit(certificate)
             for upload in transition.spentUploads {
                 discards.add(upload, of: certificate.timestamp.writer, at: key, isCommitted: true)

@@ -103,6 +103,8 @@ package enum ReplicaEffect: Sendable {
     case findBare(ClientID, after: ObjectKey?)
     /// Have the certificate count again, which does not here.
     indirect case restate(ObjectKey, Certificate)
+    /// This very server has signed that it holds this version, and knows nothing of it.
+    case forgotten(ObjectKey, Timestamp)
     /// What was found under this number is durable here, or was not taken.
     case repairEnded(number: UInt64, Result<Void, RepairRefusal>)
 }

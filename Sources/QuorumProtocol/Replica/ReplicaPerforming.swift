@@ -78,6 +78,8 @@ package enum ReplicaOutcome {
     case verifyVersions(ObjectKey, isUrgent: Bool)
     /// Tell whoever restates.
     case restate(ObjectKey, Certificate)
+    /// Stop: the store has gone back to an earlier state.
+    case forgotten(ObjectKey, Timestamp)
     /// Tell whoever repairs.
     case repairEnded(number: UInt64, Result<Void, RepairRefusal>)
 }
@@ -301,6 +303,8 @@ extension ReplicaEffect {
             return .work(.findBare(client, after: last))
         case .restate(let key, let certificate):
             return .done(.restate(key, certificate))
+        case .forgotten(let key, let timestamp):
+            return .done(.forgotten(key, timestamp))
         case .repairEnded(let number, let result):
             return .done(.repairEnded(number: number, result))
         }

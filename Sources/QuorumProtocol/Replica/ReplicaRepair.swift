@@ -43,6 +43,9 @@ extension Replica {
         at place: OpenObjects.Place, into effects: inout [ReplicaEffect]
     ) {
         var transition = transition
+        if transition.hasForgotten(certificate, own: incarnation) {
+            effects.append(.forgotten(transition.key, certificate.timestamp))
+        }
         if let refusal = transition.commit(certificate) {
             if case .tooManyUnverified = refusal { verifyAtOnce(transition.key, transition.record, into: &effects) }
             restateIfFenced(certificate.certificate, refusal, transition.key, into: &effects)

@@ -130,7 +130,10 @@ struct ServerMetrics {
             Double(counters.voidFragments))
         text.add(
             "solidus_rebuild_phase", .gauge,
-            "0 when this server is well; 1 while it asks others what it has forgotten, 2 until it has everything back.",
+            """
+            0 when this server is well; 1 while it asks others what it has forgotten, 2 until it has everything back, \
+            3 when its store is an earlier state of what it was.
+            """,
             Double(status?.rebuild.phase.rawValue ?? 0))
         text.add(
             "solidus_fenced_versions", .gauge,

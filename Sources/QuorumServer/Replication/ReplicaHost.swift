@@ -50,6 +50,7 @@ final class ReplicaHost: Sendable {
     private let repairs = Mutex(Repairs())
     private let ownQuestions = Mutex(OwnQuestions())
     private let restater = Mutex<Restater?>(nil)
+    private let logger: Logger
     private let digests = SlotDigests()
     private let doubts = Mutex(Doubts())
     private let repairer = Mutex<Repairer?>(nil)
@@ -80,6 +81,8 @@ final class ReplicaHost: Sendable {
         case rebuilding
         /// Another store has taken this one's place.
         case outlived
+        /// It has gone back to an earlier state, and does not know what it has said since.
+        case rolledBack
     }
 
     /// - Parameters:
@@ -100,6 +103,7 @@ final class ReplicaHost: Sendable {
         sender: @escaping @Sendable (RequestTag) -> Principal?,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
     ) {
+        self.logger = logger
         self.parameters = parameters
         self.node = node
         let groups = parameters.configuration.groups(of: node)
@@ -149,7 +153,24 @@ final class ReplicaHost: Sendable {
 
     /// Whether requests are answered from now on.
     func live(_ life: Life) {
-        self.life.withLock { if $0 != .outlived { $0 = life } }
+        self.life.withLock { if $0 != .outlived, $0 != .rolledBack { $0 = life } }
+    }
+
+    var isRolledBack: Bool { life.withLock { $0 } == .rolledBack }
+
+    /// Nothing is answered any more: what else this server has said and forgotten nobody can tell.
+    private func forgotten(_ key: ObjectKey, _ timestamp: Timestamp) {
+        let isNew = life.withLock { life in
+            defer { if life == .serving { life = .rolledBack } }
+            return life == .serving
+        }
+        guard isNew else { return }
+        logger.critical(
+            """
+            this server has signed that it holds \(key) at \(timestamp), and knows nothing of it: its store is an earlier \
+            state of what it was. It answers nothing any more. Stop it, move its store away, and rebuild it: solidus server \
+            rebuild
+            """)
     }
 
     /// From now on nothing is committed here by what these lives fence.
@@ -531,6 +552,8 @@ final class ReplicaHost: Sendable {
             versionVerifier.withLock { $0 }?.verify(key, isUrgent: isUrgent)
         case .restate(let key, let certificate):
             restater.withLock { $0 }?.add(key, certificate)
+        case .forgotten(let key, let timestamp):
+            forgotten(key, timestamp)
         }
     }
 }

@@ -8,8 +8,12 @@ import QuorumTransport
 import QuorumWire
 
 extension ServerStatus.Rebuild {
-    init(_ progress: RebuildProgress?) {
+    init(_ progress: RebuildProgress?, isRolledBack: Bool) {
         self.init()
+        guard !isRolledBack else {
+            phase = .rolledBack
+            return
+        }
         guard let progress else { return }
         switch progress.phase {
         case .listing?: phase = .listing
@@ -26,7 +30,8 @@ extension ServerStatus.Rebuild {
 extension ServerStatus {
     init(
         _ store: StoreCondition, of cluster: ClusterDescription, incarnation: Incarnation, uptime: TimeAmount,
-        sessionCount: Int, rebuild: RebuildProgress?, _ counters: ServerCounters, _ connections: TransportCounters
+        sessionCount: Int, rebuild: RebuildProgress?, isRolledBack: Bool,
+        _ counters: ServerCounters, _ connections: TransportCounters
     ) {
         let storage: StorageState =
             switch store.state {
@@ -42,7 +47,7 @@ extension ServerStatus {
             usedBytes: store.usedBytes, freeBytes: store.freeBytes, reservedBytes: store.reservedBytes,
             sessions: UInt64(sessionCount), requests: counters.requests, lostParts: counters.lostParts,
             wants: counters.wants, failedWants: counters.failedWants, serversToMeet: counters.serversToMeet,
-            rebuild: Rebuild(rebuild),
+            rebuild: Rebuild(rebuild, isRolledBack: isRolledBack),
             scrubEndMilliseconds: counters.scrubEndMilliseconds,
             refusals: counters.refusals, refusedConnections: connections.refusalsByReason)
     }

@@ -220,6 +220,13 @@ extension World {
     }
 
     /// One more round of all that are under way.
+    /// No store goes back here, so nobody whose disk is whole finds out that his has.
+    func judgeForgotten(_ key: ObjectKey, _ timestamp: Timestamp, _ server: SimulatedServer) {
+        guard !badServers.contains(server.node), !server.hasDecayed, violation == nil else { return }
+        violation = Violation(
+            .storage, "\(server.node) has signed that it holds \(key) at \(timestamp), and forgotten it")
+    }
+
     func advanceRestatements(_ server: SimulatedServer) {
         for key in server.restatements.keys.sorted() {
             guard let running = server.restatements[key] else { continue }

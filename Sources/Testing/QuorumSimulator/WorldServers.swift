@@ -243,6 +243,8 @@ extension World {
             restate(key, certificate, server)
         case .verifyVersions(let key, let isUrgent):
             verify(key, isUrgent: isUrgent, by: server)
+        case .forgotten(let key, let timestamp):
+            judgeForgotten(key, timestamp, server)
         }
     }
 

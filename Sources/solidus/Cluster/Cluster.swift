@@ -10,7 +10,8 @@ struct Cluster: ParsableCommand {
         abstract: "Make a cluster on this machine, start it, stop it, hand it new lists, keep what is needed of it.",
         subcommands: [
             ClusterInit.self, ClusterUp.self, ClusterDown.self, ClusterStatus.self, ClusterReload.self,
-            ClusterRestart.self, ClusterWants.self, ClusterBackup.self, ClusterRestore.self, ClusterSign.self,
+            ClusterRestart.self, Recover.self, ClusterWants.self, ClusterBackup.self, ClusterRestore.self,
+            ClusterSign.self,
         ])
 }
 

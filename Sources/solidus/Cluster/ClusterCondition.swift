@@ -21,6 +21,7 @@ struct ClusterCondition: Encodable {
     }
     struct Rebuild: Encodable {
         let answers: Bool
+        let isRolledBack: Bool
         let slotsDone: UInt64
         let slots: UInt64
         let serversMissing: UInt64
@@ -29,6 +30,7 @@ struct ClusterCondition: Encodable {
         init?(_ rebuild: ServerStatus.Rebuild) {
             guard rebuild.phase != .none else { return nil }
             answers = rebuild.phase == .healing
+            isRolledBack = rebuild.phase == .rolledBack
             slotsDone = rebuild.slotsDone
             slots = rebuild.slotsAll
             serversMissing = rebuild.serversMissing
@@ -160,6 +162,8 @@ extension ClusterCondition.Status {
     fileprivate var line: String {
         let state =
             switch storage {
+            case _ where rebuild?.isRolledBack == true:
+                "ROLLED BACK: its store is an earlier state of what it was; stop it, move the store away, and rebuild it"
             case ServerStatus.StorageState.writable.name where rebuild?.answers == false:
                 "REBUILDING: answers no requests yet"
             case ServerStatus.StorageState.writable.name: "works"
@@ -176,7 +180,7 @@ extension ClusterCondition.Status {
             let text = reasons.sorted { $0.key < $1.key }.map { "\($0.key.printable) \($0.value)" }
             remarks.append("refused \(what): " + text.joined(separator: ", "))
         }
-        if let rebuild {
+        if let rebuild, !rebuild.isRolledBack {
             let told =
                 rebuild.answers
                 ? "counts as faulty until it has everything back"

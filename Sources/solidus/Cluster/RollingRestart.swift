@@ -1,9 +1,12 @@
-// Restarting servers one after the other, such that no group ever has more servers that do not work than it bears.
+// Restarting servers one after the other, such that no group ever has more servers that do not work than it bears. With
+// a new life for each this is proactive recovery (docs/protocol.md, Rebuilding): whoever had got into a server has lost
+// it then, with its key.
 
 import ClusterFiles
 import CommandOutcome
 import Foundation
 import Glibc
+import QuorumProtocol
 import ServerProcesses
 
 struct RollingRestart {
@@ -15,6 +18,8 @@ struct RollingRestart {
         let readyMilliseconds: Int
         let catchUp: Duration
         let beginsAnew: Bool
+        /// Whether each gets an empty store and a new key, and with them what the others have.
+        var renews = false
     }
 
     /// What has happened to a server, in JSON.
@@ -25,6 +30,8 @@ struct RollingRestart {
             /// Others of its groups have to get back first what they have missed.
             case waits
             case stopped
+            /// It has an empty store of its next incarnation, and the operator's list has its new key.
+            case renewed
             case started
             /// It is waited for until it has back what it has missed.
             case lacks
@@ -33,6 +40,7 @@ struct RollingRestart {
         let server: Int
         let step: Step
         var process: Int?
+        var incarnation: UInt64?
         /// It did not end in time.
         var killed: Bool?
         /// What is waited for: objects, and other servers to be met, of this server or of these.
@@ -70,13 +78,17 @@ struct RollingRestart {
         let condition = try await plan.health.condition(of: plan.target)
         try check(condition)
         for server in condition.servers { stuck[server.number] = server.status?.failedWants ?? 0 }
-        if plan.beginsAnew { plan.servers.forEach { unlink(processes.restartedFile($0)) } }
+        if plan.beginsAnew { plan.servers.forEach { unlink(doneFile($0)) } }
         let before = plan.servers.filter { isDone($0) }
         let down = plan.servers.filter { processes.server($0) == nil }
         let others = plan.servers.filter { !before.contains($0) && !down.contains($0) }
         do {
             // All of them, before any is waited for: they may need each other.
-            for server in down { try start(server) }
+            for server in down {
+                if plan.renews { try goOnRenewing(server) }
+                try start(server)
+            }
+            if plan.renews, !down.isEmpty { try distributeLists() }
             for server in before {
                 let process = processes.server(server).map { Int($0.processID) }
                 try tell(
@@ -88,26 +100,31 @@ struct RollingRestart {
                 try await waitForOthers(of: server)
                 try Task.checkCancellation()
                 try stop(server)
+                if plan.renews { try renew(server) }
                 try start(server)
+                if plan.renews { try distributeLists() }
                 try await waitUntilWhole(server)
             }
         } catch is CancellationError {
             throw Failure(.unexpected, "no server was left stopped; the same command goes on with what is left")
         }
         let restarted = (down + others).sorted()
-        plan.servers.forEach { unlink(processes.restartedFile($0)) }
+        plan.servers.forEach { unlink(doneFile($0)) }
         try Report.line(
             report, Summary(summary: .init(restarted: restarted, restartedBefore: before)),
-            text: "restarted \(serverCount(restarted.count))"
+            text: "\(plan.renews ? "recovered" : "restarted") \(serverCount(restarted.count))"
                 + (before.isEmpty ? "" : ", and \(before.count) in an earlier run"))
     }
 
     /// Whether an earlier run has started the process that runs now, from this very program.
     private func isDone(_ server: Int) -> Bool {
-        guard let stamp = ProcessStamp(readingFrom: processes.restartedFile(server)), stamp.isRunning else {
-            return false
-        }
+        guard let stamp = ProcessStamp(readingFrom: doneFile(server)), stamp.isRunning else { return false }
         return stamp.runs(ProgramFile.own)
+    }
+
+    /// Where it is noted that this command is done with a server.
+    private func doneFile(_ server: Int) -> String {
+        plan.renews ? processes.recoveredFile(server) : processes.restartedFile(server)
     }
 
     private func tell(_ event: Event, _ text: String) throws {
@@ -229,11 +246,55 @@ struct RollingRestart {
                 failure.message + "\nserver \(server) is down; mend what is wrong and run the command again")
         }
         let stamp = processes.server(server)
-        processes.note(stamp, in: processes.restartedFile(server))
+        processes.note(stamp, in: doneFile(server))
         try tell(
             Event(server: server, step: .started, process: stamp.map { Int($0.processID) }),
             "started" + (stamp.map { " as process \($0.processID)" } ?? ""))
     }
+
+    // MARK: A new life
+
+    /// Gives up the server's store and key, and begins its next life.
+    private func renew(_ server: Int) throws {
+        let home = plan.target.home(server)
+        guard let present = try NewLife.incarnation(home) else { return try renewed(server, NewLife(home: home)) }
+        try renewed(server, NewLife(home: home, givingUp: present))
+    }
+
+    /// The same for a server that is down: if an earlier run has begun that.
+    private func goOnRenewing(_ server: Int) throws {
+        let home = plan.target.home(server)
+        let cluster = try ClusterDescription(contentsOf: plan.target.clusterFile)
+        guard try NewLife.isUnfinished(home, in: cluster, of: NodeID(UInt16(server))) else {
+            throw Failure(
+                .unavailable,
+                "server \(server) is down; start it first ('solidus cluster up \(plan.target.path)'), since one server at a "
+                    + "time may be without what it knows")
+        }
+        try renewed(server, NewLife(home: home))
+    }
+
+    private func renewed(_ server: Int, _ life: NewLife) throws {
+        let incarnation = life.rebuilt.entry.incarnation
+        guard life.isListed else {
+            throw Failure(
+                .configuration,
+                "the operator's key is not in \(plan.target.path): sign the list of keys where it is, with these lines, "
+                    + "and start server \(server) then:\n" + life.rebuilt.listLines.joined(separator: "\n"))
+        }
+        try tell(
+            Event(server: server, step: .renewed, incarnation: incarnation.rawValue),
+            "has an empty store and a new key, \(incarnation)")
+    }
+
+    /// Has the servers of this machine go by the list of keys that was just signed. Those elsewhere get it from them.
+    private func distributeLists() throws {
+        let cluster = try ClusterDescription(contentsOf: plan.target.clusterFile)
+        let distribution = try ListDistribution(plan.target, cluster)
+        distribution.warn()
+    }
+
+    // MARK: What it has missed
 
     /// Returns once a server that was started answers and has back what it has missed.
     ///

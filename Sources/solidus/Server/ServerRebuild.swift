@@ -3,11 +3,7 @@
 import ArgumentParser
 import ClusterFiles
 import CommandOutcome
-import Foundation
-import Glibc
-import ObjectStorage
 import QuorumProtocol
-import QuorumServer
 
 struct ServerRebuild: ParsableCommand, ReportingCommand {
     static let configuration = CommandConfiguration(
@@ -41,19 +37,8 @@ struct ServerRebuild: ParsableCommand, ReportingCommand {
     }
 
     func run() throws {
-        let begun = try begunLife()
-        let phase = RebuildMark(path: RebuiltHome.rebuildFile(ofHome: home))?.phase
-        let rebuilt = try RebuiltHome(path: home, begunLife: begun, hasPromisedNothing: phase == .listing)
-        if begun != nil, phase == .healing { throw ConfigurationError.storeInTheWay(path: rebuilt.storeDirectory) }
-        let entry = rebuilt.entry
-        // Also where there is a mark: it may be that of a life that was lost in turn.
-        if begun == nil { try begin(rebuilt) }
-        try makeStore(rebuilt)
-        var version: UInt64?
-        if !rebuilt.isListed, OperatorHome.isThere(clusterDirectory: rebuilt.clusterDirectory) {
-            version = try OperatorHome(clusterDirectory: rebuilt.clusterDirectory).add(entry).version
-        }
-        let isListed = rebuilt.isListed || version != nil
+        let life = try NewLife(home: home)
+        let (rebuilt, entry, version, isListed) = (life.rebuilt, life.rebuilt.entry, life.keysVersion, life.isListed)
         let next =
             isListed
             ? "start it, and have the others take over the list of keys: solidus cluster reload \(rebuilt.clusterDirectory)"
@@ -68,36 +53,5 @@ struct ServerRebuild: ParsableCommand, ReportingCommand {
                 server: Int(entry.node.rawValue), incarnation: entry.incarnation.rawValue, isListed: isListed,
                 keysVersion: version, listLines: rebuilt.listLines),
             text: "\(made)\(signed)\n\(next)")
-    }
-
-    /// The incarnation of the store that an earlier run of the command has made.
-    private func begunLife() throws -> Incarnation? {
-        do {
-            return try ObjectStore.incarnation(inDirectory: "\(home)/store").map(Incarnation.init)
-        } catch {
-            throw Failure(ServerError.storage(error))
-        }
-    }
-
-    /// Ahead of the store: a store without the mark may speak for what it holds.
-    private func begin(_ rebuilt: RebuiltHome) throws {
-        var mark = RebuildMark()
-        mark.beganMilliseconds = UInt64(Date().timeIntervalSince1970 * 1000)
-        do {
-            try mark.write(to: rebuilt.rebuildFile)
-        } catch {
-            throw Failure(.inputOutput, "\(rebuilt.rebuildFile) cannot be written: \(error)")
-        }
-    }
-
-    private func makeStore(_ rebuilt: RebuiltHome) throws {
-        let owner = StoreOwner(rebuilt.entry.node, of: rebuilt.cluster)
-        do {
-            guard try ObjectStore.incarnation(inDirectory: rebuilt.storeDirectory) == nil else { return }
-            try ObjectStore.create(
-                directory: rebuilt.storeDirectory, owner: owner, incarnation: rebuilt.entry.incarnation.rawValue)
-        } catch {
-            throw Failure(ServerError.storage(error))
-        }
     }
 }

@@ -93,7 +93,7 @@ final class FaultyHost {
                 input = .stored(token, .success(signed))
             case .due(let keys):
                 input = .due(keys)
-            case .verifyVersions, .repairEnded, .restate:
+            case .verifyVersions, .repairEnded, .restate, .forgotten:
                 break
             }
             if let input { replicas[replica].handle(input, accounts: &accounts, into: &effects) }

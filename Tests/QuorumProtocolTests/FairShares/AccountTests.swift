@@ -202,7 +202,7 @@ struct AccountTests {
                 case .reply(_, let reply): answer = reply
                 case .input(let input): effects += host.handle(input)
                 case .verify(let key, _): caughtUp.append(key)
-                case .repairEnded, .restate: break
+                case .repairEnded, .restate, .forgotten: break
                 }
             }
             return answer

@@ -146,10 +146,12 @@ final class ReplicaHost {
     private(set) var repairEnds: [Result<Void, RepairRefusal>] = []
     /// Certificates that others are to have count again.
     var restated: [Certificate] = []
+    /// Versions for which the server has signed, and of which it knew nothing when it was shown that.
+    var forgotten: [Timestamp] = []
     /// Told of every change when it becomes durable, with the record as it was.
     var onChange: ((ObjectRecord, ObjectChange) -> Void)?
 
-    init(_ group: TestGroup, _ server: Position) {
+    init(_ group: TestGroup, _ server: Position, incarnation: UInt64 = 1) {
         self.group = group
         self.server = server
         replica = Self.replica(group, server)
@@ -157,7 +159,7 @@ final class ReplicaHost {
 
     private static func replica(_ group: TestGroup, _ server: Position) -> Replica {
         Replica(
-            parameters: group.parameters, group: group.members, node: group.node(server), incarnation: Incarnation(1))
+            parameters: group.parameters, group: group.members, node: group.node(server), incarnation: Incarnation(incarnation))
     }
 
     var node: NodeID { group.node(server) }
@@ -188,6 +190,8 @@ final class ReplicaHost {
         /// What was found is durable, or was not taken.
         case repairEnded(number: UInt64, Result<Void, RepairRefusal>)
         case restate(ObjectKey, Certificate)
+        /// The server has signed for this version, and forgotten it.
+        case forgotten(Timestamp)
     }
 
     /// Does what the replica wants done.
@@ -216,6 +220,8 @@ final class ReplicaHost {
             return .repairEnded(number: number, result)
         case .restate(let key, let certificate):
             return .restate(key, certificate)
+        case .forgotten(_, let timestamp):
+            return .forgotten(timestamp)
         }
     }
 
@@ -239,6 +245,7 @@ final class ReplicaHost {
             // It takes other servers to verify.
             case .verify: break
             case .restate(_, let certificate): restated.append(certificate)
+            case .forgotten(let timestamp): forgotten.append(timestamp)
             case .repairEnded(_, let result): repairEnds.append(result)
             }
         }

@@ -299,6 +299,7 @@ final class Simulation {
             case .input(let input): events.append(.completion(server, life: life, input))
             case .verify(let key, _): if verifies(server) { startVerification(key, by: server) }
             case .repairEnded, .restate: preconditionFailure("nobody repairs here")
+            case .forgotten: break
             }
         case .completion(let server, let life, let input):
             guard lives[server.offset] == life else { return }
