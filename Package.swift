@@ -236,8 +236,9 @@ let package = Package(
             name: "solidus",
             dependencies: [
                 "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "DurableFiles",
-                "FileTransfers", "ObjectStorage", "ProtocolStorage", "QuorumClient", "QuorumProtocol", "QuorumServer",
-                "QuorumTransport", "QuorumWire", "ServerProcesses", arguments, logging,
+                "FileTransfers", "ObjectStorage", "ProtocolStorage", "QuorumClient", "QuorumOperations",
+                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "ServerProcesses", arguments,
+                logging,
             ],
             swiftSettings: strictSwift),
 
@@ -316,9 +317,9 @@ let package = Package(
         .testTarget(
             name: "QuorumClientTests",
             dependencies: [
-                "ClusterFiles", "ErasureCode", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumOperations",
-                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "StorageSimulator", logging, nioCore,
-                nioPosix,
+                "ClusterFiles", "ErasureCode", "Fingerprint", "LoopbackPorts", "ObjectStorage", "ProtocolStorage",
+                "QuorumClient", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
+                "StorageSimulator", logging, nioCore, nioPosix,
             ],
             swiftSettings: strictSwift),
         .testTarget(
