@@ -88,6 +88,29 @@ struct ReedSolomonCodeTests {
     }
 
     @Test(
+        "tells how the missing data follow from any m fragments",
+        arguments: [(1, 3), (2, 4), (4, 6), (3, 7), (4, 10)])
+    func recoveryRows(m: Int, n: Int) throws {
+        let code = try ReedSolomonCode(dataFragmentCount: m, fragmentCount: n)
+        var generator = SeededGenerator(seed: UInt64(10 * m + n))
+        let fragments = code.encode(block: SharedBytes(generator.bytes(5 * m))).map(\.array)
+        for pattern in 0..<(1 << n) where pattern.nonzeroBitCount == m {
+            let given = (0..<n).filter { pattern >> $0 & 1 == 1 }
+            let rows = code.recoveryRows(from: given.shuffled(using: &generator).map { FragmentIndex(UInt8($0)) })
+            #expect(Set(rows.keys.map(\.offset)) == Set(0..<m).subtracting(given))
+            for (index, row) in rows {
+                var combined = [UInt8](repeating: 0, count: 5)
+                for (coefficient, place) in zip(row, given) {
+                    for offset in combined.indices {
+                        combined[offset] ^= ReferenceByteField.multiply(coefficient, fragments[place][offset])
+                    }
+                }
+                #expect(row.count == m && combined == fragments[index.offset], "\(index) from \(given)")
+            }
+        }
+    }
+
+    @Test(
         "rounds the fragment's size up", arguments: [(0, 3, 0), (1, 3, 1), (3, 3, 1), (4, 3, 2), (10, 8, 2), (7, 1, 7)])
     func fragmentSize(blockSizeBytes: Int, m: Int, expected: Int) throws {
         let code = try ReedSolomonCode(dataFragmentCount: m, fragmentCount: 9)
