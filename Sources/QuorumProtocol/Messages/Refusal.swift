@@ -39,7 +39,7 @@ public enum Refusal: Error, Equatable, Sendable {
     case notCommitted
     /// The client has as many uncommitted versions at this object as it may: these.
     case tooManyPending([PendingVersion])
-    /// Too many requests wait for this object.
+    /// Too many requests wait for this object, or too many audits of the sender.
     case busy
     /// The version is known to be poisonous.
     case poisonous

@@ -357,9 +357,10 @@ final class ReplicaHost: Sendable {
             answer(.failure(.foreignGroup(query.group, expected: owner)))
         } else {
             let slots = Slot.all.filter { configuration.group(of: $0).id == query.group }
-            threads.auditTurns.submit(for: principal) {
+            let isTaken = threads.auditTurns.submit(for: principal) {
                 answer(self.store.audit(query, slots: slots) { self.lost($0, [$1]) })
             }
+            if !isTaken { answer(.failure(.busy)) }
         }
     }
 
@@ -384,7 +385,7 @@ final class ReplicaHost: Sendable {
             guard doubts.withLock({ $0.take(doubt, from: principal, nowMilliseconds: Self.nowMilliseconds) }) else {
                 return
             }
-            threads.auditTurns.submit(for: principal) {
+            _ = threads.auditTurns.submit(for: principal) {
                 if let lost = self.store.lostParts(doubt) { self.lost(doubt.key, [lost]) }
             }
         }

@@ -16,7 +16,7 @@ final class ServerThreads: Sendable {
     let listTurns: WorkTurns
     let backgroundTurns: WorkTurns
     /// For audits, of which each principal has one at a time.
-    let auditTurns: WorkTurns
+    let auditTurns: AuditTurns
 
     /// Starts them.
     init(workerCount: Int, readerCount: Int) {
@@ -31,7 +31,7 @@ final class ServerThreads: Sendable {
         readTurns = WorkTurns(pool: readers, threadsPerPrincipalMax: max(1, readerCount - 2), debts: debts)
         listTurns = WorkTurns(pool: readers, threadsPerPrincipalMax: 1, debts: debts)
         backgroundTurns = WorkTurns(pool: background, threadsPerPrincipalMax: 2, debts: debts)
-        auditTurns = WorkTurns(pool: background, threadsPerPrincipalMax: 1, debts: debts)
+        auditTurns = AuditTurns(WorkTurns(pool: background, threadsPerPrincipalMax: 1, debts: debts))
     }
 
     /// How often somebody was served after all others.
