@@ -6,14 +6,26 @@ import Fingerprint
 import ObjectStorage
 import QuorumProtocol
 
+/// What is looked at for one answer.
+package struct AuditLimits: Sendable {
+    package var stripes = AuditQuery.stripesMax
+    /// Of fragments; a version's that are read together more than that at most.
+    package var bytes = 64 << 20
+    /// With those that have nothing to tell.
+    package var objects = 4 * AuditQuery.stripesMax
+
+    package init() {}
+}
+
 extension ProtocolStore {
     /// - Parameters:
     ///   - slots: the group's, in order.
     ///   - found: told of what turns out to be lost.
     package func audit(
-        _ query: AuditQuery, slots: some Sequence<Slot>, lost found: (ObjectKey, LostParts) -> Void
+        _ query: AuditQuery, slots: some Sequence<Slot>, limits: AuditLimits = AuditLimits(),
+        lost found: (ObjectKey, LostParts) -> Void = { _, _ in }
     ) -> Result<AuditAnswer, Refusal> {
-        var answer = AuditInProgress(query, self)
+        var answer = AuditInProgress(query, self, limits)
         do {
             for slot in slots where slot >= query.from.slot && !answer.isDone {
                 try answer.read(slot)
@@ -112,9 +124,6 @@ extension StagedContents {
 }
 
 private struct AuditInProgress {
-    /// Bytes of fragments, and objects, that are looked at for one answer; a stripe more than that at most.
-    private static let bytesMax = 64 << 20
-    private static let objectsMax = 4 * AuditQuery.stripesMax
     private static let objectsPerStep = 100
 
     private let query: AuditQuery
@@ -128,11 +137,11 @@ private struct AuditInProgress {
     private(set) var lost: [(ObjectKey, LostParts)] = []
     /// Whether it came to the end of what was asked for.
     private var isComplete = false
-    private var stripesLeft = AuditQuery.stripesMax
-    private var bytesLeft = Self.bytesMax
-    private var objectsLeft = Self.objectsMax
+    /// What there is still room for.
+    private var left: AuditLimits
 
-    init(_ query: AuditQuery, _ store: ProtocolStore) {
+    init(_ query: AuditQuery, _ store: ProtocolStore, _ limits: AuditLimits) {
+        left = limits
         self.query = query
         self.store = store
         point = FingerprintPoint(query.point)
@@ -144,15 +153,16 @@ private struct AuditInProgress {
     /// Whether there is room for a stripe here. If not this is where the answer ends.
     private mutating func begin(_ place: AuditPlace) -> Bool {
         if let before = query.before, place >= before { isComplete = true }
-        if !isComplete, stripesLeft == 0 || bytesLeft <= 0 || objectsLeft == 0 { next = place }
+        if !isComplete, left.stripes <= 0 || left.bytes <= 0 || left.objects < 0 { next = place }
         return !isDone
     }
 
     mutating func read(_ slot: Slot) throws {
         var after = prefix
         if query.from.slot == slot, let key = query.from.key {
-            read(key, from: query.from.stripe)
-            after = key.bytes
+            // Wherever the question begins, nothing is told of other buckets.
+            if key.bytes.starts(with: prefix) { read(key, from: query.from.stripe) }
+            if prefix.lexicographicallyPrecedes(key.bytes) { after = key.bytes }
         } else if !begin(AuditPlace(slot)) {
             return
         }
@@ -161,18 +171,18 @@ private struct AuditInProgress {
                 inSlot: slot.rawValue, after: after.isEmpty ? nil : after, limit: Self.objectsPerStep)
             for object in listed where !isDone {
                 guard object.key.starts(with: prefix) else { return }
-                // The list has the highest version that is committed, sound or not; without one there is nothing.
-                if !object.summary.isEmpty { read(try ObjectKey(bytes: object.key), from: 0) }
+                read(try ObjectKey(bytes: object.key), from: 0, isCommitted: !object.summary.isEmpty)
             }
             guard listed.count == Self.objectsPerStep, let last = listed.last else { return }
             after = last.key
         }
     }
 
-    private mutating func read(_ key: ObjectKey, from first: UInt64) {
+    /// The highest version that is committed, sound or not: it is what others read.
+    private mutating func read(_ key: ObjectKey, from first: UInt64, isCommitted: Bool = true) {
+        left.objects -= 1
         guard begin(AuditPlace(key, stripe: first)) else { return }
-        objectsLeft -= 1
-        guard case .held(let record) = store.record(of: key), let timestamp = record.committedTimestamp,
+        guard isCommitted, case .held(let record) = store.record(of: key), let timestamp = record.highestCommitted,
             let version = record.version(timestamp), version.hasStripes
         else { return }
         let sealed: SealedDescriptor
@@ -230,7 +240,7 @@ private struct AuditInProgress {
     private mutating func fragment(
         _ held: HeldFragments, _ key: ObjectKey, _ parts: LostParts, _ read: () -> StoredParts<SharedBytes>
     ) -> AuditedFragment {
-        stripesLeft -= 1
+        left.stripes -= 1
         switch held {
         case .void: return .void
         case .absent: return .missing
@@ -239,7 +249,7 @@ private struct AuditInProgress {
         }
         switch read() {
         case .held(let bytes):
-            bytesLeft -= bytes.count
+            left.bytes -= bytes.count
             return .held(point.fingerprint(of: bytes))
         case .lost:
             if held == .held { lost.append((key, parts)) }
