@@ -13,7 +13,7 @@ package enum PeerAnswer: Sendable {
     case reply(Reply)
 }
 
-/// Waits for one answer.
+/// Waits for one answer, until its task is cancelled.
 package final class PeerQuestion: SlotReceiver, AuditReceiver {
     private static let patience = TimeAmount.seconds(15)
 
@@ -57,8 +57,20 @@ package final class PeerQuestion: SlotReceiver, AuditReceiver {
     private func wait(_ send: () -> UInt64?) async -> PeerAnswer? {
         // It would be lost.
         guard context.connections.isUsable(server) else { return nil }
-        return await withCheckedContinuation { continuation in
-            state.withLock { $0.continuation = continuation }
+        return await withTaskCancellationHandler {
+            await answer(send)
+        } onCancel: {
+            finish(nil)
+        }
+    }
+
+    private func answer(_ send: () -> UInt64?) async -> PeerAnswer? {
+        await withCheckedContinuation { continuation in
+            let isCancelled = state.withLock { state in
+                if !state.isOver { state.continuation = continuation }
+                return state.isOver
+            }
+            guard !isCancelled else { return continuation.resume(returning: nil) }
             context.connections.register(self)
             let timer = context.eventLoop.scheduleTask(in: Self.patience) { self.finish(nil) }
             let number = send()
