@@ -195,13 +195,23 @@ private struct AuditInProgress {
             return
         case .unreadable, .notInMemory: return
         }
+        guard version.fragments != .absent || !isLeftOut(sealed.descriptor) else { return }
         let fragments = read(sealed.descriptor, timestamp, version.fragments, key, from: first)
         guard !fragments.isEmpty else { return }
         let name =
             query.wantsNames
             ? AuditedName.named(key, timestamp)
             : .numbered(AuditedName.number(of: key, timestamp, at: query.point))
-        versions.append(AuditedStripes(name, first: first, fragments: fragments))
+        versions.append(
+            AuditedStripes(
+                name, first: first, fragments: fragments, leavesSpares: sealed.descriptor.leavesSpares))
+    }
+
+    /// Whether the writer need not have brought this server a fragment.
+    private func isLeftOut(_ descriptor: Descriptor) -> Bool {
+        let position = store.parameters.placement(of: descriptor.key).position(of: store.node)
+        return descriptor.leavesSpares && !store.parameters.limits.fillsSpares
+            && position.map(store.parameters.quorums.spares.contains) ?? false
     }
 
     /// As many stripes as there is room for.

@@ -137,6 +137,7 @@ extension CanonicalEncoder {
             append(UInt8(0))
             append(number)
         }
+        append(UInt8(version.leavesSpares ? 1 : 0))
         append(version.first)
         append(UInt16(version.fragments.count))
         for fragment in version.fragments {
@@ -170,6 +171,7 @@ extension CanonicalDecoder {
         } else {
             name = .numbered(try integer("number of version"))
         }
+        let leavesSpares = try flag("spares")
         let first: UInt64 = try integer("first stripe")
         let count = try count("stripes", as: UInt16.self, limit: limit)
         guard count > 0, first <= UInt64.max - UInt64(count) else { throw .notCanonical(field: "stripes") }
@@ -188,6 +190,6 @@ extension CanonicalDecoder {
             default: throw .unknownValue(field: "fragment", value: UInt64(state))
             }
         }
-        return AuditedStripes(name, first: first, fragments: fragments)
+        return AuditedStripes(name, first: first, fragments: fragments, leavesSpares: leavesSpares)
     }
 }

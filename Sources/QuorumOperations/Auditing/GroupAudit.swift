@@ -28,13 +28,11 @@ package struct AuditTally: Sendable {
     mutating func add(_ findings: AuditFindings, of group: Group) {
         stripeCount += findings.stripeCount
         for node in group.members { askedCounts[node, default: 0] += findings.stripeCount }
-        for node in findings.silent where findings.stripeCount > 0 {
-            standings[node, default: [:]][.silent, default: 0] += findings.stripeCount
-        }
+        standings.merge(findings.untroubled) { $0.merging($1) { $0 + $1 } }
         troubleCount += UInt64(findings.troubles.count)
         for trouble in findings.troubles {
             if !trouble.isConclusive { inconclusiveCount += 1 }
-            for (node, standing) in trouble.servers where !findings.silent.contains(node) {
+            for (node, standing) in trouble.servers where standing.isTrouble {
                 standings[node, default: [:]][standing, default: 0] += 1
             }
             if troubles.count < Self.troublesMax { troubles.append(trouble) }
@@ -75,6 +73,7 @@ package enum AuditFailure: Error, Sendable {
 package struct GroupAudit: Sendable {
     private static let doubtsMax = 100
     private static let secondLook = Duration.seconds(1)
+    private static let stragglersPatience = Duration.seconds(3)
     private static let connectingMilliseconds = 5000
 
     private let group: Group
@@ -84,6 +83,8 @@ package struct GroupAudit: Sendable {
     private let drawPoint: @Sendable () -> [UInt8]
     /// Whose turn it is to name what is audited.
     private var turn = 0
+    /// Who did not answer the last time.
+    private var silent: Set<NodeID> = []
     private(set) package var tally = AuditTally()
     /// Where it goes on; nil when all has been audited.
     private(set) package var place: AuditPlace?
@@ -122,12 +123,13 @@ package struct GroupAudit: Sendable {
     /// - Throws: `AuditFailure` when too few servers answer; it can be tried again. `CancellationError`.
     package mutating func goOn() async throws -> AuditFindings {
         guard let from = place else { return AuditFindings() }
-        let round = try await ask(from: from, before: before)
+        // One of f + 1 is correct, and leaves out nothing that it has.
+        var round = try await ask(from: from, before: before, namingCount: context.parameters.quorums.vouchers)
+        if round.lacksNames { round = try await ask(from: from, before: before, namingCount: group.members.count) }
         var findings = round.findings(trusting: trusted)
         if let first = findings.troubles.first, let last = findings.troubles.last {
             try await Task.sleep(for: Self.secondLook)
-            let again = try await ask(from: first.place, before: last.place.successor)
-            findings.confirm(again.findings(trusting: trusted), upTo: again.end)
+            findings.confirm(try await lookAgain(from: first.place, before: last.place.successor))
         }
         await doubt(findings)
         tally.add(findings, of: group)
@@ -152,23 +154,38 @@ package struct GroupAudit: Sendable {
         }
     }
 
+    /// Looks at all of it, however early answers end, and has all servers name what they have: then it shows who is
+    /// ahead.
+    private mutating func lookAgain(from first: AuditPlace, before end: AuditPlace) async throws -> AuditFindings {
+        var findings = AuditFindings()
+        var place: AuditPlace? = first
+        while let from = place {
+            let round = try await ask(from: from, before: end, namingCount: group.members.count)
+            findings.add(round.findings(trusting: trusted))
+            place = round.end
+        }
+        return findings
+    }
+
     /// Those first that were right most often.
     private var trusted: [NodeID] {
         group.members.map { (faults: tally.faultCount(of: $0), node: $0) }
             .sorted { ($0.faults, $0.node) < ($1.faults, $1.node) }.map(\.node)
     }
 
-    private mutating func ask(from: AuditPlace, before: AuditPlace?) async throws -> AuditRound {
+    /// - Parameter namingCount: how many are to name what they tell of.
+    private mutating func ask(from: AuditPlace, before: AuditPlace?, namingCount: Int) async throws -> AuditRound {
         let query = AuditQuery(
             group: group.id, from: from, before: before, bucket: bucket, point: drawPoint(), wantsNames: true)
         var round = AuditRound(query, group: group, parameters: context.parameters)
         var refusals: [NodeID: Refusal] = [:]
-        // f + 1 name what they tell of, in turns: one of them is correct, and leaves out nothing.
         turn += 1
         let inTurn = group.members.indices.map { group.members[($0 + turn) % group.members.count] }
+        // The others wait for the first one, so it is not one that kept silent before.
+        let order = inTurn.filter { !silent.contains($0) } + inTurn.filter(silent.contains)
         var asked = 0
         var bound: AuditPlace?
-        for node in inTurn {
+        for node in order {
             asked += 1
             guard let answer = await ask(query, node, &refusals), round.take(answer, to: query, from: node) else {
                 continue
@@ -176,22 +193,15 @@ package struct GroupAudit: Sendable {
             bound = answer.next ?? before
             break
         }
-        let others = inTurn.dropFirst(asked)
-        let naming = Set(others.prefix(context.parameters.quorums.faults))
-        let answers = await withTaskGroup(of: (NodeID, AuditQuery, PeerAnswer?).self) { tasks in
-            for node in others {
-                let query = AuditQuery(
-                    group: group.id, from: from, before: bound, bucket: bucket, point: query.point,
-                    wantsNames: naming.contains(node))
-                tasks.addTask { [context, epoch] in
-                    (node, query, await PeerQuestion.ask(.ask(query, epoch: epoch), of: node, context))
-                }
-            }
-            return await tasks.reduce(into: []) { $0.append($1) }
+        let others = order.dropFirst(asked).enumerated().map { place, node in
+            let question = AuditQuery(
+                group: group.id, from: from, before: bound, bucket: bucket, point: query.point,
+                wantsNames: place < namingCount - 1)
+            return (node, question)
         }
-        for (node, query, answer) in answers {
+        for (node, question, answer) in await ask(others, enough: context.parameters.quorums.quorum - 1) {
             switch answer {
-            case .audit(.answer(let answer)): _ = round.take(answer, to: query, from: node)
+            case .audit(.answer(let answer)): _ = round.take(answer, to: question, from: node)
             case .reply(.refused(let refusal)): refusals[node] = refusal
             default: break
             }
@@ -201,7 +211,40 @@ package struct GroupAudit: Sendable {
             throw AuditFailure.tooFewAnswers(
                 group.id, answered: round.answerCount, needed: context.parameters.quorums.quorum, refusals: refusals)
         }
+        silent = round.silent
         return round
+    }
+
+    /// Asks all of them at once. Once enough have answered it waits for the others no longer than for these, and a
+    /// little: who never answers would slow down every round.
+    private func ask(
+        _ questions: [(NodeID, AuditQuery)], enough: Int
+    ) async -> [(NodeID, AuditQuery, PeerAnswer?)] {
+        let start = ContinuousClock.now
+        return await withTaskGroup(of: (NodeID, AuditQuery, PeerAnswer?)?.self) { [context, epoch] tasks in
+            for (node, query) in questions {
+                tasks.addTask { (node, query, await PeerQuestion.ask(.ask(query, epoch: epoch), of: node, context)) }
+            }
+            var answers: [(NodeID, AuditQuery, PeerAnswer?)] = []
+            for await ended in tasks {
+                // The time is over, or nobody is waited for any more.
+                guard let ended else {
+                    tasks.cancelAll()
+                    continue
+                }
+                answers.append(ended)
+                if answers.count == questions.count {
+                    tasks.cancelAll()
+                } else if ended.2 != nil, answers.count(where: { $0.2 != nil }) == enough {
+                    let patience = (ContinuousClock.now - start) + Self.stragglersPatience
+                    tasks.addTask {
+                        try? await Task.sleep(for: patience)
+                        return nil
+                    }
+                }
+            }
+            return answers
+        }
     }
 
     private func ask(_ query: AuditQuery, _ node: NodeID, _ refusals: inout [NodeID: Refusal]) async -> AuditAnswer? {

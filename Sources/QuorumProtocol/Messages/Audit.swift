@@ -103,12 +103,15 @@ package struct AuditedStripes: Equatable, Sendable {
     package let name: AuditedName
     package let first: UInt64
     package let fragments: [AuditedFragment]
+    /// Whether the writer may have left f servers without fragments (docs/protocol.md, Partial writes).
+    package let leavesSpares: Bool
 
-    package init(_ name: AuditedName, first: UInt64, fragments: [AuditedFragment]) {
+    package init(_ name: AuditedName, first: UInt64, fragments: [AuditedFragment], leavesSpares: Bool = false) {
         precondition(!fragments.isEmpty)
         self.name = name
         self.first = first
         self.fragments = fragments
+        self.leavesSpares = leavesSpares
     }
 
     package var stripes: Range<UInt64> { first..<first + UInt64(fragments.count) }

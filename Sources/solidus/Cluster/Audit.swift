@@ -41,9 +41,11 @@ struct Audit: AsyncParsableCommand, ReportingCommand {
             let good: UInt64
             let wrong: UInt64
             let missing: UInt64
+            let ahead: UInt64
             let void: UInt64
             let unreadable: UInt64
             let silent: UInt64
+            let spare: UInt64
         }
         struct Stripe: Encodable {
             let object: String
@@ -82,7 +84,7 @@ struct Audit: AsyncParsableCommand, ReportingCommand {
         try Report.finish(report, outcome, text: Self.text(outcome))
         if !found.failures.isEmpty { throw ReportedVerdict(status: .unavailable) }
         let isWhole = found.tally.standings.values.allSatisfy { counts in
-            counts.allSatisfy { $0.key == .silent || $0.value == 0 }
+            counts.allSatisfy { !$0.key.isTrouble || $0.value == 0 }
         }
         if !isWhole || found.tally.inconclusiveCount > 0 { throw ReportedVerdict(status: .partial) }
     }
@@ -94,8 +96,9 @@ struct Audit: AsyncParsableCommand, ReportingCommand {
             return Outcome.Server(
                 server: Int(node.rawValue),
                 good: tally.goodCount(of: node),
-                wrong: counts[.wrong] ?? 0, missing: counts[.missing] ?? 0, void: counts[.void] ?? 0,
-                unreadable: counts[.unreadable] ?? 0, silent: counts[.silent] ?? 0)
+                wrong: counts[.wrong] ?? 0, missing: counts[.missing] ?? 0, ahead: counts[.ahead] ?? 0,
+                void: counts[.void] ?? 0, unreadable: counts[.unreadable] ?? 0, silent: counts[.silent] ?? 0,
+                spare: counts[.spare] ?? 0)
         }
         let troubles = tally.troubles.map { trouble in
             Outcome.Stripe(
@@ -114,9 +117,11 @@ struct Audit: AsyncParsableCommand, ReportingCommand {
         switch standing {
         case .wrong: "wrong"
         case .missing: "missing"
+        case .ahead: "ahead"
         case .void: "void"
         case .unreadable: "unreadable"
         case .silent: "silent"
+        case .spare: "spare"
         }
     }
 
@@ -133,8 +138,9 @@ struct Audit: AsyncParsableCommand, ReportingCommand {
         for server in outcome.servers {
             let counts = [
                 (server.good, "good"), (server.wrong, "WRONG"), (server.missing, "missing"),
+                (server.ahead, "of which it has a newer version"),
                 (server.void, "without a good fragment (the writer lied)"), (server.unreadable, "unreadable just now"),
-                (server.silent, "not answered"),
+                (server.silent, "not answered"), (server.spare, "left out by the writer"),
             ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
             lines.append("server \(server.server)  \(counts.isEmpty ? "nothing" : counts.joined(separator: ", "))")
         }
@@ -149,7 +155,7 @@ struct Audit: AsyncParsableCommand, ReportingCommand {
             lines.append("group \(group.group) was not audited to its end: \(group.why)")
         }
         let isWhole = outcome.troubles.isEmpty && outcome.unfinished.isEmpty
-        if isWhole { lines.append("every fragment that was shown is right") }
+        if isWhole { lines.append("every fragment that servers told of is right") }
         return lines.joined(separator: "\n")
     }
 }

@@ -264,6 +264,31 @@ import Testing
     }
 
     @Test(
+        "Audits are for servers of the group, and for who administers the bucket, or all of them",
+        arguments: [
+            (["*:admin"], true, true), (["photos:admin"], true, false), (["photos:read,write,list"], false, false),
+            (["*:read,write,list"], false, false), (["other:admin"], false, false), ([], false, false),
+        ] as [([String], Bool, Bool)])
+    func audits(grants: [String], ofBucket: Bool, ofAll: Bool) throws {
+        let list = try Self.list(grants)
+        for (bucket, isAllowed) in [("photos", ofBucket), (nil, ofAll)] as [(String?, Bool)] {
+            let query = AuditQuery(
+                group: GroupID(0), from: AuditPlace(Slot(0)), bucket: bucket,
+                point: [UInt8](repeating: 1, count: AuditQuery.pointSizeBytes), wantsNames: true)
+            let refusal = list.refusalOfAudit(query, to: .client(Self.client), in: Self.configuration)
+            #expect(refusal == (isAllowed ? nil : .notEntitled(.client(Self.client), lacksAll: .admin)))
+            #expect(list.refusalOfAudit(query, to: .client(Self.stranger), in: Self.configuration) != nil)
+            for node in (0..<5).map({ NodeID($0) }) {
+                let expected: Refusal? = node == NodeID(4) ? .notEntitled(.server(node)) : nil
+                #expect(list.refusalOfAudit(query, to: .server(node), in: Self.configuration) == expected)
+            }
+        }
+        let unknown = AuditQuery(
+            group: GroupID(9), from: AuditPlace(Slot(0)), point: AuditScene.point, wantsNames: true)
+        #expect(list.refusalOfAudit(unknown, to: .server(NodeID(0)), in: Self.configuration) != nil)
+    }
+
+    @Test(
         "Listing takes the right to list, and to read or write what is in doubt",
         arguments: [
             (["photos:list"], [.read, .write] as Rights), (["photos:read,write,admin"], .list), ([], .list),
