@@ -11,7 +11,7 @@ import Synchronization
 /// A policy speaks of replies, sockets of numbered requests, each answered at most once. A request that the policy does
 /// not answer is kept for a while, as owed to its client; what the policy later says beyond one reply goes out in
 /// answer to owed requests, the oldest first. So a client also gets answers that belong to something else. Those that
-/// say nothing do not list either, and the mixture lies about listings, too.
+/// say nothing do not list either, and the mixture lies about listings, too. Lies to auditors go beside any policy.
 final class FaultInterposer: ServerInterposer {
     /// How many requests of one session may be owed before the oldest is forgotten.
     private static let owedRequestsMax = 16
@@ -28,6 +28,7 @@ final class FaultInterposer: ServerInterposer {
     private struct State {
         var fault: any ServerFault
         var listing: ListingLiar?
+        var audit: AuditLiar?
         var context: FaultContext
         let answer: Answer
         /// Requests that the replica was given.
@@ -71,6 +72,7 @@ final class FaultInterposer: ServerInterposer {
     }
 
     private let kind: ServerFaultKind
+    private let auditLie: AuditLie?
     private let parameters: ClusterParameters
     private let seed: UInt64
     private let clock = ContinuousClock()
@@ -78,8 +80,9 @@ final class FaultInterposer: ServerInterposer {
     /// nil until the server starts.
     private let state = Mutex<State?>(nil)
 
-    init(kind: ServerFaultKind, parameters: ClusterParameters, seed: UInt64) {
+    init(kind: ServerFaultKind, auditLie: AuditLie?, parameters: ClusterParameters, seed: UInt64) {
         self.kind = kind
+        self.auditLie = auditLie
         self.parameters = parameters
         self.seed = seed
     }
@@ -88,6 +91,7 @@ final class FaultInterposer: ServerInterposer {
         state.withLock { state in
             state = State(
                 fault: kind.make(), listing: kind.listingLie.map { ListingLiar($0, seed: seed) },
+                audit: auditLie.map { AuditLiar($0, seed: seed) },
                 context: FaultContext(
                     parameters: parameters, node: signer.node, signer: signer, generator: SeededGenerator(seed: seed),
                     conspiracy: Conspiracy(signers: [signer])),
@@ -132,6 +136,13 @@ final class FaultInterposer: ServerInterposer {
         state.withLock { state in
             guard state?.listing != nil else { return answer }
             return state?.listing?.answer(query, answer)
+        }
+    }
+
+    func audit(_ query: AuditQuery, _ answer: AuditAnswer) -> AuditAnswer? {
+        state.withLock { state in
+            guard state?.audit != nil else { return answer }
+            return state?.audit?.answer(query, answer)
         }
     }
 

@@ -27,6 +27,8 @@ struct FaultyServer: AsyncParsableCommand {
     var server: Int?
     @Option(help: "In which way it is faulty.")
     var fault: ServerFaultKind
+    @Option(help: "How it lies to auditors, besides.")
+    var audits: AuditLie?
     @Option(help: "What its choices are drawn from.")
     var seed: UInt64 = 1
     @Option(help: "The file to which the log, and whatever else the server says, is appended.")
@@ -52,7 +54,7 @@ struct FaultyServer: AsyncParsableCommand {
             let log = try log.map { try ServerLog(appendingTo: $0) } ?? ServerLog()
             let logger = log.logger(label: "solidus.faulty-server.\(home.node.rawValue)")
             let interposer = FaultInterposer(
-                kind: fault, parameters: home.cluster.parameters, seed: seed)
+                kind: fault, auditLie: audits, parameters: home.cluster.parameters, seed: seed)
             let server = try await Server.start(
                 ServerConfiguration(home: home), logger: logger, interposer: interposer)
             logger.info("\(home.node) is ready at \(home.entry.address) and faulty: \(fault.rawValue), seed \(seed)")
@@ -99,3 +101,4 @@ struct FaultyServer: AsyncParsableCommand {
 }
 
 extension ServerFaultKind: ExpressibleByArgument {}
+extension AuditLie: ExpressibleByArgument {}
