@@ -159,7 +159,8 @@ final class ReplicaHost {
 
     private static func replica(_ group: TestGroup, _ server: Position) -> Replica {
         Replica(
-            parameters: group.parameters, group: group.members, node: group.node(server), incarnation: Incarnation(incarnation))
+            parameters: group.parameters, group: group.members, node: group.node(server),
+            incarnation: Incarnation(incarnation))
     }
 
     var node: NodeID { group.node(server) }
