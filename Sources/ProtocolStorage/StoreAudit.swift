@@ -23,14 +23,14 @@ extension ProtocolStore {
     ///   - found: told of what turns out to be lost.
     package func audit(
         _ query: AuditQuery, slots: some Sequence<Slot>, limits: AuditLimits = AuditLimits(),
-        lost found: (ObjectKey, LostParts) -> Void = { _, _ in }
+        lost found: (ObjectKey, [LostParts]) -> Void = { _, _ in }
     ) -> Result<AuditAnswer, Refusal> {
         var answer = AuditInProgress(query, self, limits)
         do {
             for slot in slots where slot >= query.from.slot && !answer.isDone {
                 try answer.read(slot)
             }
-            for (key, parts) in answer.lost { found(key, parts) }
+            for (key, parts) in answer.lost { found(key, [parts]) }
             return .success(AuditAnswer(versions: answer.versions, next: answer.next))
         } catch {
             _ = lost(.listing(error))

@@ -58,7 +58,7 @@ final class InProcessServer {
         case .store(let token, let change, let statements):
             if let change { store(change) }
             inputs.append(.stored(token, .success(try signer.sign(statements))))
-        case .verifyVersions, .repairEnded, .restate, .due:
+        case .verifyVersions, .repairEnded, .restate, .forgotten, .due:
             // For idle time, which is not part of an operation.
             break
         }

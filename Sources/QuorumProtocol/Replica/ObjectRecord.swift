@@ -264,7 +264,7 @@ package struct ObjectRecord: Equatable, Sendable {
     }
 
     /// The version of `committed`.
-    var committedTimestamp: Timestamp? { claim.verified }
+    package var committedTimestamp: Timestamp? { claim.verified }
 
     /// The highest committed version, verified or not.
     package var highestCommitted: Timestamp? { claim.timestamp }

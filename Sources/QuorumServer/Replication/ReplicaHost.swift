@@ -358,7 +358,7 @@ final class ReplicaHost: Sendable {
         } else {
             let slots = Slot.all.filter { configuration.group(of: $0).id == query.group }
             let isTaken = threads.auditTurns.submit(for: principal) {
-                answer(self.store.audit(query, slots: slots) { self.lost($0, [$1]) })
+                answer(self.store.audit(query, slots: slots) { self.lost($0, $1) })
             }
             if !isTaken { answer(.failure(.busy)) }
         }

@@ -88,7 +88,7 @@ extension Nemesis {
 
     /// Keeps the store of a server that is down, and exactly as it should be.
     mutating func keepEarlier(_ index: Int) throws(Failure) {
-        guard losses.contains(.rollBack), !stores.hasEarlier(index) || generator.chance(percent: 25) else { return }
+        guard losses.contains(.rollBack), !stores.hasEarlier(index) || generator.chance(percent: 60) else { return }
         try stores.copy(index)
     }
 

@@ -70,6 +70,7 @@ struct TortureHealing {
             open.append(
                 "is not well: \(status.rebuild.serversMissing) servers have yet to tell it all, "
                     + "\(status.rebuild.openVersions) versions are open")
+        case .rolledBack: open.append("has a store that is an earlier state of what it was")
         case .healing, .none: break
         }
         if status.wants > 0 {

@@ -269,7 +269,7 @@ struct AccountTests {
             effects += host.handle(.request(RequestTag(session: 1, request: time), from: .client(.alice), request))
             while !effects.isEmpty {
                 switch host.run(effects.removeFirst()) {
-                case .reply, .repairEnded, .restate: break
+                case .reply, .repairEnded, .restate, .forgotten: break
                 case .input(let input): effects += host.handle(input)
                 case .verify(let key, let isUrgent):
                     #expect(isUrgent)

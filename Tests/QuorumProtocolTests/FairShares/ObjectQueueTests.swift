@@ -56,7 +56,7 @@ struct ObjectQueueTests {
                     if case .store = effect { stores.append(effect) } else { effects.append(effect) }
                 }
                 while !effects.isEmpty { take(host.run(effects.removeFirst()), &effects) }
-            case .verify, .repairEnded, .restate: break
+            case .verify, .repairEnded, .restate, .forgotten: break
             }
         }
 

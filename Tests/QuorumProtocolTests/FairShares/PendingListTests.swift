@@ -84,7 +84,7 @@ struct PendingListTests {
             case .reply(_, .refused(.tooManyPending(let pending))): listed = pending.count == 2
             case .reply(_, let reply): Issue.record("\(reply)")
             case .input(let input): effects += host.handle(input)
-            case .verify, .repairEnded, .restate: break
+            case .verify, .repairEnded, .restate, .forgotten: break
             }
         }
         #expect(listed)

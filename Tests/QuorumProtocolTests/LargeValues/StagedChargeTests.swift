@@ -112,7 +112,7 @@ struct StagedChargeTests {
                     return
                 }
             case .input(let input): effects += host.handle(input)
-            case .verify, .repairEnded, .restate: break
+            case .verify, .repairEnded, .restate, .forgotten: break
             }
         }
         #expect(stagedCount == 3)

@@ -189,7 +189,7 @@ struct StagedLifeTests {
             switch host.run(effects.removeFirst()) {
             case .reply(let tag, let reply): answers[tag.request] = reply
             case .input(let input): effects += host.handle(input)
-            case .verify, .repairEnded, .restate: break
+            case .verify, .repairEnded, .restate, .forgotten: break
             }
         }
         #expect(answers == [1: .discarded, 2: .refused(.uploadEnded)])
@@ -348,7 +348,7 @@ struct StagedLifeTests {
                 } else {
                     effects += host.handle(input)
                 }
-            case .reply, .verify, .repairEnded, .restate: break
+            case .reply, .verify, .repairEnded, .restate, .forgotten: break
             }
         }
         if crash != .never { host.crash() }

@@ -229,7 +229,7 @@ struct StagingTests {
             case .reply(let tag, let reply):
                 #expect(answers.updateValue(reply, forKey: tag.request) == nil)
             case .input(let input): effects += host.handle(input)
-            case .verify, .repairEnded, .restate: break
+            case .verify, .repairEnded, .restate, .forgotten: break
             }
         }
         #expect(answers.count == 20 && answers[7] == .refused(.notEntitled(.client(.mallory))))

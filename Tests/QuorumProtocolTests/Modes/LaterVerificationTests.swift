@@ -201,7 +201,7 @@ struct LaterVerificationTests {
         var asked: [Bool] = []
         while !effects.isEmpty {
             switch host.run(effects.removeFirst()) {
-            case .reply, .repairEnded, .restate: break
+            case .reply, .repairEnded, .restate, .forgotten: break
             case .input(let input): effects += host.handle(input)
             case .verify(_, let isUrgent): asked.append(isUrgent)
             }

@@ -132,6 +132,7 @@ struct Scenario09CrashBeforeDurableTests {
                 if let timestamp = claim.timestamp { told = max(told ?? timestamp, timestamp) }
             case .reply(_, let reply): Issue.record("\(reply)")
             case .verify, .repairEnded, .restate: Issue.record("nothing waits to be verified or repaired")
+            case .forgotten: break
             }
         }
         host.crash()

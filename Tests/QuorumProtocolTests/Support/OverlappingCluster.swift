@@ -150,7 +150,7 @@ struct OverlappingCluster {
                 if let change { stored.append(change) }
                 replica.handle(.stored(token, .success(sign(statements))), accounts: &accounts, into: &effects)
             case .replyTooManyPending, .replyWithFetched, .inspect, .findDue, .findBare, .verifyVersions,
-                .repairEnded, .restate:
+                .repairEnded, .restate, .forgotten:
                 break
             }
             replica.checkInvariants()

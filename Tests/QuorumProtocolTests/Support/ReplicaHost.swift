@@ -146,6 +146,7 @@ final class ReplicaHost {
     private(set) var repairEnds: [Result<Void, RepairRefusal>] = []
     /// Certificates that others are to have count again.
     var restated: [Certificate] = []
+    private let incarnation: UInt64
     /// Versions for which the server has signed, and of which it knew nothing when it was shown that.
     var forgotten: [Timestamp] = []
     /// Told of every change when it becomes durable, with the record as it was.
@@ -154,10 +155,11 @@ final class ReplicaHost {
     init(_ group: TestGroup, _ server: Position, incarnation: UInt64 = 1) {
         self.group = group
         self.server = server
-        replica = Self.replica(group, server)
+        self.incarnation = incarnation
+        replica = Self.replica(group, server, incarnation)
     }
 
-    private static func replica(_ group: TestGroup, _ server: Position) -> Replica {
+    private static func replica(_ group: TestGroup, _ server: Position, _ incarnation: UInt64) -> Replica {
         Replica(
             parameters: group.parameters, group: group.members, node: group.node(server),
             incarnation: Incarnation(incarnation))
@@ -169,7 +171,7 @@ final class ReplicaHost {
 
     /// The machine and everything not stored is gone.
     func crash() {
-        replica = Self.replica(group, server)
+        replica = Self.replica(group, server, incarnation)
         accounts = Accounts(store.charges)
     }
 
