@@ -418,15 +418,5 @@ extension BesiegedClusters {
                 try await contents.expect(in: cluster, "two")
             }
         }
-
-        private func expectValue(
-            _ value: SharedBytes, of key: ObjectKey, in cluster: TestCluster,
-            sourceLocation: SourceLocation = #_sourceLocation
-        ) async throws {
-            try await cluster.withClient { client in
-                let object = try await client.get(key)
-                #expect(object.value == value, sourceLocation: sourceLocation)
-            }
-        }
     }
 }

@@ -39,6 +39,7 @@ struct StoreAuditTests {
 
         private final class Losses: Sendable {
             let all = Mutex<[String]>([])
+            let marked = Mutex<[String]>([])
         }
 
         init(_ cluster: InProcessCluster, _ index: Int) throws {
@@ -59,9 +60,14 @@ struct StoreAuditTests {
         deinit { store.store.abandon() }
 
         var lost: [String] { losses.all.withLock { $0 } }
+        /// What the replica is told of.
+        var marked: [String] { losses.marked.withLock { $0 } }
 
         func audit(_ query: AuditQuery, _ limits: AuditLimits = AuditLimits()) throws -> AuditAnswer {
-            try store.audit(query, slots: Slot.all, limits: limits).get()
+            let losses = losses
+            return try store.audit(query, slots: Slot.all, limits: limits) { key, parts in
+                losses.marked.withLock { $0 += parts.map { "\(key): \($0)" } }
+            }.get()
         }
 
         /// All answers from one place to the end, each going on where the last one ended.
@@ -309,6 +315,7 @@ struct StoreAuditTests {
                 #expect(told.count == Self.names.count + Self.largeStripeCount)
                 #expect(Set(told.filter { $0.fragment == .missing }) == Set(expected))
                 #expect(store.lost.count == expected.count, "\(store.lost)")
+                #expect(store.marked.count == expected.count, "\(store.marked)")
             }
         }
     }

@@ -1,7 +1,9 @@
 // Servers that lose their store, and what an operator does about it.
 
+import ErasureCode
 import Foundation
 import Glibc
+import QuorumClient
 import QuorumProtocol
 import QuorumServer
 import Testing
@@ -81,5 +83,16 @@ extension TestCluster {
             files[name] = try File.read(path)
         }
         return files
+    }
+}
+
+/// The object is there for somebody who knows nothing yet, and is this.
+func expectValue(
+    _ value: SharedBytes, of key: ObjectKey, in cluster: TestCluster,
+    sourceLocation: SourceLocation = #_sourceLocation
+) async throws {
+    try await cluster.withClient { client in
+        let object = try await client.get(key)
+        #expect(object.value == value, sourceLocation: sourceLocation)
     }
 }
