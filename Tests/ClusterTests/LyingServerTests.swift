@@ -129,10 +129,13 @@ extension Clusters {
 }
 
 extension TestCluster {
-    /// Ends a server's process and starts a liar with its home in its place.
-    func startLiar(_ server: NodeID, _ kind: ServerFaultKind) async throws {
+    /// Ends a server's process and starts a liar with its home in its place, who may lie to auditors besides.
+    func startLiar(_ server: NodeID, _ kind: ServerFaultKind, audits: AuditLie? = nil) async throws {
         kill(server)
-        try launch(server, program: "solidus-faulty-server", ["--home", home(server), "--fault", kind.rawValue])
+        let arguments = ["--home", home(server), "--fault", kind.rawValue]
+        try launch(
+            server, program: "solidus-faulty-server",
+            arguments + (audits.map { ["--audits", $0.rawValue] } ?? []))
         try await waitUntilListening(server)
     }
 }
