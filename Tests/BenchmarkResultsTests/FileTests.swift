@@ -105,14 +105,14 @@ struct ResultFileTests {
     }
 }
 
-@Suite("Figures of objects")
-struct ObjectFigureTests {
+@Suite("Figures with promises")
+struct PromisedFigureTests {
     @Test("a figure with a bound has a verdict, one to compare with has none")
     func verdicts() throws {
-        #expect(ObjectFigure("memory", 299, "MiB", bound: .atMost(300)).target?.verdict == .met)
-        #expect(ObjectFigure("memory", 301, "MiB", bound: .atMost(300)).target?.verdict == .missed)
-        #expect(ObjectFigure("keys", 49_999, "1/s", bound: .atLeast(50_000)).target?.verdict == .missed)
-        #expect(ObjectFigure("limit", 1, "MiB/s").target == nil)
+        #expect(PromisedFigure("memory", 299, "MiB", bound: .atMost(300)).target?.verdict == .met)
+        #expect(PromisedFigure("memory", 301, "MiB", bound: .atMost(300)).target?.verdict == .missed)
+        #expect(PromisedFigure("keys", 49_999, "1/s", bound: .atLeast(50_000)).target?.verdict == .missed)
+        #expect(PromisedFigure("limit", 1, "MiB/s").target == nil)
     }
 
     @Test("JSON has a row for each figure, with bound and verdict where there is a promise")
@@ -123,7 +123,7 @@ struct ObjectFigureTests {
             mode: "fingerprint", seededObjects: 1000, laggingObjects: 100, largeObjectBytes: 1 << 33,
             secondsPerMeasurement: 1,
             figures: [
-                ObjectFigure("page", 60, "ms", bound: .atMost(50)), ObjectFigure("limit", 7, "MiB/s"),
+                PromisedFigure("page", 60, "ms", bound: .atMost(50)), PromisedFigure("limit", 7, "MiB/s"),
             ])
         let object = try #require(try JSONSerialization.jsonObject(with: file.json()) as? [String: Any])
         #expect(object["seeded_objects"] as? Int == 1000 && object["large_object_bytes"] as? Int == 1 << 33)

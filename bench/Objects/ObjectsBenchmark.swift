@@ -70,33 +70,12 @@ struct ObjectsBenchmark: ParsableCommand {
         print(
             "\(objects) objects, and \(laggingObjects) of which a server lacks \(lack); a large object of \(large); "
                 + "mode \(mode.mode), f = 1")
-        ObjectsTable.print(figures)
+        FigureTable.print(figures)
         if let json {
             let file = ObjectsFile(
                 machine: machine, mode: mode.mode.description, seededObjects: objects, laggingObjects: laggingObjects,
                 largeObjectBytes: UInt64(large.bytes), secondsPerMeasurement: seconds, figures: figures)
             try file.json().write(to: URL(fileURLWithPath: json))
-        }
-    }
-}
-
-/// The table for people.
-enum ObjectsTable {
-    private static let widths = (figure: 74, value: 12, bound: 12)
-
-    static func print(_ figures: [ObjectFigure]) {
-        func row(_ figure: String, _ value: String, _ bound: String, _ verdict: String) {
-            func padded(_ text: String, _ width: Int) -> String {
-                text.padding(toLength: max(width, text.count + 1), withPad: " ", startingAt: 0)
-            }
-            Swift.print(
-                padded(figure, widths.figure) + padded(value, widths.value) + padded(bound, widths.bound) + verdict)
-        }
-        row("figure", "measured", "bound", "verdict")
-        for figure in figures {
-            row(
-                figure.unit.isEmpty ? figure.name : "\(figure.name) (\(figure.unit))", brief(figure.value),
-                figure.target?.boundText ?? "", figure.target?.verdict.rawValue ?? "")
         }
     }
 }

@@ -20,9 +20,6 @@ struct ObjectsRunner {
     private static let limitSizeBytesMax = 1 << 30
     /// The best of some spells is the limit: what else the machine did only makes it less.
     private static let spellCount = 3
-    /// For how long servers are waited for that are not at rest, and what they all together use in a second of rest.
-    private static let restSecondsMax = 300
-    private static let restingProcessorSeconds = 0.1
     private static let serverMemoryMax = ModeTarget.Bound.atMost(300)
     private static let transferMemoryMax = ModeTarget.Bound.atMost(256)
 
@@ -37,7 +34,7 @@ struct ObjectsRunner {
     private let largeKey: ObjectKey
     /// Of the servers that run: others than the cluster began with, once these were killed.
     private var servers: [ServerChild]
-    private var figures: [ObjectFigure] = []
+    private var figures: [PromisedFigure] = []
 
     init(
         objectCount: Int, laggingCount: Int, lackingCount: Int, largeSizeBytes: Int, mode: VerificationMode,
@@ -79,11 +76,11 @@ struct ObjectsRunner {
         }
         servers = cluster.servers
         for server in servers { leftovers.add { server.kill() } }
-        figures.append(ObjectFigure("seeding all objects", seeding, "s"))
+        figures.append(PromisedFigure("seeding all objects", seeding, "s"))
     }
 
     /// Measures all, or listings only, and removes the cluster.
-    mutating func run(listingsOnly: Bool) throws -> [ObjectFigure] {
+    mutating func run(listingsOnly: Bool) throws -> [PromisedFigure] {
         defer { remove() }
         try warmUp()
         try list()
@@ -133,24 +130,14 @@ struct ObjectsRunner {
     private mutating func add(
         _ name: String, _ value: Double, _ unit: String, _ bound: ModeTarget.Bound? = nil
     ) {
-        figures.append(ObjectFigure(name, value, unit, bound: bound))
+        figures.append(PromisedFigure(name, value, unit, bound: bound))
         Progress.say("\(name): \(brief(value)) \(unit)")
     }
 
     // MARK: Listing
 
-    /// A store that was just opened says again what its journal has, which takes more than any listing.
-    private func awaitRest() throws {
-        Progress.say("waiting for the servers to come to rest")
-        for _ in 0..<Self.restSecondsMax {
-            let before = try cluster.readProcessorTimes().servers
-            sleep(1)
-            if try cluster.readProcessorTimes().servers - before < Self.restingProcessorSeconds { return }
-        }
-    }
-
     private mutating func list() throws {
-        try awaitRest()
+        try ServerRest.wait(for: servers)
         let client = cluster.clients[0]
         for (plan, what) in [(plain, "listing"), (lagging, "listing with a lagging server")] {
             let before = try cluster.readProcessorTimes()
