@@ -119,6 +119,18 @@ extension ObjectStore {
         }
     }
 
+    /// Where in the journal's files a part lies that has a place of its own there; nil for one that is kept in the index,
+    /// and where there is none.
+    package func place(
+        of key: [UInt8], version: StoredVersion, part: VersionPart
+    ) throws(StorageError) -> (path: String, bytes: Range<UInt64>)? {
+        let indexKey = IndexKey.part(part, versionPrefix: IndexKey.version(version, of: key))
+        return try read { () throws(StorageError) in
+            guard let range = try partEntry(indexKey, inMemory: false)?.journalRange else { return nil }
+            return (try segments.file(range.segment).path, range.offset..<range.offset + range.sizeBytes)
+        }
+    }
+
     /// The versions of an object of which there is any part, in ascending order.
     package func versions(of key: [UInt8]) throws(StorageError) -> [StoredVersion] {
         guard key.count <= FormatLimit.keySizeBytesMax else { return [] }

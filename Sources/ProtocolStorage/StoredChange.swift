@@ -127,7 +127,7 @@ extension AttemptName {
     }
 
     /// Where the store has a stripe: under which version, and which number there.
-    func storedPlace(of stripe: UInt32) -> (version: StoredVersion, number: UInt32) {
+    package func storedPlace(of stripe: UInt32) -> (version: StoredVersion, number: UInt32) {
         (storedVersion(chunk: stripe / StagedLimits.stripesPerChunk), stripe % StagedLimits.stripesPerChunk)
     }
 }

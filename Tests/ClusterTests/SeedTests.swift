@@ -158,6 +158,37 @@ extension Clusters {
             }
         }
 
+        @Test(
+            "a byte that was turned is damage and no more once it was turned back; what was discarded is missing",
+            .timeLimit(.minutes(2)))
+        func damage() async throws {
+            try await withCluster(starts: false) { cluster in
+                let plan = SeedPlan(bucket: "seeded", objectCount: 20, valueSizeBytes: 8192)
+                try StoreSeeder(plan, clusterDirectory: cluster.directory).run()
+                let server = cluster.servers[1]
+                let home = cluster.home(server)
+                func harm<Result>(_ body: (StoreSeeding.StoreDamage) throws -> Result) throws -> Result {
+                    let store = try StoreSeeding.StoreDamage(home: ServerHome(path: home))
+                    let result = try body(store)
+                    try store.close()
+                    return result
+                }
+                func check() async throws -> CommandResult {
+                    try await cluster.run(["server", "check", "--home", home])
+                }
+                let byte = try harm { store in
+                    #expect(try store.stripeCount(of: plan.key(3)) == 1)
+                    return try store.turnByte(of: plan.key(3), stripe: 0)
+                }
+                #expect(try await check().end == .exit(11))
+                try byte.turnBack()
+                #expect(try await check().end == .exit(0))
+                #expect(try harm { try $0.discardFragments(of: [plan.key(4), plan.key(5)]) } == 2)
+                #expect(try await check().end == .exit(11))
+                #expect(throws: DamageError.self) { try harm { try $0.turnByte(of: plan.key(4), stripe: 0) } }
+            }
+        }
+
         private func listed(_ client: ObjectClient, _ bucket: String) async throws -> [ObjectKey] {
             var keys: [ObjectKey] = []
             for try await entry in try client.list(bucket) {
