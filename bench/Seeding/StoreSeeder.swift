@@ -110,8 +110,8 @@ package struct StoreSeeder {
         ) { plan.isHeld(number, by: $0) }
     }
 
-    /// One signature of each server over all that it holds of these; the certificates are made of the first quorum's
-    /// statements.
+    /// One signature of each server over all that it holds of these. Each certificate is made of a quorum's statements,
+    /// and leaves out another server than the one before, as those do that clients make of whoever answers first.
     private func certified(_ objects: [EncodedObject]) throws -> [SeededObject] {
         var statements = [[SignedStatement]](repeating: [], count: objects.count)
         for server in servers {
@@ -120,8 +120,11 @@ package struct StoreSeeder {
                 held.map { objects[$0].statement(of: server.node, server.signer.incarnation) })
             for (index, statement) in zip(held, signed) { statements[index].append(statement) }
         }
-        return zip(objects, statements).map { object, statements in
-            let quorum = Array(statements.prefix(parameters.quorums.quorum))
+        return zip(objects, statements).enumerated().map { turn, pair in
+            let (object, statements) = pair
+            let quorum = (0..<min(parameters.quorums.quorum, statements.count)).map {
+                statements[(turn + $0) % statements.count]
+            }
             return SeededObject(object, object.placement.certificate(of: object.timestamp, quorum))
         }
     }
