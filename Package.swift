@@ -199,10 +199,9 @@ let package = Package(
             name: "solidus-bench",
             dependencies: [
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
-                "ClusterFiles", "CommandArguments",
-                "ErasureCode", "Fingerprint", "HostileClients", "InProcessWork", "ObjectStorage", "QuorumClient",
-                "QuorumProtocol", "QuorumServer", "QuorumWire", "StoreSeeding", arguments, crypto,
-                histogram, nioCore, nioPosix, nioSSL, nioTLS,
+                "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HostileClients", "InProcessWork",
+                "ObjectStorage", "QuorumClient", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumWire",
+                "StoreSeeding", arguments, crypto, histogram, nioCore, nioPosix, nioSSL, nioTLS,
             ],
             path: "bench",
             exclude: [

@@ -8,7 +8,8 @@ struct SolidusBench: ParsableCommand {
         commandName: "solidus-bench",
         abstract: "Measures Solidus; run a release build on quiet cores.",
         subcommands: [
-            CoreBenchmark.self, ModesBenchmark.self, GroupsBenchmark.self, ObjectsBenchmark.self, HostileBenchmark.self,
+            CoreBenchmark.self, ModesBenchmark.self, GroupsBenchmark.self, ObjectsBenchmark.self, HealBenchmark.self,
+            HostileBenchmark.self,
             SeedCommand.self, AttackCommand.self, TransferCommand.self,
         ])
 }

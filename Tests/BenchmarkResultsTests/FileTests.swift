@@ -133,4 +133,18 @@ struct PromisedFigureTests {
         #expect(rows[0]["verdict"] as? String == "missed" && rows[0]["bound"] as? String == "<= 50.00")
         #expect(rows[1]["unit"] as? String == "MiB/s" && rows[1]["verdict"] == nil)
     }
+
+    @Test("JSON of healing says of how much its figures are")
+    func healing() throws {
+        let file = HealingFile(
+            machine: MachineDescription(
+                processor: "a", processorCount: 2, memoryBytes: 1, kernel: "6", level: "portable"),
+            mode: "fingerprint", sections: ["small"], largeBytes: 1 << 33, largeObjectBytes: 1 << 28,
+            smallObjects: 1000, smallObjectBytes: 4096, besideObjects: 100, besideObjectBytes: 1 << 16,
+            secondsPerMeasurement: 1, figures: [PromisedFigure("objects", 4000, "1/s", bound: .atLeast(3000))])
+        let object = try #require(try JSONSerialization.jsonObject(with: file.json()) as? [String: Any])
+        #expect(object["sections"] as? [String] == ["small"] && object["small_objects"] as? Int == 1000)
+        let rows = try #require(object["figures"] as? [[String: Any]])
+        #expect(rows.count == 1 && rows[0]["verdict"] as? String == "met")
+    }
 }

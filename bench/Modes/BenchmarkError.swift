@@ -22,6 +22,12 @@ enum BenchmarkError: Error, CustomStringConvertible {
     case wrongBytes(ObjectKey, from: UInt64)
     case wrongListing(bucket: String, got: Int, expected: Int)
     case transferFailed(status: Int32, reason: String)
+    case commandFailed(String, status: Int32, reason: String)
+    /// A server has not got back what it lacks.
+    case notWell(home: String)
+    /// A server was well before what was to be measured beside its repair was.
+    case wellTooSoon(objectCount: Int)
+    case auditUnfinished(bucket: String, reason: String)
 
     var description: String {
         switch self {
@@ -41,6 +47,13 @@ enum BenchmarkError: Error, CustomStringConvertible {
         case .wrongListing(let bucket, let got, let expected):
             "the listing of \(bucket)/ has \(got) keys instead of \(expected)"
         case .transferFailed(let status, let reason): "the transfer failed (status \(status)): \(reason)"
+        case .commandFailed(let command, let status, let reason):
+            "'\(command)' failed (status \(status)): \(reason)"
+        case .notWell(let home): "the server of \(home) does not get well; see its server.log"
+        case .wellTooSoon(let count):
+            "the server had \(count) objects back before the measurement beside its repair ended; take more of them, or "
+                + "less time"
+        case .auditUnfinished(let bucket, let reason): "the audit of \(bucket)/ did not come to its end: \(reason)"
         }
     }
 }
