@@ -105,14 +105,31 @@ struct HealingRunner {
         let gets = mebibytes(objects.valueBytes) / seconds
         add("GETs of large objects", gets, "MiB/s")
         try cluster.awaitRest()
-        let rebuilding = try Rebuilding(Self.lost, of: cluster)
-        add("server rebuilt with large objects, until it answers", try rebuilding.untilAnswering(), "s")
-        let well = try rebuilding.untilWell()
-        add("the same, until it is well", well, "s")
+        let well = try rebuild("large objects", cluster, perWhat: "GiB of values", Double(objects.valueBytes) / 0x1p30)
         let fragmentCount = Double(HealingCluster.dataFragmentCount)
         let rate = mebibytes(objects.valueBytes) / fragmentCount / well
         add("the same, its fragments", rate, "MiB/s")
         add("the same / (GETs of large objects / m)", rate / (gets / fragmentCount), "", .atLeast(0.5))
+    }
+
+    /// Rebuilds a server; the seconds until it was well.
+    ///
+    /// - Parameters:
+    ///   - perWhat: what processor time is told of, and how many of that there are.
+    private mutating func rebuild(
+        _ what: String, _ cluster: HealingCluster, perWhat: String, _ count: Double
+    ) throws -> Double {
+        let others = cluster.servers.indices.filter { $0 != Self.lost }.map { cluster.servers[$0].processID }
+        let before = try others.map(ProcessorTime.seconds)
+        let rebuilding = try Rebuilding(Self.lost, of: cluster)
+        add("server rebuilt with \(what), until it answers", try rebuilding.untilAnswering(), "s")
+        let well = try rebuilding.untilWell()
+        add("the same, until it is well", well, "s")
+        let own = try ProcessorTime.seconds(of: cluster.servers[Self.lost].processID)
+        let used = zip(try others.map(ProcessorTime.seconds), before).map { $0 - $1 }
+        add("the same, processor time of the server for \(perWhat)", own / count, "s")
+        add("the same, of all others together", used.reduce(0, +) / count, "s")
+        return well
     }
 
     private func mebibytes(_ bytes: UInt64) -> Double { Double(bytes) / Double(1 << 20) }
@@ -126,11 +143,9 @@ struct HealingRunner {
         if sections.contains(.idle) { try rest(cluster) }
         if sections.contains(.small) {
             try cluster.awaitRest()
-            let rebuilding = try Rebuilding(Self.lost, of: cluster)
-            add("server rebuilt with small objects, until it answers", try rebuilding.untilAnswering(), "s")
-            let well = try rebuilding.untilWell()
-            add("the same, until it is well", well, "s")
-            add("the same, objects", Double(plan.objectCount) / well, "1/s", .atLeast(3000))
+            let thousands = Double(plan.objectCount) / 1000
+            let well = try rebuild("small objects", cluster, perWhat: "1,000 objects", thousands)
+            add("the same, objects", thousands * 1000 / well, "1/s", .atLeast(3000))
         }
         if sections.contains(.audit) {
             try audit(
