@@ -60,7 +60,8 @@ extension BesiegedClusters {
                             value == SeededBytes.make(name, 3000 + 300_000 * (number % 4)), "\(name) without \(away)")
                     }
                 }
-                let up = try await cluster.run(["cluster", "up", cluster.directory, "--detach"])
+                let up = try await cluster.run(
+                    ["cluster", "up", cluster.directory, "--detach", "--server", number])
                 #expect(up.end == .exit(0), "\(up)")
             }
         }
