@@ -60,7 +60,7 @@ struct BackgroundReads: Sendable {
     /// Does what is due.
     func tick(milliseconds: UInt64) {
         repairer.tick(milliseconds: milliseconds)
-        antiEntropy.tick()
+        if !(rebuilder?.isTakingOver ?? false) { antiEntropy.tick() }
         restater.tick()
         peers.tick(milliseconds: milliseconds)
     }

@@ -23,6 +23,7 @@ final class Rebuilder: Sendable {
         var mark: RebuildMark
         var progress = RebuildProgress()
         var isWell = false
+        var isTakingOver = true
     }
 
     private let files: RebuildFiles
@@ -71,6 +72,9 @@ final class Rebuilder: Sendable {
         }
     }
 
+    /// Whether the others have yet to be gone through once, which finds all that a meeting with one of them would.
+    var isTakingOver: Bool { state.withLock { $0.isTakingOver } }
+
     func start() {
         reads.start()
         task.withLock { $0 = Task { await self.run() } }
@@ -92,12 +96,16 @@ final class Rebuilder: Sendable {
             told = told.filter { now.incarnation(of: $0) == fences.incarnation(of: $0) }
             fences = now
             let missing = peers.subtracting(told)
-            note { $0.progress.serversMissing = missing.count }
+            note { state in
+                state.progress.serversMissing = missing.count
+                if missing.isEmpty { state.isTakingOver = false }
+            }
             if missing.isEmpty, await lacksNothing() { break }
             guard await sleep(Self.healingPause) else { return }
             if !missing.isEmpty {
                 guard let listed = await hear(missing) else { return }
                 told.formUnion(listed)
+                note { $0.isTakingOver = false }
             }
         }
         do {

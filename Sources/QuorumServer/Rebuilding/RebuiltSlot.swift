@@ -158,7 +158,10 @@ struct RebuiltSlot {
         // One of f + 1 is correct; where versions are verified later, each is asked what else it has.
         let isEnough = verifiesLater ? namers.count : reads.context.parameters.quorums.vouchers
         var isCommitted = false
-        for server in namers.sorted().prefix(isEnough) {
+        // Another one first in each slot: not all work is to be those with the lowest numbers'.
+        let turn = Int(slot.rawValue) % max(1, namers.count)
+        let inTurn = namers.sorted()
+        for server in (inTurn[turn...] + inTurn[..<turn]).prefix(isEnough) {
             let request = Request.certificate(object.key, object.timestamp)
             guard let answer = await PeerQuestion.ask(request, of: server, reads.context) else { continue }
             guard case .reply(.certificate(let claim, let shown?)) = answer, shown.timestamp >= object.timestamp,

@@ -68,14 +68,14 @@ final class Restater: Sendable {
     func tick() {
         let now = NIODeadline.now().uptimeNanoseconds / 1_000_000
         let due = state.withLock { state -> [(ObjectKey, Certificate)] in
-            guard !state.isStopped else { return [] }
-            var due: [(ObjectKey, Certificate)] = []
-            for (key, fenced) in state.waiting
-            where !fenced.isRunning && fenced.nextMilliseconds <= now && state.running < Self.objectsAtOnce {
-                state.waiting[key]?.isRunning = true
-                state.running += 1
-                due.append((key, fenced.certificate))
-            }
+            let free = Self.objectsAtOnce - state.running
+            guard !state.isStopped, free > 0 else { return [] }
+            // Many may wait, and this is asked with each of them: no more is looked at than it takes.
+            let due = Array(
+                state.waiting.lazy.filter { !$0.value.isRunning && $0.value.nextMilliseconds <= now }
+                    .prefix(free).map { ($0.key, $0.value.certificate) })
+            for (key, _) in due { state.waiting[key]?.isRunning = true }
+            state.running += due.count
             return due
         }
         if !due.isEmpty { reads.start() }
