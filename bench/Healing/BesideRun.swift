@@ -31,6 +31,8 @@ struct BesideRun {
         var peak = 0.0
         var well: [Spell] = []
         var repairing: [Spell] = []
+        /// The first time: versions that have a statement of the server's earlier life are restated beside repair.
+        var restating: Spell?
         /// Objects that came back a second, beside the GETs.
         var repairedPerSecond: [Double] = []
 
@@ -43,6 +45,8 @@ struct BesideRun {
         var outcome = Outcome()
         outcome.peak = try peak(gets)
         Progress.say("at most \(brief(outcome.peak)) GETs a second; from here on half as many")
+        Progress.say("rebuilding server \(HealingRunner.lost) for the first time")
+        outcome.restating = try measure(gets, perSecond: outcome.peak / 2).repairing
         for round in 0..<rounds {
             let (well, repairing, repaired) = try measure(gets, perSecond: outcome.peak / 2)
             outcome.well.append(well)

@@ -200,6 +200,10 @@ struct HealingRunner {
         add("GETs of \(ByteSize(bytes: plan.valueSizeBytes)), at most", found.peak, "1/s")
         add("half of that, without repair, p50", median(found.well.map(\.p50Milliseconds)), "ms")
         add("the same, p99", median(found.well.map(\.p99Milliseconds)), "ms")
+        if let restating = found.restating {
+            add("half of that, beside repair and restating, p50", restating.p50Milliseconds, "ms")
+            add("the same, p99", restating.p99Milliseconds, "ms")
+        }
         add("half of that, beside repair, p50", median(found.repairing.map(\.p50Milliseconds)), "ms")
         add("the same, p99", median(found.repairing.map(\.p99Milliseconds)), "ms")
         add("the same, objects repaired", median(found.repairedPerSecond), "1/s")
