@@ -232,21 +232,27 @@ extension World {
     /// Whether a client's crashes have left what nobody can finish, which is all that may keep a write from its end
     /// (docs/protocol.md, When servers are full, What remains): no more than f correct servers have room for a version
     /// of it, so that they cannot have it admitted elsewhere, and none of those that fill the others is held by m of
-    /// them.
+    /// them. A large one may have to be held by q where what its other servers are brought expires meanwhile.
     func isShutOut(_ client: ClientID, _ key: ObjectKey) -> Bool {
         let records = correctMembers(key).map { $0.disk.lastRecord(key) }
         // What is not above a committed version is dropped as soon as the server is told of that.
         let highest = records.compactMap { $0?.committed?.timestamp }.max()
         var holderCounts: [Timestamp: Int] = [:]
         var roomyCount = 0
+        var fleeting: Set<Timestamp> = []
         for record in records {
             let held = record?.pending(of: client).map(\.timestamp) ?? []
             let pending = held.filter { highest.precedes($0) }
             if pending.count < parameters.limits.pendingVersionsPerClientMax { roomyCount += 1 }
             for timestamp in pending { holderCounts[timestamp, default: 0] += 1 }
+            guard stripesExpireSoon else { continue }
+            fleeting.formUnion(record?.staged.flatMap { $0.holders.map(\.timestamp) } ?? [])
         }
-        return roomyCount <= parameters.quorums.faults
-            && holderCounts.values.allSatisfy { $0 < parameters.quorums.dataFragmentCount }
+        let quorums = parameters.quorums
+        return roomyCount <= quorums.faults
+            && holderCounts.allSatisfy { timestamp, count in
+                count < (fleeting.contains(timestamp) ? quorums.quorum : quorums.dataFragmentCount)
+            }
     }
 
     /// A counter rises by one with each version; a write may need several while it finishes what its client left

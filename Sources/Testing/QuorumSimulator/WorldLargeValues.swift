@@ -218,6 +218,10 @@ extension World {
             salt: VersionSalt(high: plan.seed, low: UInt64(operation)))
     }
 
+    /// Whether stripes may expire within the operation that stages them or brings them to servers that lack them. Real
+    /// ones are kept for far longer than any operation takes.
+    var stripesExpireSoon: Bool { parameters.limits.stagedMilliseconds < 1_000_000 }
+
     /// Whether an operation may fail with large values although nothing stands in its way any more: what was staged has
     /// expired, or was used up or given back with the version that an earlier operation left; or what is read was
     /// overwritten.
@@ -225,7 +229,7 @@ extension World {
         let recorded = history[operation]
         if recorded.isStaged {
             // A server that could not be reached before the faults ended, and lies of others that had the stripes.
-            let isLeft = recorded.isReused || parameters.limits.stagedMilliseconds < 1_000_000 || !recorded.beganHealed
+            let isLeft = recorded.isReused || stripesExpireSoon || !recorded.beganHealed
             return isLeft
                 && failure.observations.refusing.contains {
                     $0.why.kind == .stripesMissing || recorded.isReused && $0.why.kind == .uploadEnded
