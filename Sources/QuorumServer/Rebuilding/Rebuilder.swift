@@ -76,6 +76,8 @@ final class Rebuilder: Sendable {
     var isTakingOver: Bool { state.withLock { $0.isTakingOver } }
 
     func start() {
+        // The mark may have been lost: whoever looks whether the server is well looks for it.
+        save()
         reads.start()
         task.withLock { $0 = Task { await self.run() } }
     }

@@ -22,7 +22,7 @@ struct Recover: AsyncParsableCommand, ReportingCommand {
 
             Examples:
               solidus recover demo --rotate
-              solidus recover demo --server 2
+              solidus cluster recover demo --server 2
             """)
 
     @OptionGroup var target: ClusterArgument
