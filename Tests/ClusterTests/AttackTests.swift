@@ -17,7 +17,8 @@ extension BesiegedClusters {
             "a hostile client does what its attack says, ends when it is told to, and keeps nobody from being served",
             .timeLimit(.minutes(3)),
             arguments: acceptance(
-                AttackKind.allCases.filter { $0 != .coldReads }, otherwise: [.fullQueue, .lists, .poison]))
+                AttackKind.allCases.filter { $0 != .coldReads },
+                otherwise: [.endlessKeys, .forged, .sessions, .handshakes, .connections]))
         func attack(_ kind: AttackKind) async throws {
             try await withCluster(clientNames: ["first", "hostile"]) { cluster in
                 let object = try ObjectKey("tests/attacked")
