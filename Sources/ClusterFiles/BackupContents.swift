@@ -104,7 +104,7 @@ package struct BackupContents: Sendable {
             "no two servers may ever sign with one key; a lost server is rebuilt and gets a new one"
         case "servers/*/store":
             "a copy has forgotten what the server promises after it; a lost server is rebuilt from the others"
-        case "servers/*/rebuild.json": "it belongs to the store"
+        case "servers/*/rebuild.json", "servers/*/rebuilt.json", "servers/*/rolled-back.json": "it belongs to the store"
         case "run": "which servers run on this machine"
         case "clients/*/uploads": "how far uploads of this machine's files are"
         case _ where what.hasPrefix("servers/*/"): "what a server writes while it runs, and copies of the lists"

@@ -25,6 +25,8 @@ struct HomeFiles {
     var rebuildMark: String { directory + "/rebuild.json" }
     /// Which life of its store is well again.
     var wellMark: String { directory + "/rebuilt.json" }
+    /// Which life of its store has gone back to an earlier state.
+    var rolledBackMark: String { directory + "/rolled-back.json" }
     /// Where a server keeps the newest lists that it has seen.
     var lists: String { directory + "/lists" }
 

@@ -147,6 +147,8 @@ package struct ServerHome: Sendable {
     package var rebuildFile: String { HomeFiles(directory).rebuildMark }
     /// Where it is noted which life of that store is well again.
     package var wellFile: String { HomeFiles(directory).wellMark }
+    /// Where it is noted which life of the store was found to have gone back.
+    package var rolledBackFile: String { HomeFiles(directory).rolledBackMark }
 
     private static func verificationBudget(_ file: StrictTable) throws(ConfigurationError) -> VerificationBudget {
         let budget = VerificationBudget()

@@ -41,47 +41,63 @@ extension ProtocolStore {
     /// What is lost of a stripe that somebody doubts; nil when its fragment is the right one, or is not held anyway.
     package func lostParts(_ doubt: AuditDoubt) -> LostParts? {
         guard let position = parameters.placement(of: doubt.key).position(of: node) else { return nil }
-        let parts: LostParts?
+        let found: DoubtedParts
         switch doubt.stripe {
-        case .ofVersion(let timestamp, let stripe): parts = doubtful(doubt.key, timestamp, stripe, position)
-        case .staged(let attempt, let stripe): parts = doubtful(doubt.key, attempt, stripe, position)
+        case .ofVersion(let timestamp, let stripe): found = look(at: doubt.key, timestamp, stripe, position)
+        case .staged(let attempt, let stripe): found = look(at: doubt.key, attempt, stripe, position)
         }
-        guard let parts, names(parts, of: doubt.key) else { return nil }
-        return mayLose(parts, of: doubt.key) ? parts : nil
+        switch found {
+        case .good: return nil
+        case .lost(let parts): return names(parts, of: doubt.key) ? parts : nil
+        case .wrong(let parts): return names(parts, of: doubt.key) && mayLose(parts, of: doubt.key) ? parts : nil
+        }
     }
 
-    private func doubtful(
-        _ key: ObjectKey, _ timestamp: Timestamp, _ stripe: UInt64, _ position: Position
-    ) -> LostParts? {
+    private func look(
+        at key: ObjectKey, _ timestamp: Timestamp, _ stripe: UInt64, _ position: Position
+    ) -> DoubtedParts {
         guard case .held(let record) = record(of: key), let version = record.version(timestamp), version.holdsFragments
-        else { return nil }
+        else { return .good }
         let descriptor: Descriptor
         switch self.descriptor(of: timestamp, key: key) {
         case .held(let sealed): descriptor = sealed.descriptor
-        case .lost: return .descriptor(timestamp)
-        case .absent, .unreadable, .notInMemory: return nil
+        case .lost: return .lost(.descriptor(timestamp))
+        case .absent, .unreadable, .notInMemory: return .good
         }
         if let staged = descriptor.staged {
-            return staged.stagedStripe(stripe).flatMap { doubtful(key, $0.attempt, $0.number, position) }
+            return staged.stagedStripe(stripe).map { look(at: key, $0.attempt, $0.number, position) } ?? .good
         }
-        guard stripe < UInt64(descriptor.stripes.count) else { return nil }
+        guard stripe < UInt64(descriptor.stripes.count) else { return .good }
         let fragments = fragments(of: timestamp, key: key, stripeCount: descriptor.stripes.count)
-        let isGood = isGood(fragments.map { $0[Int(stripe)] }, position, descriptor.stripes[Int(stripe)])
-        return isGood ? nil : .fragments(timestamp)
+        return judge(
+            fragments.map { $0[Int(stripe)] }, position, descriptor.stripes[Int(stripe)], .fragments(timestamp))
     }
 
-    private func doubtful(
-        _ key: ObjectKey, _ attempt: AttemptName, _ stripe: UInt32, _ position: Position
-    ) -> LostParts? {
+    private func look(
+        at key: ObjectKey, _ attempt: AttemptName, _ stripe: UInt32, _ position: Position
+    ) -> DoubtedParts {
         let parts = LostParts.stripe(attempt, stripe)
-        guard names(parts, of: key) else { return nil }
+        guard names(parts, of: key) else { return .good }
         switch stagedEntry(of: attempt, stripe: stripe, key: key) {
         case .held(let bytes):
             var decoder = CanonicalDecoder(bytes)
-            guard let entry = try? StripeEntry.decode(&decoder, parameters: parameters) else { return parts }
-            return isGood(stagedFragment(of: attempt, stripe: stripe, key: key), position, entry) ? nil : parts
-        case .lost, .absent: return parts
-        case .unreadable, .notInMemory: return nil
+            guard let entry = try? StripeEntry.decode(&decoder, parameters: parameters) else { return .wrong(parts) }
+            return judge(stagedFragment(of: attempt, stripe: stripe, key: key), position, entry, parts)
+        case .lost: return .lost(parts)
+        case .absent: return .wrong(parts)
+        case .unreadable, .notInMemory: return .good
+        }
+    }
+
+    private func judge(
+        _ stored: StoredParts<SharedBytes>, _ position: Position, _ stripe: CrossChecksum, _ parts: LostParts
+    ) -> DoubtedParts {
+        switch stored {
+        case .held(let bytes):
+            (try? stripe.verify(bytes, at: position.fragmentIndex)) != nil ? .good : .wrong(parts)
+        case .lost: .lost(parts)
+        case .absent: .wrong(parts)
+        case .unreadable, .notInMemory: .good
         }
     }
 
@@ -99,15 +115,16 @@ extension ProtocolStore {
     fileprivate func mayLose(_ parts: LostParts, of key: ObjectKey) -> Bool {
         lost(.found("\(key): its record has \(parts), which is not there, or not what it should be"))
     }
+}
 
-    /// Whether it is the right one, or nobody can say just now.
-    private func isGood(_ stored: StoredParts<SharedBytes>, _ position: Position, _ stripe: CrossChecksum) -> Bool {
-        switch stored {
-        case .held(let bytes): (try? stripe.verify(bytes, at: position.fragmentIndex)) != nil
-        case .absent, .lost: false
-        case .unreadable, .notInMemory: true
-        }
-    }
+/// What became of a look at something that somebody doubts.
+private enum DoubtedParts {
+    /// Or nobody can say just now, or it is not held.
+    case good
+    /// Reading it has counted that already.
+    case lost(LostParts)
+    /// It is not there, or whole and not what it should be.
+    case wrong(LostParts)
 }
 
 extension StagedContents {

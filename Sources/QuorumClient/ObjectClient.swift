@@ -25,6 +25,8 @@ public final class ObjectClient: Sendable {
     public let parameters: ClusterParameters
 
     let context: OperationContext
+    private static let doubtsUnderWayMax = 16
+    private let doubtsUnderWay = Mutex(0)
     let readHedge: HedgeTime
     let stageHedge: HedgeTime
     let stripesInFlight: Int
@@ -411,7 +413,17 @@ extension ObjectClient {
         guard !servers.isEmpty else { return }
         let message = AuditMessage.doubt(doubt(), epoch: parameters.configuration.epoch)
         for server in servers {
-            Task { [context] in _ = await PeerQuestion.ask(message, of: server, context) }
+            // Who never answers is not to have the client remember each of its bad fragments.
+            let isTaken = doubtsUnderWay.withLock { count in
+                guard count < Self.doubtsUnderWayMax else { return false }
+                count += 1
+                return true
+            }
+            guard isTaken else { return }
+            Task {
+                _ = await PeerQuestion.ask(message, of: server, context)
+                doubtsUnderWay.withLock { $0 -= 1 }
+            }
         }
     }
 

@@ -115,13 +115,30 @@ package final class Server: Sendable {
             throw .foreignKey(incarnation)
         }
         let mark = configuration.rebuildFiles?.unfinished(signer.incarnation)
+        let rebuildFiles = configuration.rebuildFiles
+        let life: ReplicaHost.Life
+        if rebuildFiles?.isRolledBack(incarnation) ?? false {
+            logger.critical(
+                "this store was found to be an earlier state of what it was; rebuild it: solidus server rebuild")
+            life = .rolledBack
+        } else {
+            life = mark?.phase == .listing ? .rebuilding : .serving
+        }
         let host = ReplicaHost(
             parameters: configuration.parameters, node: configuration.node, access: cluster.lists.access.contents,
             store: protocolStore, charges: charges, verifier: verifier, signer: signer,
-            keysVersion: cluster.lists.keys.version, life: mark?.phase == .listing ? .rebuilding : .serving,
+            keysVersion: cluster.lists.keys.version, life: life,
             statistics: statistics,
             threads: threads, logger: logger,
-            without: configuration.without, interposer: interposer, sender: { sessions.sender(of: $0) }, reply: reply)
+            without: configuration.without, interposer: interposer,
+            rolledBack: {
+                do {
+                    try rebuildFiles?.noteRolledBack(incarnation)
+                } catch {
+                    logger.critical(
+                        "that the store has gone back could not be noted, and a restart will forget it: \(error)")
+                }
+            }, sender: { sessions.sender(of: $0) }, reply: reply)
         host.tick(milliseconds: currentMilliseconds())
         sessions.attach(host)
 

@@ -80,7 +80,8 @@ package struct ServerConfiguration: Sendable {
         scrubMilliseconds = UInt64(home.scrubSeconds) * 1000
         auditMilliseconds = UInt64(home.auditSeconds) * 1000
         scrubFile = "\(home.directory)/scrub.json"
-        rebuildFiles = RebuildFiles(mark: home.rebuildFile, well: home.wellFile)
+        rebuildFiles = RebuildFiles(
+            mark: home.rebuildFile, well: home.wellFile, rolledBack: home.rolledBackFile)
         antiEntropyMilliseconds = UInt64(home.antiEntropySeconds) * 1000
         parameters.limits.fillsSpares = home.fillsSpares
         metrics = home.metrics

@@ -46,6 +46,14 @@ extension BesiegedClusters {
                 let verified = try await cluster.run(["verify", "tests/new", "--cluster", cluster.directory])
                 #expect(verified.end == .exit(11), "\(verified)")
 
+                // Started again, with nobody there to show it anything, it remembers.
+                cluster.kill(server)
+                for other in cluster.servers where other != server { cluster.kill(other) }
+                try await cluster.start(server)
+                let alone = try await cluster.run(["status", cluster.directory])
+                #expect(alone.output.contains("ROLLED BACK"), "\(alone)")
+                for other in cluster.servers where other != server { try await cluster.start(other) }
+
                 try await cluster.replaceStore(server)
                 cluster.kill(cluster.servers[1])
                 try await expectValue(value, of: new, in: cluster)

@@ -320,6 +320,49 @@ struct StoreAuditTests {
         }
     }
 
+    @Test("what is doubted is lost only if it is, counted once, and never beyond what the version has")
+    func doubted() async throws {
+        try await withStores { cluster in
+            let parameters = try OpenStore(cluster, 0).parameters
+            let (small, large) = (try ObjectKey(Self.names[0]), try ObjectKey(Self.large))
+            let smallIndex = Int(parameters.placement(of: small).nodes[0].rawValue)
+            let largeIndex = Int(parameters.placement(of: large).nodes[0].rawValue)
+            func journal(_ index: Int) -> String { "\(cluster.directory)/servers/\(index)/store/journal" }
+            try Self.flip(Array(Self.value(small.text).array[100..<140]), in: journal(smallIndex))
+            let third = 3 * Self.stripeSizeBytes
+            try Self.flip(Array(Self.part(0).array[(third + 100)..<(third + 140)]), in: journal(largeIndex))
+            for (key, index, bad, count) in [
+                (small, smallIndex, UInt64(0), UInt64(1)), (large, largeIndex, 3, UInt64(Self.largeStripeCount)),
+            ] {
+                let store = try OpenStore(cluster, index)
+                guard case .held(let record) = store.store.record(of: key), let version = record.highestCommitted
+                else {
+                    Issue.record("\(key) is not there")
+                    continue
+                }
+                for stripe in Array(0..<count) + [count, .max] where stripe != bad {
+                    #expect(store.store.lostParts(AuditDoubt(key: key, .ofVersion(version, stripe))) == nil)
+                }
+                #expect(store.lost.isEmpty, "\(store.lost)")
+                let lost = store.store.lostParts(AuditDoubt(key: key, .ofVersion(version, bad)))
+                #expect(lost != nil && store.lost.count == 1, "\(store.lost)")
+                if case .stripe(let attempt, let number)? = lost {
+                    for other in [number + 1, .max] {
+                        #expect(store.store.lostParts(AuditDoubt(key: key, .staged(attempt, other))) == nil)
+                    }
+                    #expect(store.store.lostParts(AuditDoubt(key: key, .staged(attempt, number))) == lost)
+                } else {
+                    #expect(key == small && lost == .fragments(version))
+                }
+                // Of a version that is not there, and of an object that is not.
+                let unknown = Timestamp(counter: .max, writer: version.writer, digest: version.digest)
+                #expect(store.store.lostParts(AuditDoubt(key: key, .ofVersion(unknown, 0))) == nil)
+                let absent = try ObjectKey("audited/never")
+                #expect(store.store.lostParts(AuditDoubt(key: absent, .ofVersion(version, 0))) == nil)
+            }
+        }
+    }
+
     /// Turns a bit of these bytes where a journal has them.
     private static func flip(_ bytes: [UInt8], in journal: String) throws {
         for name in try FileManager.default.contentsOfDirectory(atPath: journal) {

@@ -20,7 +20,7 @@ struct RebuildMarkTests {
     func missing() throws {
         try withFile { path in
             #expect(RebuildMark(path: path) == nil)
-            let files = RebuildFiles(mark: path, well: path + ".well")
+            let files = RebuildFiles(mark: path, well: path + ".well", rolledBack: path + ".back")
             #expect(files.unfinished(.first) == nil)
         }
     }
@@ -47,7 +47,7 @@ struct RebuildMarkTests {
     @Test("a life that began without memory is well only once that is noted of it, and then for good")
     func well() throws {
         try withFile { path in
-            let files = RebuildFiles(mark: path, well: path + ".well")
+            let files = RebuildFiles(mark: path, well: path + ".well", rolledBack: path + ".back")
             let (second, third) = (Incarnation(2), Incarnation(3))
             // Its mark is lost, whoever took it: it begins with the first slot again.
             #expect(files.unfinished(second) == RebuildMark())
@@ -68,6 +68,10 @@ struct RebuildMarkTests {
                 try Data(text.utf8).write(to: URL(fileURLWithPath: files.well))
                 #expect(files.unfinished(second) == RebuildMark())
             }
+            // Which life has gone back is another thing, and no word for any other life.
+            #expect(!files.isRolledBack(second))
+            try files.noteRolledBack(second)
+            #expect(files.isRolledBack(second) && !files.isRolledBack(third) && !files.isRolledBack(.first))
             // It is concluded again where a crash came between the two files.
             try mark.write(to: path)
             try files.conclude(second)

@@ -36,7 +36,16 @@ import Testing
         return [
             ask(), ask(from: AuditPlace(Slot(4095)), before: AuditPlace(a), bucket: "bucket", wantsNames: false),
             ask(from: AuditPlace(a, stripe: .max), before: AuditPlace(b, stripe: 9), bucket: "b-2.c"),
-            answer([]), answer([], next: AuditPlace(Slot(17))),
+            .doubt(AuditDoubt(key: a, .ofVersion(timestamp(7), .max)), epoch: 3),
+            .doubt(
+                AuditDoubt(
+                    key: b,
+                    .staged(
+                        AttemptName(
+                            stager: ClientID(high: 3, low: 4), upload: UploadID(high: 5, low: 6), part: 9, number: 10),
+                        .max)),
+                epoch: .max),
+            .noted, answer([]), answer([], next: AuditPlace(Slot(17))),
             answer(
                 [
                     AuditedStripes(.named(a, timestamp(1)), first: 0, fragments: [held(3), .missing]),

@@ -46,9 +46,10 @@ final class Auditor: Sendable {
     func shutdown() async { await task.withLock { $0 }?.value }
 
     private func run() async {
-        // Not all servers of a cluster at the same time, which were all started together.
+        // Not all servers of a cluster at the same time, which were all started together; and what they have missed
+        // meanwhile comes first.
         let most = min(Self.firstWaitSecondsMax, intervalMilliseconds / 1000)
-        guard await sleep(.milliseconds(Int64.random(in: 0...Int64(1000 * most)))) else { return }
+        guard await sleep(.milliseconds(Int64.random(in: Int64(1000 * most / 12)...Int64(1000 * most)))) else { return }
         while !Task.isCancelled {
             let began = ContinuousClock.now
             let number = Server.currentMilliseconds() / intervalMilliseconds

@@ -45,33 +45,50 @@ package struct RebuildFiles: Sendable {
     package let mark: String
     /// Of what says which life of the store is well.
     package let well: String
+    /// Of what says which life of the store has gone back to an earlier state.
+    package let rolledBack: String
 
-    private struct Well: Codable {
+    private struct Life: Codable {
         let incarnation: UInt64
     }
 
-    package init(mark: String, well: String) {
+    package init(mark: String, well: String, rolledBack: String) {
         self.mark = mark
         self.well = well
+        self.rolledBack = rolledBack
+    }
+
+    private static func life(_ path: String) -> UInt64? {
+        try? JSONDecoder().decode(Life.self, from: Data(contentsOf: URL(fileURLWithPath: path))).incarnation
+    }
+
+    private static func note(_ incarnation: Incarnation, in path: String) throws {
+        try DurableFile.replace(path, Array(JSONEncoder().encode(Life(incarnation: incarnation.rawValue))), mode: 0o600)
     }
 
     /// How far the store of this incarnation is; nil: it may speak for what it holds.
     package func unfinished(_ incarnation: Incarnation) -> RebuildMark? {
         if let mark = RebuildMark(path: mark) { return mark }
         guard incarnation > .first else { return nil }
-        let well = try? JSONDecoder().decode(Well.self, from: Data(contentsOf: URL(fileURLWithPath: well)))
-        return well?.incarnation == incarnation.rawValue ? nil : RebuildMark()
+        return Self.life(well) == incarnation.rawValue ? nil : RebuildMark()
     }
 
     /// The server is well again.
     ///
     /// - Throws: when one file cannot be written, or the other one not removed for good.
     func conclude(_ incarnation: Incarnation) throws {
-        try DurableFile.replace(
-            well, Array(JSONEncoder().encode(Well(incarnation: incarnation.rawValue))), mode: 0o600)
+        try Self.note(incarnation, in: well)
         guard unlink(mark) == 0 || errno == ENOENT else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
         try DurableFile.synchronizeDirectory(containing: mark)
     }
+
+    /// Whether the store of this incarnation was found to have gone back to an earlier state.
+    package func isRolledBack(_ incarnation: Incarnation) -> Bool { Self.life(rolledBack) == incarnation.rawValue }
+
+    /// It was found out, and is not to be forgotten by the next start.
+    ///
+    /// - Throws: when the file cannot be written.
+    func noteRolledBack(_ incarnation: Incarnation) throws { try Self.note(incarnation, in: rolledBack) }
 }
 
 /// How far rebuilding is, for people.

@@ -252,8 +252,9 @@ private struct ObjectRepair {
 
     /// - Parameter timestamp: a version that is pending, behind which others may be had.
     /// - Returns: nil when there is more to try.
-    mutating func fail(_ reason: String, skipping timestamp: Timestamp?) -> RepairEnd? {
+    mutating func fail(_ reason: String, skipping timestamp: Timestamp?, isShortage: Bool = false) -> RepairEnd? {
         self.reason = reason
+        self.isShortage = isShortage
         guard let timestamp else { return .failed }
         skipped.insert(timestamp)
         return nil
@@ -264,12 +265,13 @@ private struct ObjectRepair {
         _ failure: OperationFailure, skipping timestamp: Timestamp?, _ parameters: ClusterParameters
     ) -> RepairEnd? {
         let quorums = parameters.quorums
-        isShortage = failure.observations.lackingCount > quorums.serverCount - quorums.dataFragmentCount
-        return fail(failure.repairText, skipping: timestamp)
+        let isShortage = failure.observations.lackingCount > quorums.serverCount - quorums.dataFragmentCount
+        return fail(failure.repairText, skipping: timestamp, isShortage: isShortage)
     }
 
     mutating func fail(_ reason: String) -> RepairEnd {
         self.reason = reason
+        isShortage = false
         return .failed
     }
 }

@@ -51,6 +51,7 @@ final class ReplicaHost: Sendable {
     private let ownQuestions = Mutex(OwnQuestions())
     private let restater = Mutex<Restater?>(nil)
     private let logger: Logger
+    private let rolledBack: @Sendable () -> Void
     private let digests = SlotDigests()
     private let doubts = Mutex(Doubts())
     private let repairer = Mutex<Repairer?>(nil)
@@ -92,6 +93,7 @@ final class ReplicaHost: Sendable {
     ///   - charges: what clients were charged when the store was last changed.
     ///   - without: optimisations that are left out.
     ///   - interposer: decides which changes are really stored; nil: all.
+    ///   - rolledBack: told, on a thread that may wait, when the store turns out to have gone back to an earlier state.
     ///   - sender: whose a request is that is not answered yet.
     ///   - reply: sends an answer to where its request came from; may be called from any thread.
     init(
@@ -100,10 +102,12 @@ final class ReplicaHost: Sendable {
         signer: StatementSigner, keysVersion: UInt64, life: Life, statistics: ServerStatistics,
         threads: ServerThreads, logger: Logger,
         without: Set<Optimisation> = [], interposer: (any ServerInterposer)? = nil,
+        rolledBack: @escaping @Sendable () -> Void,
         sender: @escaping @Sendable (RequestTag) -> Principal?,
         reply: @escaping @Sendable (RequestTag, Reply) -> Void
     ) {
         self.logger = logger
+        self.rolledBack = rolledBack
         self.parameters = parameters
         self.node = node
         let groups = parameters.configuration.groups(of: node)
@@ -171,6 +175,7 @@ final class ReplicaHost: Sendable {
             state of what it was. It answers nothing any more. Stop it, move its store away, and rebuild it: solidus server \
             rebuild
             """)
+        threads.backgroundTurns.submit(for: nil) { self.rolledBack() }
     }
 
     /// From now on nothing is committed here by what these lives fence.
@@ -385,7 +390,8 @@ final class ReplicaHost: Sendable {
             guard doubts.withLock({ $0.take(doubt, from: principal, nowMilliseconds: Self.nowMilliseconds) }) else {
                 return
             }
-            _ = threads.auditTurns.submit(for: principal) {
+            // `Doubts` bounds how many there are.
+            threads.backgroundTurns.submit(for: principal) {
                 if let lost = self.store.lostParts(doubt) { self.lost(doubt.key, [lost]) }
             }
         }

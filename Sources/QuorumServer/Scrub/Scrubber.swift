@@ -76,9 +76,12 @@ final class Scrubber: Sendable {
     private func run() async {
         var savedAt = ContinuousClock.now
         if mark.withLock({ $0.beganMilliseconds == 0 }) {
-            // Not all servers of a cluster at the same time, which were all started together.
+            // Not all servers of a cluster at the same time, which were all started together; and what they have missed
+            // meanwhile comes first.
             let most = min(Self.firstWaitSecondsMax, intervalMilliseconds / 1000)
-            guard await sleep(.milliseconds(Int64.random(in: 0...Int64(1000 * most)))) else { return }
+            guard await sleep(.milliseconds(Int64.random(in: Int64(1000 * most / 12)...Int64(1000 * most)))) else {
+                return
+            }
         }
         while !Task.isCancelled {
             let now = Server.currentMilliseconds()
