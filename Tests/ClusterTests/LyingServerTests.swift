@@ -1,7 +1,9 @@
 // A liar with one server's genuine keys, behind real sockets: clients read the right bytes and can write, however it
 // lies.
 
+import ClusterFiles
 import ErasureCode
+import Foundation
 import QuorumClient
 import QuorumFaults
 import QuorumProtocol
@@ -132,6 +134,8 @@ extension TestCluster {
     /// Ends a server's process and starts a liar with its home in its place, who may lie to auditors besides.
     func startLiar(_ server: NodeID, _ kind: ServerFaultKind, audits: AuditLie? = nil) async throws {
         kill(server)
+        // Who signed what it never stored, as another liar, has gone back for good; this one is to answer.
+        try? FileManager.default.removeItem(atPath: ServerHome(path: home(server)).rolledBackFile)
         let arguments = ["--home", home(server), "--fault", kind.rawValue]
         try launch(
             server, program: "solidus-faulty-server",
