@@ -64,6 +64,8 @@ package struct RepairQueue: Sendable {
     private static let busyShare = 10
 
     private let delayMilliseconds: UInt64
+    /// Wants from before this wait for nothing.
+    private var promptMilliseconds: UInt64 = 0
     private var ready: Deque<ObjectKey> = []
     private var running: Set<ObjectKey> = []
     private var failures: [ObjectKey: RepairFailure] = [:]
@@ -85,6 +87,13 @@ package struct RepairQueue: Sendable {
         busyBytes = Credit(perSecond: max(1, bytesPerSecond / Self.busyShare))
     }
 
+    /// Of what was wanted before this nothing is on its way: such wants are due, however young.
+    package mutating func looksAtOnce(afterWantsBefore milliseconds: UInt64) {
+        promptMilliseconds = milliseconds
+        // The table's beginning may have been passed over.
+        cursor = nil
+    }
+
     package var isEmpty: Bool { ready.isEmpty && running.isEmpty }
 
     /// Whether a further piece of the table is wanted.
@@ -103,7 +112,8 @@ package struct RepairQueue: Sendable {
         for (key, since) in wants {
             if let failure = failures[key], failure.nextMilliseconds > nowMilliseconds { continue }
             // A clock that was set back must not keep it waiting.
-            let isDue = since > nowMilliseconds || nowMilliseconds - since >= delayMilliseconds
+            let isDue =
+                since > nowMilliseconds || nowMilliseconds - since >= delayMilliseconds || since < promptMilliseconds
             if isDue, !running.contains(key) { ready.append(key) }
         }
         cursor = isLast ? nil : wants.last?.key ?? cursor

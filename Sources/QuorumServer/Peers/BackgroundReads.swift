@@ -27,9 +27,10 @@ struct BackgroundReads: Sendable {
             configuration, peers: peers, threads: verificationThreads, statistics: statistics, logger: logger,
             found: { [weak host] key, findings in host?.found(key, findings) })
         host.attach(verifier)
+        let isDrained = Wakeup()
         repairer = Repairer(
             configuration, peers: peers, store: store, threads: threads, host: host, verifier: verifier,
-            statistics: statistics, logger: logger)
+            isDrained: isDrained, statistics: statistics, logger: logger)
         host.attach(repairer)
         antiEntropy = AntiEntropy(
             intervalMilliseconds: configuration.antiEntropyMilliseconds, reads: peers, host: host,
@@ -43,7 +44,7 @@ struct BackgroundReads: Sendable {
         if let mark, let files = configuration.rebuildFiles {
             rebuilder = Rebuilder(
                 mark, files: files, incarnation: incarnation, reads: peers, host: host, lists: lists, store: store,
-                repairer: repairer, logger: logger)
+                repairer: repairer, repairs: isDrained, logger: logger)
         } else {
             rebuilder = nil
         }

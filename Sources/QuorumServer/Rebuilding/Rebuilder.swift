@@ -16,7 +16,10 @@ final class Rebuilder: Sendable {
     /// More than that cannot be had is another trouble.
     private static let irreparableMax = 1000
     private static let savingInterval = Duration.seconds(5)
-    private static let pause = Duration.seconds(1)
+    /// How long it waits at first, and at most, for something to happen that it can go on with: who keeps it waiting may
+    /// have taken the newer list meanwhile, or may be there again.
+    private static let firstPause = Duration.milliseconds(50)
+    private static let listingPause = Duration.seconds(1)
     private static let healingPause = Duration.seconds(5)
 
     private struct State {
@@ -34,6 +37,8 @@ final class Rebuilder: Sendable {
     private let lists: ListService
     private let store: ProtocolStore
     private let repairer: Repairer
+    private let repairs: Wakeup
+    private let arrivals = Wakeup()
     private let logger: Logger
     private let slots: [Slot]
     private let peers: Set<NodeID>
@@ -43,10 +48,11 @@ final class Rebuilder: Sendable {
     /// - Parameters:
     ///   - files: where it is noted how far the server is.
     ///   - incarnation: of its store.
+    ///   - repairs: woken whenever `repairer` has nothing left that it could do.
     init(
         _ mark: RebuildMark, files: RebuildFiles, incarnation: Incarnation, reads: PeerReads, host: ReplicaHost,
         lists: ListService,
-        store: ProtocolStore, repairer: Repairer, logger: Logger
+        store: ProtocolStore, repairer: Repairer, repairs: Wakeup, logger: Logger
     ) {
         self.files = files
         self.incarnation = incarnation
@@ -55,6 +61,7 @@ final class Rebuilder: Sendable {
         self.lists = lists
         self.store = store
         self.repairer = repairer
+        self.repairs = repairs
         self.logger = logger
         node = reads.node
         let configuration = reads.context.parameters.configuration
@@ -78,13 +85,17 @@ final class Rebuilder: Sendable {
     func start() {
         // The mark may have been lost: whoever looks whether the server is well looks for it.
         save()
+        reads.context.connections.register(self)
         reads.start()
         task.withLock { $0 = Task { await self.run() } }
     }
 
     func stop() { task.withLock { $0?.cancel() } }
 
-    func shutdown() async { await task.withLock { $0 }?.value }
+    func shutdown() async {
+        await task.withLock { $0 }?.value
+        reads.context.connections.unregister(self, requests: [])
+    }
 
     private func run() async {
         var told: Set<NodeID> = []
@@ -93,7 +104,9 @@ final class Rebuilder: Sendable {
             told = listed
         }
         var fences = reads.context.verifier.fences
+        var pause = Self.firstPause
         while true {
+            let (repaired, arrived) = (repairs.count, arrivals.count)
             let now = reads.context.verifier.fences
             told = told.filter { now.incarnation(of: $0) == fences.incarnation(of: $0) }
             fences = now
@@ -103,12 +116,18 @@ final class Rebuilder: Sendable {
                 if missing.isEmpty { state.isTakingOver = false }
             }
             if missing.isEmpty, await lacksNothing() { break }
-            guard await sleep(Self.healingPause) else { return }
             if !missing.isEmpty {
                 guard let listed = await hear(missing) else { return }
                 told.formUnion(listed)
                 note { $0.isTakingOver = false }
+                // What they have committed until now is known here, and nothing of it is on its way.
+                repairer.looksAtOnce(afterWantsBefore: Server.currentMilliseconds())
+                if listed == missing { continue }
+                // A pass takes all servers' time, and who is not there yet may stay away for long.
+                guard await arrivals.wait(after: arrived, atMost: Self.drawn(pause)) else { return }
+                pause = listed.isEmpty ? min(pause * 2, Self.healingPause) : Self.firstPause
             }
+            guard await repairs.wait(after: repaired, atMost: Self.drawn(Self.healingPause)) else { return }
         }
         do {
             try files.conclude(incarnation)
@@ -176,6 +195,7 @@ final class Rebuilder: Sendable {
             return await sleep(Self.healingPause) ? [] : nil
         }
         host.live(.serving)
+        repairer.looksAtOnce(afterWantsBefore: Server.currentMilliseconds())
         logger.info("rebuilding: requests are answered again; what is missing is repaired")
         return told
     }
@@ -185,12 +205,15 @@ final class Rebuilder: Sendable {
     ) async -> RebuiltSlot.Outcome? {
         let quorum = reads.context.parameters.quorums.quorum
         var asked = prompt
+        var pause = Self.firstPause
         while !Task.isCancelled {
+            let arrived = arrivals.count
             let outcome = await rebuilt(slot, asking: asked, keysVersion, restates: false).adopt()
             if outcome.listed.count >= quorum { return outcome }
             asked = peers
             note { $0.progress.serversMissing = self.peers.count - outcome.listed.count }
-            guard await sleep(Self.pause) else { return nil }
+            guard await arrivals.wait(after: arrived, atMost: Self.drawn(pause)) else { return nil }
+            pause = min(pause * 2, Self.listingPause)
         }
         return nil
     }
@@ -264,5 +287,18 @@ final class Rebuilder: Sendable {
         }
     }
 
+    /// Not all servers of a cluster look at the same time.
+    private static func drawn(_ pause: Duration) -> Duration { pause * Double.random(in: 0.75...1) }
+
     private func sleep(_ time: Duration) async -> Bool { (try? await Task.sleep(for: time)) != nil }
+}
+
+/// Whoever can be asked again is asked at once.
+extension Rebuilder: ReplyReceiver {
+    func receive(_ reply: Reply, from server: NodeID) {}
+    func connected(to server: NodeID) {
+        arrivals.wake()
+        repairs.wake()
+    }
+    func abandon() {}
 }

@@ -49,16 +49,19 @@ final class Repairer: Sendable {
     private let verifier: VersionVerifier
     private let statistics: ServerStatistics
     private let logger: Logger
+    private let isDrained: Wakeup
     private let large = Turns(countMax: largeCountMax)
     private let isOff: Bool
     private let state: Mutex<State>
 
     /// - Parameters:
     ///   - verifier: reads objects of which what is wanted is not to be had.
+    ///   - isDrained: woken whenever nothing is left that could be done.
     init(
         _ configuration: ServerConfiguration, peers: PeerReads, store: ProtocolStore, threads: ServerThreads,
-        host: ReplicaHost, verifier: VersionVerifier, statistics: ServerStatistics, logger: Logger
+        host: ReplicaHost, verifier: VersionVerifier, isDrained: Wakeup, statistics: ServerStatistics, logger: Logger
     ) {
+        self.isDrained = isDrained
         self.peers = peers
         self.store = store
         self.threads = threads
@@ -86,6 +89,12 @@ final class Repairer: Sendable {
             return true
         }
         if scans { scan(milliseconds) }
+    }
+
+    /// Has wants that came up before this looked after at once: what is missing is not on its way.
+    func looksAtOnce(afterWantsBefore milliseconds: UInt64) {
+        state.withLock { $0.queue.looksAtOnce(afterWantsBefore: milliseconds) }
+        tick(milliseconds: Server.currentMilliseconds())
     }
 
     /// What the table of wants had when it was last counted.
@@ -204,14 +213,15 @@ final class Repairer: Sendable {
             logger.debug("\(key) could not be repaired: \(failure.reason)")
         }
         let now = Server.currentMilliseconds()
-        let whenDone = state.withLock { state -> CheckedContinuation<Void, Never>? in
+        let (whenDone, drains) = state.withLock { state -> (CheckedContinuation<Void, Never>?, Bool) in
             state.queue.finished(key, end, failure, sizeBytes: repair.readBytes, nowMilliseconds: now)
             state.runningCount -= 1
-            guard state.runningCount == 0 else { return nil }
+            guard state.runningCount == 0 else { return (nil, false) }
             defer { state.whenDone = nil }
-            return state.whenDone
+            return (state.whenDone, state.queue.isEmpty)
         }
         whenDone?.resume()
+        if drains { isDrained.wake() }
         pump()
         tick(milliseconds: now)
     }

@@ -72,6 +72,19 @@ struct RepairQueueTests {
         #expect(isTaken(&queue, 1, since: 1 << 40, at: 10_500))
     }
 
+    @Test("looks at once after what is not on its way, and after nothing that came up later")
+    func prompt() {
+        var queue = queue(delayMilliseconds: 10_000)
+        queue.bring(rows(0..<3, since: 500), isLast: false, nowMilliseconds: 600)
+        #expect(takeAll(&queue, at: 600).isEmpty && queue.cursor == key(2))
+        queue.looksAtOnce(afterWantsBefore: 600)
+        // Those that were passed over come again.
+        #expect(queue.cursor == nil && queue.wantsMore(nowMilliseconds: 600))
+        queue.bring(rows(0..<3, since: 599) + rows(3..<5, since: 600), isLast: true, nowMilliseconds: 600)
+        #expect(takeAll(&queue, at: 600) == (0..<3).map(key))
+        #expect(isTaken(&queue, 3, since: 600, at: 10_600))
+    }
+
     // MARK: Budget
 
     @Test("reads no more than its budget, and a busy server a tenth of it", arguments: [true, false])
