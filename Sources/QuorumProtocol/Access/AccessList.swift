@@ -146,9 +146,9 @@ public struct AccessList: Hashable, Sendable {
             return .notEntitled(principal, lacksAll: sufficient)
         case .server(let node):
             switch request {
-            case .read, .certificate, .fetch, .restate:
+            case .read, .certificate, .commit, .fetch, .restate:
                 return configuration.group(of: request.key.slot).contains(node) ? nil : .notEntitled(principal)
-            case .readTimestamp, .prepare, .commit, .describe, .stage, .discard, .listHeld:
+            case .readTimestamp, .prepare, .describe, .stage, .discard, .listHeld:
                 return .notEntitled(principal)
             }
         }

@@ -40,4 +40,10 @@ package struct Fences: Hashable, Sendable {
         guard !incarnations.isEmpty else { return nil }
         return certificate.statements.first { !counts($0) }?.node
     }
+
+    /// Whether this is a server whose statement in this certificate counts no more.
+    func isFenced(_ principal: Principal, in certificate: Certificate) -> Bool {
+        guard case .server(let node) = principal else { return false }
+        return certificate.statements.contains { $0.node == node && !counts($0) }
+    }
 }

@@ -362,8 +362,11 @@ extension Replica {
         case .certificate(let timestamp):
             let certificate = record.certificate(of: timestamp)
             effects.append(.reply(waiting.tag, .certificate(claim, certificate)))
-            // Who asks is not satisfied with what this server says, and will not be with this.
-            if let certificate, fences.fencedServer(in: certificate) != nil {
+            // Who asks is not satisfied with what this server says, and will not be with this. A server whose own earlier
+            // life is in it has it restated itself.
+            if let certificate, fences.fencedServer(in: certificate) != nil,
+                !fences.isFenced(waiting.principal, in: certificate)
+            {
                 effects.append(.restate(key, certificate))
             }
         case .held(let kind):

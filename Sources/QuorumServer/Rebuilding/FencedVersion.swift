@@ -28,15 +28,14 @@ struct FencedVersion {
     private var verifier: StatementVerifier { reads.context.verifier }
 
     /// Whether nothing is left to do: the version has a certificate that counts, or something higher that is
-    /// sound is committed here.
+    /// sound is committed here. The others of the object's group get that certificate, too: they have what it replaces,
+    /// and each of them would have it restated once more when somebody asks for it.
     func restate() async -> Bool {
-        if case .version(let claim, _) = await host.ask(.read(Read(key: key, portion: .timestamp))),
-            claim.verified.map({ $0 > timestamp }) ?? false
-        {
-            return true
-        }
+        let own = await own()
+        if own == .outranked { return true }
         var statements = Statements(certificate, counting: verifier.fences)
-        await collect(&statements, descriptor: nil)
+        // What it lacks itself it would not sign.
+        await collect(&statements, descriptor: nil, besides: own == .lacking ? reads.node : nil)
         if statements.all.count < quorums.quorum, statements.stored.count >= quorums.vouchers,
             let descriptor = await descriptor()
         {
@@ -46,9 +45,33 @@ struct FencedVersion {
         let made = Certificate(
             epoch: certificate.epoch, group: certificate.group, timestamp: timestamp,
             statements: Array(statements.all.prefix(quorums.quorum)))
-        guard let counting = await check({ try? verifier.verifyCounting(made, key: key) }) else { return false }
-        if case .success = await host.learn(key, counting) { return true }
-        return false
+        guard let counting = try? verifier.verifyCounting(made, key: key) else { return false }
+        guard case .success = await host.learn(key, counting) else { return false }
+        let commit = Request.commit(Commit(key: key, certificate: made))
+        _ = await ask { $0 == reads.node ? nil : commit }
+        return true
+    }
+
+    private enum Own {
+        /// Something higher that is sound is committed here.
+        case outranked
+        /// The version's fragments are not here.
+        case lacking
+        /// They are, or it cannot be said just now.
+        case other
+    }
+
+    /// What the server itself has.
+    private func own() async -> Own {
+        let (store, key, timestamp) = (store, key, timestamp)
+        return await host.inBackground { _ in
+            switch store.record(of: key) {
+            case .held(let record) where record.claim.verified.map { $0 > timestamp } ?? false: .outranked
+            case .held(let record): record.version(timestamp)?.holdsFragments ?? false ? .other : .lacking
+            case .absent: .lacking
+            case .lost, .unreadable, .notInMemory: .other
+            }
+        }
     }
 
     /// Statements on the version that count, of one life of each server.
@@ -68,14 +91,15 @@ struct FencedVersion {
         }
     }
 
-    /// Asks those for their statements that have none here yet.
-    private func collect(_ statements: inout Statements, descriptor: SealedDescriptor?) async {
+    /// Asks those for their statements that have none here yet, one server perhaps left out.
+    private func collect(
+        _ statements: inout Statements, descriptor: SealedDescriptor?, besides excepted: NodeID? = nil
+    ) async {
         let restate = Restate(key: key, certificate: certificate, descriptor: descriptor, statements: statements.stored)
         let known = statements
-        for (node, reply) in await ask({ known.has($0) ? nil : .restate(restate) }) {
+        for (node, reply) in await ask({ known.has($0) || $0 == excepted ? nil : .restate(restate) }) {
             guard case .prepared(let signed, _) = reply, signed.node == node, signed.claim.accepts else { continue }
-            let isGood = await check { try? verifier.verifyCounting(signed, key: key, timestamp: timestamp) } != nil
-            if isGood { statements.add(signed) }
+            if (try? verifier.verifyCounting(signed, key: key, timestamp: timestamp)) != nil { statements.add(signed) }
         }
     }
 
@@ -112,13 +136,6 @@ struct FencedVersion {
                 }
             }
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
-        }
-    }
-
-    /// Checks signatures where nobody waits for the thread.
-    private func check<Checked: Sendable>(_ work: @escaping @Sendable () -> Checked?) async -> Checked? {
-        await withCheckedContinuation { continuation in
-            reads.context.workers.submit { _ in continuation.resume(returning: work()) }
         }
     }
 }

@@ -61,14 +61,15 @@ struct RebuiltSlot {
         }
         outcome.settled = outcome.listed
         var unproven: [NodeID: Int] = [:]
-        let keys = named.keys.sorted()
+        let open = await open(named)
+        let keys = open.keys.sorted()
         for start in stride(from: 0, to: keys.count, by: Self.objectsAtOnce) {
             guard !Task.isCancelled else { return Outcome(slot: slot) }
             let some = keys[start..<min(start + Self.objectsAtOnce, keys.count)]
             let ignored = Set(unproven.filter { $0.value >= Self.unprovenMax }.keys)
             let found = await withTaskGroup(of: Found.self) { group in
                 for key in some {
-                    let versions = (named[key] ?? [:]).mapValues { $0.filter { !ignored.contains($0) } }
+                    let versions = (open[key] ?? [:]).mapValues { $0.filter { !ignored.contains($0) } }
                     group.addTask { await self.adopt(key, versions) }
                 }
                 return await group.reduce(into: [Found]()) { $0.append($1) }
@@ -82,6 +83,18 @@ struct RebuiltSlot {
         outcome.listed.subtract(unproven.keys)
         outcome.settled.subtract(unproven.keys)
         return outcome
+    }
+
+    /// Those that are neither committed here nor outranked. By the next pass that is hardly any.
+    private func open(_ named: [ObjectKey: [Timestamp: [NodeID]]]) async -> [ObjectKey: [Timestamp: [NodeID]]] {
+        await host.inBackground { host in
+            named.reduce(into: [:]) { open, object in
+                let versions = object.value.filter { timestamp, _ in
+                    host.hasTaken(CommittedObject(key: object.key, timestamp: timestamp)) != true
+                }
+                if !versions.isEmpty { open[object.key] = versions }
+            }
+        }
     }
 
     /// What the servers tell: of all of them, or of q and whoever else has told all a little later.
@@ -139,12 +152,17 @@ struct RebuiltSlot {
     }
 
     /// Commits what is proven, from the highest version down to one that is sound.
+    ///
+    /// - Parameter versions: open ones.
     private func adopt(_ key: ObjectKey, _ versions: [Timestamp: [NodeID]]) async -> Found {
         var found = Found(versions: versions.mapValues(Set.init))
+        var isFirst = true
         while let (timestamp, namers) = found.versions.max(by: { $0.key < $1.key }) {
             found.versions[timestamp] = nil
             let object = CommittedObject(key: key, timestamp: timestamp)
-            switch await host.inBackground({ $0.hasTaken(object) }) {
+            defer { isFirst = false }
+            // What comes of the first one may settle the others.
+            switch isFirst ? false : await host.inBackground({ $0.hasTaken(object) }) {
             case true?: continue
             case nil: found.open.formUnion(namers)
             case false?:
@@ -165,7 +183,7 @@ struct RebuiltSlot {
             let request = Request.certificate(object.key, object.timestamp)
             guard let answer = await PeerQuestion.ask(request, of: server, reads.context) else { continue }
             guard case .reply(.certificate(let claim, let shown?)) = answer, shown.timestamp >= object.timestamp,
-                let certificate = await check(shown, object.key)
+                let certificate = check(shown, object.key)
             else {
                 found.unproven.insert(server)
                 continue
@@ -173,7 +191,8 @@ struct RebuiltSlot {
             if verifiesLater { note(claim, of: server, below: object.timestamp, &found) }
             guard !isCommitted else { continue }
             if reads.context.verifier.fences.fencedServer(in: shown) != nil {
-                guard restates else { continue }
+                // It stays open for now. Another one may show a certificate that counts, which the next pass will see.
+                guard restates else { if verifiesLater { continue } else { return false } }
                 let fenced = FencedVersion(object.key, shown, reads: reads, host: host, store: store)
                 isCommitted = await fenced.restate()
             } else if case .success = await host.learn(object.key, certificate) {
@@ -193,12 +212,7 @@ struct RebuiltSlot {
         }
     }
 
-    private func check(_ certificate: Certificate, _ key: ObjectKey) async -> VerifiedCertificate? {
-        let verifier = reads.context.verifier
-        return await withCheckedContinuation { continuation in
-            reads.context.workers.submit { _ in
-                continuation.resume(returning: try? verifier.verify(certificate, key: key))
-            }
-        }
+    private func check(_ certificate: Certificate, _ key: ObjectKey) -> VerifiedCertificate? {
+        try? reads.context.verifier.verify(certificate, key: key)
     }
 }

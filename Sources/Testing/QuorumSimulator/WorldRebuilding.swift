@@ -296,6 +296,9 @@ extension World {
         note("\(server.node) has a new certificate of \(timestamp) of \(key)")
         server.restatements[key] = nil
         feed(server, replica, .learned(key, counting, number: 0))
+        for node in parameters.placement(of: key).nodes where node != server.node {
+            question(.commit(Commit(key: key, certificate: made)), key, of: node, server)
+        }
     }
 
     // MARK: At the end

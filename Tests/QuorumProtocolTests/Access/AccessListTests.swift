@@ -224,14 +224,14 @@ import Testing
         }
     }
 
-    @Test("Servers of the object's group may read, and ask for proof; other servers may ask nothing")
+    @Test("Servers of the object's group may read, ask for proof and show it; other servers may ask nothing")
     func servers() throws {
         let list = try Self.list([])
         try #require(Self.key.slot != Slot(0))
         for node in (0..<5).map({ NodeID($0) }) {
             for kind in Kind.allCases {
                 let refusal = list.refusal(of: kind.request, from: .server(node), in: Self.configuration)
-                let isAllowed = [.read, .certificate, .fetch].contains(kind) && node != NodeID(4)
+                let isAllowed = [.read, .certificate, .commit, .fetch].contains(kind) && node != NodeID(4)
                 #expect(refusal == (isAllowed ? nil : .notEntitled(.server(node))), "\(node), \(kind)")
             }
         }

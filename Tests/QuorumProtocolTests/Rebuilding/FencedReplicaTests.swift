@@ -221,6 +221,21 @@ struct FencedReplicaTests {
         #expect(shown() == counting && host.restated == [certificate])
     }
 
+    @Test(
+        "it is left to a server whose own earlier life is in it to have it restated",
+        arguments: [0, 1, 2, 3] as [Position])
+    func shownToFenced(asker: Position) {
+        host.expectStored(version)
+        host.expectCommitted(version)
+        host.fence(2)
+        let question = Request.certificate(.photo, version.timestamp)
+        guard case .certificate(_, certificate) = host.answer(question, from: .server(group.node(asker))) else {
+            Issue.record("\(asker) is not shown the certificate")
+            return
+        }
+        #expect(host.restated == (asker == 2 ? [] : [certificate]), "\(asker)")
+    }
+
     @Test("changes that were decided before the list came are under way until they are durable, and no others")
     func underWay() {
         host.expectStored(version)
