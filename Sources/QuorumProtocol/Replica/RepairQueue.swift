@@ -45,9 +45,12 @@ package struct RepairFailure: Equatable, Sendable {
 
 /// The objects that are repaired, or soon will be.
 package struct RepairQueue: Sendable {
-    /// How many objects are repaired at once: when clients ask for nothing, and otherwise.
+    /// How many objects are repaired at once: when clients ask for nothing, and otherwise. While those that were
+    /// repaired last were small, more of them, as far as these bytes go.
     package static let idleCountMax = 8
+    package static let smallCountMax = 64
     package static let busyCountMax = 1
+    private static let smallBytesAtOnce = 4 << 20
     /// How many objects of the table are here at a time.
     package static let readyCountMax = 1024
     /// Of how many objects it is remembered that they failed.
@@ -71,6 +74,8 @@ package struct RepairQueue: Sendable {
     private var failures: [ObjectKey: RepairFailure] = [:]
     private var idleBytes: Credit
     private var busyBytes: Credit
+    /// What was read for one of the objects that were repaired last: hardly ever less.
+    private var typicalBytes = Self.smallBytesAtOnce
     private var creditedMilliseconds: UInt64 = 0
     private var pausedUntilMilliseconds: UInt64 = 0
     /// How many repairs have failed in a row.
@@ -125,11 +130,15 @@ package struct RepairQueue: Sendable {
     /// Why an object's repair has failed, as far as that is remembered.
     package func failure(of key: ObjectKey) -> RepairFailure? { failures[key] }
 
+    private var idleCount: Int {
+        min(Self.smallCountMax, max(Self.idleCountMax, Self.smallBytesAtOnce / max(1, typicalBytes)))
+    }
+
     /// The next object to repair now; the caller asks until there is none, and says when each is done.
     package mutating func next(nowMilliseconds: UInt64, isIdle: Bool) -> ObjectKey? {
         credit(nowMilliseconds)
         guard nowMilliseconds >= pausedUntilMilliseconds,
-            running.count < (isIdle ? Self.idleCountMax : Self.busyCountMax),
+            running.count < (isIdle ? idleCount : Self.busyCountMax),
             (isIdle ? idleBytes : busyBytes).balance > 0
         else { return nil }
         while let key = ready.popFirst() {
@@ -146,6 +155,8 @@ package struct RepairQueue: Sendable {
         _ key: ObjectKey, _ end: RepairEnd, _ failure: RepairFailure? = nil, sizeBytes: Int, nowMilliseconds: UInt64
     ) {
         guard running.remove(key) != nil else { return }
+        // It rises at once, and falls a little with each smaller one.
+        if end == .done { typicalBytes = max(sizeBytes, typicalBytes - typicalBytes / 8 - 1) }
         idleBytes.spend(sizeBytes)
         busyBytes.spend(sizeBytes)
         switch end {

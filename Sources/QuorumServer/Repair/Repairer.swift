@@ -26,6 +26,8 @@ final class Repairer: Sendable {
     private static let countInterval = TimeAmount.seconds(60)
     private static let shortCountInterval = TimeAmount.milliseconds(900)
     private static let shortCount = 10_000
+    /// Blocks up to this size are decoded on the thread that has their fragments.
+    private static let inlineWorkSizeBytesMax = 64 << 10
     /// How often in a row what was found may come too late, before that counts as a failure.
     private static let lateCountMax = 3
 
@@ -352,13 +354,17 @@ extension Repairer {
             repair.readBytes += Self.failedBytes
             return repair.fail(failure, skipping: isPending ? timestamp : nil, peers.context.parameters)
         case .success(let fetched):
-            for fragment in fetched.stripes.joined() { repair.readBytes += fragment.bytes.count }
-            let parts = await onWorker { RepairedParts(fetched, of: timestamp, at: own) }
+            let sizeBytes = fetched.stripes.joined().reduce(0) { $0 + $1.bytes.count }
+            repair.readBytes += sizeBytes
+            let parts = await onWorker(costBytes: sizeBytes) { RepairedParts(fetched, of: timestamp, at: own) }
             guard let parts else {
                 return repair.fail("others' fragments make no block", skipping: isPending ? timestamp : nil)
             }
             if case .void = parts.parts { tellOfVoid(repair.key, timestamp) }
-            return await take([parts], &repair)
+            if let ended = await take([parts], &repair) { return ended }
+            // Of most objects that was all. What else is wanted is in the table still, and comes again.
+            if case .fragments = parts.parts, repair.lateCount == 0, repair.skipped.isEmpty { return .done }
+            return nil
         }
     }
 
@@ -436,8 +442,12 @@ extension Repairer {
         return result
     }
 
-    private func onWorker<Result: Sendable>(_ work: @escaping @Sendable () -> Result) async -> Result {
-        await withCheckedContinuation { continuation in
+    /// What is small is done at once: waking another thread costs more.
+    private func onWorker<Result: Sendable>(
+        costBytes: Int = .max, _ work: @escaping @Sendable () -> Result
+    ) async -> Result {
+        guard costBytes > Self.inlineWorkSizeBytesMax else { return work() }
+        return await withCheckedContinuation { continuation in
             peers.context.workers.submit { _ in continuation.resume(returning: work()) }
         }
     }

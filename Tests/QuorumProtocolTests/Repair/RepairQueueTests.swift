@@ -62,6 +62,28 @@ struct RepairQueueTests {
         #expect(takeAll(&queue, at: 0, isIdle: false) == [key(all)])
     }
 
+    @Test("has more of them at once while they are small, and few again as soon as one is not")
+    func smallOnes() {
+        var queue = queue(bytesPerSecond: 1 << 30)
+        queue.bring(rows(0..<1000), isLast: true, nowMilliseconds: 0)
+        var running = takeAll(&queue, at: 0)
+        #expect(running.count == RepairQueue.idleCountMax)
+        func finishAll(sizeBytes: Int, _ end: RepairEnd = .done) {
+            for key in running { queue.finished(key, end, sizeBytes: sizeBytes, nowMilliseconds: 0) }
+            running = takeAll(&queue, at: 0)
+        }
+        // What brought nothing tells nothing.
+        finishAll(sizeBytes: 0, .later)
+        #expect(running.count == RepairQueue.idleCountMax)
+        for _ in 0..<10 { finishAll(sizeBytes: 4096) }
+        #expect(running.count == RepairQueue.smallCountMax)
+        finishAll(sizeBytes: 256 << 10)
+        #expect(running.count == 16)
+        finishAll(sizeBytes: 8 << 20)
+        #expect(running.count == RepairQueue.idleCountMax)
+        #expect(takeAll(&queue, at: 0, isIdle: false).isEmpty)
+    }
+
     @Test("leaves what is missing its time to come by itself")
     func delay() {
         var queue = queue(delayMilliseconds: 10_000)
@@ -319,8 +341,8 @@ struct RepairQueueTests {
         // At the very end only what failed is left, and waits.
         #expect(times[8] - times[7] <= times[0] * 11 / 10, "\(times)")
         for (number, _) in running { queue.finished(keys[number], .done, sizeBytes: 0, nowMilliseconds: now) }
-        queue.bring(rows(0..<40), isLast: true, nowMilliseconds: now)
-        #expect(takeAll(&queue, at: now).count == RepairQueue.idleCountMax)
+        queue.bring(rows(0..<100), isLast: true, nowMilliseconds: now)
+        #expect(takeAll(&queue, at: now).count == RepairQueue.smallCountMax)
     }
 
     @Test("takes two who looked at the clock at the same time for no clock that was set back")
