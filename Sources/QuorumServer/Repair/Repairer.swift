@@ -16,6 +16,8 @@ final class Repairer: Sendable {
     /// How many bytes of fragments are brought here at a time for one object.
     private static let windowBytes = 4 << 20
     private static let windowStripes = 16
+    /// How many of these are brought here one after the other before the record is looked at again.
+    private static let windowsAtOnce = 8
     /// Of how many large values stripes are brought here at the same time: each is in memory several times.
     private static let largeCountMax = 2
     /// How much is read for an object before others have their turn.
@@ -246,48 +248,6 @@ final class Repairer: Sendable {
 
 // MARK: - One object
 
-/// One object's repair, as far as it has come.
-private struct ObjectRepair {
-    let key: ObjectKey
-    var readBytes = 0
-    /// How often in a row what was found was not taken.
-    var lateCount = 0
-    var hasTaken = false
-    /// Why it fails, and whether that is since all others were there and had too little.
-    var reason = ""
-    var isShortage = false
-    /// The page of the stripes that are brought here, and whose part's it is.
-    var page: (attempt: AttemptName, page: StripePage)?
-
-    /// Versions that are pending and could not be had.
-    var skipped: Set<Timestamp> = []
-
-    /// - Parameter timestamp: a version that is pending, behind which others may be had.
-    /// - Returns: nil when there is more to try.
-    mutating func fail(_ reason: String, skipping timestamp: Timestamp?, isShortage: Bool = false) -> RepairEnd? {
-        self.reason = reason
-        self.isShortage = isShortage
-        guard let timestamp else { return .failed }
-        skipped.insert(timestamp)
-        return nil
-    }
-
-    /// The same where it was others who did not have it, or did not say.
-    mutating func fail(
-        _ failure: OperationFailure, skipping timestamp: Timestamp?, _ parameters: ClusterParameters
-    ) -> RepairEnd? {
-        let quorums = parameters.quorums
-        let isShortage = failure.observations.lackingCount > quorums.serverCount - quorums.dataFragmentCount
-        return fail(failure.repairText, skipping: timestamp, isShortage: isShortage)
-    }
-
-    mutating func fail(_ reason: String) -> RepairEnd {
-        self.reason = reason
-        isShortage = false
-        return .failed
-    }
-}
-
 extension Repairer {
     /// Step by step, until nothing is wanted any more or a step fails.
     private func finish(_ repair: inout ObjectRepair) async -> RepairEnd {
@@ -330,7 +290,8 @@ extension Repairer {
             case .lost, .unreadable, .notInMemory: return nil
             }
             return record.repairStep(
-                key, node: self.peers.node, skipping: skipped, in: store, stripesMax: Self.windowStripes,
+                key, node: self.peers.node, skipping: skipped, in: store,
+                stripesMax: Self.windowStripes * Self.windowsAtOnce,
                 self.peers.context.parameters)
         }
     }
@@ -368,78 +329,90 @@ extension Repairer {
         }
     }
 
-    /// Brings the lowest lost stripes here: those that the server turns out to have, and the others from others.
+    /// Brings the lowest lost stripes here: those that the server turns out to have, and the others from others. While
+    /// some are stored the next ones are fetched.
     private func bring(
         _ stripes: [StripeToFetch], of timestamp: Timestamp, isPending: Bool, _ repair: inout ObjectRepair
     ) async -> RepairEnd? {
         guard let first = stripes.first else { return repair.fail("no stripe is lost of a version that lacks some") }
-        let (own, others) = peers.positions(of: repair.key)
-        let (key, parameters, attempt) = (repair.key, peers.context.parameters, first.part.attempt)
-        let known = repair.page.flatMap { $0.attempt == attempt ? $0.page : nil }
-        let fragmentBytes = max(1, Int(first.part.stripeSizeBytes) / parameters.quorums.dataFragmentCount)
-        let window = stripes.prefix(max(1, Self.windowBytes / fragmentBytes)).filter { stripe in
-            // Of another page, or part, with the next step.
+        let (key, own, attempt) = (repair.key, peers.positions(of: repair.key).own, first.part.attempt)
+        // Of another page, or part, with the next step.
+        let wanted = stripes.filter { stripe in
             stripe.part.attempt == attempt && stripe.part.page(of: stripe.stripe) == first.part.page(of: first.stripe)
         }.map { RepairedStripe($0, of: timestamp, at: own) }
-        let (ownPage, held) = await inBackground { store in
-            let page = known ?? window[0].ownPage(of: key, in: store, parameters)
-            return (page, window.map { $0.ownParts(of: key, in: store, page: page, parameters) })
+        let fragmentBytes = max(
+            1, Int(first.part.stripeSizeBytes) / peers.context.parameters.quorums.dataFragmentCount)
+        let windowCount = min(Self.windowStripes, max(1, Self.windowBytes / fragmentBytes))
+        let windows = stride(from: 0, to: wanted.count, by: windowCount).map {
+            Array(wanted[$0..<min($0 + windowCount, wanted.count)])
         }
-        if let ownPage { repair.page = (attempt, ownPage) }
-        let page = ownPage
-        var found = held.compactMap { $0 }
-        let missing = zip(window, held).filter { $1 == nil }.map(\.0)
-        if let lowest = missing.first {
-            await large.enter()
-            defer { large.leave() }
-            switch await fetch(lowest, page: page, preference: others + [own], &repair) {
-            case .failure(let failure):
+        await large.enter()
+        defer { large.leave() }
+        let known = repair.page.flatMap { $0.attempt == attempt ? $0.page : nil }
+        var fetched = await fetch(windows[0], of: key, page: known)
+        for number in windows.indices {
+            let (page, isWhole) = (fetched.page, fetched.found.count == windows[number].count)
+            if let page { repair.page = (attempt, page) }
+            repair.readBytes += fetched.readBytes
+            // Not behind a stripe that is missing: a record tells few gaps apart.
+            let goesOn = isWhole && number + 1 < windows.count
+            async let next = goesOn ? fetch(windows[number + 1], of: key, page: page) : FetchedStripes()
+            for case .voidStripes in fetched.found.map(\.parts) { tellOfVoid(key, timestamp) }
+            // What was found is good, whatever else was not.
+            let ended = fetched.found.isEmpty ? nil : await take(fetched.found, &repair)
+            let following = await next
+            if let ended { return ended }
+            switch fetched.failure {
+            case .notFetched(let failure)?:
                 repair.readBytes += fragmentBytes
-                // What was found is good all the same, but there is no going on without this one.
-                if !found.isEmpty, let ended = await take(found, &repair) { return ended }
                 return repair.fail(failure, skipping: isPending ? timestamp : nil, peers.context.parameters)
-            case .success(let outcome):
-                if let page = outcome.page { repair.page = (attempt, page) }
-                guard let parts = await onWorker({ lowest.parts(outcome) }) else {
-                    return repair.fail("others' fragments make no block", skipping: isPending ? timestamp : nil)
-                }
-                found.append(parts)
-                // The others, which the page names that came with this one.
-                let known = outcome.page ?? page
-                found += await withTaskGroup(of: (parts: RepairedParts?, readBytes: Int).self) { group in
-                    for stripe in missing.dropFirst() {
-                        group.addTask {
-                            var one = ObjectRepair(key: key)
-                            guard
-                                case .success(let outcome) = await self.fetch(
-                                    stripe, page: known, preference: others + [own], &one)
-                            else { return (nil, 0) }
-                            return (await self.onWorker { stripe.parts(outcome) }, one.readBytes)
-                        }
-                    }
-                    return await group.reduce(into: []) { fetched, next in
-                        repair.readBytes += next.readBytes
-                        if let parts = next.parts { fetched.append(parts) }
-                    }
-                }
+            case .noBlock?:
+                return repair.fail("others' fragments make no block", skipping: isPending ? timestamp : nil)
+            case nil: break
             }
+            guard goesOn, repair.lateCount == 0 else { return nil }
+            fetched = following
         }
-        for case .voidStripes in found.map(\.parts) { tellOfVoid(key, timestamp) }
-        return await take(found, &repair)
+        return nil
     }
 
-    private func fetch(
-        _ stripe: RepairedStripe, page: StripePage?, preference: [Position], _ repair: inout ObjectRepair
-    ) async -> Result<FetchOutcome, OperationFailure> {
-        let fetcher = StripeFetcher(
-            parameters: peers.context.parameters, key: repair.key, timestamp: stripe.timestamp,
-            wanted: stripe.toFetch(page),
-            preference: preference, endsWhenLost: true)
-        let result = await peers.operation(fetcher, key: repair.key).run()
-        if case .success(let outcome) = result {
-            for fragment in outcome.fragments { repair.readBytes += fragment.bytes.count }
+    /// Looks for some stripes of one page.
+    private func fetch(_ stripes: [RepairedStripe], of key: ObjectKey, page known: StripePage?) async -> FetchedStripes
+    {
+        let parameters = peers.context.parameters
+        let (ownPage, held) = await inBackground { store in
+            let page = known ?? stripes[0].ownPage(of: key, in: store, parameters)
+            return (page, stripes.map { $0.ownParts(of: key, in: store, page: page, parameters) })
         }
-        return result
+        var fetched = FetchedStripes(found: held.compactMap { $0 }, page: ownPage)
+        var missing = zip(stripes, held).filter { $1 == nil }.map(\.0)[...]
+        // With the lowest one comes the page that names the others, where it is not known yet. Without it there is no
+        // going on.
+        guard let lowest = missing.popFirst() else { return fetched }
+        fetched.take(await fetch(lowest, of: key, page: ownPage))
+        guard fetched.failure == nil else { return fetched }
+        let page = fetched.page
+        let others = await withTaskGroup(of: FetchedStripe.self) { group in
+            for stripe in missing { group.addTask { await self.fetch(stripe, of: key, page: page) } }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        for other in others where other.failure == nil { fetched.take(other) }
+        return fetched
+    }
+
+    private func fetch(_ stripe: RepairedStripe, of key: ObjectKey, page: StripePage?) async -> FetchedStripe {
+        let (own, others) = peers.positions(of: key)
+        let fetcher = StripeFetcher(
+            parameters: peers.context.parameters, key: key, timestamp: stripe.timestamp, wanted: stripe.toFetch(page),
+            preference: others + [own], endsWhenLost: true)
+        switch await peers.operation(fetcher, key: key).run() {
+        case .failure(let failure): return FetchedStripe(failure: .notFetched(failure))
+        case .success(let outcome):
+            let readBytes = outcome.fragments.reduce(0) { $0 + $1.bytes.count }
+            let parts = await onWorker { stripe.parts(outcome) }
+            return FetchedStripe(
+                parts: parts, page: outcome.page, readBytes: readBytes, failure: parts == nil ? .noBlock : nil)
+        }
     }
 
     /// What is small is done at once: waking another thread costs more.
@@ -495,22 +468,6 @@ extension ServerCounters {
     }
 }
 
-extension OperationFailure {
-    /// For people, in a line.
-    fileprivate var repairText: String {
-        switch self {
-        case .unavailable(_, let answered, let need, _):
-            return "\(answered.count) servers answered, \(need) are needed"
-        case .refused: return "others refuse to show it"
-        case .timestampExhausted: return "its counter is at its end"
-        case .tooFewFragments(_, let have, let need, let observations):
-            let bad = observations.misbehaving.map { "\($0.server) \($0.what)" }
-            let refusals = observations.refusing.map { "\($0.server) refused: \($0.why)" }
-            return (["\(have) good fragments were found, \(need) are needed"] + bad + refusals).joined(separator: "; ")
-        }
-    }
-}
-
 /// What a table of wants has.
 struct WantsTally: Equatable {
     /// When counting began: what was wanted before is among it.
@@ -519,41 +476,4 @@ struct WantsTally: Equatable {
     var oldestMilliseconds: UInt64?
     /// Of these, what has failed and waits, as far as that is remembered.
     var failedCount = 0
-}
-
-/// So many at a time, in the order in which they come.
-private final class Turns: Sendable {
-    private struct State {
-        var free: Int
-        var waiting: [CheckedContinuation<Void, Never>] = []
-    }
-
-    private let state: Mutex<State>
-
-    init(countMax: Int) { state = Mutex(State(free: countMax)) }
-
-    func enter() async {
-        await withCheckedContinuation { continuation in
-            let isFree = state.withLock { state in
-                if state.free > 0 {
-                    state.free -= 1
-                    return true
-                }
-                state.waiting.append(continuation)
-                return false
-            }
-            if isFree { continuation.resume() }
-        }
-    }
-
-    func leave() {
-        let next = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            guard !state.waiting.isEmpty else {
-                state.free += 1
-                return nil
-            }
-            return state.waiting.removeFirst()
-        }
-        next?.resume()
-    }
 }
