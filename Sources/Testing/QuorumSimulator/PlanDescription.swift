@@ -19,7 +19,8 @@ extension WorldPlan {
         var lines = [
             "seed \(seed): mode \(mode), n = \(groupSize), f = \(faultCount), m = \(dataFragmentCount), \(objectCount) objects, "
                 + "\(clientCount) clients\(clientsRemember ? " that remember certificates" : "")\(writesArePartial ? ", partial writes" : "")"
-                + ", \(operations.count) operations\(endsWithWrites ? " and a last write of each object" : "")",
+                + ", \(operations.count) operations\(endsWithWrites ? " and a last write of each object" : "")"
+                + (serversMeetLate ? "; servers meet when the clients are done" : ""),
             "\(serverCount) servers, groups "
                 + groups.members.map { $0.map(String.init).joined(separator: " ") }.joined(separator: ", ")
                 + (earlierEpoch.map { epoch in

@@ -114,7 +114,8 @@ extension WorldPlan {
     /// From a stream of its own, too. Where one more server may fail, some lose everything.
     private mutating func drawWipes(_ selection: FaultSelection) {
         var generator = SeededGenerator(seed: seed &* 0x9e37_79b9_7f4a_7c15 &+ 17)
-        guard generator.chance(percent: 15), mode.isSigned, faultCount > 0, selection.environment.contains(.wipes)
+        guard generator.chance(percent: 15), mode.isSigned, faultCount > 0, !serversMeetLate,
+            selection.environment.contains(.wipes)
         else { return }
         // Liars that were asked for by name stay, and leave room for none.
         let leftOut = selection.isInsistent ? 0 : faultCount == 1 ? badServers.count : 1

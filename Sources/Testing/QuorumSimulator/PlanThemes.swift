@@ -71,6 +71,7 @@ extension WorldPlan {
     private mutating func drawFullServers(_ generator: inout SeededGenerator) {
         limits.pendingVersionsPerClientMax = 1
         endsWithWrites = true
+        serversMeetLate = generator.chance(percent: 70)
         network.lossPermille = generator.within(100...600)
         let roundTrip = Int(2 * network.delayMaxMicroseconds + diskDelayMaxMicroseconds)
         for position in operations.indices {
@@ -140,12 +141,13 @@ extension WorldPlan {
         }
     }
 
-    /// Nothing goes wrong but what is planned.
+    /// Nothing goes wrong but what is planned, and nobody but the clients mends it.
     private mutating func leaveOutFaults() {
         (network.lossPermille, network.duplicationPermille) = (0, 0)
         (network.slowdownPermille, network.echoPermille) = (0, 0)
         (partitions, serverCrashes, slowServers, powerFailures) = ([:], [:], [:], [:])
         (badServers, byzantineClients) = ([:], [:])
+        serversMeetLate = true
     }
 
     /// Adds a write of the first object.

@@ -15,6 +15,7 @@ extension World {
     /// A server meets another one now and then, and when nobody asks for anything any more, one each time.
     func beginMeeting(_ server: SimulatedServer) {
         guard server.liar == nil, !server.isRebuilding, isHealed || generator.chance(percent: 5) else { return }
+        guard !plan.serversMeetLate || phase == .comingToRest else { return }
         let others = Set(parameters.configuration.groups(of: server.node).flatMap(\.members)).subtracting([server.node])
         guard let peer = generator.pick(others.sorted()) else { return }
         let (delay, _) = network.delays(server: peer)

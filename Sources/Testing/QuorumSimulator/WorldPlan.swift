@@ -171,6 +171,9 @@ package struct WorldPlan: Sendable, Equatable {
     package var writesArePartial = false
     /// Whether one client writes each object once more when everything else is over.
     package var endsWithWrites = false
+    /// Servers do not ask each other for what they have missed before the clients are done. Outside they do so every
+    /// few minutes, and an operation takes seconds: what it lacks then it has to bring about by itself.
+    package var serversMeetLate = false
     /// How many pieces of work in a hundred are completed later instead of at once.
     package var deferredWorkPercent: Int
     /// When all faults but the liars end.
