@@ -197,9 +197,10 @@ extension World {
         where poisonous.count > poisonousMax {
             return Violation(.bound, "\(server.node) remembers \(poisonous.count) poisonous versions of \(writer)")
         }
-        // A poisonous version is no longer committed, and yet its counter was reached.
-        let committedCounter = max(
-            record.highestCommitted.counter, (record.poisonous.last?.timestamp).counter)
+        // What is restated was admitted by a correct server, which need not be this one.
+        let committedCounter =
+            (plan.wipes.isEmpty ? [server] : servers.filter { $0.liar == nil })
+            .compactMap { $0.disk.lastRecord(key) }.map(Self.reachedCounter).max() ?? 0
         if let skipped = record.held.last, skipped.timestamp.counter > committedCounter,
             skipped.timestamp.counter - committedCounter > 1
         {
@@ -253,6 +254,11 @@ extension World {
             && holderCounts.allSatisfy { timestamp, count in
                 count < (fleeting.contains(timestamp) ? quorums.quorum : quorums.dataFragmentCount)
             }
+    }
+
+    private static func reachedCounter(_ record: ObjectRecord) -> UInt64 {
+        // A poisonous version is no longer committed, and yet its counter was reached.
+        max(record.highestCommitted.counter, (record.poisonous.last?.timestamp).counter)
     }
 
     /// A counter rises by one with each version; a write may need several while it finishes what its client left
