@@ -15,18 +15,17 @@ package enum RepairStep: Sendable {
     case verify
     /// The store does not say just now.
     case unreadable
-    /// Read the version from the others by its timestamp (`VersionFetcher`). One that is pending, or committed and not
-    /// known to be sound, and not to be had is skipped.
-    case version(Timestamp, isPending: Bool)
+    /// Read the version from the others by its timestamp (`VersionFetcher`). One that is not to be had is skipped.
+    case version(Timestamp)
     /// Bring this to the replica.
     case take(RepairedParts)
     /// Bring these stripes here, the lowest ones that are lost (`RepairedStripe`).
-    case stripes(Timestamp, [StripeToFetch], isPending: Bool)
+    case stripes(Timestamp, [StripeToFetch])
 }
 
 extension ObjectRecord {
     /// - Parameters:
-    ///   - skipped: versions above the sound one that could not be had just now.
+    ///   - skipped: versions that could not be had just now.
     ///   - store: the server's, waiting for its disk.
     ///   - stripesMax: how many stripes are brought here at a time.
     package func repairStep(
@@ -40,18 +39,18 @@ extension ObjectRecord {
             || isUnverified(timestamp) && version(timestamp)?.fragments == .lost && !skipped.contains(timestamp)
         guard timestamp == committedTimestamp || isPending else { return .verify }
         guard let version = version(timestamp), version.isStaged else {
-            return .version(timestamp, isPending: isPending)
+            return .version(timestamp)
         }
         switch store.descriptor(of: timestamp, key: key) {
         case .held(let descriptor):
             guard let contents = descriptor.descriptor.staged else {
-                return .version(timestamp, isPending: isPending)
+                return .version(timestamp)
             }
             guard isAdopted(timestamp) else {
                 let isStaged = missingStripes(of: contents).isEmpty
                 return .take(RepairedParts(isStaged ? .staged(descriptor) : .adoption(descriptor), of: timestamp))
             }
-            return .stripes(timestamp, lostStripes(of: contents, limit: stripesMax), isPending: isPending)
+            return .stripes(timestamp, lostStripes(of: contents, limit: stripesMax))
         case .lost, .absent: return .lost(.descriptor(timestamp))
         case .unreadable, .notInMemory: return .unreadable
         }

@@ -14,12 +14,14 @@ extension ObjectRecord {
     /// else one above it of which something was held, or is needed by others, and is lost, or one that is committed and is
     /// to be verified first.
     ///
-    /// - Parameter skipped: versions above the sound one whose fragments are of no interest just now.
+    /// - Parameter skipped: versions whose fragments are of no interest just now.
     package func wanted(
         _ key: ObjectKey, node: NodeID, _ parameters: ClusterParameters, skipping skipped: Set<Timestamp> = []
     ) -> Timestamp? {
         if isWhole { return nil }
-        if let committed, lacks(committed, key, node: node, parameters) { return committed.timestamp }
+        if let committed, !skipped.contains(committed.timestamp), lacks(committed, key, node: node, parameters) {
+            return committed.timestamp
+        }
         if let lost = held.first(where: { isWantedBack($0) && !skipped.contains($0.timestamp) }) {
             return lost.timestamp
         }

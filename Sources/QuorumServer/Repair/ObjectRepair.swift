@@ -10,32 +10,28 @@ struct ObjectRepair {
     /// How often in a row what was found was not taken.
     var lateCount = 0
     var hasTaken = false
-    /// Why it fails, and whether that is since all others were there and had too little.
+    /// Why the first version that could not be had was not, and whether of all those all others were there and had too
+    /// little.
     var reason = ""
     var isShortage = false
     /// The page of the stripes that are brought here, and whose part's it is.
     var page: (attempt: AttemptName, page: StripePage)?
 
-    /// Versions that are pending and could not be had.
+    /// Versions that could not be had.
     var skipped: Set<Timestamp> = []
 
-    /// - Parameter timestamp: a version that is pending, behind which others may be had.
-    /// - Returns: nil when there is more to try.
-    mutating func fail(_ reason: String, skipping timestamp: Timestamp?, isShortage: Bool = false) -> RepairEnd? {
-        self.reason = reason
-        self.isShortage = isShortage
-        guard let timestamp else { return .failed }
+    /// Goes on without this version: another one of the object may be had.
+    mutating func skip(_ timestamp: Timestamp, _ reason: String, isShortage: Bool = false) {
+        if skipped.isEmpty { self.reason = reason }
+        self.isShortage = isShortage && (skipped.isEmpty || self.isShortage)
         skipped.insert(timestamp)
-        return nil
     }
 
     /// The same where it was others who did not have it, or did not say.
-    mutating func fail(
-        _ failure: OperationFailure, skipping timestamp: Timestamp?, _ parameters: ClusterParameters
-    ) -> RepairEnd? {
+    mutating func skip(_ timestamp: Timestamp, _ failure: OperationFailure, _ parameters: ClusterParameters) {
         let quorums = parameters.quorums
         let isShortage = failure.observations.lackingCount > quorums.serverCount - quorums.dataFragmentCount
-        return fail(failure.repairText, skipping: timestamp, isShortage: isShortage)
+        skip(timestamp, failure.repairText, isShortage: isShortage)
     }
 
     mutating func fail(_ reason: String) -> RepairEnd {

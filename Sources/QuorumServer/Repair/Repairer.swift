@@ -268,11 +268,9 @@ extension Repairer {
                 host.lost(repair.key, [parts])
                 repair.lateCount += 1
                 ended = repair.lateCount > Self.lateCountMax ? repair.fail("its descriptor is lost") : nil
-            case .version(let timestamp, let isPending)?:
-                ended = await version(timestamp, isPending: isPending, &repair)
+            case .version(let timestamp)?: ended = await version(timestamp, &repair)
             case .take(let parts)?: ended = await take([parts], &repair)
-            case .stripes(let timestamp, let stripes, let isPending)?:
-                ended = await bring(stripes, of: timestamp, isPending: isPending, &repair)
+            case .stripes(let timestamp, let stripes)?: ended = await bring(stripes, of: timestamp, &repair)
             }
             if let ended { return ended }
         }
@@ -303,9 +301,7 @@ extension Repairer {
     }
 
     /// Reads a version of one stripe, or the descriptor of one of which nothing is here.
-    private func version(
-        _ timestamp: Timestamp, isPending: Bool, _ repair: inout ObjectRepair
-    ) async -> RepairEnd? {
+    private func version(_ timestamp: Timestamp, _ repair: inout ObjectRepair) async -> RepairEnd? {
         let (own, others) = peers.positions(of: repair.key)
         let fetcher = VersionFetcher(
             parameters: peers.context.parameters, key: repair.key, timestamp: timestamp, preference: others + [own],
@@ -313,13 +309,15 @@ extension Repairer {
         switch await peers.operation(fetcher, key: repair.key).run() {
         case .failure(let failure):
             repair.readBytes += Self.failedBytes
-            return repair.fail(failure, skipping: isPending ? timestamp : nil, peers.context.parameters)
+            repair.skip(timestamp, failure, peers.context.parameters)
+            return nil
         case .success(let fetched):
             let sizeBytes = fetched.stripes.joined().reduce(0) { $0 + $1.bytes.count }
             repair.readBytes += sizeBytes
             let parts = await onWorker(costBytes: sizeBytes) { RepairedParts(fetched, of: timestamp, at: own) }
             guard let parts else {
-                return repair.fail("others' fragments make no block", skipping: isPending ? timestamp : nil)
+                repair.skip(timestamp, "others' fragments make no block")
+                return nil
             }
             if case .void = parts.parts { tellOfVoid(repair.key, timestamp) }
             if let ended = await take([parts], &repair) { return ended }
@@ -332,7 +330,7 @@ extension Repairer {
     /// Brings the lowest lost stripes here: those that the server turns out to have, and the others from others. While
     /// some are stored the next ones are fetched.
     private func bring(
-        _ stripes: [StripeToFetch], of timestamp: Timestamp, isPending: Bool, _ repair: inout ObjectRepair
+        _ stripes: [StripeToFetch], of timestamp: Timestamp, _ repair: inout ObjectRepair
     ) async -> RepairEnd? {
         guard let first = stripes.first else { return repair.fail("no stripe is lost of a version that lacks some") }
         let (key, own, attempt) = (repair.key, peers.positions(of: repair.key).own, first.part.attempt)
@@ -365,9 +363,11 @@ extension Repairer {
             switch fetched.failure {
             case .notFetched(let failure)?:
                 repair.readBytes += fragmentBytes
-                return repair.fail(failure, skipping: isPending ? timestamp : nil, peers.context.parameters)
+                repair.skip(timestamp, failure, peers.context.parameters)
+                return nil
             case .noBlock?:
-                return repair.fail("others' fragments make no block", skipping: isPending ? timestamp : nil)
+                repair.skip(timestamp, "others' fragments make no block")
+                return nil
             case nil: break
             }
             guard goesOn, repair.lateCount == 0 else { return nil }

@@ -7,8 +7,8 @@ import QuorumProtocol
 /// One server's repair of one object, under the number of what it waits for.
 struct RunningRepair {
     enum Waiting {
-        case version(VersionFetcher, Timestamp, isPending: Bool)
-        case stripe(StripeFetcher, RepairedStripe, isPending: Bool)
+        case version(VersionFetcher, Timestamp)
+        case stripe(StripeFetcher, RepairedStripe)
         /// For its replica.
         case replica([RepairedParts])
     }
@@ -19,7 +19,7 @@ struct RunningRepair {
     var lateCount = 0
     var hasTaken = false
     var page: (attempt: AttemptName, page: StripePage)?
-    /// Versions that are pending and could not be had.
+    /// Versions that could not be had.
     var skipped: Set<Timestamp> = []
 }
 
@@ -80,14 +80,14 @@ extension World {
             finish(server, repair, .failed)
         case .take(let parts):
             take([parts], server, repair)
-        case .version(let timestamp, let isPending):
+        case .version(let timestamp):
             let others = parameters.quorums.positions.filter { $0 != position }
             let fetcher = VersionFetcher(
                 parameters: parameters, key: key, timestamp: timestamp, preference: others + [position],
                 isKnownSound: true)
             wait(
-                server, repair, for: .version(fetcher, timestamp, isPending: isPending), start: .version(.start))
-        case .stripes(let timestamp, let stripes, let isPending):
+                server, repair, for: .version(fetcher, timestamp), start: .version(.start))
+        case .stripes(let timestamp, let stripes):
             guard let wanted = stripes.first.map({ RepairedStripe($0, of: timestamp, at: position) }) else {
                 finish(server, repair, .failed)
                 return
@@ -102,7 +102,7 @@ extension World {
             let fetcher = StripeFetcher(
                 parameters: parameters, key: key, timestamp: timestamp, wanted: wanted.toFetch(page),
                 preference: others + [position], endsWhenLost: true)
-            wait(server, repair, for: .stripe(fetcher, wanted, isPending: isPending), start: .stripe(.start))
+            wait(server, repair, for: .stripe(fetcher, wanted), start: .stripe(.start))
         }
     }
 
@@ -132,15 +132,15 @@ extension World {
     func happen(_ event: RepairEvent, _ server: SimulatedServer, _ number: Int) {
         guard let repair = server.repairs[number] else { return }
         switch (event, repair.waiting) {
-        case (.version(let input), .version(var fetcher, let timestamp, let isPending)):
+        case (.version(let input), .version(var fetcher, let timestamp)):
             var effects: [VersionFetcher.Effect] = []
             fetcher.handle(input, into: &effects)
-            server.repairs[number]?.waiting = .version(fetcher, timestamp, isPending: isPending)
+            server.repairs[number]?.waiting = .version(fetcher, timestamp)
             for effect in effects { perform(effect, server, number) }
-        case (.stripe(let input), .stripe(var fetcher, let stripe, let isPending)):
+        case (.stripe(let input), .stripe(var fetcher, let stripe)):
             var effects: [StripeFetcher.Effect] = []
             fetcher.handle(input, into: &effects)
-            server.repairs[number]?.waiting = .stripe(fetcher, stripe, isPending: isPending)
+            server.repairs[number]?.waiting = .stripe(fetcher, stripe)
             for effect in effects { perform(effect, server, number) }
         case (.retransmission(let interval), let waiting):
             let next = min(2 * interval, Self.retransmitMaxMicroseconds)
@@ -180,7 +180,7 @@ extension World {
             add(.version(.hedge), server, number, afterMicroseconds: plan.patience.hedgeMicroseconds)
         case .finish(let result):
             server.repairs[number] = nil
-            guard case .version(_, let timestamp, let isPending) = repair.waiting,
+            guard case .version(_, let timestamp) = repair.waiting,
                 let position = parameters.placement(of: key).position(of: server.node)
             else { return }
             switch result {
@@ -188,9 +188,9 @@ extension World {
                 if let parts = RepairedParts(fetched, of: timestamp, at: position) {
                     take([parts], server, repair)
                 } else {
-                    fail(server, repair, skipping: isPending ? timestamp : nil)
+                    fail(server, repair, skipping: timestamp)
                 }
-            case .failure: fail(server, repair, skipping: isPending ? timestamp : nil)
+            case .failure: fail(server, repair, skipping: timestamp)
             }
         }
     }
@@ -209,9 +209,9 @@ extension World {
             add(.stripe(.hedge), server, number, afterMicroseconds: plan.patience.hedgeMicroseconds)
         case .finish(let result):
             server.repairs[number] = nil
-            guard case .stripe(_, let stripe, let isPending) = repair.waiting else { return }
+            guard case .stripe(_, let stripe) = repair.waiting else { return }
             guard case .success(let outcome) = result, let parts = stripe.parts(outcome) else {
-                fail(server, repair, skipping: isPending ? stripe.timestamp : nil)
+                fail(server, repair, skipping: stripe.timestamp)
                 return
             }
             if let page = outcome.page { repair.page = (stripe.wanted.part.attempt, page) }
@@ -264,12 +264,8 @@ extension World {
         }
     }
 
-    /// What could not be had: others behind a version that is pending may be.
-    private func fail(_ server: SimulatedServer, _ repair: RunningRepair, skipping timestamp: Timestamp?) {
-        guard let timestamp else {
-            finish(server, repair, .failed)
-            return
-        }
+    /// What could not be had: another version may be.
+    private func fail(_ server: SimulatedServer, _ repair: RunningRepair, skipping timestamp: Timestamp) {
         var repair = repair
         repair.skipped.insert(timestamp)
         step(server, repair)

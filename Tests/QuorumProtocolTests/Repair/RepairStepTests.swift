@@ -73,6 +73,25 @@ struct RepairStepTests {
         }
     }
 
+    @Test("brings a version above the committed one that is nowhere to be had", arguments: modes)
+    func behindTheUnobtainable(mode: VerificationMode) {
+        let group = TestGroup(mode: mode)
+        let server = group.servers[0]
+        let repairing = Repairing(group)
+        let host = repairing.host(server)
+        let committed = group.version(.photo, "some value", counter: 1)
+        repairing.write(committed, at: [server])
+        let pending = group.version(.photo, "another value", counter: 2)
+        for host in repairing.hosts.dropFirst() { host.prepare(pending) }
+        host.prepare(pending)
+        host.runToEnd(.lost(.photo, [.fragments(committed.timestamp)], answering: nil))
+        host.runToEnd(.lost(.photo, [.fragments(pending.timestamp)], answering: nil))
+        #expect(host.state(committed) == .lost && host.state(pending) == .lost)
+        #expect(repairing.end(at: server) == .failed)
+        #expect(host.state(committed) == .lost && host.state(pending) == .held)
+        #expect(host.wanted() == committed.timestamp)
+    }
+
     @Test("brings the descriptors of what is empty", arguments: [nil, ""])
     func empty(text: String?) {
         let group = TestGroup()

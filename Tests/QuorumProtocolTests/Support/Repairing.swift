@@ -38,14 +38,16 @@ final class Repairing {
         let host = host(server)
         var (hasTaken, lateCount) = (false, 0)
         var page: (attempt: AttemptName, page: StripePage)?
+        var skipped: Set<Timestamp> = []
         sent = []
         for number in 0..<10_000 {
             beforeStep?(host, number)
             stepCount = number + 1
             let step = host.record(key).repairStep(
-                key, node: host.node, in: host, stripesMax: stripesMax, group.parameters)
+                key, node: host.node, skipping: skipped, in: host, stripesMax: stripesMax, group.parameters)
             var found: [RepairedParts]
             switch step {
+            case .done where !skipped.isEmpty: return .failed
             case .done:
                 if !hasTaken { _ = host.repair([], of: key) }
                 return .done
@@ -54,17 +56,23 @@ final class Repairing {
                 host.runToEnd(.lost(key, [parts], answering: nil))
                 continue
             case .take(let parts): found = [parts]
-            case .version(let timestamp, _):
+            case .version(let timestamp):
                 let fetcher = VersionFetcher(
                     parameters: group.parameters, key: key, timestamp: timestamp,
                     preference: preference(of: server), isKnownSound: true)
                 guard case .success(let fetched) = run(fetcher, key, by: server),
                     let parts = RepairedParts(fetched, of: timestamp, at: server)
-                else { return .failed }
+                else {
+                    skipped.insert(timestamp)
+                    continue
+                }
                 found = [parts]
-            case .stripes(let timestamp, let stripes, _):
+            case .stripes(let timestamp, let stripes):
                 found = bring(stripes, of: timestamp, key, to: host, page: &page)
-                guard !found.isEmpty else { return .failed }
+                guard !found.isEmpty else {
+                    skipped.insert(timestamp)
+                    continue
+                }
             }
             if case .staged(let descriptor)? = found.first?.parts {
                 let timestamp = found[0].timestamp
