@@ -29,6 +29,7 @@ package final class Server: Sendable {
     private let threads: ServerThreads
     private let background: BackgroundReads
     private let ticker: RepeatedTask
+    private let certificateTicker: RepeatedTask
     private let metrics: MetricsEndpoint?
     private let logger: Logger
 
@@ -177,11 +178,13 @@ package final class Server: Sendable {
             let counting = CounterSources(
                 statistics: statistics, background: background, sessions: sessions, host: host, threads: threads,
                 endpoint: endpoint)
+            let certificate = configuration.identity.validity
             status.attach {
                 ServerStatus(
                     store.condition, of: lists.current, incarnation: signer.incarnation, uptime: .now() - readyAt,
                     sessionCount: endpoint.sessionCount, rebuild: background.rebuilder?.progress,
-                    isRolledBack: host.isRolledBack, counting.counters, endpoint.counters)
+                    isRolledBack: host.isRolledBack, certificate: certificate,
+                    counting.counters, endpoint.counters)
             }
             var metrics: MetricsEndpoint?
             if let address = configuration.metrics {
@@ -229,11 +232,16 @@ package final class Server: Sendable {
                 host.tick(milliseconds: currentMilliseconds())
                 background.tick(milliseconds: currentMilliseconds())
             }
+            let certificateTicker = group.any().scheduleRepeatedTask(initialDelay: .zero, delay: .hours(24)) { _ in
+                guard let warning = certificate.warning(now: CertificateValidity.currentSecond()) else { return }
+                logger.warning("\(warning)")
+            }
             background.start()
             return Server(
                 lists: lists, status: status, endpoint: endpoint, sessions: sessions, host: host, store: store,
                 statistics: statistics, group: group,
-                threads: threads, background: background, ticker: ticker, metrics: metrics, logger: logger)
+                threads: threads, background: background, ticker: ticker, certificateTicker: certificateTicker,
+                metrics: metrics, logger: logger)
         } catch {
             sessions.detach()
             if let started {
@@ -278,7 +286,8 @@ package final class Server: Sendable {
         lists: ListService, status: StatusService, endpoint: ServerEndpoint, sessions: RequestSessions,
         host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, threads: ServerThreads,
-        background: BackgroundReads, ticker: RepeatedTask, metrics: MetricsEndpoint?, logger: Logger
+        background: BackgroundReads, ticker: RepeatedTask, certificateTicker: RepeatedTask,
+        metrics: MetricsEndpoint?, logger: Logger
     ) {
         self.lists = lists
         self.status = status
@@ -291,6 +300,7 @@ package final class Server: Sendable {
         self.threads = threads
         self.background = background
         self.ticker = ticker
+        self.certificateTicker = certificateTicker
         self.metrics = metrics
         self.logger = logger
     }
@@ -323,6 +333,7 @@ package final class Server: Sendable {
     /// nothing.
     package func shutdown() async {
         ticker.cancel()
+        certificateTicker.cancel()
         await metrics?.close()
         lists.detach()
         status.detach()
@@ -374,6 +385,7 @@ private struct CounterSources: Sendable {
         counters.fencedVersions = UInt64(background.restater.count)
         counters.oldestWantMilliseconds = wants.oldestMilliseconds ?? 0
         counters.scrubEndMilliseconds = background.scrubber.endedMilliseconds
+        counters.scrubNeedsMilliseconds = background.scrubber.neededMilliseconds
         counters.auditEndMilliseconds = background.auditor.endedMilliseconds
         counters.openRequests = UInt64(sessions.openCount)
         let changes = host.changes

@@ -45,6 +45,12 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var repairedStripes: UInt64 = 0
     package var voidFragments: UInt64 = 0
     package var failedRepairs: UInt64 = 0
+    /// Why, by the reason's name.
+    package var repairFailures: [String: UInt64] = [:]
+    /// Times that the table of wants was gone through from end to end and something was tried, and how long the last of
+    /// them took.
+    package var repairPasses: UInt64 = 0
+    package var repairPassMilliseconds: UInt64 = 0
     /// Objects of which something was wanted when the table of wants was last gone through, those of them that could
     /// not be repaired and wait, and since when the oldest of them is wanted, in milliseconds since 1970; 0 for none.
     package var wants: UInt64 = 0
@@ -69,6 +75,8 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var scrubbedBytes: UInt64 = 0
     package var scrubFindings: UInt64 = 0
     package var scrubEndMilliseconds: UInt64 = 0
+    /// How long it takes to read them all, when that is longer than it is to take; otherwise 0.
+    package var scrubNeedsMilliseconds: UInt64 = 0
     /// Stripes of which auditors were told.
     package var auditedStripes: UInt64 = 0
     /// Stripes that this server has audited; fragments of its own and of others that were wrong or missing then; and

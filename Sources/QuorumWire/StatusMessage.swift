@@ -72,6 +72,11 @@ package struct ServerStatus: Equatable, Sendable {
     package var rebuild: Rebuild
     /// When all that it has was last read from end to end, in milliseconds since 1970; 0 for never.
     package var scrubEndMilliseconds: UInt64
+    /// How long it takes to read all that it has, at its budget, when that is longer than it is asked to take; otherwise
+    /// 0.
+    package var scrubNeedsMilliseconds: UInt64
+    /// When the certificate of its connections ends, in seconds since 1970.
+    package var certificateEndSeconds: UInt64
     /// Requests refused since its start, by the reason's name.
     package var refusals: [String: UInt64]
     /// Connections refused since its start, by the reason's name.
@@ -82,7 +87,8 @@ package struct ServerStatus: Equatable, Sendable {
         accessVersion: UInt64, uptimeMilliseconds: UInt64, storage: StorageState, usedBytes: UInt64, freeBytes: UInt64,
         reservedBytes: UInt64, sessions: UInt64, requests: UInt64, lostParts: UInt64, wants: UInt64,
         failedWants: UInt64, serversToMeet: UInt64, rebuild: Rebuild = Rebuild(),
-        scrubEndMilliseconds: UInt64, refusals: [String: UInt64], refusedConnections: [String: UInt64]
+        scrubEndMilliseconds: UInt64, scrubNeedsMilliseconds: UInt64, certificateEndSeconds: UInt64,
+        refusals: [String: UInt64], refusedConnections: [String: UInt64]
     ) {
         self.version = version
         self.epoch = epoch
@@ -103,6 +109,8 @@ package struct ServerStatus: Equatable, Sendable {
         self.serversToMeet = serversToMeet
         self.rebuild = rebuild
         self.scrubEndMilliseconds = scrubEndMilliseconds
+        self.scrubNeedsMilliseconds = scrubNeedsMilliseconds
+        self.certificateEndSeconds = certificateEndSeconds
         self.refusals = refusals
         self.refusedConnections = refusedConnections
     }
@@ -141,6 +149,7 @@ package enum StatusMessage: Equatable, Sendable {
         for value in [
             status.usedBytes, status.freeBytes, status.reservedBytes, status.sessions, status.requests,
             status.lostParts, status.wants, status.failedWants, status.serversToMeet, status.scrubEndMilliseconds,
+            status.scrubNeedsMilliseconds, status.certificateEndSeconds,
         ] { head.append(value) }
         head.append(status.rebuild.phase.rawValue)
         for value in [
@@ -200,6 +209,8 @@ package enum StatusMessage: Equatable, Sendable {
         let failedWants: UInt64 = try head.integer("failed wants")
         let serversToMeet: UInt64 = try head.integer("servers to meet")
         let scrubEnd: UInt64 = try head.integer("end of the scrub")
+        let scrubNeeds: UInt64 = try head.integer("time that a scrub needs")
+        let certificateEnd: UInt64 = try head.integer("end of the certificate")
         var rebuild = ServerStatus.Rebuild()
         let phaseValue: UInt8 = try head.integer("phase of rebuilding")
         guard let phase = ServerStatus.Rebuild.Phase(rawValue: phaseValue) else {
@@ -215,8 +226,8 @@ package enum StatusMessage: Equatable, Sendable {
             accessVersion: access, uptimeMilliseconds: uptime, storage: storage, usedBytes: used, freeBytes: free,
             reservedBytes: reserved, sessions: sessions, requests: requests, lostParts: lostParts, wants: wants,
             failedWants: failedWants, serversToMeet: serversToMeet, rebuild: rebuild,
-            scrubEndMilliseconds: scrubEnd, refusals: try reasons(&head),
-            refusedConnections: try reasons(&head))
+            scrubEndMilliseconds: scrubEnd, scrubNeedsMilliseconds: scrubNeeds, certificateEndSeconds: certificateEnd,
+            refusals: try reasons(&head), refusedConnections: try reasons(&head))
     }
 
     private static func reasons(_ head: inout CanonicalDecoder) throws(MalformedEncoding) -> [String: UInt64] {

@@ -67,4 +67,14 @@ struct HealingStateTests {
             #expect(mark.lastKey == nil, "\(last)")
         }
     }
+
+    @Test("says how long reading everything takes only when that is longer than it is to take")
+    func scrubNeeds() {
+        let day: UInt64 = 86_400_000
+        // 64 MiB a second are 5.8 TB a day.
+        #expect(Scrubber.needed(50_000_000_000_000, intervalMilliseconds: 14 * day) == 0)
+        let needed = Scrubber.needed(180_000_000_000_000, intervalMilliseconds: 14 * day)
+        #expect(needed > 31 * day && needed < 32 * day)
+        #expect(Scrubber.needed(.max, intervalMilliseconds: 0) == 0 && Scrubber.needed(0, intervalMilliseconds: day) == 0)
+    }
 }

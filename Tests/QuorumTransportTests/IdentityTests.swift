@@ -130,4 +130,19 @@ final class IdentityTests {
     func texts(second: Int64) {
         #expect(!CertificateValidity.text(second: second).isEmpty)
     }
+
+    @Test("A certificate's last 30 days are told, and its end")
+    func warnings() throws {
+        let day: Int64 = 86400
+        let validity = CertificateValidity(notBefore: 0, notAfter: 100 * day)
+        #expect(validity.warning(now: 0) == nil && validity.warning(now: 70 * day) == nil)
+        #expect(try #require(validity.warning(now: 70 * day + 1)).contains("in 29 days"))
+        #expect(try #require(validity.warning(now: 100 * day)).contains("expires at 1970-04-11T00:00:00Z, in 0 days"))
+        #expect(try #require(validity.warning(now: 100 * day + 1)).contains("expired at 1970-04-11T00:00:00Z"))
+        #expect(validity.daysLeft(now: 0) == 100 && validity.daysLeft(now: 99 * day + 1) == 0)
+        #expect(validity.daysLeft(now: 100 * day + 1) == -1 && validity.daysLeft(now: 101 * day + 1) == -2)
+        #expect(CertificateValidity(notBefore: 0, notAfter: .max).daysLeft(now: .min) == .max)
+        #expect(CertificateValidity(notBefore: 0, notAfter: .min).daysLeft(now: .max) == .min)
+        #expect(CertificateValidity(notBefore: 0, notAfter: .min).warning(now: 0) != nil)
+    }
 }

@@ -21,10 +21,21 @@ package enum RepairEnd: Equatable, Sendable {
 
 /// Why an object could not be repaired, when that was last tried.
 package struct RepairFailure: Equatable, Sendable {
+    /// What kind of reason it is.
+    package enum Cause: String, Hashable, Sendable, CaseIterable {
+        /// Too few others answered.
+        case unreachable = "others unreachable"
+        /// Too few of them had anything good.
+        case lacking = "others lack it"
+        /// It was this server.
+        case own = "not possible here"
+    }
+
     /// For people.
     package let reason: String
     /// Whether all others had been asked, and too few of them had anything good.
     package let isShortage: Bool
+    package let cause: Cause
     /// How often in a row it has failed.
     package fileprivate(set) var count = 0
     fileprivate var nextMilliseconds: UInt64 = 0
@@ -37,9 +48,38 @@ package struct RepairFailure: Equatable, Sendable {
     /// Whether it is to be expected that it stays so.
     package var isIrreparable: Bool { shortages >= Self.shortagesMin }
 
-    package init(_ reason: String, isShortage: Bool) {
+    package init(_ reason: String, isShortage: Bool, cause: Cause = .own) {
         self.reason = reason
         self.isShortage = isShortage
+        self.cause = isShortage ? .lacking : cause
+    }
+}
+
+/// What became of the objects of the table of wants when it was gone through once.
+package struct RepairPass: Equatable, Sendable {
+    package fileprivate(set) var beganMilliseconds: UInt64
+    package fileprivate(set) var endedMilliseconds: UInt64 = 0
+    /// Repairs that ended, and those of them after which nothing is wanted any more.
+    package fileprivate(set) var examinedCount = 0
+    package fileprivate(set) var repairedCount = 0
+    /// Those that failed, by reason, and those for which there was no room.
+    package fileprivate(set) var failedCounts: [RepairFailure.Cause: Int] = [:]
+    package fileprivate(set) var fullCount = 0
+    /// Objects of which something is void: their writer lied, and there is no good fragment for this server.
+    package fileprivate(set) var voidCount = 0
+    /// Objects whose turn comes later: they were wanted too lately, have failed lately, or are large.
+    package fileprivate(set) var deferredCount = 0
+
+    /// How long it took; 0 where the clock was set back.
+    package var milliseconds: UInt64 { endedMilliseconds > beganMilliseconds ? endedMilliseconds - beganMilliseconds : 0 }
+
+    package var description: String {
+        let failed = RepairFailure.Cause.allCases.map { "\($0.rawValue) \(failedCounts[$0] ?? 0)" }
+        return """
+            went through what is wanted: \(examinedCount) examined, \(repairedCount) repaired, failed (\
+            \(failed.joined(separator: ", ")), void \(voidCount), no space \(fullCount)), \(deferredCount) deferred, in \
+            \(milliseconds) ms
+            """
     }
 }
 
@@ -82,6 +122,10 @@ package struct RepairQueue: Sendable {
     private var failureStreak = 0
     /// The last object that was brought; nil when the table's beginning is next.
     package private(set) var cursor: ObjectKey?
+    private var pass: RepairPass?
+    /// Whether the table's end was brought in this pass.
+    private var isAtEnd = false
+    private var endedPass: RepairPass?
 
     /// - Parameters:
     ///   - bytesPerSecond: what repair may read of others when clients ask for nothing.
@@ -114,14 +158,39 @@ package struct RepairQueue: Sendable {
         _ wants: [(key: ObjectKey, sinceMilliseconds: UInt64)], isLast: Bool, nowMilliseconds: UInt64
     ) {
         credit(nowMilliseconds)
+        // What is still under way then counts in the next one.
+        if isAtEnd { endPass(nowMilliseconds) }
+        var current = pass ?? RepairPass(beganMilliseconds: nowMilliseconds)
         for (key, since) in wants {
-            if let failure = failures[key], failure.nextMilliseconds > nowMilliseconds { continue }
+            if let failure = failures[key], failure.nextMilliseconds > nowMilliseconds {
+                current.deferredCount += 1
+                continue
+            }
             // A clock that was set back must not keep it waiting.
             let isDue =
                 since > nowMilliseconds || nowMilliseconds - since >= delayMilliseconds || since < promptMilliseconds
-            if isDue, !running.contains(key) { ready.append(key) }
+            guard !running.contains(key) else { continue }
+            if isDue { ready.append(key) } else { current.deferredCount += 1 }
         }
         cursor = isLast ? nil : wants.last?.key ?? cursor
+        pass = current
+        isAtEnd = isLast
+        if isAtEnd, isEmpty { endPass(nowMilliseconds) }
+    }
+
+    private mutating func endPass(_ nowMilliseconds: UInt64) {
+        isAtEnd = false
+        guard var ended = pass else { return }
+        pass = nil
+        guard ended.examinedCount > 0 else { return }
+        ended.endedMilliseconds = nowMilliseconds
+        endedPass = ended
+    }
+
+    /// The pass that has ended since this was last asked, if anything was tried in it; the latest of several.
+    package mutating func takeEndedPass() -> RepairPass? {
+        defer { endedPass = nil }
+        return endedPass
     }
 
     /// Of how many objects it is known that they failed and wait.
@@ -150,11 +219,16 @@ package struct RepairQueue: Sendable {
 
     /// The object's repair has ended; so much was read of others for it.
     ///
-    /// - Parameter failure: why, if it has failed.
+    /// - Parameters:
+    ///   - failure: why, if it has failed.
+    ///   - isVoid: whether there is no good fragment of some of it for this server.
     package mutating func finished(
-        _ key: ObjectKey, _ end: RepairEnd, _ failure: RepairFailure? = nil, sizeBytes: Int, nowMilliseconds: UInt64
+        _ key: ObjectKey, _ end: RepairEnd, _ failure: RepairFailure? = nil, isVoid: Bool = false, sizeBytes: Int,
+        nowMilliseconds: UInt64
     ) {
         guard running.remove(key) != nil else { return }
+        count(end, failure, isVoid: isVoid, nowMilliseconds)
+        defer { if isAtEnd, isEmpty { endPass(nowMilliseconds) } }
         // It rises at once, and falls a little with each smaller one.
         if end == .done { typicalBytes = max(sizeBytes, typicalBytes - typicalBytes / 8 - 1) }
         idleBytes.spend(sizeBytes)
@@ -184,6 +258,21 @@ package struct RepairQueue: Sendable {
                 pausedUntilMilliseconds = max(pausedUntilMilliseconds, nowMilliseconds &+ Self.firstRetryMilliseconds)
             }
         }
+    }
+
+    private mutating func count(
+        _ end: RepairEnd, _ failure: RepairFailure?, isVoid: Bool, _ nowMilliseconds: UInt64
+    ) {
+        var current = pass ?? RepairPass(beganMilliseconds: nowMilliseconds)
+        current.examinedCount += 1
+        if isVoid { current.voidCount += 1 }
+        switch end {
+        case .done: current.repairedCount += 1
+        case .later: current.deferredCount += 1
+        case .failed: current.failedCounts[failure?.cause ?? .own, default: 0] += 1
+        case .full: current.fullCount += 1
+        }
+        pass = current
     }
 
     private func isSetBack(_ nowMilliseconds: UInt64) -> Bool {

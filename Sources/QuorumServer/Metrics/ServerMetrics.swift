@@ -125,6 +125,15 @@ struct ServerMetrics {
             "solidus_failed_repairs_total", .counter, "Times that an object could not be repaired.",
             Double(counters.failedRepairs))
         text.add(
+            "solidus_repair_failures_total", .counter, "The same by reason; without room on the disk, too.", by: "reason",
+            counters.repairFailures.map { ($0.key, $0.value) })
+        text.add(
+            "solidus_repair_passes_total", .counter,
+            "Times that all that is wanted was gone through and something was tried.", Double(counters.repairPasses))
+        text.add(
+            "solidus_repair_pass_seconds", .gauge, "How long the last of them took.",
+            Double(counters.repairPassMilliseconds) / 1000)
+        text.add(
             "solidus_void_fragments_total", .counter,
             "Fragments of which there is no good one for this server, since their writer lied.",
             Double(counters.voidFragments))
@@ -166,6 +175,10 @@ struct ServerMetrics {
             "solidus_scrub_end_timestamp_seconds", .gauge,
             "When all that is stored was last read from end to end, since 1970; 0 for never.",
             Double(counters.scrubEndMilliseconds) / 1000)
+        text.add(
+            "solidus_scrub_needs_seconds", .gauge,
+            "Time that reading everything takes, when it is longer than `scrub_seconds`; otherwise 0.",
+            Double(counters.scrubNeedsMilliseconds) / 1000)
         text.add(
             "solidus_audited_stripes_total", .counter, "Stripes of which this server told auditors the fingerprints.",
             Double(counters.auditedStripes))

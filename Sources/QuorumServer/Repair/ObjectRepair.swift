@@ -14,6 +14,9 @@ struct ObjectRepair {
     /// little.
     var reason = ""
     var isShortage = false
+    var cause = RepairFailure.Cause.own
+    /// Whether there is no good fragment of some of it for this server.
+    var isVoid = false
     /// The page of the stripes that are brought here, and whose part's it is.
     var page: (attempt: AttemptName, page: StripePage)?
 
@@ -21,8 +24,10 @@ struct ObjectRepair {
     var skipped: Set<Timestamp> = []
 
     /// Goes on without this version: another one of the object may be had.
-    mutating func skip(_ timestamp: Timestamp, _ reason: String, isShortage: Bool = false) {
-        if skipped.isEmpty { self.reason = reason }
+    mutating func skip(
+        _ timestamp: Timestamp, _ reason: String, isShortage: Bool = false, cause: RepairFailure.Cause = .own
+    ) {
+        if skipped.isEmpty { (self.reason, self.cause) = (reason, cause) }
         self.isShortage = isShortage && (skipped.isEmpty || self.isShortage)
         skipped.insert(timestamp)
     }
@@ -31,12 +36,13 @@ struct ObjectRepair {
     mutating func skip(_ timestamp: Timestamp, _ failure: OperationFailure, _ parameters: ClusterParameters) {
         let quorums = parameters.quorums
         let isShortage = failure.observations.lackingCount > quorums.serverCount - quorums.dataFragmentCount
-        skip(timestamp, failure.repairText, isShortage: isShortage)
+        skip(timestamp, failure.repairText, isShortage: isShortage, cause: failure.repairCause)
     }
 
     mutating func fail(_ reason: String) -> RepairEnd {
         self.reason = reason
         isShortage = false
+        cause = .own
         return .failed
     }
 }
@@ -73,6 +79,14 @@ struct FetchedStripes: Sendable {
 }
 
 extension OperationFailure {
+    fileprivate var repairCause: RepairFailure.Cause {
+        switch self {
+        case .unavailable, .refused: .unreachable
+        case .timestampExhausted: .own
+        case .tooFewFragments: .lacking
+        }
+    }
+
     /// For people, in a line.
     var repairText: String {
         switch self {

@@ -167,6 +167,7 @@ final class Repairer: Sendable {
                 state.isPumping = true
                 return true
             }
+            self.tellOfPass()
             guard begins else { return }
             self.peers.start()
             self.schedule()
@@ -211,14 +212,21 @@ final class Repairer: Sendable {
             // What is not to be had may have been overwritten without this server having heard of it.
             verifier.verify(key, isUrgent: false)
         }
-        let failure = end == .failed ? RepairFailure(repair.reason, isShortage: repair.isShortage) : nil
+        let failure =
+            end == .failed
+            ? RepairFailure(repair.reason, isShortage: repair.isShortage, cause: repair.cause) : nil
+        if end == .full { statistics.count { $0.repairFailures["no space", default: 0] += 1 } }
         if let failure {
-            statistics.count { $0.failedRepairs += 1 }
+            statistics.count { counters in
+                counters.failedRepairs += 1
+                counters.repairFailures[failure.cause.rawValue, default: 0] += 1
+            }
             logger.debug("\(key) could not be repaired: \(failure.reason)")
         }
         let now = Server.currentMilliseconds()
         let (whenDone, drains) = state.withLock { state -> (CheckedContinuation<Void, Never>?, Bool) in
-            state.queue.finished(key, end, failure, sizeBytes: repair.readBytes, nowMilliseconds: now)
+            state.queue.finished(
+                key, end, failure, isVoid: repair.isVoid, sizeBytes: repair.readBytes, nowMilliseconds: now)
             state.runningCount -= 1
             guard state.runningCount == 0 else { return (nil, false) }
             defer { state.whenDone = nil }
@@ -226,8 +234,18 @@ final class Repairer: Sendable {
         }
         whenDone?.resume()
         if drains { isDrained.wake() }
+        tellOfPass()
         pump()
         tick(milliseconds: now)
+    }
+
+    private func tellOfPass() {
+        guard let pass = state.withLock({ $0.queue.takeEndedPass() }) else { return }
+        statistics.count { counters in
+            counters.repairPasses += 1
+            counters.repairPassMilliseconds = pass.milliseconds
+        }
+        logger.info("\(pass.description)")
     }
 
     /// Begins nothing any more.
@@ -319,7 +337,10 @@ extension Repairer {
                 repair.skip(timestamp, "others' fragments make no block")
                 return nil
             }
-            if case .void = parts.parts { tellOfVoid(repair.key, timestamp) }
+            if case .void = parts.parts {
+                repair.isVoid = true
+                tellOfVoid(repair.key, timestamp)
+            }
             if let ended = await take([parts], &repair) { return ended }
             // Of most objects that was all. What else is wanted is in the table still, and comes again.
             if case .fragments = parts.parts, repair.lateCount == 0, repair.skipped.isEmpty { return .done }
@@ -355,7 +376,10 @@ extension Repairer {
             // Not behind a stripe that is missing: a record tells few gaps apart.
             let goesOn = isWhole && number + 1 < windows.count
             async let next = goesOn ? fetch(windows[number + 1], of: key, page: page) : FetchedStripes()
-            for case .voidStripes in fetched.found.map(\.parts) { tellOfVoid(key, timestamp) }
+            for case .voidStripes in fetched.found.map(\.parts) {
+                repair.isVoid = true
+                tellOfVoid(key, timestamp)
+            }
             // What was found is good, whatever else was not.
             let ended = fetched.found.isEmpty ? nil : await take(fetched.found, &repair)
             let following = await next

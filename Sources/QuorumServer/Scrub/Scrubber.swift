@@ -60,6 +60,32 @@ final class Scrubber: Sendable {
     /// When the store was last read from end to end, in milliseconds since 1970; 0 for never.
     var endedMilliseconds: UInt64 { mark.withLock { $0.endedMilliseconds } }
 
+    /// How long it takes to read everything when the store's budget is used up, if that is longer than `scrub_seconds`;
+    /// otherwise 0.
+    var neededMilliseconds: UInt64 { Self.needed(store.condition.usedBytes, intervalMilliseconds: intervalMilliseconds) }
+
+    /// - Parameter intervalMilliseconds: in what time so many bytes are to be read; 0: never.
+    static func needed(_ bytes: UInt64, intervalMilliseconds: UInt64) -> UInt64 {
+        guard intervalMilliseconds > 0 else { return 0 }
+        let needed = bytes / (mostBytesPerSecond / 1000)
+        return needed > intervalMilliseconds ? needed : 0
+    }
+
+    private func tellOfBegin() {
+        let needed = neededMilliseconds
+        guard needed > 0 else { return }
+        logger.warning(
+            """
+            to read everything needs \(Self.days(needed)) at \(Self.mostBytesPerSecond >> 20) MiB/s, and scrub_seconds \
+            asks for \(Self.days(intervalMilliseconds)): it takes as long as it needs
+            """)
+    }
+
+    private static func days(_ milliseconds: UInt64) -> String {
+        let tenths = milliseconds / 8_640_000
+        return "\(tenths / 10).\(tenths % 10) days"
+    }
+
     /// Begins, or goes on with what was begun.
     func start() {
         guard intervalMilliseconds > 0 else { return }
@@ -103,6 +129,7 @@ final class Scrubber: Sendable {
             if mark.lastKey == nil { mark.begin(milliseconds: Server.currentMilliseconds()) }
             return mark.lastKey
         }
+        if last == nil { tellOfBegin() }
         let (keys, findings, troubles) = await host.inBackground { _ in self.look(after: last) }
         // Nothing can be said when the index cannot be read, or while so much is lost that the machine is suspect.
         guard let keys, !Task.isCancelled, let damaged = await lookAgain(troubles) else {

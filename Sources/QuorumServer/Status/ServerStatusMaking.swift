@@ -30,7 +30,7 @@ extension ServerStatus.Rebuild {
 extension ServerStatus {
     init(
         _ store: StoreCondition, of cluster: ClusterDescription, incarnation: Incarnation, uptime: TimeAmount,
-        sessionCount: Int, rebuild: RebuildProgress?, isRolledBack: Bool,
+        sessionCount: Int, rebuild: RebuildProgress?, isRolledBack: Bool, certificate: CertificateValidity,
         _ counters: ServerCounters, _ connections: TransportCounters
     ) {
         let storage: StorageState =
@@ -49,6 +49,8 @@ extension ServerStatus {
             wants: counters.wants, failedWants: counters.failedWants, serversToMeet: counters.serversToMeet,
             rebuild: Rebuild(rebuild, isRolledBack: isRolledBack),
             scrubEndMilliseconds: counters.scrubEndMilliseconds,
+            scrubNeedsMilliseconds: counters.scrubNeedsMilliseconds,
+            certificateEndSeconds: UInt64(max(0, certificate.notAfter)),
             refusals: counters.refusals, refusedConnections: connections.refusalsByReason)
     }
 }

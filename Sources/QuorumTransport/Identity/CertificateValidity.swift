@@ -29,6 +29,27 @@ package struct CertificateValidity: Hashable, Sendable {
         notAfter = Self.seconds(certificate.notValidAfter)
     }
 
+    /// How long before its end somebody has to be told, in seconds: 30 days.
+    package static let warningSeconds: Int64 = 30 * 86400
+
+    /// How many whole days are left at second `now`; negative when it has ended.
+    package func daysLeft(now: Int64) -> Int64 {
+        let (left, overflow) = notAfter.subtractingReportingOverflow(now)
+        guard !overflow else { return notAfter > now ? .max : .min }
+        return left >= 0 ? left / 86400 : -1 - (-1 - left) / 86400
+    }
+
+    /// What to tell people in the last 30 days, and afterwards; nil before.
+    package func warning(now: Int64) -> String? {
+        let (begin, overflow) = notAfter.subtractingReportingOverflow(Self.warningSeconds)
+        guard overflow || now > begin else { return nil }
+        let end = Self.text(second: notAfter)
+        guard now <= notAfter else {
+            return "the certificate expired at \(end): connections that are there go on, and no new one is made"
+        }
+        return "the certificate expires at \(end), in \(daysLeft(now: now)) days: no new connection is made then"
+    }
+
     /// The wall clock's current second.
     package static func currentSecond() -> Int64 {
         seconds(Date())

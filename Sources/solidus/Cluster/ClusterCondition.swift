@@ -2,6 +2,7 @@
 
 import ClusterFiles
 import CommandOutcome
+import Foundation
 import QuorumClient
 import QuorumProtocol
 import QuorumTransport
@@ -55,6 +56,9 @@ struct ClusterCondition: Encodable {
         let serversToMeet: UInt64
         let rebuild: Rebuild?
         let scrubEndSeconds: Double
+        let scrubNeedsSeconds: Double
+        let certificateEndSeconds: UInt64
+        let certificateDaysLeft: Int64
         let refusals: [String: UInt64]
         let refusedConnections: [String: UInt64]
 
@@ -78,8 +82,16 @@ struct ClusterCondition: Encodable {
             serversToMeet = status.serversToMeet
             rebuild = Rebuild(status.rebuild)
             scrubEndSeconds = Double(status.scrubEndMilliseconds) / 1000
+            scrubNeedsSeconds = Double(status.scrubNeedsMilliseconds) / 1000
+            certificateEndSeconds = status.certificateEndSeconds
+            certificateDaysLeft = Self.certificate(status.certificateEndSeconds)
+                .daysLeft(now: CertificateValidity.currentSecond())
             refusals = status.refusals
             refusedConnections = status.refusedConnections
+        }
+
+        fileprivate static func certificate(_ endSeconds: UInt64) -> CertificateValidity {
+            CertificateValidity(notBefore: 0, notAfter: Int64(clamping: endSeconds))
         }
 
         var isWritable: Bool { storage == ServerStatus.StorageState.writable.name }
@@ -171,7 +183,7 @@ extension ClusterCondition.Status {
             default: "READ-ONLY: a write failed; look at its disk and start it again"
             }
         return state + "; \(usedBytes >> 20) MiB used, \(freeBytes >> 20) MiB free, "
-            + "release \(version.printable), epoch \(epoch)"
+            + "release \(version.printable), epoch \(epoch), certificate for \(certificateDaysLeft) days"
     }
 
     fileprivate var remarks: [String] {
@@ -195,6 +207,13 @@ extension ClusterCondition.Status {
         if wants > 0 {
             let failed = failedWants > 0 ? ", of which \(failedWants) cannot be had now" : ""
             remarks.append("lacks something of \(wants) objects, and brings it back" + failed)
+        }
+        if scrubNeedsSeconds > 0 {
+            let days = (scrubNeedsSeconds / 86400).formatted(.number.precision(.fractionLength(1)))
+            remarks.append("to read all that it has needs \(days) days, more than scrub_seconds allows")
+        }
+        if let warning = Self.certificate(certificateEndSeconds).warning(now: CertificateValidity.currentSecond()) {
+            remarks.append("CERTIFICATE: " + warning)
         }
         if lostParts > 0 { remarks.append("lost parts of objects: \(lostParts)") }
         return remarks

@@ -372,4 +372,50 @@ struct RepairQueueTests {
         queue.finished(key(0), .failed, sizeBytes: 1 << 40, nowMilliseconds: 0)
         #expect(isTaken(&queue, at: 0))
     }
+
+    // MARK: Passes
+
+    @Test("sums up each pass in which something was tried, and says what became of all")
+    func passes() throws {
+        var queue = queue(bytesPerSecond: 1 << 30, delayMilliseconds: 100)
+        queue.bring(rows(0..<7) + rows(7..<8, since: 950), isLast: true, nowMilliseconds: 1000)
+        #expect(takeAll(&queue, at: 1000).count == 7 && queue.takeEndedPass() == nil)
+        queue.finished(key(0), .done, sizeBytes: 0, nowMilliseconds: 1100)
+        queue.finished(key(1), .done, isVoid: true, sizeBytes: 0, nowMilliseconds: 1100)
+        let silent = RepairFailure("silence", isShortage: false, cause: .unreachable)
+        queue.finished(key(2), .failed, silent, sizeBytes: 0, nowMilliseconds: 1100)
+        queue.finished(key(3), .failed, RepairFailure("1 of 2", isShortage: true), sizeBytes: 0, nowMilliseconds: 1100)
+        queue.finished(key(4), .failed, sizeBytes: 0, nowMilliseconds: 1100)
+        queue.finished(key(5), .later, sizeBytes: 0, nowMilliseconds: 1100)
+        #expect(queue.takeEndedPass() == nil)
+        queue.finished(key(6), .full, sizeBytes: 0, nowMilliseconds: 1200)
+        let ended = queue.takeEndedPass()
+        let pass = try #require(ended)
+        #expect(pass.examinedCount == 7 && pass.repairedCount == 2 && pass.voidCount == 1 && pass.fullCount == 1)
+        #expect(pass.failedCounts == [.unreachable: 1, .lacking: 1, .own: 1])
+        // One that was wanted too lately, and one whose turn was over.
+        #expect(pass.deferredCount == 2 && pass.milliseconds == 200)
+        #expect(queue.takeEndedPass() == nil)
+        #expect(
+            pass.description == """
+                went through what is wanted: 7 examined, 2 repaired, failed (others unreachable 1, others lack it 1, \
+                not possible here 1, void 1, no space 1), 2 deferred, in 200 ms
+                """)
+    }
+
+    @Test("says nothing of a pass in which nothing was tried, and ends one beside repairs that go on")
+    func quietPasses() {
+        var queue = queue()
+        queue.bring([], isLast: true, nowMilliseconds: 0)
+        #expect(queue.takeEndedPass() == nil)
+        queue.bring(rows(0..<2), isLast: true, nowMilliseconds: 0)
+        #expect(takeAll(&queue, at: 0).count == 2)
+        queue.finished(key(0), .done, sizeBytes: 0, nowMilliseconds: 10)
+        #expect(queue.takeEndedPass() == nil)
+        // The other one takes longer than it takes to go through the table again.
+        queue.bring(rows(1..<2), isLast: true, nowMilliseconds: 20)
+        #expect(queue.takeEndedPass()?.examinedCount == 1)
+        queue.finished(key(1), .done, sizeBytes: 0, nowMilliseconds: 30)
+        #expect(queue.takeEndedPass()?.examinedCount == 1)
+    }
 }
