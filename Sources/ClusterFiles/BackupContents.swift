@@ -86,7 +86,7 @@ package struct BackupContents: Sendable {
                 throw .inconsistent(path: home.serverFile, reason: "it is not that of \(server.node)")
             }
             _ = try home.identity(
-                pinned: server.pin, owner: server.node.description, listedIn: cluster.addressesFile)
+                pinned: server.pins, owner: server.node.description, listedIn: cluster.addressesFile)
             add(["server.toml", "key.pem", "certificate.pem"], of: name)
             noteOthers(in: name, as: "servers/*", but: ["server.toml", "key.pem", "certificate.pem"])
         }

@@ -50,7 +50,7 @@ public struct ClientHome: Sendable {
         self.name = name
         self.id = id
         identity = try files.identity(
-            pinned: CertificatePin(entry.pin), owner: "client \(name)", listedIn: cluster.accessFile)
+            pinned: [CertificatePin(entry.pin)], owner: "client \(name)", listedIn: cluster.accessFile)
     }
 
     /// Loads the home of the client named `client`, or of the first one listed, in a cluster's directory.

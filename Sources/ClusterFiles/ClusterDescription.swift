@@ -14,13 +14,18 @@ public struct ServerEntry: Sendable {
     public let port: Int
     /// The certificate by which the server is known.
     package let pin: CertificatePin
+    /// The one that takes its place: until then the server may show either.
+    package let secondPin: CertificatePin?
 
     init(_ entry: AddressEntry) {
         node = entry.node
         host = entry.address.host
         port = entry.address.port
         pin = CertificatePin(entry.pin)
+        secondPin = entry.secondPin.map(CertificatePin.init)
     }
+
+    package var pins: [CertificatePin] { [pin] + (secondPin.map { [$0] } ?? []) }
 
     /// "host:port", an IPv6 address in brackets.
     public var address: String { NetworkAddress(host: host, port: port)?.description ?? "\(host):\(port)" }
@@ -149,7 +154,7 @@ public struct ClusterDescription: Sendable {
         var identities: [CertificatePin: PeerIdentity] = [:]
         for client in clients { identities[CertificatePin(client.pin)] = .client(client.id.description) }
         for server in lists.addresses.contents.servers {
-            identities[CertificatePin(server.pin)] = .server(server.node.rawValue)
+            for pin in server.pins { identities[CertificatePin(pin)] = .server(server.node.rawValue) }
         }
         return PeerDirectory(identities)
     }

@@ -17,6 +17,9 @@ struct HomeFiles {
 
     var privateKey: String { directory + "/key.pem" }
     var certificate: String { directory + "/certificate.pem" }
+    /// Those that take their place, while certificates are renewed.
+    var nextPrivateKey: String { directory + "/next-key.pem" }
+    var nextCertificate: String { directory + "/next-certificate.pem" }
     var statementKey: String { directory + "/statement-key.pem" }
     var serverFile: String { directory + "/server.toml" }
     var clientFile: String { directory + "/client.toml" }
@@ -40,6 +43,16 @@ struct HomeFiles {
         return String(cString: resolved)
     }
 
+    private func loadedIdentity() throws(IdentityError) -> TransportIdentity {
+        do throws(IdentityError) {
+            return try TransportIdentity(privateKeyPath: privateKey, certificatePath: certificate)
+        } catch {
+            // The key has been renewed, and the certificate has not yet.
+            guard case .keyDoesNotMatchCertificate = error, access(nextCertificate, F_OK) == 0 else { throw error }
+            return try TransportIdentity(privateKeyPath: privateKey, certificatePath: nextCertificate)
+        }
+    }
+
     /// Makes a directory that only its owner may enter.
     static func makeDirectory(_ path: String) throws(ConfigurationError) {
         try TextFile.writing { () throws(FileError) in try DurableFile.makeDirectory(path) }
@@ -60,19 +73,57 @@ struct HomeFiles {
         return identity
     }
 
-    /// Loads key and certificate, and checks that they are those that the configuration lists for `owner`.
-    func identity(pinned: CertificatePin, owner: String, listedIn: String) throws(ConfigurationError)
+    /// The pin of the key and certificate that are to take the place of those in use; they are made where there are none
+    /// that belong together. Nobody has heard of such as do not.
+    func makeNextIdentity(commonName: String, validUntil: Date) throws(ConfigurationError) -> CertificatePin {
+        if let made = try? TransportIdentity(privateKeyPath: nextPrivateKey, certificatePath: nextCertificate) {
+            return made.pin
+        }
+        let identity: GeneratedIdentity
+        do {
+            identity = try GeneratedIdentity(
+                commonName: commonName, validFrom: Date(timeIntervalSinceNow: -3600), validUntil: validUntil)
+        } catch {
+            throw ConfigurationError(error)
+        }
+        try TextFile.replace(nextPrivateKey, identity.privateKeyPEM, mode: 0o600)
+        try TextFile.replace(nextCertificate, identity.certificatePEM, mode: 0o644)
+        return identity.pin
+    }
+
+    /// Puts them in place. Where this is interrupted `identity` finds what belongs together, and it is to be repeated.
+    func takeNextIdentity() throws(ConfigurationError) {
+        let advice = "'solidus cluster renew-certificates' without --finish makes it"
+        let key = try TextFile.read(nextPrivateKey, advice: advice, isPrivate: true)
+        let certificate = try TextFile.read(nextCertificate, advice: advice)
+        try TextFile.replace(privateKey, String(decoding: key, as: UTF8.self), mode: 0o600)
+        try TextFile.replace(self.certificate, String(decoding: certificate, as: UTF8.self), mode: 0o644)
+    }
+
+    /// Removes them, once they are in place.
+    func forgetNextIdentity() throws(ConfigurationError) {
+        for path in [nextPrivateKey, nextCertificate] {
+            guard unlink(path) == 0 || errno == ENOENT else {
+                throw .cannotWrite(path: path, reason: systemText(errno))
+            }
+        }
+    }
+
+    /// Loads key and certificate, and checks that they are those that the configuration lists for `owner`, or some of
+    /// those.
+    func identity(pinned: [CertificatePin], owner: String, listedIn: String) throws(ConfigurationError)
         -> TransportIdentity
     {
         let identity: TransportIdentity
         do {
-            identity = try TransportIdentity(privateKeyPath: privateKey, certificatePath: certificate)
+            identity = try loadedIdentity()
         } catch {
             throw ConfigurationError(error)
         }
-        guard identity.pin == pinned else {
+        guard pinned.contains(identity.pin) else {
             throw .foreignCertificate(
-                path: certificate, listedIn: listedIn, owner: owner, expectedPin: pinned.description,
+                path: certificate, listedIn: listedIn, owner: owner,
+                expectedPin: pinned.map(\.description).joined(separator: " or "),
                 foundPin: identity.pin.description)
         }
         return identity

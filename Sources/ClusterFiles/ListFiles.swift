@@ -99,7 +99,8 @@ extension AddressList: ListFile {
 }
 
 extension AddressEntry: ListFileEntry {
-    package static let columns: Set = ["number", "address", "certificate_pin"]
+    package static let columns: Set = ["number", "address", "certificate_pin", "second_certificate_pin"]
+    private static let secondPinKey = "second_certificate_pin"
 
     package init(_ table: StrictTable, _ uniqueness: inout Uniqueness) throws(ConfigurationError) {
         let node = try table.node(&uniqueness)
@@ -108,11 +109,16 @@ extension AddressEntry: ListFileEntry {
             throw table.invalid("address", text, "write \"host:port\", with a port from 1 to 65535")
         }
         try uniqueness.claim(.address, address.description, at: table.name(of: "address"))
-        self.init(node: node, address: address, pin: try table.pin(&uniqueness))
+        let pin = try table.pin(&uniqueness)
+        let hasSecond = try !table.text(Self.secondPinKey, expected: "the pin of a certificate", default: "").isEmpty
+        self.init(
+            node: node, address: address, pin: pin,
+            secondPin: hasSecond ? try table.pin(&uniqueness, key: Self.secondPinKey) : nil)
     }
 
     package var lines: [String] {
         ["number = \(node.rawValue)", "address = \"\(address)\"", "certificate_pin = \"\(pin)\""]
+            + (secondPin.map { ["\(Self.secondPinKey) = \"\($0)\""] } ?? [])
     }
 }
 

@@ -12,9 +12,9 @@ import QuorumTransport
 package struct OperatorHome {
     static let fileName = "operator/key.pem"
 
-    private let directory: String
+    let directory: String
     private let key: P256.Signing.PrivateKey
-    private let configuration: ClusterConfiguration
+    let configuration: ClusterConfiguration
 
     /// Loads the key of the cluster in a directory.
     ///
@@ -171,7 +171,7 @@ package struct OperatorHome {
         return try write(contents, version: earlier.version + 1)
     }
 
-    private func write<Contents: ListFile>(
+    func write<Contents: ListFile>(
         _ contents: Contents, version: UInt64
     ) throws(ConfigurationError) -> SignedList<Contents> {
         let path = "\(directory)/\(Contents.fileName)"

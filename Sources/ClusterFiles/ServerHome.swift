@@ -109,8 +109,7 @@ package struct ServerHome: Sendable {
         self.complaints = complaints
         listDirectory = files.lists
         self.entry = entry
-        identity = try files.identity(
-            pinned: entry.pin, owner: entry.node.description, listedIn: cluster.addressesFile)
+        identity = try Self.identity(in: files.directory, of: entry.node, cluster)
         statementKey = try Self.statementKey(files.statementKey)
         guard cluster.lists.keys.contents.contains(statementKey.publicKey, of: entry.node) else {
             throw .foreignStatementKey(
@@ -251,5 +250,15 @@ package struct ServerHome: Sendable {
                 reason: "\(path): not a P-256 private key in PEM; restore the file from where the cluster was made")
         }
         return key
+    }
+}
+
+extension ServerHome {
+    /// The key and the certificate that lie in a server's home now, if they are those that the lists name.
+    package static func identity(
+        in directory: String, of node: NodeID, _ cluster: ClusterDescription
+    ) throws(ConfigurationError) -> TransportIdentity {
+        try HomeFiles(directory).identity(
+            pinned: cluster.server(node)?.pins ?? [], owner: node.description, listedIn: cluster.addressesFile)
     }
 }

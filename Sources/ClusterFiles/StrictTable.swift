@@ -177,9 +177,10 @@ extension StrictTable {
         return NodeID(raw)
     }
 
-    /// The certificate that the key "certificate_pin" names, each once.
-    func pin(_ uniqueness: inout Uniqueness) throws(ConfigurationError) -> Digest256 {
-        let key = "certificate_pin"
+    /// The certificate that a key names, each once.
+    func pin(
+        _ uniqueness: inout Uniqueness, key: String = "certificate_pin"
+    ) throws(ConfigurationError) -> Digest256 {
         let text = try text(key, expected: "the SHA-256 of the certificate, 64 hexadecimal digits")
         guard let bytes = Hexadecimal.bytes(text, countMax: Digest256.sizeBytes), let pin = Digest256(bytes: bytes)
         else { throw invalid(key, text, "a pin is 64 hexadecimal digits") }

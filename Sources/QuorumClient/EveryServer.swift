@@ -63,9 +63,10 @@ final class EveryServer<Answer: Sendable>: Sendable {
     }
 
     private func prepare(_ server: ServerEntry, _ home: ClientHome, _ loop: any EventLoop) throws(TransportError) {
-        let configuration = PeerConnectionConfiguration(
+        var configuration = PeerConnectionConfiguration(
             serverNumber: server.node.rawValue, host: server.host, port: server.port, expectedPin: server.pin,
             scope: home.cluster.scope, limits: ConnectionLimits(home.cluster.parameters))
+        configuration.secondPin = server.secondPin
         let node = server.node
         let connection = try PeerConnection(
             configuration, identity: home.identity, eventLoop: loop,

@@ -116,7 +116,7 @@ package final class ServerConnections: Sendable {
 
     package let parameters: ClusterParameters
     private let incarnation: Incarnation?
-    private let identity: TransportIdentity
+    private let identity: Mutex<TransportIdentity>
     private let offered: (@Sendable (AnySignedList, _ sender: String) -> Void)?
     private let learned: @Sendable (ClusterDescription) -> Void
     private let group: any EventLoopGroup
@@ -140,7 +140,7 @@ package final class ServerConnections: Sendable {
     ) throws(TransportError) {
         parameters = cluster.parameters
         self.incarnation = incarnation
-        self.identity = identity
+        self.identity = Mutex(identity)
         self.offered = offered
         self.learned = learned
         self.group = group
@@ -157,11 +157,12 @@ package final class ServerConnections: Sendable {
     private func connection(to entry: ServerEntry, scope: ClusterScope) throws(TransportError) -> PeerConnection {
         var limits = ConnectionLimits(parameters)
         limits.maximumOutboundBytes = max(limits.maximumOutboundBytes, Self.outboundBytesMin)
-        let configuration = PeerConnectionConfiguration(
+        var configuration = PeerConnectionConfiguration(
             serverNumber: entry.node.rawValue, host: entry.host, port: entry.port, expectedPin: entry.pin, scope: scope,
             limits: limits)
+        configuration.secondPin = entry.secondPin
         return try PeerConnection(
-            configuration, identity: identity, eventLoop: group.next(), logger: logger
+            configuration, identity: identity.withLock { $0 }, eventLoop: group.next(), logger: logger
         ) { [weak self] event in self?.handle(event, from: entry.node) }
     }
 
@@ -181,10 +182,29 @@ package final class ServerConnections: Sendable {
         }
         for connection in connections { connection.announce(scope) }
         renew(renewed[...], keysVersion: cluster.lists.keys.version)
+        connectAnew(cluster) { known, entry in
+            known.host != entry.host || known.port != entry.port || known.expectedPin != entry.pin
+                || known.secondPin != entry.secondPin
+        }
+        let connected = state.withLock { $0.peers.compactMapValues(\.listVersions) }
+        for (server, versions) in connected { exchangeLists(with: server, versions) }
+    }
+
+    /// Connects with this key and certificate from now on, and anew to whoever it is connected to.
+    package func show(_ identity: TransportIdentity) {
+        self.identity.withLock { $0 = identity }
+        connectAnew(state.withLock { $0.cluster }) { _, _ in true }
+    }
+
+    /// Has other connections take the place of those that are not as they should be.
+    private func connectAnew(
+        _ cluster: ClusterDescription, where isOther: (PeerConnectionConfiguration, ServerEntry) -> Bool
+    ) {
+        let scope = cluster.scope(incarnation: incarnation)
         for entry in cluster.servers {
-            guard let old = state.withLock({ $0.peers[entry.node]?.connection }) else { continue }
-            let known = old.configuration
-            if known.host == entry.host, known.port == entry.port, known.expectedPin == entry.pin { continue }
+            guard let old = state.withLock({ $0.peers[entry.node]?.connection }),
+                isOther(old.configuration, entry)
+            else { continue }
             guard let new = try? connection(to: entry, scope: scope) else {
                 // The identity was good when the first connection was made.
                 logger.error("no connection to \(entry.node) can be made")
@@ -203,8 +223,6 @@ package final class ServerConnections: Sendable {
             old.close()
             if wasUsed { new.start() }
         }
-        let connected = state.withLock { $0.peers.compactMapValues(\.listVersions) }
-        for (server, versions) in connected { exchangeLists(with: server, versions) }
     }
 
     /// Has operations forget what these servers have said in earlier lives, and only then listens to servers that go by

@@ -19,6 +19,7 @@ package final class Server: Sendable {
     private static let shutdownGrace = TimeAmount.seconds(2)
 
     private let lists: ListService
+    private let identity: ShownIdentity
     private let status: StatusService
     private let endpoint: ServerEndpoint
     private let sessions: RequestSessions
@@ -166,6 +167,7 @@ package final class Server: Sendable {
                 store: protocolStore,
                 losses: losses, threads: threads, host: host, statistics: statistics, logger: logger)
             started = background
+            let identity = ShownIdentity(configuration, logger: logger)
             let endpoint = try await ServerEndpoint.start(
                 endpointConfiguration, identity: configuration.identity, delegate: sessions, group: group,
                 logger: logger)
@@ -178,23 +180,21 @@ package final class Server: Sendable {
             let counting = CounterSources(
                 statistics: statistics, background: background, sessions: sessions, host: host, threads: threads,
                 endpoint: endpoint)
-            let certificate = configuration.identity.validity
             status.attach {
                 ServerStatus(
                     store.condition, of: lists.current, incarnation: signer.incarnation, uptime: .now() - readyAt,
                     sessionCount: endpoint.sessionCount, rebuild: background.rebuilder?.progress,
-                    isRolledBack: host.isRolledBack, certificate: certificate,
+                    isRolledBack: host.isRolledBack, certificate: identity.validity,
                     counting.counters, endpoint.counters)
             }
             var metrics: MetricsEndpoint?
             if let address = configuration.metrics {
                 let (node, mode) = (Int(configuration.node.rawValue), "\(configuration.parameters.mode)")
-                let certificateEnd = configuration.identity.validity.notAfter
                 do throws(TransportError) {
                     let source = MetricsSource(status: status) { status in
                         ServerMetrics(
                             node: node, mode: mode, status: status, counters: counting.counters,
-                            latencies: latencies.snapshot, certificateEndSeconds: certificateEnd
+                            latencies: latencies.snapshot, certificateEndSeconds: identity.validity.notAfter
                         ).text
                     }
                     metrics = try await MetricsEndpoint.start(address, group: group, source)
@@ -204,6 +204,7 @@ package final class Server: Sendable {
                     throw error
                 }
             }
+            let pins = Mutex(cluster.peers)
             lists.attach { kind, cluster in
                 if kind == .keys,
                     Self.isOutlived(goingByKeysOf: cluster, verifier, host: host, endpoint: endpoint, signer)
@@ -219,11 +220,18 @@ package final class Server: Sendable {
                     break
                 case .addresses:
                     endpoint.replacePeers(cluster.peers)
+                    let isRenewed = pins.withLock { pins in
+                        defer { pins = cluster.peers }
+                        return pins != cluster.peers
+                    }
+                    // Who is connected learns of the new certificates before any server shows one.
+                    if isRenewed { endpoint.endSessions() }
                     keepPlaces(cluster)
                 case .access:
                     // First the gate, then the door: who has come in before is asked for his rights with every request.
                     host.go(by: cluster.lists.access.contents)
                     endpoint.replacePeers(cluster.peers)
+                    pins.withLock { $0 = cluster.peers }
                 }
             }
             let ticker = group.any().scheduleRepeatedTask(
@@ -233,12 +241,12 @@ package final class Server: Sendable {
                 background.tick(milliseconds: currentMilliseconds())
             }
             let certificateTicker = group.any().scheduleRepeatedTask(initialDelay: .zero, delay: .hours(24)) { _ in
-                guard let warning = certificate.warning(now: CertificateValidity.currentSecond()) else { return }
-                logger.warning("\(warning)")
+                identity.warn()
             }
             background.start()
             return Server(
-                lists: lists, status: status, endpoint: endpoint, sessions: sessions, host: host, store: store,
+                lists: lists, identity: identity, status: status, endpoint: endpoint, sessions: sessions, host: host,
+                store: store,
                 statistics: statistics, group: group,
                 threads: threads, background: background, ticker: ticker, certificateTicker: certificateTicker,
                 metrics: metrics, logger: logger)
@@ -283,13 +291,15 @@ package final class Server: Sendable {
     }
 
     private init(
-        lists: ListService, status: StatusService, endpoint: ServerEndpoint, sessions: RequestSessions,
+        lists: ListService, identity: ShownIdentity, status: StatusService, endpoint: ServerEndpoint,
+        sessions: RequestSessions,
         host: ReplicaHost, store: ObjectStore,
         statistics: ServerStatistics, group: MultiThreadedEventLoopGroup, threads: ServerThreads,
         background: BackgroundReads, ticker: RepeatedTask, certificateTicker: RepeatedTask,
         metrics: MetricsEndpoint?, logger: Logger
     ) {
         self.lists = lists
+        self.identity = identity
         self.status = status
         self.endpoint = endpoint
         self.sessions = sessions
@@ -319,14 +329,16 @@ package final class Server: Sendable {
     /// The port at which metrics are told; nil where none are, and after shutdown.
     package var metricsPort: Int? { metrics?.port }
 
-    /// Takes over the lists beside cluster.toml that are newer than those known.
+    /// Takes over the lists beside cluster.toml that are newer than those known, and the key and certificate that lie in
+    /// the home if they are others.
     ///
     /// When this returns, nothing that was asked under earlier rights is under way any more: sessions of clients that
     /// are not listed have ended, and what had been admitted before is answered.
     package func reload() async -> ListReport {
-        let complaints = lists.takeFromDisk()
+        var complaints = lists.takeFromDisk().map(\.description)
+        if let complaint = identity.renew(lists.current, endpoint, background.peers) { complaints.append(complaint) }
         await sessions.answered()
-        return ListReport(lists.current, complaints: complaints.map(\.description))
+        return ListReport(lists.current, complaints: complaints, certificatePin: "\(identity.pin)")
     }
 
     /// Accepts nobody any more, finishes what is under way, and closes the store so that the next start replays

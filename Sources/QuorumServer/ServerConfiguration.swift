@@ -20,6 +20,8 @@ package struct ServerConfiguration: Sendable {
     /// Port to listen on; 0 lets the system choose.
     package var port: Int
     package var identity: TransportIdentity
+    /// Where a key and certificate that take its place are found; nil: nowhere.
+    package var identityDirectory: String?
     /// The key that signs this server's statements.
     package var statementKey: P256.Signing.PrivateKey
     package var storeDirectory: String
@@ -69,6 +71,7 @@ package struct ServerConfiguration: Sendable {
         host = entry.host
         port = entry.port
         identity = home.identity
+        identityDirectory = home.directory
         listDirectory = home.listDirectory
         statementKey = home.statementKey
         storeDirectory = home.storeDirectory

@@ -341,7 +341,9 @@ extension TestCluster {
             var report: ListReport?
             while report == nil {
                 if let data = FileManager.default.contents(atPath: "\(home(server))/lists.json") {
-                    report = try JSONDecoder().decode(ListReport.self, from: data)
+                    let decoder = JSONDecoder()
+                    decoder.keyDecodingStrategy = .convertFromSnakeCase
+                    report = try decoder.decode(ListReport.self, from: data)
                 }
                 guard ContinuousClock.now < deadline else { throw RawPeer.NoAnswer(what: "\(server)'s report") }
                 try await Task.sleep(for: .milliseconds(5))

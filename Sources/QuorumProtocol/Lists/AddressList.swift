@@ -8,12 +8,17 @@ package struct AddressEntry: Hashable, Sendable {
     package let address: NetworkAddress
     /// SHA-256 of the server's certificate.
     package let pin: Digest256
+    /// That of the certificate which takes its place: until then the server may show either.
+    package let secondPin: Digest256?
 
-    package init(node: NodeID, address: NetworkAddress, pin: Digest256) {
+    package init(node: NodeID, address: NetworkAddress, pin: Digest256, secondPin: Digest256? = nil) {
         self.node = node
         self.address = address
         self.pin = pin
+        self.secondPin = secondPin
     }
+
+    package var pins: [Digest256] { [pin] + (secondPin.map { [$0] } ?? []) }
 }
 
 /// The servers' addresses and certificates. There may be servers in it that no configuration has yet, or has any more.
@@ -30,7 +35,9 @@ package struct AddressList: Hashable, Sendable {
         for server in sorted {
             guard previous != server.node else { throw .repeated("\(server.node)") }
             guard addresses.insert(server.address).inserted else { throw .repeated("\(server.address)") }
-            guard pins.insert(server.pin).inserted else { throw .repeated("\(server.pin)") }
+            for pin in server.pins {
+                guard pins.insert(pin).inserted else { throw .repeated("\(pin)") }
+            }
             previous = server.node
         }
         self.servers = sorted
@@ -50,6 +57,15 @@ extension AddressList: ClusterList {
             encoder.append(UInt16(server.address.port))
             encoder.append(server.pin)
         }
+        // A list without any is the same as before there were second ones.
+        let renewed = servers.filter { $0.secondPin != nil }
+        guard !renewed.isEmpty else { return }
+        encoder.append(UInt32(renewed.count))
+        for server in renewed {
+            guard let pin = server.secondPin else { continue }
+            encoder.append(server.node.rawValue)
+            encoder.append(pin)
+        }
     }
 
     package init(from decoder: inout CanonicalDecoder) throws(ListFault) {
@@ -63,6 +79,22 @@ extension AddressList: ClusterList {
                     throw ListFault.invalidAddress(node)
                 }
                 servers.append(AddressEntry(node: node, address: address, pin: try decoder.digest("certificate pin")))
+            }
+            if decoder.remaining > 0 {
+                let count = try decoder.count("second pins", as: UInt32.self, limit: decoder.remaining)
+                guard count > 0 else { throw MalformedEncoding.notCanonical(field: "second pins") }
+                var next = 0
+                for _ in 0..<count {
+                    let node = NodeID(try decoder.integer("server"))
+                    let pin = try decoder.digest("second certificate pin")
+                    guard let place = servers[next...].firstIndex(where: { $0.node == node }) else {
+                        throw MalformedEncoding.notCanonical(field: "second pins")
+                    }
+                    let entry = servers[place]
+                    servers[place] = AddressEntry(
+                        node: node, address: entry.address, pin: entry.pin, secondPin: pin)
+                    next = place + 1
+                }
             }
             try self.init(servers)
             guard self.servers == servers else { throw MalformedEncoding.notCanonical(field: "servers") }

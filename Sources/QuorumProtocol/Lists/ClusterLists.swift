@@ -30,7 +30,8 @@ package struct ClusterLists: Hashable, Sendable {
             if !keyed.contains(node.id) { return (.keys, .missing(node.id)) }
         }
         let servers = Dictionary(
-            addresses.contents.servers.map { ($0.pin, $0.node) }, uniquingKeysWith: { first, _ in first })
+            addresses.contents.servers.flatMap { server in server.pins.map { ($0, server.node) } },
+            uniquingKeysWith: { first, _ in first })
         for client in access.contents.clients {
             if let node = servers[client.pin] {
                 return (.access, .certificateOfServer(client: client.name, node))

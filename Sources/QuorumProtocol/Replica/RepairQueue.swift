@@ -71,7 +71,9 @@ package struct RepairPass: Equatable, Sendable {
     package fileprivate(set) var deferredCount = 0
 
     /// How long it took; 0 where the clock was set back.
-    package var milliseconds: UInt64 { endedMilliseconds > beganMilliseconds ? endedMilliseconds - beganMilliseconds : 0 }
+    package var milliseconds: UInt64 {
+        endedMilliseconds > beganMilliseconds ? endedMilliseconds - beganMilliseconds : 0
+    }
 
     package var description: String {
         let failed = RepairFailure.Cause.allCases.map { "\($0.rawValue) \(failedCounts[$0] ?? 0)" }

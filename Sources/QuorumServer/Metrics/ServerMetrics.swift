@@ -125,7 +125,8 @@ struct ServerMetrics {
             "solidus_failed_repairs_total", .counter, "Times that an object could not be repaired.",
             Double(counters.failedRepairs))
         text.add(
-            "solidus_repair_failures_total", .counter, "The same by reason; without room on the disk, too.", by: "reason",
+            "solidus_repair_failures_total", .counter, "The same by reason; without room on the disk, too.",
+            by: "reason",
             counters.repairFailures.map { ($0.key, $0.value) })
         text.add(
             "solidus_repair_passes_total", .counter,

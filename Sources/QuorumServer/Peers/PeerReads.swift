@@ -57,6 +57,9 @@ final class PeerReads: Sendable {
     /// Goes by newer lists.
     func follow(_ cluster: ClusterDescription) { context.connections.follow(cluster) }
 
+    /// Connects with another key and certificate from now on.
+    func show(_ identity: TransportIdentity) { context.connections.show(identity) }
+
     /// Does what is due.
     func tick(milliseconds: UInt64) {
         let isDue = keysAskedMilliseconds.withLock { last in

@@ -62,7 +62,9 @@ final class Scrubber: Sendable {
 
     /// How long it takes to read everything when the store's budget is used up, if that is longer than `scrub_seconds`;
     /// otherwise 0.
-    var neededMilliseconds: UInt64 { Self.needed(store.condition.usedBytes, intervalMilliseconds: intervalMilliseconds) }
+    var neededMilliseconds: UInt64 {
+        Self.needed(store.condition.usedBytes, intervalMilliseconds: intervalMilliseconds)
+    }
 
     /// - Parameter intervalMilliseconds: in what time so many bytes are to be read; 0: never.
     static func needed(_ bytes: UInt64, intervalMilliseconds: UInt64) -> UInt64 {

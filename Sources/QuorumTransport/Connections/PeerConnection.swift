@@ -18,8 +18,10 @@ package struct PeerConnectionConfiguration: Sendable {
     package var host: String
     /// The server's port.
     package var port: Int
-    /// The one certificate that the server must present.
+    /// The certificate that the server must present.
     package var expectedPin: CertificatePin
+    /// The one that takes its place, which it may present instead.
+    package var secondPin: CertificatePin?
     /// The cluster that both HELLOs must name, and what this side's own says at first.
     package var scope: ClusterScope
     /// Bounds and times of the connection.
@@ -38,6 +40,9 @@ package struct PeerConnectionConfiguration: Sendable {
         self.scope = scope
         self.limits = limits
     }
+
+    /// Whether the server may present this certificate.
+    func expects(_ pin: CertificatePin) -> Bool { pin == expectedPin || pin == secondPin }
 
     /// "server 2 at 10.0.0.3:7002".
     package var peer: String { "server \(serverNumber) at \(host):\(port)" }
@@ -216,13 +221,13 @@ package final class PeerConnection: Sendable {
         }
         guard isCurrent else { throw ChannelError.ioOnClosedChannel }
         let verdict = PeerVerdict()
-        let expected = configuration.expectedPin
+        let configuration = configuration
         let tlsHandler = try NIOSSLClientHandler(context: tls, serverHostname: nil) { chain, promise in
             let certificate = PresentedCertificate(chain: chain, now: CertificateValidity.currentSecond()) {
-                $0 == expected
+                configuration.expects($0)
             }
             verdict.certificate = certificate
-            promise.succeed(certificate == .valid(expected) ? .certificateVerified : .failed)
+            if case .valid = certificate { promise.succeed(.certificateVerified) } else { promise.succeed(.failed) }
         }
         let handler = PeerConnectionHandler(
             connection: self, attempt: attempt, verdict: verdict, statistics: statistics)

@@ -43,7 +43,8 @@ package final class ServerEndpoint: Sendable {
     let statistics = TransportStatistics()
     let logger: Logger
     private let group: any EventLoopGroup
-    private let tls: NIOSSLContext
+    /// What connections are accepted with from now on.
+    private let tls: Mutex<NIOSSLContext>
     private let announced: Mutex<ClusterScope>
     private let listener = Mutex<(any Channel)?>(nil)
     private let progressLooks = Mutex<RepeatedTask?>(nil)
@@ -81,7 +82,7 @@ package final class ServerEndpoint: Sendable {
         registry = SessionRegistry(
             directory: configuration.peers, nodeSources: configuration.nodeSources, limits: configuration.admission)
         do {
-            tls = try identity.serverContext(closeTimeout: configuration.limits.closeTimeout)
+            tls = Mutex(try identity.serverContext(closeTimeout: configuration.limits.closeTimeout))
         } catch {
             throw .identity(error)
         }
@@ -113,6 +114,16 @@ package final class ServerEndpoint: Sendable {
     /// Replaces the pinned certificates; sessions of certificates that are gone or belong to others now are cut off.
     package func replacePeers(_ peers: PeerDirectory) {
         for session in registry.replaceDirectory(peers) { session.cutOff() }
+    }
+
+    /// From now on connections are accepted with this key and certificate; those that are there go on.
+    package func show(_ identity: TransportIdentity) throws(TransportError) {
+        do {
+            let context = try identity.serverContext(closeTimeout: configuration.limits.closeTimeout)
+            tls.withLock { $0 = context }
+        } catch {
+            throw .identity(error)
+        }
     }
 
     /// Ends all sessions: who connects anew is told what this server's HELLO says by then.
@@ -207,7 +218,7 @@ package final class ServerEndpoint: Sendable {
         return channel.eventLoop.makeCompletedFuture {
             let verdict = PeerVerdict()
             let registry = self.registry
-            let tlsHandler = NIOSSLServerHandler(context: tls) { chain, promise in
+            let tlsHandler = NIOSSLServerHandler(context: tls.withLock { $0 }) { chain, promise in
                 verdict.certificate = PresentedCertificate(chain: chain, now: CertificateValidity.currentSecond()) {
                     registry.identity(of: $0) != nil
                 }

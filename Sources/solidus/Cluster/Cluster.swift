@@ -11,7 +11,7 @@ struct Cluster: ParsableCommand {
         subcommands: [
             ClusterInit.self, ClusterUp.self, ClusterDown.self, ClusterStatus.self, ClusterReload.self,
             ClusterRestart.self, Recover.self, ClusterWants.self, ClusterBackup.self, ClusterRestore.self,
-            ClusterSign.self,
+            ClusterSign.self, RenewCertificates.self,
         ])
 }
 

@@ -15,6 +15,8 @@ struct ListDistribution {
 
     /// Those that said that they do, in order.
     private(set) var confirmed: [Int] = []
+    /// The pins of the certificates that those show.
+    private(set) var certificates: [Int: String] = [:]
     /// Those that said why they do not take a list.
     private(set) var refused: [(server: Int, why: String)] = []
     /// Those that do not run here, or did not answer in time.
@@ -49,6 +51,9 @@ struct ListDistribution {
             waiting.removeAll { server in
                 guard let report = Self.report(target, server) else { return false }
                 if report.covers(cluster) {
+                    certificates[server] = report.certificatePin
+                    // The lists hold, and a certificate was not taken.
+                    for why in report.complaints { refused.append((server, why)) }
                     confirmed.append(server)
                 } else if let complaint = report.complaints.first {
                     refused.append((server, complaint))
@@ -106,7 +111,9 @@ struct ListDistribution {
 
     /// Tells what servers complained about.
     func warn() {
-        for (server, why) in refused { Standard.complain("warning: server \(server) does not take a list: \(why)") }
+        for (server, why) in refused {
+            Standard.complain("warning: server \(server) does not take what lies there: \(why)")
+        }
         for (server, why) in silent {
             Standard.complain("warning: server \(server) runs here, and does not say which lists it goes by: \(why)")
         }
