@@ -65,6 +65,9 @@ public struct BucketListing: AsyncSequence, Sendable {
             run = ListingRun(ListingDriver(listing.query, client: listing.client))
         }
 
+        /// Whether it is known that nothing comes any more.
+        package var isExhausted: Bool { shownCount == waiting.count && isAtEnd }
+
         public mutating func next() async throws(ClientError) -> ListingEntry? {
             while shownCount == waiting.count {
                 if isAtEnd { return nil }

@@ -38,6 +38,8 @@ public struct ObjectLayout: Sendable, Hashable, CustomStringConvertible {
     public let stripeSizeBytes: Int
     /// The servers of the object's group, in the order of the fragments' positions.
     public let servers: [NodeID]
+    /// What it was made of, in order, where its stripes went ahead of it; else empty. What was stored in one go has one.
+    public let parts: [ObjectPart]
 
     init(_ descriptor: Descriptor, at placement: Placement) {
         servers = placement.nodes
@@ -45,10 +47,12 @@ public struct ObjectLayout: Sendable, Hashable, CustomStringConvertible {
             partCount = staged.parts.count
             stripeCount = staged.stripeCount
             stripeSizeBytes = Int(staged.parts.map(\.stripeSizeBytes).max() ?? 0)
+            parts = staged.parts.map { ObjectPart(number: Int($0.attempt.part), lengthBytes: $0.lengthBytes) }
         } else {
             partCount = 1
             stripeCount = UInt64(descriptor.stripes.count)
             stripeSizeBytes = descriptor.stripes.map(\.blockSizeBytes).max() ?? 0
+            parts = []
         }
     }
 
@@ -56,6 +60,13 @@ public struct ObjectLayout: Sendable, Hashable, CustomStringConvertible {
         let parts = partCount == 1 ? "" : " in \(partCount) parts"
         return stripeCount == 1 ? "1\(parts)" : "\(stripeCount)\(parts), of at most \(stripeSizeBytes) bytes"
     }
+}
+
+/// A part of which an object was made.
+public struct ObjectPart: Sendable, Hashable {
+    /// From 1, as it was uploaded.
+    public let number: Int
+    public let lengthBytes: UInt64
 }
 
 /// An object that was read, or a range of its bytes.

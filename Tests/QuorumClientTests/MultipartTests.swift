@@ -26,7 +26,7 @@ struct MultipartTests {
     private func put(
         _ number: Int, _ value: SharedBytes, _ upload: MultipartUpload, _ client: ObjectClient, etag: String = ""
     ) async throws -> UploadedPart {
-        try await client.putPart(number, of: upload, etag: { etag }, from: source(value))
+        try await client.putPart(number, of: upload, seal: { $0.etag = etag }, from: source(value))
     }
 
     @Test(

@@ -52,6 +52,8 @@ public struct UploadedPart: Sendable, Hashable {
     public let lengthBytes: UInt64
     /// What the caller said of it; empty for nothing.
     public let etag: String
+    /// What else the caller noted of it.
+    public let notes: [String: String]
     /// Its client's clock when it was complete, in milliseconds since 1970.
     public let modifiedMilliseconds: UInt64
 }
@@ -88,6 +90,15 @@ extension ObjectClient {
             try await write(note, of: upload)
             return upload
         }
+    }
+
+    /// What an upload was begun with.
+    ///
+    /// - Throws: `.uploadEnded` when it never was, was aborted or is complete; as `get`.
+    public func status(of upload: MultipartUpload) async throws(ClientError) -> MultipartUploadStatus {
+        guard let note = try await note(of: upload), note.completed == nil else { throw .uploadEnded(upload.key) }
+        return MultipartUploadStatus(
+            upload: upload, beganMilliseconds: note.beganMilliseconds, metadata: note.metadata)
     }
 
     /// The parts of an upload that are stored, by rising numbers. A part that was stored several times is there as it was
@@ -216,7 +227,7 @@ extension ObjectClient {
                 note.contents.map({ self.isOwn($0.attempt, part: number, of: upload) }) ?? true
             else { return nil }
             let part = UploadedPart(
-                number: number, lengthBytes: note.lengthBytes, etag: metadata.etag,
+                number: number, lengthBytes: note.lengthBytes, etag: metadata.etag, notes: metadata.user,
                 modifiedMilliseconds: metadata.modifiedMilliseconds)
             return NotedPart(part: part, contents: note.contents)
         }

@@ -11,13 +11,15 @@ extension ObjectClient {
     ///   - number: 1 to `partNumberMax`; parts are joined by rising numbers.
     ///   - lengthBytes: how many bytes the source has, if that is known: it is checked, and stripes are chosen by it.
     ///   - progress: told how many bytes are safe at a quorum of servers.
-    ///   - etag: called once all bytes were read; says what completion may ask for, or throws.
+    ///   - seal: called once all bytes were read; says in the metadata's tag what completion may ask for, and in its
+    ///     user entries what else is to be noted of the part, or throws.
     /// - Throws: what the source throws; `.noPart` for a number that no part has, `.uploadEnded`, `.valueTooLarge`,
     ///   `.wrongLength`, and as `put`.
     @discardableResult
     public func putPart<Source: AsyncSequence>(
         _ number: Int, of upload: MultipartUpload, lengthBytes: UInt64? = nil,
-        progress: (@Sendable (UInt64) -> Void)? = nil, etag: (@Sendable () async throws -> String)? = nil,
+        progress: (@Sendable (UInt64) -> Void)? = nil,
+        seal: (@Sendable (inout ObjectMetadata) async throws -> Void)? = nil,
         from source: Source
     ) async throws -> UploadedPart where Source.Element == SharedBytes {
         let key = upload.key
@@ -44,7 +46,7 @@ extension ObjectClient {
                 contents = try await givingBack(attempt, of: key) {
                     let contents = try await ValueUpload(attempt, stripeSizeBytes: size, of: key, client: self)
                         .stage(&blocks, lengthBytes: lengthBytes, goesOn: false, progress: progress)
-                    if let etag { metadata.etag = try await etag() }
+                    try await seal?(&metadata)
                     metadata = try validated(metadata, of: key)
                     return contents
                 }
@@ -52,7 +54,7 @@ extension ObjectClient {
                 if let lengthBytes, lengthBytes > 0 {
                     throw ClientError.wrongLength(key, got: 0, expected: lengthBytes)
                 }
-                if let etag { metadata.etag = try await etag() }
+                try await seal?(&metadata)
                 metadata = try validated(metadata, of: key)
             }
             let partNote = try upload.note(ofPart: number)
@@ -65,7 +67,7 @@ extension ObjectClient {
             }
             return UploadedPart(
                 number: number, lengthBytes: contents?.lengthBytes ?? 0, etag: metadata.etag,
-                modifiedMilliseconds: metadata.modifiedMilliseconds)
+                notes: metadata.user, modifiedMilliseconds: metadata.modifiedMilliseconds)
         }
     }
 

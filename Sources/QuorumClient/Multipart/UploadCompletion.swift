@@ -28,15 +28,32 @@ extension ObjectClient {
     public func complete(
         _ upload: MultipartUpload, parts: [PartToJoin]? = nil, etag: String? = nil
     ) async throws(ClientError) -> PutResult {
+        do {
+            return try await complete(upload, parts: parts) { metadata, _ in if let etag { metadata.etag = etag } }
+        } catch let error as ClientError {
+            throw error
+        } catch {
+            preconditionFailure("a seal that does not throw threw \(error)")
+        }
+    }
+
+    /// The same, where what is known of the parts goes into the object's metadata.
+    ///
+    /// - Parameter seal: called with the object's metadata and the parts that are joined; may change the one, or throw.
+    ///   Not called for an upload that is complete.
+    public func complete(
+        _ upload: MultipartUpload, parts: [PartToJoin]? = nil,
+        seal: (inout ObjectMetadata, [UploadedPart]) async throws -> Void
+    ) async throws -> PutResult {
         let key = upload.key
         return try await measure(.completeUpload, .object(key), facts: { OperationFacts($0) }) {
-            () throws(ClientError) in
-            guard let note = try await note(of: upload) else { throw .uploadEnded(key) }
+            guard let note = try await note(of: upload) else { throw ClientError.uploadEnded(key) }
             if let completed = note.completed { return Self.result(key, completed) }
-            let contents = try await joined(parts, of: upload)
+            let found = try await found(parts, of: upload)
+            let contents = try joined(found, of: upload)
             var metadata = note.metadata
             metadata.modifiedMilliseconds = Self.currentMilliseconds()
-            if let etag { metadata.etag = etag }
+            try await seal(&metadata, found.map(\.part))
             let result = try await write(contents, validated(metadata, of: key), of: upload)
             var ended = note
             ended.completed = result.timestamp
@@ -50,10 +67,10 @@ extension ObjectClient {
         PutResult(key: key, timestamp: timestamp, rounds: 1, durableAt: [], observations: ServerObservations())
     }
 
-    /// Nil when all parts are empty.
-    private func joined(_ wanted: [PartToJoin]?, of upload: MultipartUpload) async throws(ClientError)
-        -> StagedContents?
-    {
+    /// The parts that are to be joined.
+    private func found(
+        _ wanted: [PartToJoin]?, of upload: MultipartUpload
+    ) async throws(ClientError) -> [NotedPart] {
         let key = upload.key
         var found: [NotedPart]
         if let wanted {
@@ -72,6 +89,14 @@ extension ObjectClient {
             found = try await notedParts(of: upload)
         }
         guard !found.isEmpty else { throw .noPart(key, number: 1) }
+        return found
+    }
+
+    /// Nil when all parts are empty.
+    private func joined(
+        _ found: [NotedPart], of upload: MultipartUpload
+    ) throws(ClientError) -> StagedContents? {
+        let key = upload.key
         let parts = found.compactMap(\.contents)
         guard !parts.isEmpty else { return nil }
         let lengthBytes = parts.reduce(0) { $0 &+ $1.lengthBytes }

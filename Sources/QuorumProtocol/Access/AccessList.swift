@@ -102,6 +102,9 @@ public struct AccessList: Hashable, Sendable {
                 ? nil : .notEntitled(principal, lacksAll: .write)
         }
         let rights = clients[place].rights(onBucket: Array(query.bucket.utf8)[...])
+        if query.bucket == ObjectKey.bucketOfGateways {
+            return rights.contains(.admin) ? nil : .notEntitled(principal, lacksAll: .admin)
+        }
         guard rights.contains(.list) else { return .notEntitled(principal, lacksAll: .list) }
         return rights.isDisjoint(with: [.read, .write]) ? .notEntitled(principal, lacksAll: [.read, .write]) : nil
     }
@@ -158,7 +161,8 @@ public struct AccessList: Hashable, Sendable {
 extension Request {
     /// The rights of which a client needs one. Writers in doubt read. Readers write back, and a certificate or a digest
     /// speaks for itself, so COMMIT and DESCRIPTOR take any. A bucket's record is its administrators' to write, and
-    /// everybody's to read who has anything to do with the bucket; what is noted of a bucket's uploads is its writers'.
+    /// everybody's to read who has anything to do with the bucket; what is noted of a bucket's uploads is its writers',
+    /// and what gateways share is for who administers every bucket.
     /// Others' uploads are administrators' to see and to discard. Nil: no right is enough.
     func sufficientRights(of client: ClientID) -> Rights? {
         switch self {
@@ -172,6 +176,7 @@ extension Request {
             switch key.reservation {
             case .record: (.admin, .all)
             case .upload: (.write, .write)
+            case .gateway: (.admin, .admin)
             case nil: (.write, [.read, .write])
             }
         return switch self {

@@ -88,7 +88,7 @@ extension ObjectKey {
     package static func bucket(ofPrefix prefix: [UInt8]) -> String? {
         guard let slash = prefix.firstIndex(of: UInt8(ascii: "/")),
             let bucket = String(validating: prefix[..<slash], as: UTF8.self),
-            isBucket(bucket) || bucket == bucketOfRecords || bucket == bucketOfUploads
+            isBucket(bucket) || bucket == bucketOfRecords || bucket == bucketOfUploads || bucket == bucketOfGateways
         else { return nil }
         return bucket
     }
