@@ -174,6 +174,15 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
 
+        // What speaks S3: a client of the cluster like others.
+        .target(
+            name: "S3Gateway",
+            dependencies: [
+                "CISAL", "ClusterFiles", "ErasureCode", "QuorumClient", "QuorumProtocol", "Solidus", nioCore, nioPosix,
+                nioHTTP, nioSSL, crypto, logging,
+            ],
+            swiftSettings: strictSwift),
+
         // The benchmark: what is made of measurements, and the measuring.
         .target(
             name: "BenchmarkResults", dependencies: ["QuorumProtocol"], path: "bench/Results",
@@ -236,8 +245,8 @@ let package = Package(
             dependencies: [
                 "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "DurableFiles",
                 "FileTransfers", "ObjectStorage", "ProtocolStorage", "QuorumClient", "QuorumOperations",
-                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "ServerProcesses", arguments,
-                logging,
+                "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire", "S3Gateway", "ServerProcesses",
+                arguments, logging,
             ],
             swiftSettings: strictSwift),
 
@@ -327,6 +336,14 @@ let package = Package(
                 "ClusterFiles", "LoopbackPorts", "ObjectStorage", "QuorumServer", "Solidus", logging, tracing,
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ],
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "S3GatewayTests",
+            dependencies: [
+                "ClusterFiles", "LoopbackPorts", "ObjectStorage", "QuorumServer", "S3Gateway", "Solidus", crypto,
+                logging,
+                nioCore, nioHTTP,
             ],
             swiftSettings: strictSwift),
         .testTarget(
