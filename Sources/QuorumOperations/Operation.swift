@@ -15,6 +15,8 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         var requests: [UInt64] = []
         var timers: [Scheduled<Void>] = []
         var hedgedAt: NIODeadline?
+        /// Whether the hedge time is over at this moment.
+        var endsHedge = false
         var retransmission: Scheduled<Void>?
         var continuation: CheckedContinuation<Result<Machine.Outcome, OperationFailure>, Never>?
         var result: Result<Machine.Outcome, OperationFailure>?
@@ -138,10 +140,16 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
             context.workers.submit { _ in self.submit(work()) }
         case .startHedge:
             state.withLock { $0.hedgedAt = .now() }
-            keep(context.eventLoop.scheduleTask(in: hedge.current) { self.submit(Machine.hedge) })
+            keep(context.eventLoop.scheduleTask(in: hedge.current) { self.endHedge() })
         case .finish(let result):
             finish(result)
         }
+    }
+
+    private func endHedge() {
+        state.withLock { $0.endsHedge = true }
+        submit(Machine.hedge)
+        state.withLock { $0.endsHedge = false }
     }
 
     private func startTimers() {
@@ -205,7 +213,9 @@ package final class Operation<Machine: OperationMachine>: ReplyReceiver {
         let (requests, timers, retransmission, continuation, hedgedAt) = state.withLock { state in
             state.result = result
             defer { state.continuation = nil }
-            return (state.requests, state.timers, state.retransmission, state.continuation, state.hedgedAt)
+            // What ends because the hedge time is over says how long that is, and not how long operations take.
+            let hedgedAt = state.endsHedge ? nil : state.hedgedAt
+            return (state.requests, state.timers, state.retransmission, state.continuation, hedgedAt)
         }
         if case .success = result, let hedgedAt { hedge.record(.now() - hedgedAt) }
         for timer in timers { timer.cancel() }

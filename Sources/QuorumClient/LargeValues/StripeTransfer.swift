@@ -94,6 +94,14 @@ extension ObjectClient {
         context.connections.channel(to: parameters.placement(of: key).node(at: position)).state == .connected
     }
 
+    /// Whether the last attempt to connect to a server failed, or its connection was lost.
+    func isUnreachable(_ position: Position, of key: ObjectKey) -> Bool {
+        switch context.connections.channel(to: parameters.placement(of: key).node(at: position)).state {
+        case .disconnected: true
+        case .connected, .idle, .connecting, .closed: false
+        }
+    }
+
     /// Has something done on a worker.
     func work<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value {
         try await context.workers.runIfActive { body() }

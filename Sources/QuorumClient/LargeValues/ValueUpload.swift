@@ -143,6 +143,11 @@ final class ValueUpload: Sendable {
         }
         var staged = await before?.servers(having: stripe.crossChecksum, as: number) ?? []
         var targets = tally.withLock { $0.targets }.subtracting(staged)
+        // Who cannot be reached now is behind at once, as long as that many may be.
+        let unreachable = targets.filter { client.isUnreachable($0, of: key) }
+        if unreachable.count + tally.withLock({ $0.behind.subtracting(staged).count }) <= parameters.quorums.faults {
+            targets = targets.subtracting(PositionSet(unreachable))
+        }
         var need = max(0, parameters.quorums.quorum - staged.count)
         while true {
             try Task.checkCancellation()
