@@ -14,6 +14,7 @@ run: setup
 # somewhere, and runs every test, beside which the simulator is built; of the C core's own checks, of fuzzing and of
 # simulation a slice.
 test: setup lint
+	scripts/setup-s3-clients
 	swift build --build-tests --explicit-target-dependency-import-check error
 	swift build --product generate-manual
 	scripts/make-reference "$$(swift build --show-bin-path)" $(REFERENCE)

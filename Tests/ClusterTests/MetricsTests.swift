@@ -9,7 +9,7 @@ import QuorumProtocol
 import Testing
 
 /// What a server answered over HTTP.
-private struct HTTPAnswer {
+struct HTTPAnswer {
     let status: Int
     let head: String
     let body: String

@@ -57,7 +57,8 @@ extension GatewayTests {
                 return (answer, second, try other.receive())
             }
             #expect(answer.interim == [100] && answer.status == 200)
-            #expect(second.interim.isEmpty && second.status == 200)
+            // Some clients would take the next answer on this connection for one to this request.
+            #expect(second.interim.isEmpty && second.status == 200 && second["connection"] == "close")
             #expect(third.interim.isEmpty && third.status == 404 && third["connection"] == "close")
             #expect(try await s3.call("GET", "/expecting/k").text == "hello")
         }

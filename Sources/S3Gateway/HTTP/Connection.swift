@@ -62,8 +62,9 @@ struct Connection: Sendable {
         let begin = ContinuousClock.now
         let context = RequestContext(id: RequestIDs.next(), peer: peer)
         let response = await handler.respond(to: head, body, context)
-        // A client that was not told to go on may or may not do so; what it sends next could be either.
-        let isDrainable = !body.isAwaited && (body.leftBytes.map { $0 <= Self.drainedBytesMax } ?? false)
+        // A client that was not told to go on may or may not do so; what it sends next could be either. And some take the
+        // answer to their next request for one to this, also where there is no body.
+        let isDrainable = !body.wasLeftWaiting && (body.leftBytes.map { $0 <= Self.drainedBytesMax } ?? false)
         let keepsAlive = head.isKeepAlive && isDrainable && !isStopping()
         var sentBytes: UInt64 = 0
         defer {

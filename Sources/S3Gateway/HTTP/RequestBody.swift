@@ -23,6 +23,8 @@ final class RequestBody: AsyncSequence {
     let contentLength: UInt64?
     /// Whether nothing says that there is a body.
     let isAbsent: Bool
+    /// Whether the client said that it waits for a word before it sends the body, also where there is none.
+    private let expects: Bool
     private let parts: RequestParts
     private let outbound: Outbound
     /// Whether the client waits to be told to go on.
@@ -37,9 +39,8 @@ final class RequestBody: AsyncSequence {
         let length = head.headers.first(name: "content-length").flatMap { UInt64($0) }
         contentLength = isChunked ? nil : length ?? 0
         isAbsent = !isChunked && length == nil
-        isAwaited =
-            !head.isOld && contentLength != 0
-            && head.headers.first(name: "expect")?.lowercased() == "100-continue"
+        expects = !head.isOld && head.headers.first(name: "expect")?.lowercased() == "100-continue"
+        isAwaited = expects && contentLength != 0
     }
 
     /// The next piece; nil at the end.
@@ -62,6 +63,9 @@ final class RequestBody: AsyncSequence {
             throw CheckedPayload.incomplete(provided: readBytes, expected: contentLength ?? readBytes)
         }
     }
+
+    /// Whether the client waited to be told to go on, and never was.
+    var wasLeftWaiting: Bool { expects && (isAwaited || contentLength == 0) }
 
     /// How many bytes are left; nil when that is not known.
     var leftBytes: UInt64? { isAtEnd ? 0 : contentLength.map { $0 - Swift.min($0, readBytes) } }

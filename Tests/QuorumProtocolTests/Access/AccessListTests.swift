@@ -176,6 +176,25 @@ import Testing
     }
 
     @Test(
+        "What gateways share is for who administers every bucket",
+        arguments: [
+            ([], false), (["*:read,write,list"], false), (["gateway:admin"], false), (["*:admin"], true),
+        ])
+    func gateways(grants: [String], isAdministrator: Bool) throws {
+        let list = try Self.list(grants)
+        let record = try ObjectKey(ofGateways: "keys/A")
+        #expect(record.text == "_gateway/keys/A" && record.reservation == .gateway)
+        for kind in [Kind.read, .readTimestamp, .prepare, .fetch, .versions] {
+            let refusal = list.refusal(of: kind.request(record), from: .client(Self.client), in: Self.configuration)
+            #expect(
+                refusal == (isAdministrator ? nil : .notEntitled(.client(Self.client), lacksAll: .admin)),
+                "\(grants), \(kind)")
+        }
+        let query = try #require(ListingQuery(prefix: Array("_gateway/keys/".utf8)))
+        #expect((list.refusalOfListing(query, to: .client(Self.client)) == nil) == isAdministrator, "\(grants)")
+    }
+
+    @Test(
         "What is noted of a bucket's uploads is its writers' to read, to write and to list",
         arguments: [
             ([], false), (["photos:read,list,admin"], false), (["photo:write"], false), (["*:write"], true),
