@@ -246,7 +246,7 @@ final class Gateway: RequestHandler {
 
     /// What clients are told less of than who runs the gateway wants to know.
     private func log(_ error: any Error, as reported: S3Error, _ context: RequestContext) {
-        guard let error = error as? ClientError, reported.code.status.code >= 500 else { return }
+        guard reported.code.status.code >= 500, !(error is S3Error) else { return }
         logger.warning("request \(context.id): \(error)")
     }
 

@@ -293,6 +293,28 @@ extension GatewayTests {
             #expect(try await s3.call("GET", "/tampered/k").body == bytes)
         }
 
+        @Test("that others wrote beside the gateway put nothing into its answers but what headers may have")
+        func foreign() async throws {
+            let s3 = try await bucket("foreign")
+            let key = try ObjectKey("foreign/k")
+            let metadata = ObjectMetadata(
+                contentType: "a\r\nx-evil: 1", etag: "b\r\nx-evil: 2",
+                user: [
+                    "n": "c\r\nx-evil: 3", "o\r\nx-evil": "4", "s3:cache-control": "d\r\nx-evil: 5",
+                    "s3:checksum": "CRC32 e\r\nx-evil:6 FULL_OBJECT",
+                ])
+            try await OneGateway.current.withClient { _ = try await $0.put(key, "hello", metadata: metadata) }
+            for method in ["GET", "HEAD"] {
+                let got = try await s3.call(method, "/foreign/k", [("x-amz-checksum-mode", "ENABLED")])
+                #expect(got.status == 200 && got["content-length"] == "5" && got["x-amz-missing-meta"] == "1", "\(got)")
+                #expect(!got.headers.contains { $0.name.contains("evil") })
+            }
+            let tag = try #require(try await s3.call("HEAD", "/foreign/k")["etag"])
+            let list = try await s3.call("GET", "/foreign")
+            #expect(list.element("ETag") == tag.replacing("\"", with: "&quot;"))
+            #expect(try await s3.call("GET", "/foreign/k", [("If-Match", tag)]).text == "hello")
+        }
+
         @Test("are copied, with their metadata or with other")
         func copies() async throws {
             let s3 = try await bucket("copies")

@@ -1,5 +1,8 @@
 // What the client library's errors are in S3's words. What they say of servers is for the gateway's log.
 
+import NIOCore
+import NIOHTTP1
+import NIOSSL
 import QuorumClient
 import QuorumProtocol
 
@@ -58,8 +61,9 @@ extension S3Error {
         case let error as S3Error: self = error
         case let error as ClientError: self.init(error)
         case is CancellationError: self.init(.serviceUnavailable, "The request was given up.")
-        default:
+        case is HTTPParserError, is ChannelError, is IOError, is NIOSSLError:
             self.init(.incompleteBody, "The request body terminated unexpectedly")
+        default: self.init(.internalError, "We encountered an internal error. Please try again.")
         }
     }
 }

@@ -66,6 +66,8 @@ final class GatewayServer: Sendable {
                             ByteToMessageHandler(
                                 HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: decoderLimits)
                             ))
+                        // What is kept with objects others may have written.
+                        try pipeline.addHandler(NIOHTTPResponseHeadersValidator())
                         try pipeline.addHandler(
                             ConnectionGuard(limits.patience) { error in
                                 Gateway.response(error, resource: "", requestID: RequestIDs.next())

@@ -47,7 +47,7 @@ extension Gateway {
         let key = try Self.objectKey(source.bucket, source.key)
         let object = try await reading(request) { try await client.open(key) }
         switch Conditions(request.headers, prefix: "x-amz-copy-source-").judge(
-            etag: object.status.etag, modifiedMilliseconds: object.status.metadata.modifiedMilliseconds)
+            etag: object.status.shownTag, modifiedMilliseconds: object.status.metadata.modifiedMilliseconds)
         {
         case .go: return object
         case .notModified: throw S3Error.preconditionFailed("x-amz-copy-source-If-None-Match")
@@ -78,7 +78,7 @@ extension Gateway {
         if replaces { metadata = given }
         metadata.user[ObjectHeaders.taggingName] = tags
         metadata.checksum = checksum
-        metadata.etag = object.status.etag
+        metadata.etag = object.status.shownTag
         metadata.modifiedMilliseconds = Dates.nowMilliseconds()
         let algorithm = try Self.algorithm(request) ?? checksum?.algorithm
         // What was uploaded in parts is one from here on, and so are its tag and its checksum.

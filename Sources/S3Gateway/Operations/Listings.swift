@@ -177,7 +177,7 @@ extension Gateway {
     private func write(_ object: ListedObject, _ query: ListingRequest, to xml: inout XMLWriter) {
         xml.text("Key", query.shown(object.key.nameText))
         xml.text("LastModified", Dates.iso(milliseconds: object.modifiedMilliseconds))
-        xml.text("ETag", "\"\(object.etag)\"")
+        xml.text("ETag", "\"\(object.shownTag)\"")
         xml.number("Size", object.lengthBytes)
         xml.text("StorageClass", "STANDARD")
     }

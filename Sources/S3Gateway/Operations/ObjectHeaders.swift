@@ -3,7 +3,7 @@
 // besides is kept under names with a colon, which no header has.
 
 import NIOHTTP1
-import QuorumProtocol
+import Solidus
 
 enum ObjectHeaders {
     /// Bytes of the names and values of users' own entries.
@@ -131,6 +131,21 @@ enum ObjectHeaders {
     }
 }
 
+/// Tags as headers may have them. Whoever writes beside a gateway may have given an object any.
+enum ETags {
+    static func shown(_ etag: String, _ timestamp: Timestamp) -> String {
+        etag.utf8.allSatisfy { (0x21..<0x7F).contains($0) && $0 != 0x22 } ? etag : timestamp.digest.description
+    }
+}
+
+extension ObjectStatus {
+    var shownTag: String { ETags.shown(etag, timestamp) }
+}
+
+extension ListedObject {
+    var shownTag: String { ETags.shown(etag, timestamp) }
+}
+
 /// A checksum that is kept with an object.
 struct KeptChecksum: Equatable, Sendable {
     let algorithm: ChecksumAlgorithm
@@ -147,7 +162,8 @@ struct KeptChecksum: Equatable, Sendable {
     /// Nil for what `text` does not give.
     init?(_ text: String) {
         let fields = text.split(separator: " ", omittingEmptySubsequences: false)
-        guard fields.count == 3, let algorithm = ChecksumAlgorithm(rawValue: String(fields[0])),
+        guard fields.count == 3, fields[1].utf8.allSatisfy({ (0x21..<0x7F).contains($0) }),
+            let algorithm = ChecksumAlgorithm(rawValue: String(fields[0])),
             let type = ChecksumType(rawValue: String(fields[2]))
         else { return nil }
         self.init(algorithm, String(fields[1]), type)

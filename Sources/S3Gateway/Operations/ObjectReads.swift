@@ -34,7 +34,7 @@ extension Gateway {
 
     /// The answer without its body.
     private func head(_ request: S3Request, _ status: ObjectStatus) throws(S3Error) -> Response {
-        let etag = status.etag
+        let etag = status.shownTag
         let modified = status.metadata.modifiedMilliseconds
         var common: [(name: String, value: String)] = [
             ("ETag", "\"\(etag)\""), ("Last-Modified", Dates.http(Int64(clamping: modified / 1000))),
@@ -113,7 +113,7 @@ extension Gateway {
 
     /// The parts of which an object was uploaded; none for one that was stored in one go.
     static func parts(of status: ObjectStatus) -> [ObjectPart] {
-        status.etag.utf8.count > 33 && status.etag.contains("-") ? status.layout.parts : []
+        status.shownTag.utf8.count > 33 && status.shownTag.contains("-") ? status.layout.parts : []
     }
 
     private static func noSuchPart(_ part: Int, of count: Int) -> S3Error {
@@ -174,10 +174,10 @@ extension Gateway {
         }
         let status = try await reading(request) { try await client.head(key) }
         switch Conditions(request.headers).judge(
-            etag: status.etag, modifiedMilliseconds: status.metadata.modifiedMilliseconds)
+            etag: status.shownTag, modifiedMilliseconds: status.metadata.modifiedMilliseconds)
         {
         case .go: break
-        case .notModified: return Response(.notModified, headers: [("ETag", "\"\(status.etag)\"")])
+        case .notModified: return Response(.notModified, headers: [("ETag", "\"\(status.shownTag)\"")])
         case .failed(let name): throw S3Error.preconditionFailed(name)
         }
         let parts = Self.parts(of: status)
@@ -194,7 +194,7 @@ extension Gateway {
             ]
         ) { xml in
             xml.root("GetObjectAttributesResponse") { xml in
-                if names.contains("ETag") { xml.text("ETag", status.etag) }
+                if names.contains("ETag") { xml.text("ETag", status.shownTag) }
                 if names.contains("Checksum"), let checksum = status.metadata.checksum {
                     xml.element("Checksum") { xml in
                         // Here it stands without the number of parts.

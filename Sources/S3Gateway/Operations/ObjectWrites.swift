@@ -88,7 +88,7 @@ extension Gateway {
     /// The object's tag; nil when there is none.
     func currentTag(_ key: ObjectKey) async throws -> String? {
         do {
-            return try await client.head(key).etag
+            return try await client.head(key).shownTag
         } catch ClientError.notFound {
             return nil
         }

@@ -76,12 +76,9 @@ extension Gateway {
         for status in uploads {
             let name = status.upload.key.nameText
             guard name.utf8.starts(with: prefix.utf8) else { continue }
-            var common: String?
-            if !delimiter.isEmpty, let found = String(name.dropFirst(prefix.count)).firstRange(of: delimiter) {
-                common = prefix + String(name.dropFirst(prefix.count))[..<found.upperBound]
-            }
+            let common = Self.commonPrefix(of: name, behind: prefix, upTo: delimiter)
             if let common {
-                if case .prefix(common)? = entries.last { continue }
+                if case .prefix(let last)? = entries.last, last.utf8.elementsEqual(common.utf8) { continue }
                 // What is behind it in an earlier page was shown there.
                 if !keyMarker.isEmpty, keyMarker.utf8.starts(with: common.utf8) { continue }
             }
@@ -128,12 +125,24 @@ extension Gateway {
         }
     }
 
+    /// A name up to the first delimiter behind a prefix; nil where there is none.
+    private static func commonPrefix(of name: String, behind prefix: String, upTo delimiter: String) -> String? {
+        let (name, delimiter) = (Array(name.utf8), Array(delimiter.utf8))
+        let begin = prefix.utf8.count
+        guard !delimiter.isEmpty, name.count >= begin + delimiter.count else { return nil }
+        for place in begin...(name.count - delimiter.count)
+        where name[place..<(place + delimiter.count)].elementsEqual(delimiter) {
+            return String(decoding: name[..<(place + delimiter.count)], as: UTF8.self)
+        }
+        return nil
+    }
+
     /// The uploads behind a key, or behind an upload to that key.
     private static func behind(
         _ uploads: [MultipartUploadStatus], key: String, upload: String
     ) -> [MultipartUploadStatus] {
         guard !key.isEmpty else { return uploads }
-        let ofKey = uploads.filter { $0.upload.key.nameText == key }
+        let ofKey = uploads.filter { $0.upload.key.nameText.utf8.elementsEqual(key.utf8) }
         let place = upload.isEmpty ? nil : ofKey.firstIndex { $0.upload.id == upload }
         let rest = upload.isEmpty ? [] : place.map { Array(ofKey[($0 + 1)...]) } ?? []
         return rest + uploads.filter { key.utf8.lexicographicallyPrecedes($0.upload.key.nameText.utf8) }
