@@ -30,6 +30,8 @@ struct HomeFiles {
     var wellMark: String { directory + "/rebuilt.json" }
     /// Which life of its store has gone back to an earlier state.
     var rolledBackMark: String { directory + "/rolled-back.json" }
+    /// What proves that other servers lied.
+    var evidence: String { directory + "/evidence" }
     /// Where a server keeps the newest lists that it has seen.
     var lists: String { directory + "/lists" }
 

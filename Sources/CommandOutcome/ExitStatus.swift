@@ -57,7 +57,7 @@ package enum ExitStatus: Int32, CaseIterable {
         case .inputOutput: "a local file, disk, port or store cannot be used"
         case .notLinearizable: "the history is not linearizable"
         case .stalled: "operations stopped, or a server failed or did not heal, although no more failed than may"
-        case .undecided: "the history was too hard to judge"
+        case .undecided: "the history was too hard to judge, or a file proves nothing"
         case .partial: "done in part: not for all that was asked for"
         case .incomplete: "some of many were done, others failed; each is named"
         case .sourceChanged: "a file was changed while it was read, and was not stored"

@@ -399,6 +399,7 @@ private struct CounterSources: Sendable {
         counters.scrubEndMilliseconds = background.scrubber.endedMilliseconds
         counters.scrubNeedsMilliseconds = background.scrubber.neededMilliseconds
         counters.auditEndMilliseconds = background.auditor.endedMilliseconds
+        counters.evidence = background.evidence.count
         counters.openRequests = UInt64(sessions.openCount)
         let changes = host.changes
         counters.waitingChanges = changes.queued - changes.done

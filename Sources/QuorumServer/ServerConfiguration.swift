@@ -51,6 +51,8 @@ package struct ServerConfiguration: Sendable {
     /// In what time the store is read from end to end; 0: never. And where it is noted how far that is; nil: nowhere.
     package var scrubMilliseconds: UInt64 = 14 * 86_400_000
     package var scrubFile: String?
+    /// Where what proves that others lied is kept; nil: nowhere.
+    package var evidenceDirectory: String?
     /// In what time a group's servers audit all that it has; 0: never.
     package var auditMilliseconds: UInt64 = 7 * 86_400_000
     /// Where it is noted how far the server is whose store was begun anew; nil: nowhere, and none is.
@@ -83,6 +85,7 @@ package struct ServerConfiguration: Sendable {
         scrubMilliseconds = UInt64(home.scrubSeconds) * 1000
         auditMilliseconds = UInt64(home.auditSeconds) * 1000
         scrubFile = "\(home.directory)/scrub.json"
+        evidenceDirectory = EvidenceDirectory(home: home.directory).path
         rebuildFiles = RebuildFiles(
             mark: home.rebuildFile, well: home.wellFile, rolledBack: home.rolledBackFile)
         antiEntropyMilliseconds = UInt64(home.antiEntropySeconds) * 1000

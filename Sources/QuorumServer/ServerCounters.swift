@@ -86,6 +86,8 @@ package struct ServerCounters: Sendable, Equatable, Codable {
     package var auditFindings: UInt64 = 0
     package var auditInconclusive: UInt64 = 0
     package var auditEndMilliseconds: UInt64 = 0
+    /// Files of evidence that this server has: of each a proof that another one lied.
+    package var evidence: UInt64 = 0
     /// Requests that are not answered now, and changes that wait for the disk now.
     package var openRequests: UInt64 = 0
     package var waitingChanges: UInt64 = 0

@@ -77,6 +77,8 @@ package struct ServerStatus: Equatable, Sendable {
     package var scrubNeedsMilliseconds: UInt64
     /// When the certificate of its connections ends, in seconds since 1970.
     package var certificateEndSeconds: UInt64
+    /// Proofs that it has of other servers' lies.
+    package var evidence: UInt64
     /// Requests refused since its start, by the reason's name.
     package var refusals: [String: UInt64]
     /// Connections refused since its start, by the reason's name.
@@ -88,7 +90,7 @@ package struct ServerStatus: Equatable, Sendable {
         reservedBytes: UInt64, sessions: UInt64, requests: UInt64, lostParts: UInt64, wants: UInt64,
         failedWants: UInt64, serversToMeet: UInt64, rebuild: Rebuild = Rebuild(),
         scrubEndMilliseconds: UInt64, scrubNeedsMilliseconds: UInt64, certificateEndSeconds: UInt64,
-        refusals: [String: UInt64], refusedConnections: [String: UInt64]
+        evidence: UInt64 = 0, refusals: [String: UInt64], refusedConnections: [String: UInt64]
     ) {
         self.version = version
         self.epoch = epoch
@@ -111,6 +113,7 @@ package struct ServerStatus: Equatable, Sendable {
         self.scrubEndMilliseconds = scrubEndMilliseconds
         self.scrubNeedsMilliseconds = scrubNeedsMilliseconds
         self.certificateEndSeconds = certificateEndSeconds
+        self.evidence = evidence
         self.refusals = refusals
         self.refusedConnections = refusedConnections
     }
@@ -150,6 +153,7 @@ package enum StatusMessage: Equatable, Sendable {
             status.usedBytes, status.freeBytes, status.reservedBytes, status.sessions, status.requests,
             status.lostParts, status.wants, status.failedWants, status.serversToMeet, status.scrubEndMilliseconds,
             status.scrubNeedsMilliseconds, status.certificateEndSeconds,
+            status.evidence,
         ] { head.append(value) }
         head.append(status.rebuild.phase.rawValue)
         for value in [
@@ -211,6 +215,7 @@ package enum StatusMessage: Equatable, Sendable {
         let scrubEnd: UInt64 = try head.integer("end of the scrub")
         let scrubNeeds: UInt64 = try head.integer("time that a scrub needs")
         let certificateEnd: UInt64 = try head.integer("end of the certificate")
+        let evidence: UInt64 = try head.integer("evidence")
         var rebuild = ServerStatus.Rebuild()
         let phaseValue: UInt8 = try head.integer("phase of rebuilding")
         guard let phase = ServerStatus.Rebuild.Phase(rawValue: phaseValue) else {
@@ -227,7 +232,7 @@ package enum StatusMessage: Equatable, Sendable {
             reservedBytes: reserved, sessions: sessions, requests: requests, lostParts: lostParts, wants: wants,
             failedWants: failedWants, serversToMeet: serversToMeet, rebuild: rebuild,
             scrubEndMilliseconds: scrubEnd, scrubNeedsMilliseconds: scrubNeeds, certificateEndSeconds: certificateEnd,
-            refusals: try reasons(&head), refusedConnections: try reasons(&head))
+            evidence: evidence, refusals: try reasons(&head), refusedConnections: try reasons(&head))
     }
 
     private static func reasons(_ head: inout CanonicalDecoder) throws(MalformedEncoding) -> [String: UInt64] {

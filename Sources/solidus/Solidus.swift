@@ -16,7 +16,7 @@ struct Solidus: Program {
             Concatenate.self, Compare.self, List.self, DiskUsage.self, Stat.self, Verify.self, Copy.self, Move.self,
             Remove.self, Uploads.self, ServerCommands.self,
             Torture.self, Check.self,
-            ClusterStatus.self, Audit.self, Recover.self, Gateway.self,
+            ClusterStatus.self, Audit.self, EvidenceCommands.self, Recover.self, Gateway.self,
         ])
 
     @MainActor static func main() async { await runToExit() }

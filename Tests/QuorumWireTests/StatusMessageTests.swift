@@ -18,7 +18,7 @@ import Testing
             version: "1.2.3", epoch: 1, incarnation: 2, addressesVersion: 3, keysVersion: 4, accessVersion: 5,
             uptimeMilliseconds: 6, storage: .full, usedBytes: 7, freeBytes: 8, reservedBytes: 9, sessions: 10,
             requests: 11, lostParts: .max, wants: 12, failedWants: 13, serversToMeet: 19, rebuild: rebuild,
-            scrubEndMilliseconds: 14, scrubNeedsMilliseconds: 20, certificateEndSeconds: 21,
+            scrubEndMilliseconds: 14, scrubNeedsMilliseconds: 20, certificateEndSeconds: 21, evidence: 22,
             refusals: Dictionary(uniqueKeysWithValues: (0..<count).map { ("reason \($0)", UInt64($0)) }),
             refusedConnections: ["unknown peer": 1])
     }

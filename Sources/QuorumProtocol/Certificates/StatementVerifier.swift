@@ -104,6 +104,14 @@ package final class StatementVerifier: Sendable {
         return VerifiedStatement(key: key, timestamp: timestamp, signed: signed)
     }
 
+    /// Checks that the server has signed the statement in this scope, whether it may make one there or not.
+    func verifySignature(
+        of signed: SignedStatement, on timestamp: Timestamp, of key: ObjectKey, in scope: StatementScope
+    ) throws(CertificateError) {
+        var form = StatementForm(scope: scope, key: key, timestamp: timestamp)
+        try check(signed, on: &form, in: scope)
+    }
+
     private func check(
         _ signed: SignedStatement, on form: inout StatementForm, in scope: StatementScope
     ) throws(CertificateError) {

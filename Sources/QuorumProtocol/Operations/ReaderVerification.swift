@@ -56,6 +56,11 @@ extension Reader {
         if isVerification { verified = max(verified ?? timestamp, timestamp) }
     }
 
+    /// What servers have handed out to prove that the version is poisonous, of which nothing was looked at.
+    package func poisonStatements(on timestamp: Timestamp) -> [SignedStatement] {
+        tally.poisonStatements(on: timestamp).map(\.statement)
+    }
+
     /// Whether the version's descriptor, its fragments, or the stripe that is looked at are waited for.
     func isLackingParts(_ timestamp: Timestamp) -> Bool {
         guard isGathered(timestamp) else { return true }

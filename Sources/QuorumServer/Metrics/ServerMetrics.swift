@@ -139,6 +139,9 @@ struct ServerMetrics {
             "Fragments of which there is no good one for this server, since their writer lied.",
             Double(counters.voidFragments))
         text.add(
+            "solidus_evidence_files", .gauge, "Proofs in this server's home that another one lied.",
+            Double(counters.evidence))
+        text.add(
             "solidus_rebuild_phase", .gauge,
             """
             0 when this server is well; 1 while it asks others what it has forgotten, 2 until it has everything back, \

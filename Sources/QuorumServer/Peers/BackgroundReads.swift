@@ -1,5 +1,6 @@
 // What a server does of its own accord that needs the other servers, started and stopped together.
 
+import ClusterFiles
 import Logging
 import ProtocolStorage
 import QuorumProtocol
@@ -12,9 +13,11 @@ struct BackgroundReads: Sendable {
     let scrubber: Scrubber
     let auditor: Auditor
     let restater: Restater
+    let evidence: EvidenceRecorder
     /// Of a server whose store was begun anew; nil: it was not.
     let rebuilder: Rebuilder?
     private let verifier: VersionVerifier
+    private let threads: ServerThreads
 
     init(
         _ configuration: ServerConfiguration, incarnation: Incarnation, rebuilding mark: RebuildMark?,
@@ -23,14 +26,19 @@ struct BackgroundReads: Sendable {
         host: ReplicaHost, statistics: ServerStatistics, logger: Logger
     ) {
         self.peers = peers
+        self.threads = threads
+        evidence = EvidenceRecorder(
+            configuration.evidenceDirectory.map { EvidenceDirectory($0) }, parameters: configuration.parameters,
+            verifier: peers.context.verifier, logger: logger)
         verifier = VersionVerifier(
-            configuration, peers: peers, threads: verificationThreads, statistics: statistics, logger: logger,
+            configuration, peers: peers, threads: verificationThreads, evidence: evidence, statistics: statistics,
+            logger: logger,
             found: { [weak host] key, findings in host?.found(key, findings) })
         host.attach(verifier)
         let isDrained = Wakeup()
         repairer = Repairer(
             configuration, peers: peers, store: store, threads: threads, host: host, verifier: verifier,
-            isDrained: isDrained, statistics: statistics, logger: logger)
+            evidence: evidence, isDrained: isDrained, statistics: statistics, logger: logger)
         host.attach(repairer)
         antiEntropy = AntiEntropy(
             intervalMilliseconds: configuration.antiEntropyMilliseconds, reads: peers, host: host,
@@ -63,6 +71,7 @@ struct BackgroundReads: Sendable {
         repairer.tick(milliseconds: milliseconds)
         if !(rebuilder?.isTakingOver ?? false) { antiEntropy.tick() }
         restater.tick()
+        evidence.tick(milliseconds: milliseconds, threads)
         peers.tick(milliseconds: milliseconds)
     }
 

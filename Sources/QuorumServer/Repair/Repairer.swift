@@ -51,6 +51,7 @@ final class Repairer: Sendable {
     private let threads: ServerThreads
     private let host: ReplicaHost
     private let verifier: VersionVerifier
+    private let evidence: RepairEvidence
     private let statistics: ServerStatistics
     private let logger: Logger
     private let isDrained: Wakeup
@@ -63,7 +64,8 @@ final class Repairer: Sendable {
     ///   - isDrained: woken whenever nothing is left that could be done.
     init(
         _ configuration: ServerConfiguration, peers: PeerReads, store: ProtocolStore, threads: ServerThreads,
-        host: ReplicaHost, verifier: VersionVerifier, isDrained: Wakeup, statistics: ServerStatistics, logger: Logger
+        host: ReplicaHost, verifier: VersionVerifier, evidence: EvidenceRecorder, isDrained: Wakeup,
+        statistics: ServerStatistics, logger: Logger
     ) {
         self.isDrained = isDrained
         self.peers = peers
@@ -71,6 +73,8 @@ final class Repairer: Sendable {
         self.threads = threads
         self.host = host
         self.verifier = verifier
+        self.evidence = RepairEvidence(
+            parameters: peers.context.parameters, store: store, threads: threads, recorder: evidence)
         self.statistics = statistics
         self.logger = logger
         isOff = configuration.repairBytesPerSecond == 0
@@ -334,12 +338,14 @@ extension Repairer {
             repair.readBytes += sizeBytes
             let parts = await onWorker(costBytes: sizeBytes) { RepairedParts(fetched, of: timestamp, at: own) }
             guard let parts else {
+                await evidence.look(at: fetched, of: repair.key, timestamp)
                 repair.skip(timestamp, "others' fragments make no block")
                 return nil
             }
             if case .void = parts.parts {
                 repair.isVoid = true
                 tellOfVoid(repair.key, timestamp)
+                await evidence.look(at: fetched, of: repair.key, timestamp)
             }
             if let ended = await take([parts], &repair) { return ended }
             // Of most objects that was all. What else is wanted is in the table still, and comes again.
@@ -434,6 +440,7 @@ extension Repairer {
         case .success(let outcome):
             let readBytes = outcome.fragments.reduce(0) { $0 + $1.bytes.count }
             let parts = await onWorker { stripe.parts(outcome) }
+            await evidence.look(at: parts, stripe, outcome, page: outcome.page ?? page, of: key)
             return FetchedStripe(
                 parts: parts, page: outcome.page, readBytes: readBytes, failure: parts == nil ? .noBlock : nil)
         }

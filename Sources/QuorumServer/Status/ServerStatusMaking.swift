@@ -51,6 +51,7 @@ extension ServerStatus {
             scrubEndMilliseconds: counters.scrubEndMilliseconds,
             scrubNeedsMilliseconds: counters.scrubNeedsMilliseconds,
             certificateEndSeconds: UInt64(max(0, certificate.notAfter)),
+            evidence: counters.evidence,
             refusals: counters.refusals, refusedConnections: connections.refusalsByReason)
     }
 }

@@ -30,6 +30,7 @@ final class VersionVerifier: Sendable {
 
     private let peers: PeerReads
     private let threads: VerificationThreads
+    private let evidence: EvidenceRecorder
     private let statistics: ServerStatistics
     private let logger: Logger
     private let state: Mutex<State>
@@ -40,11 +41,13 @@ final class VersionVerifier: Sendable {
     /// - Parameter found: told what was found of an object, on any thread.
     init(
         _ configuration: ServerConfiguration, peers: PeerReads, threads: VerificationThreads,
+        evidence: EvidenceRecorder,
         statistics: ServerStatistics, logger: Logger,
         found: @escaping @Sendable (ObjectKey, VersionFindings) -> Void
     ) {
         self.peers = peers
         self.threads = threads
+        self.evidence = evidence
         self.statistics = statistics
         self.logger = logger
         self.found = found
@@ -138,6 +141,7 @@ final class VersionVerifier: Sendable {
             }
             for timestamp in outcome.poisonous { logger.warning("\(key) at \(timestamp) is poisonous") }
             found(key, VersionFindings(outcome, by: peers.node))
+            await accuse(operation.machine, outcome, key)
         case .failure(let failure):
             sizeBytes += parameters.limits.stripeSizeBytesMax
             logger.debug("\(key) could not be verified: \(failure)")
@@ -151,6 +155,21 @@ final class VersionVerifier: Sendable {
         }
         whenDone?.resume()
         pump()
+    }
+
+    /// Whoever calls poisonous what turned out to be sound, or says that where nobody does, has lied.
+    private func accuse(_ reader: Reader, _ outcome: ReadOutcome, _ key: ObjectKey) async {
+        guard case .version(let timestamp, let descriptor, let stripes) = outcome.found else { return }
+        let statements = reader.poisonStatements(on: timestamp)
+        guard !statements.isEmpty else { return }
+        let finder = EvidenceFinder(peers.context.parameters, key, timestamp, descriptor)
+        let evidence = evidence
+        await withCheckedContinuation { continuation in
+            peers.context.workers.submit { _ in
+                evidence.record(finder.poisonous(stripes, statements))
+                continuation.resume()
+            }
+        }
     }
 
     private static var nowMilliseconds: UInt64 { NIODeadline.now().uptimeNanoseconds / 1_000_000 }

@@ -59,6 +59,7 @@ struct ClusterCondition: Encodable {
         let scrubNeedsSeconds: Double
         let certificateEndSeconds: UInt64
         let certificateDaysLeft: Int64
+        let evidence: UInt64
         let refusals: [String: UInt64]
         let refusedConnections: [String: UInt64]
 
@@ -86,6 +87,7 @@ struct ClusterCondition: Encodable {
             certificateEndSeconds = status.certificateEndSeconds
             certificateDaysLeft = Self.certificate(status.certificateEndSeconds)
                 .daysLeft(now: CertificateValidity.currentSecond())
+            evidence = status.evidence
             refusals = status.refusals
             refusedConnections = status.refusedConnections
         }
@@ -214,6 +216,10 @@ extension ClusterCondition.Status {
         }
         if let warning = Self.certificate(certificateEndSeconds).warning(now: CertificateValidity.currentSecond()) {
             remarks.append("CERTIFICATE: " + warning)
+        }
+        if evidence > 0 {
+            remarks.append(
+                "has \(evidence) PROOFS that another server lied: solidus evidence list, in this one's home")
         }
         if lostParts > 0 { remarks.append("lost parts of objects: \(lostParts)") }
         return remarks

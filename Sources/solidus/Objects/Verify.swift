@@ -1,8 +1,11 @@
 // solidus verify
 
 import ArgumentParser
+import ClusterFiles
 import CommandOutcome
+import DurableFiles
 import FileTransfers
+import Glibc
 import QuorumClient
 import QuorumProtocol
 
@@ -13,12 +16,17 @@ struct Verify: AsyncParsableCommand, ReportingCommand {
             Reads are content with m right fragments; this asks for all n and checks each. A server that finds its own \
             rotten notes that it has lost it. Writing the object again makes all of them anew. Fails with exit code 11 \
             when a server does not hold what it should, or does not say. In the mode 'none' there is nothing to check \
-            a fragment by but its size.
+            a fragment by but its size. With --evidence, what the servers send that proves one's lie is written to a \
+            directory ('solidus evidence'); this does not look at values of several stripes.
 
-            Example: solidus verify photos/cat.jpg
+            Examples:
+              solidus verify photos/cat.jpg
+              solidus verify photos/cat.jpg --evidence lies
             """)
 
     @OptionGroup var target: ObjectArgument
+    @Option(help: "A directory for proofs that a server lied; it is made when there are some.", completion: .directory)
+    var evidence: String?
     @OptionGroup var access: ClientArguments
     @OptionGroup var report: ReportOptions
 
@@ -35,6 +43,7 @@ struct Verify: AsyncParsableCommand, ReportingCommand {
         let good: Int
         let needed: Int
         let servers: [Server]
+        let evidence: [String]
     }
 
     func run() async throws {
@@ -44,6 +53,7 @@ struct Verify: AsyncParsableCommand, ReportingCommand {
                 target.object, home, by: client, timeoutMilliseconds: max(1, Int(access.timeout * 1000)))
         }
         Report.warn(holdings.status.observations)
+        let proofs = try await proofs(home, of: holdings.status.timestamp)
         let needed = home.cluster.parameters.quorums.dataFragmentCount
         let servers = holdings.servers.enumerated().map { position, server in
             let (isGood, what) = Self.text(server.answer)
@@ -60,9 +70,34 @@ struct Verify: AsyncParsableCommand, ReportingCommand {
             report,
             Outcome(
                 object: target.object.text, version: holdings.status.timestamp.fullName,
-                lengthBytes: holdings.status.lengthBytes, good: good, needed: needed, servers: servers),
-            text: ([head] + lines + [summary]).joined(separator: "\n"))
+                lengthBytes: holdings.status.lengthBytes, good: good, needed: needed, servers: servers,
+                evidence: proofs),
+            text: ([head] + lines + [summary] + proofs.map { "PROOF of a lie: \($0.printable)" }).joined(
+                separator: "\n"))
         if good < all { throw ReportedVerdict(status: .partial) }
+    }
+
+    /// The files that were written, or are there already.
+    private func proofs(_ home: ClientHome, of timestamp: Timestamp) async throws -> [String] {
+        guard let evidence else { return [] }
+        let directory = EvidenceDirectory(evidence)
+        var paths: [String] = []
+        let found = try await EvidenceSearch.ask(
+            target.object, timestamp, home, timeoutMilliseconds: max(1, Int(access.timeout * 1000)))
+        for piece in found {
+            let outcome: EvidenceDirectory.Outcome
+            do throws(FileError) {
+                outcome = try directory.add(piece)
+            } catch {
+                throw Failure(.inputOutput, "\(error.path.printable): \(String(cString: strerror(error.code)))")
+            }
+            switch outcome {
+            case .kept(let path): paths.append(path)
+            case .known: paths.append("\(directory.path)/\(piece.name)\(EvidenceDirectory.suffix)")
+            case .full: throw Failure(.inputOutput, "\(evidence.printable) has no room for more evidence")
+            }
+        }
+        return paths
     }
 
     private static func text(_ answer: ObjectHoldings.Answer) -> (isGood: Bool, what: String) {
