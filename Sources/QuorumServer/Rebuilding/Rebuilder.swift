@@ -223,7 +223,7 @@ final class Rebuilder: Sendable {
     ) -> RebuiltSlot {
         RebuiltSlot(
             slot, asking: servers.intersection(members(of: slot)), keysVersion: keysVersion, restates: restates,
-            reads: reads, host: host, store: store)
+            reads: reads, host: host, store: store, isBusy: { [repairer] in restates && !repairer.isIdle })
     }
 
     private func members(of slot: Slot) -> Set<NodeID> {

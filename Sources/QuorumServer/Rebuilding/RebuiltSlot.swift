@@ -14,6 +14,9 @@ struct RebuiltSlot {
     /// How long the slower servers are waited for once q have told all.
     private static let grace = Duration.seconds(2)
     private static let objectsAtOnce = 16
+    /// The same while clients ask for something, and how long it then rests beside the time that these took.
+    private static let busyObjectsAtOnce = 2
+    private static let busyRest = 3
     /// How many versions a server may name of a slot, and not prove.
     private static let unprovenMax = 4
 
@@ -33,15 +36,18 @@ struct RebuiltSlot {
     private let host: ReplicaHost
     private let store: ProtocolStore
     private let restates: Bool
+    private let isBusy: @Sendable () -> Bool
 
     /// - Parameters:
     ///   - keysVersion: the list of keys by which a server must go so that it counts this one's earlier lives no more.
     ///   - restates: whether what does not count is restated; else it stays open.
+    ///   - isBusy: whether clients ask for something meanwhile: they come first.
     init(
         _ slot: Slot, asking servers: Set<NodeID>, keysVersion: UInt64, restates: Bool, reads: PeerReads,
-        host: ReplicaHost, store: ProtocolStore
+        host: ReplicaHost, store: ProtocolStore, isBusy: @escaping @Sendable () -> Bool
     ) {
         self.store = store
+        self.isBusy = isBusy
         self.restates = restates
         self.slot = slot
         self.servers = servers
@@ -63,9 +69,12 @@ struct RebuiltSlot {
         var unproven: [NodeID: Int] = [:]
         let open = await open(named)
         let keys = open.keys.sorted()
-        for start in stride(from: 0, to: keys.count, by: Self.objectsAtOnce) {
+        var start = 0
+        while start < keys.count {
             guard !Task.isCancelled else { return Outcome(slot: slot) }
-            let some = keys[start..<min(start + Self.objectsAtOnce, keys.count)]
+            let (isBusy, began) = (isBusy(), ContinuousClock.now)
+            let some = keys[start..<min(start + (isBusy ? Self.busyObjectsAtOnce : Self.objectsAtOnce), keys.count)]
+            start = some.endIndex
             let ignored = Set(unproven.filter { $0.value >= Self.unprovenMax }.keys)
             let found = await withTaskGroup(of: Found.self) { group in
                 for key in some {
@@ -79,6 +88,7 @@ struct RebuiltSlot {
                 outcome.settled.subtract(found.open)
                 for server in found.unproven { unproven[server, default: 0] += 1 }
             }
+            if isBusy { try? await Task.sleep(for: (.now - began) * Self.busyRest) }
         }
         outcome.listed.subtract(unproven.keys)
         outcome.settled.subtract(unproven.keys)

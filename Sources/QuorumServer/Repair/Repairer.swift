@@ -114,6 +114,9 @@ final class Repairer: Sendable {
         }
     }
 
+    /// Whether clients leave this server alone, as far as it has looked: it looks while there is something to repair.
+    var isIdle: Bool { state.withLock { $0.lull.isIdle || !$0.isPumping } }
+
     /// Why the repair of an object has failed, as far as that is remembered.
     func failure(of key: ObjectKey) -> RepairFailure? { state.withLock { $0.queue.failure(of: key) } }
 
