@@ -144,6 +144,11 @@ final class Gateway: RequestHandler {
         return try await perform(request, body)
     }
 
+    /// Nil when there is no such access key.
+    func knownCredential(_ accessKey: String) async throws -> Credential? {
+        try await credentials.credential(accessKey)
+    }
+
     /// - Throws: `.accessDenied`.
     private func authorize(_ request: S3Request) async throws {
         guard let bucket = request.resource.bucket else {
@@ -203,7 +208,7 @@ final class Gateway: RequestHandler {
         case .getObject: try await getObject(request)
         case .headObject: try await headObject(request)
         case .putObject: try await putObject(request, body)
-        case .postObject: throw S3Error.notImplemented("Browser uploads with POST")
+        case .postObject: try await postObject(request, body)
         case .copyObject: try await copyObject(request)
         case .deleteObject: try await deleteObject(request)
         case .getObjectAttributes: try await getObjectAttributes(request)

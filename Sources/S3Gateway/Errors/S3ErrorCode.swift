@@ -25,6 +25,7 @@ enum S3ErrorCode: String, CaseIterable, Sendable {
     case invalidPart = "InvalidPart"
     case invalidPartNumber = "InvalidPartNumber"
     case invalidPartOrder = "InvalidPartOrder"
+    case invalidPolicyDocument = "InvalidPolicyDocument"
     case invalidRange = "InvalidRange"
     case invalidRequest = "InvalidRequest"
     case invalidStorageClass = "InvalidStorageClass"
@@ -33,6 +34,7 @@ enum S3ErrorCode: String, CaseIterable, Sendable {
     case keyTooLong = "KeyTooLongError"
     case malformedTrailer = "MalformedTrailerError"
     case malformedXML = "MalformedXML"
+    case maxPostPreDataLengthExceeded = "MaxPostPreDataLengthExceededError"
     case metadataTooLarge = "MetadataTooLarge"
     case methodNotAllowed = "MethodNotAllowed"
     case missingContentLength = "MissingContentLength"
@@ -80,7 +82,8 @@ enum S3ErrorCode: String, CaseIterable, Sendable {
         case .serviceUnavailable, .slowDown: .serviceUnavailable
         case .authorizationHeaderMalformed, .authorizationQueryParametersError, .badDigest, .entityTooLarge,
             .entityTooSmall, .illegalLocationConstraint, .incompleteBody, .invalidArgument, .invalidBucketName,
-            .invalidDigest, .invalidLocationConstraint, .invalidPart, .invalidPartOrder, .invalidRequest,
+            .invalidDigest, .invalidLocationConstraint, .invalidPart, .invalidPartOrder, .invalidPolicyDocument,
+            .invalidRequest, .maxPostPreDataLengthExceeded,
             .invalidStorageClass, .invalidToken, .invalidURI, .keyTooLong, .malformedTrailer, .malformedXML,
             .metadataTooLarge, .requestHeaderSectionTooLarge, .requestTimeout, .contentSHA256Mismatch:
             .badRequest

@@ -140,6 +140,14 @@ struct RequestSignature: Sendable {
         return (parts[..<place].joined(separator: "/"), scope)
     }
 
+    /// The credential that a form names.
+    static func formCredential(_ text: String) throws(S3Error) -> (accessKey: String, scope: CredentialScope) {
+        let (accessKey, scope) = try credential(text) { what in
+            .invalidArgument("The credential \(what)", name: "X-Amz-Credential", value: text)
+        }
+        return (accessKey, scope)
+    }
+
     private static func signedHeaders(_ text: String, _ error: (String) -> S3Error) throws(S3Error) -> [String] {
         let names = text.split(separator: ";", omittingEmptySubsequences: false).map { $0.lowercased() }
         guard names.count <= 256, names.allSatisfy({ !$0.isEmpty }) else { throw error("is malformed") }
