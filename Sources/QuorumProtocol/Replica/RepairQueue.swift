@@ -103,6 +103,9 @@ package struct RepairQueue: Sendable {
     private static let failureStreakMax = 64
     /// A clock that goes back so far was set back. What is less are two who looked at it at the same time.
     private static let setBackMilliseconds: UInt64 = 5000
+    /// How many objects are remembered that readers miss something of, and how long it takes until it is noted what.
+    private static let missedCountMax = 256
+    private static let notedMilliseconds: UInt64 = 500
     /// How long everything waits when the disk is full.
     private static let fullMilliseconds: UInt64 = 30_000
     /// What repair may have of its budget while clients ask for something.
@@ -112,6 +115,8 @@ package struct RepairQueue: Sendable {
     /// Wants from before this wait for nothing.
     private var promptMilliseconds: UInt64 = 0
     private var ready: Deque<ObjectKey> = []
+    /// What readers have missed something of, and when it may begin: before all that the table has.
+    private var missed: Deque<(key: ObjectKey, fromMilliseconds: UInt64)> = []
     private var running: Set<ObjectKey> = []
     private var failures: [ObjectKey: RepairFailure] = [:]
     private var idleBytes: Credit
@@ -145,7 +150,13 @@ package struct RepairQueue: Sendable {
         cursor = nil
     }
 
-    package var isEmpty: Bool { ready.isEmpty && running.isEmpty }
+    package var isEmpty: Bool { ready.isEmpty && running.isEmpty && missed.isEmpty }
+
+    /// A reader has missed something of an object, and it is lost here: it comes before the others.
+    package mutating func prefer(_ key: ObjectKey, nowMilliseconds: UInt64) {
+        guard missed.count < Self.missedCountMax, !missed.contains(where: { $0.key == key }) else { return }
+        missed.append((key, nowMilliseconds &+ Self.notedMilliseconds))
+    }
 
     /// Whether a further piece of the table is wanted.
     package func wantsMore(nowMilliseconds: UInt64) -> Bool {
@@ -212,6 +223,10 @@ package struct RepairQueue: Sendable {
             running.count < (isIdle ? idleCount : Self.busyCountMax),
             (isIdle ? idleBytes : busyBytes).balance > 0
         else { return nil }
+        while let first = missed.first, first.fromMilliseconds <= nowMilliseconds || isSetBack(nowMilliseconds) {
+            missed.removeFirst()
+            if running.insert(first.key).inserted { return first.key }
+        }
         while let key = ready.popFirst() {
             guard running.insert(key).inserted else { continue }
             return key

@@ -114,6 +114,11 @@ final class Repairer: Sendable {
         }
     }
 
+    /// A reader has missed something of an object, which is lost here.
+    func prefer(_ key: ObjectKey) {
+        state.withLock { $0.queue.prefer(key, nowMilliseconds: Server.currentMilliseconds()) }
+    }
+
     /// Whether clients leave this server alone, as far as it has looked: it looks while there is something to repair.
     var isIdle: Bool { state.withLock { $0.lull.isIdle || !$0.isPumping } }
 

@@ -392,7 +392,9 @@ final class ReplicaHost: Sendable {
             }
             // `Doubts` bounds how many there are.
             threads.backgroundTurns.submit(for: principal) {
-                if let lost = self.store.lostParts(doubt) { self.lost(doubt.key, [lost]) }
+                guard let lost = self.store.lostParts(doubt) else { return }
+                self.lost(doubt.key, [lost])
+                self.repairer.withLock { $0 }?.prefer(doubt.key)
             }
         }
     }

@@ -37,6 +37,7 @@ final class Scrubber: Sendable {
     private let logger: Logger
     private let intervalMilliseconds: UInt64
     private let file: String?
+    private let needed = Atomic<UInt64>(0)
     private let isStopped = Atomic(false)
     private let task = Mutex<Task<Void, Never>?>(nil)
     private let mark: Mutex<ScrubMark>
@@ -61,9 +62,13 @@ final class Scrubber: Sendable {
     var endedMilliseconds: UInt64 { mark.withLock { $0.endedMilliseconds } }
 
     /// How long it takes to read everything when the store's budget is used up, if that is longer than `scrub_seconds`;
-    /// otherwise 0.
-    var neededMilliseconds: UInt64 {
-        Self.needed(store.condition.usedBytes, intervalMilliseconds: intervalMilliseconds)
+    /// otherwise 0. By what was stored a minute ago.
+    var neededMilliseconds: UInt64 { needed.load(ordering: .relaxed) }
+
+    /// Where it may wait for the disk: who asks for counters must not.
+    private func lookAhead() async {
+        let bytes = await host.inBackground { _ in self.store.condition.usedBytes }
+        needed.store(Self.needed(bytes, intervalMilliseconds: intervalMilliseconds), ordering: .relaxed)
     }
 
     /// - Parameter intervalMilliseconds: in what time so many bytes are to be read; 0: never.
@@ -103,6 +108,7 @@ final class Scrubber: Sendable {
 
     private func run() async {
         var savedAt = ContinuousClock.now
+        await lookAhead()
         if mark.withLock({ $0.beganMilliseconds == 0 }) {
             // Not all servers of a cluster at the same time, which were all started together; and what they have missed
             // meanwhile comes first.
@@ -131,7 +137,10 @@ final class Scrubber: Sendable {
             if mark.lastKey == nil { mark.begin(milliseconds: Server.currentMilliseconds()) }
             return mark.lastKey
         }
-        if last == nil { tellOfBegin() }
+        if last == nil {
+            await lookAhead()
+            tellOfBegin()
+        }
         let (keys, findings, troubles) = await host.inBackground { _ in self.look(after: last) }
         // Nothing can be said when the index cannot be read, or while so much is lost that the machine is suspect.
         guard let keys, !Task.isCancelled, let damaged = await lookAgain(troubles) else {
@@ -152,10 +161,11 @@ final class Scrubber: Sendable {
         }
         if hasEnded {
             let (objects, damaged) = mark.withLock { ($0.objects, $0.damaged) }
-            logger.info("read all of \(objects) objects: \(damaged) parts were damaged")
+            logger.info("read all of \(objects) objects: \(damaged) parts or records were damaged")
             return true
         }
         if .now - savedAt >= Self.savingInterval {
+            await lookAhead()
             save()
             savedAt = .now
         }
@@ -184,17 +194,28 @@ final class Scrubber: Sendable {
 
     private struct Trouble {
         let key: ObjectKey
-        let parts: LostParts
-        let what: String
+        /// Nil for the object's record: what that knew can only be told by the journal, with the next start.
+        let parts: LostParts?
+        let loss: StoreLoss
+
+        init?(_ trouble: StoreTrouble) {
+            if let lost = trouble.lost {
+                (key, parts, loss) = (lost.key, lost.parts, .found("\(trouble)"))
+            } else if case .lost(.record(let key, let error)) = trouble {
+                (self.key, parts, loss) = (key, nil, .record(key, error))
+            } else {
+                return nil
+            }
+        }
     }
 
     private func look(at keys: [[UInt8]]) -> (StoreFindings, [Trouble]) {
         let troubles = Mutex<[Trouble]>([])
         let findings = check { trouble in
-            guard let lost = trouble.lost else { return }
+            guard let trouble = Trouble(trouble) else { return }
             troubles.withLock { troubles in
                 guard troubles.count < Self.troublesMax else { return }
-                troubles.append(Trouble(key: lost.key, parts: lost.parts, what: "\(trouble)"))
+                troubles.append(trouble)
             }
         }.check(keys)
         return (findings, troubles.withLock { $0 })
@@ -221,8 +242,8 @@ final class Scrubber: Sendable {
         let (_, again) = await host.inBackground { _ in self.look(at: keys.map(\.bytes)) }
         let lost = again.filter { found in troubles.contains { $0.key == found.key && $0.parts == found.parts } }
         for trouble in lost {
-            guard losses.take(.found(trouble.what)) else { return nil }
-            host.lost(trouble.key, [trouble.parts])
+            guard losses.take(trouble.loss) else { return nil }
+            if let parts = trouble.parts { host.lost(trouble.key, [parts]) }
         }
         return lost.count
     }

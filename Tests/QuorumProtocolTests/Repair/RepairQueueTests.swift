@@ -47,6 +47,31 @@ struct RepairQueueTests {
         #expect(takeAll(&queue, at: 0) == [key(0)])
     }
 
+    @Test("takes first what readers have missed, once it is noted")
+    func missed() {
+        var queue = queue()
+        queue.bring(rows(0..<3), isLast: true, nowMilliseconds: 0)
+        queue.prefer(key(7), nowMilliseconds: 0)
+        queue.prefer(key(7), nowMilliseconds: 0)
+        queue.prefer(key(2), nowMilliseconds: 0)
+        #expect(queue.next(nowMilliseconds: 0, isIdle: true) == key(0))
+        #expect(takeAll(&queue, at: 500) == [key(7), key(2), key(1)])
+        for number in [0, 1, 2, 7] { queue.finished(key(number), .done, sizeBytes: 0, nowMilliseconds: 500) }
+        #expect(queue.isEmpty)
+        // With nothing in the table there is something to do all the same.
+        queue.prefer(key(8), nowMilliseconds: 500)
+        #expect(!queue.isEmpty && takeAll(&queue, at: 500).isEmpty && takeAll(&queue, at: 1000) == [key(8)])
+        queue.finished(key(8), .done, sizeBytes: 0, nowMilliseconds: 1000)
+        // No more of them than there is room for.
+        for number in 0..<1000 { queue.prefer(key(number), nowMilliseconds: 1000) }
+        var count = 0
+        while let next = queue.next(nowMilliseconds: 2000, isIdle: true) {
+            queue.finished(next, .done, sizeBytes: 0, nowMilliseconds: 2000)
+            count += 1
+        }
+        #expect(count == 256)
+    }
+
     @Test("has many at once while nobody asks for anything, and else one")
     func counts() {
         var queue = queue()
