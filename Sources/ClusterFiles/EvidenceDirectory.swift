@@ -74,12 +74,12 @@ package struct EvidenceDirectory: Sendable {
         guard files.count < Self.fileCountMax, bytes.count <= Self.fileSizeBytesMax,
             files.reduce(bytes.count, { $0 + $1.sizeBytes }) <= Self.sizeBytesMax
         else { return .full }
-        do {
+        do throws(FileError) {
             try DurableFile.makeDirectory(path)
-            try DurableFile.synchronizeDirectory(containing: path)
-        } catch  where error.code != EEXIST {
-            throw error
-        } catch {}
+        } catch {
+            guard error.code == EEXIST else { throw error }
+        }
+        try DurableFile.synchronizeDirectory(containing: path)
         try DurableFile.replace(target, bytes, mode: 0o600)
         return .kept(path: target)
     }
