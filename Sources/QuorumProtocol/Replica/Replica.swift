@@ -24,11 +24,11 @@ package struct Replica: Sendable {
     var objects = OpenObjects()
     private var verifying = VerifyingRequests()
     var remembered = RememberedStatements()
-    private var lists = ListShares()
+    var lists = ListShares()
     var pins = VersionPins()
     var discards = RecentDiscards()
     /// How far the server has caught up with clients that near their limit of versions at objects without a commit.
-    private var catchUps: [ClientID: CatchUp] = [:]
+    var catchUps: [ClientID: CatchUp] = [:]
     /// The node's, while an input is handled.
     var accounts = Accounts()
     var lastTokenNumber: UInt32 = 0
@@ -296,29 +296,6 @@ extension Replica {
         return place
     }
 
-    /// Whether the principal may have one more wait at the object; others' that are over their share go.
-    private mutating func makeRoom(
-        at place: OpenObjects.Place, for principal: Principal, into effects: inout [ReplicaEffect]
-    ) -> Bool {
-        let limits = parameters.limits
-        let own = objects.at[place].waitingCount(of: principal)
-        // The others that wait are served in turns with this one, but the memory is shared.
-        if objects.at[place].waitingCount > own {
-            guard own < limits.requestsPerPrincipalMax else { return false }
-            while let (longest, count) = objects.at[place].longest, longest != principal,
-                count > limits.requestsPerPrincipalMax, let tag = objects.at[place].popNewest(of: longest)
-            {
-                effects.append(.reply(tag, .refused(.busy)))
-            }
-        }
-        guard objects.at[place].waitingCount >= limits.requestsPerObjectMax else { return true }
-        guard let (longest, count) = objects.at[place].longest, longest != principal, count > own + 1,
-            let tag = objects.at[place].popNewest(of: longest)
-        else { return false }
-        effects.append(.reply(tag, .refused(.busy)))
-        return true
-    }
-
     /// The statement that answers a PREPARE which brings nothing new.
     private func remembered(_ prepare: Prepare) -> SignedStatement? {
         guard prepare.justification == nil, prepare.admission.isEmpty else { return nil }
@@ -505,58 +482,6 @@ extension Replica {
         }
     }
 
-    /// Answers a PREPARE for which there is no room, once what its justification changes is durable: with a list of the
-    /// versions that are in its way, if its writer has not had that lately.
-    private mutating func list(
-        _ timestamps: [Timestamp], _ transition: ObjectTransition, at place: OpenObjects.Place, for client: ClientID,
-        tag: RequestTag, into effects: inout [ReplicaEffect]
-    ) {
-        let key = transition.key
-        // The justification is a COMMIT of its own.
-        let change = transition.change
-        guard lists.grant(key, to: client, nowMilliseconds: nowMilliseconds, parameters.limits) else {
-            let reply = Reply.refused(.tooManyPending([]))
-            guard change != nil else {
-                effects.append(.reply(tag, reply))
-                return
-            }
-            store(change, leadingTo: transition.record, at: place, answer: .reply(tag, reply), into: &effects)
-            return
-        }
-        let known = timestamps.compactMap { timestamp in
-            remembered.statement(on: timestamp, of: key).map { (timestamp: timestamp, statement: $0) }
-        }
-        if change == nil, known.count == timestamps.count {
-            effects.append(.replyTooManyPending(tag, key, known))
-            verifyAtOnce(key, transition.record, into: &effects)
-            return
-        }
-        // A pending version whose fragments are not held cannot be: pending means stored by a PREPARE.
-        let statements = timestamps.map { statement(key: key, timestamp: $0, claim: .stored) }
-        store(
-            change, leadingTo: transition.record, at: place, answer: .tooManyPending(tag, timestamps),
-            statements: statements, into: &effects)
-    }
-
-    /// A client that nears its limit of versions at objects without a commit may be a correct one, whose commits did
-    /// not come here: the server finds out before it refuses.
-    mutating func catchUp(with client: ClientID, into effects: inout [ReplicaEffect]) {
-        guard accounts.isNearBareLimit(client, parameters.limits) else { return }
-        var catchUp = catchUps[client] ?? CatchUp()
-        guard nowMilliseconds >= catchUp.nextMilliseconds else { return }
-        catchUp.nextMilliseconds = nowMilliseconds &+ Self.catchUpIntervalMilliseconds
-        catchUps[client] = catchUp
-        effects.append(.findBare(client, after: catchUp.last))
-    }
-
-    private static let catchUpIntervalMilliseconds: UInt64 = 1000
-
-    private struct CatchUp {
-        var nextMilliseconds: UInt64 = 0
-        /// The last object that was caught up with; nil to begin with the first.
-        var last: ObjectKey?
-    }
-
     /// A certificate was refused only since one of its servers has lost its memory: those who have not can have it count.
     func restateIfFenced(
         _ certificate: Certificate, _ refusal: Refusal?, _ key: ObjectKey, into effects: inout [ReplicaEffect]
@@ -582,35 +507,5 @@ extension Replica {
     /// Changes that were decided and are not known to be durable.
     package var changesUnderWay: Set<WorkToken> {
         Set(objects.at.indices.lazy.filter { objects.at[$0].isOpen }.compactMap { objects.at[$0].inFlight?.token })
-    }
-}
-
-// MARK: - Invariants
-
-extension Replica {
-    /// Which of the invariants that hold between any two inputs is broken, or nil: a bug of our own, whatever peers
-    /// send. For the simulator and tests.
-    package var brokenInvariant: String? {
-        for place in objects.at.indices where objects.at[place].isOpen {
-            // Field by field: an object is too large to be copied after each input of a million runs.
-            let isLoaded = objects.at[place].record != nil
-            let hasReads = !objects.at[place].reads.isEmpty
-            let hasChanges = !objects.at[place].changes.isEmpty
-            let isStoring = objects.at[place].isStoring
-            if !hasReads, !hasChanges, !isStoring { return "an idle object was not forgotten" }
-            if isLoaded, hasReads { return "a read waits although the record is there" }
-            if isLoaded, hasChanges, !isStoring { return "a change waits for nothing" }
-            if let broken = objects.at[place].record?.brokenInvariant { return broken }
-            if let broken = objects.at[place].inFlight?.record.brokenInvariant { return broken }
-            if isStoring, objects.at[place].inFlight?.token.place != place {
-                return "a change under way is another object's"
-            }
-        }
-        return nil
-    }
-
-    /// Traps when an invariant is broken.
-    package func checkInvariants() {
-        if let brokenInvariant { preconditionFailure(brokenInvariant) }
     }
 }
