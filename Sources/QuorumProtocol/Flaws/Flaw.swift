@@ -213,6 +213,15 @@ package enum Flaw: String, Sendable, CaseIterable {
     case unsoundListed
     /// A key that is open is shown as the highest that anybody names.
     case openBelieved
+    /// A key that is open is not shown.
+    case openLeftOut
+    /// A prefix is there as soon as anybody names a key below it.
+    case witnessBelieved
+    /// A prefix is not there when the keys are gone that were named below it.
+    case goneWitnessEnough
+    /// The next page begins where answers ended, be it below a prefix that was shown.
+    case prefixShownAgain
+
     // Rebuilding
     /// Statements of earlier lives count.
     case earlierLivesCounted
@@ -228,14 +237,18 @@ package enum Flaw: String, Sendable, CaseIterable {
     case promisedAtOnce
     /// A server that was rebuilt counts as well although others have committed what it has not.
     case wellWhileOpen
-    /// A key that is open is not shown.
-    case openLeftOut
-    /// A prefix is there as soon as anybody names a key below it.
-    case witnessBelieved
-    /// A prefix is not there when the keys are gone that were named below it.
-    case goneWitnessEnough
-    /// The next page begins where answers ended, be it below a prefix that was shown.
-    case prefixShownAgain
+    /// A server does not verify what it has committed by a certificate that counts no more.
+    case ownCertificateMustCount
+    /// A writer keeps a certificate that counts no more from those who ask for proof.
+    case fencedNotShown
+
+    // Audit
+    /// Where too few fingerprints agree, all are wrong.
+    case auditBlamesUnproven
+    /// One server's word on a version is enough for an audit to look for it everywhere.
+    case auditedOnOneWord
+    /// An audit goes as far as the furthest answer.
+    case auditEndsFurthest
 }
 
 extension Flaw {
@@ -243,11 +256,11 @@ extension Flaw {
     package var mode: VerificationMode {
         switch self {
         case .encodingUnchecked, .statementWithoutMode: .full
-        case .readEncodingUnchecked, .firstStripeChecked: .readTime
+        case .readEncodingUnchecked, .firstStripeChecked, .fencedNotShown: .readTime
         case .unverifiedSettled, .poisonDroppedUnproven, .unverifiedUnlimited, .verificationNotRetried,
             .poisonSignedOnce, .poisonLeftUnproven, .condemnedForgotten, .proofFromManyOnly, .oneVoucherVerified,
             .onePoisonStatement, .poisonUnasked,
-            .poisonStatementsUnverified, .poisonReadAsNothing, .unsoundListed:
+            .poisonStatementsUnverified, .poisonReadAsNothing, .unsoundListed, .ownCertificateMustCount:
             .lazy
         default: .fingerprint
         }

@@ -147,6 +147,7 @@ package struct AuditRound: Sendable {
     package var end: AuditPlace? {
         let ends = answers.values.map { $0.next == query.before ? nil : $0.next }
         let inOrder = ends.sorted { left, right in left.map { left in right.map { left < $0 } ?? true } ?? false }
+        if isPlanted(.auditEndsFurthest) { return inOrder.last.flatMap { $0 } }
         return inOrder.dropFirst(parameters.quorums.faults).first.flatMap { $0 }
     }
 
@@ -180,13 +181,16 @@ package struct AuditRound: Sendable {
             }.sorted { $0.timestamp < $1.timestamp }
             // What is complete is at q servers. What f servers tell of may be their invention; what more tell of is
             // committed, and what is below it counts no more.
-            guard let place = told.lastIndex(where: { $0.stripes.count > parameters.quorums.faults }) else { continue }
+            guard let place = told.lastIndex(where: { $0.stripes.count > tellersIgnored }) else { continue }
             let ahead = Set(told[(place + 1)...].flatMap(\.stripes.keys))
             look(at: told[place], ahead, &trusted, &findings)
         }
         findings.troubles.sort { $0.place < $1.place }
         return findings
     }
+
+    /// So many may have made it up.
+    private var tellersIgnored: Int { isPlanted(.auditedOnOneWord) ? 0 : parameters.quorums.faults }
 
     /// A version of which somebody has told the name.
     private struct ToldVersion {
@@ -213,7 +217,7 @@ package struct AuditRound: Sendable {
             let telling = version.stripes.compactMapValues { told in
                 told.fragment(of: stripe).map { ToldFragment(fragment: $0, leavesSpares: told.leavesSpares) }
             }
-            guard isJudged, telling.count > parameters.quorums.faults else { continue }
+            guard isJudged, telling.count > tellersIgnored else { continue }
             findings.stripeCount += 1
             let (servers, isConclusive) = judge(place, telling, ahead, trusted)
             for (node, standing) in servers where !standing.isTrouble {
@@ -272,6 +276,9 @@ package struct AuditRound: Sendable {
         }
         let code = parameters.quorums.code
         guard let contradicting = code.contradictions(among: held, agreeing: parameters.quorums.quorum) else {
+            if isPlanted(.auditBlamesUnproven) {
+                for (index, _) in held { servers[placement.nodes[index.offset]] = .wrong }
+            }
             return (servers, false)
         }
         // That the others should have it is known only now: it may be what liars say of one that is behind.

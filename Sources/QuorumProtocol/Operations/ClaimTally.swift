@@ -19,6 +19,8 @@ struct ClaimTally: Sendable {
     private var vouchedFor: Set<Timestamp> = []
     /// Versions of which a certificate is being verified, with those that others have shown meanwhile.
     private var verifying: [Timestamp: [(server: Position, certificate: Certificate)]] = [:]
+    /// Certificates that are genuine and count no more, since one of their servers has lost its memory.
+    private var fenced: [Timestamp: Certificate] = [:]
     /// What each server was last asked to prove.
     private var askedFor: [Timestamp?]
     /// Servers that are not to be asked for another certificate yet: their answer is awaited, or it was neither what
@@ -169,6 +171,11 @@ struct ClaimTally: Sendable {
         proven.filter { $0.key >= timestamp }.min { $0.key < $1.key }?.value
     }
 
+    /// A certificate of the lowest version that is not below this one, which counts no more.
+    func fencedCertificate(atOrAbove timestamp: Timestamp) -> Certificate? {
+        fenced.filter { $0.key >= timestamp }.min { $0.key < $1.key }?.value
+    }
+
     /// The verified certificate of the lowest version that shows that the counter below this one's was reached.
     func certificate(justifying timestamp: Timestamp) -> VerifiedCertificate? {
         proven.filter { Self.justifies($0.key, timestamp) }.min { $0.key < $1.key }?.value
@@ -288,7 +295,12 @@ struct ClaimTally: Sendable {
             proven[timestamp] = certificate
         case .failure(let error):
             // One that counts no more says nothing against its server, which may soon have another.
-            if case .fenced = error { forget(server) } else { expose(server) }
+            if case .fenced = error {
+                fenced[timestamp] = shown
+                forget(server)
+            } else {
+                expose(server)
+            }
             if var others = verifying[timestamp], !others.isEmpty {
                 let next = others.removeFirst()
                 verifying[timestamp] = others

@@ -134,6 +134,12 @@ extension Reader: OperationMachine {
         switch effect {
         case .send(let server, let request):
             .send(server, request)
+        case .verifyCommitted(let server, let certificate):
+            .work(costBytes: 0) {
+                .certificateVerified(
+                    server, certificate,
+                    Result { () throws(CertificateError) in try verifier.verify(certificate, key: key) })
+            }
         case .verifyCertificate(let server, let certificate):
             .work(costBytes: 0) {
                 .certificateVerified(server, certificate, checked(certificate, key: key, verifier: verifier))

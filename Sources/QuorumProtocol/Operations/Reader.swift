@@ -48,6 +48,8 @@ package struct Reader: Sendable {
     package enum Effect: Sendable {
         case send(Position, Request)
         indirect case verifyCertificate(Position, Certificate)
+        /// Of a version that the server which reads has committed itself: it stays so when the certificate counts no more.
+        indirect case verifyCommitted(Position, Certificate)
         /// Verify bytes that the server sent as its fragment of the stripe.
         indirect case verifyFragment(Position, Timestamp, StripeIndex, CrossChecksum, SharedBytes)
         /// Find out whether these stripes of the version are sound: all it has, or of a large one the next.
@@ -167,7 +169,7 @@ package struct Reader: Sendable {
                 observations.misbehaviours[server] = .invalidCertificate(error)
             }
             if let next = tally.verified(certificate, of: server, result) {
-                effects.append(.verifyCertificate(next.server, next.certificate))
+                effects.append(verification(of: next.certificate, shownBy: next.server))
             }
             advance(into: &effects)
         case .fragmentVerified(let server, let timestamp, let stripe, let result):
@@ -209,6 +211,11 @@ package struct Reader: Sendable {
                 finish(.failure(shortfall()), into: &effects)
             }
         }
+    }
+
+    private func verification(of certificate: Certificate, shownBy server: Position) -> Effect {
+        isVerification && server == preferred[0] && !isPlanted(.ownCertificateMustCount)
+            ? .verifyCommitted(server, certificate) : .verifyCertificate(server, certificate)
     }
 
     mutating func sendFirst(to server: Position, into effects: inout [Effect]) {
@@ -276,7 +283,7 @@ extension Reader {
             advance(into: &effects)
         case .certificate(let claim, let certificate):
             switch tally.record(claim, showing: certificate, of: server) {
-            case .verify(let certificate): effects.append(.verifyCertificate(server, certificate))
+            case .verify(let certificate): effects.append(verification(of: certificate, shownBy: server))
             case .exposed: observations.misbehaviours[server] = .unprovenClaim
             case .nothing: break
             }

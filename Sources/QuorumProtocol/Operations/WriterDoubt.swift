@@ -70,7 +70,7 @@ extension Writer {
             switch effect {
             case .send(let server, let request):
                 effects.append(.send(server, request))
-            case .verifyCertificate(let server, let certificate):
+            case .verifyCertificate(let server, let certificate), .verifyCommitted(let server, let certificate):
                 effects.append(.verifyCertificate(server, certificate))
             case .verifyFragment(let server, let timestamp, let stripe, let crossChecksum, let bytes):
                 effects.append(.verifyFragment(server, timestamp, stripe, crossChecksum, bytes))

@@ -103,8 +103,11 @@ extension Writer {
 
     /// Proof of the version below, for a server that asked for it.
     func justification(for server: Position) -> Certificate? {
-        guard own.base.justified.contains(server), let base = own.base.timestamp else { return nil }
-        return tally.certificate(atOrAbove: base)?.certificate
+        guard let base = own.base.timestamp else { return nil }
+        if own.base.justified.contains(server) { return tally.certificate(atOrAbove: base)?.certificate }
+        // One that counts no more nobody can have restated whose version is poisonous; who knows that takes it as it is.
+        return own.base.wanting.contains(server) && !isPlanted(.fencedNotShown)
+            ? tally.fencedCertificate(atOrAbove: base) : nil
     }
 
     /// f + 1 *stored* statements for our version, or none while there are fewer.

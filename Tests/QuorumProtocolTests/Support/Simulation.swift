@@ -396,7 +396,7 @@ final class Simulation {
             switch effect {
             case .send(let server, let request):
                 events.append(.request(server, session: session, request))
-            case .verifyCertificate(let server, let certificate):
+            case .verifyCertificate(let server, let certificate), .verifyCommitted(let server, let certificate):
                 let input = Reader.Input.certificateVerified(
                     server, certificate, check(certificate, key, from: server, session))
                 events.append(.reader(session: session, input))
