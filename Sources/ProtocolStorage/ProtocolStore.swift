@@ -51,8 +51,8 @@ package struct ListedVersion: Hashable, Sendable {
 /// Reads and translates between what the replica speaks of and what the store keeps.
 package struct ProtocolStore: ReplicaStore, Sendable {
     package let store: ObjectStore
-    let node: NodeID
-    let parameters: ClusterParameters
+    package let node: NodeID
+    package let parameters: ClusterParameters
     let lost: @Sendable (StoreLoss) -> Bool
     /// Whether to say `.notInMemory` rather than wait for the disk.
     private var waitsForNothing = false

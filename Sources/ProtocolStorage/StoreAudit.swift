@@ -17,25 +17,73 @@ package struct AuditLimits: Sendable {
     package init() {}
 }
 
-extension ProtocolStore {
+/// What an audit reads of a server.
+package protocol AuditedStore: ReplicaStore {
+    /// Whose it is.
+    var node: NodeID { get }
+    var parameters: ClusterParameters { get }
+    /// At most `limit` objects of the slot above `after`, in the order of their keys, and whether something of them is
+    /// committed.
+    func objects(
+        inSlot slot: Slot, after: [UInt8]?, limit: Int
+    ) throws -> [(key: [UInt8], isCommitted: Bool)]
+    /// Whether what the record names and is not there may be marked as lost.
+    func mayLose(_ parts: LostParts, of key: ObjectKey) -> Bool
+}
+
+extension AuditedStore {
+    /// The answer to an AUDIT.
+    ///
     /// - Parameters:
     ///   - slots: the group's, in order.
     ///   - found: told of what turns out to be lost.
+    /// - Throws: when the slots cannot be gone through.
+    package func auditAnswer(
+        _ query: AuditQuery, slots: some Sequence<Slot>, limits: AuditLimits = AuditLimits(),
+        lost found: (ObjectKey, [LostParts]) -> Void = { _, _ in }
+    ) throws -> AuditAnswer {
+        var answer = AuditInProgress(query, self, limits)
+        for slot in slots where slot >= query.from.slot && !answer.isDone {
+            try answer.read(slot)
+        }
+        for (key, parts) in answer.lost { found(key, [parts]) }
+        return AuditAnswer(versions: answer.versions, next: answer.next)
+    }
+
+    /// Whether the record says, still, that this is there.
+    fileprivate func names(_ parts: LostParts, of key: ObjectKey) -> Bool {
+        guard case .held(let record) = record(of: key) else { return false }
+        return switch parts {
+        case .descriptor(let timestamp): record.version(timestamp) != nil
+        case .fragments(let timestamp): record.version(timestamp)?.holdsFragments ?? false
+        case .stripe(let attempt, let stripe): record.attempt(attempt)?.good.contains(stripe) ?? false
+        }
+    }
+}
+
+extension ProtocolStore: AuditedStore {
+    /// The answer to an AUDIT, or why there is none; as `auditAnswer`.
     package func audit(
         _ query: AuditQuery, slots: some Sequence<Slot>, limits: AuditLimits = AuditLimits(),
         lost found: (ObjectKey, [LostParts]) -> Void = { _, _ in }
     ) -> Result<AuditAnswer, Refusal> {
-        var answer = AuditInProgress(query, self, limits)
         do {
-            for slot in slots where slot >= query.from.slot && !answer.isDone {
-                try answer.read(slot)
-            }
-            for (key, parts) in answer.lost { found(key, [parts]) }
-            return .success(AuditAnswer(versions: answer.versions, next: answer.next))
+            return .success(try auditAnswer(query, slots: slots, limits: limits, lost: found))
         } catch {
             _ = lost(.listing(error))
             return .failure(.storageFailed)
         }
+    }
+
+    package func objects(
+        inSlot slot: Slot, after: [UInt8]?, limit: Int
+    ) throws -> [(key: [UInt8], isCommitted: Bool)] {
+        try store.objects(inSlot: slot.rawValue, after: after, limit: limit).map { ($0.key, !$0.summary.isEmpty) }
+    }
+
+    /// Not when so much is lost that the machine is suspect.
+    package func mayLose(_ parts: LostParts, of key: ObjectKey) -> Bool {
+        lost(.found("\(key): its record has \(parts), which is not there, or not what it should be"))
     }
 
     /// What is lost of a stripe that somebody doubts; nil when its fragment is the right one, or is not held anyway.
@@ -100,21 +148,6 @@ extension ProtocolStore {
         case .unreadable, .notInMemory: .good
         }
     }
-
-    /// Whether the record says, still, that this is there.
-    fileprivate func names(_ parts: LostParts, of key: ObjectKey) -> Bool {
-        guard case .held(let record) = record(of: key) else { return false }
-        return switch parts {
-        case .descriptor(let timestamp): record.version(timestamp) != nil
-        case .fragments(let timestamp): record.version(timestamp)?.holdsFragments ?? false
-        case .stripe(let attempt, let stripe): record.attempt(attempt)?.good.contains(stripe) ?? false
-        }
-    }
-
-    /// Whether it may be marked as lost: not when so much is lost that the machine is suspect.
-    fileprivate func mayLose(_ parts: LostParts, of key: ObjectKey) -> Bool {
-        lost(.found("\(key): its record has \(parts), which is not there, or not what it should be"))
-    }
 }
 
 /// What became of a look at something that somebody doubts.
@@ -140,11 +173,11 @@ extension StagedContents {
     }
 }
 
-private struct AuditInProgress {
-    private static let objectsPerStep = 100
+private struct AuditInProgress<Store: AuditedStore> {
+    private static var objectsPerStep: Int { 100 }
 
     private let query: AuditQuery
-    private let store: ProtocolStore
+    private let store: Store
     private let point: FingerprintPoint
     private let prefix: [UInt8]
     private(set) var versions: [AuditedStripes] = []
@@ -157,7 +190,7 @@ private struct AuditInProgress {
     /// What there is still room for.
     private var left: AuditLimits
 
-    init(_ query: AuditQuery, _ store: ProtocolStore, _ limits: AuditLimits) {
+    init(_ query: AuditQuery, _ store: Store, _ limits: AuditLimits) {
         left = limits
         self.query = query
         self.store = store
@@ -184,11 +217,11 @@ private struct AuditInProgress {
             return
         }
         while !isDone {
-            let listed = try store.store.objects(
-                inSlot: slot.rawValue, after: after.isEmpty ? nil : after, limit: Self.objectsPerStep)
+            let listed = try store.objects(
+                inSlot: slot, after: after.isEmpty ? nil : after, limit: Self.objectsPerStep)
             for object in listed where !isDone {
                 guard object.key.starts(with: prefix) else { return }
-                read(try ObjectKey(bytes: object.key), from: 0, isCommitted: !object.summary.isEmpty)
+                read(try ObjectKey(bytes: object.key), from: 0, isCommitted: object.isCommitted)
             }
             guard listed.count == Self.objectsPerStep, let last = listed.last else { return }
             after = last.key

@@ -63,6 +63,8 @@ final class SimulatedServer {
         var passed: [RequestTag: Request] = [:]
         /// How it lies about listings; nil: it does not.
         var listing: ListingLiar?
+        /// How it lies to auditors; nil: it does not.
+        var audit: AuditLiar?
 
         init(fault: any ServerFault, context: FaultContext) {
             self.fault = fault

@@ -35,6 +35,8 @@ package final class World {
         indirect case repair(NodeID, life: Int, number: Int, RepairEvent)
         /// A server compares what it has committed with another one.
         case meeting(NodeID, life: Int, NodeID)
+        /// Something befalls an audit.
+        indirect case audit(Int, AuditEvent)
         /// A server that was wiped asks another one what it has committed.
         case telling(NodeID, life: Int, NodeID)
         /// A server or, behind them, a client hears of the newest list of keys.
@@ -130,6 +132,9 @@ package final class World {
     var readVersions: Set<Timestamp> = []
     /// Uploads that a client said it needs no more.
     var discards: Set<UploadID> = []
+    /// Whoever audits draws from this; nil: nobody does.
+    var auditGenerator: SeededGenerator?
+    var audits: [RunningAudit] = []
     var violation: Violation?
     var step = 0
     /// Empty arrays to collect effects in, so that not every input needs a new one.
@@ -163,6 +168,7 @@ package final class World {
         eventCountMax = 200_000 + 20_000 * plan.operations.count
         transcript = isTranscribed ? Transcript() : nil
         populate(&source)
+        drawAudits()
         schedule()
     }
 
@@ -353,6 +359,8 @@ extension World {
         case .repair(let node, let life, let number, let event):
             guard server(node).life == life else { return }
             happen(event, server(node), number)
+        case .audit(let number, let event):
+            happen(event, audit: number)
         case .meeting(let node, let life, let peer):
             guard server(node).life == life else { return }
             meet(server(node), server(peer))

@@ -284,12 +284,13 @@ extension World {
         let waiting = unverified.subtracting(poisonous).filter { sound.precedes($0) }
         for timestamp in waiting.sorted(by: >) {
             let judgement = judgement(of: key, at: timestamp, isSettled: false, correct)
-            guard judgement.isPoisonous else { return judgement.violation }
+            guard judgement.isPoisonous || isPoisonous(timestamp, key) else { return judgement.violation }
         }
         // Whoever has a certificate may have it committed at any time.
         for timestamp in certifiedAmongLiars(key, above: sound) where !poisonous.contains(timestamp) {
             let judgement = judgement(of: key, at: timestamp, isSettled: !plan.mode.verifiesLater, correct)
-            if let violation = judgement.violation { return violation }
+            guard let violation = judgement.violation else { continue }
+            if !plan.mode.verifiesLater || !isPoisonous(timestamp, key) { return violation }
         }
         return nil
     }

@@ -20,6 +20,7 @@ extension World {
                 if !server.restatements.isEmpty { advanceRestatements(server) }
                 if phase == .comingToRest { scrub(server) }
             }
+            beginAudit()
             if phase == .comingToRest { awaitRest() }
             heap.add(.tick, at: nowMicroseconds + tickMicroseconds)
         case .serverCrash(let server, let down):

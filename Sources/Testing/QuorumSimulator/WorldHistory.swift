@@ -91,6 +91,8 @@ package struct Violation: Sendable, Equatable, CustomStringConvertible {
         case liveness
         /// A disk that holds something else than its records say, or a store that does not keep its own promises.
         case storage
+        /// An audit that blames somebody correct, or does not find what is missing.
+        case audit
     }
 
     package let kind: Kind

@@ -304,34 +304,49 @@ extension World {
         return nil
     }
 
-    /// Whether nothing is wanted but versions that are pending and that too few servers hold, or that are poisonous.
+    /// Whether nothing is wanted but versions that are pending and that too few servers hold, or that are poisonous. In
+    /// `read-time`, where nobody looks again unasked, some correct server may know that and have crashed before it could
+    /// sign it.
     private func isBeyondHelp(_ record: ObjectRecord, _ key: ObjectKey) -> Bool {
-        let pending = record.held.filter { version in
+        let lost = record.held.filter { version in
             version.fragments == .lost && record.committed.map { $0.timestamp < version.timestamp } ?? true
-                && !record.unverified.contains { $0.timestamp == version.timestamp }
                 && !record.isPoisonous(version.timestamp)
         }
-        guard !pending.isEmpty, record.committed.map({ record.version($0.timestamp)?.fragments != .lost }) ?? true
+        guard !lost.isEmpty, record.committed.map({ record.version($0.timestamp)?.fragments != .lost }) ?? true
         else {
             return false
         }
-        return pending.allSatisfy { version in
-            let correct = correctMembers(key)
-            // A server whose disk has rotted is a source as others are.
-            let members = parameters.configuration.group(of: key.slot).members
-            let holders = servers.count { server in
-                guard server.liar == nil, server.isUp, members.contains(server.node),
-                    server.disk.record(key).isReadable
-                else { return false }
-                return server.disk.lastRecord(key)?.version(version.timestamp)?.holdsFragments ?? false
+        let sources = sources(of: key)
+        return lost.allSatisfy { version in
+            let timestamp = version.timestamp
+            if record.isUnverified(timestamp) {
+                let isCalledPoisonous = sources.contains {
+                    $0.disk.lastRecord(key)?.isPoisonous(timestamp) ?? false
+                }
+                guard parameters.mode == .readTime, isCalledPoisonous else { return isPoisonous(timestamp, key) }
             }
-            return holders < parameters.quorums.dataFragmentCount
-                || judgement(of: key, at: version.timestamp, isSettled: false, correct).isPoisonous
+            let holders = sources.count {
+                $0.disk.lastRecord(key)?.version(timestamp)?.holdsFragments ?? false
+            }
+            return holders < parameters.quorums.dataFragmentCount || isPoisonous(timestamp, key)
         }
     }
 
+    /// Who may have good fragments: a server whose disk has rotted as others.
+    private func sources(of key: ObjectKey) -> [SimulatedServer] {
+        let members = parameters.configuration.group(of: key.slot).members
+        return servers.filter { server in
+            server.liar == nil && server.isUp && members.contains(server.node) && server.disk.record(key).isReadable
+        }
+    }
+
+    /// Whether all that is left of a version shows that it is poisonous.
+    func isPoisonous(_ timestamp: Timestamp, _ key: ObjectKey) -> Bool {
+        judgement(of: key, at: timestamp, isSettled: false, sources(of: key)).isPoisonous
+    }
+
     /// Whether a version that may never be finished holds what the committed one names here.
-    private func isBlocked(_ key: ObjectKey, at server: SimulatedServer) -> Bool {
+    func isBlocked(_ key: ObjectKey, at server: SimulatedServer) -> Bool {
         guard let record = server.disk.lastRecord(key), let committed = record.committed?.timestamp else {
             return false
         }

@@ -68,6 +68,7 @@ extension World {
         note("\(node) loses all its fragments")
         server(node).disk.loseFragments()
         server(node).hasDecayed = true
+        judgeAudits(lacking: node)
         restDeadlineMicroseconds = nowMicroseconds + Self.restMicroseconds
         return true
     }

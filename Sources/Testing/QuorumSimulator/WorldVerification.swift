@@ -68,6 +68,7 @@ extension World {
                 return
             }
         }
+        judgeAudits()
         if !decays() { phase = .over }
     }
 
