@@ -246,7 +246,7 @@ private struct AuditInProgress<Store: AuditedStore> {
         case .unreadable, .notInMemory: return
         }
         guard version.fragments != .absent || !isLeftOut(sealed.descriptor) else { return }
-        let fragments = read(sealed.descriptor, timestamp, version.fragments, key, from: first)
+        let fragments = read(sealed.descriptor, version, of: record, key, from: first)
         guard !fragments.isEmpty else { return }
         let name =
             query.wantsNames
@@ -266,9 +266,9 @@ private struct AuditInProgress<Store: AuditedStore> {
 
     /// As many stripes as there is room for.
     private mutating func read(
-        _ descriptor: Descriptor, _ timestamp: Timestamp, _ held: HeldFragments, _ key: ObjectKey, from first: UInt64
+        _ descriptor: Descriptor, _ version: HeldVersion, of record: ObjectRecord, _ key: ObjectKey, from first: UInt64
     ) -> [AuditedFragment] {
-        let store = store
+        let (store, timestamp, held) = (store, version.timestamp, version.fragments)
         var fragments: [AuditedFragment] = []
         var stripe = first
         guard let staged = descriptor.staged else {
@@ -282,11 +282,16 @@ private struct AuditInProgress<Store: AuditedStore> {
         var base: UInt64 = 0
         for part in staged.parts {
             let end = base + UInt64(part.stripeCount)
+            // What the writer has staged here under that name may be something else, until the version has its place
+            // among what is staged, and the stripe is there again.
+            let attempt = record.attempt(part.attempt)
+            let isAdopted = attempt?.holders.contains { $0.timestamp == timestamp } ?? false
             while stripe < end {
                 guard begin(AuditPlace(key, stripe: stripe)) else { return fragments }
                 let number = UInt32(stripe - base)
+                let isShown = held != .lost || isAdopted && attempt?.good.contains(number) ?? false
                 fragments.append(
-                    fragment(held, key, .stripe(part.attempt, number)) {
+                    fragment(isShown ? held : .absent, key, .stripe(part.attempt, number)) {
                         store.stagedFragment(of: part.attempt, stripe: number, key: key)
                     })
                 stripe += 1

@@ -319,7 +319,7 @@ extension World {
         let sources = sources(of: key)
         return lost.allSatisfy { version in
             let timestamp = version.timestamp
-            if record.isUnverified(timestamp) {
+            if record.unverified.contains(where: { $0.timestamp == timestamp }) {
                 let isCalledPoisonous = sources.contains {
                     $0.disk.lastRecord(key)?.isPoisonous(timestamp) ?? false
                 }
