@@ -133,6 +133,7 @@ import Testing
             ("x-amz-server-side-encryption", "AES256", .notImplemented),
             ("x-amz-storage-class", "GLACIER", .invalidStorageClass),
             ("x-amz-object-lock-mode", "GOVERNANCE", .notImplemented), ("x-amz-tagging", "a=1&a=2", .invalidArgument),
+            ("x-amz-write-offset-bytes", "5", .notImplemented),
         ]
         for (name, value, code) in refused {
             do {

@@ -69,6 +69,8 @@ enum ObjectHeaders {
                 throw .notImplemented("Server-side encryption")
             }
             if name.hasPrefix("x-amz-object-lock-") { throw .notImplemented("Object Lock") }
+            // Taken for a write of the whole object, it would replace what is to be kept.
+            if name == "x-amz-write-offset-bytes" { throw .notImplemented("Appending to an object") }
             if name == "x-amz-storage-class", value != "STANDARD" {
                 throw S3Error(.invalidStorageClass, "The storage class you specified is not valid: there is STANDARD.")
             }
