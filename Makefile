@@ -31,6 +31,7 @@ check-alerts:
 
 # Those tests of real clusters that take long, and of the others all cases instead of one of a kind: half an hour.
 acceptance: setup
+	scripts/setup-s3-clients
 	swift build --build-tests
 	SOLIDUS_ACCEPTANCE=1 scripts/run-tests --filter ClusterTests
 

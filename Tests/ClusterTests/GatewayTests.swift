@@ -3,92 +3,16 @@
 
 import Foundation
 import Glibc
-import LoopbackPorts
 import QuorumProtocol
 import Testing
 
 extension Clusters {
     @Suite("The gateway", .serialized) struct Gateways {
-        /// A gateway in front of a cluster, and a key for it.
-        private struct Running {
-            let cluster: TestCluster
-            let port: Int
-            let metricsPort: Int
-            let process: ChildProcess
-            let accessKey: String
-            let secretKey: String
-
-            /// Runs a client of S3 to its end.
-            func run(_ words: [String], in directory: String) async throws -> CommandResult {
-                let output = "\(directory)/output-\(UUID().uuidString)"
-                let settings = [
-                    "AWS_ACCESS_KEY_ID=\(accessKey)", "AWS_SECRET_ACCESS_KEY=\(secretKey)",
-                    "AWS_DEFAULT_REGION=us-east-1", "AWS_ENDPOINT_URL=http://127.0.0.1:\(port)",
-                    "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null",
-                    "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
-                ]
-                let process = try ChildProcess(
-                    "/usr/bin/env", settings + words, outputPath: output, group: Watchdog.group.get())
-                defer { process.destroy() }
-                let end = try await process.wait(seconds: 150)
-                return CommandResult(end: end, output: process.output)
-            }
-        }
-
-        private func withGateway(_ body: (Running, String) async throws -> Void) async throws {
+        private func withOwnCluster(_ body: (TestGateway, String) async throws -> Void) async throws {
             try await withCluster { cluster in
-                let directory = cluster.directory
-                let made = try await cluster.run(["gateway", "init", directory, "s3", "--json"])
-                #expect(made.end == .exit(0) && made.output.contains("single-gateway"), "\(made)")
-                let added = try await cluster.run([
-                    "gateway", "key", "add", "tests", "--cluster", directory, "--json",
-                ])
-                #expect(added.end == .exit(0), "\(added)")
-                let key = try #require(
-                    try JSONSerialization.jsonObject(with: Data(added.output.utf8)) as? [String: Any])
-                let ports = try FreePorts.take(2)
-                let process = try ChildProcess(
-                    Executable.path(),
-                    [
-                        "gateway", "serve", "--cluster", directory, "--listen", "127.0.0.1:\(ports[0])", "--metrics",
-                        "127.0.0.1:\(ports[1])", "--access-log", directory + "/access.log",
-                    ], outputPath: directory + "/gateway.log", group: Watchdog.group.get())
-                defer { process.destroy() }
-                let deadline = ContinuousClock.now + .seconds(TestCluster.patienceSeconds)
-                while !Loopback.accepts(port: ports[0]), process.currentEnd == nil, ContinuousClock.now < deadline {
-                    try await Task.sleep(for: .milliseconds(10))
-                }
-                #expect(process.currentEnd == nil, "\(process.output)")
-                let running = Running(
-                    cluster: cluster, port: ports[0], metricsPort: ports[1], process: process,
-                    accessKey: try #require(key["access_key"] as? String),
-                    secretKey: try #require(key["secret_key"] as? String))
-                try await body(running, directory)
-                process.signal(SIGTERM)
-                #expect(try await process.wait(seconds: TestCluster.patienceSeconds) == .exit(0), "\(process.output)")
+                try await withGateway(cluster) { try await body($0, cluster.directory) }
             }
         }
-
-        /// Where a program lies, among those that `scripts/setup-s3-clients` has put aside, or in the path.
-        private static func find(_ program: String) -> String? {
-            let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-                .deletingLastPathComponent()
-            let path = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
-            return ([root.path + "/.build/s3-clients/bin"] + path).map { "\($0)/\(program)" }
-                .first { access($0, X_OK) == 0 }
-        }
-
-        /// Python with boto3; nil where there is none.
-        private static let python: String? = {
-            guard let python = find("python3") else { return nil }
-            let pid = Process()
-            pid.executableURL = URL(fileURLWithPath: python)
-            pid.arguments = ["-c", "import boto3"]
-            pid.standardError = FileHandle.nullDevice
-            guard (try? pid.run()) != nil else { return nil }
-            pid.waitUntilExit()
-            return pid.terminationStatus == 0 ? python : nil
-        }()
 
         private static let script = """
             import boto3, hashlib, io, os, sys, urllib.request
@@ -137,13 +61,14 @@ extension Clusters {
 
         @Test(
             "serves boto3 while a server is gone", .timeLimit(.minutes(5)),
-            .enabled(if: python != nil, "boto3 is not installed; scripts/setup-s3-clients installs it"))
+            .installed(S3Client.boto3))
         func boto3() async throws {
-            try await withGateway { gateway, directory in
+            try await withOwnCluster { gateway, directory in
                 gateway.cluster.kill(NodeID(0))
-                let result = try await gateway.run([try #require(Self.python), "-c", Self.script], in: directory)
+                let result = try await gateway.run(
+                    [try #require(S3Client.find("python3")), "-c", Self.script], in: directory)
                 #expect(result.end == .exit(0) && result.output.contains("done"), "\(result)")
-                let log = try File.text(directory + "/access.log")
+                let log = try File.text(gateway.accessLog)
                 let lines = try log.split(separator: "\n").map {
                     try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any]
                 }
@@ -158,10 +83,10 @@ extension Clusters {
 
         @Test(
             "serves the AWS command line, which finds its files again after a server's death", .timeLimit(.minutes(5)),
-            .enabled(if: find("aws") != nil, "awscli is not installed; scripts/setup-s3-clients installs it"))
+            .installed(S3Client.aws))
         func awscli() async throws {
-            try await withGateway { gateway, directory in
-                let aws = try #require(Self.find("aws"))
+            try await withOwnCluster { gateway, directory in
+                let aws = try #require(S3Client.find("aws"))
                 func run(_ words: String...) async throws -> CommandResult {
                     let result = try await gateway.run([aws, "s3"] + words, in: directory)
                     #expect(result.end == .exit(0), "\(words): \(result)")
