@@ -5,6 +5,7 @@ import ClusterFiles
 import CommandOutcome
 import FileTransfers
 import Foundation
+import QuorumClient
 
 /// How a command asks the servers how they are.
 struct HealthArguments: ParsableArguments {

@@ -6,6 +6,7 @@ import ClusterFiles
 import CommandOutcome
 import Foundation
 import Glibc
+import QuorumClient
 import QuorumProtocol
 import ServerProcesses
 

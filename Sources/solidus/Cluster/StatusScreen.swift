@@ -4,6 +4,7 @@ import ClusterFiles
 import CommandOutcome
 import Foundation
 import Glibc
+import QuorumClient
 import QuorumProtocol
 
 struct StatusScreen {
