@@ -181,6 +181,9 @@ let package = Package(
                 "CISAL", "ClusterFiles", "ErasureCode", "QuorumClient", "QuorumProtocol", "Solidus", nioCore, nioPosix,
                 nioHTTP, nioSSL, crypto, logging,
             ],
+            resources: [
+                .embedInCode("Status/page.html"), .embedInCode("Status/page.css"), .embedInCode("Status/page.js"),
+            ],
             swiftSettings: strictSwift),
 
         // The benchmark: what is made of measurements, and the measuring.
@@ -341,9 +344,8 @@ let package = Package(
         .testTarget(
             name: "S3GatewayTests",
             dependencies: [
-                "ClusterFiles", "LoopbackPorts", "ObjectStorage", "QuorumServer", "S3Gateway", "Solidus", crypto,
-                logging,
-                nioCore, nioHTTP,
+                "ClusterFiles", "LoopbackPorts", "ObjectStorage", "QuorumClient", "QuorumServer", "S3Gateway",
+                "Solidus", crypto, logging, nioCore, nioHTTP,
             ],
             swiftSettings: strictSwift),
         .testTarget(

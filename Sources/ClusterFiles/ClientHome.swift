@@ -13,7 +13,7 @@ public struct ClientHome: Sendable {
     /// The home's path.
     public let directory: String
     /// The cluster this client uses.
-    public let cluster: ClusterDescription
+    public private(set) var cluster: ClusterDescription
     /// The client's name for people.
     public let name: String
     /// The client's name in timestamps.
@@ -51,6 +51,13 @@ public struct ClientHome: Sendable {
         self.id = id
         identity = try files.identity(
             pinned: [CertificatePin(entry.pin)], owner: "client \(name)", listedIn: cluster.accessFile)
+    }
+
+    /// The same home with what is known of the cluster by now.
+    package func following(_ cluster: ClusterDescription) -> ClientHome {
+        var home = self
+        home.cluster = cluster
+        return home
     }
 
     /// Loads the home of the client named `client`, or of the first one listed, in a cluster's directory.

@@ -127,6 +127,9 @@ public final class ObjectClient: Sendable {
     /// The servers that operations under way have asked and not heard of, and how things stand with each.
     package var waitedFor: [ServerTrouble] { context.connections.waitedForTroubles }
 
+    /// The cluster as far as this client knows it by now.
+    package var cluster: ClusterDescription { context.connections.cluster }
+
     /// Whether finished writes still have something to send to the servers beyond the quorum.
     package var hasQueuedRequests: Bool { context.connections.hasQueuedRequests }
 

@@ -338,6 +338,9 @@ package final class ServerConnections: Sendable {
         }
     }
 
+    /// The cluster with the newest lists that servers have told of.
+    package var cluster: ClusterDescription { state.withLock { $0.cluster } }
+
     private var connections: [PeerConnection] { state.withLock { $0.peers.values.map(\.connection) } }
 
     /// Whether requests still wait for the socket of a server that can be reached.

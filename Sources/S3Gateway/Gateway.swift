@@ -62,6 +62,7 @@ final class Gateway: RequestHandler {
     let writers = KeyQueue()
     let memory: TransferMemory
     let metrics = GatewayMetrics()
+    let probes: Probes
     let buckets: BucketSettingsCache
     private let credentials: CredentialCache
     private let addressing: Addressing
@@ -75,6 +76,7 @@ final class Gateway: RequestHandler {
         accessLog: (@Sendable (String) -> Void)?
     ) {
         self.client = client
+        probes = Probes(client)
         settings = home.settings
         self.options = options
         memory = TransferMemory(sizeBytes: options.memoryBytes)
@@ -89,7 +91,8 @@ final class Gateway: RequestHandler {
     // MARK: Requests
 
     func respond(to head: HTTPRequestHead, _ body: RequestBody, _ context: RequestContext) async -> Response {
-        if let response = await Probes.respond(to: head, client) { return response }
+        if let response = await probes.respond(to: head) { return response }
+        metrics.began()
         var operation: S3Operation?
         var resource = Resource.service
         var response: Response
@@ -256,7 +259,7 @@ final class Gateway: RequestHandler {
     }
 
     func answered(_ head: HTTPRequestHead, _ context: RequestContext, _ response: Response, _ end: AnswerEnd) {
-        metrics.ended(response, end)
+        if !Probes.areAsked(by: head) { metrics.ended(response, end) }
         guard let accessLog else { return }
         accessLog(AccessLine(head, context, response, end).text)
     }

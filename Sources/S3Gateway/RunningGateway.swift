@@ -11,7 +11,7 @@ public struct GatewayAddresses: Sendable {
     public var host: String
     /// 0 for any that is free.
     public var port: Int
-    /// Where metrics are told; nil for nowhere.
+    /// Where metrics are told, and the status page is; nil for nowhere.
     public var metrics: (host: String, port: Int)?
     /// A certificate chain and its key, both PEM; nil for HTTP without TLS.
     public var tls: (certificatePath: String, keyPath: String)?
@@ -24,7 +24,7 @@ public struct GatewayAddresses: Sendable {
 
 public final class RunningGateway: Sendable {
     public let port: Int
-    /// Where metrics are told; nil for nowhere.
+    /// Where metrics are told, and the status page is; nil for nowhere.
     public let metricsPort: Int?
     private let client: ObjectClient
     private let servers: [GatewayServer]
@@ -48,10 +48,13 @@ public final class RunningGateway: Sendable {
             let gateway = Gateway(client, home: home, options: options, logger: logger, accessLog: accessLog)
             let server = try await GatewayServer.bind(
                 host: addresses.host, port: addresses.port, tls: tls, group: group, handler: gateway,
-                limits: options.limits, logger: logger)
+                limits: options.limits, meter: gateway.metrics.throughput, logger: logger)
             var servers = [server]
             if let metrics = addresses.metrics {
-                let handler = MetricsHandler {
+                let pages = OperatorPages(
+                    probes: gateway.probes,
+                    status: StatusSource(gateway, home: home.client) { server.connectionCount }
+                ) {
                     gateway.metrics.text(
                         connections: server.connectionCount, freeBytes: gateway.memory.freeBytes)
                 }
@@ -59,7 +62,7 @@ public final class RunningGateway: Sendable {
                 limits.connectionCountMax = 32
                 servers.append(
                     try await GatewayServer.bind(
-                        host: metrics.host, port: metrics.port, tls: nil, group: group, handler: handler,
+                        host: metrics.host, port: metrics.port, tls: nil, group: group, handler: pages,
                         limits: limits, logger: logger))
             }
             return RunningGateway(client, servers, group)

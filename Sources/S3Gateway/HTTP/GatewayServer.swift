@@ -32,10 +32,11 @@ final class GatewayServer: Sendable {
     private let stopping = Atomic(false)
     private let connections = Mutex<[ObjectIdentifier: any Channel]>([:])
 
+    /// - Parameter meter: counts what goes over the connections; nil: nobody does.
     /// - Throws: `GatewayError.cannotListen`.
     static func bind(
         host: String, port: Int, tls: NIOSSLContext?, group: any EventLoopGroup, handler: any RequestHandler,
-        limits: ServerLimits, logger: Logger
+        limits: ServerLimits, meter: Throughput? = nil, logger: Logger
     ) async throws -> GatewayServer {
         var decoding = NIOHTTPDecoderLimitConfiguration()
         decoding.maxHeaderFieldSize = limits.headerFieldSizeBytesMax
@@ -66,6 +67,7 @@ final class GatewayServer: Sendable {
                             ByteToMessageHandler(
                                 HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: decoderLimits)
                             ))
+                        if let meter { try pipeline.addHandler(TrafficMeter(meter)) }
                         // What is kept with objects others may have written.
                         try pipeline.addHandler(NIOHTTPResponseHeadersValidator())
                         try pipeline.addHandler(

@@ -7,15 +7,20 @@ final class GatewayMetrics: Sendable {
     private struct Operations {
         var requests: [String: UInt64] = [:]
         var errors: [String: UInt64] = [:]
-        var receivedBytes: UInt64 = 0
-        var sentBytes: UInt64 = 0
+        var running = 0
         var cutCount: UInt64 = 0
         var durations = [UInt64](repeating: 0, count: GatewayMetrics.boundsSeconds.count + 1)
         var durationSeconds = 0.0
     }
 
     private static let boundsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+    let throughput = Throughput()
     private let state = Mutex(Operations())
+
+    /// Requests that are not answered to the end.
+    var runningCount: Int { state.withLock { $0.running } }
+
+    func began() { state.withLock { $0.running += 1 } }
 
     func count(_ operation: S3Operation?, _ response: Response) {
         state.withLock { state in
@@ -28,11 +33,18 @@ final class GatewayMetrics: Sendable {
     func ended(_ response: Response, _ end: AnswerEnd) {
         let seconds = Double(end.duration.components.seconds) + Double(end.duration.components.attoseconds) / 1e18
         state.withLock { state in
-            state.receivedBytes += end.receivedBytes
-            state.sentBytes += end.sentBytes
+            state.running -= 1
             if end.isCut { state.cutCount += 1 }
             state.durations[Self.boundsSeconds.firstIndex { seconds <= $0 } ?? Self.boundsSeconds.count] += 1
             state.durationSeconds += seconds
+        }
+        throughput.add { amounts in
+            amounts.requests += 1
+            if response.status.code >= 500 {
+                amounts.failed += 1
+            } else if response.status.code >= 400 {
+                amounts.refused += 1
+            }
         }
     }
 
@@ -41,6 +53,7 @@ final class GatewayMetrics: Sendable {
     ///   - freeBytes: of the memory for transfers.
     func text(connections: Int, freeBytes: Int) -> String {
         let state = state.withLock { $0 }
+        let moved = throughput.total
         var text = ""
         func family(_ name: String, _ kind: String, _ help: String, _ samples: [(labels: String, value: String)]) {
             text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind)\n"
@@ -55,12 +68,15 @@ final class GatewayMetrics: Sendable {
             "solidus_s3_requests_total", "counter", "Requests by operation and status.", sorted(state.requests))
         family("solidus_s3_errors_total", "counter", "Errors by code.", sorted(state.errors))
         family(
-            "solidus_s3_received_bytes_total", "counter", "Bytes of requests' bodies.", [("", "\(state.receivedBytes)")]
+            "solidus_s3_received_bytes_total", "counter", "Bytes of requests' bodies.", [("", "\(moved.receivedBytes)")]
         )
-        family("solidus_s3_sent_bytes_total", "counter", "Bytes of answers' bodies.", [("", "\(state.sentBytes)")])
+        family("solidus_s3_sent_bytes_total", "counter", "Bytes of answers' bodies.", [("", "\(moved.sentBytes)")])
         family(
             "solidus_s3_cut_answers_total", "counter", "Answers that ended before all of it was there.",
             [("", "\(state.cutCount)")])
+        family(
+            "solidus_s3_running_requests", "gauge", "Requests that are not answered to the end.",
+            [("", "\(state.running)")])
         family("solidus_s3_connections", "gauge", "Connections of clients.", [("", "\(connections)")])
         family(
             "solidus_s3_free_transfer_bytes", "gauge", "Memory for transfers that nobody has.", [("", "\(freeBytes)")])
@@ -75,21 +91,4 @@ final class GatewayMetrics: Sendable {
         text += "\(name)_bucket{le=\"+Inf\"} \(count)\n\(name)_sum \(state.durationSeconds)\n\(name)_count \(count)\n"
         return text
     }
-}
-
-/// Answers `GET /metrics`, on an address of its own.
-struct MetricsHandler: RequestHandler {
-    let text: @Sendable () -> String
-
-    func respond(to head: HTTPRequestHead, _ body: RequestBody, _ context: RequestContext) async -> Response {
-        guard head.method == .GET || head.method == .HEAD else { return .text(.methodNotAllowed, "GET or HEAD\n") }
-        guard head.uri.prefix(while: { $0 != "?" }) == "/metrics" else {
-            return .text(.notFound, "metrics are at /metrics\n")
-        }
-        var response = Response(headers: [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")])
-        response.body = .bytes(Array(text().utf8))
-        return response
-    }
-
-    func answered(_ head: HTTPRequestHead, _ context: RequestContext, _ response: Response, _ end: AnswerEnd) {}
 }

@@ -42,7 +42,7 @@ final class TransferMemory: Sendable {
     private static let patience = Duration.seconds(30)
     private static let waitingMax = 4096
 
-    private let sizeBytes: Int
+    let sizeBytes: Int
     private let state: Mutex<State>
 
     init(sizeBytes: Int) {
@@ -51,6 +51,8 @@ final class TransferMemory: Sendable {
     }
 
     var freeBytes: Int { state.withLock { $0.freeBytes } }
+    /// Transfers that wait for room.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
 
     /// - Throws: `.slowDown` when there is no room for a while.
     func lease(_ wantedBytes: Int) async throws(S3Error) -> MemoryLease {

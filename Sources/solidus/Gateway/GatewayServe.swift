@@ -20,17 +20,18 @@ struct GatewayServe: AsyncParsableCommand, ReportingCommand {
         discussion: """
             What goes wrong is told on standard error. The access log has one line of JSON for each request. Clients reach \
             buckets as http://HOST:PORT/BUCKET, and as http://BUCKET.DOMAIN where the gateway has a domain. /-/live and \
-            /-/ready answer whoever watches over it.
+            /-/ready answer whoever watches over it. The address of --metrics also has a page for people, /-/status, \
+            and the same as JSON, /-/status.json; whoever reaches it may look.
 
             Examples:
-              solidus gateway serve --cluster demo --listen 127.0.0.1:9000
+              solidus gateway serve --cluster demo --listen 127.0.0.1:9000 --metrics 127.0.0.1:9001
               solidus gateway serve --cluster demo --listen 0.0.0.0:443 --certificate chain.pem --private-key key.pem
             """)
 
     @OptionGroup var gateway: GatewayArguments
     @Option(help: "Where it listens, HOST:PORT.")
     var listen = "127.0.0.1:9000"
-    @Option(help: "Where it tells its metrics, HOST:PORT; nowhere when not given.")
+    @Option(help: "Where it tells its metrics and has its status page, HOST:PORT; nowhere when not given.")
     var metrics: String?
     @Option(help: "A certificate chain, PEM; without it the gateway speaks plain HTTP.", completion: .file())
     var certificate: String?

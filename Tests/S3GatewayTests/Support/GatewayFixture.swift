@@ -7,6 +7,7 @@ import LoopbackPorts
 import ObjectStorage
 import QuorumServer
 import Solidus
+import Synchronization
 import Testing
 
 @testable import S3Gateway
@@ -21,6 +22,7 @@ final class GatewayFixture: Sendable {
     let caller: S3Caller
     private let client: ObjectClient
     private let sharedKey: [UInt8]
+    private let stopped = Mutex<Set<Int>>([])
 
     private init(_ directory: String, change: (inout GatewayOptions) -> Void) async throws {
         self.directory = directory
@@ -54,8 +56,10 @@ final class GatewayFixture: Sendable {
         try await CredentialRecords(client, key: sharedKey).add(credential)
         var options = GatewayOptions()
         change(&options)
+        var addresses = GatewayAddresses(host: "127.0.0.1", port: 0)
+        addresses.metrics = ("127.0.0.1", 0)
         gateway = try await RunningGateway.start(
-            home, at: GatewayAddresses(host: "127.0.0.1", port: 0), options: options, logger: Logger(label: "gateway"))
+            home, at: addresses, options: options, logger: Logger(label: "gateway"))
         caller = S3Caller(port: gateway.port, credential: credential)
     }
 
@@ -76,6 +80,12 @@ final class GatewayFixture: Sendable {
 
     func withClient<R>(_ body: (ObjectClient) async throws -> R) async throws -> R { try await body(client) }
 
+    /// Stops a server for good.
+    func stopServer(_ number: Int) async {
+        guard stopped.withLock({ $0.insert(number).inserted }) else { return }
+        await servers[number].shutdown()
+    }
+
     static func run(
         change: (inout GatewayOptions) -> Void = { _ in }, _ body: (GatewayFixture) async throws -> Void
     ) async throws {
@@ -89,7 +99,7 @@ final class GatewayFixture: Sendable {
         }
         await fixture.gateway.stop()
         await fixture.client.close()
-        for server in fixture.servers { await server.shutdown() }
+        for number in fixture.servers.indices { await fixture.stopServer(number) }
         try? FileManager.default.removeItem(atPath: directory)
         if let failure { throw failure }
     }
