@@ -1,7 +1,7 @@
 # Every target does its own set-up, finishes by itself and can be run again.
 
 .PHONY: run test acceptance simulate simulate-slice simulator torture bench build man reference install format lint setup \
-    check-core sanitize fuzz check-aarch64 check-avx512 check-instructions check-alerts
+    check-core sanitize fuzz check-aarch64 check-avx512 check-instructions check-alerts check-units package try-package
 
 SWIFT_SOURCES = Package.swift Sources Tests bench Examples
 
@@ -19,7 +19,7 @@ test: setup lint
 	swift build --product generate-manual
 	scripts/make-reference "$$(swift build --show-bin-path)" $(REFERENCE)
 	scripts/run-beside '$(MAKE) simulator' scripts/run-tests
-	$(MAKE) check-alerts check-core sanitize
+	$(MAKE) check-alerts check-units check-core sanitize
 	$(MAKE) fuzz FUZZ_SECONDS=10
 	$(MAKE) check-instructions
 	$(MAKE) simulate-slice
@@ -29,9 +29,14 @@ check-alerts:
 	@if command -v promtool > /dev/null; then promtool check rules deploy/prometheus/solidus.rules.yml; \
 	    else echo "promtool is not installed: the alert rules were not checked"; fi
 
+# Whether systemd takes the units, where its systemd-analyze is.
+check-units:
+	scripts/check-units deploy/systemd
+
 # Those tests of real clusters that take long, and of the others all cases instead of one of a kind: half an hour.
 acceptance: setup
 	scripts/setup-s3-clients
+	scripts/setup chromium
 	swift build --build-tests
 	SOLIDUS_ACCEPTANCE=1 scripts/run-tests --filter ClusterTests
 
@@ -127,6 +132,27 @@ PREFIX ?= /usr/local
 
 install: man
 	scripts/install "$$(swift build -c release --show-bin-path)/solidus" $(MANUAL) "$(DESTDIR)$(PREFIX)"
+
+# A Debian package with all of that and the units for systemd. The program in it carries Swift's libraries in itself, so
+# it is built beside the other one. PACKAGE_MAINTAINER says whose package it is.
+PACKAGE_BUILD = .build-package
+PACKAGES = $(PACKAGE_BUILD)/packages
+PACKAGE_SWIFT = swift build -c release --scratch-path $(PACKAGE_BUILD)
+
+package: setup
+	scripts/setup binutils dpkg-dev
+	$(PACKAGE_SWIFT) --static-swift-stdlib --product solidus
+	$(PACKAGE_SWIFT) --static-swift-stdlib --product generate-manual
+	scripts/make-manual "$$($(PACKAGE_SWIFT) --show-bin-path)/generate-manual" \
+	    "$$($(PACKAGE_SWIFT) --show-bin-path)/solidus" $(PACKAGE_BUILD)/manual
+	rm -rf $(PACKAGES)
+	scripts/make-package "$$($(PACKAGE_SWIFT) --show-bin-path)/solidus" $(PACKAGE_BUILD)/manual $(PACKAGES)
+
+# Installs the package in a Debian of its own, in a folder, and runs servers and a gateway there. As root.
+try-package: package
+	scripts/setup curl debootstrap lintian
+	lintian --fail-on error,warning $(PACKAGES)/*.deb
+	scripts/try-package $(PACKAGES)/*.deb $(PACKAGE_BUILD)/debian
 
 format:
 	swift format --in-place --recursive --parallel $(SWIFT_SOURCES)
