@@ -213,7 +213,7 @@ let package = Package(
                 "BenchmarkResults", "CDiskSpace", "CFragmentCore", "CISAL", "CLibCrypto", "CProcessControl",
                 "ClusterFiles", "CommandArguments", "ErasureCode", "Fingerprint", "HostileClients", "InProcessWork",
                 "ObjectStorage", "QuorumClient", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumWire",
-                "StoreSeeding", arguments, crypto, histogram, nioCore, nioPosix, nioSSL, nioTLS,
+                "S3Wire", "StoreSeeding", arguments, crypto, histogram, nioCore, nioPosix, nioSSL, nioTLS,
             ],
             path: "bench",
             exclude: [
@@ -253,13 +253,17 @@ let package = Package(
             ],
             swiftSettings: strictSwift),
 
+        // A client of S3 of the tests' and the benchmark's own.
+        .target(
+            name: "S3Wire", dependencies: [crypto], path: "Sources/Testing/S3Wire", swiftSettings: strictSwift),
+
         // Behind `solidus torture` and `solidus check`: clients at work on a cluster that is harmed, and their judge.
         .executableTarget(
             name: "solidus-torture",
             dependencies: [
                 "CProcessControl", "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "Fingerprint",
                 "HistoryChecker", "HostileClients", "ObjectStorage", "QuorumClient", "QuorumProtocol", "QuorumServer",
-                "QuorumTransport", "ServerProcesses", "SmallDisks", arguments, nioPosix,
+                "QuorumTransport", "S3Gateway", "S3Wire", "ServerProcesses", "SmallDisks", arguments, crypto, nioPosix,
             ], path: "Sources/Testing/solidus-torture",
             swiftSettings: strictSwift),
 
@@ -368,7 +372,8 @@ let package = Package(
                 "ClusterFiles", "CommandArguments", "CommandOutcome", "ErasureCode", "FileTransfers", "Fingerprint",
                 "HistoryChecker", "HostileClients", "LoopbackPorts", "ObjectStorage", "ProtocolStorage", "QuorumClient",
                 "QuorumFaults", "QuorumOperations", "QuorumProtocol", "QuorumServer", "QuorumTransport", "QuorumWire",
-                "SmallDisks", "StorageSimulator", "StoreSeeding", "example-backup", "example-hello", "example-stream",
+                "S3Wire", "SmallDisks", "StorageSimulator", "StoreSeeding", "example-backup", "example-hello",
+                "example-stream",
                 "solidus", "solidus-faulty-server", "solidus-sim", "solidus-torture", nioCore, nioPosix, crypto,
                 logging,
             ],

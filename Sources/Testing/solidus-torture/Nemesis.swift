@@ -70,6 +70,8 @@ struct Nemesis {
         case killHealing = "kill_healing"
         case relieve
         case cancelClient = "cancel_client"
+        case killGateway = "kill_gateway"
+        case startGateway = "start_gateway"
     }
 
     /// Each as often as it occurs here.
@@ -254,6 +256,13 @@ struct Nemesis {
 
     mutating func count(_ action: Action) { actionCounts[action, default: 0] += 1 }
 
+    /// Kills gateways and starts them again.
+    mutating func act(on gateways: inout TortureGateways) throws(Failure) {
+        let done = try gateways.act(&generator)
+        for _ in 0..<done.killed { count(.killGateway) }
+        for _ in 0..<done.started { count(.startGateway) }
+    }
+
     private mutating func harm(_ index: Int, _ action: Action) throws(Failure) {
         var done = action
         conditions[index] = .down
@@ -291,7 +300,7 @@ struct Nemesis {
             disks?.exhaust(index)
             conditions[index] = .outOfDisk
         case .fillAllDisks, .wipe, .rollBack, .rebuild, .killRebuild, .killListing, .killHealing, .relieve,
-            .cancelClient:
+            .cancelClient, .killGateway, .startGateway:
             preconditionFailure("no attack on a server that has its store")
         }
         count(done)

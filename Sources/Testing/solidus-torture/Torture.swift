@@ -69,6 +69,13 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             prepared; as many as it can unless given.
             """)
     var attackRate: Double?
+    @Option(
+        help: """
+            Have clients speak S3 to so many gateways, any of which the nemesis kills and starts again at any time. Their \
+            identities, torture-gateway-N, are added to the cluster if need be, for which the operator's key has to be \
+            there; conditional writes are off in them.
+            """)
+    var gateways = 0
     @Flag(help: "Have clients write partially, as 'solidus put --partial' does.")
     var partial = false
     @Option(help: "How many seconds an operation may take.")
@@ -95,6 +102,10 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         guard (1...1024).contains(clients) else { throw ValidationError("--clients must be 1 to 1024.") }
         guard (1...100_000).contains(objects) else { throw ValidationError("--objects must be 1 to 100000.") }
         guard (1...64).contains(stripes) else { throw ValidationError("--stripes must be 1 to 64.") }
+        guard (0...16).contains(gateways) else { throw ValidationError("--gateways must be 0 to 16.") }
+        guard gateways == 0 || (stripes == 1 && smallDisks == nil && !partial) else {
+            throw ValidationError("--gateways does not go together with --stripes, --small-disks and --partial.")
+        }
         guard stripes == 1 || smallDisks == nil else {
             throw ValidationError("--stripes and --small-disks do not go together: small disks take small values.")
         }
@@ -145,16 +156,26 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let configuration = try ClusterDescription(contentsOf: cluster + "/" + ClusterConfiguration.fileName)
         let seed = seed ?? UInt64.random(in: .min ... .max)
         let prefix = Self.newPrefix()
-        let plan = try plan(configuration, seed: seed, objectPrefix: prefix)
+        var plan = try plan(configuration, seed: seed, objectPrefix: prefix)
+        if gateways > 0 { plan.gateways = try GatewayPlan(clusterDirectory: cluster, count: gateways) }
         try addHostileClients(configuration)
         let recorder = try HistoryRecorder(history)
         let stores = try openClients(configuration)
         let progress = TortureProgress()
         let obstacle = try obstacleToSmallDisks(identityCount: stores.count)
         let hasSmallDisks = smallDisks != nil && obstacle == nil
-        let workload = TortureWorkload(
-            clients: stores, clientCount: clients, keys: try (0..<objects).map { try ObjectKey("\(prefix)/\($0)") },
-            recorder: recorder, progress: progress, seed: seed, stripeCountMax: stripes, hasSmallDisks: hasSmallDisks)
+        let keys = try (0..<objects).map { try ObjectKey("\(prefix)/\($0)") }
+        let workload: any TortureWork
+        let credential = try plan.gateways.map { try GatewayAccess.credential($0, by: stores[0]) }
+        if let gateways = plan.gateways, let credential {
+            workload = GatewayWorkload(
+                ports: gateways.ports, identity: GatewayAccess.identity(credential), timeoutSeconds: timeout,
+                clientCount: clients, keys: keys, recorder: recorder, progress: progress, seed: seed)
+        } else {
+            workload = TortureWorkload(
+                clients: stores, clientCount: clients, keys: keys, recorder: recorder, progress: progress, seed: seed,
+                stripeCountMax: stripes, hasSmallDisks: hasSmallDisks)
+        }
         let disks = smallDisks.flatMap { size in
             guard hasSmallDisks else { return nil as TortureDisks? }
             return TortureDisks(sizeMebibytes: size) { change in
@@ -172,6 +193,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         let outcome: Result<TortureSummary, any Error>
         do {
             try await keeper.start()
+            if let gateways = plan.gateways, let credential {
+                try await GatewayAccess.open(gateways, credential, by: stores[0], bucket: Self.bucket)
+            }
             outcome = .success(
                 try await torment(
                     workload, keeper, recorder, plan, disks, ballast, healing,
@@ -196,6 +220,9 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         for loss in losses where summary.nemesis[loss.action.rawValue] == nil {
             summary.findings.append("no server lost its store by --lose \(loss.rawValue)")
         }
+        if gateways > 0, nemesis > 0, summary.nemesis[Nemesis.Action.killGateway.rawValue] == nil {
+            summary.findings.append("no gateway was killed")
+        }
         for seen in summary.misbehaving where seen.server != plan.faulty?.server {
             summary.findings.append("server \(seen.server) was accused, and is no liar: it \(seen.first)")
         }
@@ -208,12 +235,12 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     /// Runs the clients for their time, heals the servers, has everything read once more, and waits until every server
     /// has all that it should.
     private func torment(
-        _ workload: TortureWorkload, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan,
+        _ workload: any TortureWork, _ keeper: TortureKeeper, _ recorder: HistoryRecorder, _ plan: TorturePlan,
         _ disks: TortureDisks?, _ ballast: TortureBallast?, _ healing: TortureHealing, skipped: [String]
     ) async throws -> TortureSummary {
         let start = ContinuousClock.now
         let end = start + .seconds(seconds)
-        let losses = losses
+        let (losses, hasGateways) = (losses, gateways > 0 && nemesis > 0)
         let isOver: @Sendable () -> Bool = {
             let state = keeper.current
             guard !state.isInterrupted, state.failure == nil else { return true }
@@ -222,6 +249,7 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
             let hasShown =
                 state.areAttacksFelt && (disks == nil || workload.progress.counts.putsAfterFull > 0)
                 && losses.allSatisfy { state.actionCounts[$0.action] != nil }
+                && (!hasGateways || state.actionCounts[.killGateway] != nil)
             return ContinuousClock.now >= (hasShown ? end : end + Self.extensionMax)
         }
         workload.progress.begin()
@@ -352,7 +380,10 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
     }
 
     private func correctClients(_ configuration: ClusterDescription) throws(Failure) -> [AccessEntry] {
-        let correct = configuration.clients.filter { !$0.name.hasPrefix(AttackCommand.clientPrefix) }
+        let others = Set(GatewayHome.names(in: cluster))
+        let correct = configuration.clients.filter {
+            !$0.name.hasPrefix(AttackCommand.clientPrefix) && !others.contains($0.name)
+        }
         guard !correct.isEmpty else {
             throw Failure(
                 .configuration, "\(cluster) has hostile clients only; add another one with 'solidus client add'")
@@ -371,10 +402,12 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         return obstacle
     }
 
+    private static let bucket = "torture"
+
     /// What begins keys that nobody wrote before: histories begin with nothing there.
     private static func newPrefix() -> String {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return "torture/" + String(UInt64(time.tv_sec) << 20 | UInt64(time.tv_nsec) >> 10, radix: 36)
+        return "\(bucket)/" + String(UInt64(time.tv_sec) << 20 | UInt64(time.tv_nsec) >> 10, radix: 36)
     }
 }

@@ -24,6 +24,8 @@ struct TorturePlan: Sendable {
     var attacks: AttackPlan?
     /// In which ways the nemesis has servers lose their stores.
     var losses: [StoreLoss] = []
+    /// Through which clients go; nil when they are clients of the servers.
+    var gateways: GatewayPlan?
 }
 
 /// Keeps the servers. While its thread runs no other command may start or stop servers of the cluster.
@@ -105,6 +107,7 @@ final class TortureKeeper: Sendable {
             // Nothing is started or stopped: then others may do so.
             let isBystander =
                 plan.nemesisSeconds == nil && plan.faulty == nil && plan.attacks == nil && disks == nil
+                && plan.gateways == nil
                 && (0..<plan.location.serverCount).allSatisfy { run.server($0) != nil }
             if isBystander {
                 try keep()
@@ -133,6 +136,8 @@ final class TortureKeeper: Sendable {
         stores.removeEarlier()
         defer { stores.removeEarlier() }
         var attackers: TortureAttackers?
+        var gateways: TortureGateways?
+        defer { gateways?.killAll() }
         do {
             if let disks {
                 if let running = (0..<plan.location.serverCount).first(where: servers.isRunning) {
@@ -149,10 +154,15 @@ final class TortureKeeper: Sendable {
                 servers.reloadLists()
                 attackers = try TortureAttackers(attacks, plan.location)
             }
+            if let wanted = plan.gateways {
+                servers.reloadLists()
+                gateways = try TortureGateways(wanted, logs: plan.location.run.path)
+            }
             var nemesis = Nemesis(servers, stores, disks, plan)
             do {
-                try torment(&nemesis, &attackers, signals)
+                try torment(&nemesis, &attackers, &gateways, signals)
                 try nemesis.relieveAll()
+                try gateways?.startAll()
             } catch {
                 try? nemesis.relieveAll()
                 throw error
@@ -203,7 +213,8 @@ final class TortureKeeper: Sendable {
     }
 
     private func torment(
-        _ nemesis: inout Nemesis, _ attackers: inout TortureAttackers?, _ signals: Int32
+        _ nemesis: inout Nemesis, _ attackers: inout TortureAttackers?, _ gateways: inout TortureGateways?,
+        _ signals: Int32
     ) throws(Failure) {
         state.withLock { $0.phase = .tormenting }
         let period = plan.nemesisSeconds.map { Duration.seconds($0) }
@@ -213,10 +224,16 @@ final class TortureKeeper: Sendable {
             wait(signals)
             nemesis.lookAfter()
             nemesis.findings += attackers?.complaints() ?? []
+            nemesis.findings += gateways?.complaints() ?? []
             let areFelt = attackers?.areFelt() ?? true
             state.withLock { $0.areAttacksFelt = areFelt }
             guard let period, let due = next, ContinuousClock.now >= due else { continue }
             try nemesis.act { generator in cancelClient(Int.random(in: 0..<(1 << 20), using: &generator)) }
+            if var harmed = gateways {
+                gateways = nil
+                defer { gateways = harmed }
+                try nemesis.act(on: &harmed)
+            }
             next = max(due + period, ContinuousClock.now)
         }
     }

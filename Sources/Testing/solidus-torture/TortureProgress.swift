@@ -49,6 +49,8 @@ final class TortureProgress: Sendable {
         /// Reads that were of ranges, and listings of all objects.
         var ranges = 0
         var listings = 0
+        /// Uploads in parts of which all parts were stored.
+        var uploads = 0
         /// Failed without effect, and with unknown outcome.
         var failed = 0
         var unknown = 0
@@ -124,6 +126,10 @@ final class TortureProgress: Sendable {
 
     func listed() {
         state.withLock { $0.counts.listings += 1 }
+    }
+
+    func uploaded() {
+        state.withLock { $0.counts.uploads += 1 }
     }
 
     func failed(isUnknown: Bool, _ reason: String?) {

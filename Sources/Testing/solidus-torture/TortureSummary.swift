@@ -16,6 +16,9 @@ struct TortureSummary: Encodable {
     /// Those of the reads that were of ranges, and those that were listings of all objects.
     let ranges: Int
     let listings: Int
+    /// Through how many gateways clients went; 0 for none. Of what they stored, uploads in parts.
+    let gateways: Int
+    let uploads: Int
     /// Puts and deletions.
     let writes: Completions
     /// Puts alone, and the longest time without one in which the disks had room.
@@ -183,6 +186,8 @@ struct TortureSummary: Encodable {
         reads = Completions(counts.reads)
         ranges = counts.ranges
         listings = counts.listings
+        gateways = plan.gateways?.names.count ?? 0
+        uploads = counts.uploads
         writes = Completions(counts.writes)
         puts = Completions(counts.puts)
         self.disks = disks
@@ -239,6 +244,7 @@ struct TortureSummary: Encodable {
         let actions = nemesis.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
         lines.append("nemesis: \(nemesis.values.reduce(0, +)) actions\(actions.isEmpty ? "" : ": \(actions)")")
         if ranges + listings > 0 { lines.append("\(ranges) of the reads were of ranges, \(listings) were listings") }
+        if gateways > 0 { lines.append("all went through \(gateways) gateways; \(uploads) uploads came in parts") }
         if let rebuilds { lines.append(rebuilds.text) }
         if let disks { lines.append(disks.text) }
         lines.append(

@@ -31,7 +31,7 @@ struct TortureGenerator: RandomNumberGenerator, Sendable {
 /// has.
 enum TortureValue {
     private static let nameSizeBytesMax = 64
-    private static let sizeBytesMin = 128
+    static let sizeBytesMin = 128
     private static let lineEnd = UInt8(ascii: "\n")
 
     /// How large values may be.
