@@ -9,7 +9,7 @@ struct SolidusBench: ParsableCommand {
         abstract: "Measures Solidus; run a release build on quiet cores.",
         subcommands: [
             CoreBenchmark.self, ModesBenchmark.self, GroupsBenchmark.self, ObjectsBenchmark.self, HealBenchmark.self,
-            HostileBenchmark.self,
+            HostileBenchmark.self, S3Benchmark.self,
             SeedCommand.self, AttackCommand.self, TransferCommand.self,
         ])
 }

@@ -6,7 +6,10 @@ enum SolidusCommand {
     /// Runs the program to its end.
     ///
     /// - Throws: `.commandFailed` with what it complained of.
-    static func run(_ program: String, _ words: [String]) throws {
+    static func run(_ program: String, _ words: [String]) throws { _ = try output(program, words) }
+
+    /// The same; what it said.
+    static func output(_ program: String, _ words: [String]) throws -> String {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = words
@@ -21,5 +24,6 @@ enum SolidusCommand {
             throw BenchmarkError.commandFailed(
                 "solidus " + words.joined(separator: " "), status: process.terminationStatus, reason: text)
         }
+        return text
     }
 }

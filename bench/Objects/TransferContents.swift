@@ -19,6 +19,17 @@ struct TransferContents: AsyncSequence, Sendable {
         }
     }
 
+    /// Hands on all of it, a block at a time.
+    func eachBlock(_ body: (SharedBytes) throws -> Void) rethrows {
+        var offset: UInt64 = 0
+        while offset < sizeBytes {
+            let block = block(offset / UInt64(Self.blockSizeBytes))
+            let count = Int(Swift.min(UInt64(block.count), sizeBytes - offset))
+            offset += UInt64(count)
+            try body(block[0..<count])
+        }
+    }
+
     /// Whether these are the bytes from an offset on.
     func matches(_ bytes: SharedBytes, from offset: UInt64) -> Bool {
         guard offset + UInt64(bytes.count) <= sizeBytes else { return false }
