@@ -43,7 +43,7 @@ struct Load: Sendable {
     let value: SharedBytes
 
     /// Among how many objects of its own a slot's overwrites go round.
-    private static let ownObjectCount = 4
+    static let ownObjectCount = 4
 
     /// Begins new operations for so long, and so many at least in each slot; returns when all have ended.
     func run(seconds: Double, operationCountMin: Int = 1) async throws -> LoadOutcome {

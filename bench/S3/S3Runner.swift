@@ -30,8 +30,8 @@ final class S3Runner {
     private static let seededBucket = "seeded"
     /// PUTs of each client before anything is measured: keys that are used often get tables.
     private static let warmUpCount = 100
-    /// Of each client, how many objects it goes round among.
-    private static func objectCount(_ size: ByteSize) -> Int { size.bytes > 1 << 20 ? 2 : 16 }
+    /// Of each client, how many objects it goes round among: as many as the library's clients do.
+    private static let objectCount = Load.ownObjectCount
     /// What operations leave to be done is done by then.
     private static let restMicroseconds: UInt32 = 300_000
     private static let idleMemoryMax = ModeTarget.Bound.atMost(512)
@@ -103,6 +103,8 @@ final class S3Runner {
         var p99: [Double] = []
         /// Of all processes but the load generator, in milliseconds an operation.
         var processor: [Double] = []
+        /// Of the gateway's, or where there is none of the library's.
+        var own: [Double] = []
     }
 
     private enum Way: String { case library, gateway, peer }
@@ -129,7 +131,8 @@ final class S3Runner {
                         rounds[way, default: Rounds()].perSecond.append(count / outcome.seconds)
                         rounds[way, default: Rounds()].p50.append(outcome.microseconds(atPercentile: 50) / 1000)
                         rounds[way, default: Rounds()].p99.append(outcome.microseconds(atPercentile: 99) / 1000)
-                        rounds[way, default: Rounds()].processor.append(processor / count * 1000)
+                        rounds[way, default: Rounds()].processor.append(processor.all / count * 1000)
+                        rounds[way, default: Rounds()].own.append(processor.own / count * 1000)
                     }
                 }
                 tell(rounds, ways, operation, size)
@@ -144,7 +147,9 @@ final class S3Runner {
             add("\(name), operations", median(found.perSecond), "1/s")
             add("\(name), p50", median(found.p50), "ms")
             add("\(name), p99", median(found.p99), "ms")
-            if way != .peer { add("\(name), processor time", median(found.processor), "ms") }
+            guard way != .peer else { continue }
+            add("\(name), processor time", median(found.processor), "ms")
+            add("\(name), of that without the servers", median(found.own), "ms")
         }
         guard let gateway = rounds[.gateway], let library = rounds[.library] else { return }
         let added = zip(gateway.processor, library.processor).map { $0 - $1 }
@@ -160,10 +165,10 @@ final class S3Runner {
     /// - Returns: also the processor time, in seconds, of all processes but the load generator.
     private func measure(
         _ way: Way, _ operation: BenchmarkOperation, _ size: ByteSize, _ clientCount: Int, isWarmUp: Bool
-    ) throws -> (LoadOutcome, Double) {
+    ) throws -> (LoadOutcome, Processor) {
         let seconds = isWarmUp ? 0 : plan.seconds
         // A GET reads what the warm-up's PUTs stored.
-        let warmUpCount = size.bytes > 1 << 20 ? Self.objectCount(size) : Self.warmUpCount
+        let warmUpCount = size.bytes >= 1 << 20 ? Self.objectCount : Self.warmUpCount
         let count = isWarmUp && operation == .put ? warmUpCount : 1
         usleep(Self.restMicroseconds)
         let before = try processorTime(way)
@@ -182,7 +187,7 @@ final class S3Runner {
                     workload: Workload(
                         faults: 1, dataFragmentCount: 2, operation: .put, size: size, clientCount: clientCount),
                     value: load.value)
-                try waiting { _ = try await stored.run(seconds: 0, operationCountMin: Self.objectCount(size)) }
+                try waiting { _ = try await stored.run(seconds: 0, operationCountMin: Self.objectCount) }
             }
             outcome = try waiting { try await load.run(seconds: seconds, operationCountMin: count) }
         case .gateway:
@@ -195,7 +200,8 @@ final class S3Runner {
             ).run(seconds: seconds, operationCountMin: count)
         }
         usleep(Self.restMicroseconds)
-        return (outcome, try processorTime(way) - before)
+        let after = try processorTime(way)
+        return (outcome, Processor(all: after.all - before.all, own: after.own - before.own))
     }
 
     private func s3Load(
@@ -203,16 +209,25 @@ final class S3Runner {
     ) -> S3Load {
         S3Load(
             target: target, operation: operation, size: size, clientCount: clientCount,
-            objectCount: Self.objectCount(size))
+            objectCount: Self.objectCount)
     }
 
-    private func processorTime(_ way: Way) throws -> Double {
-        let servers = try cluster.servers.reduce(0) { $0 + (try ProcessorTime.seconds(of: $1.processID)) }
-        return switch way {
-        case .library: servers + (try ProcessorTime.seconds(of: getpid()))
-        case .gateway: servers + (try ProcessorTime.seconds(of: gateway.processID))
-        case .peer: 0
+    /// Processor time in seconds: of servers and client, and of the client alone.
+    private struct Processor {
+        var all = 0.0
+        var own = 0.0
+    }
+
+    private func processorTime(_ way: Way) throws -> Processor {
+        let client: pid_t
+        switch way {
+        case .library: client = getpid()
+        case .gateway: client = gateway.processID
+        case .peer: return Processor()
         }
+        let own = try ProcessorTime.seconds(of: client)
+        return Processor(
+            all: try cluster.servers.reduce(own) { $0 + (try ProcessorTime.seconds(of: $1.processID)) }, own: own)
     }
 
     // MARK: Connections
@@ -266,9 +281,9 @@ final class S3Runner {
 
     private func list() throws {
         let listing = S3Listing(target: target, bucket: Self.seededBucket, objectCount: plan.objectCount)
-        let before = try processorTime(.gateway)
+        let before = try processorTime(.gateway).all
         let perSecond = try listing.run()
-        let used = try processorTime(.gateway) - before
+        let used = try processorTime(.gateway).all - before
         add("ListObjectsV2 of \(plan.objectCount) keys", perSecond, "1/s", Self.listingMin)
         add("the same, processor time a thousand keys", used / Double(plan.objectCount) * 1e6, "ms")
     }
