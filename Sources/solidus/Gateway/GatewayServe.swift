@@ -92,6 +92,11 @@ struct GatewayServe: AsyncParsableCommand, ReportingCommand {
             throw Failure(ofGateway: error)
         }
         logger.info("the gateway \(home.client.name) is ready at \(host):\(running.port)")
+        if let metrics = addresses.metrics, let port = running.metricsPort,
+            let address = NetworkAddress(host: metrics.host, port: port)
+        {
+            logger.info("its status page is http://\(address)/-/status")
+        }
         let number = await Self.firstSignal(signals)
         logger.info("the gateway \(home.client.name) stops on signal \(number)")
         await running.stop()
