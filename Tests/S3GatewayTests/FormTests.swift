@@ -72,14 +72,15 @@ extension GatewayTests {
         /// A form that is signed, with a policy of these conditions and of all fields that S3 itself takes.
         private func post(
             _ bucket: String, _ fields: [(String, String)], conditions: [String], file: String? = "hello",
-            fileName: String? = "pic.txt", expires: Int64 = 600, after: String = "",
+            fileName: String? = "pic.txt", expires: Int64 = 600, after: String = "", namesBucket: Bool = true,
             changes: (inout String) -> Void = { _ in }
         ) async throws -> WireResponse {
             let date = Dates.basic(Dates.now())
             let scope = CredentialScope(day: String(date.prefix(8)), region: "us-east-1", service: "s3")
             let credential = "\(s3.credential.accessKey)/\(scope.text)"
             let own = [
-                "{\"bucket\": \"\(bucket)\"}", "{\"x-amz-algorithm\": \"AWS4-HMAC-SHA256\"}",
+                namesBucket ? "{\"bucket\": \"\(bucket)\"}" : "[\"starts-with\", \"$x-ignore\", \"\"]",
+                "{\"x-amz-algorithm\": \"AWS4-HMAC-SHA256\"}",
                 "{\"x-amz-credential\": \"\(credential)\"}", "{\"x-amz-date\": \"\(date)\"}",
             ]
             let expiration = Dates.iso(milliseconds: UInt64(Dates.now() + expires) * 1000)
@@ -178,6 +179,34 @@ extension GatewayTests {
                 (
                     "bucket", try await post("formless", [key], conditions: [equal, "{\"bucket\": \"forms\"}"]),
                     "AccessDenied"
+                ),
+                (
+                    "no bucket", try await post("formless", [key], conditions: [equal], namesBucket: false),
+                    "AccessDenied"
+                ),
+                (
+                    "canonically equal name",
+                    try await post("formless", [("key", "e\u{301}")], conditions: ["{\"key\": \"\u{E9}\"}"]),
+                    "AccessDenied"
+                ),
+                (
+                    "negative length",
+                    try await post("formless", [key], conditions: [equal, "[\"content-length-range\", -1, 9]"]),
+                    "InvalidPolicyDocument"
+                ),
+                (
+                    "two lengths",
+                    try await post(
+                        "formless", [key],
+                        conditions: [
+                            equal, "[\"content-length-range\", 0, 4]", "[\"content-length-range\", 0, 100]",
+                        ]), "EntityTooLarge"
+                ),
+                (
+                    "token",
+                    try await post(
+                        "formless", [key, ("x-amz-security-token", "t")],
+                        conditions: [equal, "[\"starts-with\", \"$x-amz-security-token\", \"\"]"]), "InvalidToken"
                 ),
                 (
                     "long", try await post("formless", [key], conditions: [equal, "[\"content-length-range\", 0, 4]"]),

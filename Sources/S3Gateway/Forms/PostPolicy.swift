@@ -36,7 +36,12 @@ struct PostPolicy: Sendable {
                     guard let least = Self.number(list[1]), let most = Self.number(list[2]), least <= most else {
                         throw Self.invalid("Invalid Policy: Invalid content-length-range.")
                     }
-                    lengths = least...most
+                    // Of several each has to hold.
+                    let (lower, upper) = (max(least, lengths?.lowerBound ?? 0), min(most, lengths?.upperBound ?? .max))
+                    guard lower <= upper else {
+                        throw Self.invalid("Invalid Policy: Invalid content-length-range.")
+                    }
+                    lengths = lower...upper
                     continue
                 }
                 guard let name = list[1] as? String, name.hasPrefix("$"), let value = list[2] as? String else {
@@ -56,25 +61,29 @@ struct PostPolicy: Sendable {
         self.lengths = lengths
     }
 
+    /// Texts are alike when their bytes are: what Swift holds for one text may be two names of objects.
+    ///
     /// - Parameter fields: of the form, by lower-case names, with its bucket.
     func check(_ fields: [String: String], now: Int64) throws(S3Error) {
         guard now < expires else { throw Self.denied("Invalid according to Policy: Policy expired.") }
-        var covered: Set<String> = []
+        var covered: Set<[UInt8]> = []
         for condition in conditions {
             switch condition {
             case .equal(let name, let value):
-                covered.insert(name)
-                guard fields[name, default: ""] == value else { throw Self.failed(name, "eq", value) }
+                covered.insert(Array(name.utf8))
+                guard fields[name, default: ""].utf8.elementsEqual(value.utf8) else {
+                    throw Self.failed(name, "eq", value)
+                }
             case .beginning(let name, let value):
-                covered.insert(name)
+                covered.insert(Array(name.utf8))
                 guard fields[name, default: ""].utf8.starts(with: value.utf8) else {
                     throw Self.failed(name, "starts-with", value)
                 }
             }
         }
-        let free: Set<String> = ["policy", "x-amz-signature", "signature", "awsaccesskeyid", "file", "bucket"]
+        let free: Set<String> = ["policy", "x-amz-signature", "signature", "awsaccesskeyid", "file"]
         for name in fields.keys.sorted() where !free.contains(name) && !name.hasPrefix("x-ignore-") {
-            guard covered.contains(name) else {
+            guard covered.contains(Array(name.utf8)) else {
                 throw Self.denied("Invalid according to Policy: Extra input fields: \(name)")
             }
         }
@@ -82,7 +91,8 @@ struct PostPolicy: Sendable {
 
     private static func number(_ value: Any) -> UInt64? {
         if let text = value as? String { return UInt64(text) }
-        return (value as? NSNumber)?.uint64Value
+        guard let number = value as? NSNumber else { return nil }
+        return UInt64(exactly: number.doubleValue)
     }
 
     private static func invalid(_ message: String) -> S3Error { S3Error(.invalidPolicyDocument, message) }

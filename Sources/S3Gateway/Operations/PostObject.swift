@@ -96,6 +96,9 @@ extension Gateway {
         headers.removeAll { $0.name == "x-amz-content-sha256" || $0.name == "x-amz-trailer" }
         let described = RequestHeaders(headers)
         let metadata = try ObjectHeaders.metadata(described)
+        guard fields["x-amz-security-token"] == nil else {
+            throw S3Error(.invalidToken, "The provided token is malformed or otherwise invalid.")
+        }
         if fields["tagging"] != nil { throw S3Error.notImplemented("Tags of a form") }
         try await requireBucket(request.bucket)
         let payload = CheckedPayload(try PayloadPlan(described, nil, contentLength: nil))
