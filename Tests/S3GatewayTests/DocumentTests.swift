@@ -34,6 +34,13 @@ import Testing
         #expect(throws: S3Error.self) { _ = try XMLReader.read(Array(text.utf8)) }
     }
 
+    @Test("may have as many parts as an upload")
+    func largest() throws {
+        let part = "<Part><PartNumber>1</PartNumber><ETag>x</ETag><ChecksumCRC32>x</ChecksumCRC32></Part>"
+        let parts = "<C>" + String(repeating: part, count: 10_000) + "</C>"
+        #expect(try XMLReader.read(Array(parts.utf8)).all("Part").count == 10_000)
+    }
+
     @Test("with too many elements, and with bytes that are no text, are refused")
     func bounded() {
         let many = "<a>" + String(repeating: "<b/>", count: XMLReader.elementCountMax) + "</a>"

@@ -41,6 +41,8 @@ import Testing
         #expect(
             try find(.GET, "/b/k?uploadId=a") == .listParts && find(.DELETE, "/b/k?uploadId=a") == .abortMultipartUpload
         )
+        #expect(try find(.PUT, "/b/k?x-id=PutObject&X-Amz-Date=x") == .putObject)
+        #expect(try find(.DELETE, "/b/k?versionId=null") == .deleteObject)
         #expect(try find(.POST, "/b/k?uploads") == .createMultipartUpload)
         #expect(try find(.GET, "/b/k?attributes") == .getObjectAttributes && find(.HEAD, "/b/k") == .headObject)
         let refused: [(HTTPMethod, String, S3ErrorCode)] = [
@@ -48,6 +50,10 @@ import Testing
             (.PUT, "/b/k?uploadId=a", .methodNotAllowed), (.PUT, "/b/k?partNumber=1", .invalidArgument),
             (.POST, "/b/k?restore", .notImplemented), (.PUT, "/", .methodNotAllowed),
             (.PATCH, "/b/k", .methodNotAllowed),
+            // What changes something else is not to make, overwrite or delete a bucket or an object.
+            (.PUT, "/b?unknown", .notImplemented), (.DELETE, "/b?unknown", .notImplemented),
+            (.PUT, "/b/k?unknown", .notImplemented), (.DELETE, "/b/k?unknown", .notImplemented),
+            (.PUT, "/b/k?renameObject", .notImplemented),
         ]
         for (method, target, code) in refused {
             do {
@@ -104,9 +110,16 @@ import Testing
         #expect(Dates.http(seconds) == "Sat, 14 Nov 2020 04:30:21 GMT")
         #expect(Dates.parseHTTP("Sat, 14 Nov 2020 12:30:21 +0800") == seconds)
         #expect(Dates.parseHTTP("Sat, 14 Nov 2020 04:30:21 UTC") == seconds)
+        #expect(Dates.parseHTTP("Saturday, 14-Nov-20 04:30:21 GMT") == seconds)
+        #expect(Dates.parseHTTP("Sat Nov 14 04:30:21 2020") == seconds)
+        #expect(Dates.parseHTTP("Sun Nov  6 08:49:37 1994") == 784_111_777)
+        #expect(Dates.parseHTTP("Sunday, 06-Nov-94 08:49:37 GMT") == 784_111_777)
         #expect(Dates.iso(milliseconds: 1_605_328_221_007) == "2020-11-14T04:30:21.007Z")
         #expect(Dates.parseISO("2020-11-14T04:30:21.007Z") == seconds && Dates.basic(seconds) == "20201114T043021Z")
-        for text in ["", "Sat, 14 Nov 2020", "Sat, 99 Nov 2020 04:30:21 GMT", "2020-11-14T04:30:21Z"] {
+        for text in [
+            "", "Sat, 14 Nov 2020", "Sat Nov 99 04:30:21 2020", "Saturday, 14-Nov-2020 04:30:21 GMT",
+            "Sat, 99 Nov 2020 04:30:21 GMT", "2020-11-14T04:30:21Z",
+        ] {
             #expect(Dates.parseHTTP(text) == nil, "\(text)")
         }
         for day in stride(from: Int64(0), to: 60_000, by: 7) {

@@ -51,8 +51,14 @@ extension GatewayTests {
             // The second is left out; quotes may be there or not.
             let body = document([(1, "\"\(tags[0])\""), (3, "&quot;\(tags[2])&quot;")])
             let etag = "\"\(md5(Hexadecimals.bytes(tags[0] + tags[2]) ?? []))-2\""
-            for _ in 0..<2 {
-                let done = try await s3.call("POST", "/complete/k?uploadId=\(upload)", [], body)
+            let size = "x-amz-mp-object-size"
+            for (given, code) in [("7", "InvalidRequest"), ("x", "InvalidArgument"), ("-1", "InvalidArgument")] {
+                let refused = try await s3.call("POST", "/complete/k?uploadId=\(upload)", [(size, given)], body)
+                #expect(refused.status == 400 && refused.code == code, "\(given) \(refused)")
+            }
+            #expect(try await s3.call("GET", "/complete/k").status == 404)
+            for headers in [[(size, "\(Self.partSize + 10)")], []] {
+                let done = try await s3.call("POST", "/complete/k?uploadId=\(upload)", headers, body)
                 #expect(done.status == 200 && done.element("ETag")?.replacing("&quot;", with: "\"") == etag, "\(done)")
             }
             let got = try await s3.call("GET", "/complete/k")
@@ -177,6 +183,10 @@ extension GatewayTests {
                 marker = "&key-marker=\(key)&upload-id-marker=\(page.element("NextUploadIdMarker") ?? "")"
             }
             #expect(found == uploads.map(\.1))
+            // An upload that is over meanwhile hides none of its key's others.
+            let gone = String(repeating: "0", count: 32)
+            let after = try await s3.call("GET", "/listed?uploads&key-marker=a&upload-id-marker=\(gone)")
+            #expect(after.elements("Key") == ["a", "a", "d/x", "d/y", "e f"])
             let folders = try await s3.call("GET", "/listed?uploads&delimiter=/&prefix=")
             #expect(folders.elements("CommonPrefixes").count == 1 && folders.elements("Upload").count == 3)
             let ignored = try await s3.call("GET", "/listed?uploads&upload-id-marker=\(uploads[0].1)")

@@ -98,7 +98,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
         case .head(let head):
             openRequests += 1
             // Who waits to be told to go on has nothing to send yet.
-            begin(head.headers.contains(name: "expect") ? .work : .body)
+            begin(head.expectsContinue ? .work : .body)
         case .body(let buffer):
             if phase == .work { begin(.body) }
             bodyBytes += buffer.readableBytes

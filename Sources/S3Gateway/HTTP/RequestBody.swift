@@ -39,7 +39,7 @@ final class RequestBody: AsyncSequence {
         let length = head.headers.first(name: "content-length").flatMap { UInt64($0) }
         contentLength = isChunked ? nil : length ?? 0
         isAbsent = !isChunked && length == nil
-        expects = !head.isOld && head.headers.first(name: "expect")?.lowercased() == "100-continue"
+        expects = head.expectsContinue
         isAwaited = expects && contentLength != 0
     }
 
@@ -92,6 +92,9 @@ final class RequestBody: AsyncSequence {
 }
 
 extension HTTPRequestHead {
+    /// Whether the client waits to be told to send a body.
+    var expectsContinue: Bool { !isOld && headers.first(name: "expect")?.lowercased() == "100-continue" }
+
     /// Whether it is of a version before 1.1.
     var isOld: Bool { version.major < 1 || (version.major == 1 && version.minor < 1) }
 }

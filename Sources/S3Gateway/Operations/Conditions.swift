@@ -8,6 +8,8 @@ struct Conditions: Sendable {
     let ifNoneMatch: String?
     let ifModifiedSince: Int64?
     let ifUnmodifiedSince: Int64?
+    /// What a range has to be of: a tag, or a time.
+    let ifRange: String?
 
     /// - Parameter prefix: what stands before the names, as of the conditions on a copy's source.
     init(_ headers: RequestHeaders, prefix: String = "") {
@@ -15,6 +17,7 @@ struct Conditions: Sendable {
         ifNoneMatch = headers[prefix + "if-none-match"]
         ifModifiedSince = headers[prefix + "if-modified-since"].flatMap(Dates.parseHTTP)
         ifUnmodifiedSince = headers[prefix + "if-unmodified-since"].flatMap(Dates.parseHTTP)
+        ifRange = headers[prefix + "if-range"]
     }
 
     enum Verdict: Equatable, Sendable {
@@ -42,6 +45,13 @@ struct Conditions: Sendable {
         return .go
     }
 
+    /// Whether a range is of the object that it is asked of; else the whole object is answered (RFC 9110, 13.1.5).
+    func hasRange(etag: String, modifiedMilliseconds: UInt64) -> Bool {
+        guard let ifRange else { return true }
+        if let time = Dates.parseHTTP(ifRange) { return time == Int64(clamping: modifiedMilliseconds / 1000) }
+        return ifRange != "*" && !ifRange.contains(",") && Self.names(ifRange, etag, weakly: false)
+    }
+
     /// Whether a list of tags has this one. A tag without quotes is taken as if it had them.
     ///
     /// - Parameter weakly: whether a weak tag is as good as a strong one; else it is none.
@@ -55,7 +65,7 @@ struct Conditions: Sendable {
                 item = item.dropFirst(2)
             }
             if item.count >= 2, item.first == "\"", item.last == "\"" { item = item.dropFirst().dropLast() }
-            if item == etag { return true }
+            if item.utf8.elementsEqual(etag.utf8) { return true }
         }
         return false
     }

@@ -40,7 +40,8 @@ extension Gateway {
             ("ETag", "\"\(etag)\""), ("Last-Modified", Dates.http(Int64(clamping: modified / 1000))),
             ("Accept-Ranges", "bytes"),
         ]
-        switch Conditions(request.headers).judge(etag: etag, modifiedMilliseconds: modified) {
+        let conditions = Conditions(request.headers)
+        switch conditions.judge(etag: etag, modifiedMilliseconds: modified) {
         case .go: break
         case .failed(let name): throw .preconditionFailed(name)
         case .notModified:
@@ -51,25 +52,25 @@ extension Gateway {
             }
             return response
         }
+        let isCurrent = conditions.hasRange(etag: etag, modifiedMilliseconds: modified)
+        let range = isCurrent ? request.headers["range"] : nil
         common += ObjectHeaders.response(status.metadata, overrides: try Self.overrides(request))
         if request.headers["x-amz-checksum-mode"]?.uppercased() == "ENABLED", request.target["partNumber"] == nil,
             let checksum = status.metadata.checksum
         {
             // Of a part of the bytes no checksum is kept.
-            if ByteRanges.find(request.headers["range"], lengthBytes: status.lengthBytes) == .all {
-                common += checksum.headers
-            }
+            if ByteRanges.find(range, lengthBytes: status.lengthBytes) == .all { common += checksum.headers }
         }
-        return try cut(request, status, common)
+        return try cut(request, range, status, common)
     }
 
     /// The answer's range.
     private func cut(
-        _ request: S3Request, _ status: ObjectStatus, _ common: [(name: String, value: String)]
+        _ request: S3Request, _ range: String?, _ status: ObjectStatus, _ common: [(name: String, value: String)]
     ) throws(S3Error) -> Response {
         let length = status.lengthBytes
         var response = Response(headers: common)
-        var wanted = ByteRanges.find(request.headers["range"], lengthBytes: length)
+        var wanted = ByteRanges.find(range, lengthBytes: length)
         if let part = try Self.partNumber(request) {
             guard request.headers["range"] == nil else {
                 throw S3Error(

@@ -98,10 +98,14 @@ extension S3Operation {
         case .PUT:
             if target.has("cors") { return .putBucketCORS }
             if setting == "acl" { return .putACL }
-            return setting != nil ? .putBucketSetting : .createBucket
+            if setting != nil { return .putBucketSetting }
+            try requirePlain(target)
+            return .createBucket
         case .DELETE:
             if target.has("cors") { return .deleteBucketCORS }
-            return setting != nil ? .deleteBucketSetting : .deleteBucket
+            if setting != nil { return .deleteBucketSetting }
+            try requirePlain(target)
+            return .deleteBucket
         case .POST:
             if target.has("delete") { return .deleteObjects }
             if headers["content-type"]?.lowercased().hasPrefix("multipart/form-data") ?? false { return .postObject }
@@ -130,7 +134,9 @@ extension S3Operation {
                 throw .invalidArgument(
                     "This operation requires both partNumber and uploadId.", name: "uploadId", value: "")
             case (false, true): throw notAllowed(method)
-            case (false, false): return copies ? .copyObject : .putObject
+            case (false, false):
+                try requirePlain(target)
+                return copies ? .copyObject : .putObject
             }
         case .POST:
             if target.has("uploads") { return .createMultipartUpload }
@@ -139,8 +145,20 @@ extension S3Operation {
             throw notAllowed(method)
         case .DELETE:
             if target.has("uploadId") { return .abortMultipartUpload }
-            return target.has("tagging") ? .deleteObjectTagging : .deleteObject
+            if target.has("tagging") { return .deleteObjectTagging }
+            try requirePlain(target, besides: ["versionId"])
+            return .deleteObject
         default: throw notAllowed(method)
+        }
+    }
+
+    /// A change of something else than the bucket or the object must not be taken for one of these.
+    private static func requirePlain(_ target: RequestTarget, besides names: Set<String> = []) throws(S3Error) {
+        let signing: Set<String> = ["x-id", "AWSAccessKeyId", "Signature", "Expires"]
+        for item in target.query
+        where !names.contains(item.name) && !signing.contains(item.name) && !item.name.lowercased().hasPrefix("x-amz-")
+        {
+            throw .notImplemented("The query parameter '\(item.name)'")
         }
     }
 

@@ -25,6 +25,7 @@ extension Gateway {
         let conditions = try conditions(request)
         let declared = try DeclaredObjectChecksum(request.headers)
         let etag = try Self.etag(listed)
+        let expectedBytes = try Self.objectSize(request)
         return try await uploading(request) {
             try await checkOrder(listed, upload)
             let began = try? await client.status(of: upload).beganMilliseconds
@@ -34,6 +35,7 @@ extension Gateway {
                     _ = try await client.complete(
                         upload, parts: listed.map { PartToJoin(number: $0.number, etag: $0.etag) },
                         seal: { metadata, parts in
+                            try Self.check(parts, haveBytes: expectedBytes)
                             for part in parts.dropLast() where part.lengthBytes < Self.partSizeBytesMin {
                                 throw S3Error(
                                     .entityTooSmall,
@@ -67,6 +69,24 @@ extension Gateway {
                 }
             }
         }
+    }
+
+    /// What the client says that all parts have together; nil where it says nothing.
+    private static func objectSize(_ request: S3Request) throws(S3Error) -> UInt64? {
+        let header = "x-amz-mp-object-size"
+        guard let text = request.headers[header] else { return nil }
+        guard let size = UInt64(text) else {
+            throw .invalidArgument("The header \(header) is no number of bytes.", name: header, value: text)
+        }
+        return size
+    }
+
+    private static func check(_ parts: [UploadedPart], haveBytes expectedBytes: UInt64?) throws(S3Error) {
+        let bytes = parts.reduce(UInt64(0)) { $0 + $1.lengthBytes }
+        guard let expectedBytes, expectedBytes != bytes else { return }
+        throw S3Error(
+            .invalidRequest, "The provided 'x-amz-mp-object-size' header does not match what was computed.",
+            [("ExpectedSize", "\(expectedBytes)"), ("ActualSize", "\(bytes)")])
     }
 
     /// Tells an object that was there when the upload began from one that came meanwhile.

@@ -144,7 +144,8 @@ extension Gateway {
         guard !key.isEmpty else { return uploads }
         let ofKey = uploads.filter { $0.upload.key.nameText.utf8.elementsEqual(key.utf8) }
         let place = upload.isEmpty ? nil : ofKey.firstIndex { $0.upload.id == upload }
-        let rest = upload.isEmpty ? [] : place.map { Array(ofKey[($0 + 1)...]) } ?? []
+        // Of a key whose upload is gone meanwhile, all are shown once more: none may be left out.
+        let rest = upload.isEmpty ? [] : place.map { Array(ofKey[($0 + 1)...]) } ?? ofKey
         return rest + uploads.filter { key.utf8.lexicographicallyPrecedes($0.upload.key.nameText.utf8) }
     }
 }

@@ -64,12 +64,21 @@ enum Dates {
         return seconds(year, month, date, hour, minute, second)
     }
 
-    /// Of `Fri, 24 May 2013 00:00:00 GMT`, also with `UTC` or an offset as `+0800`; nil for anything else.
+    /// Of HTTP's three forms (RFC 9110, 5.6.7), `Fri, 24 May 2013 00:00:00 GMT`, `Friday, 24-May-13 00:00:00 GMT` and
+    /// `Fri May 24 00:00:00 2013`, of the first also with `UTC` or an offset as `+0800`; nil for anything else.
     static func parseHTTP(_ text: String) -> Int64? {
-        var fields = text.split(separator: " ")
-        if fields.first?.hasSuffix(",") ?? false { fields.removeFirst() }
+        var fields = text.split(separator: " ").map(String.init)
+        if fields.count == 4, fields[0].hasSuffix(",") {
+            let day = fields[1].split(separator: "-", omittingEmptySubsequences: false).map(String.init)
+            guard day.count == 3, day[2].utf8.count == 2, let year = Int(day[2]) else { return nil }
+            fields = [day[0], day[1], "\(nearest(year))", fields[2], fields[3]]
+        } else if fields.count == 5, months.contains(fields[1]), fields[3].contains(":") {
+            fields = [fields[2], fields[1], fields[4], fields[3], "GMT"]
+        } else if fields.first?.hasSuffix(",") ?? false {
+            fields.removeFirst()
+        }
         guard fields.count == 5, let date = Int(fields[0]), let year = Int(fields[2]),
-            let month = months.firstIndex(of: String(fields[1]))
+            let month = months.firstIndex(of: fields[1])
         else { return nil }
         let time = fields[3].split(separator: ":", omittingEmptySubsequences: false)
         guard time.count == 3, let hour = Int(time[0]), let minute = Int(time[1]), let second = Int(time[2]),
@@ -82,6 +91,12 @@ enum Dates {
         else { return nil }
         let offset = Int64(hours * 3600 + minutes * 60)
         return zone[0] == UInt8(ascii: "+") ? local - offset : local + offset
+    }
+
+    /// The year that ends so and is no more than 50 years ahead (RFC 9110, 5.6.7).
+    private static func nearest(_ year: Int) -> Int {
+        let latest = civil(floorDivide(now(), 86_400)).year + 50
+        return latest - ((latest - year) % 100 + 100) % 100
     }
 
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

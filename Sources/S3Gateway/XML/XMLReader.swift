@@ -29,7 +29,7 @@ struct XMLElement: Equatable {
 
 struct XMLReader {
     static let depthMax = 16
-    static let elementCountMax = 40_000
+    static let elementCountMax = 65_536
 
     private let bytes: [UInt8]
     private var place = 0
