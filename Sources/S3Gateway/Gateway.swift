@@ -63,7 +63,7 @@ final class Gateway: RequestHandler {
     let memory: TransferMemory
     let metrics = GatewayMetrics()
     let probes: Probes
-    let buckets: BucketSettingsCache
+    let buckets: BucketSettings
     private let credentials: CredentialCache
     private let addressing: Addressing
     private let verifier: SignatureVerifier
@@ -81,7 +81,7 @@ final class Gateway: RequestHandler {
         self.options = options
         memory = TransferMemory(sizeBytes: options.memoryBytes)
         credentials = CredentialCache(CredentialRecords(client, key: home.sharedKey))
-        buckets = BucketSettingsCache(SharedRecords(client, key: home.sharedKey))
+        buckets = BucketSettings(SharedRecords(client, key: home.sharedKey))
         addressing = Addressing(domains: home.settings.domains)
         verifier = SignatureVerifier(region: home.settings.region)
         self.logger = logger
@@ -106,12 +106,14 @@ final class Gateway: RequestHandler {
             let found = try S3Operation.find(head.method, resource, target, headers)
             operation = found
             response = try await answer(found, head.method, resource, target, headers, body, context)
-            response = try await withCORS(response, headers, resource)
+            // What is done is not undone by rules that cannot be read.
+            response = (try? await withCORS(response, head.method, headers, resource)) ?? response
         } catch {
             let reported = S3Error(any: error)
             log(error, as: reported, context)
             response = Self.response(reported, resource: Self.path(resource), requestID: context.id)
-            response = (try? await withCORS(response, RequestHeaders(head.headers), resource)) ?? response
+            response =
+                (try? await withCORS(response, head.method, RequestHeaders(head.headers), resource)) ?? response
             if head.method == .HEAD || response.status == .notModified { response.body = .none }
         }
         metrics.count(operation, response)
@@ -171,7 +173,7 @@ final class Gateway: RequestHandler {
     /// What somebody may do with a bucket.
     func rights(_ credential: Credential?, on bucket: String) async throws -> Rights {
         if let credential { return credential.rights(on: bucket) }
-        return try await buckets.settings(of: bucket).anonymousRights
+        return try await buckets.anonymousRights(on: bucket)
     }
 
     private func enter(_ accessKey: String) -> Bool {

@@ -67,8 +67,7 @@ extension GatewayTests {
             #expect(try await s3.anonymous("GET", "/listable").element("Key") == "k")
             #expect(try await s3.anonymous("GET", "/listable/none").code == "NoSuchKey")
             // A key that there is none of is nobody, also there.
-            let unknown = S3Caller(
-                port: s3.port, credential: try Credential(name: "unknown", grants: s3.credential.grants))
+            let unknown = S3Caller(port: s3.port, credential: try OneGateway.current.unknown())
             let answer = try await unknown.call("GET", "/listable/k")
             #expect(answer.status == 403 && answer.code == "InvalidAccessKeyId")
         }
@@ -120,6 +119,34 @@ extension GatewayTests {
             #expect(try await s3.call("HEAD", "/presigned/put")["content-type"] == "c/d")
         }
 
+        @Test("by keys that nobody made is refused without a look-up")
+        func madeUp() throws {
+            let keys = AccessKeys(sharedKey: Array(0..<32))
+            let key = keys.make()
+            #expect(keys.isGenuine(key) && key.utf8.count == AccessKeys.sizeBytes)
+            #expect(!AccessKeys(sharedKey: Array(1..<33)).isGenuine(key))
+            for place in 0..<AccessKeys.sizeBytes {
+                var other = Array(key.utf8)
+                other[place] = other[place] == UInt8(ascii: "A") ? UInt8(ascii: "B") : UInt8(ascii: "A")
+                #expect(!keys.isGenuine(String(decoding: other, as: UTF8.self)), "\(place)")
+            }
+            for text in ["", "SOL", key + "A", String(key.dropLast()), key.lowercased(), "SOL/../../../../keys"] {
+                #expect(!keys.isGenuine(text), "\(text)")
+            }
+        }
+
+        @Test("of everybody ends with the bucket, and is not the next one's of that name")
+        func anew() async throws {
+            let s3 = try await bucket("anew")
+            try await OneGateway.current.setAnonymous("read,list", on: "anew")
+            #expect(try await s3.anonymous("GET", "/anew").status == 200)
+            #expect(try await s3.call("DELETE", "/anew").status == 204)
+            // What somebody sets who does not see that it is gone.
+            try await OneGateway.current.setAnonymous("read,list", on: "anew")
+            _ = try await bucket("anew")
+            #expect(try await s3.anonymous("GET", "/anew").status == 403)
+        }
+
         @Test("is asked for by browsers under a bucket's rules")
         func cors() async throws {
             let s3 = try await bucket("cors")
@@ -148,6 +175,9 @@ extension GatewayTests {
                 #expect(got.status == status && got["access-control-allow-origin"] == "http://a.example.com")
                 #expect(got["access-control-expose-headers"] == "ETag" && got["vary"]?.contains("Origin") ?? false)
             }
+            // Rules are of methods, also where a browser asked nothing before.
+            let other = try await s3.call("DELETE", "/cors/none", [], unsigned: [preflight[0]])
+            #expect(other.status == 204 && other["access-control-allow-origin"] == nil)
             let told = try await s3.call("GET", "/cors?cors")
             #expect(told.element("AllowedOrigin") == "http://*.example.com")
             for document in [

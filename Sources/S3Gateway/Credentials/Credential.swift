@@ -7,12 +7,11 @@ import QuorumProtocol
 public struct Credential: Sendable, Equatable {
     /// The longest name for people, in bytes.
     public static let nameSizeBytesMax = 64
-    static let accessKeySizeBytes = 20
     static let secretSizeBytes = 40
 
     /// The name for people.
     public let name: String
-    /// 20 of A-Z and 2-7.
+    /// 20 of A-Z and 2-7 (`AccessKeys`).
     public let accessKey: String
     /// 40 of A-Z, a-z, 0-9, '+' and '/'.
     public let secret: String
@@ -23,7 +22,7 @@ public struct Credential: Sendable, Equatable {
     /// A new one.
     ///
     /// - Throws: `.invalidCredential` for a name that is none.
-    public init(name: String, grants: [Grant]) throws(GatewayError) {
+    init(name: String, grants: [Grant], accessKey: String) throws(GatewayError) {
         guard (1...Self.nameSizeBytesMax).contains(name.utf8.count),
             name.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value != 0x7F })
         else {
@@ -33,7 +32,7 @@ public struct Credential: Sendable, Equatable {
         guard !grants.isEmpty else { throw .invalidCredential("an access key without any right is of no use") }
         var generator = SystemRandomNumberGenerator()
         self.name = name
-        accessKey = "SOL" + Self.random(Self.accessKeySizeBytes - 3, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", &generator)
+        self.accessKey = accessKey
         secret = Self.random(
             Self.secretSizeBytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", &generator)
         self.grants = grants
@@ -48,18 +47,10 @@ public struct Credential: Sendable, Equatable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Whether it could be one of ours.
-    static func isAccessKey(_ text: String) -> Bool {
-        (16...64).contains(text.utf8.count)
-            && text.utf8.allSatisfy { byte in
-                (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
-                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-            }
-    }
-
     /// What may be done with a bucket.
     func rights(on bucket: String) -> Rights {
-        grants.filter { $0.bucket == Grant.everyBucket || $0.bucket == bucket }.reduce([]) { $0.union($1.rights) }
+        grants.filter { $0.bucket == Grant.everyBucket || $0.bucket.utf8.elementsEqual(bucket.utf8) }
+            .reduce([]) { $0.union($1.rights) }
     }
 }
 

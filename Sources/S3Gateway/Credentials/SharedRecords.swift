@@ -46,9 +46,23 @@ struct SharedRecords: Sendable {
 public struct CredentialRecords: Sendable {
     private static let prefix = "keys/"
     private let records: SharedRecords
+    private let accessKeys: AccessKeys
 
     /// - Parameter key: that all gateways of the cluster have.
-    package init(_ client: ObjectClient, key: [UInt8]) { records = SharedRecords(client, key: key) }
+    package init(_ client: ObjectClient, key: [UInt8]) {
+        records = SharedRecords(client, key: key)
+        accessKeys = AccessKeys(sharedKey: key)
+    }
+
+    /// A new one, which is not stored yet.
+    ///
+    /// - Throws: `.invalidCredential` for a name that is none.
+    public func make(name: String, grants: [Grant]) throws(GatewayError) -> Credential {
+        try Credential(name: name, grants: grants, accessKey: accessKeys.make())
+    }
+
+    /// Whether a gateway of this cluster made it.
+    func isGenuine(_ accessKey: String) -> Bool { accessKeys.isGenuine(accessKey) }
 
     /// Nil when there is none of this name.
     func credential(_ accessKey: String) async throws(ClientError) -> Credential? {
@@ -63,7 +77,7 @@ public struct CredentialRecords: Sendable {
 
     /// - Throws: `GatewayError.noSuchCredential`; as `ObjectClient.delete`.
     public func remove(_ accessKey: String) async throws {
-        guard Credential.isAccessKey(accessKey), try await records.delete(Self.prefix + accessKey) else {
+        guard isGenuine(accessKey), try await records.delete(Self.prefix + accessKey) else {
             throw GatewayError.noSuchCredential(accessKey)
         }
     }

@@ -1,9 +1,9 @@
-// What is kept of a bucket for all gateways: who may read it without saying who he is, and its CORS rules.
+// What is kept of a bucket for all gateways: who may read it without saying who he is, and its CORS rules. Each is a
+// record of its own that is written as a whole, so that no change of one undoes another one's of the other.
 
 import Foundation
 import QuorumClient
 import QuorumProtocol
-import Synchronization
 
 /// A rule of a bucket by which browsers let other sites' pages use it.
 struct CORSRule: Codable, Equatable, Sendable {
@@ -15,64 +15,74 @@ struct CORSRule: Codable, Equatable, Sendable {
     var maxAgeSeconds: Int?
 }
 
-struct BucketSettings: Codable, Equatable, Sendable {
-    /// "read", "read,list" or nil.
-    var anonymous: String?
-    var corsRules: [CORSRule] = []
+/// What everybody may do.
+private struct AnonymousRecord: Codable, Sendable {
+    /// "read" or "read,list".
+    let rights: String
 
-    var anonymousRights: Rights {
-        guard let anonymous, let grant = Grant("*:\(anonymous)") else { return [] }
+    var granted: Rights {
+        guard let grant = Grant("*:\(rights)") else { return [] }
         // Nothing else is ever given to everybody.
         return grant.rights.intersection([.read, .list])
     }
 }
 
-final class BucketSettingsCache: Sendable {
-    private struct Entry {
-        let settings: BucketSettings
-        let read: ContinuousClock.Instant
-    }
-
-    private static let freshSeconds = 10
-    private static let countMax = 4096
-
+final class BucketSettings: Sendable {
     private let records: SharedRecords
-    private let entries = Mutex<[String: Entry]>([:])
+    private let anonymous: RecordCache<AnonymousRecord>
+    private let rules: RecordCache<[CORSRule]>
 
-    init(_ records: SharedRecords) { self.records = records }
+    init(_ records: SharedRecords) {
+        self.records = records
+        anonymous = RecordCache { bucket throws(ClientError) in
+            try await records.read(Self.anonymousName(bucket), as: AnonymousRecord.self)
+        }
+        rules = RecordCache { bucket throws(ClientError) in
+            try await records.read(Self.corsName(bucket), as: [CORSRule].self)
+        }
+    }
 
-    func settings(of bucket: String) async throws(ClientError) -> BucketSettings {
+    func anonymousRights(on bucket: String) async throws(S3Error) -> Rights {
         // Nobody can have set anything for what is no bucket.
-        guard ObjectKey.isBucket(bucket) else { return BucketSettings() }
-        let now = ContinuousClock.now
-        if let entry = entries.withLock({ $0[bucket] }), now - entry.read < .seconds(Self.freshSeconds) {
-            return entry.settings
-        }
-        let settings = try await records.read(Self.name(bucket), as: BucketSettings.self) ?? BucketSettings()
-        remember(settings, bucket, now)
-        return settings
+        guard ObjectKey.isBucket(bucket) else { return [] }
+        return try await anonymous.value(bucket)?.granted ?? []
     }
 
-    /// - Parameter change: of what is kept.
-    func change(_ bucket: String, _ change: (inout BucketSettings) -> Void) async throws(ClientError) {
-        var settings = try await records.read(Self.name(bucket), as: BucketSettings.self) ?? BucketSettings()
-        change(&settings)
-        if settings == BucketSettings() {
-            _ = try await records.delete(Self.name(bucket))
+    func corsRules(of bucket: String) async throws(S3Error) -> [CORSRule] {
+        guard ObjectKey.isBucket(bucket) else { return [] }
+        return try await rules.value(bucket) ?? []
+    }
+
+    /// - Parameter rules: none to take them away.
+    func setCORSRules(_ rules: [CORSRule], of bucket: String) async throws(ClientError) {
+        self.rules.forget(bucket)
+        defer { self.rules.forget(bucket) }
+        try await write(rules.isEmpty ? nil : rules, Self.corsName(bucket))
+    }
+
+    /// - Parameter rights: "read" or "read,list"; nil for nothing.
+    func setAnonymous(_ rights: String?, on bucket: String) async throws(ClientError) {
+        anonymous.forget(bucket)
+        defer { anonymous.forget(bucket) }
+        try await write(rights.map(AnonymousRecord.init), Self.anonymousName(bucket))
+    }
+
+    /// Takes away what is set of a bucket that is not there, or no more.
+    func clear(_ bucket: String) async throws(ClientError) {
+        try await setAnonymous(nil, on: bucket)
+        try await setCORSRules([], of: bucket)
+    }
+
+    private func write(_ value: (some Encodable)?, _ name: String) async throws(ClientError) {
+        if let value {
+            try await records.write(name, value)
         } else {
-            try await records.write(Self.name(bucket), settings)
-        }
-        remember(settings, bucket, .now)
-    }
-
-    private func remember(_ settings: BucketSettings, _ bucket: String, _ time: ContinuousClock.Instant) {
-        entries.withLock { entries in
-            if entries.count >= Self.countMax, entries[bucket] == nil { entries = [:] }
-            entries[bucket] = Entry(settings: settings, read: time)
+            _ = try await records.delete(name)
         }
     }
 
-    private static func name(_ bucket: String) -> String { "buckets/\(bucket)" }
+    private static func anonymousName(_ bucket: String) -> String { "anonymous/\(bucket)" }
+    private static func corsName(_ bucket: String) -> String { "cors/\(bucket)" }
 }
 
 /// What everybody may do with a bucket.
@@ -83,6 +93,6 @@ public enum AnonymousAccess {
     package static func set(
         _ rights: String?, on bucket: String, _ client: ObjectClient, key: [UInt8]
     ) async throws(ClientError) {
-        try await BucketSettingsCache(SharedRecords(client, key: key)).change(bucket) { $0.anonymous = rights }
+        try await BucketSettings(SharedRecords(client, key: key)).setAnonymous(rights, on: bucket)
     }
 }

@@ -71,7 +71,7 @@ extension Gateway {
 
     func getBucketCORS(_ request: S3Request) async throws -> Response {
         try await requireBucket(request.bucket)
-        let rules = try await buckets.settings(of: request.bucket).corsRules
+        let rules = try await buckets.corsRules(of: request.bucket)
         guard !rules.isEmpty else {
             throw S3Error(
                 .noSuchCORSConfiguration, "The CORS configuration does not exist", [("BucketName", request.bucket)])
@@ -87,13 +87,13 @@ extension Gateway {
         }
         let rules = try elements.map { element throws(S3Error) in try CORSRule(element) }
         try await requireBucket(request.bucket)
-        try await buckets.change(request.bucket) { $0.corsRules = rules }
+        try await buckets.setCORSRules(rules, of: request.bucket)
         return Response()
     }
 
     func deleteBucketCORS(_ request: S3Request) async throws -> Response {
         try await requireBucket(request.bucket)
-        try await buckets.change(request.bucket) { $0.corsRules = [] }
+        try await buckets.setCORSRules([], of: request.bucket)
         return Response(.noContent)
     }
 
@@ -108,7 +108,7 @@ extension Gateway {
             name.filter { $0 != " " }
         }
         if let bucket = resource.bucket,
-            let rule = try await buckets.settings(of: bucket).corsRules.first(where: {
+            let rule = try await buckets.corsRules(of: bucket).first(where: {
                 $0.allows(origin: origin, method: method, headers: wanted)
             })
         {
@@ -125,15 +125,17 @@ extension Gateway {
     }
 
     /// The answer with what a browser has to know to show it to the page that asked.
-    func withCORS(_ response: Response, _ headers: RequestHeaders, _ resource: Resource) async throws -> Response {
+    func withCORS(
+        _ response: Response, _ method: HTTPMethod, _ headers: RequestHeaders, _ resource: Resource
+    ) async throws -> Response {
         guard let origin = headers["origin"], let bucket = resource.bucket else { return response }
         guard !response.headers.contains(where: { $0.name == "Access-Control-Allow-Origin" }) else { return response }
-        let rules = try await buckets.settings(of: bucket).corsRules
+        let rules = try await buckets.corsRules(of: bucket)
         guard !rules.isEmpty else { return response }
         var response = response
-        let method = headers["access-control-request-method"] ?? ""
+        let method = headers["access-control-request-method"] ?? method.rawValue
         if let rule = rules.first(where: { rule in
-            rule.origins.contains { CORSRule.matches($0, origin) } && (method.isEmpty || rule.methods.contains(method))
+            rule.origins.contains { CORSRule.matches($0, origin) } && rule.methods.contains(method)
         }) {
             response.headers += rule.answer(origin: origin)
         }

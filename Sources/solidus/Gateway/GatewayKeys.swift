@@ -51,14 +51,12 @@ struct GatewayKeyAdd: AsyncParsableCommand, ReportingCommand {
 
     func run() async throws {
         let all = Grant(bucket: Grant.everyBucket, rights: .all)
-        let credential: Credential
-        do {
-            credential = try Credential(name: label, grants: grants.isEmpty ? [all].compactMap(\.self) : grants)
-        } catch {
-            throw Failure(ofGateway: error)
-        }
-        try await gateway.withClient { home, client in
-            try await CredentialRecords(client, key: home.sharedKey).add(credential)
+        let credential = try await gateway.withClient { home, client in
+            let records = CredentialRecords(client, key: home.sharedKey)
+            let credential = try records.make(
+                name: label, grants: grants.isEmpty ? [all].compactMap(\.self) : grants)
+            try await records.add(credential)
+            return credential
         }
         let rights = credential.grants.map(\.description)
         try Report.finish(

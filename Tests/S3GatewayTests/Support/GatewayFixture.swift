@@ -52,8 +52,9 @@ final class GatewayFixture: Sendable {
         sharedKey = home.sharedKey
         client = try ObjectClient(home: ClientHome(clusterDirectory: cluster))
         let everything = try #require(Grant(bucket: Grant.everyBucket, rights: .all))
-        let credential = try Credential(name: "test", grants: [everything])
-        try await CredentialRecords(client, key: sharedKey).add(credential)
+        let records = CredentialRecords(client, key: sharedKey)
+        let credential = try records.make(name: "test", grants: [everything])
+        try await records.add(credential)
         var options = GatewayOptions()
         change(&options)
         var addresses = GatewayAddresses(host: "127.0.0.1", port: 0)
@@ -65,9 +66,15 @@ final class GatewayFixture: Sendable {
 
     /// Somebody who may do less.
     func caller(_ grants: String...) async throws -> S3Caller {
-        let credential = try Credential(name: "other", grants: grants.map { try #require(Grant($0)) })
-        try await CredentialRecords(client, key: sharedKey).add(credential)
+        let records = CredentialRecords(client, key: sharedKey)
+        let credential = try records.make(name: "other", grants: grants.map { try #require(Grant($0)) })
+        try await records.add(credential)
         return S3Caller(port: gateway.port, credential: credential)
+    }
+
+    /// An access key that nobody stored.
+    func unknown() throws -> Credential {
+        try CredentialRecords(client, key: sharedKey).make(name: "unknown", grants: caller.credential.grants)
     }
 
     func remove(_ caller: S3Caller) async throws {
