@@ -7,7 +7,6 @@ enum S3ErrorCode: String, CaseIterable, Sendable {
     case authorizationHeaderMalformed = "AuthorizationHeaderMalformed"
     case authorizationQueryParametersError = "AuthorizationQueryParametersError"
     case badDigest = "BadDigest"
-    case bucketAlreadyExists = "BucketAlreadyExists"
     case bucketAlreadyOwnedByYou = "BucketAlreadyOwnedByYou"
     case bucketNotEmpty = "BucketNotEmpty"
     case conditionalRequestConflict = "ConditionalRequestConflict"
@@ -73,7 +72,7 @@ enum S3ErrorCode: String, CaseIterable, Sendable {
             .ownershipControlsNotFound, .replicationConfigurationNotFound, .encryptionConfigurationNotFound:
             .notFound
         case .methodNotAllowed: .methodNotAllowed
-        case .bucketAlreadyExists, .bucketAlreadyOwnedByYou, .bucketNotEmpty, .conditionalRequestConflict: .conflict
+        case .bucketAlreadyOwnedByYou, .bucketNotEmpty, .conditionalRequestConflict: .conflict
         case .missingContentLength: .lengthRequired
         case .preconditionFailed: .preconditionFailed
         case .invalidRange, .invalidPartNumber: .rangeNotSatisfiable
