@@ -144,15 +144,46 @@ package struct AuditRound: Sendable {
 
     /// Where what is judged ends, and the next round begins; nil: all that was asked for is judged. Of those f + 1 that
     /// came least far one is correct, and has gone as far as it could: the others could stop at every stripe.
+    ///
+    /// Not beyond a stripe either of which more than f servers may have to tell, those counted that ended before it: where
+    /// writers leave servers out, these may be what it lacks.
     package var end: AuditPlace? {
-        let ends = answers.values.map { $0.next == query.before ? nil : $0.next }
-        let inOrder = ends.sorted { left, right in left.map { left in right.map { left < $0 } ?? true } ?? false }
-        if isPlanted(.auditEndsFurthest) { return inOrder.last.flatMap { $0 } }
-        return inOrder.dropFirst(parameters.quorums.faults).first.flatMap { $0 }
+        let inOrder = ends.sorted()
+        if isPlanted(.auditEndsFurthest) { return inOrder.count < answers.count ? nil : inOrder.last }
+        let faults = parameters.quorums.faults
+        let end = inOrder.count > faults ? inOrder[faults] : nil
+        let untold = tellerCounts.filter { place, count in
+            let ended = inOrder.count { $0 <= place }
+            return count <= faults && count + ended > faults && query.contains(place) && end.map { place < $0 } ?? true
+        }
+        return untold.keys.min() ?? end
     }
 
-    /// Whether a version is only numbered that a correct server has: more than f servers tell of it, and those that
-    /// name what they have left it out, or have it not. Then others have to name what they have.
+    /// Where answers ended early.
+    private var ends: [AuditPlace] {
+        answers.values.compactMap { $0.next == query.before ? nil : $0.next }
+    }
+
+    /// How many servers tell of each stripe, of whatever version of which a name is known.
+    private var tellerCounts: [AuditPlace: Int] {
+        let named = named
+        let numbered = named.flatMap { key, versions in versions.map { ($0.number, key) } }
+        let keys = Dictionary(numbered, uniquingKeysWith: { first, _ in first })
+        var counts: [AuditPlace: Int] = [:]
+        for version in answers.values.flatMap(\.versions) {
+            let key: ObjectKey? =
+                switch version.name {
+                case .named(let key, _): named[key] == nil ? nil : key
+                case .numbered(let number): keys[number]
+                }
+            guard let key else { continue }
+            for stripe in version.stripes { counts[AuditPlace(key, stripe: stripe), default: 0] += 1 }
+        }
+        return counts
+    }
+
+    /// Whether a version is only numbered that a correct server has: more than f servers tell of it, or may do so, and
+    /// those that name what they have left it out, or have it not. Then others have to name what they have.
     package var lacksNames: Bool {
         let known = Set(named.flatMap(\.value).map(\.number))
         var counts: [UInt64: Int] = [:]
@@ -161,7 +192,10 @@ package struct AuditRound: Sendable {
                 counts[number, default: 0] += 1
             }
         }
-        return counts.values.contains { $0 > parameters.quorums.faults }
+        // Whoever ended before others may have it as well.
+        let furthest = ends.count < answers.count ? nil : ends.max()
+        let ended = ends.count { end in furthest.map { end < $0 } ?? true }
+        return counts.values.contains { $0 + ended > parameters.quorums.faults }
     }
 
     /// - Parameter trusted: the members, those first that were right most often.
@@ -171,6 +205,7 @@ package struct AuditRound: Sendable {
         let told = answers.mapValues { answer in
             Dictionary(answer.versions.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         }
+        let end = end
         for (key, versions) in named {
             let told = versions.map { version in
                 ToldVersion(
@@ -183,7 +218,7 @@ package struct AuditRound: Sendable {
             // committed, and what is below it counts no more.
             guard let place = told.lastIndex(where: { $0.stripes.count > tellersIgnored }) else { continue }
             let ahead = Set(told[(place + 1)...].flatMap(\.stripes.keys))
-            look(at: told[place], ahead, &trusted, &findings)
+            look(at: told[place], until: end, ahead, &trusted, &findings)
         }
         findings.troubles.sort { $0.place < $1.place }
         return findings
@@ -208,9 +243,9 @@ package struct AuditRound: Sendable {
 
     /// - Parameter ahead: who tells of a higher version.
     private func look(
-        at version: ToldVersion, _ ahead: Set<NodeID>, _ trusted: inout [NodeID], _ findings: inout AuditFindings
+        at version: ToldVersion, until end: AuditPlace?, _ ahead: Set<NodeID>, _ trusted: inout [NodeID],
+        _ findings: inout AuditFindings
     ) {
-        let end = end
         for stripe in Set(version.stripes.values.flatMap(\.stripes)) {
             let place = AuditPlace(version.key, stripe: stripe)
             let isJudged = query.contains(place) && end.map { place < $0 } ?? true
