@@ -17,6 +17,8 @@ struct OwnVersion: Sendable {
         var wanting: [Position] = []
         /// Servers that PREPARE brings its certificate.
         var justified: PositionSet = []
+        /// Servers that refuse every PREPARE of ours without one.
+        var refusing: PositionSet = []
     }
 
     let timestamp: Timestamp
@@ -96,18 +98,25 @@ extension Writer {
     func sendPrepare(to server: Position, into effects: inout [Effect]) {
         let prepare = Prepare(
             key: key, timestamp: own.timestamp, position: server, descriptor: own.descriptor,
-            fragments: own.fragments[server.offset], justification: justification(for: server),
+            fragments: own.fragments[server.offset],
+            justification: justification(for: server) ?? fencedJustification(for: server),
             admission: own.fullness.admitted.contains(server) ? admission : [])
         effects.append(.send(server, .prepare(prepare)))
     }
 
     /// Proof of the version below, for a server that asked for it.
     func justification(for server: Position) -> Certificate? {
-        guard let base = own.base.timestamp else { return nil }
-        if own.base.justified.contains(server) { return tally.certificate(atOrAbove: base)?.certificate }
-        // One that counts no more nobody can have restated whose version is poisonous; who knows that takes it as it is.
-        return own.base.wanting.contains(server) && !isPlanted(.fencedNotShown)
-            ? tally.fencedCertificate(atOrAbove: base) : nil
+        guard own.base.justified.contains(server), let base = own.base.timestamp else { return nil }
+        return tally.certificate(atOrAbove: base)?.certificate
+    }
+
+    /// The same, by a certificate that counts no more. If its version is poisonous, nobody can have it restated, and who
+    /// knows that takes it as it is. Others refuse what comes with it, so it is for who refuses all else.
+    private func fencedJustification(for server: Position) -> Certificate? {
+        guard own.base.refusing.contains(server), let base = own.base.timestamp, !isPlanted(.fencedNotShown) else {
+            return nil
+        }
+        return tally.fencedCertificate(atOrAbove: base)
     }
 
     /// f + 1 *stored* statements for our version, or none while there are fewer.
@@ -214,6 +223,7 @@ extension Writer {
             // A late answer to a DESCRIPTOR.
             return
         case .justificationRequired where own.base.timestamp != nil:
+            own.base.refusing.insert(server)
             wantsJustification(server, into: &effects)
         case .tooManyPending(let versions):
             // Once it has an admission, this is a late answer to the PREPARE without one.

@@ -272,7 +272,9 @@ struct ObjectTransition {
             record.committedTimestamp.precedes(certificate.timestamp), !record.isPoisonous(certificate.timestamp),
             record.isUnverified(certificate.timestamp) || fences.fencedServer(in: certificate.certificate) == nil
         {
-            settle(certificate.certificate)
+            // One that counts may have taken the place of what was read meanwhile.
+            let own = record.unverified.first { $0.timestamp == certificate.timestamp }?.certificate
+            settle(own ?? certificate.certificate)
             holdDescriptor(descriptor, of: certificate.timestamp)
             boundRetained()
         }
