@@ -81,7 +81,7 @@ final class Gateway: RequestHandler {
         self.options = options
         memory = TransferMemory(sizeBytes: options.memoryBytes)
         credentials = CredentialCache(CredentialRecords(client, key: home.sharedKey))
-        buckets = BucketSettings(SharedRecords(client, key: home.sharedKey))
+        buckets = BucketSettings(client, SharedRecords(client, key: home.sharedKey))
         addressing = Addressing(domains: home.settings.domains)
         verifier = SignatureVerifier(region: home.settings.region)
         self.logger = logger

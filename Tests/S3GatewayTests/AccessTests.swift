@@ -1,6 +1,7 @@
 // Who may do what, and what is answered to who may not.
 
 import Foundation
+import QuorumClient
 import Testing
 
 @testable import S3Gateway
@@ -138,13 +139,22 @@ extension GatewayTests {
         @Test("of everybody ends with the bucket, and is not the next one's of that name")
         func anew() async throws {
             let s3 = try await bucket("anew")
-            try await OneGateway.current.setAnonymous("read,list", on: "anew")
+            let gateway = try OneGateway.current
+            try await gateway.setAnonymous("read,list", on: "anew")
             #expect(try await s3.anonymous("GET", "/anew").status == 200)
-            #expect(try await s3.call("DELETE", "/anew").status == 204)
-            // What somebody sets who does not see that it is gone.
-            try await OneGateway.current.setAnonymous("read,list", on: "anew")
+            // Beside the gateway, which does not see it.
+            try await gateway.withClient { try await $0.deleteBucket("anew") }
             _ = try await bucket("anew")
             #expect(try await s3.anonymous("GET", "/anew").status == 403)
+
+            // Through it.
+            _ = try await bucket("anew-too")
+            try await gateway.setAnonymous("read,list", on: "anew-too")
+            #expect(try await s3.anonymous("GET", "/anew-too").status == 200)
+            #expect(try await s3.call("DELETE", "/anew-too").status == 204)
+            _ = try await bucket("anew-too")
+            #expect(try await s3.anonymous("GET", "/anew-too").status == 403)
+            await #expect(throws: ClientError.self) { try await gateway.setAnonymous("read", on: "nowhere") }
         }
 
         @Test("is asked for by browsers under a bucket's rules")

@@ -62,9 +62,8 @@ extension Gateway {
                         + "was sent to.")
             }
         }
-        // What was left of one of that name is not its: everybody might read it.
-        if !(try await client.bucketExists(request.bucket)) { try await buckets.clear(request.bucket) }
         try await client.createBucket(request.bucket)
+        buckets.forget(request.bucket)
         return Response(headers: [("Location", "/\(request.bucket)")])
     }
 
@@ -76,9 +75,9 @@ extension Gateway {
     func deleteBucket(_ request: S3Request) async throws -> Response {
         try await requireBucket(request.bucket)
         try await client.deleteBucket(request.bucket)
+        buckets.forget(request.bucket)
         // Uploads that nobody finished go with it.
         for upload in try await client.uploads(in: request.bucket) { try await client.abort(upload.upload) }
-        try await buckets.clear(request.bucket)
         return Response(.noContent)
     }
 

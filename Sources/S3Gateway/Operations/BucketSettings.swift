@@ -1,5 +1,6 @@
 // What is kept of a bucket for all gateways: who may read it without saying who he is, and its CORS rules. Each is a
-// record of its own that is written as a whole, so that no change of one undoes another one's of the other.
+// record of its own that is written as a whole, so that no change of one undoes another one's of the other. A record names
+// the bucket by when it was made and by whom: what was set of one that is gone is not set of the next one of its name.
 
 import Foundation
 import QuorumClient
@@ -27,19 +28,47 @@ private struct AnonymousRecord: Codable, Sendable {
     }
 }
 
+/// What is set of one bucket.
+private struct Setting<Value: Codable & Sendable>: Codable, Sendable {
+    let owner: String
+    let createdMilliseconds: UInt64
+    let value: Value
+
+    init(_ value: Value, of bucket: Bucket) {
+        owner = "\(bucket.owner)"
+        createdMilliseconds = bucket.createdMilliseconds
+        self.value = value
+    }
+
+    func isOf(_ bucket: Bucket) -> Bool {
+        createdMilliseconds == bucket.createdMilliseconds && owner == "\(bucket.owner)"
+    }
+}
+
 final class BucketSettings: Sendable {
+    private let client: ObjectClient
     private let records: SharedRecords
     private let anonymous: RecordCache<AnonymousRecord>
     private let rules: RecordCache<[CORSRule]>
 
-    init(_ records: SharedRecords) {
+    init(_ client: ObjectClient, _ records: SharedRecords) {
+        self.client = client
         self.records = records
         anonymous = RecordCache { bucket throws(ClientError) in
-            try await records.read(Self.anonymousName(bucket), as: AnonymousRecord.self)
+            try await Self.value(Self.anonymousName(bucket), of: bucket, client, records)
         }
         rules = RecordCache { bucket throws(ClientError) in
-            try await records.read(Self.corsName(bucket), as: [CORSRule].self)
+            try await Self.value(Self.corsName(bucket), of: bucket, client, records)
         }
+    }
+
+    private static func value<Value: Codable & Sendable>(
+        _ name: String, of bucket: String, _ client: ObjectClient, _ records: SharedRecords
+    ) async throws(ClientError) -> Value? {
+        guard let setting = try await records.read(name, as: Setting<Value>.self),
+            let present = try await client.bucket(bucket), setting.isOf(present)
+        else { return nil }
+        return setting.value
     }
 
     func anonymousRights(on bucket: String) async throws(S3Error) -> Rights {
@@ -54,28 +83,33 @@ final class BucketSettings: Sendable {
     }
 
     /// - Parameter rules: none to take them away.
+    /// - Throws: `.noBucket`, and what the client meets.
     func setCORSRules(_ rules: [CORSRule], of bucket: String) async throws(ClientError) {
         self.rules.forget(bucket)
         defer { self.rules.forget(bucket) }
-        try await write(rules.isEmpty ? nil : rules, Self.corsName(bucket))
+        try await write(rules.isEmpty ? nil : rules, of: bucket, Self.corsName(bucket))
     }
 
     /// - Parameter rights: "read" or "read,list"; nil for nothing.
+    /// - Throws: `.noBucket`, and what the client meets.
     func setAnonymous(_ rights: String?, on bucket: String) async throws(ClientError) {
         anonymous.forget(bucket)
         defer { anonymous.forget(bucket) }
-        try await write(rights.map(AnonymousRecord.init), Self.anonymousName(bucket))
+        try await write(rights.map(AnonymousRecord.init), of: bucket, Self.anonymousName(bucket))
     }
 
-    /// Takes away what is set of a bucket that is not there, or no more.
-    func clear(_ bucket: String) async throws(ClientError) {
-        try await setAnonymous(nil, on: bucket)
-        try await setCORSRules([], of: bucket)
+    /// The bucket was made or deleted: what was known of one of that name is not known any more.
+    func forget(_ bucket: String) {
+        anonymous.forget(bucket)
+        rules.forget(bucket)
     }
 
-    private func write(_ value: (some Encodable)?, _ name: String) async throws(ClientError) {
+    private func write(
+        _ value: (some Codable & Sendable)?, of bucket: String, _ name: String
+    ) async throws(ClientError) {
         if let value {
-            try await records.write(name, value)
+            guard let present = try await client.bucket(bucket) else { throw .noBucket(bucket) }
+            try await records.write(name, Setting(value, of: present))
         } else {
             _ = try await records.delete(name)
         }
@@ -93,6 +127,6 @@ public enum AnonymousAccess {
     package static func set(
         _ rights: String?, on bucket: String, _ client: ObjectClient, key: [UInt8]
     ) async throws(ClientError) {
-        try await BucketSettings(SharedRecords(client, key: key)).setAnonymous(rights, on: bucket)
+        try await BucketSettings(client, SharedRecords(client, key: key)).setAnonymous(rights, on: bucket)
     }
 }
