@@ -45,7 +45,9 @@ extension BesiegedClusters {
                 let work = Task { await uploads.run(clientCount: 16) }
                 // Twice while they come in: also one that has just begun again is killed.
                 for part in [4, 2] {
-                    while uploads.acknowledged.count < count / part { try await Task.sleep(for: .milliseconds(2)) }
+                    while uploads.acknowledged.count < count / part,
+                        uploads.acknowledged.count + uploads.lostCount < count
+                    { try await Task.sleep(for: .milliseconds(2)) }
                     gateway.kill()
                     try await gateway.start()
                 }

@@ -238,6 +238,7 @@ extension GatewayTests {
             let received = try await offThread { () -> Int in
                 let wire = try Wire(port: port)
                 wire.send(request)
+                wire.awaitAnswer()
                 Thread.sleep(forTimeInterval: 3)
                 do {
                     return try wire.receive().body.count

@@ -131,7 +131,7 @@ extension GatewayTests {
             #expect(try await s3.call("GET", "/conditions/k", [("If-Match", etag)]).text == "hello")
             let modified = try #require(try await s3.call("HEAD", "/conditions/k")["last-modified"])
             for (ifRange, status) in [
-                (etag, 206), (modified, 206), ("\"other\"", 200), ("W/\(etag)", 200), ("*", 200),
+                (etag, 206), (modified, 200), ("\"other\"", 200), ("W/\(etag)", 200), ("*", 200),
                 ("\(etag), \"b\"", 200), ("Thu, 01 Jan 1970 00:00:00 GMT", 200), ("nonsense", 200),
             ] {
                 let got = try await s3.call("GET", "/conditions/k", [("Range", "bytes=1-2"), ("If-Range", ifRange)])

@@ -27,6 +27,11 @@ struct AccessKeys: Sendable {
         return String(decoding: name + tag(name), as: UTF8.self)
     }
 
+    /// Whether it looks like one, whoever made it.
+    static func isWellFormed(_ accessKey: String) -> Bool {
+        accessKey.utf8.count == sizeBytes && accessKey.utf8.allSatisfy { alphabet.contains($0) }
+    }
+
     /// Whether it was made with this key.
     func isGenuine(_ accessKey: String) -> Bool {
         let bytes = Array(accessKey.utf8)

@@ -77,7 +77,7 @@ public struct CredentialRecords: Sendable {
 
     /// - Throws: `GatewayError.noSuchCredential`; as `ObjectClient.delete`.
     public func remove(_ accessKey: String) async throws {
-        guard isGenuine(accessKey), try await records.delete(Self.prefix + accessKey) else {
+        guard AccessKeys.isWellFormed(accessKey), try await records.delete(Self.prefix + accessKey) else {
             throw GatewayError.noSuchCredential(accessKey)
         }
     }

@@ -52,7 +52,7 @@ extension Gateway {
             }
             return response
         }
-        let isCurrent = conditions.hasRange(etag: etag, modifiedMilliseconds: modified)
+        let isCurrent = conditions.hasRange(etag: etag)
         let range = isCurrent ? request.headers["range"] : nil
         common += ObjectHeaders.response(status.metadata, overrides: try Self.overrides(request))
         if request.headers["x-amz-checksum-mode"]?.uppercased() == "ENABLED", request.target["partNumber"] == nil,

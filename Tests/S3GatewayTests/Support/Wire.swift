@@ -74,6 +74,12 @@ final class Wire {
 
     func endSending() { shutdown(socket, Int32(SHUT_WR)) }
 
+    /// Waits until something has come, or the time that anything may take is over; reads nothing.
+    func awaitAnswer() {
+        var byte: UInt8 = 0
+        _ = recv(socket, &byte, 1, Int32(MSG_PEEK))
+    }
+
     private func fill() throws {
         var chunk = [UInt8](repeating: 0, count: 65_536)
         let count = recv(socket, &chunk, chunk.count, 0)
