@@ -310,7 +310,8 @@ package struct AuditRound: Sendable {
             }
         }
         let code = parameters.quorums.code
-        guard let contradicting = code.contradictions(among: held, agreeing: parameters.quorums.quorum) else {
+        let correctCount = parameters.quorums.serverCount - parameters.quorums.faults
+        guard let contradicting = code.contradictions(among: held, agreeing: correctCount) else {
             if isPlanted(.auditBlamesUnproven) {
                 for (index, _) in held { servers[placement.nodes[index.offset]] = .wrong }
             }
