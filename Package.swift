@@ -218,7 +218,7 @@ let package = Package(
             path: "bench",
             exclude: [
                 "CDiskSpace", "InProcess", "Results", "Seeding", "Work", "count-instructions", "instructions.txt",
-                "plot", "plot.py",
+                "plot", "plot.py", "run-seaweedfs",
             ],
             swiftSettings: strictSwift),
 

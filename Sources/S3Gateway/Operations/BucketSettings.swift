@@ -71,13 +71,15 @@ final class BucketSettings: Sendable {
         return setting.value
     }
 
-    func anonymousRights(on bucket: String) async throws(S3Error) -> Rights {
+    func anonymousRights(on bucket: String) async throws -> Rights {
         // Nobody can have set anything for what is no bucket.
         guard ObjectKey.isBucket(bucket) else { return [] }
         return try await anonymous.value(bucket)?.granted ?? []
     }
 
-    func corsRules(of bucket: String) async throws(S3Error) -> [CORSRule] {
+    // The optimizer of Swift 6.3 crashes where this is inlined.
+    @inline(never)
+    func corsRules(of bucket: String) async throws -> [CORSRule] {
         guard ObjectKey.isBucket(bucket) else { return [] }
         return try await rules.value(bucket) ?? []
     }

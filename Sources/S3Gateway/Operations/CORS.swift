@@ -66,7 +66,7 @@ extension CORSRule {
 }
 
 extension Gateway {
-    private static let vary: (name: String, value: String) =
+    static let vary: (name: String, value: String) =
         ("Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
 
     func getBucketCORS(_ request: S3Request) async throws -> Response {
@@ -99,29 +99,9 @@ extension Gateway {
 
     /// Answers a browser that asks before it asks.
     func preflight(_ resource: Resource, _ headers: RequestHeaders) async throws -> Response {
-        guard let origin = headers["origin"], let method = headers["access-control-request-method"] else {
-            throw S3Error(
-                .invalidRequest,
-                "Insufficient information. Origin request header and Access-Control-Request-Method are needed.")
-        }
-        let wanted = (headers["access-control-request-headers"] ?? "").split(separator: ",").map { name in
-            name.filter { $0 != " " }
-        }
-        if let bucket = resource.bucket,
-            let rule = try await buckets.corsRules(of: bucket).first(where: {
-                $0.allows(origin: origin, method: method, headers: wanted)
-            })
-        {
-            var answer = rule.answer(origin: origin)
-            answer.append(("Access-Control-Allow-Methods", rule.methods.joined(separator: ", ")))
-            if !wanted.isEmpty { answer.append(("Access-Control-Allow-Headers", wanted.joined(separator: ", "))) }
-            return Response(headers: answer + [Self.vary])
-        }
-        throw S3Error(
-            .accessDenied,
-            "CORSResponse: This CORS request is not allowed. This is usually because the evalution of "
-                + "Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not "
-                + "whitelisted by the resource's CORS spec.")
+        let preflight = try Preflight(headers)
+        guard let bucket = resource.bucket else { throw Preflight.refusal }
+        return try preflight.answer(by: try await buckets.corsRules(of: bucket))
     }
 
     /// The answer with what a browser has to know to show it to the page that asked.
@@ -142,4 +122,40 @@ extension Gateway {
         response.headers.append(Self.vary)
         return response
     }
+}
+
+/// What a browser asks before it sends a page's request.
+private struct Preflight {
+    let origin: String
+    let method: String
+    let wanted: [String]
+
+    init(_ headers: RequestHeaders) throws(S3Error) {
+        guard let origin = headers["origin"], let method = headers["access-control-request-method"] else {
+            throw S3Error(
+                .invalidRequest,
+                "Insufficient information. Origin request header and Access-Control-Request-Method are needed.")
+        }
+        self.origin = origin
+        self.method = method
+        wanted = (headers["access-control-request-headers"] ?? "").split(separator: ",").map { name in
+            name.filter { $0 != " " }
+        }
+    }
+
+    func answer(by rules: [CORSRule]) throws(S3Error) -> Response {
+        guard let rule = rules.first(where: { $0.allows(origin: origin, method: method, headers: wanted) }) else {
+            throw Self.refusal
+        }
+        var answer = rule.answer(origin: origin)
+        answer.append(("Access-Control-Allow-Methods", rule.methods.joined(separator: ", ")))
+        if !wanted.isEmpty { answer.append(("Access-Control-Allow-Headers", wanted.joined(separator: ", "))) }
+        return Response(headers: answer + [Gateway.vary])
+    }
+
+    static let refusal = S3Error(
+        .accessDenied,
+        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of "
+            + "Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not "
+            + "whitelisted by the resource's CORS spec.")
 }
