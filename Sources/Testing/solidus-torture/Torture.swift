@@ -264,6 +264,8 @@ struct Torture: AsyncParsableCommand, ReportingCommand {
         defer { finisher.cancel() }
         let filling = Task { await ballast?.run() }
         await workload.run(until: isOver)
+        // Or it would give up what is read back.
+        finisher.cancel()
         let ran = ContinuousClock.now - start
         // What the servers' healing takes is no time in which operations should have completed.
         let counts = workload.progress.counts
