@@ -56,7 +56,7 @@ public final class RunningGateway: Sendable {
                     status: StatusSource(gateway, home: home.client) { server.connectionCount }
                 ) {
                     gateway.metrics.text(
-                        connections: server.connectionCount, freeBytes: gateway.memory.freeBytes)
+                        connections: server.connectionCount, freeBytes: gateway.memory.shares.freeBytes)
                 }
                 var limits = ServerLimits()
                 limits.connectionCountMax = 32

@@ -3,7 +3,7 @@
 import Foundation
 
 /// All that one run found.
-package struct HealingFile: Encodable, Sendable {
+package struct HealingFile: JSONFile {
     let machine: MachineDescription
     let mode: String
     let sections: [String]
@@ -32,13 +32,5 @@ package struct HealingFile: Encodable, Sendable {
         self.besideObjectBytes = besideObjectBytes
         self.secondsPerMeasurement = secondsPerMeasurement
         self.figures = figures.map(FigureRow.init)
-    }
-
-    /// One JSON object, keys in snake case and sorted.
-    package func json() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return try encoder.encode(self) + Data("\n".utf8)
     }
 }

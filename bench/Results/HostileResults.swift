@@ -152,7 +152,7 @@ package struct HostileOutcome: Sendable, Encodable {
 }
 
 /// All that one run found, as a file.
-package struct HostileFile: Encodable, Sendable {
+package struct HostileFile: JSONFile {
     package struct Attack: Encodable, Sendable {
         let kind: String
         let isMet: Bool?
@@ -195,13 +195,5 @@ package struct HostileFile: Encodable, Sendable {
                 p50Ratios: ratios { $0.p50Milliseconds }, failures: byOperation { outcome.failureCount($0) },
                 rounds: outcome.rounds)
         }
-    }
-
-    /// One JSON object; keys in snake case and sorted.
-    package func json() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return try encoder.encode(self) + Data("\n".utf8)
     }
 }

@@ -3,7 +3,7 @@
 import Foundation
 
 /// All that one run found.
-package struct ObjectsFile: Encodable, Sendable {
+package struct ObjectsFile: JSONFile {
     let machine: MachineDescription
     let mode: String
     let seededObjects: Int
@@ -23,13 +23,5 @@ package struct ObjectsFile: Encodable, Sendable {
         self.largeObjectBytes = largeObjectBytes
         self.secondsPerMeasurement = secondsPerMeasurement
         self.figures = figures.map(FigureRow.init)
-    }
-
-    /// One JSON object, keys in snake case and sorted.
-    package func json() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return try encoder.encode(self) + Data("\n".utf8)
     }
 }

@@ -37,7 +37,7 @@ package struct BreakdownPart: Encodable, Sendable {
 }
 
 /// All that one run found.
-package struct ResultFile: Encodable, Sendable {
+package struct ResultFile: JSONFile {
     /// A setting's medians. Figures are null where they mean nothing.
     struct Row: Encodable, Sendable {
         let mode: String
@@ -107,14 +107,6 @@ package struct ResultFile: Encodable, Sendable {
         var values: [String: Double] = [:]
         for figure in Figure.allCases { values[figure.rawValue] = value(figure) }
         return values
-    }
-
-    /// One JSON object. Keys are in snake case and sorted, so that two runs can be compared line by line.
-    package func json() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return try encoder.encode(self) + Data("\n".utf8)
     }
 
     /// The results only: one line for each setting under one line of names. No field needs quoting: names of what is

@@ -3,7 +3,7 @@
 import Foundation
 
 /// All that one run found.
-package struct S3File: Encodable, Sendable {
+package struct S3File: JSONFile {
     let machine: MachineDescription
     let sections: [String]
     let clients: Int
@@ -30,13 +30,5 @@ package struct S3File: Encodable, Sendable {
         self.largeObjectBytes = largeObjectBytes
         self.listedObjects = listedObjects
         self.figures = figures.map(FigureRow.init)
-    }
-
-    /// One JSON object, keys in snake case and sorted.
-    package func json() throws -> Data {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        return try encoder.encode(self) + Data("\n".utf8)
     }
 }

@@ -1,10 +1,24 @@
-// One bound for what many uploads of a client hold in memory at once: who finds no room waits, in order.
+// One bound for what many uploads of a client hold in memory at once, or many transfers of a gateway: who finds no room
+// waits, in order.
 
 import DequeModule
 import Synchronization
 
 /// Bytes that are handed out and given back.
-final class MemoryShares: Sendable {
+package final class MemoryShares: Sendable {
+    /// Bytes that somebody has; given back when nobody has this any more.
+    package final class Lease: Sendable {
+        private let shares: MemoryShares
+        private let sizeBytes: Int
+
+        fileprivate init(_ shares: MemoryShares, _ sizeBytes: Int) {
+            self.shares = shares
+            self.sizeBytes = sizeBytes
+        }
+
+        deinit { shares.give(sizeBytes) }
+    }
+
     private struct Waiter {
         let number: UInt64
         let sizeBytes: Int
@@ -28,22 +42,45 @@ final class MemoryShares: Sendable {
         }
     }
 
-    private let sizeBytes: Int
+    package let sizeBytes: Int
     private let state: Mutex<State>
 
-    init(sizeBytes: Int) {
+    package init(sizeBytes: Int) {
         self.sizeBytes = max(1, sizeBytes)
         state = Mutex(State(freeBytes: max(1, sizeBytes)))
     }
+
+    package var freeBytes: Int { state.withLock { $0.freeBytes } }
+    /// How many wait for room.
+    package var waitingCount: Int { state.withLock { $0.waiting.count } }
 
     /// Runs `body` while it has so many bytes, or all that there are if those are fewer.
     ///
     /// - Throws: `CancellationError` when the task is cancelled before there is room; what `body` throws.
     func with<Value>(_ wantedBytes: Int, _ body: () async throws -> Value) async throws -> Value {
-        let wantedBytes = min(wantedBytes, sizeBytes)
-        guard await take(wantedBytes) else { throw CancellationError() }
-        defer { give(wantedBytes) }
+        let lease = try await lease(wantedBytes)
+        defer { withExtendedLifetime(lease) {} }
         return try await body()
+    }
+
+    /// So many bytes, or all that there are if those are fewer, when there is room.
+    ///
+    /// - Throws: when the task is cancelled before.
+    package func lease(_ wantedBytes: Int) async throws(CancellationError) -> Lease {
+        let wantedBytes = min(max(0, wantedBytes), sizeBytes)
+        guard await take(wantedBytes) else { throw CancellationError() }
+        return Lease(self, wantedBytes)
+    }
+
+    /// The same, if there is room now and nobody waits for it.
+    package func leaseAtOnce(_ wantedBytes: Int) -> Lease? {
+        let wantedBytes = min(max(0, wantedBytes), sizeBytes)
+        let isGranted = state.withLock { state in
+            guard state.waiting.isEmpty, wantedBytes <= state.freeBytes else { return false }
+            state.freeBytes -= wantedBytes
+            return true
+        }
+        return isGranted ? Lease(self, wantedBytes) : nil
     }
 
     /// False when the task was cancelled first.

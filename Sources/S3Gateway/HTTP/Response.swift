@@ -3,6 +3,7 @@
 import ErasureCode
 import NIOCore
 import NIOHTTP1
+import QuorumClient
 import Solidus
 
 struct Response: Sendable {
@@ -21,7 +22,7 @@ struct Response: Sendable {
     /// Which of an object's bytes it has; nil for all, or where it is none.
     var range: Range<UInt64>?
     /// Held until it has gone.
-    var lease: MemoryLease?
+    var lease: MemoryShares.Lease?
     /// What the log tells of why it was not done.
     var errorCode: String?
 

@@ -1,6 +1,7 @@
 // PutObject, and how a write meets its conditions.
 
 import NIOCore
+import QuorumClient
 import Solidus
 import Synchronization
 
@@ -95,7 +96,7 @@ extension Gateway {
     }
 
     /// Room for a body of so many bytes; nil where that needs none.
-    func lease(for lengthBytes: UInt64?) async throws(S3Error) -> MemoryLease? {
+    func lease(for lengthBytes: UInt64?) async throws(S3Error) -> MemoryShares.Lease? {
         let stripe = client.parameters.limits.stripeSizeBytesMax
         let wanted = Int(min(lengthBytes ?? UInt64(stripe), UInt64(stripe)))
         return wanted > Self.smallTransferBytes ? try await memory.lease(wanted) : nil

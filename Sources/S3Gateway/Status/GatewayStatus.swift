@@ -127,8 +127,8 @@ final class StatusSource: Sendable {
             name: name, release: Release.version, uptimeSeconds: Self.seconds(uptime), ready: isReady,
             connections: connectionCount(), runningRequests: gateway.metrics.runningCount,
             memory: GatewayStatus.Memory(
-                sizeBytes: gateway.memory.sizeBytes, freeBytes: gateway.memory.freeBytes,
-                waitingTransfers: gateway.memory.waitingCount),
+                sizeBytes: gateway.memory.shares.sizeBytes, freeBytes: gateway.memory.shares.freeBytes,
+                waitingTransfers: gateway.memory.shares.waitingCount),
             perSecond: GatewayStatus.Amounts(
                 requests: rate(\.requests), refused: rate(\.refused), failed: rate(\.failed),
                 receivedBytes: rate(\.receivedBytes), sentBytes: rate(\.sentBytes)),

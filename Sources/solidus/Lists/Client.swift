@@ -45,13 +45,7 @@ struct ClientAdd: ParsableCommand, ReportingCommand {
         help: ArgumentHelp(
             "Rights on a bucket; may be repeated. Every right on every bucket when not given.",
             valueName: "bucket:right,..."),
-        transform: { text in
-            guard let grant = Grant(text) else {
-                throw ValidationError(
-                    "'\(text)': write BUCKET:RIGHT,...; a right is read, write, list or admin, '*' every bucket.")
-            }
-            return grant
-        })
+        transform: GrantArgument.grant)
     var grants: [Grant] = []
     @OptionGroup var report: ReportOptions
 
