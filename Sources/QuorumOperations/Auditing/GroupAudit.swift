@@ -1,4 +1,4 @@
-// Auditing the stripes of one group, from one place to the next (docs/protocol.md, Audit): the shell around AuditRound.
+// Auditing the stripes of one group, from one place to the next (docs/protocol.md, Audit): the shell around AuditPass.
 //
 // Objects change while they are audited: servers are behind, or ahead, for a moment. So what is not as it should be is
 // asked about again a little later, and counts only if it is still so.
@@ -55,12 +55,6 @@ package struct AuditTally: Sendable {
         let others = (standings[node] ?? [:]).values.reduce(0, +)
         return askedCounts[node, default: 0] - min(others, askedCounts[node, default: 0])
     }
-
-    /// How often a server was wrong, or had not what it should.
-    func faultCount(of node: NodeID) -> UInt64 {
-        let counts = standings[node] ?? [:]
-        return counts[.wrong, default: 0] + counts[.missing, default: 0]
-    }
 }
 
 /// Why an audit cannot go on.
@@ -76,18 +70,11 @@ package struct GroupAudit: Sendable {
     private static let stragglersPatience = Duration.seconds(3)
     private static let connectingMilliseconds = 5000
 
-    private let group: Group
-    private let before: AuditPlace?
-    private let bucket: String?
     private let context: OperationContext
-    private let drawPoint: @Sendable () -> [UInt8]
-    /// Whose turn it is to name what is audited.
-    private var turn = 0
-    /// Who did not answer the last time.
-    private var silent: Set<NodeID> = []
+    private var pass: AuditPass
     private(set) package var tally = AuditTally()
     /// Where it goes on; nil when all has been audited.
-    private(set) package var place: AuditPlace?
+    package var place: AuditPlace? { pass.place }
 
     /// - Parameters:
     ///   - place: where to begin.
@@ -97,15 +84,15 @@ package struct GroupAudit: Sendable {
         _ group: Group, from place: AuditPlace = AuditPlace(Slot(0)), before: AuditPlace? = nil, bucket: String? = nil,
         context: OperationContext
     ) {
-        self.group = group
-        self.place = place
-        self.before = before
-        self.bucket = bucket
         self.context = context
-        drawPoint = {
-            var generator = SystemRandomNumberGenerator()
-            return (0..<AuditQuery.pointSizeBytes).map { _ in generator.next() }
-        }
+        pass = AuditPass(group, from: place, before: before, bucket: bucket, parameters: context.parameters)
+    }
+
+    private var group: Group { pass.group }
+
+    private static func drawPoint() -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<AuditQuery.pointSizeBytes).map { _ in generator.next() }
     }
 
     /// Waits until the group's servers can be asked, or a few seconds are over.
@@ -122,19 +109,37 @@ package struct GroupAudit: Sendable {
     /// - Returns: what was found this time.
     /// - Throws: `AuditFailure` when too few servers answer; it can be tried again. `CancellationError`.
     package mutating func goOn() async throws -> AuditFindings {
-        guard let from = place else { return AuditFindings() }
-        // One of f + 1 is correct, and leaves out nothing that it has.
-        var round = try await ask(from: from, before: before, namingCount: context.parameters.quorums.vouchers)
-        if round.lacksNames { round = try await ask(from: from, before: before, namingCount: group.members.count) }
-        var findings = round.findings(trusting: trusted)
-        if let first = findings.troubles.first, let last = findings.troubles.last {
-            try await Task.sleep(for: Self.secondLook)
-            findings.confirm(try await lookAgain(from: first.place, before: last.place.successor))
+        guard pass.goOn() else { return AuditFindings() }
+        var refusals: [NodeID: Refusal] = [:]
+        var step = pass.begin(at: Self.drawPoint())
+        while true {
+            switch step {
+            case .ask(let questions):
+                for (node, answer) in await ask(questions) {
+                    switch answer {
+                    case .audit(.answer(let answer)): step = pass.take(answer, from: node)
+                    case .reply(.refused(let refusal)):
+                        refusals[node] = refusal
+                        step = pass.take(nil, from: node)
+                    default: step = pass.take(nil, from: node)
+                    }
+                }
+                try Task.checkCancellation()
+            case .wait:
+                preconditionFailure("an audit waits for servers that were asked")
+            case .next(let isLater):
+                if isLater { try await Task.sleep(for: Self.secondLook) }
+                refusals = [:]
+                step = pass.begin(at: Self.drawPoint())
+            case .found(let findings):
+                await doubt(findings)
+                tally.add(findings, of: group)
+                return findings
+            case .tooFewAnswers(let count):
+                throw AuditFailure.tooFewAnswers(
+                    group.id, answered: count, needed: context.parameters.quorums.quorum, refusals: refusals)
+            }
         }
-        await doubt(findings)
-        tally.add(findings, of: group)
-        place = round.end
-        return findings
     }
 
     private var epoch: UInt64 { context.parameters.configuration.epoch }
@@ -154,88 +159,28 @@ package struct GroupAudit: Sendable {
         }
     }
 
-    /// Looks at all of it, however early answers end, and has all servers name what they have: then it shows who is
-    /// ahead.
-    private mutating func lookAgain(from first: AuditPlace, before end: AuditPlace) async throws -> AuditFindings {
-        var findings = AuditFindings()
-        var place: AuditPlace? = first
-        while let from = place {
-            let round = try await ask(from: from, before: end, namingCount: group.members.count)
-            findings.add(round.findings(trusting: trusted))
-            place = round.end
-        }
-        return findings
-    }
-
-    /// Those first that were right most often.
-    private var trusted: [NodeID] {
-        group.members.map { (faults: tally.faultCount(of: $0), node: $0) }
-            .sorted { ($0.faults, $0.node) < ($1.faults, $1.node) }.map(\.node)
-    }
-
-    /// - Parameter namingCount: how many are to name what they tell of.
-    private mutating func ask(from: AuditPlace, before: AuditPlace?, namingCount: Int) async throws -> AuditRound {
-        let query = AuditQuery(
-            group: group.id, from: from, before: before, bucket: bucket, point: drawPoint(), wantsNames: true)
-        var round = AuditRound(query, group: group, parameters: context.parameters)
-        var refusals: [NodeID: Refusal] = [:]
-        turn += 1
-        let inTurn = group.members.indices.map { group.members[($0 + turn) % group.members.count] }
-        // The others wait for the first one, so it is not one that kept silent before.
-        let order = inTurn.filter { !silent.contains($0) } + inTurn.filter(silent.contains)
-        var asked = 0
-        var bound: AuditPlace?
-        for node in order {
-            asked += 1
-            guard let answer = await ask(query, node, &refusals), round.take(answer, to: query, from: node) else {
-                continue
-            }
-            bound = answer.next ?? before
-            break
-        }
-        let others = order.dropFirst(asked).enumerated().map { place, node in
-            let question = AuditQuery(
-                group: group.id, from: from, before: bound, bucket: bucket, point: query.point,
-                wantsNames: place < namingCount - 1)
-            return (node, question)
-        }
-        for (node, question, answer) in await ask(others, enough: context.parameters.quorums.quorum - 1) {
-            switch answer {
-            case .audit(.answer(let answer)): _ = round.take(answer, to: question, from: node)
-            case .reply(.refused(let refusal)): refusals[node] = refusal
-            default: break
-            }
-        }
-        try Task.checkCancellation()
-        guard round.isEnough else {
-            throw AuditFailure.tooFewAnswers(
-                group.id, answered: round.answerCount, needed: context.parameters.quorums.quorum, refusals: refusals)
-        }
-        silent = round.silent
-        return round
-    }
-
-    /// Asks all of them at once. Once enough have answered it waits for the others no longer than for these, and a
-    /// little: who never answers would slow down every round.
-    private func ask(
-        _ questions: [(NodeID, AuditQuery)], enough: Int
-    ) async -> [(NodeID, AuditQuery, PeerAnswer?)] {
+    /// Asks all of them at once. Once so many have answered that with the one before they are a quorum it waits for the
+    /// others no longer than for these, and a little: who never answers would slow down every round.
+    ///
+    /// - Returns: for each of them its answer; nil where there is none.
+    private func ask(_ questions: [NodeID: AuditQuery]) async -> [NodeID: PeerAnswer?] {
+        let enough = context.parameters.quorums.quorum - 1
         let start = ContinuousClock.now
-        return await withTaskGroup(of: (NodeID, AuditQuery, PeerAnswer?)?.self) { [context, epoch] tasks in
+        let answers = await withTaskGroup(of: (NodeID, PeerAnswer?)?.self) { [context, epoch] tasks in
             for (node, query) in questions {
-                tasks.addTask { (node, query, await PeerQuestion.ask(.ask(query, epoch: epoch), of: node, context)) }
+                tasks.addTask { (node, await PeerQuestion.ask(.ask(query, epoch: epoch), of: node, context)) }
             }
-            var answers: [(NodeID, AuditQuery, PeerAnswer?)] = []
+            var answers: [NodeID: PeerAnswer?] = [:]
             for await ended in tasks {
                 // The time is over, or nobody is waited for any more.
-                guard let ended else {
+                guard let (node, answer) = ended else {
                     tasks.cancelAll()
                     continue
                 }
-                answers.append(ended)
+                answers[node] = .some(answer)
                 if answers.count == questions.count {
                     tasks.cancelAll()
-                } else if ended.2 != nil, answers.count(where: { $0.2 != nil }) == enough {
+                } else if answer != nil, answers.values.count(where: { $0 != nil }) == enough {
                     let patience = (ContinuousClock.now - start) + Self.stragglersPatience
                     tasks.addTask {
                         try? await Task.sleep(for: patience)
@@ -245,15 +190,6 @@ package struct GroupAudit: Sendable {
             }
             return answers
         }
-    }
-
-    private func ask(_ query: AuditQuery, _ node: NodeID, _ refusals: inout [NodeID: Refusal]) async -> AuditAnswer? {
-        switch await PeerQuestion.ask(.ask(query, epoch: epoch), of: node, context) {
-        case .audit(.answer(let answer)): return answer
-        case .reply(.refused(let refusal)):
-            refusals[node] = refusal
-            return nil
-        default: return nil
-        }
+        return questions.mapValues { _ in nil as PeerAnswer? }.merging(answers) { $1 }
     }
 }

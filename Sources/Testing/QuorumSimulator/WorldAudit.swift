@@ -11,7 +11,7 @@ import QuorumProtocol
 
 /// An audit under way.
 struct RunningAudit {
-    var audit: SimulatedAudit
+    var audit: AuditPass
     let limits: AuditLimits
     let pauseMicroseconds: UInt64
 }
@@ -21,7 +21,7 @@ extension World {
     enum AuditEvent {
         /// The question reaches a server, whose answer is taken at once.
         case question(NodeID, AuditQuery)
-        case lookAgain
+        case begin
         case goOn
     }
 
@@ -47,27 +47,31 @@ extension World {
         var limits = AuditLimits()
         if generator.chance(percent: 50) { limits.stripes = generator.within(1...3) }
         if generator.chance(percent: 30) { limits.objects = generator.within(1...3) }
-        let audit = SimulatedAudit(group, parameters: parameters, generator: generator.fork())
+        let audit = AuditPass(group, parameters: parameters)
         let pause = [1_000, 20_000, 1_000_000][generator.below(3)]
         audits.append(RunningAudit(audit: audit, limits: limits, pauseMicroseconds: UInt64(pause)))
         note("an audit of group \(group.id) begins")
-        happen(.goOn, audit: audits.count - 1)
+        add(.goOn, audits.count - 1, afterMicroseconds: 0)
     }
 
     func happen(_ event: AuditEvent, audit number: Int) {
         switch event {
         case .goOn:
-            guard let step = audits[number].audit.goOn() else { return note("an audit is done") }
-            follow(step, number)
-        case .lookAgain:
-            follow(audits[number].audit.lookAgain(), number)
+            guard audits[number].audit.goOn() else { return note("an audit is done") }
+            happen(.begin, audit: number)
+        case .begin:
+            follow(audits[number].audit.begin(at: auditPoint()), number)
         case .question(let node, let query):
             let answer = answer(query, by: server(node), limits: audits[number].limits)
             follow(audits[number].audit.take(answer, from: node), number)
         }
     }
 
-    private func follow(_ step: SimulatedAudit.Step, _ number: Int) {
+    private func auditPoint() -> [UInt8] {
+        (0..<AuditQuery.pointSizeBytes).map { _ in UInt8(auditGenerator?.below(256) ?? 0) }
+    }
+
+    private func follow(_ step: AuditPass.Step, _ number: Int) {
         let pause = audits[number].pauseMicroseconds
         switch step {
         case .ask(let questions):
@@ -77,9 +81,9 @@ extension World {
             }
         case .wait, .tooFewAnswers:
             break
-        case .pause:
+        case .next(let isLater):
             if let findings = audits[number].audit.firstFindings { judge(findings) }
-            add(.lookAgain, number, afterMicroseconds: pause)
+            add(.begin, number, afterMicroseconds: isLater ? pause : 0)
         case .found(let findings):
             judge(findings)
             tell(of: findings)
@@ -134,21 +138,21 @@ extension World {
 
     /// What a whole pass over a group finds when nothing else happens; nil when too few answer.
     private func auditAtOnce(_ group: Group) -> AuditFindings? {
-        guard var generator = auditGenerator else { return nil }
-        defer { auditGenerator = generator }
+        guard auditGenerator != nil else { return nil }
         var limits = AuditLimits()
-        if generator.chance(percent: 50) { limits.stripes = generator.within(1...5) }
-        var audit = SimulatedAudit(group, parameters: parameters, generator: generator.fork())
+        if auditGenerator?.chance(percent: 50) ?? false { limits.stripes = auditGenerator?.within(1...5) ?? 1 }
+        var audit = AuditPass(group, parameters: parameters)
         var all = AuditFindings()
-        while var step = audit.goOn() {
+        while audit.goOn() {
+            var step = audit.begin(at: auditPoint())
             var questions: [(NodeID, AuditQuery)] = []
             steps: while true {
                 switch step {
                 case .ask(let asked): questions += asked.sorted { $0.key < $1.key }
                 case .wait: break
-                case .pause:
+                case .next:
                     if let findings = audit.firstFindings { judge(findings) }
-                    step = audit.lookAgain()
+                    step = audit.begin(at: auditPoint())
                     continue steps
                 case .tooFewAnswers: return nil
                 case .found(let findings):
